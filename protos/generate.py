@@ -5,7 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from grpc_tools import _proto, protoc
+import grpc_tools
+from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
 
@@ -14,7 +15,7 @@ def generate(target: Path) -> None:
     """Fills `target` with Python messages, their type stubs and the gRPC classes."""
     target.mkdir(parents=True, exist_ok=True)
     sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("compute/**/*.proto"))
-    include = str(Path(_proto.__file__).parent)
+    include = str(Path(grpc_tools.__file__).parent / "_proto")
     outputs = [f"--{kind}={target}" for kind in ("python_out", "pyi_out", "grpc_python_out")]
     if protoc.main(["protoc", f"-I{ROOT}", f"-I{include}", *outputs, *sources]):
         raise SystemExit("protoc failed")

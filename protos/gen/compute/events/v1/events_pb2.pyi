@@ -1,0 +1,82 @@
+import datetime
+
+from compute.tasks.v1 import tasks_pb2 as _tasks_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TaskCreatedEvent(_message.Message):
+    __slots__ = ("event_type", "task_id", "status", "task_type", "created_at", "timestamp", "total_steps", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata")
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_STEPS_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ZONE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    task_id: str
+    status: str
+    task_type: str
+    created_at: _timestamp_pb2.Timestamp
+    timestamp: _timestamp_pb2.Timestamp
+    total_steps: int
+    entity_id: str
+    origin_instance: str
+    origin_zone: str
+    origin_version: str
+    metadata: _struct_pb2.Struct
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., total_steps: _Optional[int] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class TaskStatusEvent(_message.Message):
+    __slots__ = ("event_type", "task_id", "status", "task_type", "progress", "timestamp", "started_at", "completed_at", "error_category", "error_message", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata")
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ZONE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    task_id: str
+    status: str
+    task_type: str
+    progress: float
+    timestamp: _timestamp_pb2.Timestamp
+    started_at: _timestamp_pb2.Timestamp
+    completed_at: _timestamp_pb2.Timestamp
+    error_category: str
+    error_message: str
+    entity_id: str
+    origin_instance: str
+    origin_zone: str
+    origin_version: str
+    metadata: _struct_pb2.Struct
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., progress: _Optional[float] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_category: _Optional[str] = ..., error_message: _Optional[str] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class TaskChanges(_message.Message):
+    __slots__ = ("sender", "tasks")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    sender: str
+    tasks: _containers.RepeatedCompositeFieldContainer[_tasks_pb2.Task]
+    def __init__(self, sender: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[_tasks_pb2.Task, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,126 @@
+import datetime
+
+from compute.tasks.v1 import params_pb2 as _params_pb2
+from compute.tasks.v1 import tasks_pb2 as _tasks_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ClaimTasksRequest(_message.Message):
+    __slots__ = ("worker_id", "tasks")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskRef]
+    def __init__(self, worker_id: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[TaskRef, _Mapping]]] = ...) -> None: ...
+
+class TaskRef(_message.Message):
+    __slots__ = ("task_id", "attempt")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class ClaimTasksResponse(_message.Message):
+    __slots__ = ("claims", "lease")
+    CLAIMS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    claims: _containers.RepeatedCompositeFieldContainer[Claim]
+    lease: _duration_pb2.Duration
+    def __init__(self, claims: _Optional[_Iterable[_Union[Claim, _Mapping]]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Claim(_message.Message):
+    __slots__ = ("task_id", "task", "refusal")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    task: _tasks_pb2.Task
+    refusal: str
+    def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...
+
+class HeartbeatTasksRequest(_message.Message):
+    __slots__ = ("worker_id", "queue", "capacity", "running", "draining")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    queue: str
+    capacity: int
+    running: _containers.RepeatedCompositeFieldContainer[RunningTask]
+    draining: bool
+    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ...) -> None: ...
+
+class RunningTask(_message.Message):
+    __slots__ = ("task_id", "attempt", "progress")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    progress: float
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., progress: _Optional[float] = ...) -> None: ...
+
+class HeartbeatTasksResponse(_message.Message):
+    __slots__ = ("lost", "lease")
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    lost: _containers.RepeatedCompositeFieldContainer[TaskRef]
+    lease: _duration_pb2.Duration
+    def __init__(self, lost: _Optional[_Iterable[_Union[TaskRef, _Mapping]]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class FinishTasksRequest(_message.Message):
+    __slots__ = ("worker_id", "finished")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    finished: _containers.RepeatedCompositeFieldContainer[FinishedTask]
+    def __init__(self, worker_id: _Optional[str] = ..., finished: _Optional[_Iterable[_Union[FinishedTask, _Mapping]]] = ...) -> None: ...
+
+class FinishedTask(_message.Message):
+    __slots__ = ("task_id", "attempt", "result", "failure", "returned", "service_requests")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    attempt: int
+    result: _params_pb2.TaskResult
+    failure: TaskFailure
+    returned: TaskReturn
+    service_requests: _containers.RepeatedCompositeFieldContainer[_tasks_pb2.ServiceRequest]
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., failure: _Optional[_Union[TaskFailure, _Mapping]] = ..., returned: _Optional[_Union[TaskReturn, _Mapping]] = ..., service_requests: _Optional[_Iterable[_Union[_tasks_pb2.ServiceRequest, _Mapping]]] = ...) -> None: ...
+
+class TaskFailure(_message.Message):
+    __slots__ = ("reason", "message", "category", "retryable")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    category: str
+    retryable: bool
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., category: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
+
+class TaskReturn(_message.Message):
+    __slots__ = ("why",)
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    why: str
+    def __init__(self, why: _Optional[str] = ...) -> None: ...
+
+class FinishTasksResponse(_message.Message):
+    __slots__ = ("accepted",)
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    accepted: _containers.RepeatedScalarFieldContainer[bool]
+    def __init__(self, accepted: _Optional[_Iterable[bool]] = ...) -> None: ...
