@@ -1,0 +1,1 @@
+"""What every service shares: settings, logging, errors, gRPC, the store and the bus."""

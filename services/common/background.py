@@ -1,0 +1,33 @@
+"""Loops that run beside a server: restarted after a fault, cancelled at the end."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+log = structlog.get_logger()
+
+
+async def keep_running(name: str, loop: Callable[[], Awaitable[None]], *, pause: float = 1.0) -> None:
+    """Runs `loop` again `pause` seconds after it fails."""
+    while True:
+        try:
+            await loop()
+            return
+        except Exception:
+            log.exception("loop failed", loop=name)
+            await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def running(**loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Keeps every loop running for as long as the block does."""
+    tasks = [asyncio.create_task(keep_running(name, loop), name=name) for name, loop in loops.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,112 @@
+"""The one error family every service raises; transports translate it.
+
+ComputeError
+├── InvalidRequest        the caller sent something that cannot be used
+│   └── PayloadTooLarge   it is larger than a limit
+├── Unauthenticated       no key, or a wrong one
+├── PermissionDenied      a good key without the needed scope
+├── NotFound              no such resource, or another tenant's
+├── IllegalTransition     the resource is not in a state that allows this step
+├── IdempotencyConflict   the key was used before with another body
+├── Overloaded            try again later; says when
+├── Unavailable           a dependency does not answer
+├── DeadlineExceeded      it took longer than the caller allows
+└── Internal              a fault of ours
+"""
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+
+class Violation(NamedTuple):
+    """One field that is wrong, and why."""
+
+    field: str
+    description: str
+
+
+class ComputeError(Exception):
+    """Base of every expected failure: a stable `reason` in UPPER_SNAKE and a message for people."""
+
+    default_reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        violations: tuple[Violation, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        """`retry_after` is in seconds."""
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or self.default_reason
+        self.violations = violations
+        self.retry_after = retry_after
+
+
+class InvalidRequest(ComputeError):
+    """The caller sent something that cannot be used."""
+
+    default_reason = "INVALID_REQUEST"
+
+
+class PayloadTooLarge(InvalidRequest):
+    """It is larger than a limit."""
+
+    default_reason = "PAYLOAD_TOO_LARGE"
+
+
+class Unauthenticated(ComputeError):
+    """No key, or a wrong one."""
+
+    default_reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(ComputeError):
+    """A good key without the needed scope."""
+
+    default_reason = "PERMISSION_DENIED"
+
+
+class NotFound(ComputeError):
+    """No such resource, or another tenant's."""
+
+    default_reason = "NOT_FOUND"
+
+
+class IllegalTransition(ComputeError):
+    """The resource is not in a state that allows this step."""
+
+    default_reason = "ILLEGAL_TRANSITION"
+
+
+class IdempotencyConflict(ComputeError):
+    """The key was used before with another body."""
+
+    default_reason = "IDEMPOTENCY_KEY_REUSED"
+
+
+class Overloaded(ComputeError):
+    """Try again after `retry_after` seconds."""
+
+    default_reason = "OVERLOADED"
+
+
+class Unavailable(ComputeError):
+    """A dependency does not answer."""
+
+    default_reason = "UNAVAILABLE"
+
+
+class DeadlineExceeded(ComputeError):
+    """It took longer than the caller allows."""
+
+    default_reason = "DEADLINE_EXCEEDED"
+
+
+class Internal(ComputeError):
+    """A fault of ours."""
+
+    default_reason = "INTERNAL"

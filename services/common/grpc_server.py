@@ -1,0 +1,129 @@
+"""Builds the gRPC server shared by every service: identity, deadlines, rich errors, health, reflection."""
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias
+
+import grpc
+import structlog
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from services.common.errors import ComputeError, DeadlineExceeded, Internal, Unauthenticated
+from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER, Authenticator, Caller, set_caller
+from services.common.rpc_status import to_status
+
+log = structlog.get_logger()
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+_OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+OPTIONS = (
+    ("grpc.max_concurrent_streams", 4096),
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_send_message_length", 16 << 20),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+
+
+class Border(grpc.aio.ServerInterceptor):
+    """Where a call enters: says who calls, gives it a deadline, turns its failure into a status.
+
+    Without a deadline of the caller's own, a unary call gets `timeout` seconds; streams are bounded by their caller.
+    """
+
+    def __init__(self, *, internal_token: str, authenticator: Authenticator | None, timeout: float) -> None:
+        self._token = internal_token.encode()
+        self._authenticator = authenticator
+        self._timeout = timeout
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(_OPEN):
+            return handler
+        method = handler_call_details.method
+        build = {
+            (False, False): (grpc.unary_unary_rpc_method_handler, self._unary, handler.unary_unary),
+            (False, True): (grpc.unary_stream_rpc_method_handler, self._stream, handler.unary_stream),
+            (True, False): (grpc.stream_unary_rpc_method_handler, self._unary, handler.stream_unary),
+            (True, True): (grpc.stream_stream_rpc_method_handler, self._stream, handler.stream_stream),
+        }
+        make, wrap, inner = build[handler.request_streaming, handler.response_streaming]
+        behaviour = wrap(method, inner)
+        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+
+    def _unary(self, method: str, inner: Any) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def call(request: Any, context: Context) -> Any:
+            try:
+                await self._identify(context)
+                if context.time_remaining() is None:
+                    async with asyncio.timeout(self._timeout):
+                        return await inner(request, context)
+                return await inner(request, context)
+            except ComputeError as error:
+                failure = error
+            except TimeoutError:
+                failure = DeadlineExceeded(f"{method} took longer than {self._timeout:g} s")
+            except Exception:
+                log.exception("call failed", method=method)
+                failure = Internal("something went wrong on our side")
+            await context.abort_with_status(rpc_status.to_status(to_status(failure)))
+
+        return call
+
+    def _stream(self, method: str, inner: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                await self._identify(context)
+                async for response in inner(request, context):
+                    yield response
+                return
+            except ComputeError as error:
+                failure = error
+            except Exception:
+                log.exception("call failed", method=method)
+                failure = Internal("something went wrong on our side")
+            await context.abort_with_status(rpc_status.to_status(to_status(failure)))
+
+        return call
+
+    async def _identify(self, context: Context) -> None:
+        given = {key: value for key, value in context.invocation_metadata() or ()}
+        scheme, _, key = str(given.get("authorization", "")).partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            raise Unauthenticated("send your API key as 'authorization: Bearer <key>'", reason="KEY_MISSING")
+        if REQUEST_ID_HEADER in given:
+            structlog.contextvars.bind_contextvars(request_id=given[REQUEST_ID_HEADER])
+        if hmac.compare_digest(key.encode(), self._token):
+            set_caller(Caller(str(given.get(TENANT_HEADER, "")), internal=True))
+        elif self._authenticator is not None:
+            set_caller(await self._authenticator.authenticate(key))
+        else:
+            raise Unauthenticated("this server takes calls of its own deployment only", reason="KEY_UNKNOWN")
+
+
+def build_server(border: Border) -> grpc.aio.Server:
+    return grpc.aio.server(interceptors=[border], options=OPTIONS)
+
+
+def enable_reflection(server: grpc.aio.Server, names: list[str]) -> None:
+    reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
+
+
+def bind(server: grpc.aio.Server, address: str) -> int:
+    """Opens the port and answers its number. Raises OSError naming the address when it is taken."""
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}: is it in use?") from error
+    if port == 0:
+        raise OSError(f"cannot listen on {address}: is it in use?")
+    return port

@@ -1,0 +1,57 @@
+"""gRPC health of a process: one answer for each dependency, renewed while it runs."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+log = structlog.get_logger()
+Check = Callable[[], Awaitable[None]]
+UP, DOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class HealthMonitor:
+    """Runs every check each `interval` seconds; "" is serving while all are."""
+
+    def __init__(self, server: grpc.aio.Server, checks: dict[str, Check], *, interval: float = 5.0) -> None:
+        """A check raises when its dependency does not answer."""
+        self._servicer = HealthServicer()
+        self._checks = checks
+        self._interval = interval
+        self._down: set[str] = set()
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    async def run(self) -> None:
+        while True:
+            await self.renew()
+            await asyncio.sleep(self._interval)
+
+    async def renew(self) -> None:
+        """Asks every dependency once, side by side."""
+        names = list(self._checks)
+        up = await asyncio.gather(*(self._ask(name) for name in names))
+        for name, serving in zip(names, up, strict=True):
+            await self._servicer.set(name, UP if serving else DOWN)
+        await self._servicer.set("", UP if all(up) else DOWN)
+
+    async def drain(self) -> None:
+        """From here on every name is NOT_SERVING, so that balancers look elsewhere."""
+        await self._servicer.enter_graceful_shutdown()
+
+    async def _ask(self, name: str) -> bool:
+        try:
+            async with asyncio.timeout(self._interval):
+                await self._checks[name]()
+        except Exception as error:
+            if name not in self._down:
+                log.warning("dependency does not answer", dependency=name, error=repr(error))
+            self._down.add(name)
+            return False
+        if name in self._down:
+            log.info("dependency answers again", dependency=name)
+            self._down.discard(name)
+        return True

@@ -1,0 +1,23 @@
+"""What a service hands to the process that hosts it."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+import grpc
+
+from services.common.health import Check
+from services.common.settings import ServiceSettings
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """`names` are full gRPC service names; `checks` the dependencies health asks."""
+
+    names: list[str]
+    checks: dict[str, Check] = field(default_factory=dict)
+
+
+# Every `services/<name>/app.py` has `Settings` and `mount` of this shape.
+Mount = Callable[[grpc.aio.Server, ServiceSettings], AbstractAsyncContextManager[Mounted]]

@@ -1,0 +1,76 @@
+"""Errors on the wire: ComputeError to google.rpc.Status and back."""
+from __future__ import annotations
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from services.common import errors
+
+DOMAIN = "atelier"
+
+_CODES: dict[type[errors.ComputeError], int] = {
+    errors.PayloadTooLarge: code_pb2.OUT_OF_RANGE,
+    errors.InvalidRequest: code_pb2.INVALID_ARGUMENT,
+    errors.Unauthenticated: code_pb2.UNAUTHENTICATED,
+    errors.PermissionDenied: code_pb2.PERMISSION_DENIED,
+    errors.NotFound: code_pb2.NOT_FOUND,
+    errors.IllegalTransition: code_pb2.FAILED_PRECONDITION,
+    errors.IdempotencyConflict: code_pb2.ALREADY_EXISTS,
+    errors.Overloaded: code_pb2.RESOURCE_EXHAUSTED,
+    errors.Unavailable: code_pb2.UNAVAILABLE,
+    errors.DeadlineExceeded: code_pb2.DEADLINE_EXCEEDED,
+    errors.Internal: code_pb2.INTERNAL,
+}
+_TYPES = {code: kind for kind, code in _CODES.items()} | {code_pb2.CANCELLED: errors.DeadlineExceeded}
+
+
+def to_status(error: errors.ComputeError) -> status_pb2.Status:
+    """ErrorInfo always; BadRequest and RetryInfo where the error has them."""
+    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    status = status_pb2.Status(code=_CODES[type(error)], message=error.message)
+    packed = [_pack(detail) for detail in details]
+    if error.violations:
+        fields = [
+            error_details_pb2.BadRequest.FieldViolation(field=item.field, description=item.description)
+            for item in error.violations
+        ]
+        packed.append(_pack(error_details_pb2.BadRequest(field_violations=fields)))
+    if error.retry_after is not None:
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after * 1e9))
+        packed.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
+    status.details.extend(packed)
+    return status
+
+
+def from_status(status: status_pb2.Status) -> errors.ComputeError:
+    """The error that `to_status` was given; an unknown code becomes Internal."""
+    reason, violations, retry_after = None, (), None
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(bad):
+            violations = tuple(errors.Violation(item.field, item.description) for item in bad.field_violations)
+        elif detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToNanoseconds() / 1e9
+    kind = _TYPES.get(status.code, errors.Internal)
+    return kind(status.message, reason=reason, violations=violations, retry_after=retry_after)
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.ComputeError:
+    """What a failed call means, whether the server or the channel failed it."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # reads code, details and trailing metadata only
+    if status is not None:
+        return from_status(status)
+    kind = _TYPES.get(error.code().value[0], errors.Internal)
+    return kind(error.details() or error.code().name)
+
+
+def _pack(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    return packed

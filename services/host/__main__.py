@@ -1,0 +1,70 @@
+"""`python -m services.host NAME…` serves the named services until it is told to stop."""
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack
+from importlib import import_module
+
+import structlog
+import uvloop
+
+from services.common import grpc_server, log
+from services.common.access_client import AccessClient
+from services.common.background import running
+from services.common.grpc_client import Credentials, connect
+from services.common.health import HealthMonitor
+from services.common.settings import ServiceSettings
+
+logger = structlog.get_logger()
+GRACE_SECONDS = 10.0
+
+
+async def serve(names: list[str], settings: ServiceSettings) -> None:
+    """Mounts the services, listens, and on SIGTERM lets accepted calls finish."""
+    token = settings.internal_token.get_secret_value()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(connect(settings.access_target))
+        border = grpc_server.Border(
+            internal_token=token,
+            authenticator=AccessClient(channel, Credentials(token)),
+            timeout=settings.call_timeout_seconds,
+        )
+        server = grpc_server.build_server(border)
+        full_names, checks = [], {}
+        for name in names:
+            app = import_module(f"services.{name}.app")
+            mounted = await stack.enter_async_context(app.mount(server, app.Settings()))
+            full_names += mounted.names
+            checks |= mounted.checks
+        health = HealthMonitor(server, checks)
+        if settings.grpc_reflection:
+            grpc_server.enable_reflection(server, full_names)
+        port = grpc_server.bind(server, settings.listen)
+        await server.start()
+        logger.info("serving", services=names, port=port)
+        async with running(health=health.run):
+            await stop.wait()
+            await health.drain()
+            await server.stop(GRACE_SECONDS)
+    logger.info("stopped", services=names)
+
+
+def main() -> None:
+    names = sys.argv[1:]
+    if not names:
+        raise SystemExit("usage: python -m services.host NAME...")
+    settings = ServiceSettings()
+    log.configure("+".join(names), level=settings.log_level, style=settings.log_format)
+    try:
+        uvloop.run(serve(names, settings))
+    except OSError as error:
+        raise SystemExit(f"{'+'.join(names)}: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
