@@ -1,0 +1,235 @@
+"""NATS: connecting, the streams, publishing with acknowledgement, pulling with one standing request."""
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from services.common.errors import Unavailable
+
+log = structlog.get_logger()
+
+EVENTS, WORK = "EVENTS", "WORK"
+CHANGES_SUBJECT, CANCEL_SUBJECT, BEATS_SUBJECT = "changes.v1", "control.v1.cancel", "beats.v1"
+_STREAMS = (
+    StreamConfig(
+        name=EVENTS,
+        subjects=["evt.v1.>"],
+        storage=StorageType.FILE,
+        max_age=7 * 24 * 3600,
+        max_bytes=2 << 30,
+        duplicate_window=120,
+    ),
+    # Work orders are hints that the dispatcher repeats: memory is enough.
+    StreamConfig(
+        name=WORK,
+        subjects=["work.v1.>"],
+        storage=StorageType.MEMORY,
+        retention=RetentionPolicy.WORK_QUEUE,
+        max_age=3600,
+        duplicate_window=1,
+    ),
+)
+
+
+def work_subject(queue: str) -> str:
+    return f"work.v1.{queue}"
+
+
+def progress_subject(task_id: str) -> str:
+    return f"progress.v1.{task_id}"
+
+
+@asynccontextmanager
+async def open_bus(url: str, name: str) -> AsyncIterator[Client]:
+    """A connection that reconnects for as long as the block runs."""
+    client = await nats.connect(
+        url,
+        name=name,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.25,
+        connect_timeout=5,
+        ping_interval=10,
+        max_outstanding_pings=2,
+        pending_size=16 << 20,
+        error_cb=_on_error,
+        disconnected_cb=_on_disconnect,
+        reconnected_cb=_on_reconnect,
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _on_error(error: Exception) -> None:
+    log.warning("bus error", error=repr(error))
+
+
+async def _on_disconnect() -> None:
+    log.warning("bus disconnected")
+
+
+async def _on_reconnect() -> None:
+    log.info("bus reconnected")
+
+
+async def ping(client: Client) -> None:
+    if not client.is_connected:
+        raise Unavailable("the bus is not connected", reason="BUS_UNREACHABLE")
+    await client.flush(timeout=3)
+
+
+async def ensure_streams(client: Client) -> None:
+    """Makes what is missing, for instance after NATS lost its store; harmless when repeated."""
+    manager = client.jsm()
+    for config in _STREAMS:
+        try:
+            await manager.stream_info(str(config.name))
+        except NotFoundError:
+            await manager.add_stream(config)
+            log.info("stream made", stream=config.name)
+
+
+async def ensure_worker_queue(client: Client, queue: str) -> str:
+    """Makes the durable consumer of a queue and answers its name."""
+    durable = f"workers-{queue}"
+    await client.jsm().add_consumer(
+        WORK,
+        ConsumerConfig(
+            durable_name=durable,
+            filter_subject=work_subject(queue),
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=10,
+            max_deliver=-1,
+            max_ack_pending=50_000,
+            max_waiting=512,
+        ),
+    )
+    return durable
+
+
+class Outgoing(NamedTuple):
+    """`id` becomes `Nats-Msg-Id`: the stream keeps one message for each id within its window."""
+
+    subject: str
+    payload: bytes
+    id: str
+
+
+class Publisher:
+    """Publishes groups to JetStream and waits until every message is acknowledged."""
+
+    def __init__(self, client: Client, *, timeout: float = 5.0) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._inbox = client.new_inbox()
+        self._waiting: dict[str, int] = {}
+        self._failed: dict[str, str] = {}
+        self._done: asyncio.Future[None] | None = None
+        self._lock = asyncio.Lock()
+        self._subscribed = False
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """In order. Raises Unavailable when one is not acknowledged; publish them all again then."""
+        async with self._lock:
+            if not self._subscribed:
+                await self._client.subscribe(f"{self._inbox}.*", cb=self._on_ack)
+                self._subscribed = True
+            self._failed.clear()
+            self._waiting = {str(number): number for number in range(len(messages))}
+            self._done = asyncio.get_running_loop().create_future()
+            for number, message in enumerate(messages):
+                await self._client.publish(
+                    message.subject, message.payload, reply=f"{self._inbox}.{number}", headers={"Nats-Msg-Id": message.id}
+                )
+            try:
+                await asyncio.wait_for(self._done, self._timeout)
+            except TimeoutError as error:
+                raise Unavailable("JetStream did not acknowledge", reason="BUS_UNREACHABLE", retry_after=1.0) from error
+            if self._failed:
+                raise Unavailable(next(iter(self._failed.values())), reason="BUS_REFUSED", retry_after=1.0)
+
+    async def _on_ack(self, message: Msg) -> None:
+        number = message.subject.rpartition(".")[2]
+        if self._waiting.pop(number, None) is None:
+            return
+        if b'"error"' in message.data:
+            self._failed[number] = json.loads(message.data)["error"].get("description", "refused")
+        elif message.headers and message.headers.get("Status"):
+            self._failed[number] = "no stream takes this subject"
+        if not self._waiting and self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+
+class Pull:
+    """One standing request to a durable consumer, renewed before it runs dry, so that work arrives the moment it is there.
+
+    Never more than `room()` messages are asked for, so a full worker is offered nothing.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        durable: str,
+        on_message: Callable[[Msg], Awaitable[None]],
+        room: Callable[[], int],
+        *,
+        stream: str = WORK,
+        expires: float = 30.0,
+    ) -> None:
+        self._client = client
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        self._on_message = on_message
+        self._room = room
+        self._expires = expires
+        self._asked = 0
+        self._until = 0.0
+        self._inbox = client.new_inbox()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        subscription = await self._client.subscribe(self._inbox, cb=self._receive)
+        try:
+            while True:
+                # A request that died with its server is noticed when it should have expired.
+                await self.top_up(stale=asyncio.get_running_loop().time() > self._until)
+                await asyncio.sleep(1.0)
+        finally:
+            await subscription.unsubscribe()
+
+    async def top_up(self, *, stale: bool = False) -> None:
+        """Call when room appeared."""
+        if stale:
+            self._asked = 0
+        room = self._room()
+        if room <= 0 or self._asked > room // 2:
+            return
+        wanted = room - self._asked
+        self._asked += wanted
+        self._until = asyncio.get_running_loop().time() + self._expires + 1.0
+        request = json.dumps({"batch": wanted, "expires": int(self._expires * 1e9)}).encode()
+        await self._client.publish(self._subject, request, reply=self._inbox)
+
+    def forget(self) -> None:
+        """After a reconnect no request stands any more."""
+        self._asked = 0
+
+    async def _receive(self, message: Msg) -> None:
+        if message.headers and "Status" in message.headers:
+            # The request ended (404, 408, 409, 503); what it still asked for comes in Nats-Pending-Messages.
+            left = int(message.headers.get("Nats-Pending-Messages", "0") or 0)
+            self._asked = max(0, self._asked - left) if left else 0
+            return
+        self._asked = max(0, self._asked - 1)
+        await self._on_message(message)

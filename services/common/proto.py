@@ -1,0 +1,187 @@
+"""Generic bridge between pydantic models and their protobuf messages, compiled once for each pair.
+
+An absent optional field is None. Lists that can be None travel as StringList, free objects as Struct, times as Timestamp.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from types import NoneType
+from typing import Any, TypeVar, get_args
+
+from compute.common.v1.common_pb2 import StringList
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import BaseModel, ValidationError
+
+from services.common.errors import InvalidRequest, Violation
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Writer = Callable[[Message, Any], None]
+Reader = Callable[[Message], Any]
+_ABSENT = object()
+_EXACT = 2**53
+
+
+def fill(message: Message, model: BaseModel) -> None:
+    """Copies every set value of `model` into `message`, which is present afterwards even when empty."""
+    message.SetInParent()
+    values = model.__dict__
+    for name, write in _writers(type(message), type(model)):
+        value = values[name]
+        if value is not None:
+            write(message, value)
+
+
+def read(message: Message, model: type[ModelT], *, prefix: str = "") -> ModelT:
+    """Inverse of `fill`: an absent nullable is None, never the model's default.
+
+    Raises:
+        InvalidRequest: with one violation for each field the model refuses.
+    """
+    try:
+        return model.model_validate(to_dict(message, model))
+    except ValidationError as error:
+        raise invalid(error, prefix=prefix) from error
+
+
+def to_dict(message: Message, model: type[BaseModel]) -> dict[str, Any]:
+    """The values `model` is validated from."""
+    values = {}
+    for name, read_field in _readers(type(message), model):
+        value = read_field(message)
+        if value is not _ABSENT:
+            values[name] = value
+    return values
+
+
+def invalid(error: ValidationError, *, prefix: str = "") -> InvalidRequest:
+    """One violation for each of pydantic's errors, without the offending value."""
+    violations = tuple(
+        Violation(prefix + ".".join(str(part) for part in item["loc"]), item["msg"])
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+    summary = "; ".join(f"{item.field}: {item.description}" for item in violations[:3])
+    return InvalidRequest(summary, violations=violations)
+
+
+@cache
+def _writers(message: type[Message], model: type[BaseModel]) -> list[tuple[str, Writer]]:
+    fields = message.DESCRIPTOR.fields_by_name
+    return [(name, _writer(fields[name])) for name in model.model_fields if name in fields]
+
+
+@cache
+def _readers(message: type[Message], model: type[BaseModel]) -> list[tuple[str, Reader]]:
+    found = []
+    for name, info in model.model_fields.items():
+        field = message.DESCRIPTOR.fields_by_name.get(name)
+        if field is not None:
+            nullable = NoneType in get_args(info.annotation)
+            found.append((name, _reader(field, None if nullable else _ABSENT, _inner_model(info.annotation))))
+    return found
+
+
+def _writer(field: FieldDescriptor) -> Writer:
+    name = field.name
+    kind = field.message_type.full_name if field.message_type else ""
+    if field.is_repeated:
+        return _write_messages(name) if kind else lambda message, value: getattr(message, name).extend(value)
+    if kind == StringList.DESCRIPTOR.full_name:
+        return _write_string_list(name)
+    if kind == Struct.DESCRIPTOR.full_name:
+        return _write_struct(name)
+    if kind == Timestamp.DESCRIPTOR.full_name:
+        return lambda message, value: getattr(message, name).FromDatetime(value)
+    if kind:
+        return lambda message, value: fill(getattr(message, name), value)
+    return lambda message, value: setattr(message, name, value.value if isinstance(value, Enum) else value)
+
+
+def _write_messages(name: str) -> Writer:
+    def write(message: Message, value: list[BaseModel]) -> None:
+        for item in value:
+            fill(getattr(message, name).add(), item)
+
+    return write
+
+
+def _write_string_list(name: str) -> Writer:
+    def write(message: Message, value: list[Any]) -> None:
+        target = getattr(message, name)
+        target.SetInParent()
+        target.values.extend(item.value if isinstance(item, Enum) else item for item in value)
+
+    return write
+
+
+def _write_struct(name: str) -> Writer:
+    def write(message: Message, value: Any) -> None:
+        target = getattr(message, name)
+        target.SetInParent()
+        target.update(value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else value)
+
+    return write
+
+
+def _reader(field: FieldDescriptor, absent: object, model: type[BaseModel] | None) -> Reader:
+    name = field.name
+    kind = field.message_type.full_name if field.message_type else ""
+    if field.is_repeated:
+        if kind and model is not None:
+            return lambda message: [to_dict(item, model) for item in getattr(message, name)]
+        return lambda message: list(getattr(message, name))
+    if not field.has_presence:
+        return lambda message: getattr(message, name)
+    get: Reader = lambda message: getattr(message, name)  # noqa: E731  # one of several shapes chosen below
+    if kind == StringList.DESCRIPTOR.full_name:
+        get = lambda message: list(getattr(message, name).values)  # noqa: E731
+    elif kind == Struct.DESCRIPTOR.full_name:
+        get = lambda message: struct_to_dict(getattr(message, name))  # noqa: E731
+    elif kind == Timestamp.DESCRIPTOR.full_name:
+        get = lambda message: getattr(message, name).ToDatetime(UTC)  # noqa: E731
+    elif kind and model is not None:
+        get = lambda message: to_dict(getattr(message, name), model)  # noqa: E731
+    return lambda message: get(message) if message.HasField(name) else absent
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic model inside `Model`, `Model | None` or `list[Model]`, if there is one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _inner_model(part))), None)
+
+
+def struct_to_dict(struct: Struct) -> dict[str, Any]:
+    """Struct has doubles only: a whole number comes back as int."""
+    return {name: _plain(value) for name, value in struct.fields.items()}
+
+
+def _plain(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) < _EXACT else number
+    if kind == "struct_value":
+        return struct_to_dict(value.struct_value)
+    if kind == "list_value":
+        return _plain_list(value.list_value)
+    return None if kind in (None, "null_value") else getattr(value, kind)
+
+
+def _plain_list(values: ListValue) -> list[Any]:
+    return [_plain(value) for value in values.values]
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def iso(microseconds: int) -> str:
+    """RFC 3339 in UTC."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

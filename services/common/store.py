@@ -1,0 +1,63 @@
+"""MongoDB, real or embedded: opening it, and what its failures mean."""
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import structlog
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from services.common.errors import Unavailable
+
+log = structlog.get_logger()
+ResultT = TypeVar("ResultT")
+Document: TypeAlias = dict[str, Any]
+Database: TypeAlias = "AsyncIOMotorDatabase[Document]"
+Collection: TypeAlias = "AsyncIOMotorCollection[Document]"
+
+
+@asynccontextmanager
+async def open_database(url: str, name: str) -> AsyncIterator[Database]:
+    """Connects lazily: a store that is down shows when it is first asked."""
+    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+        url, maxPoolSize=8, serverSelectionTimeoutMS=5_000, connectTimeoutMS=3_000, socketTimeoutMS=20_000, retryWrites=False
+    )
+    try:
+        yield client[name]
+    finally:
+        client.close()
+
+
+async def ping(database: Database) -> None:
+    await database.command("ping")
+
+
+async def persist(operation: Callable[[], Awaitable[ResultT]], *, patience: float = 60.0) -> ResultT:
+    """Repeats an idempotent `operation` while the store cannot be reached.
+
+    Raises:
+        Unavailable: not reached for `patience` seconds (STORE_UNREACHABLE), or it refused (STORE_REFUSED, a full disk for one).
+    """
+    give_up, pause = time.monotonic() + patience, 0.05
+    while True:
+        try:
+            return await operation()
+        except ConnectionFailure as error:
+            if time.monotonic() + pause > give_up:
+                raise Unavailable("the store cannot be reached", reason="STORE_UNREACHABLE", retry_after=5.0) from error
+            log.warning("store not reached", error=str(error)[:200])
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+        except OperationFailure as error:
+            raise refused(error) from error
+        except PyMongoError as error:
+            raise Unavailable("the store failed", reason="STORE_FAILED", retry_after=5.0) from error
+
+
+def refused(error: OperationFailure) -> Unavailable:
+    log.error("store refused", error=str(error)[:500])
+    return Unavailable("the store refused the operation", reason="STORE_REFUSED", retry_after=5.0)
