@@ -1,0 +1,1 @@
+"""The embedded stack: everything Atelier needs, started and watched on one machine."""

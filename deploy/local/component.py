@@ -1,0 +1,27 @@
+"""What the supervisor has to know of a component to run it."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+def _nothing() -> None:
+    """The default preparation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A process of the stack.
+
+    `probe` raises NotReady until the component does its work; `prepare` runs before every start, restarts too;
+    `after` names the components that must be ready first; `patience` is in seconds.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    probe: Callable[[], None]
+    ports: tuple[tuple[str, int], ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    patience: float = 60.0
+    prepare: Callable[[], None] = _nothing

@@ -1,0 +1,48 @@
+"""Where the repository's parts and the stack's state lie on this machine."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL = ROOT / ".local"
+LOCKS = ROOT / "deploy" / "requirements"
+APP = LOCAL / "app"
+MODELS = LOCAL / "models"
+TRITON = LOCAL / "triton"
+TRITON_BACKENDS = LOCAL / "triton-backends"
+MODEL_REPOSITORY = ROOT / "deploy" / "triton" / "models"
+APP_PYTHON = APP / "bin" / "python"
+MODELS_PYTHON = MODELS / "bin" / "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One stack's own folder; tests give each stack another."""
+
+    folder: Path = LOCAL
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def run_file(self) -> Path:
+        return self.run / "stack.json"
+
+    def log_of(self, name: str) -> Path:
+        return self.log / f"{name}.log"
+
+    def make(self) -> None:
+        """Creates the folders; what lies in `run` is for the owner's eyes only."""
+        for folder in (self.data, self.log, self.run):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.run.chmod(0o700)

@@ -1,0 +1,78 @@
+"""Readiness, found out by asking each component for what it is there to do."""
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+ASKING_SECONDS = 2.0
+
+
+class NotReady(Exception):
+    """The component does not do its work yet; the message says how that showed."""
+
+
+def ask_nats(url: str) -> None:
+    """Speaks the first lines of the protocol. Raises NotReady unless JetStream is on and a PING is answered."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname, parts.port or 4222), timeout=ASKING_SECONDS) as connection:
+            lines = connection.makefile("rb")
+            greeting = lines.readline().decode()
+            facts: dict[str, Any] = json.loads(greeting.partition(" ")[2] or "{}")
+            connection.sendall(b'CONNECT {"verbose":false}\r\nPING\r\n')
+            answer = lines.readline().strip()
+    except (OSError, ValueError) as error:
+        raise NotReady(f"no NATS server at {url}: {error}") from error
+    if not facts.get("jetstream"):
+        raise NotReady(f"the NATS server at {url} has JetStream switched off")
+    if answer != b"PONG" and not facts.get("auth_required"):
+        raise NotReady(f"the NATS server at {url} answered {answer!r} to a PING")
+
+
+def ask_mongodb(url: str) -> None:
+    """Pings the server. Raises NotReady."""
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    client: MongoClient[dict[str, Any]] = MongoClient(url, serverSelectionTimeoutMS=int(ASKING_SECONDS * 1000))
+    try:
+        client.admin.command("ping")
+    except PyMongoError as error:
+        raise NotReady(f"no MongoDB at {url.rpartition('@')[2]}: {error}") from error
+    finally:
+        client.close()
+
+
+def ask_grpc_health(target: str) -> None:
+    """The standard health check of the whole server. Raises NotReady, naming the status."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(target) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=ASKING_SECONDS
+            )
+        except grpc.RpcError as error:
+            raise NotReady(f"no health answer from {target}: {error.code().name}") from error
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise NotReady(f"{target} says {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}")
+
+
+def ask_http(url: str) -> None:
+    """GETs the address. Raises NotReady unless the answer is 200."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASKING_SECONDS)
+    try:
+        connection.request("GET", parts.path or "/")
+        answer = connection.getresponse()
+        body = answer.read(2_000).decode(errors="replace")
+    except OSError as error:
+        raise NotReady(f"no answer from {url}: {error}") from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise NotReady(f"{url} answered {answer.status}: {body}")

@@ -1,0 +1,54 @@
+"""The two stores of the stack: the NATS server and the MongoDB wire server."""
+from __future__ import annotations
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+from deploy.local import probes
+from deploy.local.component import Component
+from deploy.local.places import APP, APP_PYTHON, ROOT, Home
+from deploy.local.ports import HOST
+
+
+def nats(home: Home, port: int, *, sync_interval: str = "always") -> Component:
+    """JetStream answers a publish after the write is on disk with `sync_interval` "always", else up to that much later."""
+    config = home.run / "nats.conf"
+    settings = (
+        f"server_name: atelier\nhost: {HOST}\nport: {port}\n"
+        f"jetstream {{ store_dir: {json.dumps(str(home.data / 'nats'))}, sync_interval: {sync_interval} }}\n"
+    )
+    return Component(
+        name="nats",
+        command=(str(nats_program()), "-c", str(config)),
+        probe=partial(probes.ask_nats, f"nats://{HOST}:{port}"),
+        ports=(("NATS_PORT", port),),
+        prepare=lambda: _write(config, settings),
+    )
+
+
+def nats_program() -> Path:
+    """The server on PATH, else the one the environment brought."""
+    found = shutil.which("nats-server")
+    return Path(found) if found else APP / "bin" / "nats-server"
+
+
+def mongodb(home: Home, port: int) -> Component:
+    pid_file = home.run / "mongodb.pid"
+    options = {"--data-dir": home.data / "mongodb", "--host": HOST, "--port": port, "--pid-file": pid_file, "--log-file": "/dev/null"}
+    arguments = [str(word) for option in options.items() for word in option]
+    return Component(
+        name="mongodb",
+        command=(str(APP_PYTHON), "-m", "deploy.local.mongo_server", "--threaded", *arguments),
+        probe=partial(probes.ask_mongodb, f"mongodb://{HOST}:{port}"),
+        ports=(("MONGODB_PORT", port),),
+        environment={"PYTHONPATH": str(ROOT)},
+        # Left by a killed server it names a process that may by now be another one, and the server would not start.
+        prepare=lambda: pid_file.unlink(missing_ok=True),
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
