@@ -1,0 +1,129 @@
+"""Triton's face of the diffusion engine: tensors in, events and pictures out."""
+
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import triton_python_backend_utils as pb
+
+DEPLOY = Path(__file__).resolve().parents[3]
+RUNTIME = Path(os.environ.get("TRITON_RUNTIME") or DEPLOY / "runtime")
+sys.path.insert(0, str(RUNTIME))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+from diffusion.engine import Engine  # noqa: E402  the path is set above
+from diffusion.errors import InvalidArgument, RequestError  # noqa: E402
+from diffusion.loading import load_model  # noqa: E402
+from diffusion.settings import read_settings  # noqa: E402
+
+FINAL = pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+# Triton 2.51 has no RESOURCE_EXHAUSTED: the reason at the head of the message is what clients go by.
+CODES = {
+    "INVALID_ARGUMENT": pb.TritonError.INVALID_ARG,
+    "LORA_NOT_FOUND": pb.TritonError.NOT_FOUND,
+    "LORA_HASH_MISMATCH": pb.TritonError.INVALID_ARG,
+    "LORA_UNSUPPORTED": pb.TritonError.UNSUPPORTED,
+    "RESOURCE_EXHAUSTED": pb.TritonError.UNAVAILABLE,
+    "OUT_OF_MEMORY": pb.TritonError.UNAVAILABLE,
+    "CANCELLED": pb.TritonError.CANCELLED,
+    "UNAVAILABLE": pb.TritonError.UNAVAILABLE,
+}
+
+
+class StreamSink:
+    """One request's response stream."""
+
+    def __init__(self, sender):
+        self._sender = sender
+
+    def cancelled(self):
+        return self._sender.is_cancelled()
+
+    def send(self, event, preview=None):
+        self._sender.send(_response(event, "PREVIEW", preview))
+
+    def finish(self, event, picture=None):
+        self._sender.send(_response(event, "RESULT", picture), flags=FINAL)
+
+    def fail(self, error):
+        code = CODES.get(error.reason, pb.TritonError.INTERNAL)
+        response = pb.InferenceResponse(error=pb.TritonError(str(error), code))
+        self._sender.send(response, flags=FINAL)
+
+
+class TritonMeter:
+    """The engine's counts as Triton metrics, `atelier_diffusion_*`; a name's part after "/" is its reason label."""
+
+    def __init__(self, model):
+        self._model = model
+        self._families = {}
+        self._metrics = {}
+        self._lock = threading.Lock()
+
+    def set(self, name, value):
+        self._metric(name, pb.MetricFamily.GAUGE).set(value)
+
+    def add(self, name, amount=1):
+        self._metric(name, pb.MetricFamily.COUNTER).increment(amount)
+
+    def _metric(self, name, kind):
+        with self._lock:
+            if name not in self._metrics:
+                self._metrics[name] = self._new_metric(name, kind)
+            return self._metrics[name]
+
+    def _new_metric(self, name, kind):
+        base, _, reason = name.partition("/")
+        if base not in self._families:
+            full = f"atelier_diffusion_{base}"
+            self._families[base] = pb.MetricFamily(name=full, description=base.replace("_", " "), kind=kind)
+        labels = {"model": self._model, **({"reason": reason} if reason else {})}
+        return self._families[base].Metric(labels=labels)
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        declared = json.loads(args["model_config"]).get("parameters", {})
+        parameters = {name: value["string_value"] for name, value in declared.items()}
+        settings = read_settings(os.environ, parameters, default_model=DEPLOY / "starter/weights/diffusion")
+        self._engine = Engine(load_model(settings), settings, TritonMeter(args["model_name"]))
+
+    def execute(self, requests):
+        for request in requests:
+            sink = StreamSink(request.get_response_sender())
+            try:
+                image, mask = _pixels(request, "IMAGE"), _pixels(request, "MASK")
+                self._engine.submit(_fields(request), sink, image=image, mask=mask)
+            except RequestError as error:
+                sink.fail(error)
+        return None
+
+    def finalize(self):
+        self._engine.close()
+
+
+def _fields(request):
+    tensor = pb.get_input_tensor_by_name(request, "REQUEST").as_numpy()
+    try:
+        return json.loads(tensor.ravel()[0])
+    except (ValueError, IndexError) as error:
+        raise InvalidArgument(f"REQUEST is not JSON: {error}") from error
+
+
+def _pixels(request, name):
+    tensor = pb.get_input_tensor_by_name(request, name)
+    # Copied: the shared memory behind it is freed when execute returns.
+    return None if tensor is None else np.array(tensor.as_numpy(), copy=True)
+
+
+def _response(event, name, pixels):
+    tensors = [pb.Tensor("EVENT", np.array([json.dumps(event).encode()], dtype=object))]
+    if pixels is not None:
+        tensors.append(pb.Tensor(name, np.ascontiguousarray(pixels)))
+    return pb.InferenceResponse(tensors)

@@ -1,0 +1,81 @@
+"""Stable Diffusion 1 and 2: a UNet, one text encoder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..slots import Slot
+from .base import Conditioning, Family, Row
+
+
+class StableDiffusion(Family):
+    name = "sd"
+    pipeline = "StableDiffusionPipeline"
+    default_steps = 30
+    default_guidance = 7.5
+
+    @property
+    def network(self) -> torch.nn.Module:
+        return self.pipe.unet
+
+    @property
+    def multiple_of(self) -> int:
+        return max(8, self.scale)
+
+    def encode(self, prompt: str, negative: str, *, guided: bool) -> Conditioning:
+        embeds, negative_embeds = self.pipe.encode_prompt(prompt, self.device, 1, guided, negative)
+        tokenizer = self.pipe.tokenizer
+        longer = self.is_longer(tokenizer, prompt, tokenizer.model_max_length)
+        return Conditioning(embeds, negative_embeds, truncated=longer)
+
+    def guides(self, guidance: float) -> bool:
+        # Distilled (LCM) networks take the guidance as an embedding instead.
+        return guidance > 1 and self.network.config.time_cond_proj_dim is None
+
+    def start(self, noise: torch.Tensor, scheduler: Any) -> torch.Tensor:
+        return noise * scheduler.init_noise_sigma
+
+    def add_noise(self, scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        return scheduler.add_noise(clean, noise, at)
+
+    def call(self, rows: Sequence[Row]) -> torch.Tensor:
+        scaled = [row.slot.scheduler.scale_model_input(row.slot.latents, row.slot.timestep) for row in rows]
+        return self.network(
+            torch.cat(scaled),
+            torch.stack([row.slot.timestep.to(torch.float32) for row in rows]).to(self.device),
+            encoder_hidden_states=torch.cat([row.embeds for row in rows]),
+            timestep_cond=self._guidance_embedding(rows),
+            added_cond_kwargs=self.added(rows),
+            return_dict=False,
+        )[0]
+
+    def added(self, rows: Sequence[Row]) -> dict[str, torch.Tensor] | None:
+        return None
+
+    def _guidance_embedding(self, rows: Sequence[Row]) -> torch.Tensor | None:
+        width = self.network.config.time_cond_proj_dim
+        if width is None:
+            return None
+        guidance = torch.tensor([row.slot.request.guidance - 1 for row in rows])
+        return self.pipe.get_guidance_scale_embedding(guidance, embedding_dim=width).to(self.device, self.dtype)
+
+    def estimate(self, slot: Slot, prediction: torch.Tensor, stepped: Any) -> torch.Tensor:
+        found = getattr(stepped, "pred_original_sample", None)
+        if found is not None:
+            return found
+        # Multistep schedulers do not tell; x0 of a variance-preserving process, arXiv:2010.02502 eq. 12 and arXiv:2202.00512.
+        kept = slot.scheduler.alphas_cumprod.to(slot.latents.device)[slot.timestep.long()]
+        if slot.scheduler.config.prediction_type == "v_prediction":
+            return kept.sqrt() * slot.latents - (1 - kept).sqrt() * prediction
+        if slot.scheduler.config.prediction_type == "sample":
+            return prediction
+        return (slot.latents - (1 - kept).sqrt() * prediction) / kept.sqrt().clamp(min=1e-3)
+
+    def read_lora(self, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        weights, alphas, metadata = self.pipe.lora_state_dict(
+            str(path.parent), weight_name=path.name, unet_config=self.network.config,
+            return_lora_metadata=True, local_files_only=True,
+        )  # fmt: skip
+        return weights, alphas or {}, metadata or {}

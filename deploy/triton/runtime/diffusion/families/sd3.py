@@ -1,0 +1,76 @@
+"""Stable Diffusion 3: a transformer with flow matching, up to three text encoders."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import calculate_shift
+
+from ..slots import Slot
+from .base import Conditioning, Family, Row, Size
+
+MAX_TOKENS = 256
+
+
+class StableDiffusion3(Family):
+    name = "sd3"
+    pipeline = "StableDiffusion3Pipeline"
+    default_steps = 28
+    default_guidance = 7.0
+
+    @property
+    def network(self) -> torch.nn.Module:
+        return self.pipe.transformer
+
+    @property
+    def multiple_of(self) -> int:
+        return self.scale * int(self.network.config.patch_size)
+
+    def encode(self, prompt: str, negative: str, *, guided: bool) -> Conditioning:
+        tokenizer = self.pipe.tokenizer_3 or self.pipe.tokenizer
+        limit = min(MAX_TOKENS, tokenizer.model_max_length)
+        encoded = self.pipe.encode_prompt(
+            prompt, prompt, prompt, device=self.device, do_classifier_free_guidance=guided,
+            negative_prompt=negative, max_sequence_length=limit,
+        )  # fmt: skip
+        return Conditioning(*encoded, truncated=self.is_longer(tokenizer, prompt, limit))
+
+    def call(self, rows: Sequence[Row]) -> torch.Tensor:
+        return self.network(
+            hidden_states=torch.cat([row.slot.latents for row in rows]),
+            timestep=torch.stack([row.slot.timestep for row in rows]).to(self.device),
+            encoder_hidden_states=torch.cat([row.embeds for row in rows]),
+            pooled_projections=torch.cat([row.pooled for row in rows]),
+            return_dict=False,
+        )[0]
+
+    def shift(self, scheduler: Any, size: Size, *, most: float) -> float:
+        """The timestep shift for a picture's number of patches."""
+        patches = size[0] * size[1] // self.multiple_of**2
+        known = scheduler.config
+        return calculate_shift(
+            patches, known.get("base_image_seq_len", 256), known.get("max_image_seq_len", 4096),
+            known.get("base_shift", 0.5), known.get("max_shift", most),
+        )  # fmt: skip
+
+    def set_timesteps(self, scheduler: Any, steps: int, size: Size) -> None:
+        dynamic = scheduler.config.get("use_dynamic_shifting", False)
+        extra = {"mu": self.shift(scheduler, size, most=1.16)} if dynamic else {}
+        scheduler.set_timesteps(steps, device=self.device, **extra)
+
+    def skipped_steps(self, steps: int, strength: float) -> int:
+        return int(max(steps - min(steps * strength, steps), 0))
+
+    def add_noise(self, scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        return scheduler.scale_noise(clean, at, noise)
+
+    def estimate(self, slot: Slot, prediction: torch.Tensor, stepped: Any) -> torch.Tensor:
+        # x = (1 - σ) x0 + σ noise and the network tells noise - x0 (arXiv:2403.03206, 2).
+        return slot.latents - slot.scheduler.sigmas[slot.scheduler.step_index - 1] * prediction
+
+    def read_lora(self, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        weights, metadata = self.pipe.lora_state_dict(
+            str(path.parent), weight_name=path.name, return_lora_metadata=True, local_files_only=True
+        )
+        return weights, {}, metadata or {}

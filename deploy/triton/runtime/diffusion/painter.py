@@ -1,0 +1,123 @@
+"""The numerical work on slots: begin one, take a step with several, make pictures of those that are done."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+
+from .families import Conditioning
+from .loading import Model
+from .pictures import latent_mask, mask_alpha, paste_back, resize, to_pixels, to_tensor
+from .ports import Pixels, Sink
+from .request import Request
+from .slots import Original, Slot
+from .waiting import Ticket
+
+PROMPTS_KEPT = 128
+PROBE_BLOCKS = 4  # side of the canary's picture, in `multiple_of`
+
+
+class Painter:
+    """Runs in one thread only, with grad mode off."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._family = model.family
+        self._prompts: OrderedDict[tuple[str, str, bool], Conditioning] = OrderedDict()
+
+    def begin(self, ticket: Ticket) -> Slot:
+        request, family = ticket.request, self._family
+        guided = family.guides(request.guidance)
+        conditioning = self._encode(request, guided)
+        size = (request.height, request.width)
+        scheduler = family.new_scheduler()
+        family.set_timesteps(scheduler, request.steps, size)
+        slot = Slot(
+            request=request, sink=ticket.sink, conditioning=conditioning, scheduler=scheduler,
+            generator=torch.Generator().manual_seed(request.seed), latents=torch.empty(0),
+            timesteps=scheduler.timesteps, guided=guided, adapters=ticket.adapters,
+            ignored=self._ignored(request, conditioning), arrived=ticket.arrived,
+        )  # fmt: skip
+        if request.image is None:
+            slot.latents = family.start(family.noise(size, slot.generator), scheduler)
+        else:
+            self._begin_from(slot, request.image)
+        return slot
+
+    def _begin_from(self, slot: Slot, image: Pixels) -> None:
+        """Image to image; the order of random draws is diffusers'."""
+        request, family = slot.request, self._family
+        skipped = min(family.skipped_steps(request.steps, request.strength), request.steps - 1)
+        first = skipped * slot.scheduler.order
+        slot.timesteps = slot.timesteps[first:]
+        if hasattr(slot.scheduler, "set_begin_index"):
+            slot.scheduler.set_begin_index(first)
+        pixels = resize(image, request)
+        latents = family.to_latents(to_tensor(pixels), slot.generator)
+        noise = family.noise((request.height, request.width), slot.generator)
+        if request.mask is not None and request.strength == 1:
+            slot.latents = family.start(noise, slot.scheduler)
+        else:
+            slot.latents = family.add_noise(slot.scheduler, latents, noise, slot.timestep[None])
+        slot.original = self._original(request, latents, noise, pixels)
+
+    def _original(self, request: Request, latents: torch.Tensor, noise: torch.Tensor, pixels: Pixels) -> Original:
+        if request.mask is None:
+            return Original(latents, noise, pixels)
+        family = self._family
+        alpha = mask_alpha(request.mask, request)
+        mask = latent_mask(alpha, family.scale).expand(-1, family.channels, -1, -1)
+        return Original(latents, noise, pixels, family.pack(mask.to(family.device, family.dtype)), alpha)
+
+    def _encode(self, request: Request, guided: bool) -> Conditioning:
+        key = (request.prompt, request.negative_prompt if guided else "", guided)
+        found = self._prompts.get(key)
+        if found is None:
+            found = self._prompts[key] = self._family.encode(key[0], key[1], guided=guided)
+            if len(self._prompts) > PROMPTS_KEPT:
+                self._prompts.popitem(last=False)
+        self._prompts.move_to_end(key)
+        return found
+
+    def _ignored(self, request: Request, conditioning: Conditioning) -> tuple[str, ...]:
+        silent = {
+            "negative_prompt": bool(request.negative_prompt) and not self._family.guides(request.guidance),
+            "guidance": not self._family.takes_guidance,
+            "prompt_tail": conditioning.truncated,
+        }
+        return tuple(name for name, ignored in silent.items() if ignored)
+
+    def predict(self, group: Sequence[Slot]) -> list[torch.Tensor]:
+        return self._family.predict(group)
+
+    def advance(self, slot: Slot, prediction: torch.Tensor) -> Pixels | None:
+        """One step; the preview, where this step is to have one."""
+        estimate = self._family.advance(slot, prediction)
+        every = slot.request.preview_every
+        if not every or slot.index % every:
+            return None
+        size = (slot.request.height, slot.request.width)
+        return self.model.preview.render(self._family.unpack(estimate, size))
+
+    def develop(self, slot: Slot) -> Pixels:
+        """The finished picture; raises ArithmeticError where the network's numbers overflowed."""
+        request = slot.request
+        latents = self._family.unpack(slot.latents, (request.height, request.width))
+        picture = self._family.to_picture(latents)[0]
+        if not torch.isfinite(picture).all():
+            raise ArithmeticError("the picture came out as no numbers")
+        painted = to_pixels(picture)
+        original = slot.original
+        if original is None or original.alpha is None:
+            return painted
+        return paste_back(painted, original.pixels, original.alpha)
+
+    def probe(self, sink: Sink) -> None:
+        """A real step on a tiny picture; raises what the model raises."""
+        limits = self.model.limits
+        side = PROBE_BLOCKS * limits.multiple_of
+        request = Request("", side, side, steps=1, guidance=limits.guidance, seed=0, preview_every=0)
+        slot = self.begin(Ticket(request, sink))
+        prediction = self.predict([slot])[0]
+        if not torch.isfinite(prediction).all():
+            raise ArithmeticError("the network answers no numbers")

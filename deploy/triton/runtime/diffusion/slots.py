@@ -1,0 +1,88 @@
+"""The pictures in progress, in groups that can share a network call."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .lora import Applied
+from .ports import Pixels, Sink
+from .request import Request
+
+
+@dataclass(frozen=True, eq=False)
+class Original:
+    """What an image-to-image picture starts from: `latents` and `noise` as the network sees them (packed for FLUX),
+    `mask` broadcastable to them with 1 where to paint, `pixels` [H, W, 3] and `alpha` [H, W, 1] in 0..1 at the picture's size."""
+
+    latents: torch.Tensor
+    noise: torch.Tensor
+    pixels: Pixels
+    mask: torch.Tensor | None = None
+    alpha: Any = None
+
+
+@dataclass(eq=False)
+class Slot:
+    """One picture's state between two steps; nothing in it is shared with another."""
+
+    request: Request
+    sink: Sink
+    conditioning: Any
+    scheduler: Any
+    generator: torch.Generator
+    latents: torch.Tensor
+    timesteps: torch.Tensor
+    guided: bool
+    original: Original | None = None
+    adapters: tuple[Applied, ...] = ()
+    ignored: tuple[str, ...] = ()
+    index: int = 0
+    arrived: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def timestep(self) -> torch.Tensor:
+        return self.timesteps[self.index]
+
+    @property
+    def finished(self) -> bool:
+        return self.index >= len(self.timesteps)
+
+    @property
+    def key(self) -> Hashable:
+        """Slots of one key may share a network call; an exact one shares with nobody."""
+        return id(self) if self.request.exact else (self.request.width, self.request.height)
+
+
+class Board:
+    """The running slots; groups take turns, one step each, so that no size starves another."""
+
+    def __init__(self) -> None:
+        self._groups: OrderedDict[Hashable, list[Slot]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(len(group) for group in self._groups.values())
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter([slot for group in self._groups.values() for slot in group])
+
+    def add(self, slot: Slot) -> None:
+        self._groups.setdefault(slot.key, []).append(slot)
+
+    def remove(self, slot: Slot) -> None:
+        group = self._groups[slot.key]
+        group.remove(slot)
+        if not group:
+            del self._groups[slot.key]
+
+    def next_group(self) -> list[Slot]:
+        """The group whose turn it is, and it goes to the end of the line; empty when nothing runs."""
+        if not self._groups:
+            return []
+        key = next(iter(self._groups))
+        self._groups.move_to_end(key)
+        return list(self._groups[key])
