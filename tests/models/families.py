@@ -1,4 +1,4 @@
-"""Tiny random-weight diffusers directories of every served family, built offline from configuration in under a second."""
+"""Tiny random-weight diffusers directories of every served family, built offline in under a second."""
 
 import json
 from pathlib import Path

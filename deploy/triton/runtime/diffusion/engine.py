@@ -99,7 +99,7 @@ class Engine:
         try:
             adapters = tuple(self._files.fetch(use) for use in ticket.request.loras)
             self._line.mark_ready(ticket, adapters)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a request's border: it alone fails
             if self._line.remove(ticket):
                 self._fail(ticket.sink, _as_request_error(error))
 
@@ -131,7 +131,7 @@ class Engine:
                 self._painter.probe(sink)
                 load = {"active": len(self._board), "queued": len(self._line)}
                 sink.finish({"event": "canary", "ms": _ms(began), **load})
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  a request's border
                 self._fail(sink, _as_request_error(error))
 
     def _admit(self) -> None:
@@ -140,7 +140,7 @@ class Engine:
                 if ticket.sink.cancelled():
                     raise Cancelled("the client went away before the first step")
                 self._board.add(self._painter.begin(ticket))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  a request's border
                 self._fail(ticket.sink, _as_request_error(error))
 
     def _drop_cancelled(self) -> None:
@@ -157,14 +157,14 @@ class Engine:
                 self._meter.add("steps_total")
                 if slot.finished:
                     self._finish(slot)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  a request's border
                 self._drop(slot, _as_request_error(error))
 
     def _predict(self, group: Sequence[Slot]) -> list[tuple[Slot, torch.Tensor]]:
         """The group's predictions; where the call fails, each alone, so that only the guilty fail."""
         try:
             return list(zip(group, self._painter.predict(group), strict=True))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a request's border
             if len(group) == 1:
                 self._drop(group[0], _as_request_error(error))
                 return []

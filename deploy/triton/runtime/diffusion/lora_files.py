@@ -83,9 +83,7 @@ def read_adapter(path: Path, sha256: str, family: Family) -> Adapter:
     prefix = "unet." if hasattr(family.pipe, "unet") else "transformer."
     parts = _parts(path, weights, prefix)
     scales = _Scales(alphas, metadata, prefix)
-    deltas = {
-        layer: _delta(path, layer, found, scales.of(layer, found), family) for layer, found in parts.items()
-    }
+    deltas = {layer: _delta(path, layer, found, scales.of(layer, found), family) for layer, found in parts.items()}
     return Adapter(sha256, deltas)
 
 

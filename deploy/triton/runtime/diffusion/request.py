@@ -11,7 +11,8 @@ from .errors import InvalidArgument
 from .ports import Pixels
 
 FIELDS = frozenset(
-    "prompt negative_prompt width height steps guidance seed strength loras preview_every exact".split()
+    {"prompt", "negative_prompt", "width", "height", "steps", "guidance", "seed", "strength", "loras"}
+    | {"preview_every", "exact"}
 )
 LORA_FIELDS = frozenset({"path", "weight", "sha256"})
 MAX_PROMPT = 4_000
@@ -69,7 +70,7 @@ def parse_request(
     width = _size(fields, "width", limits.width, limits)
     height = _size(fields, "height", limits.height, limits)
     if width * height > limits.max_pixels:
-        raise InvalidArgument(f"width × height is {width * height}, more than {limits.max_pixels}")
+        raise InvalidArgument(f"width times height is {width * height}, more than {limits.max_pixels}")
     return Request(
         prompt=_text(fields, "prompt", needed=True),
         negative_prompt=_text(fields, "negative_prompt"),

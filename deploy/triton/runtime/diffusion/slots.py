@@ -15,8 +15,11 @@ from .request import Request
 
 @dataclass(frozen=True, eq=False)
 class Original:
-    """What an image-to-image picture starts from: `latents` and `noise` as the network sees them (packed for FLUX),
-    `mask` broadcastable to them with 1 where to paint, `pixels` [H, W, 3] and `alpha` [H, W, 1] in 0..1 at the picture's size."""
+    """What an image-to-image picture starts from.
+
+    `latents`, `noise` and `mask` (1: paint) as the network sees them (packed for FLUX); `pixels` [H, W, 3] and
+    `alpha` [H, W, 1] in 0..1 (1: paint) at the picture's size.
+    """
 
     latents: torch.Tensor
     noise: torch.Tensor

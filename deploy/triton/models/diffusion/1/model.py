@@ -24,14 +24,14 @@ from diffusion.settings import read_settings  # noqa: E402
 FINAL = pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 # Triton 2.51 has no RESOURCE_EXHAUSTED: the reason at the head of the message is what clients go by.
 CODES = {
-    "INVALID_ARGUMENT": pb.TritonError.INVALID_ARG,
-    "LORA_NOT_FOUND": pb.TritonError.NOT_FOUND,
-    "LORA_HASH_MISMATCH": pb.TritonError.INVALID_ARG,
-    "LORA_UNSUPPORTED": pb.TritonError.UNSUPPORTED,
-    "RESOURCE_EXHAUSTED": pb.TritonError.UNAVAILABLE,
-    "OUT_OF_MEMORY": pb.TritonError.UNAVAILABLE,
-    "CANCELLED": pb.TritonError.CANCELLED,
-    "UNAVAILABLE": pb.TritonError.UNAVAILABLE,
+    "INVALID_ARGUMENT": "INVALID_ARG",
+    "LORA_NOT_FOUND": "NOT_FOUND",
+    "LORA_HASH_MISMATCH": "INVALID_ARG",
+    "LORA_UNSUPPORTED": "UNSUPPORTED",
+    "RESOURCE_EXHAUSTED": "UNAVAILABLE",
+    "OUT_OF_MEMORY": "UNAVAILABLE",
+    "CANCELLED": "CANCELLED",
+    "UNAVAILABLE": "UNAVAILABLE",
 }
 
 
@@ -51,7 +51,8 @@ class StreamSink:
         self._sender.send(_response(event, "RESULT", picture), flags=FINAL)
 
     def fail(self, error):
-        code = CODES.get(error.reason, pb.TritonError.INTERNAL)
+        # Looked up now: Triton adds TritonError to its module only after this one is imported.
+        code = getattr(pb.TritonError, CODES.get(error.reason, "INTERNAL"))
         response = pb.InferenceResponse(error=pb.TritonError(str(error), code))
         self._sender.send(response, flags=FINAL)
 
@@ -102,7 +103,6 @@ class TritonPythonModel:
                 self._engine.submit(_fields(request), sink, image=image, mask=mask)
             except RequestError as error:
                 sink.fail(error)
-        return None
 
     def finalize(self):
         self._engine.close()

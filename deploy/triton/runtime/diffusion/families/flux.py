@@ -41,9 +41,7 @@ class Flux(StableDiffusion3):
     def encode(self, prompt: str, negative: str, *, guided: bool) -> Conditioning:
         tokenizer = self.pipe.tokenizer_2
         limit = min(MAX_TOKENS, tokenizer.model_max_length)
-        embeds, pooled, text_ids = self.pipe.encode_prompt(
-            prompt, None, device=self.device, max_sequence_length=limit
-        )
+        embeds, pooled, text_ids = self.pipe.encode_prompt(prompt, None, device=self.device, max_sequence_length=limit)
         longer = self.is_longer(tokenizer, prompt, limit)
         return Conditioning(embeds, pooled=pooled, text_ids=text_ids, truncated=longer)
 
@@ -73,9 +71,7 @@ class Flux(StableDiffusion3):
     def set_timesteps(self, scheduler: Any, steps: int, size: Size) -> None:
         own = scheduler.config.get("use_flow_sigmas", False)
         sigmas = {} if own else {"sigmas": np.linspace(1.0, 1 / steps, steps)}
-        scheduler.set_timesteps(
-            steps, device=self.device, mu=self.shift(scheduler, size, most=1.15), **sigmas
-        )
+        scheduler.set_timesteps(steps, device=self.device, mu=self.shift(scheduler, size, most=1.15), **sigmas)
 
     def pack(self, latents: torch.Tensor) -> torch.Tensor:
         return self.pipe._pack_latents(latents, *latents.shape)

@@ -66,7 +66,7 @@ class StableDiffusion3(Family):
         return scheduler.scale_noise(clean, at, noise)
 
     def estimate(self, slot: Slot, prediction: torch.Tensor, stepped: Any) -> torch.Tensor:
-        # x = (1 - σ) x0 + σ noise and the network tells noise - x0 (arXiv:2403.03206, 2).
+        # x = (1 - s) x0 + s noise, s = sigma, and the network tells noise - x0 (arXiv:2403.03206, 2).
         return slot.latents - slot.scheduler.sigmas[slot.scheduler.step_index - 1] * prediction
 
     def read_lora(self, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
