@@ -1,6 +1,7 @@
 """The embedded stack for tests: free ports, a folder of its own, and handles to hurt it."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ def running(component: Component, home: Home) -> Iterator[Child]:
     home.make()
     child = Child(component, home.log_of(component.name))
     try:
-        child.wait_ready()
+        child.wait_ready(threading.Event())
         yield child
     finally:
         child.stop()

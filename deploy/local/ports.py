@@ -39,6 +39,7 @@ def holder_of(port: int) -> str | None:
     except psutil.AccessDenied:
         return None
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+        if listens and connection.pid:
             return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     return None

@@ -1,12 +1,14 @@
 """One child process: started in a group of its own, asked until it is ready, stopped with all it started."""
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
-from typing import IO
 
 from deploy.local.component import Component
 from deploy.local.failures import ComponentFailed
@@ -15,33 +17,43 @@ from deploy.local.probes import NotReady
 
 TAIL_LINES = 25
 _ASK_EVERY_SECONDS = 0.1
+_TETHER = Path(__file__).with_name("tether.py")
 
 
 class Child:
     """A started component. Its output is appended to `log`."""
 
     def __init__(self, component: Component, log: Path) -> None:
+        """The calling thread must outlive the child: the kernel counts the thread as the child's starter."""
         self.component = component
         self.log = log
         component.prepare()
         with log.open("ab") as output:
             self._begin = output.tell()
-            self._process = _start(component, output)
+            self._process = subprocess.Popen(
+                (sys.executable, "-S", "-E", str(_TETHER), str(os.getpid()), *component.command),
+                cwd=ROOT,
+                env={**os.environ, **component.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C at the terminal must reach the supervisor alone, which then stops all in order.
+                start_new_session=True,
+            )
         self.pid = self._process.pid
 
-    def wait_ready(self) -> float:
-        """Answers the seconds it took. Raises ComponentFailed when it ends first, or its patience does."""
+    def wait_ready(self, stopping: threading.Event) -> float:
+        """Answers the seconds it took. Raises ComponentFailed when it, its patience or the stack ends first."""
         begun = time.monotonic()
-        while True:
-            why = self._ask()
+        while (why := self._ask()) is not None:
             waited = time.monotonic() - begun
-            if why is None:
-                return waited
             if (code := self._process.poll()) is not None:
                 raise self.failure(f"ended with {_ending(code)} before it was ready")
             if waited > self.component.patience:
                 raise self.failure(f"was not ready after {waited:.0f} s: {why}")
-            time.sleep(_ASK_EVERY_SECONDS)
+            if stopping.wait(_ASK_EVERY_SECONDS):
+                raise self.failure("was stopped before it was ready")
+        return time.monotonic() - begun
 
     def wait(self) -> str:
         """Waits for its end and says how it ended."""
@@ -54,19 +66,15 @@ class Child:
         """SIGTERM, and SIGKILL for whatever of its group is left after `grace` seconds."""
         if self.running():
             self._process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill_group()
         self._process.wait()
 
     def kill_group(self) -> None:
         """Ends the process and what it started, at once."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def failure(self, why: str) -> ComponentFailed:
         return ComponentFailed(self.component.name, why, _shown(self.log), self.tail())
@@ -83,23 +91,8 @@ class Child:
             self.component.probe()
         except NotReady as error:
             return str(error)
-        return None
-
-
-def _start(component: Component, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    # A group of its own: Ctrl-C at the terminal must reach the supervisor alone, which then stops all in order.
-    try:
-        return subprocess.Popen(
-            component.command,
-            cwd=ROOT,
-            env={**os.environ, **component.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ComponentFailed(component.name, f"cannot be started: {error}", "-", "") from error
+        # Another process may answer in its place.
+        return None if self.running() else "it has ended"
 
 
 def _ending(code: int) -> str:

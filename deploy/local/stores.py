@@ -13,7 +13,7 @@ from deploy.local.ports import HOST
 
 
 def nats(home: Home, port: int, *, sync_interval: str = "always") -> Component:
-    """JetStream answers a publish after the write is on disk with `sync_interval` "always", else up to that much later."""
+    """With `sync_interval` "always" a publish is acknowledged after its fsync, else the disk follows so much later."""
     config = home.run / "nats.conf"
     settings = (
         f"server_name: atelier\nhost: {HOST}\nport: {port}\n"
@@ -36,7 +36,13 @@ def nats_program() -> Path:
 
 def mongodb(home: Home, port: int) -> Component:
     pid_file = home.run / "mongodb.pid"
-    options = {"--data-dir": home.data / "mongodb", "--host": HOST, "--port": port, "--pid-file": pid_file, "--log-file": "/dev/null"}
+    options = {
+        "--data-dir": home.data / "mongodb",
+        "--host": HOST,
+        "--port": port,
+        "--pid-file": pid_file,
+        "--log-file": "/dev/null",
+    }
     arguments = [str(word) for option in options.items() for word in option]
     return Component(
         name="mongodb",

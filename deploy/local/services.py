@@ -1,0 +1,64 @@
+"""Atelier's own processes and the environment they get."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from deploy.local import probes
+from deploy.local.component import Component
+from deploy.local.places import APP_PYTHON, Home
+from deploy.local.ports import HOST
+from deploy.local.settings import Addresses, Ports
+
+# Of the stack's own parts; those that run elsewhere are left out by the supervisor.
+_STORES = ("nats", "mongodb")
+
+
+def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str, str]) -> dict[str, str]:
+    """What every process of ours reads; `given` (the user's environment) wins where the stack has no say."""
+    return {
+        "MONGODB_URL": addresses.mongodb_url,
+        "NATS_URL": addresses.nats_url,
+        "TASKS_TARGET": addresses.tasks,
+        "ACCESS_TARGET": addresses.tasks,
+        "STORAGE_TARGET": addresses.storage,
+        "TRITON_TARGET": addresses.triton,
+        "INTERNAL_TOKEN": token,
+        "STORAGE_URL": given.get("STORAGE_URL") or f"file://{home.data / 'storage'}",
+        "GRPC_REFLECTION": given.get("GRPC_REFLECTION") or "true",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def own_processes(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
+    tasks = _served("tasks", ("services.host", "access", "tasks"), ports.tasks, shared, after=_STORES)
+    storage = _served("storage", ("services.host", "storage"), ports.storage, shared, after=_STORES)
+    inference = _served(
+        "inference", ("services.inference",), ports.inference, shared, after=(*_STORES, "triton", "tasks", "storage")
+    )
+    return [tasks, storage, inference, _gateway(ports.gateway, shared)]
+
+
+def _served(
+    name: str, module: tuple[str, ...], port: int, shared: Mapping[str, str], *, after: tuple[str, ...]
+) -> Component:
+    listen = f"{HOST}:{port}"
+    return Component(
+        name=name,
+        command=(str(APP_PYTHON), "-m", *module),
+        probe=partial(probes.ask_grpc_health, listen),
+        ports=((f"{name.upper()}_PORT", port),),
+        environment={**shared, "LISTEN": listen},
+        after=after,
+    )
+
+
+def _gateway(port: int, shared: Mapping[str, str]) -> Component:
+    return Component(
+        name="gateway",
+        command=(str(APP_PYTHON), "-m", "gateway"),
+        probe=partial(probes.ask_http, f"http://{HOST}:{port}/health"),
+        ports=(("GATEWAY_PORT", port),),
+        environment={**shared, "GATEWAY_HOST": HOST, "GATEWAY_PORT": str(port)},
+        after=("nats", "tasks", "storage"),
+    )

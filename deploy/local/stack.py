@@ -1,0 +1,177 @@
+"""The supervisor: starts every component as soon as those it needs are ready, keeps them, stops them in reverse."""
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from deploy.local import access, probes, runfile, services, stores
+from deploy.local.component import Component
+from deploy.local.failures import LocalError, PortBusy
+from deploy.local.keeper import Keeper
+from deploy.local.places import Home
+from deploy.local.ports import holder_of, is_free
+from deploy.local.settings import Addresses, Elsewhere, Ports
+from deploy.local.triton import triton
+
+log = logging.getLogger("stack")
+
+
+class Stack:
+    """Ready inside its `with` block, gone after it. `only` limits it to the named components."""
+
+    def __init__(
+        self,
+        home: Home,
+        ports: Ports,
+        elsewhere: Elsewhere,
+        *,
+        given: Mapping[str, str],
+        only: Sequence[str] = (),
+    ) -> None:
+        self.home = home
+        self.addresses = Addresses.of(ports, elsewhere)
+        self.api_key: str | None = None
+        home.make()
+        self._elsewhere = elsewhere
+        self._token = given.get("INTERNAL_TOKEN") or _kept_token(home)
+        self.environment = services.environment(home, self.addresses, self._token, given)
+        self.components = [item for item in self._all(ports, given) if not only or item.name in only]
+        self.keepers: dict[str, Keeper] = {}
+        self._state = "starting"
+        self._writing = threading.Lock()
+        self._held = ExitStack()
+
+    def __enter__(self) -> Stack:
+        self._lock()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Raises LocalError: a busy port, a named server that does not answer, a component that does not come up."""
+        self._ask_elsewhere()
+        _end_leftovers(self.home)
+        for component in self.components:
+            _require_free(component)
+        for component in self.components:
+            needs = [self.keepers[name] for name in component.after if name in self.keepers]
+            self.keepers[component.name] = Keeper(component, self.home, needs, self.tell)
+        for keeper in self.keepers.values():
+            keeper.start()
+        self._wait_ready()
+        if "tasks" in self.keepers and "gateway" in self.keepers:
+            self.api_key = access.development_key(self.home, self.addresses, self.environment)
+        self._turn("ready")
+
+    def stop(self) -> None:
+        """Those that need others go first."""
+        self._turn("stopping")
+        for keeper in reversed(self.keepers.values()):
+            keeper.stop()
+        self._turn("stopped")
+        self._held.close()
+
+    def tell(self) -> None:
+        """Writes the run file."""
+        with self._writing:
+            runfile.write(self.home, self._facts())
+
+    def _all(self, ports: Ports, given: Mapping[str, str]) -> Iterable[Component]:
+        """Every component that does not run elsewhere; the slowest first."""
+        if self._elsewhere.triton_target is None:
+            yield triton(self.home, ports)
+        if self._elsewhere.nats_url is None:
+            yield stores.nats(self.home, ports.nats, sync_interval=given.get("NATS_SYNC_INTERVAL") or "always")
+        if self._elsewhere.mongodb_url is None:
+            yield stores.mongodb(self.home, ports.mongodb)
+        yield from services.own_processes(ports, self.environment)
+
+    def _ask_elsewhere(self) -> None:
+        try:
+            if self._elsewhere.nats_url:
+                probes.ask_nats(self._elsewhere.nats_url)
+            if self._elsewhere.mongodb_url:
+                probes.ask_mongodb(self._elsewhere.mongodb_url)
+        except probes.NotReady as error:
+            raise LocalError(f"{error}\nUnset NATS_URL / MONGODB_URL to let the stack start its own.") from error
+
+    def _wait_ready(self) -> None:
+        for keeper in self.keepers.values():
+            while not keeper.ready.wait(0.05):
+                self._raise_failures()
+        self._raise_failures()
+
+    def _raise_failures(self) -> None:
+        for keeper in self.keepers.values():
+            if keeper.failure is not None:
+                raise keeper.failure
+
+    def _lock(self) -> None:
+        file = self._held.enter_context((self.home.run / "stack.lock").open("a"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LocalError("a stack already runs on this checkout: make down stops it") from error
+
+    def _turn(self, state: str) -> None:
+        self._state = state
+        self.tell()
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "state": self._state,
+            "supervisor": runfile.identity(os.getpid()),
+            "gateway_url": self.addresses.gateway_url,
+            "api_key": self.api_key,
+            "internal_token": self._token,
+            "targets": {name: getattr(self.addresses, name) for name in Addresses.__slots__},
+            "components": {name: self._facts_of(keeper) for name, keeper in list(self.keepers.items())},
+        }
+
+    def _facts_of(self, keeper: Keeper) -> dict[str, Any]:
+        return {
+            **(runfile.identity(keeper.child.pid) if keeper.child else {"pid": None}),
+            "state": keeper.state,
+            "restarts": keeper.restarts,
+            "seconds_to_ready": keeper.seconds_to_ready,
+            "log": str(self.home.log_of(keeper.name)),
+            "ports": dict(keeper.component.ports),
+        }
+
+
+def _kept_token(home: Home) -> str:
+    return runfile.secret(home.run / "internal_token", secrets.token_urlsafe(32))
+
+
+def _require_free(component: Component) -> None:
+    for setting, port in component.ports:
+        if not is_free(port):
+            raise PortBusy(port, component.name, setting, holder_of(port))
+
+
+def _end_leftovers(home: Home) -> None:
+    """A supervisor that was killed could not stop its children."""
+    left = runfile.leftovers(home)
+    for process in left:
+        log.warning("ending %s (pid %d), left by an earlier run", process.name(), process.pid)
+        process.send_signal(signal.SIGTERM)
+    for process in psutil.wait_procs(left, timeout=10)[1]:
+        process.kill()

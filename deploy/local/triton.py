@@ -1,0 +1,108 @@
+"""The Triton server of the stack: from the wheel, or the one on PATH."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+
+from deploy.local import probes
+from deploy.local.component import Component
+from deploy.local.places import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, Home
+from deploy.local.ports import HOST
+from deploy.local.settings import Ports
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def triton(home: Home, ports: Ports) -> Component:
+    """Serves every model of the repository; ready when each answers and `diffusion` passes its canary."""
+    models = model_names()
+    prefix = _region_prefix(home)
+    own = shutil.which("tritonserver")
+    options = {
+        "model-repository": MODEL_REPOSITORY,
+        "model-control-mode": "explicit",
+        "http-address": HOST,
+        "grpc-address": HOST,
+        "metrics-address": HOST,
+        "http-port": ports.triton_http,
+        "grpc-port": ports.triton,
+        "metrics-port": ports.triton_metrics,
+        "backend-config": f"python,shm-region-prefix-name={prefix}",
+        **({} if own else {"backend-directory": TRITON_BACKENDS}),
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()] + [f"--load-model={name}" for name in models]
+    program = own or str(TRITON / "pytriton" / "tritonserver" / "bin" / "tritonserver")
+    return Component(
+        name="triton",
+        command=(program, *arguments),
+        probe=partial(ask, f"{HOST}:{ports.triton_http}", f"{HOST}:{ports.triton}", models),
+        ports=(
+            ("TRITON_PORT", ports.triton),
+            ("TRITON_HTTP_PORT", ports.triton_http),
+            ("TRITON_METRICS_PORT", ports.triton_metrics),
+        ),
+        environment=_environment(),
+        patience=180.0,
+        prepare=partial(_remove_regions, prefix),
+    )
+
+
+def model_names() -> list[str]:
+    return sorted(config.parent.name for config in MODEL_REPOSITORY.glob("*/config.pbtxt"))
+
+
+def ask(http: str, grpc: str, models: list[str]) -> None:
+    """Raises NotReady. Triton's own readiness is not enough: it stays true when a model's process has died."""
+    for name in models:
+        probes.ask_http(f"http://{http}/v2/models/{name}/ready")
+    if "diffusion" in models:
+        ask_diffusion(grpc)
+
+
+def ask_diffusion(target: str) -> None:
+    """Has the network compute once. Raises NotReady with the model's own words."""
+    import queue
+
+    import numpy as np
+    from tritonclient import grpc as client
+    from tritonclient.utils import InferenceServerException
+
+    request = client.InferInput("REQUEST", [1], "BYTES")
+    request.set_data_from_numpy(np.array([json.dumps({"canary": True}).encode()], dtype=object))
+    answers: queue.Queue[InferenceServerException | None] = queue.Queue()
+    with client.InferenceServerClient(target) as server:
+        server.start_stream(callback=lambda result, error: answers.put(error), stream_timeout=10)
+        try:
+            server.async_stream_infer("diffusion", [request])
+            error = answers.get(timeout=10)
+        except (queue.Empty, InferenceServerException) as failure:
+            raise probes.NotReady(f"the model 'diffusion' does not answer: {failure!r}") from failure
+        finally:
+            server.stop_stream(cancel_requests=True)
+    if error is not None:
+        raise probes.NotReady(f"the model 'diffusion' is broken: {error}")
+
+
+def _environment() -> dict[str, str]:
+    libraries = [TRITON_BACKENDS / "lib", TRITON / "nvidia_pytriton.libs"]
+    return {
+        # The first python3 on PATH decides which packages the models see, the first libpython which one they run on.
+        "PATH": f"{MODELS / 'bin'}:{os.environ.get('PATH', '')}",
+        "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+        "PYTHONPATH": "",
+    }
+
+
+def _region_prefix(home: Home) -> str:
+    """A killed server leaves its shared memory behind; a prefix per stack tells ours from others'."""
+    return f"atelier_{hashlib.sha256(str(home.folder).encode()).hexdigest()[:8]}_"
+
+
+def _remove_regions(prefix: str) -> None:
+    for region in SHARED_MEMORY.glob(f"{prefix}*"):
+        region.unlink(missing_ok=True)
