@@ -1,0 +1,52 @@
+# Thin on purpose: every command is a Python module, set up on first use (deploy/local).
+PYTHON ?= python3
+ATELIER = $(PYTHON) -m deploy.local
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status run test check protos openapi starter-models doctor setup clean distclean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo:  ## everything once: set up, start, draw a picture, cut it out, save both to out/demo, stop
+	@$(ATELIER) demo $(ARGS)
+
+up:  ## start the stack in the background; prints addresses and a development API key
+	@$(ATELIER) up
+
+down:  ## stop it; its data stays
+	@$(ATELIER) down
+
+status:  ## what runs, and where
+	@$(ATELIER) status
+
+run:  ## the stack in the foreground, until Ctrl-C
+	@$(ATELIER) run
+
+test:  ## every test, on free ports, beside a running stack too; ARGS="-k name" for some
+	@$(ATELIER) test $(ARGS)
+
+check:  ## ruff, mypy, import-linter, buf, generated code
+	@$(ATELIER) check
+
+protos:  ## generate the code of the contracts anew
+	@$(ATELIER) protos
+
+openapi:  ## the gateway's OpenAPI document
+	@$(ATELIER) openapi
+
+starter-models:  ## train the starter models again from nothing (hours)
+	@$(ATELIER) starter-models $(ARGS)
+
+doctor:  ## what this machine lacks, and how to get it
+	@$(ATELIER) doctor
+
+setup:  ## only make the environments
+	@$(ATELIER) setup
+
+clean:  ## remove outputs, logs and caches; the data and the environments stay
+	@$(ATELIER) clean
+
+distclean:  ## remove everything made here, data and environments too
+	@$(ATELIER) distclean

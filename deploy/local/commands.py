@@ -1,0 +1,55 @@
+"""The commands of the Makefile: what each needs set up, and which program it is. Standard library only."""
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from deploy.local import doctor, setup, tidy
+from deploy.local.failures import LocalError
+from deploy.local.places import APP_PYTHON, ROOT
+
+ALL = ("app", "models", "triton")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Runs `program` with the environment's Python after setting up `parts`."""
+
+    program: tuple[str, ...]
+    parts: tuple[str, ...] = ("app",)
+
+
+COMMANDS = {
+    "demo": Command(("-m", "deploy.local.demo"), ALL),
+    "up": Command(("-m", "deploy.local.lifecycle", "up"), ALL),
+    "run": Command(("-m", "deploy.local.lifecycle", "run"), ALL),
+    "down": Command(("-m", "deploy.local.lifecycle", "down")),
+    "status": Command(("-m", "deploy.local.lifecycle", "status")),
+    "test": Command(("-m", "deploy.local.testing"), ALL),
+    "check": Command(("-m", "deploy.local.check")),
+    "protos": Command(("protos/generate.py",)),
+    "openapi": Command(("-m", "gateway.openapi")),
+    "setup": Command(("-c", "print('Everything is set up.')"), ALL),
+}
+# Done by any Python, without an environment.
+AT_ONCE = {"doctor": doctor.examine, "clean": tidy.clean, "distclean": tidy.distclean}
+
+
+def run(arguments: list[str]) -> None:
+    """Replaces this process by the command's. Ends it with a message when the machine lacks something."""
+    name, rest = (arguments or ["help"])[0], arguments[1:]
+    try:
+        if name in AT_ONCE:
+            raise SystemExit(AT_ONCE[name]())
+        command = COMMANDS.get(name)
+        if command is None:
+            raise LocalError(f"no command {name!r}; there are: {', '.join([*AT_ONCE, *COMMANDS])}")
+        setup.ensure(command.parts)
+    except LocalError as error:
+        raise SystemExit(f"\n{error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    os.execv(APP_PYTHON, [str(APP_PYTHON), *command.program, *rest])

@@ -1,0 +1,140 @@
+"""`make up`, `run`, `down` and `status`: the stack in the background, in the foreground, and its end."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import psutil
+
+from deploy.local import runfile, terminal
+from deploy.local.failures import LocalError
+from deploy.local.places import ROOT, Home
+from deploy.local.settings import Elsewhere, Ports
+from deploy.local.stack import Stack
+
+STOP_SECONDS = 90.0
+
+
+def up(home: Home) -> None:
+    """Returns when everything is ready, and shows how to reach it. Raises LocalError."""
+    if runfile.supervisor(home) is None:
+        _start_in_background(home)
+    facts = _wait_ready(home)
+    print(describe(facts))
+
+
+def run_in_foreground(home: Home) -> None:
+    """Until Ctrl-C or SIGTERM. Raises LocalError."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    with _new_stack(home) as stack:
+        print(describe(runfile.read(home)), flush=True)
+        while not stopping.wait(1.0):
+            pass
+        print("stopping", flush=True)
+        stack.stop()
+
+
+def serve(home: Home) -> None:
+    """What `up` leaves in the background."""
+    terminal.log_to(str(home.log_of("stack")))
+    try:
+        run_in_foreground(home)
+    except LocalError as error:
+        facts = runfile.read(home) | {"state": "failed", "failure": str(error)}
+        runfile.write(home, facts)
+        raise
+
+
+def down(home: Home) -> None:
+    """Raises LocalError when the stack does not end."""
+    process = runfile.supervisor(home)
+    if process is None:
+        print("No stack is running here.")
+        return
+    process.send_signal(signal.SIGTERM)
+    gone, _ = psutil.wait_procs([process], timeout=STOP_SECONDS)
+    if not gone:
+        raise LocalError(f"the supervisor (pid {process.pid}) does not end; its log: {home.log_of('stack')}")
+    print("The stack is down; its data stays in .local/data.")
+
+
+def status(home: Home) -> None:
+    facts = runfile.read(home)
+    print(describe(facts) if runfile.supervisor(home) else "No stack is running here: make up")
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """Addresses, the development key and each component's state, as lines."""
+    parts = facts["components"].items()
+    rows = [f"  {name:10} {part['state']:11} pid {part['pid'] or '-'!s:8} {part['log']}" for name, part in parts]
+    return "\n".join(
+        [
+            *rows,
+            "",
+            f"  API        {facts['gateway_url']}/api/v1      documentation: {facts['gateway_url']}/docs",
+            f"  gRPC       tasks {facts['targets']['tasks']}, storage {facts['targets']['storage']}",
+            f"  API key    {facts['api_key']}      (a development key, tenant demo)",
+        ]
+    )
+
+
+def _new_stack(home: Home) -> Stack:
+    ports, elsewhere = Ports.from_environment(os.environ), Elsewhere.from_environment(os.environ)
+    return Stack(home, ports, elsewhere, given=os.environ)
+
+
+def _start_in_background(home: Home) -> None:
+    home.make()
+    home.run_file.unlink(missing_ok=True)
+    with home.log_of("stack").open("ab") as log:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "deploy.local.lifecycle", "serve"),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    while not home.run_file.exists():
+        if process.poll() is not None:
+            raise LocalError(f"the supervisor ended at once; the end of {home.log_of('stack')} says why")
+        time.sleep(0.05)
+
+
+def _wait_ready(home: Home) -> dict[str, Any]:
+    """Tells each component's readiness as it comes."""
+    told: set[str] = set()
+    while True:
+        facts = runfile.read(home)
+        if facts["state"] == "failed":
+            raise LocalError(facts["failure"])
+        for name, part in facts["components"].items():
+            if part["state"] == "ready" and name not in told:
+                told.add(name)
+                print(f"  {name} is ready after {part['seconds_to_ready']:.1f} s", flush=True)
+        if facts["state"] == "ready":
+            return facts
+        if runfile.supervisor(home) is None:
+            raise LocalError(f"the supervisor has ended; the end of {home.log_of('stack')} says why")
+        time.sleep(0.1)
+
+
+COMMANDS = {"up": up, "run": run_in_foreground, "serve": serve, "down": down, "status": status}
+
+
+def main() -> None:
+    name = sys.argv[1]
+    if name == "run":
+        terminal.log_to()
+    terminal.said_plainly(lambda: COMMANDS[name](Home()))
+
+
+if __name__ == "__main__":
+    main()
