@@ -134,7 +134,8 @@ class Publisher:
         self._client = client
         self._timeout = timeout
         self._inbox = client.new_inbox()
-        self._waiting: dict[str, int] = {}
+        self._group = 0
+        self._waiting: set[str] = set()
         self._failed: dict[str, str] = {}
         self._done: asyncio.Future[None] | None = None
         self._lock = asyncio.Lock()
@@ -144,15 +145,16 @@ class Publisher:
         """In order. Raises Unavailable when one is not acknowledged; publish them all again then."""
         async with self._lock:
             if not self._subscribed:
-                await self._client.subscribe(f"{self._inbox}.*", cb=self._on_ack)
+                await self._client.subscribe(f"{self._inbox}.>", cb=self._on_ack)
                 self._subscribed = True
             self._failed.clear()
-            self._waiting = {str(number): number for number in range(len(messages))}
+            self._group += 1  # an answer that comes too late belongs to no group
+            replies = [f"{self._inbox}.{self._group}.{number}" for number in range(len(messages))]
+            self._waiting = set(replies)
             self._done = asyncio.get_running_loop().create_future()
-            for number, message in enumerate(messages):
-                await self._client.publish(
-                    message.subject, message.payload, reply=f"{self._inbox}.{number}", headers={"Nats-Msg-Id": message.id}
-                )
+            for reply, message in zip(replies, messages, strict=True):
+                headers = {"Nats-Msg-Id": message.id}
+                await self._client.publish(message.subject, message.payload, reply=reply, headers=headers)
             try:
                 await asyncio.wait_for(self._done, self._timeout)
             except TimeoutError as error:
@@ -161,9 +163,10 @@ class Publisher:
                 raise Unavailable(next(iter(self._failed.values())), reason="BUS_REFUSED", retry_after=1.0)
 
     async def _on_ack(self, message: Msg) -> None:
-        number = message.subject.rpartition(".")[2]
-        if self._waiting.pop(number, None) is None:
+        number = message.subject
+        if number not in self._waiting:
             return
+        self._waiting.discard(number)
         if b'"error"' in message.data:
             self._failed[number] = json.loads(message.data)["error"].get("description", "refused")
         elif message.headers and message.headers.get("Status"):

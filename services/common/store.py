@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import structlog
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from services.common.errors import Unavailable
 
@@ -24,7 +24,12 @@ Collection: TypeAlias = "AsyncIOMotorCollection[Document]"
 async def open_database(url: str, name: str) -> AsyncIterator[Database]:
     """Connects lazily: a store that is down shows when it is first asked."""
     client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
-        url, maxPoolSize=8, serverSelectionTimeoutMS=5_000, connectTimeoutMS=3_000, socketTimeoutMS=20_000, retryWrites=False
+        url,
+        maxPoolSize=8,
+        serverSelectionTimeoutMS=5_000,
+        connectTimeoutMS=3_000,
+        socketTimeoutMS=20_000,
+        retryWrites=False,
     )
     try:
         yield client[name]
@@ -40,7 +45,8 @@ async def persist(operation: Callable[[], Awaitable[ResultT]], *, patience: floa
     """Repeats an idempotent `operation` while the store cannot be reached.
 
     Raises:
-        Unavailable: not reached for `patience` seconds (STORE_UNREACHABLE), or it refused (STORE_REFUSED, a full disk for one).
+        Unavailable: not reached for `patience` seconds (STORE_UNREACHABLE), or it refused (STORE_REFUSED: a full disk).
+        DuplicateKeyError: as the store says it.
     """
     give_up, pause = time.monotonic() + patience, 0.05
     while True:
@@ -52,12 +58,11 @@ async def persist(operation: Callable[[], Awaitable[ResultT]], *, patience: floa
             log.warning("store not reached", error=str(error)[:200])
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
+        except DuplicateKeyError:
+            raise
         except OperationFailure as error:
-            raise refused(error) from error
+            log.error("store refused", error=str(error)[:500])
+            raise Unavailable("the store refused the operation", reason="STORE_REFUSED", retry_after=5.0) from error
         except PyMongoError as error:
             raise Unavailable("the store failed", reason="STORE_FAILED", retry_after=5.0) from error
 
-
-def refused(error: OperationFailure) -> Unavailable:
-    log.error("store refused", error=str(error)[:500])
-    return Unavailable("the store refused the operation", reason="STORE_REFUSED", retry_after=5.0)

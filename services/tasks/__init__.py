@@ -1,0 +1,1 @@
+"""Tasks: created, dispatched by priority and fairness, claimed under a lease, finished once."""

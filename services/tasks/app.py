@@ -1,0 +1,51 @@
+"""Composition root: the only module that knows every concrete class."""
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+from compute.tasks.v1 import tasks_pb2_grpc, worker_pb2_grpc
+
+from services.common import bus as nats_bus
+from services.common import store
+from services.common.background import running
+from services.common.mount import Mounted
+from services.tasks.replica import Replica
+from services.tasks.servicer import TaskServicer
+from services.tasks.settings import TasksSettings
+from services.tasks.worker_servicer import WorkerServicer
+
+Settings = TasksSettings
+
+
+@asynccontextmanager
+async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterator[Mounted]:
+    """Adds TaskService and WorkerService to `server` and keeps their loops running."""
+    async with (
+        store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
+        nats_bus.open_bus(settings.nats_url, "tasks") as bus,
+    ):
+        replica = Replica(database, bus, settings)
+        await replica.prepare()
+        progress = replica.dispatcher.progress
+        tasks_pb2_grpc.add_TaskServiceServicer_to_server(
+            TaskServicer(replica.service, replica.messages, replica.hub, bus, progress), server
+        )
+        worker_pb2_grpc.add_WorkerServiceServicer_to_server(
+            WorkerServicer(
+                replica.service,
+                replica.repository,
+                replica.messages,
+                replica.beats,
+                replica.dispatcher,
+                settings.lease_seconds,
+            ),
+            server,
+        )
+        async with running(**replica.loops()):
+            yield Mounted(
+                ["compute.tasks.v1.TaskService", "compute.tasks.v1.WorkerService"],
+                {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
+            )
+            await replica.close()

@@ -1,0 +1,97 @@
+"""What waits, and who is next: by priority and age within a tenant, by fair share between tenants. No I/O, no clock of its own."""
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass
+
+# One step of priority weighs as much as this long a wait, so nothing waits for ever behind what is more urgent.
+AGE_PER_PRIORITY = 30_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A task that may be released. Microseconds; `attempt` is the one a claim would begin, `weight` the seconds it may take."""
+
+    task_id: str
+    tenant: str
+    queue: str
+    priority: int
+    created_at: int
+    attempt: int
+    not_before: int = 0
+    weight: float = 1.0
+
+    @property
+    def rank(self) -> int:
+        """Smaller is sooner."""
+        return self.created_at - self.priority * AGE_PER_PRIORITY
+
+
+class Backlog:
+    """One queue's waiting tasks. A pop costs one look at each waiting tenant."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Waiting] = {}
+        self._ready: dict[str, list[tuple[int, str, Waiting]]] = defaultdict(list)
+        self._delayed: list[tuple[int, str, Waiting]] = []
+        self._served: dict[str, float] = {}
+        self._floor = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._waiting
+
+    def push(self, item: Waiting, now: int) -> None:
+        """Replaces what is known of the task."""
+        self._waiting[item.task_id] = item
+        if item.not_before > now:
+            heapq.heappush(self._delayed, (item.not_before, item.task_id, item))
+        else:
+            self._make_ready(item)
+
+    def remove(self, task_id: str) -> None:
+        self._waiting.pop(task_id, None)
+
+    def pop(self, count: int, now: int) -> list[Waiting]:
+        """Up to `count` of the next ones."""
+        while self._delayed and self._delayed[0][0] <= now:
+            item = heapq.heappop(self._delayed)[2]
+            if self._waiting.get(item.task_id) is item:
+                self._make_ready(item)
+        taken: list[Waiting] = []
+        while len(taken) < count and (tenant := self._next_tenant()) is not None:
+            item = heapq.heappop(self._ready[tenant])[2]
+            del self._waiting[item.task_id]
+            self._served[tenant] = self._served.get(tenant, self._floor) + item.weight
+            taken.append(item)
+        return taken
+
+    def next_due(self) -> int | None:
+        """When the earliest delayed task becomes ready."""
+        return self._delayed[0][0] if self._delayed else None
+
+    def _make_ready(self, item: Waiting) -> None:
+        if not self._ready[item.tenant]:
+            # A tenant that comes back has saved nothing up.
+            self._served[item.tenant] = max(self._served.get(item.tenant, 0.0), self._floor)
+        heapq.heappush(self._ready[item.tenant], (item.rank, item.task_id, item))
+
+    def _next_tenant(self) -> str | None:
+        """The tenant that was served least, among those with something ready; forgets what was removed."""
+        best: str | None = None
+        for tenant in list(self._ready):
+            heap = self._ready[tenant]
+            while heap and self._waiting.get(heap[0][1]) is not heap[0][2]:
+                heapq.heappop(heap)
+            if not heap:
+                del self._ready[tenant]
+                if self._served.get(tenant, 0.0) <= self._floor:
+                    self._served.pop(tenant, None)
+            elif best is None or self._served[tenant] < self._served[best]:
+                best = tenant
+        if best is not None:
+            self._floor = self._served[best]
+        return best

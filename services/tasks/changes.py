@@ -1,0 +1,59 @@
+"""One message on `changes.v1` for each group of writes: to gateways that wait, and to other replicas."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from compute.events.v1 import events_pb2
+from compute.tasks.v1 import tasks_pb2 as pb
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from services.common.bus import CHANGES_SUBJECT
+from services.tasks.domain import Task
+from services.tasks.messages import Messages
+
+log = structlog.get_logger()
+
+
+class ChangeFeed:
+    """Terminal tasks travel whole, for whoever waits for the result; every other change as its bare state."""
+
+    def __init__(self, client: Client, messages: Messages, sender: str, on_change: Callable[[pb.Task], None]) -> None:
+        """`on_change` hears what other replicas wrote."""
+        self._client = client
+        self._messages = messages
+        self._sender = sender
+        self._on_change = on_change
+        self._group: list[Task] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    async def listen(self) -> None:
+        await self._client.subscribe(CHANGES_SUBJECT, cb=self._receive)
+
+    def noticed(self, task: Task) -> None:
+        self._group.append(task)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send(), name="changes")
+
+    async def _send(self) -> None:
+        try:
+            await asyncio.sleep(0)  # what the same flush still brings joins the message
+            while self._group:
+                group, self._group = self._group, []
+                message = events_pb2.TaskChanges(sender=self._sender, tasks=[self._say(task) for task in group])
+                await self._client.publish(CHANGES_SUBJECT, message.SerializeToString())
+        except Exception as error:  # a hint: whoever misses it reads the task
+            log.warning("changes not sent", error=repr(error))
+        finally:
+            self._sending = None
+
+    def _say(self, task: Task) -> pb.Task:
+        return self._messages.task(task) if task.state.terminal else self._messages.brief(task)
+
+    async def _receive(self, message: Msg) -> None:
+        changes = events_pb2.TaskChanges.FromString(message.data)
+        if changes.sender != self._sender:
+            for task in changes.tasks:
+                self._on_change(task)

@@ -1,0 +1,256 @@
+"""Releases waiting tasks to the queues, as many as workers have room for, and takes back what went silent."""
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from services.common.errors import ComputeError
+from services.tasks.backlog import Backlog, Waiting
+from services.tasks.domain import Task, TaskState
+from services.tasks.ports import Clock
+
+log = structlog.get_logger()
+_LARGEST_ORDER = 32
+
+
+class Orders(Protocol):
+    """The way to the workers."""
+
+    async def release(self, queue: str, items: list[Waiting]) -> None: ...
+
+    async def stop(self, task_id: str, attempt: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Lease:
+    """A run as its worker last vouched for it; `until` is this process's monotonic clock."""
+
+    task_id: str
+    attempt: int
+    queue: str
+    until: float
+    progress: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    queue: str
+    capacity: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. `lease`: silence after which a run is lost; `claim`: after which an order nobody took is repeated."""
+
+    lease: float = 10.0
+    claim: float = 5.0
+    sweep: float = 0.5
+
+
+class Dispatcher:
+    """Books of what waits, what is on its way and what runs. Every replica keeps them; only the leader acts on them."""
+
+    def __init__(
+        self,
+        orders: Orders,
+        expire: Callable[[str, int], Awaitable[object]],
+        clock: Clock,
+        leads: Callable[[], bool],
+        timing: Timing,
+    ) -> None:
+        self._orders = orders
+        self._expire = expire
+        self._clock = clock
+        self._leads = leads
+        self._timing = timing
+        self._backlogs: dict[str, Backlog] = defaultdict(Backlog)
+        self._released: dict[str, tuple[Waiting, float]] = {}
+        self._leases: dict[str, Lease] = {}
+        self._running: dict[str, int] = defaultdict(int)
+        self._on_the_way: dict[str, int] = defaultdict(int)
+        self._workers: dict[str, Worker] = {}
+        self._weights: dict[str, float] = {}
+        self._wake = asyncio.Event()
+
+    def noticed(self, task: Task) -> None:
+        """A durable write, of this replica or another."""
+        lease = self._leases.get(task.id)
+        if lease is not None and (task.state is not TaskState.EXECUTING or task.attempt != lease.attempt):
+            self._drop_lease(task.id)
+            self._learn(task)
+        if task.state is TaskState.PENDING:
+            self._recall(task.id)
+            self._backlogs[task.queue].push(self._waiting(task), self._clock())
+        elif task.state is TaskState.EXECUTING:
+            self._forget(task)
+            self._begin_lease(task)
+        else:
+            self._forget(task)
+        self._wake.set()
+
+    def gone(self, task_id: str) -> None:
+        """No such task."""
+        self._recall(task_id)
+        self._drop_lease(task_id)
+        for backlog in self._backlogs.values():
+            backlog.remove(task_id)
+
+    def heard(self, worker_id: str, queue: str, capacity: int, *, draining: bool = False) -> None:
+        """A worker is alive and has this many slots."""
+        known = self._workers.get(worker_id)
+        if draining:
+            self._workers.pop(worker_id, None)
+        else:
+            self._workers[worker_id] = Worker(queue, capacity, time.monotonic() + self._timing.lease)
+        if known is None or known.capacity != capacity:
+            self._wake.set()
+
+    def vouched(self, task_id: str, attempt: int, progress: float) -> bool:
+        """A worker says it runs this. False when the books know better: the attempt is over or another's."""
+        lease = self._leases.get(task_id)
+        if lease is None or lease.attempt != attempt:
+            return False
+        lease.until = time.monotonic() + self._timing.lease
+        lease.progress = progress
+        return True
+
+    def progress(self, task_id: str) -> float:
+        lease = self._leases.get(task_id)
+        return lease.progress if lease else 0.0
+
+    def depth(self) -> dict[str, int]:
+        """Waiting tasks of each queue."""
+        return {queue: len(backlog) for queue, backlog in self._backlogs.items()}
+
+    def load(self, tasks: Iterable[Task]) -> None:
+        """What the store holds that is not over; runs get a fresh lease, for nobody has missed a beat of ours yet."""
+        for task in tasks:
+            on_the_way = task.id in self._released or task.id in self._backlogs[task.queue]
+            if task.state is TaskState.PENDING and not on_the_way:
+                self._backlogs[task.queue].push(self._waiting(task), self._clock())
+            elif task.state is TaskState.EXECUTING:
+                self._begin_lease(task)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Releases whenever something changed, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(0)  # the rest of this turn joins
+            if self._leads():
+                for queue in list(self._backlogs):
+                    await self._release(queue)
+
+    async def sweep(self) -> None:
+        """Repeats orders nobody took, expires leases nobody vouched for, until cancelled."""
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(self._timing.sweep)
+            now = time.monotonic()
+            self._forgive(now - last - self._timing.sweep)
+            last = now
+            self._drop_silent_workers(now)
+            self._repeat_orders(now)
+            if self._leads():
+                await self._expire_leases(now)
+            if any((due := backlog.next_due()) is not None and due <= self._clock() for backlog in self._backlogs.values()):
+                self._wake.set()
+
+    def _forgive(self, stalled: float) -> None:
+        """This process itself was stopped or starved: its silence is not the workers'."""
+        if stalled < self._timing.sweep:
+            return
+        for lease in self._leases.values():
+            lease.until += stalled
+        for worker_id, worker in self._workers.items():
+            self._workers[worker_id] = Worker(worker.queue, worker.capacity, worker.until + stalled)
+
+    async def _release(self, queue: str) -> None:
+        backlog = self._backlogs[queue]
+        capacities = [worker.capacity for worker in self._workers.values() if worker.queue == queue]
+        room = sum(capacities) - self._running[queue] - self._on_the_way[queue]
+        if room <= 0 or not backlog:
+            return
+        items = backlog.pop(room, self._clock())
+        size = max(1, min(_LARGEST_ORDER, min(capacities) // 8))
+        until = time.monotonic() + self._timing.claim
+        for item in items:
+            self._released[item.task_id] = (item, until)
+            self._on_the_way[queue] += 1
+        for start in range(0, len(items), size):
+            await self._send(queue, items[start : start + size])
+
+    async def _send(self, queue: str, items: list[Waiting]) -> None:
+        try:
+            await self._orders.release(queue, items)
+        except Exception as error:  # whatever the bus raises: the sweep repeats the order
+            log.warning("order not sent", queue=queue, count=len(items), error=repr(error))
+
+    def _repeat_orders(self, now: float) -> None:
+        late = [item for item, until in self._released.values() if until <= now]
+        for item in late:
+            self._recall(item.task_id)
+            self._backlogs[item.queue].push(item, self._clock())
+        if late:
+            log.info("orders not taken", count=len(late))
+            self._wake.set()
+
+    async def _expire_leases(self, now: float) -> None:
+        for lease in [lease for lease in self._leases.values() if lease.until <= now]:
+            log.warning("lease expired", task_id=lease.task_id, attempt=lease.attempt)
+            try:
+                await self._expire(lease.task_id, lease.attempt)
+            except ComputeError as error:
+                log.warning("lease not expired", task_id=lease.task_id, reason=error.reason)
+                lease.until = now + 1.0
+            else:
+                if self._leases.get(lease.task_id) is lease:
+                    self._drop_lease(lease.task_id)  # the store knew already that it was over
+
+    def _drop_silent_workers(self, now: float) -> None:
+        for worker_id in [worker_id for worker_id, worker in self._workers.items() if worker.until <= now]:
+            log.warning("worker silent", worker_id=worker_id)
+            del self._workers[worker_id]
+
+    def _waiting(self, task: Task) -> Waiting:
+        weight = self._weights.get(task.task_type, 1.0)
+        attempt = task.attempt + 1
+        return Waiting(
+            task.id, task.tenant, task.queue, task.priority, task.created_at, attempt, task.not_before, weight
+        )
+
+    def _learn(self, task: Task) -> None:
+        """What a run of this type takes, as a running mean: the weight of fair share."""
+        if task.state is TaskState.COMPLETED and task.started_at is not None:
+            seconds = max((task.updated_at - task.started_at) / 1e6, 0.001)
+            self._weights[task.task_type] = 0.8 * self._weights.get(task.task_type, seconds) + 0.2 * seconds
+
+    def _begin_lease(self, task: Task) -> None:
+        known = self._leases.get(task.id)
+        if known is not None and known.attempt == task.attempt:
+            return
+        self._drop_lease(task.id)
+        self._leases[task.id] = Lease(task.id, task.attempt, task.queue, time.monotonic() + self._timing.lease)
+        self._running[task.queue] += 1
+
+    def _drop_lease(self, task_id: str) -> None:
+        lease = self._leases.pop(task_id, None)
+        if lease is not None:
+            self._running[lease.queue] -= 1
+
+    def _forget(self, task: Task) -> None:
+        self._recall(task.id)
+        self._backlogs[task.queue].remove(task.id)
+
+    def _recall(self, task_id: str) -> None:
+        known = self._released.pop(task_id, None)
+        if known is not None:
+            self._on_the_way[known[0].queue] -= 1

@@ -1,0 +1,196 @@
+"""The task and the steps of its life."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from services.common.errors import IllegalTransition
+
+SECOND = 1_000_000
+MAX_ERRORS = 20
+
+
+class TaskState(StrEnum):
+    PENDING = "PENDING"
+    EXECUTING = "EXECUTING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED})
+_NEXT: dict[TaskState, frozenset[TaskState]] = {
+    TaskState.PENDING: frozenset({TaskState.EXECUTING, TaskState.CANCELLED, TaskState.FAILED}),
+    TaskState.EXECUTING: frozenset(TaskState) - {TaskState.EXECUTING},
+    TaskState.FAILED: frozenset({TaskState.PENDING}),
+    TaskState.COMPLETED: frozenset(),
+    TaskState.CANCELLED: frozenset(),
+}
+
+
+class Verb(StrEnum):
+    """What an event says has happened."""
+
+    CREATED = "created"
+    EXECUTING = "executing"
+    RETRYING = "retrying"
+    RETURNED = "returned"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REPLAYED = "replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One entry of a task's outbox. `version` is that of the write which made it, so `<task>.<version>` names it for ever."""
+
+    version: int
+    verb: Verb
+    status: TaskState
+    attempt: int
+    at: int
+    category: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run did not end well. `retryable` says that it may pass."""
+
+    reason: str
+    message: str
+    category: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """One call to a provider. Seconds and US dollars."""
+
+    provider: str
+    attempt: int
+    request_id: str
+    outcome: str
+    duration: float
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task. Times are microseconds since the epoch; `spec` and `result` are the catalog models as JSON.
+
+    `attempt` counts the runs begun and is the fencing token of a worker's writes.
+    """
+
+    id: str
+    tenant: str
+    task_type: str
+    queue: str
+    spec: str
+    priority: int
+    created_at: int
+    updated_at: int
+    version: int = 1
+    state: TaskState = TaskState.PENDING
+    attempt: int = 0
+    max_attempts: int = 3
+    not_before: int = 0
+    started_at: int | None = None
+    completed_at: int | None = None
+    worker: str | None = None
+    result: str | None = None
+    errors: tuple[str, ...] = ()
+    error_category: str | None = None
+    error_reason: str | None = None
+    dead_letter: bool = False
+    service_calls: tuple[ServiceCall, ...] = ()
+    origin_instance: str = ""
+    origin_zone: str | None = None
+    origin_tenant_id: str | None = None
+    workflow_id: str | None = None
+    fingerprint: str | None = None
+    outbox: tuple[Occurrence, ...] = ()
+
+    @property
+    def attempts_left(self) -> int:
+        return self.max_attempts - self.attempt
+
+    def created(self) -> Task:
+        return replace(self, outbox=(Occurrence(self.version, Verb.CREATED, self.state, 0, self.created_at),))
+
+    def claimed(self, worker: str, now: int) -> Task:
+        """Begins the next attempt."""
+        return self._moved(
+            TaskState.EXECUTING, Verb.EXECUTING, now, attempt=self.attempt + 1, worker=worker, started_at=now, not_before=0
+        )
+
+    def completed(self, result: str, calls: tuple[ServiceCall, ...], now: int) -> Task:
+        return self._moved(
+            TaskState.COMPLETED,
+            Verb.COMPLETED,
+            now,
+            result=result,
+            completed_at=now,
+            service_calls=self.service_calls + calls,
+        )
+
+    def failed(self, failure: Failure, calls: tuple[ServiceCall, ...], now: int, *, backoff: int) -> Task:
+        """Back to PENDING after `backoff` microseconds where it may pass and an attempt is left; FAILED otherwise."""
+        changes = {
+            "errors": (*self.errors, failure.message)[-MAX_ERRORS:],
+            "error_category": failure.category,
+            "error_reason": failure.reason,
+            "service_calls": self.service_calls + calls,
+        }
+        if failure.retryable and self.attempts_left > 0:
+            return self._moved(TaskState.PENDING, Verb.RETRYING, now, not_before=now + backoff, worker=None, **changes)
+        return self._moved(
+            TaskState.FAILED, Verb.FAILED, now, completed_at=now, dead_letter=failure.retryable, **changes
+        )
+
+    def returned(self, now: int) -> Task:
+        """Given back by a worker that stops: the attempt does not count."""
+        return self._moved(TaskState.PENDING, Verb.RETURNED, now, max_attempts=self.max_attempts + 1, worker=None)
+
+    def cancelled(self, now: int) -> Task:
+        return self._moved(TaskState.CANCELLED, Verb.CANCELLED, now, completed_at=now)
+
+    def replayed(self, now: int, attempts: int) -> Task:
+        """A failed task starts anew, its history kept. Raises IllegalTransition unless it FAILED."""
+        return self._moved(
+            TaskState.PENDING,
+            Verb.REPLAYED,
+            now,
+            max_attempts=self.attempt + attempts,
+            not_before=0,
+            completed_at=None,
+            dead_letter=False,
+            worker=None,
+        )
+
+    def amended(self, now: int, *, spec: str, priority: int) -> Task:
+        """Raises IllegalTransition once it runs."""
+        if self.state is not TaskState.PENDING:
+            raise IllegalTransition(f"task {self.id} is {self.state} and can no longer be changed", reason="TASK_NOT_PENDING")
+        return replace(self, version=self.version + 1, updated_at=now, spec=spec, priority=priority)
+
+    def _moved(self, state: TaskState, verb: Verb, now: int, **changes: object) -> Task:
+        if state not in _NEXT[self.state]:
+            reason = "TASK_TERMINAL" if self.state.terminal else "ILLEGAL_TRANSITION"
+            raise IllegalTransition(f"task {self.id} is {self.state} and cannot become {state}", reason=reason)
+        moved = replace(self, state=state, version=self.version + 1, updated_at=now, **changes)  # type: ignore[arg-type]  # fields by name
+        said = Occurrence(
+            moved.version,
+            verb,
+            state,
+            moved.attempt,
+            now,
+            moved.error_category if verb in (Verb.FAILED, Verb.RETRYING) else None,
+            moved.errors[-1] if verb in (Verb.FAILED, Verb.RETRYING) and moved.errors else None,
+        )
+        return replace(moved, outbox=(*self.outbox, said))

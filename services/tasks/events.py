@@ -1,0 +1,67 @@
+"""What happened to a task, as CloudEvents 1.0 whose `data` is proto3 JSON of a message in compute.events.v1."""
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from services.common.bus import Outgoing
+from services.common.proto import iso
+from services.tasks.domain import Occurrence, Task, Verb
+
+SOURCE = "/atelier/tasks"
+VERSION = "1"
+
+
+def event_id(task_id: str, occurrence: Occurrence) -> str:
+    """The same for ever: subscribers and JetStream tell a repetition by it."""
+    return f"{task_id}.{occurrence.version}"
+
+
+def render(task: Task, occurrence: Occurrence) -> Outgoing:
+    """The message for `evt.v1.<tenant>.task.<id>.<verb>`."""
+    created = occurrence.verb is Verb.CREATED
+    name = event_id(task.id, occurrence)
+    envelope = {
+        "specversion": "1.0",
+        "id": name,
+        "source": SOURCE,
+        "type": f"atelier.task.{occurrence.verb}.v{VERSION}",
+        "subject": task.id,
+        "time": iso(occurrence.at),
+        "datacontenttype": "application/json",
+        "dataschema": f"compute.events.v1.{'TaskCreatedEvent' if created else 'TaskStatusEvent'}",
+        "tenant": task.tenant,
+        "data": _created(task, occurrence) if created else _status(task, occurrence),
+    }
+    subject = f"evt.v1.{task.tenant}.task.{task.id}.{occurrence.verb}"
+    return Outgoing(subject, orjson.dumps(envelope), name)
+
+
+def _base(task: Task, occurrence: Occurrence) -> dict[str, Any]:
+    return {
+        "event_type": f"TASK_{occurrence.verb.upper()}",
+        "task_id": task.id,
+        "status": occurrence.status,
+        "task_type": task.task_type,
+        "timestamp": iso(occurrence.at),
+        "entity_id": task.id,
+        "origin_instance": task.origin_instance,
+        "origin_version": VERSION,
+        "metadata": {"attempt": occurrence.attempt},
+    } | ({"origin_zone": task.origin_zone} if task.origin_zone is not None else {})
+
+
+def _created(task: Task, occurrence: Occurrence) -> dict[str, Any]:
+    return _base(task, occurrence) | {"created_at": iso(task.created_at), "total_steps": 1}
+
+
+def _status(task: Task, occurrence: Occurrence) -> dict[str, Any]:
+    data = _base(task, occurrence) | {"progress": 100.0 if occurrence.verb is Verb.COMPLETED else 0.0}
+    if task.started_at is not None and task.started_at <= occurrence.at:
+        data["started_at"] = iso(task.started_at)
+    if occurrence.status.terminal:
+        data["completed_at"] = iso(occurrence.at)
+    if occurrence.message is not None:
+        data |= {"error_category": occurrence.category, "error_message": occurrence.message}
+    return data

@@ -1,0 +1,130 @@
+"""The relay: publishes what a durable write says has happened, and remembers how far it came.
+
+Every write carries a token `<owner>:<number>`; `owner` is this process, `number` its own count. A checkpoint document
+says through which number everything is published, so nothing has to be cleared task by task: after a crash, whoever
+takes over publishes again what lies beyond the checkpoint, under the same event ids.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from uuid import uuid4
+
+import structlog
+
+from services.common.bus import Outgoing, Publisher
+from services.common.errors import Unavailable
+from services.tasks.domain import Task
+from services.tasks.events import render
+
+log = structlog.get_logger()
+_GROUP = 256
+
+
+def token(owner: str, number: int) -> str:
+    """Ordered by number as text, so that a range of it is a range of strings."""
+    return f"{owner}:{number:016d}"
+
+
+class Outbox:
+    """Between the repository, which asks for tokens and reports what became of them, and JetStream."""
+
+    def __init__(self, publisher: Publisher, renew_streams: Callable[[], Awaitable[None]]) -> None:
+        self.owner = uuid4().hex
+        self._publisher = publisher
+        self._renew_streams = renew_streams
+        self._number = 0
+        self._open: dict[int, None] = {}
+        self._queue: deque[tuple[int, Task]] = deque()
+        self._published: dict[str, int] = {}
+        self._wake = asyncio.Event()
+
+    @property
+    def through(self) -> int:
+        """Everything up to this number is published or was never written."""
+        return next(iter(self._open), self._number + 1) - 1
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    def begin(self) -> int:
+        """Before a write: its number."""
+        self._number += 1
+        self._open[self._number] = None
+        return self._number
+
+    def written(self, number: int, task: Task) -> None:
+        """The write is durable: its occurrences are due."""
+        self._queue.append((number, task))
+        self._wake.set()
+
+    def dropped(self, number: int) -> None:
+        """The write changed nothing."""
+        self._open.pop(number, None)
+
+    def pruned(self, task: Task) -> Task:
+        """Without the occurrences known to be published, so that outboxes stay short."""
+        through = self._published.get(task.id, 0)
+        if not through:
+            return task
+        return replace(task, outbox=tuple(item for item in task.outbox if item.version > through))
+
+    async def run(self) -> None:
+        """Publishes in the order of the writes, group after group, until cancelled."""
+        while True:
+            while not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+            group = [self._queue[index] for index in range(min(len(self._queue), _GROUP))]
+            await self._publish_surely(self._messages(group))
+            for number, task in group:
+                self._queue.popleft()
+                self._open.pop(number, None)
+                self._note(task)
+
+    async def drain(self) -> None:
+        """Waits until everything written is published."""
+        while self._queue:
+            await asyncio.sleep(0.01)
+
+    def _messages(self, group: list[tuple[int, Task]]) -> list[Outgoing]:
+        """A task's earlier occurrences may still be in an outbox of the same group: once is enough."""
+        found: dict[str, Outgoing] = {}
+        for _, task in group:
+            through = self._published.get(task.id, 0)
+            for item in task.outbox:
+                if item.version > through:
+                    message = render(task, item)
+                    found.setdefault(message.id, message)
+        return list(found.values())
+
+    def _note(self, task: Task) -> None:
+        if task.state.terminal:
+            self._published.pop(task.id, None)
+        elif task.outbox:
+            self._published[task.id] = task.outbox[-1].version
+
+    async def _publish_surely(self, messages: list[Outgoing]) -> None:
+        pause = 0.1
+        while messages:
+            try:
+                await self._publisher.publish(messages)
+                return
+            except Unavailable as error:
+                log.warning("events wait for the bus", waiting=len(self._queue), reason=error.reason)
+            except Exception as error:  # whatever the client raises while it reconnects: the events must go out
+                log.warning("events wait for the bus", waiting=len(self._queue), error=repr(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+            await self._renew()
+
+    async def _renew(self) -> None:
+        try:
+            await self._renew_streams()  # NATS may have lost its store
+        except Exception as error:
+            log.warning("streams cannot be renewed", error=repr(error))
+
+

@@ -1,0 +1,62 @@
+"""What the use cases need from the outside world."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.tasks.domain import Task, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list shows; None means any."""
+
+    tenant: str
+    state: TaskState | None = None
+    task_type: str | None = None
+    origin_instance: str | None = None
+    origin_zone: str | None = None
+    origin_tenant_id: str | None = None
+    workflow_id: str | None = None
+    dead_letter: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """`existing` is what stood under the id before, when somebody else's."""
+
+    task: Task
+    existing: bool
+
+
+class TaskRepository(Protocol):
+    """Tasks, each one a document under compare-and-set on its version."""
+
+    async def add(self, task: Task) -> Added: ...
+
+    async def save(self, task: Task) -> bool:
+        """False when the stored version is not the one `task` was made from."""
+        ...
+
+    async def get(self, task_id: str) -> Task:
+        """Raises NotFound."""
+        ...
+
+    async def get_fresh(self, task_id: str) -> Task:
+        """Past every cache. Raises NotFound."""
+        ...
+
+    async def get_many(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        """Those that exist."""
+        ...
+
+    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
+        """Newest first."""
+        ...
+
+
+class Clock(Protocol):
+    def __call__(self) -> int:
+        """Microseconds since the epoch; never the same twice."""
+        ...

@@ -1,0 +1,123 @@
+"""One replica of the tasks service: what hears of writes, and the loops that run beside the server."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from compute.tasks.v1 import tasks_pb2 as pb
+from nats.aio.client import Client
+
+from services.common.bus import Publisher, ensure_streams
+from services.common.store import Database
+from services.tasks.beats import Beats
+from services.tasks.changes import ChangeFeed
+from services.tasks.checkpoint import Checkpoints
+from services.tasks.clock import SteadyClock
+from services.tasks.dispatcher import Dispatcher, Timing
+from services.tasks.domain import Task, TaskState
+from services.tasks.hub import Hub
+from services.tasks.leadership import Leadership
+from services.tasks.messages import Messages
+from services.tasks.orders import BusOrders
+from services.tasks.outbox import Outbox
+from services.tasks.repository import MongoTaskRepository
+from services.tasks.service import RetryPolicy, TaskService
+from services.tasks.settings import TasksSettings
+
+log = structlog.get_logger()
+_LOAD_LIMIT = 200_000
+
+
+class Replica:
+    """Wires the parts. A durable write goes to the books, the watchers and the others; its events to the relay."""
+
+    def __init__(self, database: Database, bus: Client, settings: TasksSettings) -> None:
+        self.messages = Messages()
+        self.hub = Hub()
+        clock = SteadyClock()
+        self._outbox = Outbox(Publisher(bus), lambda: ensure_streams(bus))
+        self.repository = MongoTaskRepository(database, self._outbox, self._written)
+        retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
+        self.service = TaskService(self.repository, clock, retry)
+        self._orders = BusOrders(bus)
+        owner = self._outbox.owner
+        self._leadership = Leadership(
+            database, "dispatcher", owner, self._load, patience=settings.leader_patience_seconds
+        )
+        timing = Timing(settings.lease_seconds, settings.claim_seconds)
+        self.dispatcher = Dispatcher(self._orders, self.service.expire, clock, lambda: self._leadership.held, timing)
+        self._feed = ChangeFeed(bus, self.messages, owner, self._heard)
+        self.beats = Beats(bus, self.dispatcher, owner)
+        self._checkpoints = Checkpoints(
+            database, self._outbox, self.repository, Publisher(bus), patience=settings.leader_patience_seconds
+        )
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._bus = bus
+
+    async def prepare(self) -> None:
+        """Before the first call is taken."""
+        await ensure_streams(self._bus)
+        await self.repository.prepare()
+        await self._checkpoints.write()
+        await self._feed.listen()
+        await self.beats.listen()
+
+    def loops(self) -> dict[str, Callable[[], object]]:
+        return {
+            "relay": self._outbox.run,
+            "checkpoint": self._checkpoints.run,
+            "leadership": self._leadership.run,
+            "release": self.dispatcher.run,
+            "sweep": self.dispatcher.sweep,
+            "adopt": self._adopt,
+            "reload": self._reload,
+        }
+
+    async def close(self) -> None:
+        """Everything written is published, then others may lead at once."""
+        await self.repository.drain()
+        async with asyncio.timeout(5.0):
+            await self._outbox.drain()
+            await self._leadership.release()
+            await self._checkpoints.close()
+
+    def _written(self, task: Task) -> None:
+        self._notice(task)
+        self._feed.noticed(task)
+
+    def _notice(self, task: Task) -> None:
+        self.dispatcher.noticed(task)
+        self.hub.noticed(task)
+        if task.state is TaskState.CANCELLED and task.attempt:
+            self._soon(self._orders.stop(task.id, task.attempt))
+
+    def _heard(self, message: pb.Task) -> None:
+        """Another replica wrote this."""
+        task = self.messages.from_brief(message)
+        self.repository.forget(task.id, task.version)
+        self.dispatcher.noticed(task)
+        self.hub.noticed(task)
+
+    async def _load(self) -> None:
+        """This replica leads from here on: what the store holds is what there is."""
+        for state in (TaskState.EXECUTING, TaskState.PENDING):
+            self.dispatcher.load(await self.repository.in_state(state, limit=_LOAD_LIMIT))
+
+    async def _adopt(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            if self._leadership.held:
+                await self._checkpoints.adopt_dead()
+
+    async def _reload(self) -> None:
+        """Finds what fell through every other way, slowly."""
+        while True:
+            await asyncio.sleep(30.0)
+            if self._leadership.held:
+                await self._load()
+
+    def _soon(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # a coroutine
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)

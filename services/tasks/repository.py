@@ -1,0 +1,236 @@
+"""Tasks in MongoDB: whole documents under compare-and-set on `version`, written in groups."""
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import orjson
+from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError
+
+from services.common.errors import NotFound, Unavailable
+from services.common.lanes import Lane
+from services.common.store import Collection, Database, Document, persist
+from services.tasks.domain import Occurrence, ServiceCall, Task, TaskState, Verb
+from services.tasks.outbox import Outbox, token
+from services.tasks.ports import Added, Filter
+
+_DUPLICATE = 11000
+_CACHE = 8_192
+_PLAIN = tuple(name for name in Task.__dataclass_fields__ if name not in ("id", "state", "errors", "service_calls", "outbox"))
+
+
+class Write(NamedTuple):
+    """One task on its way into the store under a number of the outbox."""
+
+    number: int
+    task: Task
+    document: Document
+
+
+class MongoTaskRepository:
+    """Two lanes, creates and transitions, each with one flush in flight. Answers only after the flush that covers.
+
+    `on_written` hears of every durable write, also of one whose caller has left.
+    """
+
+    def __init__(self, database: Database, outbox: Outbox, on_written: Callable[[Task], None]) -> None:
+        self._tasks: Collection = database["tasks"]
+        self._outbox = outbox
+        self._on_written = on_written
+        self._creates: Lane[Task, Added] = Lane(self._insert)
+        self._transitions: Lane[Task, bool] = Lane(self._replace)
+        self._recent: OrderedDict[str, Task] = OrderedDict()
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def prepare(self) -> None:
+        """Makes the indexes; few, for each costs every write."""
+        await persist(lambda: self._tasks.create_index([("tenant", 1), ("created_at", -1)]))
+        await persist(lambda: self._tasks.create_index([("state", 1), ("created_at", 1)]))
+        await persist(lambda: self._tasks.create_index([("relay", 1)]))
+
+    async def drain(self) -> None:
+        await self._creates.drain()
+        await self._transitions.drain()
+
+    async def add(self, task: Task) -> Added:
+        return await self._creates.put(task)
+
+    async def save(self, task: Task) -> bool:
+        return await self._transitions.put(task)
+
+    async def get(self, task_id: str) -> Task:
+        return self._recent.get(task_id) or await self.get_fresh(task_id)
+
+    async def get_fresh(self, task_id: str) -> Task:
+        found = await self._read([task_id])
+        if task_id not in found:
+            raise NotFound(f"task {task_id} does not exist", reason="TASK_NOT_FOUND")
+        return found[task_id]
+
+    async def get_many(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        found = {task_id: task for task_id in task_ids if (task := self._recent.get(task_id)) is not None}
+        missing = [task_id for task_id in task_ids if task_id not in found]
+        return found | await self._read(missing) if missing else found
+
+    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
+        query: Document = {name: value for name, value in asdict(wanted).items() if value is not None}
+        cursor = self._tasks.find(query).sort("created_at", -1).skip(skip).limit(limit)
+        return [to_task(document) for document in await persist(lambda: cursor.to_list(limit))]
+
+    async def in_state(self, state: TaskState, *, limit: int) -> list[Task]:
+        """Oldest first, of every tenant."""
+        cursor = self._tasks.find({"state": state.value}).sort("created_at", 1).limit(limit)
+        return [to_task(document) for document in await persist(lambda: cursor.to_list(limit))]
+
+    async def relayed_after(self, owner: str, number: int, *, limit: int) -> list[tuple[int, Task]]:
+        """What `owner` wrote beyond `number`, in its order."""
+        query = {"relay": {"$gt": token(owner, number), "$lt": f"{owner}:~"}}
+        cursor = self._tasks.find(query).sort("relay", 1).limit(limit)
+        documents = await persist(lambda: cursor.to_list(limit))
+        return [(int(document["relay"].rpartition(":")[2]), to_task(document)) for document in documents]
+
+    def forget(self, task_id: str, version: int) -> None:
+        """The store holds `version`: what is older is of no use."""
+        known = self._recent.get(task_id)
+        if known is not None and known.version < version:
+            del self._recent[task_id]
+
+    async def _read(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        query: Document = {"_id": task_ids[0]} if len(task_ids) == 1 else {"_id": {"$in": list(task_ids)}}
+        documents = await persist(lambda: self._tasks.find(query).to_list(len(task_ids)))
+        found = {document["_id"]: to_task(document) for document in documents}
+        for task in found.values():
+            self.forget(task.id, task.version)
+        return found
+
+    async def _insert(self, tasks: Sequence[Task]) -> list[Added | Exception]:
+        writes = [self._begin(task) for task in tasks]
+        try:
+            errors = await persist(lambda: self._insert_errors([write.document for write in writes]))
+        except BaseException:
+            self._settle_later(writes)
+            raise
+        outcomes: list[Added | Exception | None] = [None] * len(writes)
+        for item in errors:
+            write = writes[item["index"]]
+            if item["code"] == _DUPLICATE:
+                outcomes[item["index"]] = await self._collision(write)
+            else:
+                self._outbox.dropped(write.number)
+                outcomes[item["index"]] = Unavailable("the store refused the task", reason="STORE_REFUSED", retry_after=5.0)
+        return [outcome or self._added(write) for outcome, write in zip(outcomes, writes, strict=True)]
+
+    async def _insert_errors(self, documents: list[Document]) -> list[dict[str, Any]]:
+        try:
+            await self._tasks.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            return list(error.details["writeErrors"])
+        return []
+
+    async def _collision(self, write: Write) -> Added | None:
+        """None when the document is our own: an earlier flush was applied and only its answer was lost."""
+        stored = await persist(lambda: self._tasks.find_one({"_id": write.task.id}))
+        if stored is None or stored["relay"] == write.document["relay"]:
+            return None
+        self._outbox.dropped(write.number)
+        return Added(to_task(stored), existing=True)
+
+    def _added(self, write: Write) -> Added:
+        self._done(write)
+        return Added(write.task, existing=False)
+
+    async def _replace(self, tasks: Sequence[Task]) -> list[bool | Exception]:
+        """True for each that found the version it was made from."""
+        writes = [self._begin(self._outbox.pruned(task)) for task in tasks]
+        operations = [ReplaceOne({"_id": write.task.id, "version": write.task.version - 1}, write.document) for write in writes]
+        try:
+            result = await persist(lambda: self._tasks.bulk_write(operations, ordered=False))
+            won = [True] * len(writes) if result.matched_count == len(writes) else await self._won(writes)
+        except BaseException:
+            self._settle_later(writes)
+            raise
+        for write, stands in zip(writes, won, strict=True):
+            if stands:
+                self._done(write)
+            else:
+                self._outbox.dropped(write.number)
+                self._recent.pop(write.task.id, None)
+        return list(won)
+
+    async def _won(self, writes: Sequence[Write]) -> list[bool]:
+        """Somebody lost, or an answer of ours did: the token stored says whose write stands."""
+        ids = [write.task.id for write in writes]
+        rows = await persist(lambda: self._tasks.find({"_id": {"$in": ids}}, {"relay": 1}).to_list(None))
+        stored = {row["_id"]: row["relay"] for row in rows}
+        return [stored.get(write.task.id) == write.document["relay"] for write in writes]
+
+    def _settle_later(self, writes: Sequence[Write]) -> None:
+        """The store failed in the middle: what became of the writes is read once it answers again."""
+        settling = asyncio.create_task(self._settle(writes), name="settle")
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+
+    async def _settle(self, writes: Sequence[Write]) -> None:
+        while True:
+            try:
+                won = await self._won(writes)
+                break
+            except Unavailable:
+                await asyncio.sleep(1.0)
+        for write, stands in zip(writes, won, strict=True):
+            self._recent.pop(write.task.id, None)
+            if stands:
+                self._done(write)
+            else:
+                self._outbox.dropped(write.number)
+
+    def _begin(self, task: Task) -> Write:
+        number = self._outbox.begin()
+        return Write(number, task, to_document(task) | {"relay": token(self._outbox.owner, number)})
+
+    def _done(self, write: Write) -> None:
+        self._remember(write.task)
+        self._outbox.written(write.number, write.task)
+        self._on_written(write.task)
+
+    def _remember(self, task: Task) -> None:
+        self._recent[task.id] = task
+        self._recent.move_to_end(task.id)
+        if len(self._recent) > _CACHE:
+            self._recent.popitem(last=False)
+
+
+def to_document(task: Task) -> Document:
+    """Lists and histories as one JSON string each: cheaper in both stores than sub-documents, and replaced whole anyway."""
+    document: Document = {name: getattr(task, name) for name in _PLAIN}
+    document["_id"] = task.id
+    document["state"] = task.state.value
+    document["errors"] = list(task.errors)
+    document["service_calls"] = orjson.dumps([asdict(call) for call in task.service_calls]).decode() if task.service_calls else ""
+    document["outbox"] = orjson.dumps([_pack(item) for item in task.outbox]).decode()
+    return document
+
+
+def to_task(document: Document) -> Task:
+    calls = orjson.loads(document["service_calls"]) if document["service_calls"] else []
+    return Task(
+        id=document["_id"],
+        state=TaskState(document["state"]),
+        errors=tuple(document["errors"]),
+        service_calls=tuple(ServiceCall(**call) for call in calls),
+        outbox=tuple(_unpack(item) for item in orjson.loads(document["outbox"])),
+        **{name: document.get(name) for name in _PLAIN},
+    )
+
+
+def _pack(item: Occurrence) -> list[Any]:
+    return [item.version, item.verb, item.status, item.attempt, item.at, item.category, item.message]
+
+
+def _unpack(row: list[Any]) -> Occurrence:
+    version, verb, status, attempt, at, category, message = row
+    return Occurrence(version, Verb(verb), TaskState(status), attempt, at, category, message)

@@ -1,0 +1,209 @@
+"""Use cases of the tasks service. No transport, no storage, no broker."""
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound
+from services.tasks.domain import SECOND, Failure, ServiceCall, Task, TaskState
+from services.tasks.ports import Clock, Filter, TaskRepository
+
+_CONTENTION_LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What a caller asks for, validated."""
+
+    tenant: str
+    task_type: str
+    queue: str
+    spec: str
+    priority: int
+    origin_instance: str
+    origin_zone: str | None = None
+    origin_tenant_id: str | None = None
+    workflow_id: str | None = None
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    task: Task
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a worker says a run ended: a result, a failure, or neither when it is given back."""
+
+    task_id: str
+    attempt: int
+    result: str | None = None
+    failure: Failure | None = None
+    calls: tuple[ServiceCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Seconds; the delay doubles from `first` to `longest`, with up to a quarter of jitter."""
+
+    attempts: int = 3
+    first: float = 1.0
+    longest: float = 60.0
+
+    def backoff(self, attempt: int) -> int:
+        """Microseconds to wait after `attempt` failed."""
+        delay = min(self.first * 2 ** (attempt - 1), self.longest)
+        return int(delay * random.uniform(1.0, 1.25) * SECOND)
+
+
+class TaskService:
+    def __init__(self, tasks: TaskRepository, clock: Clock, retry: RetryPolicy) -> None:
+        self._tasks = tasks
+        self._clock = clock
+        self._retry = retry
+
+    async def create(self, new: NewTask) -> Created:
+        """Raises IdempotencyConflict when the key was used with another body."""
+        now = self._clock()
+        fingerprint = _fingerprint(new) if new.idempotency_key else None
+        task = Task(
+            id=_task_id(new),
+            tenant=new.tenant,
+            task_type=new.task_type,
+            queue=new.queue,
+            spec=new.spec,
+            priority=new.priority,
+            created_at=now,
+            updated_at=now,
+            max_attempts=self._retry.attempts,
+            origin_instance=new.origin_instance,
+            origin_zone=new.origin_zone,
+            origin_tenant_id=new.origin_tenant_id,
+            workflow_id=new.workflow_id,
+            fingerprint=fingerprint,
+        ).created()
+        added = await self._tasks.add(task)
+        if added.existing and added.task.fingerprint != fingerprint:
+            raise IdempotencyConflict("this Idempotency-Key was used before with another body")
+        return Created(added.task, added.existing)
+
+    async def get(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
+        """Raises NotFound, also for another tenant's task and for one of another type."""
+        return _visible(await self._tasks.get_fresh(task_id), tenant, task_type)
+
+    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
+        return await self._tasks.find(wanted, limit=limit, skip=skip)
+
+    async def cancel(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
+        """Raises IllegalTransition for a terminal task."""
+        _visible(await self._tasks.get(task_id), tenant, task_type)
+        return await self._change(task_id, lambda task: task.cancelled(self._clock()))
+
+    async def replay(self, tenant: str, task_id: str) -> Task:
+        """Raises IllegalTransition unless it FAILED."""
+        _visible(await self._tasks.get(task_id), tenant, None)
+        return await self._change(task_id, lambda task: task.replayed(self._clock(), self._retry.attempts))
+
+    async def amend(self, tenant: str, task_id: str, task_type: str | None, edit: Callable[[Task], tuple[str, int]]) -> Task:
+        """`edit` answers the new spec and priority. Raises IllegalTransition once the task runs."""
+        _visible(await self._tasks.get(task_id), tenant, task_type)
+
+        def amended(task: Task) -> Task:
+            spec, priority = edit(task)
+            return task.amended(self._clock(), spec=spec, priority=priority)
+
+        return await self._change(task_id, amended)
+
+    async def claim(self, worker: str, task: Task | None, attempt: int) -> Task:
+        """Begins an attempt of `task` for `worker`; 0 means whichever comes next.
+
+        Raises:
+            NotFound: there is no such task.
+            IllegalTransition: somebody was faster, or it is over.
+        """
+        if task is None:
+            raise NotFound("the task does not exist", reason="TASK_NOT_FOUND")
+        if attempt and task.attempt + 1 != attempt:
+            raise IllegalTransition(f"task {task.id} is past attempt {attempt}", reason="ATTEMPT_PAST")
+        claimed = task.claimed(worker, self._clock())
+        if not await self._tasks.save(claimed):
+            raise IllegalTransition(f"task {task.id} was claimed by another", reason="CLAIM_LOST")
+        return claimed
+
+    async def finish(self, ending: Ending) -> bool:
+        """Ends a run. False, and nothing changes, where the attempt is no longer the task's."""
+        for _ in range(_CONTENTION_LIMIT):
+            task = await self._running(ending)
+            if task is None:
+                return False
+            if task.state is TaskState.COMPLETED:
+                return ending.result is not None  # the same report again, after an answer that was lost
+            ended = self._ended(task, ending)
+            if await self._tasks.save(ended):
+                return True
+        return False
+
+    async def expire(self, task_id: str, attempt: int) -> Task | None:
+        """The lease of a run is over: its next attempt, or its failure, begins."""
+        failure = Failure("LEASE_EXPIRED", f"attempt {attempt} was lost: its worker went silent", "INTERNAL", retryable=True)
+        ended = await self.finish(Ending(task_id, attempt, failure=failure))
+        return await self._tasks.get(task_id) if ended else None
+
+    async def _running(self, ending: Ending) -> Task | None:
+        """The task while `ending.attempt` is its own, running or completed; a cache is believed only when it says so."""
+        for get in (self._tasks.get, self._tasks.get_fresh):
+            try:
+                task = await get(ending.task_id)
+            except NotFound:
+                return None
+            if task.attempt == ending.attempt and task.state in (TaskState.EXECUTING, TaskState.COMPLETED):
+                return task
+        return None
+
+    def _ended(self, task: Task, ending: Ending) -> Task:
+        now = self._clock()
+        if ending.result is not None:
+            return task.completed(ending.result, ending.calls, now)
+        if ending.failure is not None:
+            backoff = self._retry.backoff(task.attempt)
+            return task.failed(ending.failure, ending.calls, now, backoff=backoff)
+        return task.returned(now)
+
+    async def _change(self, task_id: str, change: Callable[[Task], Task]) -> Task:
+        task = await self._tasks.get(task_id)
+        for _ in range(_CONTENTION_LIMIT):
+            try:
+                changed = change(task)
+            except IllegalTransition:
+                # What a cache shows may be old: only the stored task refuses.
+                fresh = await self._tasks.get_fresh(task_id)
+                if fresh.version == task.version:
+                    raise
+                task = fresh
+                continue
+            if await self._tasks.save(changed):
+                return changed
+            task = await self._tasks.get_fresh(task_id)
+        raise ComputeError(f"task {task_id} changes too fast", reason="CONTENTION")
+
+
+def _visible(task: Task, tenant: str, task_type: str | None) -> Task:
+    if task.tenant != tenant or (task_type is not None and task.task_type != task_type):
+        raise NotFound(f"task {task.id} does not exist", reason="TASK_NOT_FOUND")
+    return task
+
+
+def _task_id(new: NewTask) -> str:
+    """With a key the id follows from it: the store's own uniqueness makes concurrent posts one task."""
+    if not new.idempotency_key:
+        return str(uuid4())
+    return str(uuid5(NAMESPACE_URL, f"atelier:{len(new.tenant)}:{new.tenant}:{new.idempotency_key}"))
+
+
+def _fingerprint(new: NewTask) -> str:
+    return hashlib.sha256(f"{new.task_type}\n{new.queue}\n{new.spec}".encode()).hexdigest()

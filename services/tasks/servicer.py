@@ -1,0 +1,159 @@
+"""gRPC face of the tasks service: messages in, use case, messages out."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from compute.tasks.v1 import tasks_pb2 as pb
+from compute.tasks.v1 import tasks_pb2_grpc as rpc
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from services.common.bus import progress_subject
+from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
+from services.common.grpc_server import Context
+from services.common.identity import current_caller
+from services.common.rpc_status import to_status
+from services.tasks.domain import Task
+from services.tasks.hub import Hub
+from services.tasks.messages import Messages
+from services.tasks.ports import Filter
+from services.tasks.service import TaskService
+
+_WATCH_POLL_SECONDS = 10.0
+
+
+class TaskServicer(rpc.TaskServiceServicer):
+    def __init__(
+        self, service: TaskService, messages: Messages, hub: Hub, bus: Client, progress: Callable[[str], float]
+    ) -> None:
+        """`progress` is the percent a worker last reported for a running task."""
+        self._service = service
+        self._messages = messages
+        self._hub = hub
+        self._bus = bus
+        self._progress = progress
+
+    async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
+        return await self._create(tenant(), request)
+
+    async def CreateTasks(self, request: pb.CreateTasksRequest, context: Context) -> pb.CreateTasksResponse:
+        current_caller().require_internal()
+        outcomes = await asyncio.gather(*(self._outcome(item) for item in request.items))
+        return pb.CreateTasksResponse(outcomes=outcomes)
+
+    async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
+        task = await self._service.get(tenant(), request.task_id, _optional(request, "task_type"))
+        return pb.GetTaskResponse(task=self._shown(task))
+
+    async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
+        limit = request.limit if request.HasField("limit") else 100
+        _check("limit", 1 <= limit <= 1000, "must be from 1 to 1000")
+        _check("skip", 0 <= request.skip <= 1_000_000, "must be from 0 to 1000000")
+        wanted = Filter(
+            tenant(),
+            self._messages.state(request.status) if request.HasField("status") else None,
+            *(_optional(request, name) for name in ("task_type", "origin_instance", "origin_zone")),
+            *(_optional(request, name) for name in ("origin_tenant_id", "workflow_id")),
+            request.dead_letter if request.HasField("dead_letter") else None,
+        )
+        tasks = await self._service.find(wanted, limit=limit, skip=request.skip)
+        return pb.ListTasksResponse(tasks=[self._shown(task) for task in tasks])
+
+    async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:
+        task = await self._service.cancel(tenant(), request.task_id, _optional(request, "task_type"))
+        return pb.CancelTaskResponse(task=self._shown(task))
+
+    async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> pb.UpdateTaskResponse:
+        edit = self._messages.edit(request)
+        task = await self._service.amend(tenant(), request.task_id, _optional(request, "task_type"), edit)
+        return pb.UpdateTaskResponse(task=self._shown(task))
+
+    async def ReplayTask(self, request: pb.ReplayTaskRequest, context: Context) -> pb.ReplayTaskResponse:
+        return pb.ReplayTaskResponse(task=self._shown(await self._service.replay(tenant(), request.task_id)))
+
+    async def WatchTask(self, request: pb.WatchTaskRequest, context: Context) -> AsyncIterator[pb.WatchTaskResponse]:
+        """The task as it is, then its changes and progress; ends behind the terminal one."""
+        owner = tenant()
+        news: asyncio.Queue[pb.TaskProgress] = asyncio.Queue(64)
+
+        async def on_progress(message: Msg) -> None:
+            if news.full():
+                news.get_nowait()
+            news.put_nowait(self._messages.progress(message.data, with_preview=not request.without_previews))
+
+        await self._service.get(owner, request.task_id)  # before listening for what may be another tenant's
+        subscription = await self._bus.subscribe(progress_subject(request.task_id), cb=on_progress)
+        try:
+            with self._hub.watching(request.task_id) as changes:
+                async for update in self._watch(owner, request.task_id, changes, news):
+                    yield update
+        finally:
+            await subscription.unsubscribe()
+
+    async def _watch(
+        self, owner: str, task_id: str, changes: asyncio.Queue[Task], news: asyncio.Queue[pb.TaskProgress]
+    ) -> AsyncIterator[pb.WatchTaskResponse]:
+        task = await self._service.get(owner, task_id)
+        yield pb.WatchTaskResponse(task=self._shown(task))
+        while not task.state.terminal:
+            changed, progress = await _next(changes, news, _WATCH_POLL_SECONDS)
+            if progress is not None:
+                yield pb.WatchTaskResponse(progress=progress)
+                continue
+            # Silence: a change of another replica may have been missed, so look.
+            fresh = changed or await self._service.get(owner, task_id)
+            if fresh.version > task.version:
+                task = fresh if not fresh.state.terminal else await self._service.get(owner, task_id)
+                yield pb.WatchTaskResponse(task=self._shown(task))
+
+    async def _create(self, owner: str, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
+        _check("tenant", bool(owner), "is missing")
+        created = await self._service.create(self._messages.new_task(owner, request))
+        return pb.CreateTaskResponse(task=self._messages.task(created.task), replayed=created.replayed)
+
+    async def _outcome(self, item: pb.CreateTasksItem) -> pb.CreateTasksOutcome:
+        try:
+            return pb.CreateTasksOutcome(created=await self._create(item.tenant, item.request))
+        except ComputeError as error:
+            failure = error if type(error) is not ComputeError else Internal(error.message)
+            return pb.CreateTasksOutcome(error=to_status(failure).SerializeToString())
+
+    def _shown(self, task: Task) -> pb.Task:
+        message = self._messages.task(task)
+        if not task.state.terminal:
+            message.progress = self._progress(task.id)
+        return message
+
+
+def tenant() -> str:
+    """The caller's own; raises InvalidRequest when a service of ours forgot to name one."""
+    name = current_caller().tenant
+    _check("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
+    return name
+
+
+async def _next(
+    changes: asyncio.Queue[Task], news: asyncio.Queue[pb.TaskProgress], timeout: float
+) -> tuple[Task | None, pb.TaskProgress | None]:
+    """Whatever comes first; (None, None) after `timeout` seconds of silence."""
+    waits = [asyncio.ensure_future(changes.get()), asyncio.ensure_future(news.get())]
+    try:
+        done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if waits[1] in done:
+            if waits[0] in done:
+                changes.put_nowait(waits[0].result())  # type: ignore[arg-type]  # the first queue's
+            return None, waits[1].result()  # type: ignore[return-value]  # the second queue's
+        return (waits[0].result(), None) if waits[0] in done else (None, None)  # type: ignore[return-value]
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _optional(request: object, name: str) -> str | None:
+    return getattr(request, name) if request.HasField(name) else None  # type: ignore[attr-defined]
+
+
+def _check(field: str, good: bool, description: str) -> None:
+    if not good:
+        raise InvalidRequest(f"{field} {description}", violations=(Violation(field, description),))

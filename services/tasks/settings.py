@@ -1,0 +1,15 @@
+"""Settings of the tasks service."""
+from __future__ import annotations
+
+from services.common.settings import ServiceSettings
+
+
+class TasksSettings(ServiceSettings):
+    """Seconds, where not said otherwise."""
+
+    task_attempts: int = 3
+    retry_first_seconds: float = 1.0
+    retry_longest_seconds: float = 60.0
+    lease_seconds: float = 10.0
+    claim_seconds: float = 5.0
+    leader_patience_seconds: float = 3.0

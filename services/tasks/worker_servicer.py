@@ -1,0 +1,103 @@
+"""gRPC face for workers: claims, heartbeats and endings in groups."""
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from compute.tasks.v1 import worker_pb2 as wire
+from compute.tasks.v1 import worker_pb2_grpc as rpc
+from google.protobuf.duration_pb2 import Duration
+
+from services.common.errors import ComputeError, InvalidRequest, NotFound
+from services.common.grpc_server import Context
+from services.common.identity import current_caller
+from services.tasks.beats import Beats
+from services.tasks.dispatcher import Dispatcher
+from services.tasks.domain import Failure, Task, TaskState
+from services.tasks.messages import Messages
+from services.tasks.ports import TaskRepository
+from services.tasks.service import Ending, TaskService
+
+log = structlog.get_logger()
+
+
+class WorkerServicer(rpc.WorkerServiceServicer):
+    def __init__(
+        self,
+        service: TaskService,
+        repository: TaskRepository,
+        messages: Messages,
+        beats: Beats,
+        books: Dispatcher,
+        lease: float,
+    ) -> None:
+        self._service = service
+        self._repository = repository
+        self._messages = messages
+        self._beats = beats
+        self._books = books
+        self._lease = Duration()
+        self._lease.FromNanoseconds(int(lease * 1e9))
+
+    async def ClaimTasks(self, request: wire.ClaimTasksRequest, context: Context) -> wire.ClaimTasksResponse:
+        _check_worker(request.worker_id)
+        found = await self._repository.get_many([ref.task_id for ref in request.tasks])
+        claims = [self._claim(request.worker_id, found.get(ref.task_id), ref) for ref in request.tasks]
+        return wire.ClaimTasksResponse(claims=await asyncio.gather(*claims), lease=self._lease)
+
+    async def HeartbeatTasks(self, request: wire.HeartbeatTasksRequest, context: Context) -> wire.HeartbeatTasksResponse:
+        _check_worker(request.worker_id)
+        unknown = await self._beats.take(request)
+        lost = [ref for ref in unknown if await self._is_lost(request.worker_id, ref)]
+        return wire.HeartbeatTasksResponse(lost=lost, lease=self._lease)
+
+    async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
+        _check_worker(request.worker_id)
+        accepted = await asyncio.gather(*(self._finish(item) for item in request.finished))
+        return wire.FinishTasksResponse(accepted=accepted)
+
+    async def _claim(self, worker_id: str, task: Task | None, ref: wire.TaskRef) -> wire.Claim:
+        try:
+            claimed = await self._service.claim(worker_id, task, ref.attempt)
+        except ComputeError as error:
+            await self._correct_books(ref.task_id)
+            return wire.Claim(task_id=ref.task_id, refusal=error.reason)
+        return wire.Claim(task_id=ref.task_id, task=self._messages.task(claimed))
+
+    async def _finish(self, item: wire.FinishedTask) -> bool:
+        kind = item.WhichOneof("outcome")
+        calls = self._messages.service_calls(item)
+        if kind == "result":
+            result = self._messages.result_json(item.result)
+            return await self._service.finish(Ending(item.task_id, item.attempt, result=result, calls=calls))
+        failure = None
+        if kind == "failure":
+            said = item.failure
+            failure = Failure(said.reason, said.message, said.category, said.retryable)
+        elif kind is None:
+            raise InvalidRequest("an ending needs a result, a failure or a return", reason="OUTCOME_MISSING")
+        return await self._service.finish(Ending(item.task_id, item.attempt, failure=failure, calls=calls))
+
+    async def _correct_books(self, task_id: str) -> None:
+        """Somebody released what cannot be claimed: the books missed a change."""
+        try:
+            self._books.noticed(await self._repository.get_fresh(task_id))
+        except NotFound:
+            self._books.gone(task_id)
+
+    async def _is_lost(self, worker_id: str, ref: wire.TaskRef) -> bool:
+        """The books do not know the run; the store has the last word."""
+        try:
+            task = await self._repository.get_fresh(ref.task_id)
+        except NotFound:
+            return True
+        lost = task.attempt != ref.attempt or task.state is not TaskState.EXECUTING
+        if lost:
+            log.info("run lost", worker_id=worker_id, task_id=ref.task_id, attempt=ref.attempt)
+        return lost
+
+
+def _check_worker(worker_id: str) -> None:
+    current_caller().require_internal()
+    if not worker_id:
+        raise InvalidRequest("worker_id is missing", reason="WORKER_ID_MISSING")
