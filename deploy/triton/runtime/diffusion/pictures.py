@@ -33,7 +33,7 @@ def latent_mask(alpha: NDArray[np.float32], scale: int) -> torch.Tensor:
 
 def to_tensor(picture: Pixels) -> torch.Tensor:
     """RGB [H, W, 3] → [1, 3, H, W] in -1..1."""
-    return 2.0 * (torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None]) - 1.0
+    return 2.0 * torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None] - 1.0
 
 
 def to_pixels(picture: torch.Tensor) -> Pixels:

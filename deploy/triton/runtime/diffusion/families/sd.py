@@ -65,7 +65,7 @@ class StableDiffusion(Family):
         found = getattr(stepped, "pred_original_sample", None)
         if found is not None:
             return found
-        # Multistep schedulers do not tell; x0 of a variance-preserving process (arXiv:2010.02502 (12), arXiv:2202.00512).
+        # Multistep schedulers do not tell; x0 of a variance-preserving process (arXiv:2010.02502, arXiv:2202.00512).
         kept = slot.scheduler.alphas_cumprod.to(slot.latents.device)[slot.timestep.long()]
         if slot.scheduler.config.prediction_type == "v_prediction":
             return kept.sqrt() * slot.latents - (1 - kept).sqrt() * prediction
