@@ -1,0 +1,141 @@
+"""What is released, repeated and taken back."""
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.tasks.backlog import Waiting
+from services.tasks.clock import SteadyClock
+from services.tasks.dispatcher import Dispatcher, Timing
+from services.tasks.domain import Task, TaskState
+
+CLOCK = SteadyClock()
+
+
+class Orders:
+    """Remembers what was released."""
+
+    def __init__(self) -> None:
+        self.released: list[str] = []
+        self.arrived = asyncio.Event()
+
+    async def release(self, queue: str, items: list[Waiting]) -> None:
+        self.released += [item.task_id for item in items]
+        self.arrived.set()
+
+    async def stop(self, task_id: str, attempt: int) -> None:
+        raise AssertionError("the dispatcher stops nothing by itself")
+
+
+class Desk:
+    """A dispatcher at work."""
+
+    def __init__(self, *, leads: bool = True, timing: Timing = Timing()) -> None:
+        self.orders = Orders()
+        self.expired: list[tuple[str, int]] = []
+        self.books = Dispatcher(self.orders, self._expire, CLOCK, lambda: leads, timing)
+        self.expiring = asyncio.Event()
+
+    async def _expire(self, task_id: str, attempt: int) -> None:
+        self.expired.append((task_id, attempt))
+        self.expiring.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Desk"]:
+        loops = [asyncio.create_task(self.books.run()), asyncio.create_task(self.books.sweep())]
+        try:
+            yield self
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def settle(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+def task(name: str, **changes: object) -> Task:
+    now = CLOCK()
+    return Task(name, "acme", "GENERATION", "inference", "{}", 0, now, now, **changes)  # type: ignore[arg-type]
+
+
+async def test_only_what_workers_have_room_for_is_released() -> None:
+    async with Desk().open() as desk:
+        for number in range(10):
+            desk.books.noticed(task(f"t{number}"))
+        await desk.settle()
+        assert desk.orders.released == []
+        desk.books.heard("w1", "inference", 4)
+        await desk.settle()
+        assert desk.orders.released == ["t0", "t1", "t2", "t3"]
+
+
+async def test_a_finished_task_makes_room_for_the_next() -> None:
+    async with Desk().open() as desk:
+        desk.books.heard("w1", "inference", 1)
+        first = task("first").created()
+        desk.books.noticed(first)
+        desk.books.noticed(task("second"))
+        await desk.settle()
+        running = first.claimed("w1", CLOCK())
+        desk.books.noticed(running)
+        await desk.settle()
+        assert desk.orders.released == ["first"]
+        desk.books.noticed(running.completed("{}", (), CLOCK()))
+        await desk.settle()
+        assert desk.orders.released == ["first", "second"]
+
+
+async def test_a_cancelled_task_is_never_released() -> None:
+    async with Desk().open() as desk:
+        waiting = task("t").created()
+        desk.books.noticed(waiting)
+        desk.books.noticed(waiting.cancelled(CLOCK()))
+        desk.books.heard("w1", "inference", 1)
+        await desk.settle()
+        assert desk.orders.released == []
+
+
+async def test_an_order_nobody_takes_is_repeated() -> None:
+    async with Desk(timing=Timing(claim=0.02, sweep=0.01)).open() as desk:
+        desk.books.heard("w1", "inference", 1)
+        desk.books.noticed(task("t"))
+        async with asyncio.timeout(5):
+            while len(desk.orders.released) < 2:
+                desk.orders.arrived.clear()
+                await desk.orders.arrived.wait()
+
+
+async def test_a_run_nobody_vouches_for_expires_and_a_vouched_one_does_not() -> None:
+    async with Desk(timing=Timing(lease=0.2, sweep=0.02)).open() as desk:
+        desk.books.noticed(task("silent", state=TaskState.EXECUTING, attempt=1))
+        desk.books.noticed(task("alive", state=TaskState.EXECUTING, attempt=2))
+        async with asyncio.timeout(5):
+            while not desk.expiring.is_set():
+                assert desk.books.vouched("alive", 2, 50.0)
+                await asyncio.sleep(0.02)
+        assert desk.expired == [("silent", 1)]
+        assert desk.books.progress("alive") == 50.0
+
+
+async def test_a_worker_cannot_vouch_for_an_attempt_it_lost() -> None:
+    desk = Desk()
+    desk.books.noticed(task("t", state=TaskState.EXECUTING, attempt=2))
+    assert not desk.books.vouched("t", 1, 10.0)
+
+
+async def test_a_replica_that_does_not_lead_releases_nothing() -> None:
+    async with Desk(leads=False).open() as desk:
+        desk.books.heard("w1", "inference", 1)
+        desk.books.noticed(task("t"))
+        await desk.settle()
+        assert desk.orders.released == []
+
+
+async def test_a_draining_worker_is_offered_nothing() -> None:
+    async with Desk().open() as desk:
+        desk.books.heard("w1", "inference", 1)
+        desk.books.heard("w1", "inference", 1, draining=True)
+        desk.books.noticed(task("t"))
+        await desk.settle()
+        assert desk.orders.released == []

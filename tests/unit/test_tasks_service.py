@@ -1,0 +1,139 @@
+"""The life of a task."""
+import pytest
+
+from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound
+from services.tasks.clock import SteadyClock
+from services.tasks.domain import Failure, Task, TaskState, Verb
+from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from tests.fakes.task_repository import MemoryTaskRepository
+
+PASSING = Failure("TRITON_DOWN", "the model died", "PROVIDER", retryable=True)
+FINAL = Failure("IMAGE_INVALID", "not a picture", "VALIDATION", retryable=False)
+
+
+def new(key: str = "", spec: str = "{}", tenant: str = "acme") -> NewTask:
+    return NewTask(tenant, "GENERATION", "inference", spec, 0, "test", idempotency_key=key)
+
+
+@pytest.fixture
+def repository() -> MemoryTaskRepository:
+    return MemoryTaskRepository()
+
+
+@pytest.fixture
+def service(repository: MemoryTaskRepository) -> TaskService:
+    return TaskService(repository, SteadyClock(), RetryPolicy(attempts=3, first=0.0))
+
+
+async def started(service: TaskService, worker: str = "w1") -> Task:
+    task = (await service.create(new())).task
+    return await service.claim(worker, task, 1)
+
+
+async def test_a_task_is_created_claimed_and_completed(service: TaskService) -> None:
+    task = await started(service)
+    assert await service.finish(Ending(task.id, 1, result='{"ok":1}'))
+    done = await service.get("acme", task.id)
+    assert (done.state, done.result, done.version) == (TaskState.COMPLETED, '{"ok":1}', 3)
+    assert [item.verb for item in done.outbox] == [Verb.CREATED, Verb.EXECUTING, Verb.COMPLETED]
+
+
+async def test_another_tenants_task_looks_unknown(service: TaskService) -> None:
+    task = (await service.create(new())).task
+    for attempt in (service.get("other", task.id), service.cancel("other", task.id), service.get("acme", "nope")):
+        with pytest.raises(NotFound) as caught:
+            await attempt
+        assert caught.value.reason == "TASK_NOT_FOUND"
+
+
+async def test_the_same_key_and_body_give_the_same_task(service: TaskService) -> None:
+    first, second = await service.create(new("k")), await service.create(new("k"))
+    assert first.task.id == second.task.id and not first.replayed and second.replayed
+
+
+async def test_the_same_key_with_another_body_is_refused(service: TaskService) -> None:
+    await service.create(new("k"))
+    with pytest.raises(IdempotencyConflict):
+        await service.create(new("k", spec='{"other":1}'))
+
+
+async def test_a_key_belongs_to_its_tenant(service: TaskService) -> None:
+    first, second = await service.create(new("k")), await service.create(new("k", tenant="other"))
+    assert first.task.id != second.task.id and not second.replayed
+
+
+async def test_only_one_of_two_workers_gets_a_task(service: TaskService, repository: MemoryTaskRepository) -> None:
+    task = (await service.create(new())).task
+    await service.claim("w1", task, 1)
+    with pytest.raises(IllegalTransition):
+        await service.claim("w2", task, 1)
+    assert repository.stored[task.id].worker == "w1"
+
+
+async def test_a_late_result_of_a_lost_attempt_changes_nothing(service: TaskService) -> None:
+    task = await started(service)
+    assert await service.expire(task.id, 1) is not None
+    again = await service.claim("w2", await service.get("acme", task.id), 2)
+    assert not await service.finish(Ending(task.id, 1, result='"late"'))
+    assert await service.finish(Ending(task.id, again.attempt, result='"right"'))
+    assert (await service.get("acme", task.id)).result == '"right"'
+
+
+async def test_the_same_report_twice_is_accepted_twice_and_counts_once(service: TaskService) -> None:
+    task = await started(service)
+    assert await service.finish(Ending(task.id, 1, result='"a"'))
+    assert await service.finish(Ending(task.id, 1, result='"a"'))
+    assert (await service.get("acme", task.id)).version == 3
+
+
+async def test_what_may_pass_is_tried_again_until_the_attempts_are_used_up(service: TaskService) -> None:
+    task = (await service.create(new())).task
+    for attempt in (1, 2, 3):
+        await service.claim("w1", await service.get("acme", task.id), attempt)
+        await service.finish(Ending(task.id, attempt, failure=PASSING))
+    dead = await service.get("acme", task.id)
+    assert (dead.state, dead.dead_letter, dead.attempt, dead.error_reason) == (TaskState.FAILED, True, 3, "TRITON_DOWN")
+    assert len(dead.errors) == 3
+
+
+async def test_the_callers_own_fault_is_never_tried_again(service: TaskService) -> None:
+    task = await started(service)
+    await service.finish(Ending(task.id, 1, failure=FINAL))
+    dead = await service.get("acme", task.id)
+    assert (dead.state, dead.dead_letter, dead.error_category) == (TaskState.FAILED, False, "VALIDATION")
+
+
+async def test_a_dead_letter_can_be_replayed(service: TaskService) -> None:
+    task = await started(service)
+    await service.finish(Ending(task.id, 1, failure=FINAL))
+    again = await service.replay("acme", task.id)
+    assert (again.state, again.attempts_left, again.completed_at) == (TaskState.PENDING, 3, None)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_cancel_is_immediate_before_the_end(service: TaskService, begun: bool) -> None:
+    task = await started(service) if begun else (await service.create(new())).task
+    assert (await service.cancel("acme", task.id)).state is TaskState.CANCELLED
+    assert not await service.finish(Ending(task.id, 1, result='"late"'))
+
+
+async def test_a_terminal_task_cannot_be_cancelled(service: TaskService) -> None:
+    task = await started(service)
+    await service.finish(Ending(task.id, 1, result="1"))
+    with pytest.raises(IllegalTransition) as caught:
+        await service.cancel("acme", task.id)
+    assert caught.value.reason == "TASK_TERMINAL"
+
+
+async def test_a_run_given_back_does_not_use_up_an_attempt(service: TaskService) -> None:
+    task = await started(service)
+    assert await service.finish(Ending(task.id, 1))
+    back = await service.get("acme", task.id)
+    assert (back.state, back.attempt, back.attempts_left) == (TaskState.PENDING, 1, 3)
+
+
+async def test_a_running_task_can_no_longer_be_changed(service: TaskService) -> None:
+    task = await started(service)
+    with pytest.raises(IllegalTransition) as caught:
+        await service.amend("acme", task.id, None, lambda task: ("{}", 5))
+    assert caught.value.reason == "TASK_NOT_PENDING"
