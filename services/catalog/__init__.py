@@ -1,0 +1,1 @@
+"""The public schema: task types, providers' configurations and enums, as pydantic models. No I/O."""

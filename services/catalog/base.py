@@ -1,0 +1,103 @@
+"""What a task type is to the outside: parameters, a result, and what every task shares."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from services.catalog.enums import ProviderType, TaskPriority
+from services.catalog.images import check_url
+from services.catalog.providers import check_provider
+
+MAX_PRIORITY = 100
+Capabilities = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=32)]
+Weight = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
+
+
+class TaskParams(BaseModel):
+    """What a task of one type needs; its fields are those of the type's message."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskResult(BaseModel):
+    """What a finished task of one type leaves behind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class CommonFields(BaseModel):
+    """What a caller may say about a task of any type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    origin_instance: str = Field(min_length=1, max_length=100, description="Instance creating the task")
+    origin_zone: Annotated[str, Field(max_length=50)] | None = Field(
+        None, description="Environment or zone, e.g. 'eu' or 'us'"
+    )
+    origin_tenant_id: Annotated[str, Field(max_length=100)] | None = Field(None, description="Tenant or organisation")
+    origin_reference: Annotated[str, Field(max_length=512)] | None = Field(
+        None, description="The caller's id or text to map the task back"
+    )
+    priority: int = Field(int(TaskPriority.NORMAL), ge=0, le=MAX_PRIORITY, description="The higher goes first")
+    config: dict[str, Any] | None = Field(None, description="Free-form settings kept with the task")
+    queue_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,64}$")] | None = Field(
+        None, description="Queue to use; left out, provider_type decides"
+    )
+    webhook_url: Annotated[str, Field(max_length=512), AfterValidator(check_url)] | None = Field(
+        None, description="Webhook to call"
+    )
+    provider_type: ProviderType | None = Field(None, description="Provider that runs the task")
+    provider_config: dict[str, Any] | None = Field(None, description="Settings for the chosen provider")
+    active_provider_capabilities: Capabilities | None = Field(
+        None, description="Provider capabilities switched on for this task"
+    )
+    fallback_provider_type: ProviderType | None = Field(
+        None, description="Used after the primary has used up its retries, never for the caller's own faults"
+    )
+    fallback_provider_config: dict[str, Any] | None = Field(
+        None, description="Settings for the fallback provider; shape depends on its type"
+    )
+    fallback_provider_capabilities: Capabilities | None = Field(
+        None, description="Take the place of active_provider_capabilities once the fallback is activated"
+    )
+
+    @model_validator(mode="after")
+    def _check_providers(self) -> CommonFields:
+        check_provider("provider", self.provider_type or ProviderType.LOCAL, self.provider_config)
+        if self.fallback_provider_type is not None:
+            check_provider("fallback_provider", self.fallback_provider_type, self.fallback_provider_config)
+        elif self.fallback_provider_config is not None:
+            raise ValueError("fallback_provider_config needs fallback_provider_type")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class TaskType:
+    """One kind of task. `name` is the public name; in lower case it is the `oneof` member and the handler's module.
+
+    `inline_images` maps a public field that takes a picture's bytes to the parameter that then names the stored one.
+    `from_provider_config` are public fields read from the provider's configuration. `nullable` are required parameters
+    that the public view may show as null. An `internal` type is absent from the public schema. `schema_stem` is for names
+    whose public spelling does not follow from `name`.
+    """
+
+    name: str
+    params: type[TaskParams]
+    result: type[TaskResult]
+    inline_images: Mapping[str, str] = field(default_factory=dict)
+    from_provider_config: tuple[str, ...] = ()
+    nullable: frozenset[str] = frozenset()
+    internal: bool = False
+    schema_stem: str = ""
+
+    @property
+    def field(self) -> str:
+        return self.name.lower()
+
+    @property
+    def title(self) -> str:
+        """Generation, BackgroundRemoval: the stem of the public schemas' names."""
+        return self.schema_stem or "".join(part.capitalize() for part in self.field.split("_"))

@@ -1,0 +1,29 @@
+"""The background of one or several pictures becomes transparent."""
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.images import ImageReference, InlineAllowed
+
+MAX_PICTURES = 32
+
+
+class BackgroundRemovalParams(TaskParams):
+    """Pictures are processed as one batch."""
+
+    input_image_paths: Annotated[list[ImageReference], InlineAllowed()] = Field(
+        min_length=1, max_length=MAX_PICTURES, description="Image paths, URLs or data URLs, processed as one batch"
+    )
+
+
+class BackgroundRemovalResult(TaskResult):
+    """One entry for each input, in its order."""
+
+    result_image_paths: list[str] = Field(description="Stored paths of the result pictures")
+    confidences: list[float] = Field([], description="0 to 1 for each picture; low where the methods disagree")
+
+
+TYPE = TaskType(name="BACKGROUND_REMOVAL", params=BackgroundRemovalParams, result=BackgroundRemovalResult)

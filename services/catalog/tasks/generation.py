@@ -1,0 +1,62 @@
+"""Text to image, optionally guided by a reference picture and LoRAs."""
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.catalog.base import TaskParams, TaskResult, TaskType, Weight
+from services.catalog.images import ImageUrl, StoragePath
+
+Side = Annotated[int, Field(ge=64, le=4096)]
+ModelPath = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class GenerationParams(TaskParams):
+    """A side left out is the model's own; a seed left out is drawn and reported with the result."""
+
+    prompt: str = Field(min_length=1, max_length=4000, description="Prompt of the task")
+    width: Side | None = Field(None, description="Width of the image")
+    height: Side | None = Field(None, description="Height of the image")
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(None, description="Seed for the random generator")
+    reference_image_path: StoragePath | None = Field(None, description="Stored path of the reference picture")
+    reference_image_url: ImageUrl | None = Field(None, description="URL of the reference picture")
+    reference_image_strength: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        None, description="How strongly the reference picture steers generation, 0-100"
+    )
+    subject_model_path: ModelPath | None = Field(None, description="Model path of the subject")
+    subject_lora_weight: Weight | None = Field(None, description="Weight of the subject LoRA")
+    product_model_path: ModelPath | None = Field(None, description="Model path of the product")
+    product_lora_weight: Weight | None = Field(None, description="Weight of the product LoRA")
+    style_model_path: ModelPath | None = Field(None, description="Model path of the style")
+    style_lora_weight: Weight | None = Field(None, description="Weight of the style LoRA")
+    product2_model_path: ModelPath | None = Field(None, description="Model path of the second product")
+    product2_lora_weight: Weight | None = Field(None, description="Weight of the second product LoRA")
+    fal_app_id: Annotated[str, Field(max_length=256)] | None = Field(None, description="FAL app that runs the task")
+    workflow_id: Annotated[str, Field(max_length=64)] | None = Field(None, description="Workflow id")
+
+
+class GenerationResult(TaskResult):
+    """The picture and what made it; durations in seconds."""
+
+    result_image_path: str = Field(description="Stored path of the result picture")
+    reference_image_path: str | None = Field(None, description="Stored path of the reference picture")
+    seed: int = Field(description="Seed that was used")
+    width: int = Field(description="Width of the picture")
+    height: int = Field(description="Height of the picture")
+    steps: int | None = Field(None, description="Denoising steps taken")
+    model_name: str | None = Field(None, description="Model that drew it")
+    model_sha256: str | None = Field(None, description="Hash of the model's weights")
+    model_licence: str | None = Field(None, description="Licence of the model")
+    queued_seconds: float | None = Field(None, description="Seconds waited for room on the model")
+    denoise_seconds: float | None = Field(None, description="Seconds spent drawing")
+
+
+TYPE = TaskType(
+    name="GENERATION",
+    params=GenerationParams,
+    result=GenerationResult,
+    inline_images={"reference_image_data": "reference_image_path"},
+    from_provider_config=("fal_app_id", "fal_request_id"),
+    nullable=frozenset({"prompt"}),
+)
