@@ -2,14 +2,219 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
-from compute.tasks.v1 import params_pb2, tasks_pb2 as pb
-from google.protobuf.message import DecodeError
+import orjson
+from compute.tasks.v1 import params_pb2
+from compute.tasks.v1 import tasks_pb2 as pb
+from compute.tasks.v1 import worker_pb2 as wire
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import ValidationError
+
 from services.catalog.base import CommonFields
-from services.catalog.tasks import TYPES, TaskType
+from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Violation
-from services.common.proto import fill, read, timestamp
+from services.common.proto import fill, invalid, read, struct_to_dict, timestamp, to_dict
 from services.tasks.domain import ServiceCall, Task, TaskState
 from services.tasks.service import NewTask
+
+DEFAULT_QUEUE = "inference"
+DIAGNOSTIC_QUEUE = "diagnostic"
+MAX_KEY_LENGTH = 255
+_SPECS = 4_096
+_ORIGIN = {"origin_instance": "instance", "origin_zone": "zone", "origin_tenant_id": "tenant_id", "origin_reference": "reference"}
+_STATUS = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}
+_STATE = {number: state for state, number in _STATUS.items()}
+_TIMES = ("created_at", "updated_at", "started_at", "completed_at")
+
+
+class Messages:
+    """Keeps the wire form of specs it saw lately: a task is claimed soon after it is created."""
+
+    def __init__(self) -> None:
+        self._specs: OrderedDict[str, pb.TaskSpec] = OrderedDict()
+
+    def new_task(self, tenant: str, request: pb.CreateTaskRequest) -> NewTask:
+        """Raises InvalidRequest with a violation for each field that cannot be used."""
+        kind = request.spec.params.WhichOneof("params")
+        if kind is None:
+            raise _refused("spec.params", "name the parameters of one task type")
+        if len(request.idempotency_key) > MAX_KEY_LENGTH:
+            raise _refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
+        params = read(getattr(request.spec.params, kind), TYPES[kind.upper()].params, prefix=f"spec.params.{kind}.")
+        common = _read_common(request.spec)
+        spec = '{"common":' + common.model_dump_json() + ',"params":' + params.model_dump_json() + "}"
+        return NewTask(
+            tenant=tenant,
+            task_type=kind.upper(),
+            queue=common.queue_name or (DIAGNOSTIC_QUEUE if TYPES[kind.upper()].internal else DEFAULT_QUEUE),
+            spec=spec,
+            priority=common.priority,
+            origin_instance=common.origin_instance,
+            origin_zone=common.origin_zone,
+            origin_tenant_id=common.origin_tenant_id,
+            workflow_id=getattr(params, "workflow_id", None),
+            idempotency_key=request.idempotency_key,
+        )
+
+    def task(self, task: Task) -> pb.Task:
+        """Everything there is to know."""
+        message = self.brief(task)
+        message.spec.CopyFrom(self._spec(task))
+        if task.result is not None:
+            kind = TYPES[task.task_type]
+            fill(getattr(message.result, kind.field), kind.result.model_validate_json(task.result))
+        if task.errors:
+            message.errors.extend(task.errors)
+        for name in ("error_category", "error_reason"):
+            if (value := getattr(task, name)) is not None:
+                setattr(message, name, value)
+        message.service_requests.extend(_service_request(call) for call in task.service_calls)
+        return message
+
+    def brief(self, task: Task) -> pb.Task:
+        """Its state, without what was asked for and what came of it."""
+        message = pb.Task(
+            id=task.id,
+            tenant=task.tenant,
+            version=task.version,
+            status=_STATUS[task.state],
+            task_type=task.task_type,
+            queue=task.queue,
+            attempt=task.attempt,
+            max_attempts=task.max_attempts,
+            priority=task.priority,
+            dead_letter=task.dead_letter,
+            progress=100.0 if task.state is TaskState.COMPLETED else 0.0,
+        )
+        for name in _TIMES:
+            if (value := getattr(task, name)) is not None:
+                getattr(message, name).CopyFrom(timestamp(value))
+        if task.not_before:
+            message.not_before.CopyFrom(timestamp(task.not_before))
+        if task.worker is not None:
+            message.executor_type, message.executor_instance = "worker", task.worker
+        return message
+
+    def from_brief(self, message: pb.Task) -> Task:
+        """What another replica said; enough for the books and for watchers, who read the rest."""
+        return Task(
+            id=message.id,
+            tenant=message.tenant,
+            task_type=message.task_type,
+            queue=message.queue,
+            spec="",
+            priority=message.priority,
+            created_at=_microseconds(message.created_at),
+            updated_at=_microseconds(message.updated_at),
+            started_at=_microseconds(message.started_at) or None,
+            version=message.version,
+            state=_STATE[message.status],
+            attempt=message.attempt,
+            max_attempts=message.max_attempts,
+            not_before=_microseconds(message.not_before),
+        )
+
+    def result_json(self, result: params_pb2.TaskResult) -> str:
+        """Raises InvalidRequest when it is not what its type promises."""
+        kind = result.WhichOneof("result")
+        if kind is None:
+            raise _refused("result", "name the result of one task type")
+        return read(getattr(result, kind), TYPES[kind.upper()].result, prefix="result.").model_dump_json()
+
+    def service_calls(self, ending: wire.FinishedTask) -> tuple[ServiceCall, ...]:
+        return tuple(
+            ServiceCall(
+                item.provider,
+                item.attempt,
+                item.request_id,
+                item.outcome,
+                item.duration_seconds,
+                item.cost_usd if item.HasField("cost_usd") else None,
+            )
+            for item in ending.service_requests
+        )
+
+    def state(self, status: pb.TaskStatus.ValueType) -> TaskState:
+        if status not in _STATE:
+            raise _refused("status", "is not a status of tasks")
+        return _STATE[status]
+
+    def edit(self, request: pb.UpdateTaskRequest) -> Callable[[Task], tuple[str, int]]:
+        """What UpdateTask does to a spec: the new spec and priority."""
+
+        def apply(task: Task) -> tuple[str, int]:
+            stored = orjson.loads(task.spec)
+            if request.HasField("priority"):
+                stored["common"]["priority"] = request.priority
+            if request.HasField("config"):
+                stored["common"]["config"] = struct_to_dict(request.config)
+            try:
+                common = CommonFields.model_validate(stored["common"])
+            except ValidationError as error:
+                raise invalid(error) from error
+            self._specs.pop(task.id, None)
+            params = orjson.dumps(stored["params"]).decode()
+            return '{"common":' + common.model_dump_json() + ',"params":' + params + "}", common.priority
+
+        return apply
+
+    def progress(self, data: bytes, *, with_preview: bool) -> pb.TaskProgress:
+        message = pb.TaskProgress.FromString(data)
+        if not with_preview:
+            message.ClearField("preview_png")
+        return message
+
+    def _spec(self, task: Task) -> pb.TaskSpec:
+        known = self._specs.get(task.id)
+        if known is None:
+            known = self._specs[task.id] = _write_spec(task)
+            if len(self._specs) > _SPECS:
+                self._specs.popitem(last=False)
+        return known
+
+
+def _read_common(spec: pb.TaskSpec) -> CommonFields:
+    values = to_dict(spec, CommonFields)
+    for name, member in _ORIGIN.items():
+        if member == "instance":
+            values[name] = spec.origin.instance
+        elif spec.origin.HasField(member):
+            values[name] = getattr(spec.origin, member)
+    try:
+        return CommonFields.model_validate(values)
+    except ValidationError as error:
+        raise invalid(error, prefix="spec.") from error
+
+
+def _write_spec(task: Task) -> pb.TaskSpec:
+    stored: dict[str, Any] = orjson.loads(task.spec)
+    kind = TYPES[task.task_type]
+    common = CommonFields.model_validate(stored["common"])
+    spec = pb.TaskSpec()
+    fill(spec, common)
+    for name, member in _ORIGIN.items():
+        if (value := getattr(common, name)) is not None:
+            setattr(spec.origin, member, value)
+    fill(getattr(spec.params, kind.field), kind.params.model_validate(stored["params"]))
+    return spec
+
+
+def _service_request(call: ServiceCall) -> pb.ServiceRequest:
+    return pb.ServiceRequest(
+        provider=call.provider,
+        attempt=call.attempt,
+        request_id=call.request_id,
+        outcome=call.outcome,
+        duration_seconds=call.duration,
+        cost_usd=call.cost,
+    )
+
+
+def _microseconds(moment: Timestamp) -> int:
+    return moment.seconds * 1_000_000 + moment.nanos // 1000
+
+
+def _refused(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest(f"{field}: {description}", violations=(Violation(field, description),))

@@ -1,0 +1,64 @@
+"""The bridge loses nothing: False, "", [], 0 and null survive."""
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from compute.tasks.v1 import params_pb2
+from compute.tasks.v1 import tasks_pb2 as pb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.catalog.base import CommonFields
+from services.catalog.tasks import TYPES
+from services.common.errors import InvalidRequest
+from services.common.proto import fill, read, struct_to_dict
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
+    max_leaves=8,
+)
+SAMPLES: dict[str, dict[str, Any]] = {
+    "GENERATION": {"prompt": "x", "seed": 0, "reference_image_strength": 0.0, "subject_lora_weight": 0.0, "fal_app_id": ""},
+    "BACKGROUND_REMOVAL": {"input_image_paths": ["a/b.png"]},
+    "DIAGNOSTIC": {"duration_ms": 0, "payload": ""},
+}
+
+
+@pytest.mark.parametrize("name", sorted(TYPES))
+def test_parameters_of_every_type_survive(name: str) -> None:
+    kind = TYPES[name]
+    model = kind.params.model_validate(SAMPLES[name])
+    message = params_pb2.TaskParams()
+    fill(getattr(message, kind.field), model)
+    assert message.WhichOneof("params") == kind.field
+    wire = params_pb2.TaskParams.FromString(message.SerializeToString())
+    assert read(getattr(wire, kind.field), kind.params) == model
+
+
+@pytest.mark.parametrize("name", sorted(TYPES))
+def test_a_field_left_out_stays_out(name: str) -> None:
+    kind = TYPES[name]
+    message = params_pb2.TaskParams()
+    fill(getattr(message, kind.field), kind.params.model_validate(SAMPLES[name]))
+    present = {field.name for field, _ in getattr(message, kind.field).ListFields()}
+    assert present == set(SAMPLES[name])
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=8), JSON, max_size=4) | st.none(), st.lists(st.text(min_size=1, max_size=9), max_size=3) | st.none())
+@settings(deadline=None)
+def test_free_objects_and_lists_that_may_be_null_survive(config: dict[str, Any] | None, capabilities: list[str] | None) -> None:
+    model = CommonFields(origin_instance="t", config=config, active_provider_capabilities=capabilities)
+    message = pb.TaskSpec()
+    fill(message, model)
+    wire = pb.TaskSpec.FromString(message.SerializeToString())
+    assert (struct_to_dict(wire.config) if wire.HasField("config") else None) == config
+    assert (list(wire.active_provider_capabilities.values) if wire.HasField("active_provider_capabilities") else None) == capabilities
+
+
+def test_a_wrong_field_is_named() -> None:
+    message = params_pb2.GenerationParams(prompt="x", width=1)
+    with pytest.raises(InvalidRequest) as caught:
+        read(message, TYPES["GENERATION"].params, prefix="params.")
+    assert [item.field for item in caught.value.violations] == ["params.width"]
