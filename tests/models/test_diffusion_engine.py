@@ -1,0 +1,289 @@
+"""The engine's promises: join, leave, cancel, fail alone, stay bounded, be fair, repeat exactly."""
+
+import threading
+
+import numpy as np
+import pytest
+from diffusion.errors import Unavailable
+from diffusion_stage import SIDE, Client, distance, open_stage, photo
+
+POISON = 666
+
+
+@pytest.fixture
+def stage():
+    stage = open_stage("sd")
+    yield stage
+    stage.close()
+
+
+class Gate:
+    """Holds the worker at a client's first step until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self._open = threading.Event(), threading.Event()
+
+    def __call__(self, step: int) -> None:
+        self.reached.set()
+        assert self._open.wait(30)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+def test_a_request_joins_a_running_batch_before_its_next_step_and_leaves_when_done(stage):
+    second = Client()
+
+    def join(step):
+        if step == 3:
+            stage.ask(second, steps=2)
+
+    first = stage.ask(Client(join), steps=8).wait()
+    assert first.batches == [1, 1, 1, 2, 2, 1, 1, 1]
+    assert second.wait().batches == [2, 2]
+
+
+def test_steps_come_in_order_with_previews_and_the_result_last(stage):
+    client = stage.ask(steps=5, preview_every=2).wait()
+    assert [event["step"] for event in client.steps] == [1, 2, 3, 4, 5]
+    assert [preview is not None for preview in client.previews] == [False, True, False, True, False]
+    assert client.previews[1].shape == (SIDE // 2, SIDE // 2, 3)
+    result = client.result
+    assert (result["steps"], result["seed"], result["width"], result["ignored"]) == (5, 5, SIDE, [])
+    assert set(result["model"]) == {"name", "sha256", "licence", "family"}
+    assert min(result["queued_ms"], result["denoise_ms"], result["decode_ms"]) >= 0
+    assert stage.ask(preview_every=0).wait().previews == [None] * 4
+
+
+def test_a_seed_that_was_not_given_is_told_and_repeats_the_picture(stage):
+    client = stage.ask(seed=None).wait()
+    assert distance(stage.draw(seed=client.result["seed"]), client.picture) == 0
+
+
+def test_a_cancelled_request_takes_no_further_step_and_the_others_go_on(stage):
+    going = Client()
+
+    def leave(step):
+        if step == 3:
+            going.gone = True
+
+    going._on_step = leave
+    stage.ask(going, steps=50)
+    other = stage.ask(steps=9)
+    assert going.wait().error.reason == "CANCELLED"
+    assert len(going.steps) == 3
+    assert distance(other.wait().picture, stage.draw(steps=9)) <= 1
+    assert stage.tally["failed_total/CANCELLED"] == 1
+    assert len(stage._board) == 0
+
+
+def test_a_request_cancelled_in_the_queue_is_never_begun():
+    stage = open_stage("sd", slots=1)
+    gate = Gate()
+    running = stage.ask(Client(gate))
+    assert gate.reached.wait(30)
+    waiting = stage.ask()
+    waiting.gone = True
+    gate.open()
+    assert waiting.wait().error.reason == "CANCELLED"
+    assert waiting.steps == []
+    assert running.wait().error is None
+    stage.close()
+
+
+def test_a_full_queue_refuses_and_gives_up_the_places_of_the_gone():
+    stage = open_stage("sd", slots=1, queue=2)
+    gate = Gate()
+    running = stage.ask(Client(gate))
+    assert gate.reached.wait(30)
+    waiting = [stage.ask(), stage.ask()]
+    refused = stage.ask().wait()
+    assert refused.error.reason == "RESOURCE_EXHAUSTED"
+    assert str(refused.error) == "RESOURCE_EXHAUSTED: 2 requests wait already"
+    waiting[0].gone = True
+    late = stage.ask()
+    gate.open()
+    for client in (running, waiting[1], late):
+        assert client.wait().error is None
+    stage.close()
+
+
+def test_no_more_run_together_than_there_are_slots():
+    stage = open_stage("sd", slots=2)
+    clients = [stage.ask(seed=seed) for seed in range(5)]
+    assert max(max(client.wait().batches) for client in clients) == 2
+    stage.close()
+
+
+def test_sizes_take_turns_so_that_none_starves(stage):
+    order = []
+    big = Client(lambda step: order.append("big"))
+
+    def start_big(step):
+        order.append("small")
+        if step == 2:
+            stage.ask(big, width=2 * SIDE, steps=4)
+
+    small = stage.ask(Client(start_big), steps=10)
+    assert small.wait().batches == [1] * 10
+    assert big.wait().picture.shape == (SIDE, 2 * SIDE, 3)
+    assert order[2:10] == ["big", "small"] * 4 or order[2:10] == ["small", "big"] * 4
+
+
+def test_an_exact_request_runs_alone_and_repeats_bit_for_bit_beside_others(stage):
+    options = {"exact": True, "steps": 6, "prompt": "a blue sneaker"}
+    first = stage.draw(**options)
+    beside = [stage.ask(steps=12, seed=seed) for seed in range(3)]
+    client = stage.ask(**options).wait()
+    assert client.batches == [1] * 6
+    assert np.array_equal(client.picture, first)
+    for other in beside:
+        assert 3 in other.wait().batches
+
+
+def test_a_request_the_model_breaks_on_fails_alone(stage, monkeypatch):
+    expected = stage.draw(steps=6)
+    family = stage.model.family
+    call = family.call
+
+    def break_on_poison(rows):
+        if any(row.slot.request.seed == POISON for row in rows):
+            raise RuntimeError("broken kernel")
+        return call(rows)
+
+    monkeypatch.setattr(family, "call", break_on_poison)
+    gate = Gate()
+    good = [stage.ask(Client(gate), steps=6), stage.ask(steps=6)]
+    assert gate.reached.wait(30)
+    bad = stage.ask(seed=POISON, steps=6)
+    gate.open()
+    assert str(bad.wait().error) == "INTERNAL: RuntimeError: broken kernel"
+    for client in good:
+        assert distance(client.wait().picture, expected) <= 1
+        assert len(client.steps) == 6
+
+
+def test_running_out_of_memory_in_a_batch_falls_back_to_one_by_one(stage, monkeypatch):
+    family = stage.model.family
+    call = family.call
+
+    def hold_one(rows):
+        if len({id(row.slot) for row in rows}) > 1 or rows[0].slot.request.seed == POISON:
+            raise MemoryError
+        return call(rows)
+
+    expected = stage.draw()
+    monkeypatch.setattr(family, "call", hold_one)
+    gate = Gate()
+    first = stage.ask(Client(gate))
+    assert gate.reached.wait(30)
+    second, third = stage.ask(), stage.ask(seed=POISON)
+    gate.open()
+    assert distance(first.wait().picture, expected) == 0
+    assert distance(second.wait().picture, expected) == 0
+    assert third.wait().error.reason == "OUT_OF_MEMORY"
+
+
+def test_a_prompt_the_encoder_breaks_on_fails_alone(stage, monkeypatch):
+    family = stage.model.family
+    encode = family.encode
+
+    def break_on_word(prompt, negative, *, guided):
+        if prompt == "break":
+            raise ValueError("no such token")
+        return encode(prompt, negative, guided=guided)
+
+    monkeypatch.setattr(family, "encode", break_on_word)
+    bad, good = stage.ask(prompt="break"), stage.ask(prompt="another")
+    assert bad.wait().error.reason == "INTERNAL"
+    assert good.wait().error is None
+
+
+def test_a_client_that_cannot_be_told_does_not_stop_the_worker(stage):
+    class Broken(Client):
+        def send(self, event, preview=None):
+            raise ConnectionError("gone")
+
+        def fail(self, error):
+            super().fail(error)
+            raise ConnectionError("gone")
+
+    broken = stage.ask(Broken()).wait()
+    assert broken.error.reason == "INTERNAL"
+    assert stage.ask().wait().error is None
+
+
+def test_the_canary_passes_the_queue_and_tells_the_load():
+    stage = open_stage("sd", slots=1)
+    gate = Gate()
+    running = stage.ask(Client(gate), steps=30)
+    assert gate.reached.wait(30)
+    waiting = stage.ask()
+    canary = Client()
+    stage.submit({"canary": True}, canary)
+    gate.open()
+    answer = canary.wait().result
+    assert (answer["active"], answer["queued"]) == (1, 1)
+    assert not running._ended.is_set()
+    running.gone = True
+    assert waiting.wait().error is None
+    stage.close()
+
+
+def test_a_broken_network_fails_the_canary(stage, monkeypatch):
+    call = stage.model.family.call
+    monkeypatch.setattr(stage.model.family, "call", lambda rows: call(rows) * float("nan"))
+    canary = Client()
+    stage.submit({"canary": True}, canary)
+    assert str(canary.wait().error).startswith("INTERNAL: ArithmeticError")
+
+
+def test_describe_tells_what_a_client_needs_to_know(stage):
+    client = Client()
+    stage.submit({"describe": True}, client)
+    told = client.wait().result
+    assert told["model"]["family"] == "sd"
+    assert told["model"]["licence"] == "unknown"
+    assert len(told["model"]["sha256"]) == 64
+    assert told["native"] == {"width": 64, "height": 64}
+    assert told["multiple_of"] == 8
+    assert told["limits"]["max_steps"] == 150
+    assert (told["slots"], told["queue"], told["device"], told["dtype"]) == (8, 64, "cpu", "float32")
+
+
+def test_closing_tells_whoever_runs_or_waits():
+    stage = open_stage("sd", slots=1)
+    gate = Gate()
+    running = stage.ask(Client(gate))
+    assert gate.reached.wait(30)
+    waiting, canary = stage.ask(), Client()
+    stage.submit({"canary": True}, canary)
+    closing = threading.Thread(target=stage.close)
+    closing.start()
+    gate.open()
+    closing.join(30)
+    for client in (running, waiting, canary):
+        assert isinstance(client.wait().error, Unavailable)
+    assert isinstance(stage.ask().wait().error, Unavailable)
+
+
+def test_it_counts_steps_pictures_and_failures(stage):
+    stage.draw(steps=3)
+    stage.ask(steps=0).wait()
+    assert stage.tally["steps_total"] == 3
+    assert stage.tally["pictures_total"] == 1
+    assert stage.tally["failed_total/INVALID_ARGUMENT"] == 1
+    assert stage.tally["queue_depth"] == 0
+
+
+def test_many_requests_at_once_all_end(stage):
+    clients = [stage.ask(seed=seed, steps=1 + seed % 3, width=SIDE + 8 * (seed % 2)) for seed in range(40)]
+    assert all(client.wait().error is None for client in clients)
+
+
+def test_a_soft_mask_blends_at_its_edge(stage):
+    mask = np.tile(np.linspace(0, 255, SIDE).astype(np.uint8), (SIDE, 1))
+    picture = stage.draw(image=photo(), mask=mask, strength=0.9)
+    off = np.abs(picture.astype(int) - photo()).mean(axis=(0, 2))
+    assert off[0] == 0
+    assert off[:8].mean() < off[-8:].mean() / 3
