@@ -97,7 +97,6 @@ class Keeper(threading.Thread):
     def _fail(self, error: LocalError) -> None:
         if not self._stopping.is_set():
             self.failure = error
-            log.error("%s", error)
         if self.child is not None:
             self.child.kill_group()
         self._turn("failed")

@@ -1,6 +1,7 @@
 """`make up`, `run`, `down` and `status`: the stack in the background, in the foreground, and its end."""
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ def up(home: Home) -> None:
     """Returns when everything is ready, and shows how to reach it. Raises LocalError."""
     if runfile.supervisor(home) is None:
         _start_in_background(home)
-    facts = _wait_ready(home)
+    facts = wait_ready(home)
     print(describe(facts))
 
 
@@ -47,6 +48,7 @@ def serve(home: Home) -> None:
     try:
         run_in_foreground(home)
     except LocalError as error:
+        logging.getLogger("stack").error("%s", error)
         facts = runfile.read(home) | {"state": "failed", "failure": str(error)}
         runfile.write(home, facts)
         raise
@@ -108,7 +110,7 @@ def _start_in_background(home: Home) -> None:
         time.sleep(0.05)
 
 
-def _wait_ready(home: Home) -> dict[str, Any]:
+def wait_ready(home: Home) -> dict[str, Any]:
     """Tells each component's readiness as it comes."""
     told: set[str] = set()
     while True:

@@ -15,7 +15,7 @@ from deploy.local.failures import ComponentFailed
 from deploy.local.places import ROOT
 from deploy.local.probes import NotReady
 
-TAIL_LINES = 25
+TAIL_LINES, _TAIL_BYTES = 25, 16_000
 _ASK_EVERY_SECONDS = 0.1
 _TETHER = Path(__file__).with_name("tether.py")
 
@@ -81,10 +81,7 @@ class Child:
 
     def tail(self) -> str:
         """The last lines it wrote since this start."""
-        with self.log.open("rb") as text:
-            text.seek(self._begin)
-            lines = text.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-TAIL_LINES:])
+        return last_lines(self.log, since=self._begin)
 
     def _ask(self) -> str | None:
         try:
@@ -93,6 +90,15 @@ class Child:
             return str(error)
         # Another process may answer in its place.
         return None if self.running() else "it has ended"
+
+
+def last_lines(log: Path, *, since: int = 0) -> str:
+    """The end of a log, from the byte `since` on."""
+    with log.open("rb") as text:
+        size = text.seek(0, os.SEEK_END)
+        text.seek(max(since, size - _TAIL_BYTES))
+        lines = text.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-TAIL_LINES:])
 
 
 def _ending(code: int) -> str:

@@ -1,0 +1,161 @@
+"""`make demo`: one picture through the whole system, shown as it is drawn, cut out, and saved to out/demo."""
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from deploy.local import contact_sheet, runfile, terminal
+from deploy.local.client import Client, RequestFailed, ask_model
+from deploy.local.failures import LocalError
+from deploy.local.lifecycle import wait_ready
+from deploy.local.places import ROOT, Home
+from deploy.local.process import last_lines
+from deploy.local.settings import Elsewhere, Ports
+from deploy.local.stack import Stack
+
+OUT = ROOT / "out" / "demo"
+PROMPT = "a red mug with white dots on a light grey background"
+
+
+@dataclass
+class Record:
+    """What the report says, filled in as the demonstration goes."""
+
+    prompt: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    previews: list[contact_sheet.Preview] = field(default_factory=list)
+    model: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - begun, 2)
+
+
+def main() -> None:
+    prompt = " ".join(sys.argv[1:]) or PROMPT
+    terminal.log_to()
+    terminal.said_plainly(lambda: demonstrate(Home(), Record(prompt), Console(highlight=False)))
+
+
+def demonstrate(home: Home, record: Record, console: Console) -> None:
+    """On the stack that runs here, else on one of its own. Raises LocalError naming the component at fault."""
+    with _stack(home, record) as facts:
+        console.print(f"the stack is ready at {facts['gateway_url']} ({record.seconds['start']:.1f} s)")
+        try:
+            with closing(Client(facts["gateway_url"], facts["api_key"])) as client:
+                picture = _generate(client, record, console)
+                record.model = ask_model(facts["targets"]["tasks"], facts["api_key"], record.tasks[0]["id"])
+                cutout = _cut_out(client, record, console)
+        except RequestFailed as error:
+            raise _blame(home, str(error)) from error
+        save(record, picture, cutout)
+        console.print(f"saved in {OUT.relative_to(ROOT)}: generation.png, cutout.png, contact_sheet.png, report.json")
+
+
+@contextmanager
+def _stack(home: Home, record: Record) -> Iterator[dict[str, Any]]:
+    begun = time.monotonic()
+    if runfile.supervisor(home):
+        facts = wait_ready(home)
+        record.seconds["start"] = round(time.monotonic() - begun, 2)
+        yield facts
+        return
+    print("starting the stack; the models take longest", flush=True)
+    with Stack(home, Ports.free(), Elsewhere.from_environment(os.environ), given=os.environ):
+        record.seconds["start"] = round(time.monotonic() - begun, 2)
+        yield runfile.read(home)
+        print("stopping what was started", flush=True)
+
+
+def _generate(client: Client, record: Record, console: Console) -> bytes:
+    console.print(f"\n[bold]GENERATION[/]  “{record.prompt}”")
+    with record.timed("generation"):
+        task = client.create({"task_type": "GENERATION", "origin_instance": "demo", "prompt": record.prompt})
+        task = _follow(client, task["id"], record, console)
+    with record.timed("download"):
+        return client.download(task["result_image_path"])
+
+
+def _cut_out(client: Client, record: Record, console: Console) -> bytes:
+    console.print("\n[bold]BACKGROUND_REMOVAL[/]  of that picture")
+    source = record.tasks[0]["result_image_path"]
+    asked = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "demo", "input_image_paths": [source]}
+    with record.timed("background removal"):
+        task = _follow(client, client.create(asked)["id"], record, console)
+    [path] = task["result_image_paths"]
+    return client.download(path)
+
+
+def _follow(client: Client, task_id: str, record: Record, console: Console) -> dict[str, Any]:
+    """Shows the task's progress to its end. Raises RequestFailed unless it is completed."""
+    columns = (TextColumn("  {task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bars:
+        bar = bars.add_task("waiting", total=None)
+        for event in client.events(task_id):
+            if event.name == "progress":
+                _show_step(bars, bar, event.data, record)
+            elif event.name == "task":
+                bars.update(bar, description=event.data["status"].lower())
+    task = client.get(task_id)
+    record.tasks.append(task)
+    if task["status"] != "COMPLETED":
+        reasons = "; ".join(task.get("errors") or ["no reason given"])
+        raise RequestFailed(f"task {task_id} ended {task['status']}: {reasons}")
+    return task
+
+
+def _show_step(bars: Progress, bar: Any, step: dict[str, Any], record: Record) -> None:
+    if step.get("total_steps"):
+        bars.update(bar, completed=step["step"], total=step["total_steps"])
+    if preview := step.get("preview"):
+        picture = Image.open(io.BytesIO(base64.b64decode(preview.partition(",")[2])))
+        record.previews.append(contact_sheet.Preview(step["step"], picture))
+
+
+def save(record: Record, picture: bytes, cutout: bytes) -> None:
+    """Writes the two pictures as they came, the contact sheet and the report to out/demo."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "generation.png").write_bytes(picture)
+    (OUT / "cutout.png").write_bytes(cutout)
+    times = " · ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.seconds.items())
+    footer = f"{times} · model {record.model['name']} ({record.model['licence']})"
+    images = [Image.open(io.BytesIO(content)) for content in (picture, cutout)]
+    sheet = contact_sheet.draw(record.prompt, record.previews, images[0], images[1], footer)
+    sheet.save(OUT / "contact_sheet.png", optimize=True)
+    kept = ("id", "task_type", "status", "created_at", "started_at", "completed_at", "retry_count")
+    report = {
+        "prompt": record.prompt,
+        "model": record.model,
+        "tasks": [{name: task.get(name) for name in kept} for task in record.tasks],
+        "seconds": record.seconds,
+        "steps_shown": len(record.previews),
+    }
+    (OUT / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _blame(home: Home, why: str) -> LocalError:
+    """The component that fell, else the one that answered wrongly, with the end of its log."""
+    components = runfile.read(home)["components"]
+    fallen = [name for name, part in components.items() if part["state"] != "ready" or part["restarts"]]
+    suspect = fallen[0] if fallen else "inference" if why.startswith("task ") else "gateway"
+    log = home.log_of(suspect)
+    return LocalError(f"{why}\n\nMost likely at fault: {suspect}. The last lines of {log}:\n{last_lines(log)}")
+
+
+if __name__ == "__main__":
+    main()
