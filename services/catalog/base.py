@@ -80,8 +80,8 @@ class TaskType:
 
     `inline_images` maps a public field that takes a picture's bytes to the parameter that then names the stored one.
     `from_provider_config` are public fields read from the provider's configuration. `nullable` are required parameters
-    that the public view may show as null. An `internal` type is absent from the public schema. `schema_stem` is for names
-    whose public spelling does not follow from `name`.
+    that the public view may show as null. An `internal` type is absent from the public schema. `schema_stem` is for
+    public names that do not follow from `name`.
     """
 
     name: str

@@ -9,7 +9,7 @@ from services.catalog.base import TaskParams, TaskResult, TaskType
 
 
 class DiagnosticParams(TaskParams):
-    """Takes `duration_ms`, then answers `payload`, or fails with the reason `fail_with` in its first `fail_attempts` runs."""
+    """Takes `duration_ms`, then answers `payload`, or fails with the reason `fail_with` `fail_attempts` times."""
 
     duration_ms: Annotated[int, Field(ge=0, le=600_000)] | None = None
     fail_with: Annotated[str, Field(max_length=64)] | None = None
