@@ -4,6 +4,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import count
 
 # One step of priority weighs as much as this long a wait, so nothing waits for ever behind what is more urgent.
 AGE_PER_PRIORITY = 30_000_000
@@ -33,8 +34,9 @@ class Backlog:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}
-        self._ready: dict[str, list[tuple[int, str, Waiting]]] = defaultdict(list)
-        self._delayed: list[tuple[int, str, Waiting]] = []
+        self._ready: dict[str, list[tuple[int, int, Waiting]]] = defaultdict(list)
+        self._delayed: list[tuple[int, int, Waiting]] = []
+        self._pushes = count()
         self._served: dict[str, float] = {}
         self._floor = 0.0
 
@@ -48,21 +50,21 @@ class Backlog:
         """Replaces what is known of the task."""
         self._waiting[item.task_id] = item
         if item.not_before > now:
-            heapq.heappush(self._delayed, (item.not_before, item.task_id, item))
+            heapq.heappush(self._delayed, (item.not_before, next(self._pushes), item))
         else:
             self._make_ready(item)
 
     def remove(self, task_id: str) -> None:
         self._waiting.pop(task_id, None)
 
-    def pop(self, count: int, now: int) -> list[Waiting]:
-        """Up to `count` of the next ones."""
+    def pop(self, room: int, now: int) -> list[Waiting]:
+        """Up to `room` of the next ones."""
         while self._delayed and self._delayed[0][0] <= now:
             item = heapq.heappop(self._delayed)[2]
             if self._waiting.get(item.task_id) is item:
                 self._make_ready(item)
         taken: list[Waiting] = []
-        while len(taken) < count and (tenant := self._next_tenant()) is not None:
+        while len(taken) < room and (tenant := self._next_tenant()) is not None:
             item = heapq.heappop(self._ready[tenant])[2]
             del self._waiting[item.task_id]
             self._served[tenant] = self._served.get(tenant, self._floor) + item.weight
@@ -77,14 +79,14 @@ class Backlog:
         if not self._ready[item.tenant]:
             # A tenant that comes back has saved nothing up.
             self._served[item.tenant] = max(self._served.get(item.tenant, 0.0), self._floor)
-        heapq.heappush(self._ready[item.tenant], (item.rank, item.task_id, item))
+        heapq.heappush(self._ready[item.tenant], (item.rank, next(self._pushes), item))
 
     def _next_tenant(self) -> str | None:
         """The tenant that was served least, among those with something ready; forgets what was removed."""
         best: str | None = None
         for tenant in list(self._ready):
             heap = self._ready[tenant]
-            while heap and self._waiting.get(heap[0][1]) is not heap[0][2]:
+            while heap and self._waiting.get(heap[0][2].task_id) is not heap[0][2]:
                 heapq.heappop(heap)
             if not heap:
                 del self._ready[tenant]

@@ -1,0 +1,111 @@
+"""The tasks service on a real socket, store and bus, and a worker made of bare calls."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import nats
+from compute.inference.v1 import inference_pb2
+from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
+from nats.aio.client import Client
+
+from services.common import grpc_server
+from services.common.bus import ensure_streams, ensure_worker_queue
+from services.common.grpc_client import Credentials, connect
+from services.tasks import app
+from services.tasks.settings import TasksSettings
+
+TOKEN = "test-token"
+
+
+@dataclass
+class Host:
+    """One replica, and stubs that speak for the tenant `acme`."""
+
+    target: str
+    channel: grpc.aio.Channel
+    tasks: tasks_pb2_grpc.TaskServiceStub
+    worker: worker_pb2_grpc.WorkerServiceStub
+    metadata: tuple[tuple[str, str], ...]
+    bus: Client
+    queue: str = field(default_factory=lambda: f"q{uuid4().hex[:8]}")
+
+    def request(self, *, key: str = "", **params: Any) -> tasks_pb2.CreateTaskRequest:
+        request = tasks_pb2.CreateTaskRequest(idempotency_key=key)
+        request.spec.origin.instance = "test"
+        request.spec.queue_name = self.queue
+        request.spec.params.diagnostic.CopyFrom(params_pb2.DiagnosticParams(**params))
+        return request
+
+    async def create(self, *, key: str = "", **params: Any) -> tasks_pb2.Task:
+        answer = await self.tasks.CreateTask(self.request(key=key, **params), timeout=20, metadata=self.metadata)
+        return answer.task
+
+    async def get(self, task_id: str) -> tasks_pb2.Task:
+        answer = await self.tasks.GetTask(tasks_pb2.GetTaskRequest(task_id=task_id), timeout=20, metadata=self.metadata)
+        return answer.task
+
+    async def cancel(self, task_id: str) -> tasks_pb2.Task:
+        request = tasks_pb2.CancelTaskRequest(task_id=task_id)
+        return (await self.tasks.CancelTask(request, timeout=20, metadata=self.metadata)).task
+
+    async def beat(self, worker_id: str, capacity: int = 8, running: list[tuple[str, int]] = []) -> list[str]:  # noqa: B006
+        request = worker_pb2.HeartbeatTasksRequest(worker_id=worker_id, queue=self.queue, capacity=capacity)
+        request.running.extend(worker_pb2.RunningTask(task_id=name, attempt=attempt) for name, attempt in running)
+        answer = await self.worker.HeartbeatTasks(request, timeout=20, metadata=self.metadata)
+        return [ref.task_id for ref in answer.lost]
+
+    async def order(self, timeout: float = 15.0) -> list[tuple[str, int]]:
+        """The next work order of this host's queue."""
+        await ensure_streams(self.bus)
+        durable = await ensure_worker_queue(self.bus, self.queue)
+        pull = await self.bus.jetstream().pull_subscribe_bind(durable, stream="WORK")
+        [message] = await pull.fetch(1, timeout=timeout)
+        await message.ack()
+        return [(item.task_id, item.attempt) for item in inference_pb2.WorkOrder.FromString(message.data).items]
+
+    async def claim(self, worker_id: str, task_id: str, attempt: int = 0) -> worker_pb2.Claim:
+        request = worker_pb2.ClaimTasksRequest(worker_id=worker_id)
+        request.tasks.add(task_id=task_id, attempt=attempt)
+        return (await self.worker.ClaimTasks(request, timeout=20, metadata=self.metadata)).claims[0]
+
+    async def finish(self, task_id: str, attempt: int, **outcome: Any) -> bool:
+        """Ends a run well unless `failure` or `returned` is given."""
+        if not outcome:
+            outcome["result"] = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult(payload="done"))
+        request = worker_pb2.FinishTasksRequest(worker_id="w")
+        request.finished.add(task_id=task_id, attempt=attempt, **outcome)
+        return (await self.worker.FinishTasks(request, timeout=20, metadata=self.metadata)).accepted[0]
+
+
+@asynccontextmanager
+async def hosting(mongodb_url: str, nats_url: str, database: str, **settings: Any) -> AsyncIterator[Host]:
+    """A replica; several of one `database` share its tasks."""
+    given = {"mongodb_url": mongodb_url, "mongodb_database": database, "nats_url": nats_url, "internal_token": TOKEN}
+    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=None, timeout=20))
+    async with app.mount(server, TasksSettings(**{**given, **settings})) as mounted:
+        grpc_server.enable_reflection(server, mounted.names)
+        port = grpc_server.bind(server, "127.0.0.1:0")
+        await server.start()
+        bus = await nats.connect(nats_url)
+        metadata = Credentials(TOKEN).metadata("acme")
+        async with connect(f"127.0.0.1:{port}") as channel:
+            tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
+            try:
+                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus)
+            finally:
+                await bus.close()
+                await server.stop(1)
+
+
+async def until(condition: Any, timeout: float = 15.0) -> Any:
+    """Asks again until the answer is true; for what only the store can tell."""
+    async with asyncio.timeout(timeout):
+        while not (answer := await condition()):
+            await asyncio.sleep(0.02)
+    return answer
