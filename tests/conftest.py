@@ -7,9 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.local import stores
+from deploy.local import triton as triton_server
 from deploy.local.places import Home
 from deploy.local.ports import HOST, free_ports
-from tests.stack import running
+from deploy.local.process import Child
+from deploy.local.settings import Ports
+from tests.stack import RunningStack, running, running_stack
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +40,32 @@ def mongodb_url(home: Home) -> Iterator[str]:
     [port] = free_ports(1)
     with running(stores.mongodb(home, port), home):
         yield f"mongodb://{HOST}:{port}"
+
+
+@pytest.fixture(scope="session")
+def triton_ports() -> Ports:
+    return Ports.free()
+
+
+@pytest.fixture(scope="session")
+def triton_process(home: Home, triton_ports: Ports) -> Iterator[Child]:
+    """A Triton server of our own with every model loaded, for tests that hurt it; takes about 10 s to start."""
+    with running(triton_server.triton(home, triton_ports), home) as child:
+        yield child
+
+
+@pytest.fixture(scope="session")
+def triton(request: pytest.FixtureRequest) -> str:
+    """host:port of a Triton server's gRPC with every model loaded: the one TRITON_TARGET names, else our own."""
+    if given := os.environ.get("TRITON_TARGET"):
+        return given
+    request.getfixturevalue("triton_process")
+    ports: Ports = request.getfixturevalue("triton_ports")
+    return f"{HOST}:{ports.triton}"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole system with a development key; who kills a part of it waits for its recovery before the test ends."""
+    with running_stack(Home(tmp_path_factory.mktemp("whole"))) as everything:
+        yield everything

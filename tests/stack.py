@@ -1,13 +1,22 @@
 """The embedded stack for tests: free ports, a folder of its own, and handles to hurt it."""
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deploy.local.component import Component
+from deploy.local.keeper import Keeper
 from deploy.local.places import Home
-from deploy.local.process import Child
+from deploy.local.probes import NotReady
+from deploy.local.process import Child, last_lines
+from deploy.local.settings import Addresses, Elsewhere, Ports
+from deploy.local.stack import Stack
+
+RECOVERY_SECONDS = 60.0
 
 
 @contextmanager
@@ -20,3 +29,73 @@ def running(component: Component, home: Home) -> Iterator[Child]:
         yield child
     finally:
         child.stop()
+
+
+class RunningStack:
+    """The whole system. Components: triton, nats, mongodb, tasks, storage, inference, gateway."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.home = stack.home
+        self.addresses: Addresses = stack.addresses
+        self.base_url = stack.addresses.gateway_url
+        self.api_key = stack.api_key
+        self.internal_token = stack.environment["INTERNAL_TOKEN"]
+        # What every process of ours runs with; start another worker with it and a LISTEN of its own.
+        self.environment = dict(stack.environment)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {name: keeper.child.pid for name, keeper in self._stack.keepers.items() if keeper.child}
+
+    def restarts(self, name: str) -> int:
+        return self._keeper(name).restarts
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """To the component's process alone, for instance SIGSTOP and SIGCONT."""
+        os.kill(self.pids[name], number)
+
+    def kill(self, name: str) -> int:
+        """kill -9, after which the supervisor starts it again; answers the pid that was killed."""
+        keeper, pid = self._keeper(name), self.pids[name]
+        keeper.ready.clear()
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def wait_ready(self, name: str, seconds: float = RECOVERY_SECONDS) -> None:
+        """Until the component, killed before, does its work again."""
+        if not self._keeper(name).ready.wait(seconds):
+            raise TimeoutError(f"{name} was not ready after {seconds} s:\n{self.log(name)}")
+
+    def wait_recovered(self, seconds: float = RECOVERY_SECONDS) -> None:
+        """Until every component is ready and says so when asked, those that depend on a killed one included."""
+        end = time.monotonic() + seconds
+        for name, keeper in self._stack.keepers.items():
+            self.wait_ready(name, max(end - time.monotonic(), 0.1))
+            while (why := _complaint(keeper)) is not None:
+                if time.monotonic() > end:
+                    raise TimeoutError(f"{name} has not recovered after {seconds} s: {why}\n{self.log(name)}")
+                threading.Event().wait(0.05)
+
+    def log(self, name: str) -> str:
+        """The end of the component's log."""
+        return last_lines(self.home.log_of(name))
+
+    def _keeper(self, name: str) -> Keeper:
+        return self._stack.keepers[name]
+
+
+@contextmanager
+def running_stack(home: Home) -> Iterator[RunningStack]:
+    """All of it, on free ports; a server that NATS_URL, MONGODB_URL or TRITON_TARGET names is used instead of ours."""
+    elsewhere = Elsewhere.from_environment(os.environ)
+    with Stack(home, Ports.free(), elsewhere, given=os.environ) as stack:
+        yield RunningStack(stack)
+
+
+def _complaint(keeper: Keeper) -> str | None:
+    try:
+        keeper.component.probe()
+    except NotReady as error:
+        return str(error)
+    return None

@@ -129,6 +129,7 @@ class Stack:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            self._held.close()
             raise LocalError("a stack already runs on this checkout: make down stops it") from error
 
     def _turn(self, state: str) -> None:

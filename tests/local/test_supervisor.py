@@ -1,0 +1,107 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.local import runfile
+from deploy.local.failures import ComponentFailed, LocalError, PortBusy
+from deploy.local.places import Home
+from deploy.local.ports import HOST, is_free
+from deploy.local.settings import Elsewhere, Ports
+from deploy.local.stack import Stack
+from tests.stack import RunningStack
+
+
+def make_stack(folder: Path, ports: Ports | None = None, elsewhere: Elsewhere | None = None) -> Stack:
+    return Stack(
+        Home(folder), ports or Ports.free(), elsewhere or Elsewhere(), given={}, only=("nats", "mongodb")
+    )
+
+
+def test_a_busy_port_is_named_with_its_holder_and_the_setting_that_changes_it(tmp_path: Path) -> None:
+    ports = Ports.free()
+    with socket.socket() as taken:
+        taken.bind((HOST, ports.nats))
+        taken.listen()
+        with pytest.raises(PortBusy) as failure, make_stack(tmp_path, ports):
+            pass
+    message = str(failure.value)
+    assert f"port {ports.nats}" in message
+    assert "NATS_PORT=" in message
+    assert f"pid {os.getpid()}" in message
+
+
+def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
+    with make_stack(tmp_path) as stack:
+        whole = RunningStack(stack)
+        killed = whole.kill("nats")
+        whole.wait_recovered()
+        assert whole.pids["nats"] != killed
+        assert whole.restarts("nats") == 1
+        assert whole.restarts("mongodb") == 0
+
+
+def test_the_log_says_which_child_died_and_how(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with make_stack(tmp_path) as stack:
+        whole = RunningStack(stack)
+        whole.kill("mongodb")
+        whole.wait_recovered()
+    assert "mongodb died (signal SIGKILL); starting it again in 0.2 s" in caplog.text
+
+
+def test_stop_leaves_no_process_and_no_listener(tmp_path: Path) -> None:
+    ports = Ports.free()
+    with make_stack(tmp_path, ports) as stack:
+        processes = [psutil.Process(pid) for pid in RunningStack(stack).pids.values()]
+        assert len(processes) == 2
+    assert not any(process.is_running() for process in processes)
+    assert is_free(ports.nats)
+    assert is_free(ports.mongodb)
+
+
+def test_a_component_that_ends_at_once_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "nats").write_text("not a folder")
+    with pytest.raises(ComponentFailed, match=r"(?s)nats ended with exit status 1 before it was ready.*nats\.log"):
+        make_stack(tmp_path).__enter__()
+
+
+def test_a_second_stack_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with make_stack(tmp_path), pytest.raises(LocalError, match="make down"):
+        make_stack(tmp_path).__enter__()
+
+
+def test_a_named_server_that_does_not_answer_is_said_before_anything_starts(tmp_path: Path) -> None:
+    nowhere = Elsewhere(nats_url=f"nats://{HOST}:{Ports.free().nats}")
+    with pytest.raises(LocalError, match="NATS_URL"):
+        make_stack(tmp_path, elsewhere=nowhere).__enter__()
+    assert runfile.read(Home(tmp_path))["components"] == {}
+
+
+def test_the_run_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    with make_stack(tmp_path) as stack:
+        assert stack.home.run_file.stat().st_mode & 0o777 == 0o600
+        assert stack.home.run.stat().st_mode & 0o777 == 0o700
+
+
+def test_children_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib, tests.local.test_supervisor as t\n"
+        "with t.make_stack(pathlib.Path(sys.argv[1])):\n"
+        "    print('ready', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        (sys.executable, "-c", program, str(tmp_path)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.readline() == "ready\n"
+        children = runfile.leftovers(Home(tmp_path))
+        supervisor.send_signal(signal.SIGKILL)
+    assert len(children) == 2
+    assert psutil.wait_procs(children, timeout=20)[1] == []
