@@ -1,4 +1,5 @@
 """Verifies API keys with the access service and remembers the answer for a short while."""
+
 from __future__ import annotations
 
 import hashlib
@@ -18,7 +19,9 @@ _CAPACITY = 10_000
 class AccessClient:
     """A revoked key stops working after at most `ttl` seconds. Refusals are remembered too, so guessing stays cheap."""
 
-    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, ttl: float = 15.0, timeout: float = 5.0) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, credentials: Credentials, *, ttl: float = 15.0, timeout: float = 5.0
+    ) -> None:
         self._stub = rpc.AccessServiceStub(channel)
         self._metadata = credentials.metadata()
         self._ttl = ttl

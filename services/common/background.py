@@ -1,4 +1,5 @@
 """Loops that run beside a server: restarted after a fault, cancelled at the end."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """NATS: connecting, the streams, publishing with acknowledgement, pulling with one standing request."""
+
 from __future__ import annotations
 
 import asyncio
@@ -176,7 +177,7 @@ class Publisher:
 
 
 class Pull:
-    """One standing request to a durable consumer, renewed before it runs dry, so that work arrives the moment it is there.
+    """One standing request to a durable consumer, renewed before it runs dry: work arrives the moment it is there.
 
     Never more than `room()` messages are asked for, so a full worker is offered nothing.
     """

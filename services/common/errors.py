@@ -13,6 +13,7 @@ ComputeError
 ├── DeadlineExceeded      it took longer than the caller allows
 └── Internal              a fault of ours
 """
+
 from __future__ import annotations
 
 from typing import ClassVar, NamedTuple

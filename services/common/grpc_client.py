@@ -1,4 +1,5 @@
 """How a service calls another: one channel for each target, a deadline on every call, errors as ComputeError."""
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable

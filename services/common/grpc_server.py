@@ -1,4 +1,5 @@
 """Builds the gRPC server shared by every service: identity, deadlines, rich errors, health, reflection."""
+
 from __future__ import annotations
 
 import asyncio
@@ -61,7 +62,7 @@ class Border(grpc.aio.ServerInterceptor):
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
     def _unary(self, method: str, inner: Any) -> Callable[[Any, Context], Awaitable[Any]]:
-        async def call(request: Any, context: Context) -> Any:
+        async def call(request: Any, context: Context) -> Any:  # noqa: RET503  # abort raises
             try:
                 await self._identify(context)
                 if context.time_remaining() is None:
@@ -96,7 +97,7 @@ class Border(grpc.aio.ServerInterceptor):
         return call
 
     async def _identify(self, context: Context) -> None:
-        given = {key: value for key, value in context.invocation_metadata() or ()}
+        given = dict(context.invocation_metadata() or ())
         scheme, _, key = str(given.get("authorization", "")).partition(" ")
         if scheme.lower() != "bearer" or not key:
             raise Unauthenticated("send your API key as 'authorization: Bearer <key>'", reason="KEY_MISSING")

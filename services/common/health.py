@@ -1,4 +1,5 @@
 """gRPC health of a process: one answer for each dependency, renewed while it runs."""
+
 from __future__ import annotations
 
 import asyncio
@@ -46,7 +47,7 @@ class HealthMonitor:
         try:
             async with asyncio.timeout(self._interval):
                 await self._checks[name]()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever a dependency raises, it is down
             if name not in self._down:
                 log.warning("dependency does not answer", dependency=name, error=repr(error))
             self._down.add(name)

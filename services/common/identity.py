@@ -1,4 +1,5 @@
 """Who is calling: found once at the border, read wherever a tenant matters."""
+
 from __future__ import annotations
 
 from contextvars import ContextVar

@@ -1,4 +1,5 @@
 """Group commit: whatever arrives while a flush is out goes with the next one; no timer."""
+
 from __future__ import annotations
 
 import asyncio
@@ -66,7 +67,7 @@ class Lane(Generic[OpT, OutcomeT]):
     async def _send_group(self, group: list[tuple[OpT, asyncio.Future[OutcomeT]]]) -> None:
         try:
             outcomes: Sequence[OutcomeT | Exception] = await self._send([op for op, _ in group])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # handed to every caller of the group
             outcomes = [error] * len(group)
         for (_, future), outcome in zip(group, outcomes, strict=True):
             if future.done():

@@ -1,4 +1,5 @@
 """Structured logs: a constant message, data in fields, secrets taken out."""
+
 from __future__ import annotations
 
 import logging
@@ -25,8 +26,10 @@ def redact(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMappin
 
 def configure(service: str, *, level: str, style: str) -> None:
     """Everything goes to standard error, the standard library's loggers too."""
-    renderer: Any = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
-    shared = [
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -39,7 +42,7 @@ def configure(service: str, *, level: str, style: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared)  # type: ignore[arg-type]
+    formatter = structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=level, force=True)

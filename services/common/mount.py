@@ -1,4 +1,5 @@
 """What a service hands to the process that hosts it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

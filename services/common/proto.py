@@ -1,7 +1,9 @@
 """Generic bridge between pydantic models and their protobuf messages, compiled once for each pair.
 
-An absent optional field is None. Lists that can be None travel as StringList, free objects as Struct, times as Timestamp.
+An absent optional field is None. Lists that can be None travel as StringList, free objects as Struct, times as
+Timestamp.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -31,7 +33,7 @@ def fill(message: Message, model: BaseModel) -> None:
     """Copies every set value of `model` into `message`, which is present afterwards even when empty."""
     message.SetInParent()
     values = model.__dict__
-    for name, write in _writers(type(message), type(model)):
+    for name, write in _writers(message.DESCRIPTOR, type(model)):
         value = values[name]
         if value is not None:
             write(message, value)
@@ -52,7 +54,7 @@ def read(message: Message, model: type[ModelT], *, prefix: str = "") -> ModelT:
 def to_dict(message: Message, model: type[BaseModel]) -> dict[str, Any]:
     """The values `model` is validated from."""
     values = {}
-    for name, read_field in _readers(type(message), model):
+    for name, read_field in _readers(message.DESCRIPTOR, model):
         value = read_field(message)
         if value is not _ABSENT:
             values[name] = value
@@ -70,20 +72,26 @@ def invalid(error: ValidationError, *, prefix: str = "") -> InvalidRequest:
 
 
 @cache
-def _writers(message: type[Message], model: type[BaseModel]) -> list[tuple[str, Writer]]:
-    fields = message.DESCRIPTOR.fields_by_name
+def _writers(message: Any, model: type[BaseModel]) -> list[tuple[str, Writer]]:
+    fields = _fields(message)
     return [(name, _writer(fields[name])) for name in model.model_fields if name in fields]
 
 
 @cache
-def _readers(message: type[Message], model: type[BaseModel]) -> list[tuple[str, Reader]]:
+def _readers(message: Any, model: type[BaseModel]) -> list[tuple[str, Reader]]:
+    fields = _fields(message)
     found = []
     for name, info in model.model_fields.items():
-        field = message.DESCRIPTOR.fields_by_name.get(name)
+        field = fields.get(name)
         if field is not None:
             nullable = NoneType in get_args(info.annotation)
             found.append((name, _reader(field, None if nullable else _ABSENT, _inner_model(info.annotation))))
     return found
+
+
+def _fields(message: Any) -> dict[str, FieldDescriptor]:
+    """`message` is a descriptor, of whichever implementation of protobuf."""
+    return dict(message.fields_by_name)
 
 
 def _writer(field: FieldDescriptor) -> Writer:

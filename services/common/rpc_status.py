@@ -1,9 +1,11 @@
 """Errors on the wire: ComputeError to google.rpc.Status and back."""
+
 from __future__ import annotations
 
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -24,7 +26,8 @@ _CODES: dict[type[errors.ComputeError], int] = {
     errors.DeadlineExceeded: code_pb2.DEADLINE_EXCEEDED,
     errors.Internal: code_pb2.INTERNAL,
 }
-_TYPES = {code: kind for kind, code in _CODES.items()} | {code_pb2.CANCELLED: errors.DeadlineExceeded}
+_TYPES: dict[int, type[errors.ComputeError]] = {code: kind for kind, code in _CODES.items()}
+_TYPES[code_pb2.CANCELLED] = errors.DeadlineExceeded
 
 
 def to_status(error: errors.ComputeError) -> status_pb2.Status:
@@ -48,7 +51,9 @@ def to_status(error: errors.ComputeError) -> status_pb2.Status:
 
 def from_status(status: status_pb2.Status) -> errors.ComputeError:
     """The error that `to_status` was given; an unknown code becomes Internal."""
-    reason, violations, retry_after = None, (), None
+    reason: str | None = None
+    violations: tuple[errors.Violation, ...] = ()
+    retry_after: float | None = None
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     for detail in status.details:
         if detail.Unpack(info):
@@ -57,20 +62,20 @@ def from_status(status: status_pb2.Status) -> errors.ComputeError:
             violations = tuple(errors.Violation(item.field, item.description) for item in bad.field_violations)
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToNanoseconds() / 1e9
-    kind = _TYPES.get(status.code, errors.Internal)
+    kind: type[errors.ComputeError] = _TYPES.get(status.code, errors.Internal)
     return kind(status.message, reason=reason, violations=violations, retry_after=retry_after)
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.ComputeError:
     """What a failed call means, whether the server or the channel failed it."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # reads code, details and trailing metadata only
+    status = rpc_status.from_call(error)
     if status is not None:
         return from_status(status)
-    kind = _TYPES.get(error.code().value[0], errors.Internal)
+    kind: type[errors.ComputeError] = _TYPES.get(error.code().value[0], errors.Internal)
     return kind(error.details() or error.code().name)
 
 
-def _pack(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> any_pb2.Any:
+def _pack(detail: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(detail)
     return packed

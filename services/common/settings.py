@@ -1,4 +1,5 @@
 """Settings every process reads from its environment, once, in `__main__`."""
+
 from __future__ import annotations
 
 from typing import Literal

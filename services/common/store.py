@@ -1,4 +1,5 @@
 """MongoDB, real or embedded: opening it, and what its failures mean."""
+
 from __future__ import annotations
 
 import asyncio
@@ -65,4 +66,3 @@ async def persist(operation: Callable[[], Awaitable[ResultT]], *, patience: floa
             raise Unavailable("the store refused the operation", reason="STORE_REFUSED", retry_after=5.0) from error
         except PyMongoError as error:
             raise Unavailable("the store failed", reason="STORE_FAILED", retry_after=5.0) from error
-

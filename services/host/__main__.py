@@ -1,4 +1,5 @@
 """`python -m services.host NAME…` serves the named services until it is told to stop."""
+
 from __future__ import annotations
 
 import asyncio
@@ -14,7 +15,7 @@ from services.common import grpc_server, log
 from services.common.access_client import AccessClient
 from services.common.background import running
 from services.common.grpc_client import Credentials, connect
-from services.common.health import HealthMonitor
+from services.common.health import Check, HealthMonitor
 from services.common.settings import ServiceSettings
 
 logger = structlog.get_logger()
@@ -35,7 +36,8 @@ async def serve(names: list[str], settings: ServiceSettings) -> None:
             timeout=settings.call_timeout_seconds,
         )
         server = grpc_server.build_server(border)
-        full_names, checks = [], {}
+        full_names: list[str] = []
+        checks: dict[str, Check] = {}
         for name in names:
             app = import_module(f"services.{name}.app")
             mounted = await stack.enter_async_context(app.mount(server, app.Settings()))
@@ -58,7 +60,7 @@ def main() -> None:
     names = sys.argv[1:]
     if not names:
         raise SystemExit("usage: python -m services.host NAME...")
-    settings = ServiceSettings()
+    settings = ServiceSettings()  # type: ignore[call-arg]  # from the environment
     log.configure("+".join(names), level=settings.log_level, style=settings.log_format)
     try:
         uvloop.run(serve(names, settings))

@@ -1,4 +1,5 @@
 """Composition root: the only module that knows every concrete class."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

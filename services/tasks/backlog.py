@@ -1,4 +1,5 @@
-"""What waits, and who is next: by priority and age within a tenant, by fair share between tenants. No I/O, no clock of its own."""
+"""What waits, and who is next: by priority and age within a tenant, by fair share between tenants. No I/O, no clock."""
+
 from __future__ import annotations
 
 import heapq
@@ -12,7 +13,7 @@ AGE_PER_PRIORITY = 30_000_000
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A task that may be released. Microseconds; `attempt` is the one a claim would begin, `weight` the seconds it may take."""
+    """A task that may be released. Microseconds; a claim would begin `attempt`; it may take `weight` seconds."""
 
     task_id: str
     tenant: str

@@ -1,4 +1,5 @@
 """Workers' heartbeats: into the books here, and on `beats.v1` to the other replicas."""
+
 from __future__ import annotations
 
 import structlog
@@ -27,7 +28,7 @@ class Beats:
         unknown = self._note(beat)
         try:
             await self._client.publish(BEATS_SUBJECT, beat.SerializeToString(), headers={_SENDER: self._sender})
-        except Exception as error:  # the next beat comes soon
+        except Exception as error:  # noqa: BLE001  # the next beat comes soon
             log.warning("beat not passed on", error=repr(error))
         return unknown
 

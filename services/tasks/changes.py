@@ -1,4 +1,5 @@
 """One message on `changes.v1` for each group of writes: to gateways that wait, and to other replicas."""
+
 from __future__ import annotations
 
 import asyncio
@@ -44,7 +45,7 @@ class ChangeFeed:
                 group, self._group = self._group, []
                 message = events_pb2.TaskChanges(sender=self._sender, tasks=[self._say(task) for task in group])
                 await self._client.publish(CHANGES_SUBJECT, message.SerializeToString())
-        except Exception as error:  # a hint: whoever misses it reads the task
+        except Exception as error:  # noqa: BLE001  # a hint: whoever misses it reads the task
             log.warning("changes not sent", error=repr(error))
         finally:
             self._sending = None

@@ -1,4 +1,5 @@
 """How far each relay came, and taking over what a dead one left unpublished."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Microseconds that never stand still or run back."""
+
 from __future__ import annotations
 
 import time

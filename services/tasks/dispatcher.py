@@ -1,4 +1,5 @@
 """Releases waiting tasks to the queues, as many as workers have room for, and takes back what went silent."""
+
 from __future__ import annotations
 
 import asyncio
@@ -161,7 +162,9 @@ class Dispatcher:
             self._repeat_orders(now)
             if self._leads():
                 await self._expire_leases(now)
-            if any((due := backlog.next_due()) is not None and due <= self._clock() for backlog in self._backlogs.values()):
+            if any(
+                (due := backlog.next_due()) is not None and due <= self._clock() for backlog in self._backlogs.values()
+            ):
                 self._wake.set()
 
     def _forgive(self, stalled: float) -> None:
@@ -191,7 +194,7 @@ class Dispatcher:
     async def _send(self, queue: str, items: list[Waiting]) -> None:
         try:
             await self._orders.release(queue, items)
-        except Exception as error:  # whatever the bus raises: the sweep repeats the order
+        except Exception as error:  # noqa: BLE001  # whatever the bus raises: the sweep repeats the order
             log.warning("order not sent", queue=queue, count=len(items), error=repr(error))
 
     def _repeat_orders(self, now: float) -> None:

@@ -1,4 +1,5 @@
 """The task and the steps of its life."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -47,7 +48,7 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One entry of a task's outbox. `version` is that of the write which made it, so `<task>.<version>` names it for ever."""
+    """One entry of a task's outbox. `version` is that of the write that made it, so `<task>.<version>` names it for ever."""
 
     version: int
     verb: Verb
@@ -126,7 +127,13 @@ class Task:
     def claimed(self, worker: str, now: int) -> Task:
         """Begins the next attempt."""
         return self._moved(
-            TaskState.EXECUTING, Verb.EXECUTING, now, attempt=self.attempt + 1, worker=worker, started_at=now, not_before=0
+            TaskState.EXECUTING,
+            Verb.EXECUTING,
+            now,
+            attempt=self.attempt + 1,
+            worker=worker,
+            started_at=now,
+            not_before=0,
         )
 
     def completed(self, result: str, calls: tuple[ServiceCall, ...], now: int) -> Task:
@@ -176,7 +183,9 @@ class Task:
     def amended(self, now: int, *, spec: str, priority: int) -> Task:
         """Raises IllegalTransition once it runs."""
         if self.state is not TaskState.PENDING:
-            raise IllegalTransition(f"task {self.id} is {self.state} and can no longer be changed", reason="TASK_NOT_PENDING")
+            raise IllegalTransition(
+                f"task {self.id} is {self.state} and can no longer be changed", reason="TASK_NOT_PENDING"
+            )
         return replace(self, version=self.version + 1, updated_at=now, spec=spec, priority=priority)
 
     def _moved(self, state: TaskState, verb: Verb, now: int, **changes: object) -> Task:

@@ -1,4 +1,5 @@
 """What happened to a task, as CloudEvents 1.0 whose `data` is proto3 JSON of a message in compute.events.v1."""
+
 from __future__ import annotations
 
 from typing import Any

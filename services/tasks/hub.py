@@ -1,4 +1,5 @@
 """Tells watchers what happens to a task, from this replica's writes and the others'."""
+
 from __future__ import annotations
 
 import asyncio

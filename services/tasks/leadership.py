@@ -1,4 +1,5 @@
 """One replica leads: it holds a document whose beat it advances; the others watch the beat, each by its own clock."""
+
 from __future__ import annotations
 
 import asyncio
@@ -14,7 +15,7 @@ log = structlog.get_logger()
 
 
 class Leadership:
-    """Wall clocks are never compared: a leader is gone when its beat stood still for `patience` seconds of the watcher's time."""
+    """No wall clocks: a leader is gone when its beat stood still for `patience` seconds of the watcher's own time."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
 """Tasks as messages and back: the one place that knows the domain, the catalog and the wire."""
+
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -23,8 +24,13 @@ DEFAULT_QUEUE = "inference"
 DIAGNOSTIC_QUEUE = "diagnostic"
 MAX_KEY_LENGTH = 255
 _SPECS = 4_096
-_ORIGIN = {"origin_instance": "instance", "origin_zone": "zone", "origin_tenant_id": "tenant_id", "origin_reference": "reference"}
-_STATUS = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}
+_ORIGIN = {
+    "origin_instance": "instance",
+    "origin_zone": "zone",
+    "origin_tenant_id": "tenant_id",
+    "origin_reference": "reference",
+}
+_STATUS: dict[TaskState, Any] = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}
 _STATE = {number: state for state, number in _STATUS.items()}
 _TIMES = ("created_at", "updated_at", "started_at", "completed_at")
 
@@ -136,7 +142,7 @@ class Messages:
             for item in ending.service_requests
         )
 
-    def state(self, status: pb.TaskStatus.ValueType) -> TaskState:
+    def state(self, status: int) -> TaskState:
         if status not in _STATE:
             raise _refused("status", "is not a status of tasks")
         return _STATE[status]

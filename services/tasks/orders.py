@@ -1,4 +1,5 @@
 """Work orders on JetStream and stop orders on core NATS. Hints both: the store decides."""
+
 from __future__ import annotations
 
 from compute.inference.v1 import inference_pb2 as wire

@@ -4,6 +4,7 @@ Every write carries a token `<owner>:<number>`; `owner` is this process, `number
 says through which number everything is published, so nothing has to be cleared task by task: after a crash, whoever
 takes over publishes again what lies beyond the checkpoint, under the same event ids.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -40,6 +41,7 @@ class Outbox:
         self._queue: deque[tuple[int, Task]] = deque()
         self._published: dict[str, int] = {}
         self._wake = asyncio.Event()
+        self._empty = asyncio.Event()
 
     @property
     def through(self) -> int:
@@ -84,11 +86,14 @@ class Outbox:
                 self._queue.popleft()
                 self._open.pop(number, None)
                 self._note(task)
+            if not self._queue:
+                self._empty.set()
 
     async def drain(self) -> None:
         """Waits until everything written is published."""
         while self._queue:
-            await asyncio.sleep(0.01)
+            self._empty.clear()
+            await self._empty.wait()
 
     def _messages(self, group: list[tuple[int, Task]]) -> list[Outgoing]:
         """A task's earlier occurrences may still be in an outbox of the same group: once is enough."""
@@ -115,7 +120,7 @@ class Outbox:
                 return
             except Unavailable as error:
                 log.warning("events wait for the bus", waiting=len(self._queue), reason=error.reason)
-            except Exception as error:  # whatever the client raises while it reconnects: the events must go out
+            except Exception as error:  # noqa: BLE001  # whatever the client raises while it reconnects: the events must go out
                 log.warning("events wait for the bus", waiting=len(self._queue), error=repr(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
@@ -124,7 +129,5 @@ class Outbox:
     async def _renew(self) -> None:
         try:
             await self._renew_streams()  # NATS may have lost its store
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # tried again
             log.warning("streams cannot be renewed", error=repr(error))
-
-

@@ -1,8 +1,9 @@
 """One replica of the tasks service: what hears of writes, and the loops that run beside the server."""
+
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -63,7 +64,7 @@ class Replica:
         await self._feed.listen()
         await self.beats.listen()
 
-    def loops(self) -> dict[str, Callable[[], object]]:
+    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         return {
             "relay": self._outbox.run,
             "checkpoint": self._checkpoints.run,
@@ -117,7 +118,7 @@ class Replica:
             if self._leadership.held:
                 await self._load()
 
-    def _soon(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # a coroutine
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)

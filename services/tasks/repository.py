@@ -1,4 +1,5 @@
 """Tasks in MongoDB: whole documents under compare-and-set on `version`, written in groups."""
+
 from __future__ import annotations
 
 import asyncio
@@ -20,7 +21,9 @@ from services.tasks.ports import Added, Filter
 
 _DUPLICATE = 11000
 _CACHE = 8_192
-_PLAIN = tuple(name for name in Task.__dataclass_fields__ if name not in ("id", "state", "errors", "service_calls", "outbox"))
+_PLAIN = tuple(
+    name for name in Task.__dataclass_fields__ if name not in ("id", "state", "errors", "service_calls", "outbox")
+)
 
 
 class Write(NamedTuple):
@@ -121,7 +124,9 @@ class MongoTaskRepository:
                 outcomes[item["index"]] = await self._collision(write)
             else:
                 self._outbox.dropped(write.number)
-                outcomes[item["index"]] = Unavailable("the store refused the task", reason="STORE_REFUSED", retry_after=5.0)
+                outcomes[item["index"]] = Unavailable(
+                    "the store refused the task", reason="STORE_REFUSED", retry_after=5.0
+                )
         return [outcome or self._added(write) for outcome, write in zip(outcomes, writes, strict=True)]
 
     async def _insert_errors(self, documents: list[Document]) -> list[dict[str, Any]]:
@@ -146,7 +151,9 @@ class MongoTaskRepository:
     async def _replace(self, tasks: Sequence[Task]) -> list[bool | Exception]:
         """True for each that found the version it was made from."""
         writes = [self._begin(self._outbox.pruned(task)) for task in tasks]
-        operations = [ReplaceOne({"_id": write.task.id, "version": write.task.version - 1}, write.document) for write in writes]
+        operations = [
+            ReplaceOne({"_id": write.task.id, "version": write.task.version - 1}, write.document) for write in writes
+        ]
         try:
             result = await persist(lambda: self._tasks.bulk_write(operations, ordered=False))
             won = [True] * len(writes) if result.matched_count == len(writes) else await self._won(writes)
@@ -205,17 +212,20 @@ class MongoTaskRepository:
 
 
 def to_document(task: Task) -> Document:
-    """Lists and histories as one JSON string each: cheaper in both stores than sub-documents, and replaced whole anyway."""
+    """Histories as one JSON string each: cheaper in both stores than sub-documents, and replaced whole anyway."""
     document: Document = {name: getattr(task, name) for name in _PLAIN}
     document["_id"] = task.id
     document["state"] = task.state.value
     document["errors"] = list(task.errors)
-    document["service_calls"] = orjson.dumps([asdict(call) for call in task.service_calls]).decode() if task.service_calls else ""
+    document["service_calls"] = (
+        orjson.dumps([asdict(call) for call in task.service_calls]).decode() if task.service_calls else ""
+    )
     document["outbox"] = orjson.dumps([_pack(item) for item in task.outbox]).decode()
     return document
 
 
 def to_task(document: Document) -> Task:
+    plain: dict[str, Any] = {name: document.get(name) for name in _PLAIN}
     calls = orjson.loads(document["service_calls"]) if document["service_calls"] else []
     return Task(
         id=document["_id"],
@@ -223,7 +233,7 @@ def to_task(document: Document) -> Task:
         errors=tuple(document["errors"]),
         service_calls=tuple(ServiceCall(**call) for call in calls),
         outbox=tuple(_unpack(item) for item in orjson.loads(document["outbox"])),
-        **{name: document.get(name) for name in _PLAIN},
+        **plain,
     )
 
 

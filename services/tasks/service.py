@@ -1,4 +1,5 @@
 """Use cases of the tasks service. No transport, no storage, no broker."""
+
 from __future__ import annotations
 
 import hashlib
@@ -109,7 +110,9 @@ class TaskService:
         _visible(await self._tasks.get(task_id), tenant, None)
         return await self._change(task_id, lambda task: task.replayed(self._clock(), self._retry.attempts))
 
-    async def amend(self, tenant: str, task_id: str, task_type: str | None, edit: Callable[[Task], tuple[str, int]]) -> Task:
+    async def amend(
+        self, tenant: str, task_id: str, task_type: str | None, edit: Callable[[Task], tuple[str, int]]
+    ) -> Task:
         """`edit` answers the new spec and priority. Raises IllegalTransition once the task runs."""
         _visible(await self._tasks.get(task_id), tenant, task_type)
 
@@ -150,12 +153,14 @@ class TaskService:
 
     async def expire(self, task_id: str, attempt: int) -> Task | None:
         """The lease of a run is over: its next attempt, or its failure, begins."""
-        failure = Failure("LEASE_EXPIRED", f"attempt {attempt} was lost: its worker went silent", "INTERNAL", retryable=True)
+        failure = Failure(
+            "LEASE_EXPIRED", f"attempt {attempt} was lost: its worker went silent", "INTERNAL", retryable=True
+        )
         ended = await self.finish(Ending(task_id, attempt, failure=failure))
         return await self._tasks.get(task_id) if ended else None
 
     async def _running(self, ending: Ending) -> Task | None:
-        """The task while `ending.attempt` is its own, running or completed; a cache is believed only when it says so."""
+        """The task while `ending.attempt` is its own, running or completed; a cache is believed only where it agrees."""
         for get in (self._tasks.get, self._tasks.get_fresh):
             try:
                 task = await get(ending.task_id)

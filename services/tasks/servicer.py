@@ -1,4 +1,5 @@
 """gRPC face of the tasks service: messages in, use case, messages out."""
+
 from __future__ import annotations
 
 import asyncio
@@ -52,10 +53,13 @@ class TaskServicer(rpc.TaskServiceServicer):
         _check("skip", 0 <= request.skip <= 1_000_000, "must be from 0 to 1000000")
         wanted = Filter(
             tenant(),
-            self._messages.state(request.status) if request.HasField("status") else None,
-            *(_optional(request, name) for name in ("task_type", "origin_instance", "origin_zone")),
-            *(_optional(request, name) for name in ("origin_tenant_id", "workflow_id")),
-            request.dead_letter if request.HasField("dead_letter") else None,
+            state=self._messages.state(request.status) if request.HasField("status") else None,
+            task_type=_optional(request, "task_type"),
+            origin_instance=_optional(request, "origin_instance"),
+            origin_zone=_optional(request, "origin_zone"),
+            origin_tenant_id=_optional(request, "origin_tenant_id"),
+            workflow_id=_optional(request, "workflow_id"),
+            dead_letter=request.dead_letter if request.HasField("dead_letter") else None,
         )
         tasks = await self._service.find(wanted, limit=limit, skip=request.skip)
         return pb.ListTasksResponse(tasks=[self._shown(task) for task in tasks])

@@ -1,4 +1,5 @@
 """gRPC face for workers: claims, heartbeats and endings in groups."""
+
 from __future__ import annotations
 
 import asyncio
@@ -45,7 +46,9 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         claims = [self._claim(request.worker_id, found.get(ref.task_id), ref) for ref in request.tasks]
         return wire.ClaimTasksResponse(claims=await asyncio.gather(*claims), lease=self._lease)
 
-    async def HeartbeatTasks(self, request: wire.HeartbeatTasksRequest, context: Context) -> wire.HeartbeatTasksResponse:
+    async def HeartbeatTasks(
+        self, request: wire.HeartbeatTasksRequest, context: Context
+    ) -> wire.HeartbeatTasksResponse:
         _check_worker(request.worker_id)
         unknown = await self._beats.take(request)
         lost = [ref for ref in unknown if await self._is_lost(request.worker_id, ref)]

@@ -1,4 +1,5 @@
 """The tasks service on a real socket, store and bus, and a worker made of bare calls."""
+
 from __future__ import annotations
 
 import asyncio
@@ -106,6 +107,6 @@ async def hosting(mongodb_url: str, nats_url: str, database: str, **settings: An
 async def until(condition: Any, timeout: float = 15.0) -> Any:
     """Asks again until the answer is true; for what only the store can tell."""
     async with asyncio.timeout(timeout):
-        while not (answer := await condition()):
+        while not (answer := await condition()):  # noqa: ASYNC110  # only the store can tell
             await asyncio.sleep(0.02)
     return answer

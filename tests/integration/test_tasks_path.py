@@ -1,4 +1,5 @@
 """The tasks service over gRPC, with a real store and bus."""
+
 from __future__ import annotations
 
 import asyncio
@@ -70,7 +71,9 @@ async def test_a_hundred_posts_with_one_key_are_one_task(host: Host) -> None:
     assert reason_of(caught.value) == "IDEMPOTENCY_KEY_REUSED"
 
 
-async def test_cancel_of_a_running_task_reaches_its_worker_and_late_output_is_dropped(host: Host, nats_url: str) -> None:
+async def test_cancel_of_a_running_task_reaches_its_worker_and_late_output_is_dropped(
+    host: Host, nats_url: str
+) -> None:
     listener = await nats.connect(nats_url)
     orders = await listener.subscribe("control.v1.cancel")
     await listener.flush()
@@ -86,7 +89,9 @@ async def test_cancel_of_a_running_task_reaches_its_worker_and_late_output_is_dr
 
 
 async def test_a_run_whose_worker_goes_silent_is_run_again_by_another(mongodb_url: str, nats_url: str) -> None:
-    async with hosting(mongodb_url, nats_url, f"t{uuid4().hex[:12]}", lease_seconds=0.6, retry_first_seconds=0.05) as host:
+    async with hosting(
+        mongodb_url, nats_url, f"t{uuid4().hex[:12]}", lease_seconds=0.6, retry_first_seconds=0.05
+    ) as host:
         task = await host.create()
         await host.beat("w1")
         await host.order()

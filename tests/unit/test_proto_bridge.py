@@ -1,4 +1,5 @@
 """The bridge loses nothing: False, "", [], 0 and null survive."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -15,12 +16,22 @@ from services.common.errors import InvalidRequest
 from services.common.proto import fill, read, struct_to_dict
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
     max_leaves=8,
 )
 SAMPLES: dict[str, dict[str, Any]] = {
-    "GENERATION": {"prompt": "x", "seed": 0, "reference_image_strength": 0.0, "subject_lora_weight": 0.0, "fal_app_id": ""},
+    "GENERATION": {
+        "prompt": "x",
+        "seed": 0,
+        "reference_image_strength": 0.0,
+        "subject_lora_weight": 0.0,
+        "fal_app_id": "",
+    },
     "BACKGROUND_REMOVAL": {"input_image_paths": ["a/b.png"]},
     "DIAGNOSTIC": {"duration_ms": 0, "payload": ""},
 }
@@ -46,15 +57,22 @@ def test_a_field_left_out_stays_out(name: str) -> None:
     assert present == set(SAMPLES[name])
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=8), JSON, max_size=4) | st.none(), st.lists(st.text(min_size=1, max_size=9), max_size=3) | st.none())
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=8), JSON, max_size=4) | st.none(),
+    st.lists(st.text(min_size=1, max_size=9), max_size=3) | st.none(),
+)
 @settings(deadline=None)
-def test_free_objects_and_lists_that_may_be_null_survive(config: dict[str, Any] | None, capabilities: list[str] | None) -> None:
+def test_free_objects_and_lists_that_may_be_null_survive(
+    config: dict[str, Any] | None, capabilities: list[str] | None
+) -> None:
     model = CommonFields(origin_instance="t", config=config, active_provider_capabilities=capabilities)
     message = pb.TaskSpec()
     fill(message, model)
     wire = pb.TaskSpec.FromString(message.SerializeToString())
     assert (struct_to_dict(wire.config) if wire.HasField("config") else None) == config
-    assert (list(wire.active_provider_capabilities.values) if wire.HasField("active_provider_capabilities") else None) == capabilities
+    assert (
+        list(wire.active_provider_capabilities.values) if wire.HasField("active_provider_capabilities") else None
+    ) == capabilities
 
 
 def test_a_wrong_field_is_named() -> None:

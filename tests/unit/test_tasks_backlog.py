@@ -1,11 +1,14 @@
 """Who is next."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.tasks.backlog import AGE_PER_PRIORITY, Backlog, Waiting
 
 
-def waiting(name: str, *, tenant: str = "a", priority: int = 0, created: int = 0, after: int = 0, weight: float = 1.0) -> Waiting:
+def waiting(
+    name: str, *, tenant: str = "a", priority: int = 0, created: int = 0, after: int = 0, weight: float = 1.0
+) -> Waiting:
     return Waiting(name, tenant, "inference", priority, created, 1, after, weight)
 
 
@@ -73,7 +76,9 @@ def test_a_removed_task_is_never_taken() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["push", "remove", "pop"]), st.integers(0, 9), st.sampled_from("abc"), st.integers(0, 3)),
+        st.tuples(
+            st.sampled_from(["push", "remove", "pop"]), st.integers(0, 9), st.sampled_from("abc"), st.integers(0, 3)
+        ),
         max_size=60,
     )
 )

@@ -1,4 +1,5 @@
 """What is released, repeated and taken back."""
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +30,7 @@ class Orders:
 class Desk:
     """A dispatcher at work."""
 
-    def __init__(self, *, leads: bool = True, timing: Timing = Timing()) -> None:
+    def __init__(self, *, leads: bool = True, timing: Timing = Timing()) -> None:  # noqa: B008  # frozen
         self.orders = Orders()
         self.expired: list[tuple[str, int]] = []
         self.books = Dispatcher(self.orders, self._expire, CLOCK, lambda: leads, timing)

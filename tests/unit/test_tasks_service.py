@@ -1,4 +1,5 @@
 """The life of a task."""
+
 import pytest
 
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound
