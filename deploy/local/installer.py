@@ -33,6 +33,8 @@ _CAUSES = (
     ),
 )
 _KEPT_LINES = 15
+# uv's list of what it installed, a hundred lines
+_LISTED = re.compile(r"\s*[+~-] \S+==")
 
 
 def provide_uv(python: Interpreter) -> Path:
@@ -59,7 +61,8 @@ def run(program: Path, *arguments: str) -> None:
     last: deque[str] = deque(maxlen=_KEPT_LINES)
     for line in process.stderr or ():
         last.append(line)
-        sys.stderr.write(f"  {line}")
+        if not _LISTED.match(line):
+            sys.stderr.write(f"  {line}")
     if process.wait():
         raise LocalError(_explained("".join(last), shlex.join((program.name, *arguments))))
 
