@@ -1,4 +1,5 @@
 """Tasks in memory, under the same compare-and-set as the real repository."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

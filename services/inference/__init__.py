@@ -1,0 +1,1 @@
+"""The worker process: takes ready tasks, runs their handlers, talks to Triton and the providers."""

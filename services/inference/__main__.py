@@ -1,0 +1,22 @@
+"""`python -m services.inference` runs one worker until it is told to stop."""
+
+from __future__ import annotations
+
+import uvloop
+
+from services.common import log
+from services.host.__main__ import serve
+from services.inference.settings import Settings
+
+
+def main() -> None:
+    settings = Settings()  # type: ignore[call-arg]  # read from the environment
+    log.configure("inference", level=settings.log_level, style=settings.log_format)
+    try:
+        uvloop.run(serve(["inference"], settings))
+    except OSError as error:
+        raise SystemExit(f"inference: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Puts the worker together; the only module here that knows concrete classes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import cast
+
+import grpc
+import structlog
+from compute.inference.v1 import inference_pb2 as pb
+from compute.inference.v1 import inference_pb2_grpc as rpc
+from nats.aio.client import Client
+
+from services.common.background import running
+from services.common.bus import open_bus, ping
+from services.common.grpc_client import Credentials, connect
+from services.common.mount import Mounted
+from services.common.settings import ServiceSettings
+from services.common.storage_client import StorageClient
+from services.inference.context import Surroundings
+from services.inference.heartbeat import Heartbeat
+from services.inference.images import open_images
+from services.inference.queue import WorkQueue
+from services.inference.registry import Handlers, discover_handlers
+from services.inference.reports import Reports
+from services.inference.runs import Runs
+from services.inference.servicer import InferenceServicer
+from services.inference.settings import Settings
+from services.inference.tasks_client import TasksClient
+from services.inference.worker import Worker
+from services.providers.directory import open_providers
+
+log = structlog.get_logger()
+SERVICE = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings, tasks: TasksClient, bus: Client, around: Surroundings, handlers: Handlers
+) -> AsyncIterator[Runs]:
+    """Takes and runs tasks for as long as the block does, then drains: finishes what it can, gives back the rest."""
+    runs = Runs(settings.worker_capacity)
+    reports = Reports(tasks, lease=settings.assumed_lease_seconds)
+    worker = Worker(runs, reports, handlers, around, timeout=settings.task_timeout_seconds)
+    heartbeat = Heartbeat(tasks, runs, reports, queue=settings.worker_queue)
+    queue = WorkQueue(bus, settings.worker_queue, worker, runs)
+    async with running(cancels=queue.heed_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):
+        try:
+            async with running(queue=queue.run, refill=queue.refill, bus=queue.watch_bus):
+                yield runs
+        finally:
+            heartbeat.draining = True
+            await heartbeat.beat()
+            await worker.drain(settings.drain_seconds)
+            await heartbeat.beat()
+
+
+@asynccontextmanager
+async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIterator[Mounted]:
+    """The worker with everything it needs, and its own service on `server`."""
+    chosen = cast(Settings, settings)
+    credentials = Credentials(chosen.internal_token.get_secret_value())
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(open_bus(chosen.nats_url, f"inference {chosen.worker_id}"))
+        tasks_channel = await stack.enter_async_context(connect(chosen.tasks_target))
+        storage_channel = await stack.enter_async_context(connect(chosen.storage_target))
+        providers = await stack.enter_async_context(open_providers())
+        store = StorageClient(storage_channel, credentials)
+        images = await stack.enter_async_context(open_images(store))
+        around = Surroundings(images, store, bus, providers, chosen.default_provider)
+        handlers = discover_handlers()
+        tasks = TasksClient(tasks_channel, credentials, worker_id=chosen.worker_id)
+        runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers))
+        servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)
+        rpc.add_InferenceServiceServicer_to_server(servicer, server)
+        yield Mounted([SERVICE], {"nats": partial(ping, bus), **providers.checks})

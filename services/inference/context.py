@@ -1,0 +1,123 @@
+"""What a handler is given besides its parameters: pictures, places for results, progress, providers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+import structlog
+from compute.tasks.v1 import tasks_pb2 as pb
+
+from services.common.errors import ComputeError, NotFound, Unavailable
+from services.common.proto import struct_to_dict
+from services.inference.ports import Bus, Images, ObjectStore
+from services.inference.progress import ProgressFeed
+from services.inference.runs import Run
+from services.providers.directory import Providers
+from services.providers.ports import Capability, Pixels
+
+log = structlog.get_logger()
+CapabilityT = TypeVar("CapabilityT")
+# Seconds; a result that took minutes to make is not thrown away because the store restarts.
+_STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The parts all runs of a worker share. `default_provider` serves tasks that name none."""
+
+    images: Images
+    store: ObjectStore
+    bus: Bus
+    providers: Providers
+    default_provider: str
+
+
+class Context:
+    """One run's view of the world. `attempt` counts from 1."""
+
+    def __init__(self, run: Run, around: Surroundings) -> None:
+        self.task_id, self.attempt = run.key
+        self.tenant = run.task.tenant
+        self.service_requests: list[pb.ServiceRequest] = []
+        self.outputs = Outputs(self.tenant, self.task_id, self.attempt, around.store)
+        self.progress = ProgressFeed(run, around.bus)
+        self._spec = run.task.spec
+        self._around = around
+
+    async def load_image(self, reference: str) -> Pixels:
+        """RGB, `[H, W, 3]`. Raises InvalidRequest when it cannot be had or is no picture."""
+        return await self._around.images.load(reference, tenant=self.tenant)
+
+    @asynccontextmanager
+    async def using(self, capability: Capability[CapabilityT]) -> AsyncIterator[CapabilityT]:
+        """The task's provider, or the default one, and a record of what came of the call.
+
+        Raises:
+            InvalidRequest: there is no such provider, or it cannot do this.
+        """
+        name = self._spec.provider_type or self._around.default_provider
+        provider = self._around.providers.find(name, capability, struct_to_dict(self._spec.provider_config))
+        began, outcome = time.monotonic(), "CANCELLED"
+        try:
+            yield provider
+            outcome = "SUCCEEDED"
+        except ComputeError as error:
+            outcome = error.reason
+            raise
+        except Exception:
+            outcome = "FAILED"
+            raise
+        finally:
+            self.service_requests.append(
+                pb.ServiceRequest(
+                    provider=name, attempt=self.attempt, outcome=outcome, duration_seconds=time.monotonic() - began
+                )
+            )
+
+
+@dataclass
+class Outputs:
+    """Results of one attempt. The attempt is part of every name, so a late one never overwrites its successor's."""
+
+    tenant: str
+    task_id: str
+    attempt: int
+    store: ObjectStore
+    saved: list[str] = field(default_factory=list)
+
+    async def save(self, folder: str, name: str, content: bytes) -> str:
+        """Below `folder/<task id>/`; answers the path the store used. A store that is away for a moment is waited for.
+
+        Raises:
+            ComputeError: it stays away, or refuses.
+        """
+        plain = PurePosixPath(name)
+        wished = f"{folder}/{self.task_id}/{plain.stem}-{self.attempt}{plain.suffix}"
+        # Remembered first: an upload that is cut off may have been carried out.
+        self.saved.append(wished)
+        for pause in (*_STORE_PAUSES, None):
+            try:
+                self.saved[-1] = (await self.store.upload(wished, content, tenant=self.tenant)).path
+                break
+            except Unavailable:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+        return self.saved[-1]
+
+    async def discard(self) -> None:
+        """Removes what nobody will ask for."""
+        for path in self.saved:
+            try:
+                await self.store.delete(path, tenant=self.tenant)
+            except NotFound:
+                continue
+            except ComputeError as error:
+                log.warning("unwanted output left behind", path=path, error=repr(error))
+        self.saved.clear()

@@ -1,0 +1,36 @@
+"""Cuts the subject out of each picture: PNG with alpha."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
+from services.inference.context import Context
+from services.inference.pictures import cut_out, encode_png
+from services.providers.ports import MATTING, Matte, Pixels
+
+
+async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRemovalResult:
+    """One after the other, in the order given; one that fails fails the task.
+
+    Raises:
+        InvalidRequest: a picture cannot be read.
+        Unavailable: the model is away; may pass.
+    """
+    paths, confidences = [], []
+    total = len(params.input_image_paths)
+    for number, reference in enumerate(params.input_image_paths, start=1):
+        pixels = await context.load_image(reference)
+        async with context.using(MATTING) as matting:
+            matte = await matting.matte(pixels)
+        png = await asyncio.to_thread(_encode, pixels, matte)
+        paths.append(await context.outputs.save("background_removals", f"cutout-{number}.png", png))
+        confidences.append(matte.confidence)
+        await context.progress.report("cutting out", number, total)
+    return BackgroundRemovalResult(result_image_paths=paths, confidences=confidences)
+
+
+def _encode(pixels: Pixels, matte: Matte) -> bytes:
+    card = matte.model
+    model = {"name": card.name, "sha256": card.sha256, "licence": card.licence}
+    return encode_png(cut_out(pixels, matte.alpha), {"model": model, "confidence": round(matte.confidence, 4)})

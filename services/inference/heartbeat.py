@@ -1,0 +1,75 @@
+"""Keeps the leases of this worker's runs, and stops what it has lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+from compute.tasks.v1 import worker_pb2 as pb
+
+from services.common.errors import ComputeError
+from services.inference.reports import Reports
+from services.inference.runs import Key, Runs, Stop
+from services.inference.tasks_client import TasksClient
+
+log = structlog.get_logger()
+
+
+class Heartbeat:
+    """Three beats to a lease. The lease is judged by this process' own monotonic clock, never by the wall's."""
+
+    def __init__(self, client: TasksClient, runs: Runs, reports: Reports, *, queue: str) -> None:
+        self._client = client
+        self._runs = runs
+        self._reports = reports
+        self._queue = queue
+        self._answering = True
+        self.draining = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            period = self._reports.lease / 3
+            answered = await self.beat()
+            await asyncio.sleep(period if answered else min(1.0, period))
+
+    async def watch_leases(self) -> None:
+        """Stops, until cancelled, every run whose lease nobody renewed: another worker may have it by now."""
+        while True:
+            await asyncio.sleep(min(1.0, self._reports.lease / 10))
+            if late := self._runs.stop_unkept(time.monotonic() - self._reports.lease):
+                log.warning("leases lost without an answer", runs=late)
+
+    async def beat(self) -> bool:
+        """One heartbeat; False when it was not answered."""
+        running = [
+            pb.RunningTask(task_id=run.key.task_id, attempt=run.key.attempt, progress=run.progress)
+            for run in self._runs
+        ]
+        sent_at = time.monotonic()
+        try:
+            answer = await self._client.heartbeat(
+                self._queue,
+                self._runs.capacity,
+                running,
+                draining=self.draining,
+                timeout=max(1.0, self._reports.lease / 3),
+            )
+        except ComputeError as error:
+            if self._answering:
+                log.warning("heartbeat not answered", error=repr(error))
+            self._answering = False
+            return False
+        self._answering = True
+        self._heed(answer, {Key(item.task_id, item.attempt) for item in running}, sent_at)
+        return True
+
+    def _heed(self, answer: pb.HeartbeatTasksResponse, sent: set[Key], sent_at: float) -> None:
+        if answer.HasField("lease"):
+            self._reports.lease = answer.lease.ToMilliseconds() / 1000
+        lost = {Key(item.task_id, item.attempt) for item in answer.lost}
+        self._runs.keep(sent - lost, sent_at)
+        for key in lost:
+            log.info("run lost", task_id=key.task_id, attempt=key.attempt)
+            self._runs.stop(key, Stop.LOST)

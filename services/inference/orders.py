@@ -1,0 +1,46 @@
+"""Work orders off the bus: what one delivery asks for, and what it is told in the end."""
+
+from __future__ import annotations
+
+import nats.errors
+import structlog
+from compute.inference.v1 import inference_pb2 as pb
+from google.protobuf.message import DecodeError
+from nats.aio.msg import Msg
+
+from services.inference.runs import Key
+
+log = structlog.get_logger()
+
+
+class Delivery:
+    """Acknowledged once every attempt it names was answered by the tasks service, which alone says who owns it."""
+
+    def __init__(self, message: Msg, waiting: int) -> None:
+        self._message = message
+        self._waiting = waiting
+        self._kept = True
+
+    async def answered(self, *, kept: bool = True) -> None:
+        """One of its attempts was granted or refused; with `kept` false it was not asked for: another worker may."""
+        self._kept &= kept
+        self._waiting -= 1
+        if self._waiting <= 0:
+            await self.settle()
+
+    async def settle(self) -> None:
+        try:
+            await (self._message.ack() if self._kept else self._message.nak())
+        except nats.errors.Error as error:
+            # Lost with the connection: it is delivered again, and its claims are refused.
+            log.debug("work order not acknowledged", error=repr(error))
+
+
+def keys_of(message: Msg) -> list[Key]:
+    """Empty for what is no work order."""
+    try:
+        order = pb.WorkOrder.FromString(message.data)
+    except DecodeError:
+        log.warning("not a work order", subject=message.subject, size=len(message.data))
+        return []
+    return [Key(item.task_id, item.attempt) for item in order.items]

@@ -1,0 +1,35 @@
+"""What handlers and their context need from the outside world."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from compute.storage.v1.storage_pb2 import ObjectInfo
+
+from services.providers.ports import Pixels
+
+
+class ObjectStore(Protocol):
+    """Bytes by path, below a tenant; `StorageClient` is one."""
+
+    async def upload(self, path: str, content: bytes, *, tenant: str) -> ObjectInfo:
+        """Its `path` is the one to keep. Raises ComputeError."""
+        ...
+
+    async def delete(self, path: str, *, tenant: str) -> None:
+        """Raises NotFound and other ComputeError."""
+        ...
+
+
+class Images(Protocol):
+    """Pictures of a request, whatever way they are named."""
+
+    async def load(self, reference: str, *, tenant: str) -> Pixels:
+        """RGB, `[H, W, 3]`. Raises InvalidRequest when it cannot be had or is no picture."""
+        ...
+
+
+class Bus(Protocol):
+    """Messages nobody stores."""
+
+    async def publish(self, subject: str, payload: bytes) -> None: ...

@@ -1,0 +1,50 @@
+"""Progress of one run to whoever listens: the first and the last step always, between them ten a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import nats.errors
+import structlog
+from compute.tasks.v1 import tasks_pb2 as pb
+
+from services.common.bus import progress_subject
+from services.inference.pictures import encode_png
+from services.inference.ports import Bus
+from services.inference.runs import Run
+from services.providers.ports import Pixels
+
+log = structlog.get_logger()
+_INTERVAL = 0.1
+
+
+class ProgressFeed:
+    """Sent over core NATS and stored nowhere; a bus that is away costs the run nothing."""
+
+    def __init__(self, run: Run, bus: Bus) -> None:
+        self._run = run
+        self._bus = bus
+        self._sent_at = 0.0
+
+    async def report(self, stage: str, step: int, total: int, *, preview: Pixels | None = None) -> None:
+        """`step` of `total` is done. `preview`: RGB, `[h, w, 3]`."""
+        self._run.progress = 100.0 * step / total if total else 0.0
+        now = time.monotonic()
+        if step < total and now - self._sent_at < _INTERVAL:
+            return
+        self._sent_at = now
+        message = pb.TaskProgress(
+            task_id=self._run.key.task_id,
+            attempt=self._run.key.attempt,
+            progress=self._run.progress,
+            stage=stage,
+            step=step,
+            total_steps=total,
+        )
+        if preview is not None:
+            message.preview_png = await asyncio.to_thread(encode_png, preview)
+        try:
+            await self._bus.publish(progress_subject(message.task_id), message.SerializeToString())
+        except nats.errors.Error as error:
+            log.debug("progress not sent", error=repr(error))

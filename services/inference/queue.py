@@ -1,0 +1,84 @@
+"""The worker's end of its queue: one standing pull, renewed whenever room appears or the bus comes back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import nats.errors
+import structlog
+from compute.inference.v1 import inference_pb2 as pb
+from google.protobuf.message import DecodeError
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from services.common.bus import CANCEL_SUBJECT, Pull, ensure_streams, ensure_worker_queue
+from services.inference.runs import Key, Runs, Stop
+from services.inference.worker import Worker
+
+log = structlog.get_logger()
+_PULL_SECONDS = 5.0
+
+
+class WorkQueue:
+    """Brings work orders to the worker, and cancel orders to its runs."""
+
+    def __init__(self, client: Client, queue: str, worker: Worker, runs: Runs) -> None:
+        self._client = client
+        self._queue = queue
+        self._worker = worker
+        self._runs = runs
+        self._pull: Pull | None = None
+        self._reconnects = 0
+
+    async def run(self) -> None:
+        """Until cancelled. Makes the stream and the consumer when they are missing."""
+        await ensure_streams(self._client)
+        durable = await ensure_worker_queue(self._client, self._queue)
+        self._reconnects = self._client.stats["reconnects"]
+        self._pull = Pull(self._client, durable, self._worker.take, self._worker.room, expires=_PULL_SECONDS)
+        await self._pull.run()
+
+    async def refill(self) -> None:
+        """Asks for more, until cancelled, each time runs have ended."""
+        while True:
+            await self._worker.freed.wait()
+            self._worker.freed.clear()
+            if self._pull is not None:
+                await self._pull.top_up()
+
+    async def watch_bus(self) -> None:
+        """Until cancelled: NATS that comes back may have lost the stream, and no request stands with it any more."""
+        while True:
+            await asyncio.sleep(0.5)
+            if self._pull is not None and self._client.stats["reconnects"] != self._reconnects:
+                await self._return()
+
+    async def _return(self) -> None:
+        reconnects = self._client.stats["reconnects"]
+        try:
+            await ensure_streams(self._client)
+            await ensure_worker_queue(self._client, self._queue)
+        except nats.errors.Error as error:
+            log.warning("queue not there yet", error=repr(error))
+            return
+        self._reconnects = reconnects
+        if self._pull is not None:
+            self._pull.forget()
+            await self._pull.top_up()
+
+    async def heed_cancels(self) -> None:
+        """Until cancelled."""
+        subscription = await self._client.subscribe(CANCEL_SUBJECT, cb=self._cancel)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await subscription.unsubscribe()
+
+    async def _cancel(self, message: Msg) -> None:
+        try:
+            order = pb.CancelOrder.FromString(message.data)
+        except DecodeError:
+            log.warning("not a cancel order", size=len(message.data))
+            return
+        for item in order.items:
+            self._runs.stop(Key(item.task_id, item.attempt), Stop.CANCELLED)

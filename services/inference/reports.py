@@ -1,0 +1,86 @@
+"""Claims and finishes in groups: what comes while a call is out goes with the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import structlog
+from compute.tasks.v1 import tasks_pb2, worker_pb2
+
+from services.common.errors import ComputeError, DeadlineExceeded, Overloaded, Unavailable
+from services.common.lanes import Lane
+from services.inference.runs import Key
+from services.inference.tasks_client import TasksClient
+
+log = structlog.get_logger()
+_PASSING = (Unavailable, DeadlineExceeded, Overloaded)
+
+
+class Granted(NamedTuple):
+    """A claim that was answered; `sent_at` (monotonic) is when its lease began at the earliest."""
+
+    task: tasks_pb2.Task
+    sent_at: float
+
+
+class Reports:
+    """Speaks to the tasks service for all runs of this worker."""
+
+    def __init__(self, client: TasksClient, *, lease: float, claim_patience: float = 8.0) -> None:
+        """`lease` in seconds, until an answer says otherwise; a claim unanswered for `claim_patience` is given up."""
+        self.lease = lease
+        self._client = client
+        self._patience = claim_patience
+        self._claims: Lane[Key, Granted | None] = Lane(self._send_claims)
+        self._finishes: Lane[worker_pb2.FinishedTask, bool] = Lane(self._send_finishes)
+
+    async def claim(self, key: Key) -> Granted | None:
+        """None when refused: taken, cancelled or finished meanwhile. Raises ComputeError."""
+        return await self._claims.put(key)
+
+    async def finish(self, finished: worker_pb2.FinishedTask) -> bool:
+        """Until it is answered, however long that takes; false when the attempt was lost. Raises ComputeError."""
+        return await self._finishes.put(finished)
+
+    async def _send_claims(self, keys: Sequence[Key]) -> Sequence[Granted | None]:
+        refs = [worker_pb2.TaskRef(task_id=key.task_id, attempt=key.attempt) for key in keys]
+        pauses, give_up = _pauses(), time.monotonic() + self._patience
+        while True:
+            sent_at = time.monotonic()
+            try:
+                answer = await self._client.claim(refs)
+            except _PASSING:
+                pause = next(pauses)
+                if time.monotonic() + pause > give_up:
+                    raise
+                await asyncio.sleep(pause)
+                continue
+            if answer.HasField("lease"):
+                self.lease = answer.lease.ToMilliseconds() / 1000
+            return [Granted(claim.task, sent_at) if claim.HasField("task") else None for claim in answer.claims]
+
+    async def _send_finishes(self, finished: Sequence[worker_pb2.FinishedTask]) -> Sequence[bool | Exception]:
+        pauses = _pauses()
+        while True:
+            try:
+                return list((await self._client.finish(finished)).accepted)
+            except _PASSING as error:
+                log.warning("finish not answered", tasks=len(finished), error=repr(error))
+                await asyncio.sleep(next(pauses))
+            except ComputeError as error:
+                if len(finished) == 1:
+                    return [error]
+                # One report that cannot be taken must not hold up its neighbours.
+                return [outcome for one in finished for outcome in await self._send_finishes([one])]
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait, growing to one, with jitter so that workers do not return all at once."""
+    pause = 0.05
+    while True:
+        yield pause * random.uniform(0.5, 1.5)
+        pause = min(1.0, pause * 2)

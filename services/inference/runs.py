@@ -1,0 +1,108 @@
+"""The runs of this worker: what is being claimed, what runs, and how a run is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import NamedTuple
+
+from compute.tasks.v1 import tasks_pb2 as pb
+
+
+class Key(NamedTuple):
+    """One attempt at one task: what a lease, a cancel order and a result belong to."""
+
+    task_id: str
+    attempt: int
+
+
+class Stop(Enum):
+    """Why a run ends before its handler is through."""
+
+    CANCELLED = auto()
+    LOST = auto()
+    DRAINED = auto()
+
+
+class Run:
+    """One attempt in progress here. `kept_at` is when its lease was last asked for and granted, monotonic seconds."""
+
+    __slots__ = ("job", "kept_at", "key", "progress", "reporting", "stopped", "task")
+
+    def __init__(self, key: Key, task: pb.Task, job: asyncio.Task[None], kept_at: float) -> None:
+        self.key = key
+        self.task = task
+        self.job = job
+        self.kept_at = kept_at
+        self.progress = 0.0
+        self.stopped: Stop | None = None
+        self.reporting = False
+
+    def stop(self, why: Stop) -> None:
+        """Ends the handler where it stands. What is already being reported is left to the answer of the report."""
+        if self.stopped is None and not self.reporting:
+            self.stopped = why
+            self.job.cancel()
+
+
+class Runs:
+    """Bounded by `capacity`; an attempt is here at most once, however often its order is delivered."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._expected: dict[Key, Stop | None] = {}
+        self._running: dict[Key, Run] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(list(self._running.values()))
+
+    def room(self) -> int:
+        return max(0, self.capacity - len(self._running) - len(self._expected))
+
+    def knows(self, key: Key) -> bool:
+        return key in self._running or key in self._expected
+
+    def expect(self, key: Key) -> None:
+        """A place is kept for `key` until `begin` or `forget`."""
+        self._expected[key] = None
+
+    def begin(self, key: Key, task: pb.Task, kept_at: float) -> Run:
+        """The run of the calling asyncio task; already stopped when that was ordered while its claim was out."""
+        job = asyncio.current_task()
+        assert job is not None
+        run = Run(Key(task.id, task.attempt), task, job, kept_at)
+        run.stopped = self._expected.pop(key, None)
+        self._running[run.key] = run
+        return run
+
+    def forget(self, key: Key) -> None:
+        self._expected.pop(key, None)
+        self._running.pop(key, None)
+
+    def stop(self, key: Key, why: Stop) -> None:
+        """Stops that attempt and no other, also when its claim is still out."""
+        if key in self._expected:
+            self._expected[key] = why
+        elif run := self._running.get(key):
+            run.stop(why)
+
+    def stop_all(self, why: Stop) -> None:
+        for key in (*self._expected, *self._running):
+            self.stop(key, why)
+
+    def keep(self, keys: set[Key], at: float) -> None:
+        """The lease of these was renewed by what was sent `at`."""
+        for key in keys:
+            if run := self._running.get(key):
+                run.kept_at = at
+
+    def stop_unkept(self, before: float) -> int:
+        """Stops what was last kept before that moment, as its lease must be taken for lost. Answers how many."""
+        late = [run for run in self if run.kept_at < before and run.stopped is None and not run.reporting]
+        for run in late:
+            run.stop(Stop.LOST)
+        return len(late)

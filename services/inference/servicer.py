@@ -1,0 +1,54 @@
+"""The worker's own gRPC face."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+from compute.inference.v1 import inference_pb2 as pb
+from compute.inference.v1 import inference_pb2_grpc as rpc
+
+from services.common.identity import current_caller
+from services.inference.runs import Runs
+from services.inference.settings import Settings
+
+
+class InferenceServicer(rpc.InferenceServiceServicer):
+    """`canaries` run one tiny inference each; they raise Unavailable when the model does not answer."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        runs: Runs,
+        task_types: list[str],
+        canaries: Mapping[str, Callable[[], Awaitable[None]]],
+    ) -> None:
+        self._settings = settings
+        self._runs = runs
+        self._task_types = task_types
+        self._canaries = canaries
+
+    async def DescribeWorker(
+        self, request: pb.DescribeWorkerRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.DescribeWorkerResponse:
+        current_caller().require_internal()
+        return pb.DescribeWorkerResponse(
+            worker_id=self._settings.worker_id,
+            queue=self._settings.worker_queue,
+            capacity=self._settings.worker_capacity,
+            running=len(self._runs),
+            task_types=self._task_types,
+        )
+
+    async def CheckModels(
+        self, request: pb.CheckModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.CheckModelsResponse:
+        current_caller().require_internal()
+        response = pb.CheckModelsResponse()
+        for model, canary in self._canaries.items():
+            began = time.perf_counter()
+            await canary()
+            response.models.add(model=model, seconds=time.perf_counter() - began)
+        return response

@@ -1,0 +1,28 @@
+"""What a worker can be told from its environment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+
+from pydantic import Field
+
+from services.common.settings import ServiceSettings
+
+
+def _own_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+class Settings(ServiceSettings):
+    """`worker_id` is new with every start, so that a restarted worker never keeps its predecessor's leases."""
+
+    worker_id: str = Field(default_factory=_own_name)
+    worker_queue: str = "inference"
+    worker_capacity: int = Field(default=8, ge=1, le=4096)
+    default_provider: str = "LOCAL"
+    task_timeout_seconds: float = Field(default=600.0, gt=0)
+    drain_seconds: float = Field(default=20.0, ge=0)
+    # Until the tasks service has said how long a lease really is.
+    assumed_lease_seconds: float = Field(default=30.0, gt=0)

@@ -1,0 +1,39 @@
+"""The worker's calls to the tasks service, each with its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+from compute.tasks.v1 import worker_pb2 as pb
+from compute.tasks.v1 import worker_pb2_grpc as rpc
+
+from services.common.grpc_client import Credentials, call
+
+
+class TasksClient:
+    """WorkerService in the worker's own name. Every method raises ComputeError; times are seconds."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, credentials: Credentials, *, worker_id: str, timeout: float = 10.0
+    ) -> None:
+        self.worker_id = worker_id
+        self._stub = rpc.WorkerServiceStub(channel)
+        self._metadata = credentials.metadata()
+        self._timeout = timeout
+
+    async def claim(self, tasks: Sequence[pb.TaskRef]) -> pb.ClaimTasksResponse:
+        request = pb.ClaimTasksRequest(worker_id=self.worker_id, tasks=tasks)
+        return await call(self._stub.ClaimTasks, request, timeout=self._timeout, metadata=self._metadata)
+
+    async def heartbeat(
+        self, queue: str, capacity: int, running: Sequence[pb.RunningTask], *, draining: bool, timeout: float
+    ) -> pb.HeartbeatTasksResponse:
+        request = pb.HeartbeatTasksRequest(
+            worker_id=self.worker_id, queue=queue, capacity=capacity, running=running, draining=draining
+        )
+        return await call(self._stub.HeartbeatTasks, request, timeout=timeout, metadata=self._metadata)
+
+    async def finish(self, finished: Sequence[pb.FinishedTask]) -> pb.FinishTasksResponse:
+        request = pb.FinishTasksRequest(worker_id=self.worker_id, finished=finished)
+        return await call(self._stub.FinishTasks, request, timeout=self._timeout, metadata=self._metadata)

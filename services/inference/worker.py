@@ -1,0 +1,130 @@
+"""The worker itself: orders in, claims, runs, reports."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from compute.tasks.v1 import worker_pb2 as pb
+from nats.aio.msg import Msg
+
+from services.common.errors import ComputeError
+from services.inference.context import Context, Surroundings
+from services.inference.orders import Delivery, keys_of
+from services.inference.outcomes import failure_of, fault, timeout_failure
+from services.inference.registry import Handlers
+from services.inference.reports import Reports
+from services.inference.runs import Key, Run, Runs, Stop
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Runs what it could claim, each attempt in an asyncio task of its own. `timeout` bounds one run, in seconds."""
+
+    def __init__(
+        self, runs: Runs, reports: Reports, handlers: Handlers, around: Surroundings, *, timeout: float
+    ) -> None:
+        self._runs = runs
+        self._reports = reports
+        self._handlers = handlers
+        self._around = around
+        self._timeout = timeout
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(runs.capacity)
+        self._open = True
+        self.freed = asyncio.Event()
+
+    def room(self) -> int:
+        """How many more orders may be asked for."""
+        return self._runs.room() if self._open else 0
+
+    async def take(self, message: Msg) -> None:
+        """One work order: what is new in it waits for a place, is claimed and run; answers at once."""
+        fresh = [key for key in keys_of(message) if not self._runs.knows(key)]
+        delivery = Delivery(message, len(fresh))
+        if not fresh:
+            await delivery.settle()
+        for key in fresh:
+            self._runs.expect(key)
+            job = asyncio.create_task(self._serve(key, delivery))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
+
+    async def drain(self, grace: float) -> None:
+        """Takes no more, waits `grace` seconds for what runs, and gives the rest back."""
+        self._open = False
+        await self._wait(grace)
+        if self._jobs:
+            log.info("runs given back", runs=len(self._jobs))
+            self._runs.stop_all(Stop.DRAINED)
+            await self._wait(5.0)
+
+    async def _wait(self, seconds: float) -> None:
+        if self._jobs:
+            await asyncio.wait(set(self._jobs), timeout=seconds)
+
+    async def _serve(self, key: Key, delivery: Delivery) -> None:
+        try:
+            async with self._places:
+                if run := await self._claim(key, delivery):
+                    key = run.key
+                    await self._carry_out(run)
+        except ComputeError as error:
+            log.warning("attempt not reported", task_id=key.task_id, attempt=key.attempt, error=repr(error))
+        except Exception:
+            log.exception("worker failed", task_id=key.task_id, attempt=key.attempt)
+        finally:
+            self._runs.forget(key)
+            self.freed.set()
+
+    async def _claim(self, key: Key, delivery: Delivery) -> Run | None:
+        """None when somebody else has it. Raises ComputeError when nobody answers: then it is delivered again."""
+        if not self._open:
+            await delivery.answered(kept=False)
+            return None
+        granted = await self._reports.claim(key)
+        await delivery.answered()
+        return None if granted is None else self._runs.begin(key, granted.task, granted.sent_at)
+
+    async def _carry_out(self, run: Run) -> None:
+        """Runs the handler and tells what came of it; what nobody accepts leaves nothing behind."""
+        structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
+        context = Context(run, self._around)
+        finished = await self._attempt(run, context)
+        run.reporting = True
+        if finished is not None:
+            finished.task_id, finished.attempt = run.key
+            finished.service_requests.extend(context.service_requests)
+            if await self._reports.finish(finished) and finished.HasField("result"):
+                return
+        await context.outputs.discard()
+
+    async def _attempt(self, run: Run, context: Context) -> pb.FinishedTask | None:
+        """None when the run was stopped by those who own the task: there is nobody to tell."""
+        try:
+            async with asyncio.timeout(self._timeout) as limit:
+                if run.stopped is not None:
+                    raise asyncio.CancelledError
+                params = run.task.spec.params
+                return pb.FinishedTask(result=await self._handlers.of(params)(params, context))
+        except asyncio.CancelledError:
+            return self._stopped(run)
+        except ComputeError as error:
+            return pb.FinishedTask(failure=failure_of(error))
+        except Exception as error:
+            if limit.expired():
+                return pb.FinishedTask(failure=timeout_failure(self._timeout))
+            log.exception("handler failed")
+            return pb.FinishedTask(failure=fault(error))
+
+    def _stopped(self, run: Run) -> pb.FinishedTask | None:
+        job = asyncio.current_task()
+        if run.stopped is None or job is None:
+            raise asyncio.CancelledError
+        # The handler was cancelled, this task goes on: it still has to tidy up.
+        job.uncancel()
+        log.info("run stopped", why=run.stopped.name)
+        if run.stopped is Stop.DRAINED:
+            return pb.FinishedTask(returned=pb.TaskReturn(why="the worker shuts down"))
+        return None

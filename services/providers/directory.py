@@ -1,0 +1,51 @@
+"""The providers of this process, found by their presence in this package."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, TypeVar
+
+from services import providers as package
+from services.common.errors import InvalidRequest
+from services.providers.ports import Capability, Check, Provider
+
+CapabilityT = TypeVar("CapabilityT")
+
+
+class Providers:
+    """By the name tasks use in `provider_type`."""
+
+    def __init__(self, found: Mapping[str, Provider]) -> None:
+        self._found = found
+
+    @property
+    def checks(self) -> dict[str, Check]:
+        return {name: check for provider in self._found.values() for name, check in provider.checks.items()}
+
+    @property
+    def canaries(self) -> dict[str, Check]:
+        return {name: check for provider in self._found.values() for name, check in provider.canaries.items()}
+
+    def find(self, name: str, capability: Capability[CapabilityT], config: Mapping[str, Any]) -> CapabilityT:
+        """Raises InvalidRequest when there is no such provider, it cannot do this, or not with that configuration."""
+        if name not in self._found:
+            raise InvalidRequest(f"there is no provider {name!r} here", reason="PROVIDER_UNKNOWN")
+        able = capability.of(self._found[name].configured(config))
+        if able is None:
+            raise InvalidRequest(f"{name} cannot do {capability.name}", reason="CAPABILITY_MISSING")
+        return able
+
+
+@asynccontextmanager
+async def open_providers() -> AsyncIterator[Providers]:
+    """Opens every module here that has `NAME`, `Settings` and `connect(settings)`."""
+    async with AsyncExitStack() as stack:
+        found: dict[str, Provider] = {}
+        for info in iter_modules(package.__path__):
+            module = import_module(f"{package.__name__}.{info.name}")
+            if hasattr(module, "connect"):
+                found[module.NAME] = await stack.enter_async_context(module.connect(module.Settings()))
+        yield Providers(found)

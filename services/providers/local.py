@@ -1,0 +1,134 @@
+"""LOCAL: the deployment's own models on Triton."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from services.catalog.enums import ProviderType
+from services.catalog.providers.local import LocalProviderConfig
+from services.common.background import running
+from services.common.errors import InvalidRequest
+from services.common.proto import invalid
+from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels
+from services.providers.triton import connection
+from services.providers.triton.diffusion import Description, TritonDiffusion
+from services.providers.triton.segmentation import TritonSegmentation
+
+NAME = ProviderType.LOCAL.value
+
+
+class Settings(BaseSettings):
+    """`models_root` is the folder that `…_model_path` of a task is relative to; Triton sees it under the same path."""
+
+    triton_target: str = "127.0.0.1:8001"
+    models_root: Path = Path("models")
+
+
+@dataclass(frozen=True)
+class Local:
+    """Diffusion and matting on Triton."""
+
+    diffusion: TritonDiffusion
+    segmentation: TritonSegmentation
+    models_root: Path
+    config: LocalProviderConfig = field(default_factory=lambda: LocalProviderConfig.model_validate({}))
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        return {watch.model: watch.check for watch in (self.diffusion.supervisor, self.segmentation.supervisor)}
+
+    @property
+    def canaries(self) -> Mapping[str, Check]:
+        return {watch.model: watch.ask for watch in (self.diffusion.supervisor, self.segmentation.supervisor)}
+
+    def configured(self, config: Mapping[str, Any]) -> Self:
+        """Raises InvalidRequest."""
+        try:
+            return replace(self, config=LocalProviderConfig.model_validate(config)) if config else self
+        except ValidationError as error:
+            raise invalid(error, prefix="provider_config.") from error
+
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+        """Sides the model cannot draw are drawn a little larger and cropped.
+
+        Raises:
+            InvalidRequest: too large, or a LoRA that is not there or does not fit.
+            Overloaded, Unavailable, Internal: the model has no room, is away, or fails.
+        """
+        model = await self.diffusion.describe()
+        loras = tuple(Lora(str(find_lora(self.models_root, lora.path)), lora.weight) for lora in drawing.loras)
+        width, height = drawing.width or model.width, drawing.height or model.height
+        sized = _fitting(replace(drawing, loras=loras), width, height, model)
+        if sized.image is not None:
+            sized = replace(sized, image=await asyncio.to_thread(fit, sized.image, sized.width or 0, sized.height or 0))
+        picture = await self.diffusion.draw(self._with_choices(sized), on_step)
+        return replace(picture, pixels=crop(picture.pixels, width, height))
+
+    async def matte(self, pixels: Pixels) -> Matte:
+        """Raises InvalidRequest or Unavailable."""
+        return await self.segmentation.matte(pixels)
+
+    def _with_choices(self, drawing: Drawing) -> Drawing:
+        """What the task's configuration says and its parameters leave open; unsaid, the model's own defaults hold."""
+        said = self.config.model_fields_set
+        return replace(
+            drawing,
+            steps=self.config.steps if drawing.steps is None and "steps" in said else drawing.steps,
+            guidance=self.config.guidance if drawing.guidance is None and "guidance" in said else drawing.guidance,
+            negative_prompt=drawing.negative_prompt or self.config.negative_prompt,
+            exact=drawing.exact or self.config.exact,
+            preview_every=self.config.preview_every,
+        )
+
+
+@asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[Local]:
+    """Watches both models while it is open."""
+    async with connection.connect(settings.triton_target) as triton:
+        diffusion, segmentation = TritonDiffusion(triton), TritonSegmentation(triton)
+        async with running(diffusion=diffusion.supervisor.run, segmentation=segmentation.supervisor.run):
+            yield Local(diffusion, segmentation, settings.models_root.absolute())
+
+
+def find_lora(root: Path, path: str) -> Path:
+    """The file `path` names below `root`, which it cannot leave, through links neither.
+
+    Raises:
+        InvalidRequest: it would, or there is no such file.
+    """
+    wanted = (root / path).resolve()
+    if Path(path).is_absolute() or not wanted.is_relative_to(root.resolve()):
+        raise InvalidRequest("a model path must lie below the models' folder", reason="MODEL_PATH_INVALID")
+    if not wanted.is_file():
+        raise InvalidRequest(f"there is no model {path!r}", reason="LORA_NOT_FOUND")
+    return wanted
+
+
+def _fitting(drawing: Drawing, width: int, height: int, model: Description) -> Drawing:
+    step = model.multiple_of
+    wide, high = -(-width // step) * step, -(-height // step) * step
+    if wide * high > model.max_pixels:
+        message = f"{width}x{height} is more than the model's {model.max_pixels} pixels"
+        raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
+    return replace(drawing, width=wide, height=high)
+
+
+def fit(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Scaled to cover `width`x`height` and cut at the middle, so that proportions are kept."""
+    return np.asarray(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS))
+
+
+def crop(pixels: Pixels, width: int, height: int) -> Pixels:
+    """The middle of `[H, W, C]`."""
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return pixels[top : top + height, left : left + width]

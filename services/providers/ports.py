@@ -1,0 +1,143 @@
+"""What a provider can be asked for: capabilities, each a small interface over plain values.
+
+A provider implements those it has; who needs one asks the directory for a provider that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+CapabilityT = TypeVar("CapabilityT")
+Pixels: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """`path` in the words of the task; the provider says where that lies."""
+
+    path: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture asked for. None leaves the choice to the model.
+
+    `image` is RGB `[H, W, 3]` to start from; `strength` (0 < s ≤ 1) says how much of it is drawn anew.
+    `exact` asks for the same bits for the same seed, whatever that costs.
+    """
+
+    prompt: str
+    seed: int
+    negative_prompt: str = ""
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    image: Pixels | None = None
+    strength: float | None = None
+    loras: tuple[Lora, ...] = ()
+    exact: bool = False
+    preview_every: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`step` of `of` is done. `preview`: RGB `[h, w, 3]`, smaller than the picture."""
+
+    step: int
+    of: int
+    preview: Pixels | None = None
+
+
+OnStep: TypeAlias = Callable[[Step], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Which weights drew it, and under which licence they may be used."""
+
+    name: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture drawn: RGB `[H, W, 3]`, and what it took. `loras` are content hash and weight."""
+
+    pixels: Pixels
+    seed: int
+    steps: int
+    guidance: float
+    model: ModelCard
+    loras: tuple[tuple[str, float], ...]
+    queued_seconds: float
+    denoise_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Matte:
+    """`alpha` is `[H, W]`, 255 on the subject; `confidence` 0 to 1, low where the methods disagree."""
+
+    alpha: Pixels
+    confidence: float
+    model: ModelCard
+
+
+@runtime_checkable
+class Diffusion(Protocol):
+    """Draws pictures from words."""
+
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+        """Raises InvalidRequest, Overloaded or Unavailable. Cancelling it stops the drawing within one step."""
+        ...
+
+
+@runtime_checkable
+class Matting(Protocol):
+    """Tells the subject of a picture from its background."""
+
+    async def matte(self, pixels: Pixels) -> Matte:
+        """`pixels` is RGB `[H, W, 3]`. Raises InvalidRequest or Unavailable."""
+        ...
+
+
+class Capability(Generic[CapabilityT]):
+    """Names an interface where one is asked for; type checkers take no protocol as a value."""
+
+    def __init__(self, name: str, kind: Any) -> None:
+        self.name = name
+        self.kind = kind
+
+    def of(self, provider: object) -> CapabilityT | None:
+        """`provider` as one that can, or None."""
+        return cast(CapabilityT, provider) if isinstance(provider, self.kind) else None
+
+
+DIFFUSION: Capability[Diffusion] = Capability("diffusion", Diffusion)
+MATTING: Capability[Matting] = Capability("matting", Matting)
+
+Check: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Provider(Protocol):
+    """An open provider.
+
+    `checks` tell whether its dependencies were well a moment ago, `canaries` try them now; both raise ComputeError.
+    """
+
+    @property
+    def checks(self) -> Mapping[str, Check]: ...
+
+    @property
+    def canaries(self) -> Mapping[str, Check]: ...
+
+    def configured(self, config: Mapping[str, Any]) -> Provider:
+        """The same provider with a task's own `provider_config`. Raises InvalidRequest."""
+        ...

@@ -1,0 +1,145 @@
+"""One gRPC connection to Triton: streams of decoupled models, single inferences, and loading models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput, InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from services.providers.ports import Pixels
+from services.providers.triton.failures import ModelLost, error_of
+
+_OPTIONS = [
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
+# What our models call the output that holds their JSON.
+_EVENTS = ("EVENT", "INFO")
+_CONTROL_SECONDS = 10.0
+_LOAD_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response: the JSON event every response of ours carries, and its pictures by name."""
+
+    event: dict[str, Any]
+    pixels: dict[str, Pixels]
+
+
+class TritonConnection:
+    """Raises ModelLost for whatever Triton itself says, and the ComputeError our models name."""
+
+    def __init__(self, client: InferenceServerClient) -> None:
+        self._client = client
+
+    async def stream(
+        self, model: str, request: Mapping[str, Any], images: Mapping[str, Pixels]
+    ) -> AsyncGenerator[Answer]:
+        """The responses until the last one. Closing the iterator cancels the request within one step."""
+        sent = {"model_name": model, "inputs": _inputs(request, images)}
+
+        async def once() -> AsyncIterator[dict[str, Any]]:
+            yield sent
+
+        responses = self._client.stream_infer(once())
+        try:
+            async for result, error in responses:
+                if error is not None:
+                    raise error_of(error.message())
+                yield _answer(result)
+        except grpc.aio.AioRpcError as error:
+            raise _lost(error.code(), error.details()) from error
+        finally:
+            responses.cancel()
+
+    async def ask(self, model: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The only event of a request that has but one."""
+        async with aclosing(self.stream(model, request, {})) as answers:
+            async for answer in answers:
+                return answer.event
+        raise ModelLost(f"{model} ended its stream without an answer")
+
+    async def infer(
+        self, model: str, request: Mapping[str, Any], images: Mapping[str, Pixels], *, timeout: float
+    ) -> Answer:
+        """One inference of a model that is not decoupled."""
+        try:
+            return _answer(await self._client.infer(model, _inputs(request, images), client_timeout=timeout))
+        except InferenceServerException as error:
+            raise _failure(error) from error
+
+    async def state(self, model: str) -> str:
+        """READY (also when it is dead), LOADING, UNLOADING, UNAVAILABLE, or "" when it was never loaded."""
+        try:
+            index = await self._client.get_model_repository_index(client_timeout=_CONTROL_SECONDS)
+        except InferenceServerException as error:
+            raise _failure(error) from error
+        return next((str(item.state) for item in index.models if item.name == model), "")
+
+    async def reload(self, model: str) -> None:
+        """Unloading first: loading alone answers OK and leaves a dead process dead."""
+        try:
+            await self._client.unload_model(model, client_timeout=_CONTROL_SECONDS)
+            await self._client.load_model(model, client_timeout=_LOAD_SECONDS)
+        except InferenceServerException as error:
+            raise _failure(error) from error
+
+
+@asynccontextmanager
+async def connect(target: str) -> AsyncIterator[TritonConnection]:
+    """`target` is host:port of Triton's gRPC; it need not be there yet."""
+    async with InferenceServerClient(target, channel_args=_OPTIONS) as client:
+        yield TritonConnection(client)
+
+
+def _inputs(request: Mapping[str, Any], images: Mapping[str, Pixels]) -> list[InferInput]:
+    found = []
+    if request:
+        found.append(_tensor("REQUEST", "BYTES", np.array([json.dumps(request).encode()], dtype=object)))
+    found += [_tensor(name, "UINT8", pixels) for name, pixels in images.items()]
+    return found
+
+
+def _tensor(name: str, kind: str, values: NDArray[Any]) -> InferInput:
+    tensor = InferInput(name, list(values.shape), kind)
+    tensor.set_data_from_numpy(np.ascontiguousarray(values))
+    return tensor
+
+
+def _answer(result: InferResult) -> Answer:
+    pixels = {}
+    event: dict[str, Any] = {}
+    for output in result.get_response().outputs:
+        values = result.as_numpy(output.name)
+        if output.name in _EVENTS:
+            event = json.loads(values.ravel()[0])
+        else:
+            pixels[output.name] = values
+    return Answer(event, pixels)
+
+
+def _failure(error: InferenceServerException) -> Exception:
+    if error.status() in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED"):
+        found = error_of(error.message())
+        server = isinstance(found, ModelLost) and "UNAVAILABLE" in error.status()
+        return ModelLost(str(error.message()), server=server) if isinstance(found, ModelLost) else found
+    return error_of(error.message())
+
+
+def _lost(code: grpc.StatusCode, details: str | None) -> ModelLost:
+    return ModelLost(details or code.name, server=code is grpc.StatusCode.UNAVAILABLE)

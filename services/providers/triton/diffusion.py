@@ -1,0 +1,135 @@
+"""The `diffusion` model: pictures from words, one stream each. The protocol is in deploy/triton/README.md."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from services.common.errors import Internal, InvalidRequest, Overloaded
+from services.providers.ports import Drawing, ModelCard, OnStep, Picture, Step
+from services.providers.triton.connection import Answer, TritonConnection
+from services.providers.triton.failures import ModelLost
+from services.providers.triton.supervisor import Guard, Supervisor
+
+_ASK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the loaded model can do. Sizes are pixels."""
+
+    width: int
+    height: int
+    multiple_of: int
+    max_pixels: int
+    guidance: float
+
+
+class TritonDiffusion:
+    """Draws through the supervisor, so that a model that dies in between costs time and nothing else."""
+
+    def __init__(self, connection: TritonConnection, *, model: str = "diffusion", busy_seconds: float = 60.0) -> None:
+        """`busy_seconds`: how long a full queue is waited for."""
+        self.model = model
+        self.supervisor = Supervisor(model, connection, self._canary)
+        self._connection = connection
+        self._busy_seconds = busy_seconds
+        self._described: tuple[int, Description] | None = None
+
+    async def describe(self) -> Description:
+        """Asked once for each life of the model. Raises Unavailable."""
+        if self._described is None or self._described[0] != self.supervisor.epoch:
+            event = await self.supervisor.carry(lambda _: self._ask({"describe": True}))
+            self._described = self.supervisor.epoch, _description(event)
+        return self._described[1]
+
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+        """`drawing` with its size set. Raises InvalidRequest, Overloaded, Unavailable, Internal."""
+        request = _request(drawing)
+        images = {} if drawing.image is None else {"IMAGE": drawing.image}
+
+        async def once(guard: Guard) -> Answer:
+            async with aclosing(self._connection.stream(self.model, request, images)) as answers:
+                async for answer in answers:
+                    guard.heard()
+                    if answer.event["event"] == "result":
+                        return answer
+                    await on_step(Step(answer.event["step"], answer.event["of"], answer.pixels.get("PREVIEW")))
+            raise ModelLost("the stream ended without a picture")
+
+        return _picture(await self._when_free(once), drawing, (await self.describe()).guidance)
+
+    async def _when_free(self, once: Any) -> Answer:
+        """Waits out a full queue, and tries what failed inside the model one more time."""
+        give_up, failed = time.monotonic() + self._busy_seconds, False
+        while True:
+            try:
+                return await self.supervisor.carry(once)
+            except Overloaded:
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(random.uniform(0.1, 0.6))
+            except Internal:
+                if failed:
+                    raise
+                failed = True
+
+    async def _canary(self) -> int:
+        return int((await self._ask({"canary": True}))["queued"])
+
+    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                return await self._connection.ask(self.model, request)
+        except TimeoutError as error:
+            raise ModelLost(f"no answer within {_ASK_SECONDS:g} s") from error
+        except (Internal, InvalidRequest) as error:
+            raise ModelLost(error.message) from error
+
+
+def _description(event: dict[str, Any]) -> Description:
+    return Description(
+        width=event["native"]["width"],
+        height=event["native"]["height"],
+        multiple_of=event["multiple_of"],
+        max_pixels=event["limits"]["max_pixels"],
+        guidance=event["defaults"]["guidance"],
+    )
+
+
+def _request(drawing: Drawing) -> dict[str, Any]:
+    optional = {
+        "steps": drawing.steps,
+        "guidance": drawing.guidance,
+        "strength": None if drawing.image is None else drawing.strength,
+        "negative_prompt": drawing.negative_prompt or None,
+        "exact": drawing.exact or None,
+        "preview_every": drawing.preview_every,
+        "loras": [{"path": lora.path, "weight": lora.weight} for lora in drawing.loras] or None,
+    }
+    return {
+        "prompt": drawing.prompt,
+        "seed": drawing.seed,
+        "width": drawing.width,
+        "height": drawing.height,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def _picture(answer: Answer, drawing: Drawing, default_guidance: float) -> Picture:
+    event = answer.event
+    card = event["model"]
+    return Picture(
+        pixels=answer.pixels["RESULT"],
+        seed=event["seed"],
+        steps=event["steps"],
+        guidance=default_guidance if drawing.guidance is None else drawing.guidance,
+        model=ModelCard(card["name"], card["sha256"], card["licence"]),
+        loras=tuple((lora["sha256"], lora["weight"]) for lora in event["loras"]),
+        queued_seconds=event["queued_ms"] / 1e3,
+        denoise_seconds=event["denoise_ms"] / 1e3,
+    )

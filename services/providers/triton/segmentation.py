@@ -1,0 +1,45 @@
+"""The `segmentation` model: a matte for a picture. The protocol is in deploy/triton/models/segmentation/README.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.common.errors import Internal, InvalidRequest
+from services.providers.ports import Matte, ModelCard, Pixels
+from services.providers.triton.connection import TritonConnection
+from services.providers.triton.failures import ModelLost
+from services.providers.triton.supervisor import Guard, Supervisor
+
+_PROBE = np.zeros((32, 32, 3), np.uint8)
+_CANARY_SECONDS = 10.0
+
+
+class TritonSegmentation:
+    """Mattes through the supervisor. `seconds` bounds one picture."""
+
+    def __init__(self, connection: TritonConnection, *, model: str = "segmentation", seconds: float = 120.0) -> None:
+        self.supervisor = Supervisor(model, connection, self._canary, every=5.0, silence=seconds)
+        self._connection = connection
+        self._model = model
+        self._seconds = seconds
+
+    async def matte(self, pixels: Pixels) -> Matte:
+        """Raises InvalidRequest, Unavailable or Internal."""
+
+        async def once(_: Guard) -> Matte:
+            answer = await self._connection.infer(self._model, {}, {"IMAGE": pixels}, timeout=self._seconds)
+            card = answer.event["model"]
+            return Matte(
+                answer.pixels["MATTE"],
+                float(answer.event["confidence"]),
+                ModelCard(card["name"], card["sha256"], card["licence"]),
+            )
+
+        return await self.supervisor.carry(once)
+
+    async def _canary(self) -> int:
+        try:
+            await self._connection.infer(self._model, {"canary": True}, {"IMAGE": _PROBE}, timeout=_CANARY_SECONDS)
+        except (Internal, InvalidRequest) as error:
+            raise ModelLost(error.message) from error
+        return 0

@@ -1,0 +1,187 @@
+"""Watches one model by a canary inference, brings it back when it died, and wakes the requests that died with it.
+
+Triton's own readiness stays true after a crash, and open streams hang without an error: only an inference tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+import structlog
+
+from services.common.errors import Unavailable
+from services.providers.triton.connection import TritonConnection
+from services.providers.triton.failures import ModelLost
+
+log = structlog.get_logger()
+AnswerT = TypeVar("AnswerT")
+# Answers how many requests wait in the model's own queue.
+Canary = Callable[[], Awaitable[int]]
+_RESUBMITS = 2
+
+
+class Guard:
+    """One request under watch. `heard` must be called with every response."""
+
+    __slots__ = ("heard_at", "limit", "started")
+
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        self.limit = limit
+        self.heard_at = time.monotonic()
+        self.started = False
+
+    def heard(self) -> None:
+        self.heard_at = time.monotonic()
+        self.started = True
+
+    def wake(self) -> None:
+        self.limit.reschedule(asyncio.get_running_loop().time())
+
+
+class Supervisor:
+    """`every` seconds a canary; a request silent for `silence` seconds is taken for dead; a dead model is reloaded."""
+
+    def __init__(
+        self,
+        model: str,
+        connection: TritonConnection,
+        canary: Canary,
+        *,
+        every: float = 1.5,
+        silence: float = 30.0,
+        recovery: float = 60.0,
+    ) -> None:
+        """`recovery`: how long a request waits for the model to come back before its task is tried again later."""
+        self.model = model
+        self.epoch = 0
+        self._connection = connection
+        self._canary = canary
+        self._every = every
+        self._silence = silence
+        self._recovery = recovery
+        self._up = asyncio.Event()
+        self._suspected = asyncio.Event()
+        self._guards: set[Guard] = set()
+        self._why = "no canary has answered yet"
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._suspected.wait()
+            self._suspected.clear()
+
+    async def check(self) -> None:
+        """How the last canary went. Raises Unavailable while the model does not answer."""
+        if not self._up.is_set():
+            raise self._unavailable()
+
+    async def ask(self) -> None:
+        """A canary now. Raises Unavailable."""
+        try:
+            await self._canary()
+        except ModelLost as error:
+            self._suspect(str(error))
+            raise self._unavailable() from error
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(f"{self.model}: {self._why}", reason="MODEL_UNAVAILABLE", retry_after=5.0)
+
+    async def carry(self, ask: Callable[[Guard], Awaitable[AnswerT]]) -> AnswerT:
+        """Runs one request, and again where the model was lost under it.
+
+        Raises:
+            Unavailable: the model stays away, or is lost each time.
+        """
+        for _ in range(_RESUBMITS + 1):
+            await self._ready()
+            try:
+                return await self._guarded(ask)
+            except ModelLost as error:
+                log.warning("model lost under a request", model=self.model, error=str(error))
+                self._suspect(str(error))
+        raise Unavailable(f"{self.model} was lost {_RESUBMITS + 1} times", reason="MODEL_LOST", retry_after=5.0)
+
+    async def _ready(self) -> None:
+        try:
+            async with asyncio.timeout(self._recovery):
+                await self._up.wait()
+        except TimeoutError:
+            await self.check()
+
+    async def _guarded(self, ask: Callable[[Guard], Awaitable[AnswerT]]) -> AnswerT:
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                with self._guarding(limit) as guard:
+                    return await ask(guard)
+        except TimeoutError as error:
+            if limit.expired():
+                raise ModelLost("the stream fell silent") from error
+            raise
+
+    @contextmanager
+    def _guarding(self, limit: asyncio.Timeout) -> Iterator[Guard]:
+        guard = Guard(limit)
+        self._guards.add(guard)
+        try:
+            yield guard
+        finally:
+            self._guards.discard(guard)
+
+    def _suspect(self, why: str) -> None:
+        self._up.clear()
+        self._why = why
+        self._suspected.set()
+
+    async def _look(self) -> None:
+        """One canary, and what follows from it."""
+        try:
+            queued = await self._canary()
+        except ModelLost as error:
+            self._fall(error)
+            if not error.server:
+                await self._repair()
+        else:
+            if not self._up.is_set():
+                log.info("model answers", model=self.model)
+            self._up.set()
+            self._wake_silent(queued)
+
+    def _fall(self, error: ModelLost) -> None:
+        """Whatever was running there is gone."""
+        if self._up.is_set() or self._guards:
+            log.warning("model does not answer", model=self.model, error=str(error), requests=len(self._guards))
+        self._up.clear()
+        self._why = str(error)
+        self.epoch += 1
+        for guard in list(self._guards):
+            guard.wake()
+
+    def _wake_silent(self, queued: int) -> None:
+        # A request that never started may still wait its turn, for as long as anything waits.
+        before = time.monotonic() - self._silence
+        for guard in list(self._guards):
+            if guard.heard_at < before and (guard.started or queued == 0):
+                guard.wake()
+
+    async def _repair(self) -> None:
+        """Reloads, unless somebody else is about to: the first of several workers is enough."""
+        await asyncio.sleep(random.uniform(0.0, 0.3))
+        try:
+            if await self._connection.state(self.model) in ("LOADING", "UNLOADING"):
+                return
+            log.warning("reloading model", model=self.model)
+            began = time.monotonic()
+            await self._connection.reload(self.model)
+            log.info("model reloaded", model=self.model, seconds=round(time.monotonic() - began, 1))
+            self._suspected.set()
+        except ModelLost as error:
+            log.warning("model not reloaded", model=self.model, error=str(error))

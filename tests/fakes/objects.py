@@ -1,0 +1,38 @@
+"""The object store in memory, and pictures that are simply there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compute.storage.v1.storage_pb2 import ObjectInfo
+
+from services.common.errors import InvalidRequest
+from services.providers.ports import Pixels
+
+
+@dataclass
+class FakeObjects:
+    """By tenant and path."""
+
+    kept: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+
+    async def upload(self, path: str, content: bytes, *, tenant: str) -> ObjectInfo:
+        self.kept[tenant, path] = content
+        return ObjectInfo(path=path, size=len(content))
+
+    async def delete(self, path: str, *, tenant: str) -> None:
+        self.deleted.append(path)
+        self.kept.pop((tenant, path), None)
+
+
+@dataclass
+class FakeImages:
+    """By reference."""
+
+    pictures: dict[str, Pixels] = field(default_factory=dict)
+
+    async def load(self, reference: str, *, tenant: str) -> Pixels:
+        if reference not in self.pictures:
+            raise InvalidRequest(f"there is no picture {reference!r}", reason="IMAGE_NOT_FOUND")
+        return self.pictures[reference]
