@@ -135,7 +135,7 @@ async def _one(content: bytes) -> AsyncIterator[bytes]:
 
 async def _chunks(stream: Any) -> AsyncIterator[bytes]:
     try:
-        async for response in stream:
+        while isinstance(response := await stream.read(), pb.DownloadObjectResponse):
             yield response.chunk
     except grpc.aio.AioRpcError as error:
         raise from_rpc_error(error) from error

@@ -1,0 +1,1 @@
+"""Pictures from outside, guarded: fetched within limits, decoded in a child process."""

@@ -1,0 +1,71 @@
+"""The child process that decodes pictures: nothing in it but Pillow, a few open files and limits.
+
+Spoken over one socket: a JSON request with the open files of the content and (to decode) of the pixels; a JSON answer.
+"""
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import sys
+import warnings
+from dataclasses import asdict
+from typing import Any
+
+from PIL import Image
+
+from services.common.images import pixels
+
+_REQUEST_BYTES = 4096
+
+
+def main(memory_bytes: int) -> None:
+    """Answers on standard input, a socket, until the other end closes."""
+    restrict(memory_bytes)
+    warnings.simplefilter("ignore")
+    Image.init()
+    with socket.socket(fileno=sys.stdin.fileno()) as channel:
+        channel.sendall(b"{}")
+        while True:
+            message, files, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 2)
+            if not message:
+                return
+            try:
+                answer = handle(json.loads(message), files)
+            finally:
+                for file in files:
+                    os.close(file)
+            channel.sendall(json.dumps(answer).encode())
+
+
+def restrict(memory_bytes: int) -> None:
+    """A decoder that goes wrong gets no more memory, no core dump and no child of its own."""
+    limits = {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: 32}
+    for kind, wanted in limits.items():
+        _, most = resource.getrlimit(kind)
+        limit = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(kind, (limit, limit))
+
+
+def handle(request: dict[str, Any], files: list[int]) -> dict[str, Any]:
+    """{"facts": …} or {"reason": …, "message": …}."""
+    try:
+        with open(files[0], "rb", closefd=False) as content:
+            content.seek(0)
+            if request["verb"] == "measure":
+                facts = pixels.measure(content, max_pixels=request["max_pixels"])
+            else:
+                picture, facts = pixels.decode(content, max_pixels=request["max_pixels"])
+                if request["verb"] == "decode":
+                    pixels.write(picture, files[1])
+        return {"facts": asdict(facts)}
+    except pixels.Unfit as error:
+        return {"reason": error.reason, "message": str(error)}
+    except MemoryError:
+        message = "the picture needs more memory than allowed"
+        return {"reason": "IMAGE_TOO_MANY_PIXELS", "message": message, "spent": True}
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,83 @@
+"""One decoding child process as its parent sees it."""
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from services.common.errors import Unavailable
+
+_ROOT = Path(__file__).resolve().parents[3]
+_ANSWER_BYTES = 4096
+_START_SECONDS = 30.0
+
+
+class ChildDied(Exception):
+    """It ended before it answered."""
+
+
+class Child:
+    """Takes one request at a time; after a failed one it must be killed."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+        self._process = process
+        self._channel = channel
+
+    @classmethod
+    async def start(cls, memory_bytes: int) -> Child:
+        """Returns when it is ready. Raises Unavailable."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            process = await asyncio.to_thread(_spawn, theirs, memory_bytes)
+        child = cls(process, ours)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await child._receive()
+        except BaseException as error:
+            await child.kill()
+            if isinstance(error, (TimeoutError, ChildDied)):
+                raise Unavailable("the image decoder does not start", reason="DECODER_UNAVAILABLE") from error
+            raise
+        return child
+
+    async def ask(self, request: dict[str, Any], files: Sequence[int]) -> dict[str, Any]:
+        """Raises ChildDied."""
+        try:
+            socket.send_fds(self._channel, [json.dumps(request).encode()], list(files))
+        except OSError as error:
+            raise ChildDied from error
+        return await self._receive()
+
+    async def kill(self) -> None:
+        self._channel.close()
+        self._process.kill()
+        await asyncio.to_thread(self._process.wait)
+
+    async def _receive(self) -> dict[str, Any]:
+        try:
+            message = await asyncio.get_running_loop().sock_recv(self._channel, _ANSWER_BYTES)
+        except OSError as error:
+            raise ChildDied from error
+        if not message:
+            raise ChildDied
+        answer: dict[str, Any] = json.loads(message)
+        return answer
+
+
+def _spawn(channel: socket.socket, memory_bytes: int) -> subprocess.Popen[bytes]:
+    """Not the event loop's own way, which forks: gRPC's threads do not take that well."""
+    return subprocess.Popen(
+        (sys.executable, "-m", "services.common.images.child", str(memory_bytes)),
+        # Nothing of ours, secrets least of all, is in its environment.
+        env={"PYTHONPATH": str(_ROOT), "LC_ALL": "C.UTF-8"},
+        cwd=_ROOT,
+        stdin=channel.fileno(),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -1,0 +1,147 @@
+"""Decodes hostile pictures in child processes with limits on memory and time; one that misbehaves is killed."""
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import tempfile
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
+from services.common.images.children import Child, ChildDied
+
+_CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`max_bytes` of the content, `max_pixels` of the picture, `seconds` to decode it in, `memory_bytes` to address."""
+
+    max_bytes: int = 50 << 20
+    max_pixels: int = 64_000_000
+    seconds: float = 20.0
+    memory_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA)."""
+
+    format: str
+    width: int
+    height: int
+    channels: int
+    animated: bool
+
+    @property
+    def content_type(self) -> str:
+        return _CONTENT_TYPES.get(self.format, f"image/{self.format.lower()}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """`pixels`: uint8 [height, width, 3 or 4], upright, sRGB, alpha straight."""
+
+    pixels: NDArray[np.uint8]
+    facts: ImageFacts
+
+
+class Decoder:
+    """A few child processes, started when first needed; each serves one picture at a time.
+
+    Every method raises InvalidRequest (IMAGE_INVALID) for what is not a whole picture of a known format, and
+    PayloadTooLarge (IMAGE_TOO_LARGE, IMAGE_TOO_MANY_PIXELS) for what is beyond the limits.
+    """
+
+    def __init__(self, limits: Limits, *, workers: int = 2) -> None:
+        self._limits = limits
+        self._workers = workers
+        self._free: asyncio.LifoQueue[Child | None] = asyncio.LifoQueue()
+
+    async def __aenter__(self) -> Self:
+        for _ in range(self._workers):
+            self._free.put_nowait(None)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while not self._free.empty():
+            child = self._free.get_nowait()
+            if child is not None:
+                await child.kill()
+
+    async def measure(self, content: IO[bytes]) -> ImageFacts:
+        """From the headers alone. `content` is a real file, open for reading."""
+        return await self._ask("measure", content.fileno())
+
+    async def verify(self, content: IO[bytes]) -> ImageFacts:
+        """Decodes all of it and drops the pixels."""
+        return await self._ask("verify", content.fileno())
+
+    async def decode(self, content: bytes) -> Picture:
+        """The first frame."""
+        if len(content) > self._limits.max_bytes:
+            raise self._too_large(len(content))
+        with _anonymous_file() as source, _anonymous_file() as target:
+            source.write(content)
+            facts = await self._ask("decode", source.fileno(), target.fileno())
+            return Picture(_mapped(target, facts), facts)
+
+    async def _ask(self, verb: str, *files: int) -> ImageFacts:
+        size = os.fstat(files[0]).st_size
+        if size > self._limits.max_bytes:
+            raise self._too_large(size)
+        child = await self._free.get()
+        try:
+            child = child or await Child.start(self._limits.memory_bytes)
+            async with asyncio.timeout(self._limits.seconds):
+                answer = await child.ask({"verb": verb, "max_pixels": self._limits.max_pixels}, files)
+            if answer.get("spent"):
+                await child.kill()
+                child = None
+        except BaseException as error:
+            # Half-way through a request it cannot serve another.
+            if child is not None:
+                await child.kill()
+                child = None
+            raise self._meaning(error) from error
+        finally:
+            self._free.put_nowait(child)
+        return _facts(answer)
+
+    def _meaning(self, error: BaseException) -> BaseException:
+        if isinstance(error, TimeoutError):
+            message = f"the picture took more than {self._limits.seconds:g} s to decode"
+            return InvalidRequest(message, reason="IMAGE_INVALID")
+        if isinstance(error, ChildDied):
+            return InvalidRequest("the picture broke its decoder", reason="IMAGE_INVALID")
+        return error
+
+    def _too_large(self, size: int) -> PayloadTooLarge:
+        return PayloadTooLarge(f"{size} bytes is more than {self._limits.max_bytes}", reason="IMAGE_TOO_LARGE")
+
+
+def _facts(answer: dict[str, Any]) -> ImageFacts:
+    if "facts" in answer:
+        return ImageFacts(**answer["facts"])
+    kind: type[ComputeError] = PayloadTooLarge if answer["reason"] == "IMAGE_TOO_MANY_PIXELS" else InvalidRequest
+    raise kind(answer["message"], reason=answer["reason"])
+
+
+def _anonymous_file() -> IO[bytes]:
+    """In memory where the system can, else a file without a name."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("picture"), "w+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _mapped(file: IO[bytes], facts: ImageFacts) -> NDArray[np.uint8]:
+    """The pixels where the child wrote them, not a copy. Raises ValueError when their number is wrong."""
+    shape = (facts.height, facts.width, facts.channels)
+    return np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8).reshape(shape)

@@ -1,0 +1,65 @@
+"""Puts the storage service together: the one place that knows the concrete store."""
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import grpc
+from compute.storage.v1 import storage_pb2 as pb
+from compute.storage.v1 import storage_pb2_grpc as rpc
+
+from services.common.background import running
+from services.common.images.decoder import Decoder, Limits
+from services.common.mount import Mounted
+from services.storage.eye import DecoderEye
+from services.storage.local_folder import LocalFolder
+from services.storage.ports import ObjectStore
+from services.storage.s3 import open_s3
+from services.storage.service import StorageService
+from services.storage.servicer import StorageServicer
+from services.storage.settings import Settings
+
+__all__ = ["Settings", "mount"]
+_SWEEP_SECONDS = 900.0
+
+
+@asynccontextmanager
+async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mounted]:
+    """Serves for as long as the block lasts. Raises ValueError for a storage address of another kind."""
+    limits = Limits(
+        max_bytes=settings.max_upload_bytes,
+        max_pixels=settings.max_image_pixels,
+        seconds=settings.image_timeout_seconds,
+    )
+    async with Decoder(limits, workers=settings.image_workers) as decoder, _open_store(settings) as objects:
+        service = StorageService(
+            objects,
+            DecoderEye(decoder),
+            max_bytes=settings.max_upload_bytes,
+            idle_seconds=settings.upload_idle_seconds,
+        )
+        rpc.add_StorageServiceServicer_to_server(StorageServicer(service, cdn_url=settings.cdn_url), server)
+
+        async def sweep() -> None:
+            while True:
+                await objects.sweep()
+                await asyncio.sleep(_SWEEP_SECONDS)
+
+        async with running(sweep=sweep):
+            yield Mounted([pb.DESCRIPTOR.services_by_name["StorageService"].full_name], {"storage": objects.check})
+
+
+@asynccontextmanager
+async def _open_store(settings: Settings) -> AsyncIterator[ObjectStore]:
+    address = urlsplit(settings.storage_url)
+    if address.scheme == "file":
+        yield await asyncio.to_thread(LocalFolder, Path(unquote(address.path)))
+    elif address.scheme == "s3":
+        with tempfile.TemporaryDirectory(prefix="atelier-spool-") as spool:
+            yield open_s3(settings.storage_url, allow_http=settings.storage_allow_http, spool=Path(spool))
+    else:
+        raise ValueError(f"STORAGE_URL is file:///folder or s3://bucket/prefix, not {address.scheme!r}")

@@ -1,0 +1,24 @@
+"""Looks at contents in the decoder's child process."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.common.images.decoder import Decoder
+from services.storage.ports import Size
+
+
+class DecoderEye:
+    """The PictureEye of every deployment."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    async def size_of(self, content: Path) -> Size:
+        with content.open("rb") as file:
+            facts = await self._decoder.measure(file)
+        return Size(facts.width, facts.height)
+
+    async def verify(self, content: Path) -> Size:
+        with content.open("rb") as file:
+            facts = await self._decoder.verify(file)
+        return Size(facts.width, facts.height)

@@ -1,0 +1,219 @@
+"""Objects as files of a local folder, at `<root>/<tenant>/<path>`.
+
+What is known of an object lies beside it, in `<root>/.facts/<tenant>/<path>`, with the stamp (inode, size, time of
+change) of the file it speaks of. A stamp that does not fit is no harm: the facts are read off the content again. So the
+content's rename is the one step that counts, and a crash around it leaves the old object or the new one, whole.
+"""
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import json
+import os
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import TypeVar
+
+from services.common.images.sniffing import HEAD_BYTES, content_type_of
+from services.storage import listing
+from services.storage.domain import Facts, Key, Page, Span, StoredObject
+from services.storage.failures import translated
+from services.storage.ports import CHUNK_BYTES, Gathering
+from services.storage.spool import Spool
+
+ResultT = TypeVar("ResultT")
+_LEFT_SECONDS = 3600.0
+_FOLDER_RACES = 5
+_LOCKS = 64
+
+
+class OpenFile:
+    """An object's file; replaced or deleted meanwhile, it still reads as it was."""
+
+    def __init__(self, stored: StoredObject, file: BufferedReader) -> None:
+        self.stored = stored
+        self._file = file
+
+    async def chunks(self, span: Span) -> AsyncIterator[bytes]:
+        position, end = span.offset, span.offset + span.length
+        while position < end:
+            wanted = min(CHUNK_BYTES, end - position)
+            chunk = await _in_thread(os.pread, self._file.fileno(), wanted, position)
+            if not chunk:
+                return
+            position += len(chunk)
+            yield chunk
+
+
+class LocalFolder:
+    """Keeps to what POSIX promises of rename, link and fsync on one file system."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._facts = root / ".facts"
+        # So that of two writers of one key the last one's facts stay, too.
+        self._writing = tuple(threading.Lock() for _ in range(_LOCKS))
+        with translated():
+            self._spool = Spool(root / ".spool")
+
+    def gather(self) -> AbstractAsyncContextManager[Gathering]:
+        return self._spool.gather()
+
+    async def put(self, key: Key, content: Path, facts: Facts, *, if_absent: bool) -> StoredObject:
+        return await _in_thread(self._put, key, content, facts, if_absent)
+
+    async def head(self, key: Key) -> StoredObject:
+        return await _in_thread(self._head, key)
+
+    @asynccontextmanager
+    async def open(self, key: Key) -> AsyncIterator[OpenFile]:
+        file = await _in_thread(self._file_of, key)
+        with file:
+            yield OpenFile(await _in_thread(self._stored, key, file), file)
+
+    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> Page:
+        return await _in_thread(self._list, tenant, prefix, start_after, limit)
+
+    async def delete(self, key: Key) -> None:
+        await _in_thread(self._delete, key)
+
+    async def check(self) -> None:
+        await _in_thread(self._probe)
+
+    async def sweep(self) -> None:
+        await asyncio.to_thread(self._spool.sweep, older_than=_LEFT_SECONDS)
+
+    def _put(self, key: Key, content: Path, facts: Facts, if_absent: bool) -> StoredObject:
+        target = self._root / key.full
+        with content.open("rb") as file:
+            os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
+        with self._writing[hash(key) % _LOCKS]:
+            # First, because its stamp already names the file that is coming.
+            if not (if_absent and target.exists()):
+                self._write_facts(key, facts, status)
+            _within_folders(target, lambda: os.link(content, target) if if_absent else os.replace(content, target))
+        _sync_folder(target.parent)
+        return StoredObject(key, facts, _created(status))
+
+    def _head(self, key: Key) -> StoredObject:
+        with self._file_of(key) as file:
+            return self._stored(key, file)
+
+    def _file_of(self, key: Key) -> BufferedReader:
+        try:
+            return (self._root / key.full).open("rb")
+        except (IsADirectoryError, NotADirectoryError) as error:
+            raise FileNotFoundError(key.path) from error
+
+    def _stored(self, key: Key, file: BufferedReader) -> StoredObject:
+        status = os.fstat(file.fileno())
+        facts = self._read_facts(key, status)
+        if facts is None:
+            facts = _facts_of(file)
+            # Only a shortcut for the next reader.
+            with suppress(OSError):
+                self._write_facts(key, facts, status)
+        return StoredObject(key, facts, _created(status))
+
+    def _list(self, tenant: str, prefix: str, start_after: str, limit: int) -> Page:
+        found: list[StoredObject] = []
+        for path in listing.paths_below(self._root / tenant, prefix=prefix, start_after=start_after):
+            if len(found) == limit:
+                return Page(tuple(found), truncated=True)
+            # Deleted since its name was read.
+            with suppress(FileNotFoundError):
+                found.append(self._head(Key(tenant, path)))
+        return Page(tuple(found), truncated=False)
+
+    def _delete(self, key: Key) -> None:
+        for root in (self._root, self._facts):
+            target = root / key.full
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                target.unlink()
+                _remove_empty_folders(target.parent, root)
+
+    def _probe(self) -> None:
+        path, token = self._root / ".spool" / f"probe-{uuid.uuid4()}", uuid.uuid4().bytes
+        try:
+            path.write_bytes(token)
+            if path.read_bytes() != token:
+                raise OSError(f"{self._root} does not give back what was written")
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _write_facts(self, key: Key, facts: Facts, status: os.stat_result) -> None:
+        target = self._facts / key.full
+        draft = self._root / ".spool" / f"facts-{uuid.uuid4()}"
+        try:
+            draft.write_text(json.dumps({"stamp": _stamp(status)} | asdict(facts)))
+            _within_folders(target, lambda: os.replace(draft, target))
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _read_facts(self, key: Key, status: os.stat_result) -> Facts | None:
+        try:
+            fields = json.loads((self._facts / key.full).read_text())
+            return Facts(**fields) if fields.pop("stamp") == _stamp(status) else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+async def _in_thread(function: Callable[..., ResultT], *arguments: object) -> ResultT:
+    with translated():
+        return await asyncio.to_thread(function, *arguments)
+
+
+def _within_folders(target: Path, step: Callable[[], None]) -> None:
+    """Makes the folders the step needs, again when a delete removes them in between."""
+    for attempt in range(_FOLDER_RACES):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, "a part of the path is a file", str(target)) from error
+        try:
+            return step()
+        except FileNotFoundError:
+            if attempt == _FOLDER_RACES - 1:
+                raise
+    return None
+
+
+def _remove_empty_folders(folder: Path, root: Path) -> None:
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _stamp(status: os.stat_result) -> list[int]:
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _created(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
+
+
+def _facts_of(file: BufferedReader) -> Facts:
+    """Without a picture's size: that needs a decoder."""
+    digest = hashlib.file_digest(file, "sha256")
+    size = file.tell()
+    file.seek(0)
+    return Facts(size, digest.hexdigest(), content_type_of(file.read(HEAD_BYTES)))

@@ -1,0 +1,102 @@
+"""What the storage service needs from outside: a place for objects and an eye for pictures."""
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from services.storage.domain import Facts, Key, Page, Span, StoredObject
+
+CHUNK_BYTES = 256 << 10
+
+
+class Gathering(Protocol):
+    """A content on its way in, seen by nobody else; what is left of it goes when the gathering ends."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def size(self) -> int: ...
+
+    async def write(self, chunk: bytes) -> None:
+        """Raises Unavailable: STORAGE_FULL."""
+        ...
+
+    def facts(self) -> Facts: ...
+
+
+class OpenObject(Protocol):
+    """One version of an object, held while it is read."""
+
+    @property
+    def stored(self) -> StoredObject: ...
+
+    def chunks(self, span: Span) -> AsyncIterator[bytes]:
+        """The bytes of `span`, in pieces of at most CHUNK_BYTES."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Objects by key, each seen whole or not at all, whenever a writer dies.
+
+    Every method raises Unavailable when the store does not answer.
+    """
+
+    def gather(self) -> AbstractAsyncContextManager[Gathering]: ...
+
+    async def put(self, key: Key, content: Path, facts: Facts, *, if_absent: bool) -> StoredObject:
+        """Stores the file `content`, which may be moved.
+
+        Raises:
+            IllegalTransition: ALREADY_EXISTS, only with `if_absent`.
+            InvalidRequest: PATH_CONFLICT where a part of the path is an object itself and the store forbids that.
+            Unavailable: STORAGE_FULL.
+        """
+        ...
+
+    async def head(self, key: Key) -> StoredObject:
+        """Raises NotFound."""
+        ...
+
+    def open(self, key: Key) -> AbstractAsyncContextManager[OpenObject]:
+        """Raises NotFound."""
+        ...
+
+    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> Page:
+        """Objects whose path begins with `prefix` and sorts (by UTF-8 bytes) after `start_after`."""
+        ...
+
+    async def delete(self, key: Key) -> None:
+        """Does nothing where there is none."""
+        ...
+
+    async def check(self) -> None:
+        """Writes, reads and deletes a probe; raises when that fails."""
+        ...
+
+    async def sweep(self) -> None:
+        """Removes what writers that died left behind."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """In pixels, as displayed."""
+
+    width: int
+    height: int
+
+
+class PictureEye(Protocol):
+    """Looks at a file that may be hostile."""
+
+    async def size_of(self, content: Path) -> Size:
+        """From the headers alone. Raises InvalidRequest when they cannot be read."""
+        ...
+
+    async def verify(self, content: Path) -> Size:
+        """Decodes all of it. Raises InvalidRequest: IMAGE_INVALID, IMAGE_TOO_LARGE, IMAGE_TOO_MANY_PIXELS."""
+        ...

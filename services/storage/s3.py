@@ -1,0 +1,200 @@
+"""Objects in an S3-compatible store, at `<bucket>/<prefix>/<tenant>/<path>`.
+
+What is known of an object are its own attributes, written in the same request. Large contents go as multipart uploads,
+which the store shows only when they are complete. An object somebody else put there has no SHA-256 and no picture size.
+"""
+from __future__ import annotations
+
+import asyncio
+import mmap
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import PreconditionError
+from obstore.store import S3Store
+
+from services.common.errors import NotFound, Unavailable
+from services.storage.domain import Facts, Key, Page, Span, StoredObject
+from services.storage.failures import translated
+from services.storage.ports import CHUNK_BYTES, Gathering
+from services.storage.spool import Spool
+
+if TYPE_CHECKING:
+    from obstore import Attributes, GetResult
+
+_PART_BYTES, _PARTS_AT_ONCE = 5 << 20, 2
+_HEADS_AT_ONCE = 32
+_LIST_CHUNK = 1000
+_LEFT_SECONDS = 3600.0
+
+
+class OpenS3Object:
+    """An object's version by its ETag; reading fails with Unavailable when it was replaced meanwhile."""
+
+    def __init__(self, store: S3Store, stored: StoredObject, version: str | None) -> None:
+        self.stored = stored
+        self._store = store
+        self._version = version
+
+    async def chunks(self, span: Span) -> AsyncIterator[bytes]:
+        if not span.length:
+            return
+        with _translated():
+            answer = await obstore.get_async(
+                self._store,
+                self.stored.key.full,
+                options={"range": (span.offset, span.offset + span.length), "if_match": self._version},
+            )
+            async for part in answer.stream(min_chunk_size=CHUNK_BYTES):
+                for start in range(0, len(part), CHUNK_BYTES):
+                    yield bytes(part[start : start + CHUNK_BYTES])
+
+
+class S3Objects:
+    """Contents are gathered in a local folder first, so what does not pass its checks never leaves this machine."""
+
+    def __init__(self, store: S3Store, spool: Path) -> None:
+        self._store = store
+        self._spool = Spool(spool)
+
+    def gather(self) -> AbstractAsyncContextManager[Gathering]:
+        return self._spool.gather()
+
+    async def put(self, key: Key, content: Path, facts: Facts, *, if_absent: bool) -> StoredObject:
+        attributes = _attributes(facts)
+        with _translated():
+            if if_absent:
+                # One request: only then does the store decide who was first. The body is the mapped file, not a copy.
+                with _mapped(content, facts.size) as body:
+                    await obstore.put_async(self._store, key.full, body, attributes=attributes, mode="create")
+            else:
+                await obstore.put_async(
+                    self._store,
+                    key.full,
+                    content,
+                    attributes=attributes,
+                    chunk_size=_PART_BYTES,
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+        return await self.head(key)
+
+    async def head(self, key: Key) -> StoredObject:
+        stored, _ = await self._described(key)
+        return stored
+
+    @asynccontextmanager
+    async def open(self, key: Key) -> AsyncIterator[OpenS3Object]:
+        stored, version = await self._described(key)
+        yield OpenS3Object(self._store, stored, version)
+
+    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> Page:
+        keys = [key async for key in self._keys(tenant, prefix, start_after, limit + 1)]
+        gate = asyncio.Semaphore(_HEADS_AT_ONCE)
+        found = await asyncio.gather(*(self._head_if_there(key, gate) for key in keys[:limit]))
+        return Page(tuple(stored for stored in found if stored), truncated=len(keys) > limit)
+
+    async def delete(self, key: Key) -> None:
+        with _translated():
+            await obstore.delete_async(self._store, key.full)
+
+    async def check(self) -> None:
+        path, token = f".probe/{uuid.uuid4()}", uuid.uuid4().bytes
+        with _translated():
+            await obstore.put_async(self._store, path, token, use_multipart=False)
+            answer = await obstore.get_async(self._store, path)
+            given = bytes(await answer.bytes_async())
+            await obstore.delete_async(self._store, path)
+        if given != token:
+            raise Unavailable("the store does not give back what was written", reason="STORAGE_UNAVAILABLE")
+
+    async def sweep(self) -> None:
+        await asyncio.to_thread(self._spool.sweep, older_than=_LEFT_SECONDS)
+
+    async def _described(self, key: Key) -> tuple[StoredObject, str | None]:
+        with _translated():
+            answer = await obstore.get_async(self._store, key.full, options={"head": True})
+        return StoredObject(key, _facts(answer), answer.meta["last_modified"]), answer.meta["e_tag"]
+
+    async def _head_if_there(self, key: Key, gate: asyncio.Semaphore) -> StoredObject | None:
+        async with gate:
+            try:
+                return await self.head(key)
+            except NotFound:
+                return None
+
+    async def _keys(self, tenant: str, prefix: str, start_after: str, limit: int) -> AsyncIterator[Key]:
+        """obstore's own prefix is a folder, so a part of a name is compared here, from the first name that may fit."""
+        folder, _, _ = prefix.rpartition("/")
+        below = "/".join(part for part in (tenant, folder) if part)
+        offset = max(start_after, _just_before(prefix), key=str.encode)
+        count = 0
+        with _translated():
+            begin = f"{tenant}/{offset}" if offset else None
+            pages = obstore.list(self._store, below, offset=begin, chunk_size=_LIST_CHUNK)
+            async for page in pages:
+                for meta in page:
+                    path = meta["path"].removeprefix(f"{tenant}/")
+                    if path.startswith(prefix) and path.encode() > start_after.encode():
+                        yield Key(tenant, path)
+                        count += 1
+                    elif path.encode() > prefix.encode() and not path.startswith(prefix):
+                        return
+                    if count == limit:
+                        return
+
+
+def open_s3(url: str, *, allow_http: bool, spool: Path) -> S3Objects:
+    """`url` is s3://bucket/prefix; everything else comes from the AWS_* variables."""
+    store = S3Store.from_url(
+        url,
+        client_options={"allow_http": allow_http, "connect_timeout": "5s", "timeout": "120s"},
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=15)},
+    )
+    return S3Objects(store, spool)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    with translated():
+        try:
+            yield
+        except PreconditionError as error:
+            raise Unavailable("the object was replaced while it was read", reason="OBJECT_REPLACED") from error
+
+
+@contextmanager
+def _mapped(content: Path, size: int) -> Iterator[mmap.mmap | bytes]:
+    if not size:
+        yield b""
+        return
+    with content.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body:
+        yield body
+
+
+def _attributes(facts: Facts) -> Attributes:
+    return {
+        "Content-Type": facts.content_type,
+        "sha256": facts.sha256,
+        "width": str(facts.width),
+        "height": str(facts.height),
+    }
+
+
+def _facts(answer: GetResult) -> Facts:
+    given, size = answer.attributes, answer.meta["size"]
+    sha256 = given.get("sha256", "")
+    if not sha256:
+        return Facts(size, "", "application/octet-stream")
+    return Facts(size, sha256, given.get("Content-Type", ""), int(given.get("width", 0)), int(given.get("height", 0)))
+
+
+def _just_before(prefix: str) -> str:
+    """A key that sorts before everything with this prefix, and close to it."""
+    return prefix[:-1] if prefix else ""
+
+

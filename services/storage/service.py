@@ -1,0 +1,124 @@
+"""Takes objects in, hands them out, and says what they are."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from services.common.errors import ComputeError, DeadlineExceeded, InvalidRequest, PayloadTooLarge
+from services.storage.domain import Facts, Key, Page, StoredObject, check_tenant, clean_path, clean_prefix
+from services.storage.ports import ObjectStore, OpenObject, PictureEye
+
+LIST_DEFAULT, LIST_LIMIT = 100, 1000
+_DELETED_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a caller wants an object stored; an empty `sha256` is not checked."""
+
+    path: str
+    if_absent: bool = False
+    must_be_image: bool = False
+    sha256: str = ""
+
+
+class StorageService:
+    """Every method names the tenant first and answers only about that tenant's objects."""
+
+    def __init__(self, objects: ObjectStore, eye: PictureEye, *, max_bytes: int, idle_seconds: float) -> None:
+        self._objects = objects
+        self._eye = eye
+        self._max_bytes = max_bytes
+        self._idle_seconds = idle_seconds
+
+    async def upload(self, tenant: str, wish: Wish, chunks: AsyncIterable[bytes]) -> StoredObject:
+        """Gathers the content in a file, checks it, then makes it visible in one step.
+
+        Raises:
+            PayloadTooLarge: OBJECT_TOO_LARGE.
+            InvalidRequest: PATH_INVALID, CHECKSUM_MISMATCH, IMAGE_INVALID, IMAGE_TOO_MANY_PIXELS.
+            IllegalTransition: ALREADY_EXISTS.
+            DeadlineExceeded: UPLOAD_STALLED when no chunk came for the idle time.
+            Unavailable: STORAGE_FULL, STORAGE_UNAVAILABLE.
+        """
+        key = Key.of(tenant, wish.path)
+        async with self._objects.gather() as gathering:
+            async for chunk in self._in_time(chunks):
+                if gathering.size + len(chunk) > self._max_bytes:
+                    raise PayloadTooLarge(f"at most {self._max_bytes} bytes are taken", reason="OBJECT_TOO_LARGE")
+                await gathering.write(chunk)
+            facts = gathering.facts()
+            if wish.sha256 and wish.sha256.lower() != facts.sha256:
+                raise InvalidRequest("the content has another SHA-256 than announced", reason="CHECKSUM_MISMATCH")
+            facts = await self._seen(gathering.path, facts, must_be_image=wish.must_be_image)
+            return await self._objects.put(key, gathering.path, facts, if_absent=wish.if_absent)
+
+    def open(self, tenant: str, path: str) -> AbstractAsyncContextManager[OpenObject]:
+        """One version of an object, to be read. Raises NotFound."""
+        return self._objects.open(Key.of(tenant, path))
+
+    async def head(self, tenant: str, path: str) -> StoredObject:
+        """Raises NotFound."""
+        return await self._objects.head(Key.of(tenant, path))
+
+    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int | None) -> Page:
+        """Raises InvalidRequest: PATH_INVALID, LIMIT_INVALID."""
+        wanted = LIST_DEFAULT if limit is None else limit
+        if not 1 <= wanted <= LIST_LIMIT:
+            raise InvalidRequest(f"limit is 1 to {LIST_LIMIT}", reason="LIMIT_INVALID")
+        after = clean_path(start_after) if start_after else ""
+        checked, cleaned = check_tenant(tenant), clean_prefix(prefix)
+        return await self._objects.list(checked, prefix=cleaned, start_after=after, limit=wanted)
+
+    async def delete(self, tenant: str, path: str) -> None:
+        """Raises NotFound."""
+        key = Key.of(tenant, path)
+        await self._objects.head(key)
+        await self._objects.delete(key)
+
+    async def delete_below(self, tenant: str, prefix: str) -> Sequence[str]:
+        """Deletes everything below a folder and answers the paths. Raises InvalidRequest: PATH_INVALID."""
+        if not prefix.endswith("/"):
+            raise InvalidRequest("the prefix must end in '/'", reason="PATH_INVALID")
+        checked, folder, last = check_tenant(tenant), clean_prefix(prefix), ""
+        deleted: tuple[str, ...] = ()
+        while True:
+            page = await self._objects.list(checked, prefix=folder, start_after=last, limit=LIST_LIMIT)
+            keys = [found.key for found in page.objects]
+            await self._delete_all(keys)
+            deleted += tuple(key.path for key in keys)
+            if not page.truncated:
+                return deleted
+            last = keys[-1].path
+
+    async def _delete_all(self, keys: Sequence[Key]) -> None:
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            await asyncio.gather(*(self._objects.delete(key) for key in keys[start : start + _DELETED_AT_ONCE]))
+
+    async def _in_time(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        source = aiter(chunks)
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_seconds):
+                    chunk = await anext(source)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise DeadlineExceeded("no more of it came", reason="UPLOAD_STALLED") from error
+            yield chunk
+
+    async def _seen(self, content: Path, facts: Facts, *, must_be_image: bool) -> Facts:
+        """With the picture's size; all of it is decoded only where the caller insists on a picture."""
+        if must_be_image:
+            size = await self._eye.verify(content)
+        elif facts.content_type.startswith("image/"):
+            try:
+                size = await self._eye.size_of(content)
+            except ComputeError:
+                return facts
+        else:
+            return facts
+        return replace(facts, width=size.width, height=size.height)

@@ -1,0 +1,90 @@
+"""The storage service on the wire: protos in and out, nothing else."""
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+from compute.storage.v1 import storage_pb2 as pb
+from compute.storage.v1 import storage_pb2_grpc as rpc
+
+from services.common.errors import InvalidRequest
+from services.common.grpc_server import Context
+from services.common.identity import current_caller
+from services.storage.domain import Span, StoredObject
+from services.storage.service import StorageService, Wish
+
+
+class StorageServicer(rpc.StorageServiceServicer):
+    """The tenant is the caller's; `cdn_url` is "" or where the store's root can be fetched by a browser."""
+
+    def __init__(self, service: StorageService, *, cdn_url: str) -> None:
+        self._service = service
+        self._cdn_url = cdn_url.rstrip("/")
+
+    async def UploadObject(
+        self, request_iterator: AsyncIterator[pb.UploadObjectRequest], context: Context
+    ) -> pb.UploadObjectResponse:
+        header = await _header(request_iterator)
+        wish = Wish(header.path, header.if_absent, header.must_be_image, header.sha256)
+        stored = await self._service.upload(current_caller().tenant, wish, _chunks(request_iterator))
+        return pb.UploadObjectResponse(object=self._info(stored))
+
+    async def DownloadObject(
+        self, request: pb.DownloadObjectRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadObjectResponse]:
+        async with self._service.open(current_caller().tenant, request.path) as opened:
+            facts = opened.stored.facts
+            unchanged = bool(request.if_none_match) and request.if_none_match == facts.etag
+            span = Span(0, 0) if unchanged else Span.within(facts.size, offset=request.offset, length=request.length)
+            yield pb.DownloadObjectResponse(object=self._info(opened.stored))
+            if span.length:
+                async for chunk in opened.chunks(span):
+                    yield pb.DownloadObjectResponse(chunk=chunk)
+
+    async def HeadObject(self, request: pb.HeadObjectRequest, context: Context) -> pb.HeadObjectResponse:
+        stored = await self._service.head(current_caller().tenant, request.path)
+        return pb.HeadObjectResponse(object=self._info(stored))
+
+    async def ListObjects(self, request: pb.ListObjectsRequest, context: Context) -> pb.ListObjectsResponse:
+        page = await self._service.list(
+            current_caller().tenant,
+            prefix=request.prefix,
+            start_after=request.start_after,
+            limit=request.limit if request.HasField("limit") else None,
+        )
+        return pb.ListObjectsResponse(objects=map(self._info, page.objects), truncated=page.truncated)
+
+    async def DeleteObject(self, request: pb.DeleteObjectRequest, context: Context) -> pb.DeleteObjectResponse:
+        await self._service.delete(current_caller().tenant, request.path)
+        return pb.DeleteObjectResponse()
+
+    async def DeleteObjects(self, request: pb.DeleteObjectsRequest, context: Context) -> pb.DeleteObjectsResponse:
+        return pb.DeleteObjectsResponse(paths=await self._service.delete_below(current_caller().tenant, request.prefix))
+
+    def _info(self, stored: StoredObject) -> pb.ObjectInfo:
+        info = pb.ObjectInfo(
+            path=stored.key.path,
+            size=stored.facts.size,
+            sha256=stored.facts.sha256,
+            etag=stored.facts.etag,
+            content_type=stored.facts.content_type,
+            width=stored.facts.width,
+            height=stored.facts.height,
+            cdn_url=f"{self._cdn_url}/{quote(stored.key.full)}" if self._cdn_url else "",
+        )
+        info.created_at.FromDatetime(stored.created_at)
+        return info
+
+
+async def _header(requests: AsyncIterator[pb.UploadObjectRequest]) -> pb.UploadHeader:
+    first = await anext(requests, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InvalidRequest("the first message must be the header", reason="HEADER_MISSING")
+    return first.header
+
+
+async def _chunks(requests: AsyncIterator[pb.UploadObjectRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        if request.WhichOneof("part") != "chunk":
+            raise InvalidRequest("after the header only chunks follow", reason="CHUNK_EXPECTED")
+        yield request.chunk

@@ -1,0 +1,29 @@
+"""Settings of the storage service."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.common.settings import ServiceSettings
+
+
+def _local_folder() -> str:
+    return (Path.cwd() / ".local" / "data" / "objects").as_uri()
+
+
+class Settings(ServiceSettings):
+    """`storage_url` is `file:///folder` or `s3://bucket/prefix`; S3 is set up further by the AWS_* variables.
+
+    AWS_ENDPOINT_URL names another S3-compatible store; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION as usual.
+    `cdn_url` is the public address of the store's root: an object lies at `<cdn_url>/<tenant>/<path>`.
+    """
+
+    storage_url: str = Field(default_factory=_local_folder)
+    storage_allow_http: bool = False
+    cdn_url: str = ""
+    max_upload_bytes: int = 100 << 20
+    upload_idle_seconds: float = 30.0
+    max_image_pixels: int = 64_000_000
+    image_workers: int = Field(default=2, ge=1)
+    image_timeout_seconds: float = 20.0

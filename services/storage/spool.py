@@ -1,0 +1,69 @@
+"""Where a content is gathered, counted and hashed before anyone may see it."""
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+from services.common.images.sniffing import HEAD_BYTES, content_type_of
+from services.storage.domain import Facts
+from services.storage.failures import translated
+
+
+class Gathering:
+    """A content on its way in. Its file is gone when the gathering ends, unless a store has moved it."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._file = file
+        self._head = b""
+        self._digest = hashlib.sha256()
+
+    async def write(self, chunk: bytes) -> None:
+        """Raises Unavailable: STORAGE_FULL."""
+        self.size += len(chunk)
+        with translated():
+            await asyncio.to_thread(self._take, chunk)
+
+    def facts(self) -> Facts:
+        return Facts(self.size, self._digest.hexdigest(), content_type_of(self._head))
+
+    def _take(self, chunk: bytes) -> None:
+        self._head += chunk[: HEAD_BYTES - len(self._head)]
+        self._digest.update(chunk)
+        view = memoryview(chunk)
+        while view:
+            view = view[self._file.write(view) :]
+
+
+class Spool:
+    """A folder of unfinished contents."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @asynccontextmanager
+    async def gather(self) -> AsyncIterator[Gathering]:
+        with translated():
+            descriptor, name = await asyncio.to_thread(tempfile.mkstemp, dir=self._folder)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                yield Gathering(file, Path(name))
+        finally:
+            await asyncio.to_thread(Path(name).unlink, missing_ok=True)
+
+    def sweep(self, *, older_than: float) -> None:
+        """Removes what nobody has written to for so many seconds: its writer died."""
+        limit = time.time() - older_than
+        for left in self._folder.iterdir():
+            with translated():
+                if left.stat().st_mtime < limit:
+                    left.unlink(missing_ok=True)
