@@ -1,0 +1,9 @@
+"""The one error family of matting: a stable reason and a text for people."""
+
+
+class MattingError(Exception):
+    """`reason` is UPPER_SNAKE and stable: INVALID_IMAGE, IMAGE_TOO_LARGE, INVALID_REQUEST, MODEL_FAILED, MODEL_UNUSABLE."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason

@@ -1,0 +1,92 @@
+"""How each family of matte networks wants its picture and gives its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .errors import MattingError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`size`: side of the square the picture is stretched to. `answer`: "alpha" (already 0..1), "logits" or "range" (min-max normalised).
+
+    `peak`: u2net's reference code divides by the picture's own largest value rather than by 255.
+    """
+
+    name: str
+    size: int
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    answer: str = "alpha"
+    peak: bool = False
+
+    def prepare(self, image: Array) -> Array:
+        """uint8 RGB [H, W, 3] to float32 [1, 3, size, size]."""
+        shrinking = max(image.shape[:2]) > self.size
+        small = cv2.resize(
+            image, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        )
+        scale = max(float(small.max()), 1.0) if self.peak else 255.0
+        planes = (small.astype(np.float32) / scale - np.float32(self.mean)) / np.float32(self.std)
+        return np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
+
+    def read(self, output: Array) -> Array:
+        """The network's first matte as float32 [h, w] in 0..1. Raises MODEL_FAILED for anything else."""
+        plane = np.asarray(output, np.float32)
+        plane = (
+            plane.reshape(plane.shape[-2:])
+            if plane.ndim >= 2 and plane.size == plane.shape[-1] * plane.shape[-2]
+            else plane
+        )
+        if plane.ndim != 2 or not np.isfinite(plane).all():
+            raise MattingError("MODEL_FAILED", f"the network answered {list(output.shape)}, not one finite matte")
+        if self.answer == "logits":
+            return 1.0 / (1.0 + np.exp(-np.clip(plane, -30, 30)))
+        if self.answer == "range":
+            low, span = float(plane.min()), float(np.ptp(plane))
+            return (plane - low) / span if span > 1e-6 else np.clip(plane, 0, 1)
+        return np.clip(plane, 0, 1)
+
+
+LAYOUTS = {
+    "starter": Layout("starter", 256),
+    "u2net": Layout("u2net", 320, IMAGENET_MEAN, IMAGENET_STD, "range", peak=True),
+    "isnet": Layout("isnet", 1024, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), "range"),
+    "birefnet": Layout("birefnet", 1024, IMAGENET_MEAN, IMAGENET_STD, "logits"),
+}
+
+
+def choose_layout(
+    wanted: str, stem: str, inputs: Sequence[tuple[str, Sequence[object]]], outputs: Sequence[str]
+) -> Layout:
+    """By name, or for "auto" by the graph's signature and the file's name. Raises MODEL_UNUSABLE.
+
+    isnet and BiRefNet both take 1024 and neither names its tensors reliably: BiRefNet is exported with one output, isnet with its side maps;
+    a file name that says which goes first.
+    """
+    if wanted != "auto":
+        if wanted not in LAYOUTS:
+            raise MattingError("MODEL_UNUSABLE", f"MATTE_LAYOUT must be auto or one of {', '.join(LAYOUTS)}")
+        return LAYOUTS[wanted]
+    if outputs[0] == "matte":
+        return LAYOUTS["starter"]
+    for name in ("birefnet", "isnet", "u2net"):
+        if name in stem.lower().replace("-", "").replace("_", ""):
+            return LAYOUTS[name]
+    name, shape = inputs[0]
+    side = shape[-1] if len(shape) == 4 else None
+    if side == 1024:
+        return LAYOUTS["birefnet" if len(outputs) == 1 else "isnet"]
+    if side == 320 or len(outputs) == 7:
+        return LAYOUTS["u2net"]
+    raise MattingError(
+        "MODEL_UNUSABLE", f"cannot tell the layout of a model with input {name} {list(shape)}; set MATTE_LAYOUT"
+    )

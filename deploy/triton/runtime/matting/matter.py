@@ -1,0 +1,97 @@
+"""The whole cut: network and second opinion, their combination, full-resolution edges, and what is told about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .border import border_matte
+from .combination import combine
+from .confidence import confidence
+from .errors import MattingError
+from .network import MatteNetwork
+from .refinement import enlarge, refine
+from .request import MattingRequest
+from .settings import Settings
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Cut:
+    """`matte`: uint8 [H, W]. `info`: what the README of the model promises."""
+
+    matte: Array
+    info: dict[str, Any]
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.milliseconds[stage] = round((time.perf_counter() - start) * 1e3, 2)
+
+
+class Matter:
+    """Cuts subjects out of pictures."""
+
+    def __init__(self, network: MatteNetwork, max_pixels: int) -> None:
+        self.network, self.max_pixels = network, max_pixels
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Matter:
+        cv2.setNumThreads(settings.threads)
+        return cls(MatteNetwork.load(settings), settings.max_pixels)
+
+    def cut(self, image: Array, request: MattingRequest) -> Cut:
+        """uint8 RGB [H, W, 3] to a matte of the same size. Raises INVALID_IMAGE, IMAGE_TOO_LARGE, MODEL_FAILED."""
+        self.check(image)
+        watch = Stopwatch()
+        with watch.time("total"):
+            wanted = "network" if request.canary else request.method
+            mattes = self.coarse_mattes(image, wanted, watch)
+            choice = combine(image, mattes)
+            alpha = self.full_resolution(image, choice.matte, request.refine and not request.canary, watch)
+            matte = np.ascontiguousarray(np.rint(alpha * 255).astype(np.uint8))
+        info = {
+            "confidence": confidence(choice.matte, choice.agreed),
+            "method": choice.method,
+            "iou_between_methods": None if choice.agreed is None else round(choice.agreed, 4),
+            "model": self.network.description,
+            "ms": watch.milliseconds,
+        }
+        return Cut(matte, info)
+
+    def check(self, image: Array) -> None:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise MattingError(
+                "INVALID_IMAGE", f"IMAGE must be uint8 [H, W, 3] with pixels, not {image.dtype} {list(image.shape)}"
+            )
+        if image.shape[0] * image.shape[1] > self.max_pixels:
+            raise MattingError("IMAGE_TOO_LARGE", f"{image.shape[1]}x{image.shape[0]} is over {self.max_pixels} pixels")
+
+    def coarse_mattes(self, image: Array, wanted: str, watch: Stopwatch) -> dict[str, Array]:
+        mattes = {}
+        if wanted in ("auto", "network"):
+            with watch.time("network"):
+                mattes["network"] = self.network.matte(image)
+        if wanted in ("auto", "border"):
+            with watch.time("border"):
+                mattes["border"] = border_matte(image)
+        return mattes
+
+    def full_resolution(self, image: Array, matte: Array, refined: bool, watch: Stopwatch) -> Array:
+        if not refined or min(image.shape[:2]) < 8:
+            return np.clip(enlarge(matte, *image.shape[:2]), 0, 1)
+        with watch.time("refine"):
+            return refine(image, matte)

@@ -1,0 +1,68 @@
+"""The ONNX matte network: loading, and one forward pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from .errors import MattingError
+from .layouts import Layout, choose_layout
+from .settings import Settings
+
+
+class MatteNetwork:
+    """A session with its layout; `matte` is safe to call from several threads."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, layout: Layout, description: dict[str, Any]) -> None:
+        self.session, self.layout, self.description = session, layout, description
+        self.input_name = session.get_inputs()[0].name
+        self.output_name = session.get_outputs()[0].name
+
+    @classmethod
+    def load(cls, settings: Settings) -> MatteNetwork:
+        """Raises MODEL_UNUSABLE when the file is missing, is no ONNX or has an unknown layout."""
+        path = settings.model_path
+        if not path.is_file():
+            raise MattingError(
+                "MODEL_UNUSABLE", f"no matte model at {path}; set MATTE_MODEL_PATH or run `make starter-models`"
+            )
+        session = open_session(path, settings.threads)
+        inputs = [(item.name, item.shape) for item in session.get_inputs()]
+        layout = choose_layout(settings.layout, path.stem, inputs, [item.name for item in session.get_outputs()])
+        return cls(session, layout, describe(path, layout, settings.licence))
+
+    def matte(self, image: np.ndarray) -> np.ndarray:
+        """uint8 RGB [H, W, 3] to float32 [h, w] in 0..1 at the network's own resolution. Raises MODEL_FAILED."""
+        try:
+            output = self.session.run([self.output_name], {self.input_name: self.layout.prepare(image)})[0]
+        except Exception as error:  # onnxruntime's own exceptions share no public base class
+            raise MattingError("MODEL_FAILED", f"the network refused the picture: {str(error)[:200]}") from error
+        return self.layout.read(output)
+
+
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no public base class
+        raise MattingError("MODEL_UNUSABLE", f"{path} cannot be loaded: {str(error)[:200]}") from error
+
+
+def describe(path: Path, layout: Layout, licence: str | None) -> dict[str, Any]:
+    """Name and licence from `model.json` beside the file, the content hash from the file."""
+    card_path = path.with_name("model.json")
+    card = json.loads(card_path.read_text()) if card_path.is_file() else {}
+    return {
+        "name": card.get("name", path.stem),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "licence": licence or card.get("licence", "unknown"),
+        "layout": layout.name,
+    }

@@ -1,0 +1,28 @@
+"""What the operator sets, read from the server's environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+STARTER_WEIGHTS = Path(__file__).resolve().parents[2] / "starter" / "weights" / "segmentation" / "segmentation.onnx"
+
+
+@dataclass(frozen=True)
+class Settings:
+    model_path: Path = STARTER_WEIGHTS
+    layout: str = "auto"
+    licence: str | None = None
+    max_pixels: int = 24_000_000
+    threads: int = 2
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        return cls(
+            model_path=Path(environment.get("MATTE_MODEL_PATH") or STARTER_WEIGHTS),
+            layout=environment.get("MATTE_LAYOUT") or "auto",
+            licence=environment.get("MATTE_MODEL_LICENCE") or None,
+            max_pixels=int(environment.get("MATTE_MAX_PIXELS") or cls.max_pixels),
+            threads=int(environment.get("MATTE_THREADS") or cls.threads),
+        )
