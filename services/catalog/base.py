@@ -3,23 +3,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from services.catalog.enums import ProviderType, TaskPriority
+from services.catalog.free_json import JsonObject
 from services.catalog.images import check_url
 from services.catalog.providers import check_provider
 
 MAX_PRIORITY = 100
+# Without NUL, which not every store keeps.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Capabilities = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=32)]
-Weight = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=-10, le=10)]
 
 
 class TaskParams(BaseModel):
     """What a task of one type needs; its fields are those of the type's message."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TaskResult(BaseModel):
@@ -31,18 +34,18 @@ class TaskResult(BaseModel):
 class CommonFields(BaseModel):
     """What a caller may say about a task of any type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    origin_instance: str = Field(min_length=1, max_length=100, description="Instance creating the task")
-    origin_zone: Annotated[str, Field(max_length=50)] | None = Field(
+    origin_instance: Text = Field(min_length=1, max_length=100, description="Instance creating the task")
+    origin_zone: Annotated[Text, Field(max_length=50)] | None = Field(
         None, description="Environment or zone, e.g. 'eu' or 'us'"
     )
-    origin_tenant_id: Annotated[str, Field(max_length=100)] | None = Field(None, description="Tenant or organisation")
-    origin_reference: Annotated[str, Field(max_length=512)] | None = Field(
+    origin_tenant_id: Annotated[Text, Field(max_length=100)] | None = Field(None, description="Tenant or organisation")
+    origin_reference: Annotated[Text, Field(max_length=512)] | None = Field(
         None, description="The caller's id or text to map the task back"
     )
     priority: int = Field(int(TaskPriority.NORMAL), ge=0, le=MAX_PRIORITY, description="The higher goes first")
-    config: dict[str, Any] | None = Field(None, description="Free-form settings kept with the task")
+    config: JsonObject | None = Field(None, description="Free-form settings kept with the task")
     queue_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,64}$")] | None = Field(
         None, description="Queue to use; left out, provider_type decides"
     )
@@ -50,14 +53,14 @@ class CommonFields(BaseModel):
         None, description="Webhook to call"
     )
     provider_type: ProviderType | None = Field(None, description="Provider that runs the task")
-    provider_config: dict[str, Any] | None = Field(None, description="Settings for the chosen provider")
+    provider_config: JsonObject | None = Field(None, description="Settings for the chosen provider")
     active_provider_capabilities: Capabilities | None = Field(
         None, description="Provider capabilities switched on for this task"
     )
     fallback_provider_type: ProviderType | None = Field(
         None, description="Used after the primary has used up its retries, never for the caller's own faults"
     )
-    fallback_provider_config: dict[str, Any] | None = Field(
+    fallback_provider_config: JsonObject | None = Field(
         None, description="Settings for the fallback provider; shape depends on its type"
     )
     fallback_provider_capabilities: Capabilities | None = Field(

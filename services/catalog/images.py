@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 MAX_REFERENCE = 2048
+MAX_PATH = 512
 # Base64 of 20 MiB; the gateway's own body limit is usually lower.
 MAX_INLINE = 28 << 20
-_PATH = re.compile(r"[\w\-.+@=,()\[\]~ ]+(/[\w\-.+@=,()\[\]~ ]+)*")
 _LOCAL_NAMES = (".local", ".internal", ".localhost")
 
 
@@ -20,8 +20,9 @@ class InlineAllowed:
 
 
 def check_path(path: str) -> str:
-    """Raises ValueError unless `path` is a relative storage path without `.` and `..`."""
-    if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
+    """Raises ValueError unless `path` can be a path in storage: relative, printable, and climbing nowhere."""
+    names = path.split("/")
+    if not path.isprintable() or "\\" in path or any(not name.strip() or name.startswith(".") for name in names):
         raise ValueError("must be a storage path like generations/<id>/picture.png")
     return path
 
@@ -66,7 +67,7 @@ def _is_local(host: str) -> bool:
         return re.fullmatch(r"(0x[0-9a-f]+|\d+)", name.rsplit(".", 1)[-1]) is not None
 
 
-StoragePath = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(check_path)]
+StoragePath = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(check_path)]
 ImageUrl = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(check_url)]
 ImageReference = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(check_reference)]
 ImageInput = Annotated[str, Field(min_length=1, max_length=MAX_INLINE), AfterValidator(check_input)]
