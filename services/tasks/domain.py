@@ -48,7 +48,7 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One entry of a task's outbox. `version` is that of the write that made it, so `<task>.<version>` names it for ever."""
+    """One entry of a task's outbox. `version` is its write's: `<task>.<version>` names it for ever."""
 
     version: int
     verb: Verb

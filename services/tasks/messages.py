@@ -21,7 +21,6 @@ from services.tasks.domain import ServiceCall, Task, TaskState
 from services.tasks.service import NewTask
 
 DEFAULT_QUEUE = "inference"
-DIAGNOSTIC_QUEUE = "diagnostic"
 MAX_KEY_LENGTH = 255
 _SPECS = 4_096
 _ORIGIN = {
@@ -54,7 +53,7 @@ class Messages:
         return NewTask(
             tenant=tenant,
             task_type=kind.upper(),
-            queue=common.queue_name or (DIAGNOSTIC_QUEUE if TYPES[kind.upper()].internal else DEFAULT_QUEUE),
+            queue=common.queue_name or DEFAULT_QUEUE,
             spec=spec,
             priority=common.priority,
             origin_instance=common.origin_instance,

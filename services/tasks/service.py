@@ -160,7 +160,7 @@ class TaskService:
         return await self._tasks.get(task_id) if ended else None
 
     async def _running(self, ending: Ending) -> Task | None:
-        """The task while `ending.attempt` is its own, running or completed; a cache is believed only where it agrees."""
+        """The task while `ending.attempt` is its own and not failed; a cache is believed only when it agrees."""
         for get in (self._tasks.get, self._tasks.get_fresh):
             try:
                 task = await get(ending.task_id)
