@@ -106,18 +106,19 @@ def _vae(channels: int, scaling: float, *, shift: float | None = None) -> Autoen
     )  # fmt: skip
 
 
-def _unet(width: int, **options) -> UNet2DConditionModel:
+def _unet(width: int, *, in_channels: int = 4, **options) -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=32, in_channels=4, out_channels=4, block_out_channels=(32, 64), layers_per_block=1,
+        sample_size=32, in_channels=in_channels, out_channels=4, block_out_channels=(32, 64), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         attention_head_dim=(2, 4), use_linear_projection=True, cross_attention_dim=width, norm_num_groups=8, **options,
     )  # fmt: skip
 
 
-def _sd(tokenizers: Path, *, scheduler=None) -> StableDiffusionPipeline:
+def _sd(tokenizers: Path, *, scheduler=None, in_channels: int = 4) -> StableDiffusionPipeline:
     tokenizer = _clip_tokenizer(tokenizers / "1")
     return StableDiffusionPipeline(
-        vae=_vae(4, 0.18215), text_encoder=CLIPTextModel(_clip(tokenizer)), tokenizer=tokenizer, unet=_unet(32),
+        vae=_vae(4, 0.18215), text_encoder=CLIPTextModel(_clip(tokenizer)), tokenizer=tokenizer,
+        unet=_unet(32, in_channels=in_channels),
         scheduler=scheduler or DDIMScheduler(**HALF_LINEAR, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Every family draws what diffusers' own pipeline draws."""
 
+import json
+
 import families
 import numpy as np
 import pytest
@@ -175,6 +177,22 @@ def test_a_distilled_flux_says_that_it_ignores_guidance():
 
 def test_a_prompt_longer_than_the_text_encoder_reads_is_told(stage):
     assert stage.ask(prompt="a very red mug " * 40).wait().result["ignored"] == ["prompt_tail"]
+
+
+def test_a_directory_can_name_itself_and_its_defaults(tmp_path):
+    path = families.build("sd", tmp_path)
+    index = json.loads((path / "model_index.json").read_text())
+    index |= {"_name": "starter", "_licence": "CC0-1.0", "_steps": 12, "_guidance": 2.5}
+    (path / "model_index.json").write_text(json.dumps(index))
+    model = load_model(Settings(path))
+    assert (model.card.name, model.card.licence) == ("starter", "CC0-1.0")
+    assert (model.limits.steps, model.limits.guidance) == (12, 2.5)
+
+
+def test_a_network_made_for_inpainting_only_is_refused(tmp_path):
+    path = families.build("sd", tmp_path, in_channels=9)
+    with pytest.raises(ModelUnsupported, match="9 channels, the VAE has 4"):
+        load_model(Settings(path))
 
 
 def test_a_directory_of_another_pipeline_is_refused_by_name(tmp_path):

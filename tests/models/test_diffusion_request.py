@@ -90,6 +90,7 @@ def test_what_is_wrong_is_named(fields, named):
         (PICTURE, PICTURE[:5, :, 0], "MASK is"),
         (PICTURE[..., :2], None, "IMAGE must be"),
         (PICTURE[:0], None, "IMAGE must be"),
+        (np.broadcast_to(np.uint8(0), (70_000, 1_000, 3)), None, "IMAGE has more than"),
     ],
 )
 def test_pictures_that_do_not_fit_are_refused(image, mask, said):

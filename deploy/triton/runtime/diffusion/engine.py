@@ -1,6 +1,7 @@
 """The diffusion engine: requests join and leave one running batch between denoise steps."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from .errors import Cancelled, InvalidArgument, ModelFailed, OutOfMemory, Reques
 from .loading import Model
 from .lora_files import LoraFiles
 from .painter import Painter
+from .pictures import fit_pictures
 from .ports import Event, Meter, Pixels, Sink
 from .request import parse_request
 from .settings import Settings
@@ -20,6 +22,7 @@ from .slots import Board, Slot
 from .waiting import Ticket, WaitingLine
 
 log = logging.getLogger(__name__)
+CLOSE_S = 60.0  # a worker that hangs must not hold up the unloading for ever
 
 
 class Engine:
@@ -61,7 +64,8 @@ class Engine:
         elif fields == {"canary": True}:
             self._line.put_probe(sink)
         else:
-            self._enqueue(Ticket(parse_request(fields, self.model.limits, image=image, mask=mask), sink))
+            request = parse_request(fields, self.model.limits, image=image, mask=mask)
+            self._enqueue(Ticket(fit_pictures(request), sink))
 
     def describe(self) -> Event:
         limits, family = self.model.limits, self.model.family
@@ -76,13 +80,14 @@ class Engine:
             "queue": self._settings.queue,
             "device": str(family.device),
             "dtype": str(family.dtype).removeprefix("torch."),
+            "pid": os.getpid(),
         }
 
     def close(self) -> None:
         """Ends the threads; whoever still waits or runs gets UNAVAILABLE."""
         self._line.close()
         self._reader.shutdown()
-        self._worker.join()
+        self._worker.join(CLOSE_S)
         gone = Unavailable("the model is being unloaded")
         for sink in [*self._line.drain(), *(slot.sink for slot in self._board)]:
             sink.fail(gone)
@@ -130,7 +135,7 @@ class Engine:
             try:
                 self._painter.probe(sink)
                 load = {"active": len(self._board), "queued": len(self._line)}
-                sink.finish({"event": "canary", "ms": _ms(began), **load})
+                sink.finish({"event": "canary", "ms": _ms(began), **load, "pid": os.getpid()})
             except Exception as error:  # noqa: BLE001  a request's border
                 self._fail(sink, _as_request_error(error))
 

@@ -33,11 +33,30 @@ class Adapter:
     sha256: str
     deltas: Mapping[str, Delta]
 
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.deltas.values())).down.device
+
 
 @dataclass(frozen=True)
 class Applied:
     adapter: Adapter
     weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Which rows of a call have an adapter, and with what weight."""
+
+    index: torch.Tensor  # [n]
+    weights: torch.Tensor  # [n]
+    whole: bool
+
+    def add(self, output: torch.Tensor, delta: Delta, layer: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        change = delta(layer, inputs if self.whole else inputs[self.index])
+        scale = (self.weights * delta.scale).to(change.dtype).view(-1, *[1] * (change.ndim - 1))
+        change = (change * scale).to(output.dtype)
+        return output + change if self.whole else output.index_add(0, self.index, change)
 
 
 @contextmanager
@@ -47,40 +66,40 @@ def applied(network: torch.nn.Module, rows: Sequence[Sequence[Applied]]) -> Iter
     Forward hooks, not injected layers: the base stays bit-identical, nothing is rebuilt when an adapter comes or goes,
     and each row has its own adapters and weights.
     """
-    by_adapter: dict[Adapter, dict[int, float]] = {}
-    for at, uses in enumerate(rows):
-        for use in uses:
-            weights = by_adapter.setdefault(use.adapter, {})
-            weights[at] = weights.get(at, 0.0) + use.weight
-    by_layer: dict[str, list[tuple[Delta, dict[int, float]]]] = {}
-    for adapter, weights in by_adapter.items():
+    changes: dict[str, list[tuple[Delta, _Rows]]] = {}
+    for adapter, touched in _by_adapter(rows).items():
         for name, delta in adapter.deltas.items():
-            by_layer.setdefault(name, []).append((delta, weights))
+            changes.setdefault(name, []).append((delta, touched))
     with ExitStack() as stack:
-        for name, changes in by_layer.items():
-            hook = network.get_submodule(name).register_forward_hook(_adder(changes, len(rows)))
+        for name, own in changes.items():
+            hook = network.get_submodule(name).register_forward_hook(_adder(own, len(rows)))
             stack.callback(hook.remove)
         yield
 
 
-def _adder(changes: Sequence[tuple[Delta, dict[int, float]]], batch: int) -> Callable[..., torch.Tensor]:
+def _by_adapter(rows: Sequence[Sequence[Applied]]) -> dict[Adapter, _Rows]:
+    weights: dict[Adapter, dict[int, float]] = {}
+    for at, uses in enumerate(rows):
+        for use in uses:
+            of_rows = weights.setdefault(use.adapter, {})
+            of_rows[at] = of_rows.get(at, 0.0) + use.weight
+    return {adapter: _rows(adapter, of_rows, len(rows)) for adapter, of_rows in weights.items()}
+
+
+def _rows(adapter: Adapter, weights: dict[int, float], batch: int) -> _Rows:
+    # Once per call, not per layer: on a GPU each such tensor is a copy that waits.
+    device = adapter.device
+    index = torch.tensor(list(weights), device=device)
+    return _Rows(index, torch.tensor(list(weights.values()), device=device), len(weights) == batch)
+
+
+def _adder(changes: Sequence[tuple[Delta, _Rows]], batch: int) -> Callable[..., torch.Tensor]:
     def add(layer: torch.nn.Module, arguments: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
         inputs = arguments[0]
         if len(inputs) != batch:
             raise ValueError(f"a layer with a LoRA was called with {len(inputs)} rows of {batch}")
-        for delta, weights in changes:
-            output = _add(output, delta, weights, layer, inputs)
+        for delta, rows in changes:
+            output = rows.add(output, delta, layer, inputs)
         return output
 
     return add
-
-
-def _add(
-    output: torch.Tensor, delta: Delta, weights: dict[int, float], layer: torch.nn.Module, inputs: torch.Tensor
-) -> torch.Tensor:
-    rows = list(weights)
-    whole = len(rows) == len(inputs)
-    change = delta(layer, inputs if whole else inputs[rows])
-    scale = torch.tensor([delta.scale * weights[row] for row in rows], dtype=change.dtype, device=change.device)
-    change = (change * scale.view(-1, *[1] * (change.ndim - 1))).to(output.dtype)
-    return output + change if whole else output.index_add(0, torch.tensor(rows, device=output.device), change)

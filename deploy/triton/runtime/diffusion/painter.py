@@ -7,7 +7,7 @@ import torch
 
 from .families import Conditioning
 from .loading import Model
-from .pictures import latent_mask, mask_alpha, paste_back, resize, to_pixels, to_tensor
+from .pictures import latent_mask, mask_alpha, paste_back, to_pixels, to_tensor
 from .ports import Pixels, Sink
 from .request import Request
 from .slots import Original, Slot
@@ -52,22 +52,21 @@ class Painter:
         slot.timesteps = slot.timesteps[first:]
         if hasattr(slot.scheduler, "set_begin_index"):
             slot.scheduler.set_begin_index(first)
-        pixels = resize(image, request)
-        latents = family.to_latents(to_tensor(pixels), slot.generator)
+        latents = family.to_latents(to_tensor(image), slot.generator)
         noise = family.noise((request.height, request.width), slot.generator)
         if request.mask is not None and request.strength == 1:
             slot.latents = family.start(noise, slot.scheduler)
         else:
             slot.latents = family.add_noise(slot.scheduler, latents, noise, slot.timestep[None])
-        slot.original = self._original(request, latents, noise, pixels)
+        slot.original = self._original(request, latents, noise, image)
 
-    def _original(self, request: Request, latents: torch.Tensor, noise: torch.Tensor, pixels: Pixels) -> Original:
+    def _original(self, request: Request, latents: torch.Tensor, noise: torch.Tensor, image: Pixels) -> Original:
         if request.mask is None:
-            return Original(latents, noise, pixels)
+            return Original(latents, noise, image)
         family = self._family
-        alpha = mask_alpha(request.mask, request)
+        alpha = mask_alpha(request.mask)
         mask = latent_mask(alpha, family.scale).expand(-1, family.channels, -1, -1)
-        return Original(latents, noise, pixels, family.pack(mask.to(family.device, family.dtype)), alpha)
+        return Original(latents, noise, image, family.pack(mask.to(family.device, family.dtype)), alpha)
 
     def _encode(self, request: Request, guided: bool) -> Conditioning:
         key = (request.prompt, request.negative_prompt if guided else "", guided)

@@ -1,5 +1,7 @@
 """Between uint8 pictures and the network's numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,19 +11,20 @@ from .ports import Pixels
 from .request import Request
 
 
-def resize(picture: Pixels, request: Request) -> Pixels:
-    """To the request's size, as diffusers does it (Lanczos; a picture of that size stays as it is)."""
+def fit_pictures(request: Request) -> Request:
+    """With `image` and `mask` at the request's size, resized as diffusers does it (Lanczos)."""
     size = (request.width, request.height)
-    if picture.shape[1::-1] == size:
-        return np.array(picture)
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+    if request.image is None or request.image.shape[1::-1] == size:
+        return request
+    image = np.asarray(Image.fromarray(request.image).resize(size, Image.Resampling.LANCZOS))
+    if request.mask is None:
+        return replace(request, image=image)
+    mask = np.asarray(Image.fromarray(request.mask).resize(size, Image.Resampling.BOX))
+    return replace(request, image=image, mask=mask)
 
 
-def mask_alpha(mask: Pixels, request: Request) -> NDArray[np.float32]:
-    """[H, W] of 0..255 → [H, W, 1] of 0..1 at the request's size; 1 is painted anew."""
-    size = (request.width, request.height)
-    if mask.shape[::-1] != size:
-        mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BOX))
+def mask_alpha(mask: Pixels) -> NDArray[np.float32]:
+    """[H, W] of 0..255 → [H, W, 1] of 0..1; 1 is painted anew."""
     return mask[..., None].astype(np.float32) / 255
 
 

@@ -19,6 +19,7 @@ MAX_PROMPT = 4_000
 MAX_GUIDANCE = 30.0
 MAX_WEIGHT = 10.0
 MAX_SEED = 2**64 - 1
+MAX_IMAGE_PIXELS = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class LoraUse:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """`image` is RGB [H, W, 3], `mask` [H, W] with 255 where to paint; both as sent, not resized."""
+    """`image` is RGB [H, W, 3], `mask` [H, W] with 255 where to paint; of any size."""
 
     prompt: str
     width: int
@@ -98,6 +99,8 @@ def _refuse_unknown(fields: Mapping[str, Any], known: frozenset[str], where: str
 def _check_pictures(image: Pixels | None, mask: Pixels | None) -> None:
     if image is not None and (image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape):
         raise InvalidArgument(f"IMAGE must be [H, W, 3], not {list(image.shape)}")
+    if image is not None and image.shape[0] * image.shape[1] > MAX_IMAGE_PIXELS:
+        raise InvalidArgument(f"IMAGE has more than {MAX_IMAGE_PIXELS} pixels")
     if mask is None:
         return
     if image is None:

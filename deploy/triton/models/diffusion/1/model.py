@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb
 
-DEPLOY = Path(__file__).resolve().parents[3]
-RUNTIME = Path(os.environ.get("TRITON_RUNTIME") or DEPLOY / "runtime")
+RUNTIME = Path(os.environ.get("TRITON_RUNTIME") or Path(__file__).resolve().parents[3] / "runtime")
+STARTER = RUNTIME.parent / "starter/weights/diffusion"
 sys.path.insert(0, str(RUNTIME))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
@@ -92,7 +92,7 @@ class TritonPythonModel:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
         declared = json.loads(args["model_config"]).get("parameters", {})
         parameters = {name: value["string_value"] for name, value in declared.items()}
-        settings = read_settings(os.environ, parameters, default_model=DEPLOY / "starter/weights/diffusion")
+        settings = read_settings(os.environ, parameters, default_model=STARTER)
         self._engine = Engine(load_model(settings), settings, TritonMeter(args["model_name"]))
 
     def execute(self, requests):
