@@ -1,0 +1,102 @@
+"""One guarded way from whatever a request names as a picture to its bytes or its pixels."""
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Protocol
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from services.common.errors import PayloadTooLarge
+from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
+from services.common.images.decoder import Decoder, Limits, Picture
+from services.common.images.sources import Kind, read_inline, tell_apart
+
+
+class ImageSettings(BaseSettings):
+    """To be inherited by the settings of a process that loads pictures.
+
+    `allow_private_urls` lists host:port of inward servers that may be fetched from (development and tests only).
+    """
+
+    max_image_bytes: int = 50 << 20
+    max_image_pixels: int = 64_000_000
+    image_workers: int = Field(default=2, ge=1)
+    image_timeout_seconds: float = 20.0
+    image_memory_bytes: int = 2 << 30
+    allow_private_urls: Annotated[frozenset[str], NoDecode] = frozenset()
+    allowed_url_ports: Annotated[frozenset[int], NoDecode] = frozenset({80, 443, 8080, 8443})
+
+    @field_validator("allow_private_urls", "allowed_url_ports", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Comma-separated in the environment."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Store(Protocol):
+    """The storage service, as far as loading needs it."""
+
+    async def read(self, path: str, *, tenant: str, limit: int) -> bytes: ...
+
+
+class Http(Protocol):
+    """The guarded client, as far as loading needs it."""
+
+    async def get(self, url: str, *, max_bytes: int) -> Fetched: ...
+
+
+class ImageLoader:
+    """Reads base64, a data URL, an http(s) URL or a storage path of the tenant.
+
+    Errors: InvalidRequest with IMAGE_INVALID, BASE64_INVALID, URL_NOT_ALLOWED, URL_UNREACHABLE or PATH_INVALID;
+    PayloadTooLarge with IMAGE_TOO_LARGE or IMAGE_TOO_MANY_PIXELS; NotFound; Unavailable of the storage.
+    """
+
+    def __init__(self, *, store: Store, http: Http, decoder: Decoder, max_bytes: int) -> None:
+        self._store = store
+        self._http = http
+        self._decoder = decoder
+        self._max_bytes = max_bytes
+
+    async def load(self, source: str, *, tenant: str) -> Picture:
+        """The picture decoded: pixels uint8 [height, width, 3 or 4], upright, sRGB; the first frame of an animation."""
+        return await self._decoder.decode(await self.fetch(source, tenant=tenant))
+
+    async def fetch(self, source: str, *, tenant: str) -> bytes:
+        """The bytes as they are, within the size limit but not looked at."""
+        named = tell_apart(source)
+        if named.kind is Kind.URL:
+            return await self._fetch_url(named.text)
+        if named.kind is Kind.PATH:
+            return await self._read_path(named.text, tenant)
+        return read_inline(named, max_bytes=self._max_bytes)
+
+    async def _fetch_url(self, url: str) -> bytes:
+        try:
+            return (await self._http.get(url, max_bytes=self._max_bytes)).content
+        except PayloadTooLarge as error:
+            raise PayloadTooLarge(error.message, reason="IMAGE_TOO_LARGE") from error
+
+    async def _read_path(self, path: str, tenant: str) -> bytes:
+        try:
+            return await self._store.read(path, tenant=tenant, limit=self._max_bytes)
+        except PayloadTooLarge as error:
+            raise PayloadTooLarge(error.message, reason="IMAGE_TOO_LARGE") from error
+
+
+@asynccontextmanager
+async def open_loader(
+    settings: ImageSettings, store: Store, *, http: Callable[[HttpLimits], GuardedHttp] = GuardedHttp
+) -> AsyncIterator[ImageLoader]:
+    """A loader with its child processes and its HTTP client, for as long as the block lasts."""
+    limits = Limits(
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        seconds=settings.image_timeout_seconds,
+        memory_bytes=settings.image_memory_bytes,
+    )
+    reach = HttpLimits(ports=settings.allowed_url_ports, allowed_private=settings.allow_private_urls)
+    async with Decoder(limits, workers=settings.image_workers) as decoder, http(reach) as client:
+        yield ImageLoader(store=store, http=client, decoder=decoder, max_bytes=settings.max_image_bytes)

@@ -1,0 +1,106 @@
+"""The ways in which a request names a picture, told apart by one rule."""
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import unquote
+
+from services.common.errors import InvalidRequest, PayloadTooLarge
+from services.common.images.sniffing import is_picture
+
+_PATH_LIMIT = 512
+_PROBE_CHARACTERS = 64
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_DATA = re.compile(r"data:[\w.+/-]*(;[\w.+-]+=[\w.+-]+)*;base64,", re.IGNORECASE)
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+class Kind(Enum):
+    """How a picture is named."""
+
+    URL = "url"
+    DATA_URL = "data_url"
+    BASE64 = "base64"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A picture's name and how to read it."""
+
+    kind: Kind
+    text: str
+
+
+def tell_apart(text: str) -> Source:
+    """A URL has a scheme; a short text is a storage path unless it is base64 that begins as a picture does.
+
+    Raises:
+        InvalidRequest: URL_NOT_ALLOWED for another scheme than http, https and data.
+    """
+    text = text.strip()
+    scheme = _SCHEME.match(text)
+    if scheme:
+        return Source(_kind_of_scheme(scheme.group().lower(), text), text)
+    return Source(Kind.BASE64 if len(text) > _PATH_LIMIT or _begins_as_picture(text) else Kind.PATH, text)
+
+
+def read_inline(source: Source, *, max_bytes: int) -> bytes:
+    """The bytes of base64 or of a data URL; white space, the URL-safe alphabet and absent padding are accepted.
+
+    Raises:
+        InvalidRequest: BASE64_INVALID.
+        PayloadTooLarge: IMAGE_TOO_LARGE, before anything is unpacked.
+    """
+    text = source.text
+    if source.kind is Kind.DATA_URL:
+        head = _DATA.match(text)
+        if head is None:
+            raise _invalid("a data URL of a picture reads data:image/…;base64,…")
+        text = unquote(text[head.end() :])
+    if len(text) * 3 // 4 > max_bytes * 1.1 + 4:
+        raise _too_large(max_bytes)
+    content = _unpack("".join(text.split()))
+    if len(content) > max_bytes:
+        raise _too_large(max_bytes)
+    return content
+
+
+def _kind_of_scheme(scheme: str, text: str) -> Kind:
+    if scheme == "data:":
+        return Kind.DATA_URL
+    if scheme in ("http:", "https:"):
+        return Kind.URL
+    if "://" in text or scheme in ("file:", "javascript:", "blob:"):
+        raise InvalidRequest("only http, https and data addresses are read", reason="URL_NOT_ALLOWED")
+    return Kind.PATH
+
+
+def _begins_as_picture(text: str) -> bool:
+    head = "".join(text[: _PROBE_CHARACTERS * 2].split())[:_PROBE_CHARACTERS]
+    try:
+        return is_picture(_unpack(head[: len(head) // 4 * 4]))
+    except InvalidRequest:
+        return False
+
+
+def _unpack(text: str) -> bytes:
+    if not text or not _BASE64.fullmatch(text):
+        raise _invalid("this is not base64")
+    bare = text.rstrip("=").translate(_URL_SAFE)
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except binascii.Error as error:
+        raise _invalid("this base64 is cut off") from error
+
+
+def _invalid(why: str) -> InvalidRequest:
+    return InvalidRequest(why, reason="BASE64_INVALID")
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"a picture has at most {limit} bytes", reason="IMAGE_TOO_LARGE")
