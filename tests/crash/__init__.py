@@ -1,0 +1,1 @@
+"""Load while kill -9 hits one process after the other; then the ledger."""
