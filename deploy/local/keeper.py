@@ -45,9 +45,11 @@ class Keeper(threading.Thread):
 
     def stop(self) -> None:
         """Ends the component and the keeping; nothing happens when it is called again."""
+        begun = time.monotonic()
         self._stopping.set()
         if self.child is not None:
             self.child.stop()
+            log.info("%s stopped after %.1f s", self.name, time.monotonic() - begun)
         if self.is_alive():
             self.join()
         self._turn("stopped")

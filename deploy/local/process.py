@@ -15,7 +15,7 @@ from deploy.local.failures import ComponentFailed
 from deploy.local.places import ROOT
 from deploy.local.probes import NotReady
 
-TAIL_LINES, _TAIL_BYTES = 25, 16_000
+TAIL_LINES, _TAIL_BYTES, _LINE_WIDTH = 25, 32_000, 400
 _ASK_EVERY_SECONDS = 0.1
 _TETHER = Path(__file__).with_name("tether.py")
 
@@ -93,11 +93,12 @@ class Child:
 
 
 def last_lines(log: Path, *, since: int = 0) -> str:
-    """The end of a log, from the byte `since` on."""
+    """The end of a log, from the byte `since` on, without the tables Triton prints."""
     with log.open("rb") as text:
         size = text.seek(0, os.SEEK_END)
         text.seek(max(since, size - _TAIL_BYTES))
-        lines = text.read().decode(errors="replace").splitlines()
+        written = text.read().decode(errors="replace").splitlines()
+    lines = [line[:_LINE_WIDTH] for line in written if line and not line.startswith(("|", "+-"))]
     return "\n".join(lines[-TAIL_LINES:])
 
 

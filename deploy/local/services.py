@@ -33,8 +33,9 @@ def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str
 def own_processes(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
     tasks = _served("tasks", ("services.host", "access", "tasks"), ports.tasks, shared, after=_STORES)
     storage = _served("storage", ("services.host", "storage"), ports.storage, shared, after=_STORES)
+    # Not after Triton: importing takes as long as the models take to load, and the worker waits for them by itself.
     inference = _served(
-        "inference", ("services.inference",), ports.inference, shared, after=(*_STORES, "triton", "tasks", "storage")
+        "inference", ("services.inference",), ports.inference, shared, after=(*_STORES, "tasks", "storage")
     )
     return [tasks, storage, inference, _gateway(ports.gateway, shared)]
 

@@ -8,6 +8,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -82,10 +83,15 @@ class Stack:
         self._turn("ready")
 
     def stop(self) -> None:
-        """Those that need others go first."""
+        """Those that need others go first, together where they may."""
         self._turn("stopping")
-        for keeper in reversed(self.keepers.values()):
-            keeper.stop()
+        left = list(self.keepers.values())
+        while left:
+            needed = {other for keeper in left for other in keeper.needs}
+            layer = [keeper for keeper in left if keeper not in needed]
+            with ThreadPoolExecutor(len(layer)) as threads:
+                list(threads.map(Keeper.stop, layer))
+            left = [keeper for keeper in left if keeper not in layer]
         self._turn("stopped")
         self._held.close()
 

@@ -35,6 +35,9 @@ def nats_program() -> Path:
 
 
 def mongodb(home: Home, port: int) -> Component:
+    """The mongod on PATH, else the embedded server that speaks its protocol."""
+    if program := shutil.which("mongod"):
+        return _mongod(program, home, port)
     pid_file = home.run / "mongodb.pid"
     options = {
         "--data-dir": home.data / "mongodb",
@@ -52,6 +55,17 @@ def mongodb(home: Home, port: int) -> Component:
         environment={"PYTHONPATH": str(ROOT)},
         # Left by a killed server it names a process that may by now be another one, and the server would not start.
         prepare=lambda: pid_file.unlink(missing_ok=True),
+    )
+
+
+def _mongod(program: str, home: Home, port: int) -> Component:
+    folder = home.data / "mongod"
+    return Component(
+        name="mongodb",
+        command=(program, "--dbpath", str(folder), "--bind_ip", HOST, "--port", str(port)),
+        probe=partial(probes.ask_mongodb, f"mongodb://{HOST}:{port}"),
+        ports=(("MONGODB_PORT", port),),
+        prepare=lambda: folder.mkdir(parents=True, exist_ok=True),
     )
 
 
