@@ -1,0 +1,1 @@
+"""The HTTP face: translates REST to gRPC and nothing else."""

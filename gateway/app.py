@@ -1,0 +1,79 @@
+"""Puts the gateway together."""
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from compute.tasks.v1 import tasks_pb2_grpc as rpc
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+
+from gateway.auth import Border
+from gateway.completions import Completions
+from gateway.errors import on_compute_error, on_http_error, on_validation_error
+from gateway.openapi import TITLE, VERSION, document
+from gateway.probes import HealthProbe
+from gateway.routers import docs, generation, health, storage, tasks
+from gateway.settings import GatewaySettings
+from gateway.upstream import TasksClient, Upstream
+from services.common.access_client import AccessClient
+from services.common.bus import open_bus
+from services.common.errors import ComputeError
+from services.common.grpc_client import Credentials, connect
+from services.common.storage_client import StorageClient
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+_EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed"]
+
+
+def routed(lifespan: Lifespan | None = None) -> FastAPI:
+    """The routes and their errors, without anything behind them."""
+    app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    # The fixed path /tasks/generation goes before /tasks/{task_id}.
+    for module in (generation, tasks, storage, health, docs):
+        app.include_router(module.router)
+    app.add_exception_handler(ComputeError, on_compute_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.openapi = partial(document, app)  # type: ignore[method-assign]  # as FastAPI documents it
+    return app
+
+
+def build_app(settings: GatewaySettings) -> FastAPI:
+    app = routed(partial(_running, settings))
+    app.add_middleware(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+            max_age=600,
+        )
+    return app
+
+
+@asynccontextmanager
+async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[None]:
+    """Opens the bus and the channels for as long as the app runs."""
+    credentials = Credentials(settings.internal_token.get_secret_value())
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(open_bus(settings.nats_url, "gateway"))
+        tasks_channel = await stack.enter_async_context(connect(settings.tasks_target))
+        storage_channel = await stack.enter_async_context(connect(settings.storage_target))
+        access_channel = await stack.enter_async_context(connect(settings.access_target))
+        completions = Completions(bus)
+        await stack.enter_async_context(completions.listening())
+        app.state.access = AccessClient(access_channel, credentials, ttl=settings.access_ttl_seconds)
+        app.state.health = HealthProbe({"tasks": tasks_channel, "storage": storage_channel}, bus)
+        app.state.upstream = Upstream(
+            settings=settings,
+            tasks=TasksClient(rpc.TaskServiceStub(tasks_channel), credentials, settings),
+            storage=StorageClient(storage_channel, credentials, timeout=settings.call_timeout_seconds),
+            completions=completions,
+        )
+        yield

@@ -1,0 +1,96 @@
+"""Where a request enters: its id, its caller, its size limit, and the problem that becomes of a failure."""
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import structlog
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import problem
+from services.common.errors import ComputeError, Internal, PayloadTooLarge, PermissionDenied, Unauthenticated
+from services.common.identity import Authenticator, Caller
+
+log = structlog.get_logger()
+_PROTECTED = "/api/"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
+_SCOPES = frozenset({"tasks", "admin"})
+
+
+class Border:
+    """ASGI middleware. Everything below /api/ needs a key; `request_id` and `caller` are left in the scope."""
+
+    def __init__(self, app: ASGIApp, *, max_json: int, max_upload: int) -> None:
+        """Limits in bytes: `max_upload` for forms, `max_json` for the rest. `app.state.access` knows the keys."""
+        self._app = app
+        self._max_json = max_json
+        self._max_upload = max_upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id", b""))
+        scope["request_id"] = request_id.decode()
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message.setdefault("headers", []).append((b"x-request-id", request_id))
+            await send(message)
+
+        try:
+            if scope["path"].startswith(_PROTECTED) and scope["method"] != "OPTIONS":
+                scope["caller"] = await _identify(scope, headers.get(b"authorization", b""))
+            await self._app(scope, self._limited(receive, headers), answer)
+            return
+        except ComputeError as error:
+            failure = error
+        except Exception:
+            log.exception("request failed", method=scope["method"], path=scope["path"], request_id=scope["request_id"])
+            failure = Internal("something went wrong on our side")
+        if started:
+            # The status is sent already: only a broken connection tells the client that it is not whole.
+            raise failure
+        await problem(Request(scope), failure)(scope, receive, answer)
+
+    def _limited(self, receive: Receive, headers: dict[bytes, bytes]) -> Receive:
+        upload = headers.get(b"content-type", b"").startswith(b"multipart/")
+        limit = self._max_upload if upload else self._max_json
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        seen = 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise _too_large(limit)
+            return message
+
+        return limited
+
+
+async def _identify(scope: Scope, authorization: bytes) -> Caller:
+    scheme, _, key = authorization.decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthenticated("send your API key as 'Authorization: Bearer <key>'", reason="KEY_MISSING")
+    authenticator: Authenticator = scope["app"].state.access
+    caller = await authenticator.authenticate(key.strip())
+    if not caller.scopes & _SCOPES:
+        raise PermissionDenied("this needs the scope 'tasks'", reason="SCOPE_MISSING")
+    return caller
+
+
+def _request_id(given: bytes) -> bytes:
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex.encode()
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the body is larger than {limit} bytes", reason="BODY_TOO_LARGE")

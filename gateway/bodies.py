@@ -1,0 +1,62 @@
+"""Request bodies: validated once from the raw bytes, by adapters made beforehand."""
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar, Union
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from gateway.errors import UnsupportedMediaType, details
+from services.catalog.base import CommonFields
+from services.catalog.schemas import SCHEMAS
+
+ModelT = TypeVar("ModelT")
+_ANY_CREATE: Any = Union[tuple(schemas.create for schemas in SCHEMAS.values())]  # noqa: UP007  # made at run time
+_CREATE: TypeAdapter[Any] = TypeAdapter(Annotated[_ANY_CREATE, Field(discriminator="task_type")])
+_TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
+
+
+async def read_create(request: Request) -> CommonFields:
+    """The Create…Task the body's task_type names. Raises RequestValidationError."""
+    wanted: CommonFields = _validate(_CREATE, await read_json(request))
+    return wanted
+
+
+def validate(model: type[BaseModel], body: bytes) -> Any:
+    """Raises RequestValidationError."""
+    return _validate(_adapter(model), body)
+
+
+async def read_json(request: Request) -> bytes:
+    """The raw body. Raises UnsupportedMediaType when it says to be something else than JSON."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedMediaType("send application/json")
+    return await request.body()
+
+
+def _adapter(model: type[BaseModel]) -> TypeAdapter[Any]:
+    if model not in _ADAPTERS:
+        _ADAPTERS[model] = TypeAdapter(model)
+    return _ADAPTERS[model]
+
+
+_ADAPTERS: dict[type[BaseModel], TypeAdapter[Any]] = {}
+
+
+def _validate(adapter: TypeAdapter[ModelT], body: bytes) -> ModelT:
+    try:
+        return adapter.validate_json(body, strict=True)
+    except ValidationError as error:
+        raise RequestValidationError([_placed(item) for item in details(error)]) from error
+
+
+def _placed(item: dict[str, Any]) -> dict[str, Any]:
+    """Below "body", without the union's own level in the place."""
+    place = item["loc"]
+    if item["type"] in _TAG_ERRORS:
+        place = ("task_type",)
+    elif place and place[0] in SCHEMAS:
+        place = place[1:]
+    return item | {"loc": ("body", *place)}

@@ -1,0 +1,167 @@
+"""Errors on HTTP: RFC 9457 problems, and the contract's HTTPValidationError for 422."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from pydantic import ValidationError as PydanticError
+from starlette.exceptions import HTTPException
+
+from services.common import errors
+
+PROBLEM_TYPE = "application/problem+json"
+_STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
+    (errors.PayloadTooLarge, 413),
+    (errors.InvalidRequest, 400),
+    (errors.Unauthenticated, 401),
+    (errors.PermissionDenied, 403),
+    (errors.NotFound, 404),
+    (errors.IllegalTransition, 409),
+    (errors.IdempotencyConflict, 422),
+    (errors.Overloaded, 429),
+    (errors.Unavailable, 503),
+    (errors.DeadlineExceeded, 504),
+)
+_REASONS = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+_RETRYABLE = (429, 503)
+
+
+class UnsupportedMediaType(errors.InvalidRequest):
+    """The body is not of the type this route takes."""
+
+    default_reason = "CONTENT_TYPE_UNSUPPORTED"
+
+
+class RangeNotSatisfiable(errors.InvalidRequest):
+    """Nothing of the asked range exists; `size` is what there is."""
+
+    default_reason = "RANGE_NOT_SATISFIABLE"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the picture has {size} bytes")
+        self.size = size
+
+
+class ValidationError(BaseModel):
+    """One validation error"""
+
+    loc: list[str | int] = Field(description="Place of the error in the request")
+    msg: str = Field(description="Error text")
+    type: str = Field(description="Error type")
+
+
+class HTTPValidationError(BaseModel):
+    """Body of a validation error"""
+
+    detail: list[ValidationError] = Field([], description="Validation errors")
+
+
+class ViolationItem(BaseModel):
+    """One field that is wrong, and why"""
+
+    field: str
+    description: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `reason` is stable and meant for programs; `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    reason: str
+    request_id: str
+    violations: list[ViolationItem] = []
+
+
+def problem(request: Request, error: errors.ComputeError) -> Response:
+    status = status_of(error)
+    headers = {}
+    if status == 401:
+        missing = error.reason == "KEY_MISSING"
+        headers["www-authenticate"] = 'Bearer realm="atelier"' + ("" if missing else ', error="invalid_token"')
+    if status in _RETRYABLE or error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if isinstance(error, RangeNotSatisfiable):
+        headers["content-range"] = f"bytes */{error.size}"
+    return _problem(request, status, error.reason, error.message, error.violations, headers)
+
+
+def status_of(error: errors.ComputeError) -> int:
+    if isinstance(error, UnsupportedMediaType):
+        return 415
+    if isinstance(error, RangeNotSatisfiable):
+        return 416
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def problem_body(error: errors.ComputeError, *, instance: str, request_id: str) -> dict[str, Any]:
+    return _body(status_of(error), error.reason, error.message, error.violations, instance, request_id)
+
+
+def validation_problem(found: Iterable[Mapping[str, Any]], prefix: tuple[str | int, ...] = ()) -> Response:
+    """422 in the contract's shape, without the values that were sent."""
+    detail = [{"loc": [*prefix, *item["loc"]], "msg": item["msg"], "type": item["type"]} for item in found]
+    return Response(orjson.dumps({"detail": detail}), 422, media_type="application/json")
+
+
+def details(error: PydanticError) -> list[dict[str, Any]]:
+    return [dict(item) for item in error.errors(include_url=False, include_input=False, include_context=False)]
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Unknown routes and methods."""
+    assert isinstance(error, HTTPException)
+    status = error.status_code
+    reason = _REASONS.get(status, HTTPStatus(status).name)
+    said = {404: "there is no such route", 405: f"{request.method} is not possible here"}.get(status, str(error.detail))
+    return _problem(request, status, reason, said, (), dict(error.headers or {}))
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    """Query and path parameters; bodies are validated by the routes themselves."""
+    assert isinstance(error, RequestValidationError)
+    return validation_problem(error.errors())
+
+
+async def on_compute_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.ComputeError)
+    return problem(request, error)
+
+
+def _problem(
+    request: Request,
+    status: int,
+    reason: str,
+    detail: str,
+    violations: tuple[errors.Violation, ...],
+    headers: dict[str, str],
+) -> Response:
+    body = _body(status, reason, detail, violations, request.url.path, request.scope.get("request_id", ""))
+    return Response(orjson.dumps(body), status, headers, media_type=PROBLEM_TYPE)
+
+
+def _body(
+    status: int, reason: str, detail: str, violations: tuple[errors.Violation, ...], instance: str, request_id: str
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": f"urn:atelier:problem:{reason.lower().replace('_', '-')}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "reason": reason,
+        "request_id": request_id,
+    }
+    if violations:
+        body["violations"] = [{"field": item.field, "description": item.description} for item in violations]
+    return body

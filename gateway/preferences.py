@@ -1,0 +1,44 @@
+"""The request headers that steer a call: Prefer (RFC 7240) and Idempotency-Key."""
+from __future__ import annotations
+
+import re
+
+from fastapi import Request
+
+from services.common.errors import InvalidRequest
+
+_SECONDS = re.compile(r"\d{1,6}")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def wait_seconds(request: Request, longest: float) -> float | None:
+    """How long the caller would wait, at most `longest`; None when it would not.
+
+    Raises:
+        InvalidRequest: PREFER_INVALID when `wait` is no whole number of seconds. Unknown preferences are ignored.
+    """
+    for preference in ",".join(request.headers.getlist("prefer")).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() != "wait":
+            continue
+        seconds = value.strip().strip('"')
+        if not _SECONDS.fullmatch(seconds):
+            raise InvalidRequest("write 'Prefer: wait=N' with N in whole seconds", reason="PREFER_INVALID")
+        return min(float(seconds), longest)
+    return None
+
+
+def applied(seconds: float | None) -> dict[str, str]:
+    """The response header that says what was granted."""
+    return {} if seconds is None else {"preference-applied": f"wait={seconds:g}", "vary": "Prefer"}
+
+
+def idempotency_key(request: Request) -> str:
+    """Empty without one. Raises InvalidRequest: IDEMPOTENCY_KEY_INVALID."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return ""
+    if not _KEY.fullmatch(key):
+        rule = "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces"
+        raise InvalidRequest(rule, reason="IDEMPOTENCY_KEY_INVALID")
+    return key

@@ -1,0 +1,160 @@
+"""/api/v1/storage/images: stored pictures of the caller's tenant."""
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import orjson
+from compute.storage.v1 import storage_pb2 as pb
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.ranges import is_unchanged, wanted_part
+from gateway.uploads import file_chunks
+from gateway.upstream import caller_of, upstream_of
+from services.common.errors import Unavailable
+
+ROOT = "/api/v1/storage/images"
+router = APIRouter(prefix=ROOT, tags=["Storage"])
+# Whatever lies in storage, a browser shows it as a picture or not at all.
+_SAFE = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'; sandbox"}
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {"$ref": "#/components/schemas/Body_save_image_api_v1_storage_images__path__post"}
+            }
+        },
+    }
+}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The picture", "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
+    206: {"description": "The asked range", "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "Unchanged"},
+    307: {"description": "Fetch it from the CDN"},
+}
+
+
+class Image(BaseModel):
+    """A stored picture; sizes in bytes and pixels."""
+
+    path: str
+    size: int
+    sha256: str
+    etag: str
+    content_type: str
+    width: int | None
+    height: int | None
+    created_at: datetime
+    url: str = Field(description="Where to get it")
+
+
+class ImageList(BaseModel):
+    """A page of stored pictures in path order."""
+
+    images: list[Image]
+    next_start_after: str | None = Field(description="Give it as start_after for the next page; null on the last")
+
+
+class DeletedImage(BaseModel):
+    """What was removed."""
+
+    path: str
+
+
+class ImagePage(BaseModel):
+    """Which pictures a list shows; an unknown parameter is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prefix: str = Field("", max_length=512, description="Only paths that start so")
+    limit: int = Field(100, ge=1, le=1000, description="Most items returned")
+    start_after: str = Field("", max_length=512, description="Only paths after this one")
+
+
+@router.get("", summary="List Images", response_model=ImageList)
+async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> Response:
+    """Lists stored images."""
+    objects, truncated = await upstream_of(request).storage.list(
+        tenant=caller_of(request).tenant, prefix=page.prefix, limit=page.limit, start_after=page.start_after
+    )
+    last = objects[-1].path if truncated and objects else None
+    return _json({"images": [_describe(info) for info in objects], "next_start_after": last})
+
+
+@router.head("/{path:path}", summary="Check Image Exists", response_class=Response)
+async def check_image_exists(request: Request, path: str) -> Response:
+    """Tells whether an image exists, with the headers of a GET."""
+    info = await upstream_of(request).storage.head(path, tenant=caller_of(request).tenant)
+    return Response(status_code=200, headers=_headers(info) | {"content-length": str(info.size)})
+
+
+@router.get("/{path:path}", summary="Get Image", response_class=Response, responses=_BYTES)
+async def get_image(request: Request, path: str) -> Response:
+    """Returns an image by path, whole or a range of it; redirects to the CDN where there is one."""
+    storage, tenant = upstream_of(request).storage, caller_of(request).tenant
+    info = await storage.head(path, tenant=tenant)
+    headers = _headers(info)
+    if is_unchanged(request, info.etag):
+        del headers["content-type"]
+        return Response(status_code=304, headers=headers)
+    if info.cdn_url:
+        return RedirectResponse(info.cdn_url, 307, headers={"etag": info.etag, "cache-control": "private"})
+    part = wanted_part(request, info.size, info.etag)
+    offset, length = part or (0, 0)
+    found, chunks = await storage.download(path, tenant=tenant, offset=offset, length=length)
+    if found.etag != info.etag:
+        raise Unavailable("the picture is being replaced", reason="OBJECT_CHANGED", retry_after=1.0)
+    headers["content-length"] = str(part.length if part else info.size)
+    if part:
+        headers["content-range"] = part.content_range(info.size)
+    return StreamingResponse(chunks, 206 if part else 200, headers, media_type=info.content_type)
+
+
+@router.post("/{path:path}", summary="Save Image", response_model=Image, openapi_extra=_FORM)
+async def save_image(request: Request, path: str) -> Response:
+    """Stores an image, sent as the field `file` of a form. The answer's path is the one to use."""
+    info = await upstream_of(request).storage.upload(
+        path, file_chunks(request), tenant=caller_of(request).tenant, must_be_image=True
+    )
+    return _json(_describe(info))
+
+
+@router.delete("/{path:path}", summary="Delete Image", response_model=DeletedImage)
+async def delete_image(request: Request, path: str) -> Response:
+    """Removes an image from storage."""
+    await upstream_of(request).storage.delete(path, tenant=caller_of(request).tenant)
+    return _json({"path": path})
+
+
+def _describe(info: pb.ObjectInfo) -> dict[str, Any]:
+    return {
+        "path": info.path,
+        "size": info.size,
+        "sha256": info.sha256,
+        "etag": info.etag,
+        "content_type": info.content_type,
+        "width": info.width or None,
+        "height": info.height or None,
+        "created_at": info.created_at.ToDatetime(UTC),
+        "url": info.cdn_url or f"{ROOT}/{quote(info.path)}",
+    }
+
+
+def _headers(info: pb.ObjectInfo) -> dict[str, str]:
+    modified = info.created_at.ToDatetime(UTC)
+    return {
+        "etag": info.etag,
+        "content-type": info.content_type,
+        "last-modified": modified.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache",
+        **_SAFE,
+    }
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value, option=orjson.OPT_UTC_Z), media_type="application/json")

@@ -1,0 +1,58 @@
+"""/api/v1/tasks: tasks of every type."""
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from gateway import task_routes
+from gateway.documents import ANY_PUBLIC, ANY_PUBLIC_LIST, CREATE_BODY, CREATE_HEADERS, UPDATE_BODY, WAIT_HEADER, merged
+from gateway.watching import watch_task
+
+router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
+
+
+@router.post(
+    "/", summary="Create Task", response_model=ANY_PUBLIC, openapi_extra=merged(CREATE_BODY, CREATE_HEADERS)
+)
+async def create_task(request: Request) -> Response:
+    """Creates a task of any type and starts it."""
+    return await task_routes.create_task(request)
+
+
+@router.get("/", summary="List Tasks", response_model=ANY_PUBLIC_LIST)
+async def list_tasks(request: Request, page: Annotated[task_routes.TaskPage, Query()]) -> Response:
+    """Returns tasks, newest first, filtered on request, a page at a time (skip, limit)."""
+    return await task_routes.list_tasks(request, page, task_type=page.task_type)
+
+
+@router.get("/{task_id}", summary="Get Task", response_model=ANY_PUBLIC, openapi_extra=WAIT_HEADER)
+async def get_task(request: Request, task_id: str) -> Response:
+    """Returns one task by id; with `Prefer: wait=N`, when it has ended or N seconds have passed."""
+    return await task_routes.get_task(request, task_id)
+
+
+@router.put("/{task_id}", summary="Update Task", response_model=ANY_PUBLIC, openapi_extra=UPDATE_BODY)
+async def update_task(request: Request, task_id: str) -> Response:
+    """Changes priority and config of a pending task."""
+    return await task_routes.update_task(request, task_id)
+
+
+@router.post("/{task_id}/cancel", summary="Cancel Task", response_model=ANY_PUBLIC)
+async def cancel_task(request: Request, task_id: str) -> Response:
+    """Cancels one task, at once, in every state but the terminal ones."""
+    return await task_routes.cancel_task(request, task_id)
+
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/{task_id}/events", summary="Watch Task", response_class=Response, responses=_STREAM)
+async def watch(
+    request: Request, task_id: str, previews: Annotated[bool, Query(description="With a picture of each step")] = True
+) -> Response:
+    """Server-sent events `task` and `progress` from now until the task has ended."""
+    return await watch_task(request, task_id, previews=previews)

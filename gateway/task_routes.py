@@ -1,0 +1,127 @@
+"""What the task routes do, for tasks of any type or of one."""
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from compute.tasks.v1 import tasks_pb2 as pb
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.bodies import read_create, read_json, validate
+from gateway.inline_images import store_inline_images
+from gateway.preferences import applied, idempotency_key, wait_seconds
+from gateway.translate import create_request, list_to_json, status_number, to_json, to_public
+from gateway.upstream import caller_of, upstream_of
+from services.catalog.enums import TaskStatus, TaskType
+from services.catalog.schemas import SCHEMAS, TaskPublicUpdate
+from services.common.errors import InvalidRequest, NotFound, Violation
+from services.common.proto import struct_to_dict
+
+Label = Annotated[str, Field(max_length=512)]
+_CHANGEABLE = frozenset({"priority", "config"})
+
+
+class Page(BaseModel):
+    """Filters and paging of a list; an unknown parameter is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    skip: int = Field(0, ge=0, le=2**31 - 1, description="Items passed over")
+    limit: int = Field(100, ge=1, le=1000, description="Most items returned")
+    status: TaskStatus | None = Field(None, description="Only this status")
+    origin_instance: Label | None = Field(None, description="Only this origin instance")
+    origin_zone: Label | None = Field(None, description="Only this origin zone")
+    origin_tenant_id: Label | None = Field(None, description="Only this origin tenant")
+
+
+class TaskPage(Page):
+    task_type: TaskType | None = Field(None, description="Only this task type")
+
+
+class GenerationPage(Page):
+    workflow_id: Label | None = Field(None, description="Only this workflow")
+
+
+async def create_task(request: Request) -> Response:
+    upstream, caller = upstream_of(request), caller_of(request)
+    seconds, key = wait_seconds(request, upstream.settings.max_wait_seconds), idempotency_key(request)
+    wanted = await read_create(request)
+    schemas = SCHEMAS[wanted.task_type]  # type: ignore[attr-defined]  # every derived model has it
+    wanted = await store_inline_images(upstream.storage, schemas, wanted, tenant=caller.tenant)
+    created = await upstream.tasks.create(caller, create_request(schemas.kind, wanted, key))
+    headers = {"idempotent-replayed": "true"} if created.replayed else {}
+    return await _answer(request, created.task, seconds, headers)
+
+
+async def get_task(request: Request, task_id: str, task_type: str | None = None) -> Response:
+    seconds = wait_seconds(request, upstream_of(request).settings.max_wait_seconds)
+    task = await upstream_of(request).tasks.get(request, task_id, task_type)
+    return await _answer(request, task, seconds, {})
+
+
+async def list_tasks(request: Request, page: Page, **more: Any) -> Response:
+    wanted = pb.ListTasksRequest(
+        limit=page.limit,
+        skip=page.skip,
+        origin_instance=page.origin_instance,
+        origin_zone=page.origin_zone,
+        origin_tenant_id=page.origin_tenant_id,
+        status=status_number(page.status) if page.status else None,
+        **more,
+    )
+    tasks = await upstream_of(request).tasks.list(request, wanted)
+    return _json(list_to_json([task for task in tasks if task.task_type in SCHEMAS]))
+
+
+async def cancel_task(request: Request, task_id: str, task_type: str | None = None) -> Response:
+    return _json(to_json(await upstream_of(request).tasks.cancel(request, task_id, task_type)))
+
+
+async def update_task(
+    request: Request, task_id: str, task_type: str | None = None, model: type[TaskPublicUpdate] | None = None
+) -> Response:
+    """The stored task's type says which update applies; `model` overrides it.
+
+    Raises:
+        InvalidRequest: FIELD_READ_ONLY when it would change more than priority and config.
+    """
+    body = await read_json(request)
+    tasks = upstream_of(request).tasks
+    task = await tasks.get(request, task_id, task_type)
+    if task.task_type not in SCHEMAS:
+        raise NotFound(f"task {task_id} does not exist", reason="TASK_NOT_FOUND")
+    update: TaskPublicUpdate = validate(model or SCHEMAS[task.task_type].update, body)
+    _refuse_read_only(update, to_public(task))
+    wanted = pb.UpdateTaskRequest(task_id=task_id, task_type=task_type)
+    if update.priority is not None and update.priority != task.priority:
+        wanted.priority = update.priority
+    if update.config is not None and update.config != struct_to_dict(task.spec.config):
+        wanted.config.update(update.config)
+        wanted.config.SetInParent()
+    changes = wanted.HasField("priority") or wanted.HasField("config")
+    return _json(to_json(await tasks.update(request, wanted) if changes else task))
+
+
+def _refuse_read_only(update: TaskPublicUpdate, shown: dict[str, Any]) -> None:
+    """Reading a task and sending all of it back is fine; a value of one's own is not."""
+    given = update.model_dump(exclude_none=True, exclude=set(_CHANGEABLE))
+    changed = sorted(name for name, value in given.items() if shown.get(name) != value)
+    if changed:
+        raise InvalidRequest(
+            f"{changed[0]} cannot be changed; only priority and config of a PENDING task can",
+            reason="FIELD_READ_ONLY",
+            violations=tuple(Violation(name, "cannot be changed") for name in changed),
+        )
+
+
+async def _answer(request: Request, task: pb.Task, seconds: float | None, headers: dict[str, str]) -> Response:
+    """The task, when the caller would wait as it ended."""
+    if seconds:
+        tasks = upstream_of(request).tasks
+        task = await upstream_of(request).completions.wait(task, seconds, lambda: tasks.get(request, task.id))
+    return _json(to_json(task), headers | applied(seconds))
+
+
+def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, headers=headers, media_type="application/json")

@@ -1,0 +1,147 @@
+"""A task as messages and as public JSON; compiled once for each type, because every request passes here."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from compute.common.v1.common_pb2 import StringList
+from compute.tasks.v1 import params_pb2
+from compute.tasks.v1 import tasks_pb2 as pb
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.catalog.base import CommonFields, TaskType
+from services.catalog.enums import TaskStatus
+from services.catalog.tasks import PUBLIC_TYPES
+from services.common.errors import NotFound
+from services.common.proto import fill, struct_to_dict
+
+Getter = Callable[[Message], Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STATUS = {number: name.removeprefix("TASK_STATUS_") for name, number in pb.TaskStatus.items()}
+_NUMBER = {TaskStatus(name): number for number, name in _STATUS.items() if number}
+
+
+def create_request(kind: TaskType, wanted: CommonFields, idempotency_key: str = "") -> pb.CreateTaskRequest:
+    """`wanted` is a validated Create…Task whose pictures are references."""
+    request = pb.CreateTaskRequest(idempotency_key=idempotency_key)
+    spec = request.spec
+    fill(spec, wanted)
+    fill(getattr(spec.params, kind.field), wanted)
+    origin = spec.origin
+    origin.instance = wanted.origin_instance
+    if wanted.origin_zone is not None:
+        origin.zone = wanted.origin_zone
+    if wanted.origin_tenant_id is not None:
+        origin.tenant_id = wanted.origin_tenant_id
+    if wanted.origin_reference is not None:
+        origin.reference = wanted.origin_reference
+    return request
+
+
+def status_number(status: TaskStatus) -> Any:
+    return _NUMBER[status]
+
+
+def to_json(task: pb.Task) -> bytes:
+    return orjson.dumps(to_public(task), option=orjson.OPT_UTC_Z)
+
+
+def list_to_json(tasks: list[pb.Task]) -> bytes:
+    return orjson.dumps([to_public(task) for task in tasks], option=orjson.OPT_UTC_Z)
+
+
+def to_public(task: pb.Task) -> dict[str, Any]:
+    """Raises NotFound for a task of an internal type."""
+    view = _VIEWS.get(task.task_type)
+    if view is None:
+        raise NotFound(f"task {task.id} does not exist", reason="TASK_NOT_FOUND")
+    return _common(task) | view(task)
+
+
+def _common(task: pb.Task) -> dict[str, Any]:
+    spec = task.spec
+    origin = spec.origin
+    requests = task.service_requests
+    return {
+        "task_type": task.task_type,
+        "priority": task.priority,
+        "config": struct_to_dict(spec.config) if spec.HasField("config") else None,
+        "origin_instance": origin.instance,
+        "origin_zone": origin.zone if origin.HasField("zone") else None,
+        "origin_tenant_id": origin.tenant_id if origin.HasField("tenant_id") else None,
+        "origin_reference": origin.reference if origin.HasField("reference") else None,
+        "id": task.id,
+        "created_at": _time(task.created_at),
+        "updated_at": _time(task.updated_at),
+        "status": _STATUS[task.status],
+        "started_at": _time(task.started_at) if task.HasField("started_at") else None,
+        "completed_at": _time(task.completed_at) if task.HasField("completed_at") else None,
+        "executor_type": task.executor_type if task.HasField("executor_type") else None,
+        "executor_instance": task.executor_instance if task.HasField("executor_instance") else None,
+        "celery_task_id": None,
+        "service_task_id": (requests[-1].request_id or None) if requests else None,
+        "provider_type": spec.provider_type if spec.HasField("provider_type") else None,
+        "active_provider_capabilities": _strings(spec, "active_provider_capabilities"),
+        "fallback_provider_type": spec.fallback_provider_type if spec.HasField("fallback_provider_type") else None,
+        "fallback_provider_config": _struct(spec, "fallback_provider_config"),
+        "fallback_provider_capabilities": _strings(spec, "fallback_provider_capabilities"),
+        "errors": list(task.errors) or None,
+        "error_category": task.error_category if task.HasField("error_category") else None,
+        "retry_count": max(task.attempt - 1, 0),
+        "progress": task.progress,
+        "provider_config": _struct(spec, "provider_config"),
+    }
+
+
+def _time(value: Timestamp) -> datetime:
+    return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
+
+
+def _strings(message: Message, name: str) -> list[str] | None:
+    return list(getattr(message, name).values) if message.HasField(name) else None
+
+
+def _struct(message: Message, name: str) -> dict[str, Any] | None:
+    return struct_to_dict(getattr(message, name)) if message.HasField(name) else None
+
+
+def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
+    """Parameters first; a result's field of the same name replaces them once there is one."""
+    asked = _getters(params_pb2.TaskParams, kind.field, kind.params.model_fields)
+    made = _getters(params_pb2.TaskResult, kind.field, kind.result.model_fields)
+    absent = {name: None for name, _ in made} | dict.fromkeys(kind.from_provider_config)
+    field = kind.field
+
+    def view(task: pb.Task) -> dict[str, Any]:
+        params = getattr(task.spec.params, field)
+        values = absent | {name: get(params) for name, get in asked}
+        if task.HasField("result"):
+            result = getattr(task.result, field)
+            values |= {name: value for name, get in made if (value := get(result)) is not None}
+        if kind.from_provider_config and task.spec.HasField("provider_config"):
+            config = task.spec.provider_config.fields
+            values |= {name: config[name].string_value for name in kind.from_provider_config if name in config}
+        return values
+
+    return view
+
+
+def _getters(holder: type[Message], member: str, names: Any) -> list[tuple[str, Getter]]:
+    message: Any = holder.DESCRIPTOR.fields_by_name[member].message_type
+    return [(name, _getter(message.fields_by_name[name])) for name in names]
+
+
+def _getter(field: FieldDescriptor) -> Getter:
+    name = field.name
+    if field.message_type is not None and field.message_type.full_name == StringList.DESCRIPTOR.full_name:
+        return lambda message: list(getattr(message, name).values) if message.HasField(name) else None
+    if field.is_repeated:
+        return lambda message: list(getattr(message, name))
+    return lambda message: getattr(message, name) if message.HasField(name) else None
+
+
+_VIEWS = {name: _compile(kind) for name, kind in PUBLIC_TYPES.items()}

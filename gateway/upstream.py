@@ -1,0 +1,89 @@
+"""The services behind the gateway, as one request needs them."""
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import grpc
+from compute.tasks.v1 import tasks_pb2 as pb
+from compute.tasks.v1 import tasks_pb2_grpc as rpc
+from fastapi import Request
+
+from gateway.batching import CreateBatcher
+from gateway.completions import Completions
+from gateway.settings import GatewaySettings
+from services.common.errors import Internal, Unauthenticated
+from services.common.grpc_client import Credentials, call
+from services.common.identity import Caller
+from services.common.rpc_status import from_rpc_error
+from services.common.storage_client import StorageClient
+
+
+class TasksClient:
+    """TaskService for one tenant at a time; every method raises ComputeError."""
+
+    def __init__(self, stub: rpc.TaskServiceStub, credentials: Credentials, settings: GatewaySettings) -> None:
+        self._stub = stub
+        self._credentials = credentials
+        self._timeout = settings.call_timeout_seconds
+        self._stream_timeout = settings.max_stream_seconds
+        self._creates = CreateBatcher(stub, credentials, timeout=self._timeout)
+
+    async def create(self, caller: Caller, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
+        return await self._creates.create(caller.tenant, request)
+
+    async def get(self, request: Request, task_id: str, task_type: str | None = None) -> pb.Task:
+        wanted = pb.GetTaskRequest(task_id=task_id, task_type=task_type)
+        return cast("pb.GetTaskResponse", await self._call("GetTask", wanted, request)).task
+
+    async def list(self, request: Request, wanted: pb.ListTasksRequest) -> list[pb.Task]:
+        return list(cast("pb.ListTasksResponse", await self._call("ListTasks", wanted, request)).tasks)
+
+    async def cancel(self, request: Request, task_id: str, task_type: str | None = None) -> pb.Task:
+        wanted = pb.CancelTaskRequest(task_id=task_id, task_type=task_type)
+        return cast("pb.CancelTaskResponse", await self._call("CancelTask", wanted, request)).task
+
+    async def update(self, request: Request, wanted: pb.UpdateTaskRequest) -> pb.Task:
+        return cast("pb.UpdateTaskResponse", await self._call("UpdateTask", wanted, request)).task
+
+    async def watch(self, request: Request, wanted: pb.WatchTaskRequest) -> AsyncIterator[pb.WatchTaskResponse]:
+        stream = self._stub.WatchTask(wanted, timeout=self._stream_timeout, metadata=self._metadata(request))
+        try:
+            async for update in stream:
+                yield update
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        finally:
+            stream.cancel()
+
+    async def _call(self, method: str, wanted: Any, request: Request) -> Any:
+        try:
+            return await call(
+                getattr(self._stub, method), wanted, timeout=self._timeout, metadata=self._metadata(request)
+            )
+        except Unauthenticated as error:
+            # The caller's key was good: it is our own token that was refused.
+            raise Internal("the services do not know this gateway", reason="INTERNAL_TOKEN_REFUSED") from error
+
+    def _metadata(self, request: Request) -> tuple[tuple[str, str], ...]:
+        return self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What `app.state.upstream` holds."""
+
+    settings: GatewaySettings
+    tasks: TasksClient
+    storage: StorageClient
+    completions: Completions
+
+
+def upstream_of(request: Request) -> Upstream:
+    return cast("Upstream", request.app.state.upstream)
+
+
+def caller_of(request: Request) -> Caller:
+    """The border has let it in."""
+    return cast("Caller", request.scope["caller"])
