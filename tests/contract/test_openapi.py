@@ -1,0 +1,110 @@
+"""The gateway's OpenAPI document against the public contract."""
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+PREFIXES = "/api/v1/tasks,/api/v1/storage,/health"
+# What later work adds. Each name here must go when its catalog file comes: a test below says so.
+NOT_YET_TYPES = (
+    "Editing",
+    "Refine",
+    "ExperimentalFal",
+    "VideoGeneration",
+    "LLMInteraction",
+    "DetailEnhancer",
+    "BackgroundFix",
+    "ImageAdjuster",
+    "FaceEnhancer",
+)
+NOT_YET_OPERATIONS = (("/api/v1/tasks/{task_id}", "delete"), ("/api/v1/tasks/{task_id}/cleanup", "post"))
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    printed = subprocess.run([sys.executable, "-m", "gateway.openapi"], capture_output=True, check=True, text=True)
+    found: dict[str, Any] = json.loads(printed.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def contract() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((HERE / "compute-api.json").read_text())
+    return found
+
+
+def _awaited(schema: object) -> bool:
+    name = schema.get("$ref", "").rpartition("/")[2] if isinstance(schema, dict) else ""
+    return any(name in (f"Create{kind}Task", f"{kind}TaskPublic", f"{kind}TaskPublicUpdate") for kind in NOT_YET_TYPES)
+
+
+def _without_awaited(node: Any) -> Any:
+    """The contract less what is not there yet."""
+    if isinstance(node, dict):
+        return {name: _without_awaited(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_without_awaited(item) for item in node if not _awaited(item)]
+    return node
+
+
+def _implemented(contract: dict[str, Any]) -> dict[str, Any]:
+    pruned = {**contract, "paths": _without_awaited(contract["paths"])}
+    for path, method in NOT_YET_OPERATIONS:
+        del pruned["paths"][path][method]
+    return pruned
+
+
+def _differences(contract: dict[str, Any], document: dict[str, Any], folder: Path) -> list[str]:
+    wanted = folder / "contract.json"
+    wanted.write_text(json.dumps(contract))
+    command = [sys.executable, str(HERE / "diff.py"), str(wanted), PREFIXES]
+    answer = subprocess.run(command, input=json.dumps(document), capture_output=True, text=True)
+    assert answer.stdout, answer.stderr
+    return [line for line in answer.stdout.splitlines() if not line.startswith("differences:")]
+
+
+def test_what_is_implemented_is_what_the_contract_says(
+    contract: dict[str, Any], document: dict[str, Any], tmp_path: Path
+) -> None:
+    assert _differences(_implemented(contract), document, tmp_path) == []
+
+
+def test_the_comparison_notices_a_missing_field(
+    contract: dict[str, Any], document: dict[str, Any], tmp_path: Path
+) -> None:
+    broken = json.loads(json.dumps(document))
+    del broken["components"]["schemas"]["GenerationTaskPublic"]["properties"]["retry_count"]
+    assert _differences(_implemented(contract), broken, tmp_path) == ["GenerationTaskPublic.retry_count: missing"]
+
+
+def test_nothing_that_is_excluded_is_implemented(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert [kind for kind in NOT_YET_TYPES if f"Create{kind}Task" in schemas] == []
+    assert [(path, method) for path, method in NOT_YET_OPERATIONS if method in document["paths"].get(path, {})] == []
+
+
+def test_no_internal_type_is_public(document: dict[str, Any]) -> None:
+    assert "DIAGNOSTIC" not in json.dumps(document).upper()
+
+
+def test_every_operation_but_health_needs_a_key(document: dict[str, Any]) -> None:
+    operations = [
+        (path, method, operation["security"])
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+    assert [(path, method) for path, method, security in operations if not security] == [("/health", "get")]
+
+
+def test_the_wide_update_has_exactly_the_fields_of_the_contract(
+    contract: dict[str, Any], document: dict[str, Any]
+) -> None:
+    name = "GenerationTaskUpdate"
+    wanted, found = (item["components"]["schemas"][name]["properties"] for item in (contract, document))
+    assert set(found) == set(wanted)
