@@ -1,6 +1,7 @@
 """Request bodies: validated once from the raw bytes, by adapters made beforehand."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar, Union
 
 from fastapi import Request
@@ -9,17 +10,15 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from gateway.errors import UnsupportedMediaType, details
 from services.catalog.base import CommonFields
-from services.catalog.schemas import SCHEMAS
+from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, Schemas
 
 ModelT = TypeVar("ModelT")
-_ANY_CREATE: Any = Union[tuple(schemas.create for schemas in SCHEMAS.values())]  # noqa: UP007  # made at run time
-_CREATE: TypeAdapter[Any] = TypeAdapter(Annotated[_ANY_CREATE, Field(discriminator="task_type")])
 _TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
 
 
-async def read_create(request: Request) -> CommonFields:
-    """The Create…Task the body's task_type names. Raises RequestValidationError."""
-    wanted: CommonFields = _validate(_CREATE, await read_json(request))
+async def read_create(request: Request, *, internal: bool) -> CommonFields:
+    """The Create…Task the body's task_type names, internal types only when asked. Raises RequestValidationError."""
+    wanted: CommonFields = _validate(_ANY_CREATE if internal else _CREATE, await read_json(request))
     return wanted
 
 
@@ -42,6 +41,12 @@ def _adapter(model: type[BaseModel]) -> TypeAdapter[Any]:
     return _ADAPTERS[model]
 
 
+def _any_of(schemas: Iterable[Schemas]) -> TypeAdapter[Any]:
+    union: Any = Union[tuple(item.create for item in schemas)]  # noqa: UP007  # made at run time
+    return TypeAdapter(Annotated[union, Field(discriminator="task_type")])
+
+
+_CREATE, _ANY_CREATE = _any_of(SCHEMAS.values()), _any_of(ALL_SCHEMAS.values())
 _ADAPTERS: dict[type[BaseModel], TypeAdapter[Any]] = {}
 
 
@@ -57,6 +62,6 @@ def _placed(item: dict[str, Any]) -> dict[str, Any]:
     place = item["loc"]
     if item["type"] in _TAG_ERRORS:
         place = ("task_type",)
-    elif place and place[0] in SCHEMAS:
+    elif place and place[0] in ALL_SCHEMAS:
         place = place[1:]
     return item | {"loc": ("body", *place)}

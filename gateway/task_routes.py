@@ -14,7 +14,7 @@ from gateway.preferences import applied, idempotency_key, wait_seconds
 from gateway.translate import create_request, list_to_json, status_number, to_json, to_public
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.enums import TaskStatus, TaskType
-from services.catalog.schemas import SCHEMAS, TaskPublicUpdate
+from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, TaskPublicUpdate
 from services.common.errors import InvalidRequest, NotFound, Violation
 from services.common.proto import struct_to_dict
 
@@ -46,8 +46,8 @@ class GenerationPage(Page):
 async def create_task(request: Request) -> Response:
     upstream, caller = upstream_of(request), caller_of(request)
     seconds, key = wait_seconds(request, upstream.settings.max_wait_seconds), idempotency_key(request)
-    wanted = await read_create(request)
-    schemas = SCHEMAS[wanted.task_type]  # type: ignore[attr-defined]  # every derived model has it
+    wanted = await read_create(request, internal="admin" in caller.scopes)
+    schemas = ALL_SCHEMAS[wanted.task_type]  # type: ignore[attr-defined]  # every derived model has it
     wanted = await store_inline_images(upstream.storage, schemas, wanted, tenant=caller.tenant)
     created = await upstream.tasks.create(caller, create_request(schemas.kind, wanted, key))
     headers = {"idempotent-replayed": "true"} if created.replayed else {}
@@ -89,9 +89,9 @@ async def update_task(
     body = await read_json(request)
     tasks = upstream_of(request).tasks
     task = await tasks.get(request, task_id, task_type)
-    if task.task_type not in SCHEMAS:
+    if task.task_type not in ALL_SCHEMAS:
         raise NotFound(f"task {task_id} does not exist", reason="TASK_NOT_FOUND")
-    update: TaskPublicUpdate = validate(model or SCHEMAS[task.task_type].update, body)
+    update: TaskPublicUpdate = validate(model or ALL_SCHEMAS[task.task_type].update, body)
     _refuse_read_only(update, to_public(task))
     wanted = pb.UpdateTaskRequest(task_id=task_id, task_type=task_type)
     if update.priority is not None and update.priority != task.priority:

@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.enums import TaskStatus
-from services.catalog.tasks import PUBLIC_TYPES
+from services.catalog.tasks import TYPES
 from services.common.errors import NotFound
 from services.common.proto import fill, struct_to_dict
 
@@ -55,7 +55,7 @@ def list_to_json(tasks: list[pb.Task]) -> bytes:
 
 
 def to_public(task: pb.Task) -> dict[str, Any]:
-    """Raises NotFound for a task of an internal type."""
+    """Raises NotFound for a task of a type this version does not know."""
     view = _VIEWS.get(task.task_type)
     if view is None:
         raise NotFound(f"task {task.id} does not exist", reason="TASK_NOT_FOUND")
@@ -144,4 +144,4 @@ def _getter(field: FieldDescriptor) -> Getter:
     return lambda message: getattr(message, name) if message.HasField(name) else None
 
 
-_VIEWS = {name: _compile(kind) for name, kind in PUBLIC_TYPES.items()}
+_VIEWS = {name: _compile(kind) for name, kind in TYPES.items()}

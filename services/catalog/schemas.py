@@ -13,7 +13,7 @@ from services.catalog.base import CommonFields, TaskType
 from services.catalog.enums import ErrorCategory, ProviderType, TaskStatus
 from services.catalog.free_json import JsonObject
 from services.catalog.images import ImageData, ImageInput, InlineAllowed
-from services.catalog.tasks import PUBLIC_TYPES
+from services.catalog.tasks import TYPES
 
 
 class TaskPublic(BaseModel):
@@ -125,4 +125,6 @@ def _public_fields(kind: TaskType) -> dict[str, Any]:
     return fields
 
 
-SCHEMAS = {name: derive(kind) for name, kind in PUBLIC_TYPES.items()}
+# Internal types are for operators (scope admin) and stay out of the OpenAPI document.
+ALL_SCHEMAS = {name: derive(kind) for name, kind in TYPES.items()}
+SCHEMAS = {name: schemas for name, schemas in ALL_SCHEMAS.items() if not schemas.kind.internal}
