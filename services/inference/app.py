@@ -16,12 +16,13 @@ from nats.aio.client import Client
 from services.common.background import running
 from services.common.bus import open_bus, ping
 from services.common.grpc_client import Credentials, connect
+from services.common.images.loader import open_loader
 from services.common.mount import Mounted
 from services.common.settings import ServiceSettings
 from services.common.storage_client import StorageClient
 from services.inference.context import Surroundings
 from services.inference.heartbeat import Heartbeat
-from services.inference.images import open_images
+from services.inference.images import TaskImages
 from services.inference.queue import WorkQueue
 from services.inference.registry import Handlers, discover_handlers
 from services.inference.reports import Reports
@@ -68,8 +69,8 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         storage_channel = await stack.enter_async_context(connect(chosen.storage_target))
         providers = await stack.enter_async_context(open_providers())
         store = StorageClient(storage_channel, credentials)
-        images = await stack.enter_async_context(open_images(store))
-        around = Surroundings(images, store, bus, providers, chosen.default_provider)
+        loader = await stack.enter_async_context(open_loader(chosen, store))
+        around = Surroundings(TaskImages(loader), store, bus, providers, chosen.default_provider)
         handlers = discover_handlers()
         tasks = TasksClient(tasks_channel, credentials, worker_id=chosen.worker_id)
         runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers))

@@ -8,6 +8,7 @@ import socket
 
 from pydantic import Field
 
+from services.common.images.loader import ImageSettings
 from services.common.settings import ServiceSettings
 
 
@@ -15,7 +16,7 @@ def _own_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, ImageSettings):
     """`worker_id` is new with every start, so that a restarted worker never keeps its predecessor's leases."""
 
     worker_id: str = Field(default_factory=_own_name)

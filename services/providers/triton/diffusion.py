@@ -13,7 +13,7 @@ from services.common.errors import Internal, InvalidRequest, Overloaded
 from services.providers.ports import Drawing, ModelCard, OnStep, Picture, Step
 from services.providers.triton.connection import Answer, TritonConnection
 from services.providers.triton.failures import ModelLost
-from services.providers.triton.supervisor import Guard, Supervisor
+from services.providers.triton.supervisor import Guard, Pulse, Supervisor
 
 _ASK_SECONDS = 10.0
 
@@ -78,8 +78,9 @@ class TritonDiffusion:
                     raise
                 failed = True
 
-    async def _canary(self) -> int:
-        return int((await self._ask({"canary": True}))["queued"])
+    async def _canary(self) -> Pulse:
+        event = await self._ask({"canary": True})
+        return Pulse(event["queued"], event["pid"])
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -19,18 +19,22 @@ _CALLERS_FAULT = {
 
 
 class ModelLost(Exception):
-    """The model's process is gone, or with `server` all of Triton: nothing of the request survives it."""
+    """The model's process is gone, or with `server` all of Triton: nothing of the request survives it.
 
-    def __init__(self, message: str, *, server: bool = False) -> None:
+    With `refused` the request was turned away before it began, so it can't be what killed the model.
+    """
+
+    def __init__(self, message: str, *, server: bool = False, refused: bool = False) -> None:
         super().__init__(message)
         self.server = server
+        self.refused = refused
 
 
 def error_of(text: str) -> ComputeError | ModelLost:
     """Text without a reason of ours comes from Triton itself, for example of a dead model process."""
     match = _OURS.match(text)
     if match is None:
-        return ModelLost(text)
+        return ModelLost(text, refused=text.startswith("Request for unknown model"))
     reason, message = match.groups()
     if reason in _CALLERS_FAULT:
         return InvalidRequest(message, reason=reason)
@@ -39,5 +43,5 @@ def error_of(text: str) -> ComputeError | ModelLost:
     if reason == "OUT_OF_MEMORY":
         return Unavailable(message, reason=reason, retry_after=5.0)
     if reason in ("UNAVAILABLE", "CANCELLED"):
-        return ModelLost(message)
+        return ModelLost(message, refused=True)
     return Internal(message, reason="MODEL_FAILED")

@@ -8,7 +8,7 @@ from services.common.errors import Internal, InvalidRequest
 from services.providers.ports import Matte, ModelCard, Pixels
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
-from services.providers.triton.supervisor import Guard, Supervisor
+from services.providers.triton.supervisor import Guard, Pulse, Supervisor
 
 _PROBE = np.zeros((32, 32, 3), np.uint8)
 _CANARY_SECONDS = 10.0
@@ -37,9 +37,9 @@ class TritonSegmentation:
 
         return await self.supervisor.carry(once)
 
-    async def _canary(self) -> int:
+    async def _canary(self) -> Pulse:
         try:
             await self._connection.infer(self._model, {"canary": True}, {"IMAGE": _PROBE}, timeout=_CANARY_SECONDS)
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
-        return 0
+        return Pulse()

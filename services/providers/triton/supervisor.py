@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -20,18 +20,29 @@ from services.providers.triton.failures import ModelLost
 
 log = structlog.get_logger()
 AnswerT = TypeVar("AnswerT")
-# Answers how many requests wait in the model's own queue.
-Canary = Callable[[], Awaitable[int]]
+
+
+class Pulse(NamedTuple):
+    """A canary's answer: how many requests wait in the model's own queue, and the process that answered."""
+
+    queued: int = 0
+    process: int = 0
+
+
+# Raises ModelLost.
+Canary = Callable[[], Awaitable[Pulse]]
 _RESUBMITS = 2
+_LONGEST_PAUSE = 30.0
 
 
 class Guard:
     """One request under watch. `heard` must be called with every response."""
 
-    __slots__ = ("heard_at", "limit", "started")
+    __slots__ = ("heard_at", "limit", "process", "started")
 
-    def __init__(self, limit: asyncio.Timeout) -> None:
+    def __init__(self, limit: asyncio.Timeout, process: int) -> None:
         self.limit = limit
+        self.process = process
         self.heard_at = time.monotonic()
         self.started = False
 
@@ -54,7 +65,7 @@ class Supervisor:
         *,
         every: float = 1.5,
         silence: float = 30.0,
-        recovery: float = 60.0,
+        recovery: float = 120.0,
     ) -> None:
         """`recovery`: how long a request waits for the model to come back before its task is tried again later."""
         self.model = model
@@ -65,6 +76,9 @@ class Supervisor:
         self._silence = silence
         self._recovery = recovery
         self._up = asyncio.Event()
+        self._down = True
+        self._process = 0
+        self._pause = every
         self._suspected = asyncio.Event()
         self._guards: set[Guard] = set()
         self._why = "no canary has answered yet"
@@ -100,14 +114,16 @@ class Supervisor:
         Raises:
             Unavailable: the model stays away, or is lost each time.
         """
-        for _ in range(_RESUBMITS + 1):
+        losses, give_up = 0, time.monotonic() + self._recovery
+        while losses <= _RESUBMITS and time.monotonic() < give_up:
             await self._ready()
             try:
                 return await self._guarded(ask)
             except ModelLost as error:
                 log.warning("model lost under a request", model=self.model, error=str(error))
                 self._suspect(str(error))
-        raise Unavailable(f"{self.model} was lost {_RESUBMITS + 1} times", reason="MODEL_LOST", retry_after=5.0)
+                losses += not error.refused
+        raise Unavailable(f"{self.model} was lost under this request", reason="MODEL_LOST", retry_after=5.0)
 
     async def _ready(self) -> None:
         try:
@@ -129,7 +145,7 @@ class Supervisor:
 
     @contextmanager
     def _guarding(self, limit: asyncio.Timeout) -> Iterator[Guard]:
-        guard = Guard(limit)
+        guard = Guard(limit, self._process)
         self._guards.add(guard)
         try:
             yield guard
@@ -144,26 +160,39 @@ class Supervisor:
     async def _look(self) -> None:
         """One canary, and what follows from it."""
         try:
-            queued = await self._canary()
+            pulse = await self._canary()
         except ModelLost as error:
-            self._fall(error)
+            news = self._fall(error)
             if not error.server:
-                await self._repair()
+                await self._repair(certain=news)
         else:
-            if not self._up.is_set():
+            if self._down:
                 log.info("model answers", model=self.model)
+            self._down = False
             self._up.set()
-            self._wake_silent(queued)
+            self._note_process(pulse.process)
+            self._wake_silent(pulse.queued)
 
-    def _fall(self, error: ModelLost) -> None:
-        """Whatever was running there is gone."""
-        if self._up.is_set() or self._guards:
+    def _fall(self, error: ModelLost) -> bool:
+        """Whatever was running there is gone. True when it was up until now."""
+        news = not self._down
+        if news:
             log.warning("model does not answer", model=self.model, error=str(error), requests=len(self._guards))
+        self._down = True
         self._up.clear()
         self._why = str(error)
-        self.epoch += 1
         for guard in list(self._guards):
             guard.wake()
+        return news
+
+    def _note_process(self, process: int) -> None:
+        """Another process than before: somebody reloaded the model, and what ran in the old one hangs for ever."""
+        if process != self._process:
+            self._process = process
+            self.epoch += 1
+        for guard in list(self._guards):
+            if guard.process != process:
+                guard.wake()
 
     def _wake_silent(self, queued: int) -> None:
         # A request that never started may still wait its turn, for as long as anything waits.
@@ -172,16 +201,35 @@ class Supervisor:
             if guard.heard_at < before and (guard.started or queued == 0):
                 guard.wake()
 
-    async def _repair(self) -> None:
-        """Reloads, unless somebody else is about to: the first of several workers is enough."""
+    async def _repair(self, *, certain: bool) -> None:
+        """Reloads, unless another worker is at it: the first of them is enough.
+
+        What failed just after it had worked is `certain`; else the failure may be older than somebody's reload.
+        """
         await asyncio.sleep(random.uniform(0.0, 0.3))
         try:
             if await self._connection.state(self.model) in ("LOADING", "UNLOADING"):
                 return
-            log.warning("reloading model", model=self.model)
-            began = time.monotonic()
-            await self._connection.reload(self.model)
-            log.info("model reloaded", model=self.model, seconds=round(time.monotonic() - began, 1))
+            if not certain and await self._lives():
+                return
+            await self._reload()
+            self._pause = self._every
             self._suspected.set()
         except ModelLost as error:
-            log.warning("model not reloaded", model=self.model, error=str(error))
+            log.warning("model not reloaded", model=self.model, error=str(error), next_try_seconds=self._pause)
+            await asyncio.sleep(self._pause)
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+
+    async def _lives(self) -> bool:
+        try:
+            await self._canary()
+        except ModelLost:
+            return False
+        self._suspected.set()
+        return True
+
+    async def _reload(self) -> None:
+        log.warning("reloading model", model=self.model)
+        began = time.monotonic()
+        await self._connection.reload(self.model)
+        log.info("model reloaded", model=self.model, seconds=round(time.monotonic() - began, 1))
