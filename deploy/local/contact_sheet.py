@@ -32,7 +32,7 @@ def draw(prompt: str, previews: Sequence[Preview], picture: Picture, cutout: Pic
     write.text((MARGIN, 52), "Atelier", fill=_FAINT, font=_font(26))
     write.text((MARGIN, 92), _fitted(f"“{prompt}”", WIDTH - 2 * MARGIN, 46), fill=_INK, font=_font(46))
     for column, (step, preview) in enumerate(shown):
-        left = MARGIN + round(column * (WIDTH - 2 * MARGIN + GAP) / MOST_PREVIEWS)
+        left = MARGIN + round(column * (WIDTH - 2 * MARGIN - THUMBNAIL) / max(len(shown) - 1, 4))
         sheet.paste(_scaled(preview.convert("RGB"), THUMBNAIL), (left, _ROW))
         write.text((left, _ROW + THUMBNAIL + 10), f"step {step}", fill=_FAINT, font=_font(18))
     sheet.paste(_scaled(picture.convert("RGB"), LARGE), (MARGIN, large))

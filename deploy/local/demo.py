@@ -1,11 +1,11 @@
 """`make demo`: one picture through the whole system, shown as it is drawn, cut out, and saved to out/demo."""
 from __future__ import annotations
 
+import argparse
 import base64
 import io
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -47,7 +47,9 @@ class Record:
 
 
 def main() -> None:
-    prompt = " ".join(sys.argv[1:]) or PROMPT
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("prompt", nargs="*", default=[PROMPT], help='make demo ARGS="a blue vase"')
+    prompt = " ".join(parser.parse_args().prompt)
     terminal.log_to()
     terminal.said_plainly(lambda: demonstrate(Home(), Record(prompt), Console(highlight=False)))
 
@@ -71,7 +73,7 @@ def demonstrate(home: Home, record: Record, console: Console) -> None:
 def _stack(home: Home, record: Record) -> Iterator[dict[str, Any]]:
     begun = time.monotonic()
     if runfile.supervisor(home):
-        facts = wait_ready(home)
+        facts = wait_ready(home, tell=False)
         record.seconds["start"] = round(time.monotonic() - begun, 2)
         yield facts
         return
@@ -136,7 +138,7 @@ def save(record: Record, picture: bytes, cutout: bytes) -> None:
     footer = f"{times} · model {record.model['name']} ({record.model['licence']})"
     images = [Image.open(io.BytesIO(content)) for content in (picture, cutout)]
     sheet = contact_sheet.draw(record.prompt, record.previews, images[0], images[1], footer)
-    sheet.save(OUT / "contact_sheet.png", optimize=True)
+    sheet.save(OUT / "contact_sheet.png")
     kept = ("id", "task_type", "status", "created_at", "started_at", "completed_at", "retry_count")
     report = {
         "prompt": record.prompt,

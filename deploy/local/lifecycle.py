@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -31,22 +32,25 @@ def up(home: Home) -> None:
 
 def run_in_foreground(home: Home) -> None:
     """Until Ctrl-C or SIGTERM. Raises LocalError."""
+    _run(home, when_ready=lambda: print(describe(runfile.read(home)), flush=True))
+
+
+def _run(home: Home, when_ready: Callable[[], None]) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    with _new_stack(home) as stack:
-        print(describe(runfile.read(home)), flush=True)
+    with _new_stack(home):
+        when_ready()
+        # In slices: a wait without end would keep the signal's handler from running.
         while not stopping.wait(1.0):
             pass
-        print("stopping", flush=True)
-        stack.stop()
 
 
 def serve(home: Home) -> None:
     """What `up` leaves in the background."""
     terminal.log_to(str(home.log_of("stack")))
     try:
-        run_in_foreground(home)
+        _run(home, when_ready=lambda: None)
     except LocalError as error:
         logging.getLogger("stack").error("%s", error)
         facts = runfile.read(home) | {"state": "failed", "failure": str(error)}
@@ -110,15 +114,15 @@ def _start_in_background(home: Home) -> None:
         time.sleep(0.05)
 
 
-def wait_ready(home: Home) -> dict[str, Any]:
-    """Tells each component's readiness as it comes."""
+def wait_ready(home: Home, *, tell: bool = True) -> dict[str, Any]:
+    """Answers the run file of the stack that starts or runs, telling each component's readiness. Raises LocalError."""
     told: set[str] = set()
     while True:
         facts = runfile.read(home)
         if facts["state"] == "failed":
             raise LocalError(facts["failure"])
         for name, part in facts["components"].items():
-            if part["state"] == "ready" and name not in told:
+            if tell and part["state"] == "ready" and name not in told:
                 told.add(name)
                 print(f"  {name} is ready after {part['seconds_to_ready']:.1f} s", flush=True)
         if facts["state"] == "ready":

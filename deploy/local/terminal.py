@@ -14,8 +14,8 @@ def log_to(path: str | None = None) -> None:
         handlers=[logging.FileHandler(path) if path else logging.StreamHandler()],
         format="%(asctime)s %(levelname)-7s %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
-        level=logging.INFO,
     )
+    logging.getLogger("stack").setLevel(logging.INFO)
 
 
 def said_plainly(command: Callable[[], None]) -> None:
