@@ -1,0 +1,390 @@
+"""What the guarded client reaches, and all the ways in which it does not."""
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from services.common.addresses import is_public, parse_target
+from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
+from services.common.guarded_http import GuardedHttp, HttpLimits, Resolver
+
+INWARD = """
+http://127.0.0.1/
+http://127.0.0.1./
+http://127.1/
+http://127.0.1/
+http://127.255.255.254/
+http://2130706433/
+http://2130706433./
+http://0x7f000001/
+http://0X7F000001/
+http://0x7f.1/
+http://0x7f.0x0.0x0.0x1/
+http://017700000001/
+http://0177.0.0.1/
+http://0177.0.0.0x1/
+http://00000177.0.0.1/
+http://0/
+http://0.0.0.0/
+http://0x0/
+http://10.0.0.1/
+http://10.1/
+http://0xa000001/
+http://012.0.0.1/
+http://100.64.0.1/
+http://100.127.255.255/
+http://169.254.169.254/latest/meta-data/
+http://169.254.43518/
+http://2852039166/
+http://0xa9fea9fe/
+http://0251.0376.0251.0376/
+http://168.63.129.16/
+http://172.16.0.1/
+http://172.31.255.255/
+http://192.0.0.192/
+http://192.168.0.1/
+http://192.168.257/
+http://198.18.0.1/
+http://192.0.2.1/
+http://224.0.0.1/
+http://240.0.0.1/
+http://255.255.255.255/
+http://4294967295/
+http://[::]/
+http://[::1]/
+http://[0:0:0:0:0:0:0:1]/
+http://[0000:0000:0000:0000:0000:0000:0000:0001]/
+http://[::127.0.0.1]/
+http://[::ffff:127.0.0.1]/
+http://[::ffff:7f00:1]/
+http://[::ffff:169.254.169.254]/
+http://[::ffff:0:127.0.0.1]/
+http://[64:ff9b::127.0.0.1]/
+http://[64:ff9b::a9fe:a9fe]/
+http://[64:ff9b:1::7f00:1]/
+http://[2002:7f00:1::]/
+http://[2002:a9fe:a9fe::1]/
+http://[2001:0:7f00:1::]/
+http://[2001:db8::1]/
+http://[fe80::1]/
+http://[fe80::1%25eth0]/
+http://[fec0::1]/
+http://[fc00::1]/
+http://[fd00:ec2::254]/
+http://[ff02::1]/
+http://localhost/
+http://LOCALHOST/
+http://localhost./
+http://foo.localhost/
+http://foo.localhost./
+http://localhost.localdomain/
+http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/
+http://①②⑦.⓪.⓪.①/
+http://127。0。0。1/
+http://127｡0｡0｡1/
+http://１２７.0.0.1/
+http://metadata/
+http://metadata.google.internal/computeMetadata/v1/
+http://metadata.google.internal./
+http://kubernetes.default.svc.cluster.local/
+http://router.lan/
+http://nas.home.arpa/
+http://intranet/
+http://user@example.com/
+http://user:password@example.com/
+http://example.com@127.0.0.1/
+http://127.0.0.1@example.com/
+http://example.com%40127.0.0.1/
+http://example.com\\@127.0.0.1/
+http://127.0.0.1\\.example.com/
+http://127.0.0.1%00.example.com/
+http://127.0.0.1%2f.example.com/
+http://exa%6dple.com/
+http://1.2.3.4.5/
+http://256.1.1.1/
+http://127.0.0.0x/
+http://example.com:22/
+http://example.com:6379/
+http://example.com:25/
+http://example.com:99999/
+http://example.com:-1/
+ftp://example.com/
+file:///etc/passwd
+gopher://example.com:70/_x
+dict://example.com:11211/
+javascript:alert(1)
+//example.com/
+http:/example.com
+http:example.com
+http:///example.com
+http://
+https://
+http://?x
+http://[::1
+http://[::1]x/
+http://exa mple.com/
+http://example.com/\ta
+""".strip().replace("\\t", "\t").replace("\\\\", "\\").splitlines()
+
+PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+PRIVATE = ["127.0.0.1", "10.0.0.1", "::1", "fe80::1%eth0", "2002:808:808::", "::ffff:10.0.0.1", "", "x", "100.64.0.9"]
+
+Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Names:
+    """A name server of our own that says what it was asked, and may change its mind."""
+
+    def __init__(self, **answers: list[str]) -> None:
+        self.answers = {name.replace("_", "."): iter(given) for name, given in answers.items()}
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        self.asked.append(host)
+        return [next(self.answers[host])]
+
+
+@asynccontextmanager
+async def web_server(answer: Answer) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """Serves on a loopback port; answers the port and the requests seen."""
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = await reader.readuntil(b"\r\n\r\n")
+            seen.append(request)
+            await answer(request, writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], seen
+
+
+def saying(body: bytes = b"picture", *, status: str = "200 OK", headers: str = "") -> Answer:
+    async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body)
+
+    return answer
+
+
+def redirecting(location: str) -> Answer:
+    return saying(b"", status="302 Found", headers=f"Location: {location}\r\n")
+
+
+def allowing(*ports: int, name: str = "127.0.0.1") -> HttpLimits:
+    return HttpLimits(allowed_private=frozenset(f"{name}:{port}" for port in ports))
+
+
+def guarded(limits: HttpLimits | None = None, *, resolve: Resolver | None = None) -> GuardedHttp:
+    return GuardedHttp(limits or HttpLimits(), resolve=resolve, tls=trusted())
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Made once: reading the certificates takes a tenth of a second."""
+    return ssl.create_default_context()
+
+
+async def reason_of(http: GuardedHttp, url: str, max_bytes: int = 1000) -> str:
+    with pytest.raises(ComputeError) as caught:
+        await http.get(url, max_bytes=max_bytes)
+    return caught.value.reason
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(set(INWARD)) >= 100
+
+
+@pytest.mark.parametrize("url", INWARD)
+async def test_an_inward_address_is_refused_in_every_spelling_before_anything_is_looked_up(url: str) -> None:
+    async def never(host: str, port: int) -> list[str]:
+        raise AssertionError(f"{host} was looked up")
+
+    async with guarded(resolve=never) as http:
+        assert await reason_of(http, url) == "URL_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_a_public_address_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_a_private_address_is_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "::1", "169.254.169.254", "fd00::1"])
+async def test_a_public_name_with_an_inward_address_is_refused(address: str) -> None:
+    async with guarded(resolve=Names(trap_example=[address])) as http:
+        assert await reason_of(http, "http://trap.example/") == "URL_NOT_ALLOWED"
+
+
+async def test_one_inward_address_among_public_ones_is_enough_to_refuse() -> None:
+    async def mixed(host: str, port: int) -> list[str]:
+        return ["93.184.215.14", "127.0.0.1"]
+
+    async with guarded(resolve=mixed) as http:
+        assert await reason_of(http, "http://mixed.example/") == "URL_NOT_ALLOWED"
+
+
+async def test_the_connection_goes_to_the_address_that_was_judged_though_the_name_rebinds() -> None:
+    async with web_server(saying()) as (port, seen):
+        # Judged once (as allowed); a second look-up would lead nowhere.
+        names = Names(rebinding_example=["127.0.0.1"])
+        async with guarded(allowing(port, name="rebinding.example"), resolve=names) as http:
+            fetched = await http.get(f"http://rebinding.example:{port}/a?b=c", max_bytes=100)
+    assert fetched.content == b"picture"
+    assert names.asked == ["rebinding.example"]
+    assert seen[0].startswith(b"GET /a?b=c HTTP/1.1\r\n")
+    assert f"host: rebinding.example:{port}\r\n".encode() in seen[0].lower()
+
+
+async def test_a_name_that_turns_inward_between_two_hops_is_refused() -> None:
+    names = Names(turning_example=["127.0.0.1", "127.0.0.1"])
+    async with (
+        web_server(redirecting("http://turning.example/secret")) as (port, seen),
+        guarded(allowing(port, name="turning.example"), resolve=names) as http,
+    ):
+        assert await reason_of(http, f"http://turning.example:{port}/") == "URL_NOT_ALLOWED"
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/", "http://localhost/", "http://[::1]/", "file:///etc/passwd", "//10.1"]
+)
+async def test_a_redirect_inward_is_refused(url: str) -> None:
+    async with web_server(redirecting(url)) as (port, _), guarded(allowing(port)) as http:
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_NOT_ALLOWED"
+
+
+async def test_a_redirect_to_another_port_of_an_allowed_host_is_refused() -> None:
+    async with (
+        web_server(saying()) as (secret, seen),
+        web_server(redirecting(f"http://127.0.0.1:{secret}/")) as (port, _),
+        guarded(allowing(port)) as http,
+    ):
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_NOT_ALLOWED"
+    assert not seen
+
+
+async def test_a_redirect_to_an_allowed_place_is_followed_and_its_cookies_forgotten() -> None:
+    hop = saying(b"", status="302 Found", headers="Location: /second\r\nSet-Cookie: a=b\r\n")
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        await (hop if request.startswith(b"GET /first ") else saying())(request, writer)
+
+    async with web_server(answer) as (port, seen), guarded(allowing(port)) as http:
+        fetched = await http.get(f"http://127.0.0.1:{port}/first", max_bytes=100)
+    assert fetched.url.endswith("/second")
+    assert b"cookie" not in seen[1].lower()
+
+
+async def test_a_ring_of_redirects_ends() -> None:
+    async with web_server(redirecting("/")) as (port, seen), guarded(allowing(port)) as http:
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+    assert len(seen) == 4
+
+
+async def test_an_announced_size_beyond_the_limit_is_refused_at_once() -> None:
+    async with web_server(saying(b"x" * 101)) as (port, _), guarded(allowing(port)) as http:
+        with pytest.raises(PayloadTooLarge):
+            await http.get(f"http://127.0.0.1:{port}/", max_bytes=100)
+
+
+async def test_an_endless_answer_is_cut_at_the_limit() -> None:
+    sent = 0
+
+    async def endless(_: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while sent < 1 << 30:
+            writer.write(b"x" * 65_536)
+            sent += 65_536
+            await writer.drain()
+
+    async with web_server(endless) as (port, _), guarded(allowing(port)) as http:
+        with pytest.raises(PayloadTooLarge):
+            await http.get(f"http://127.0.0.1:{port}/", max_bytes=200_000)
+    assert sent < 1 << 26
+
+
+async def test_an_answer_that_never_ends_in_time_is_given_up() -> None:
+    async def drip(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with web_server(drip) as (port, _), guarded(replace(allowing(port), total_seconds=0.3)) as http:
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+
+
+async def test_a_packed_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(b"\0" * 5_000_000)
+    async with (
+        web_server(saying(bomb, headers="Content-Encoding: gzip\r\n")) as (port, seen),
+        guarded(allowing(port)) as http,
+    ):
+        assert await reason_of(http, f"http://127.0.0.1:{port}/", 1_000_000) == "URL_UNREACHABLE"
+    assert b"accept-encoding: identity" in seen[0].lower()
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Oops", "204 No Content", "304 Not Modified", "401 Who"])
+async def test_another_answer_than_200_is_no_picture(status: str) -> None:
+    async with web_server(saying(b"", status=status)) as (port, _), guarded(allowing(port)) as http:
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+
+
+@pytest.mark.parametrize("raw", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
+async def test_a_server_that_breaks_the_protocol_is_unreachable(raw: bytes) -> None:
+    async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+
+    async with web_server(answer) as (port, _), guarded(allowing(port)) as http:
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+
+
+async def test_nobody_listening_is_unreachable() -> None:
+    async with web_server(saying()) as (port, _):
+        pass
+    async with guarded(allowing(port)) as http:
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+
+
+async def test_an_unknown_host_is_unreachable() -> None:
+    async def nowhere(host: str, port: int) -> list[str]:
+        raise OSError("no such host")
+
+    async with guarded(resolve=nowhere) as http:
+        assert await reason_of(http, "http://nowhere.example/") == "URL_UNREACHABLE"
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "")
+    async with web_server(saying()) as (port, _), guarded(allowing(port)) as http:
+        assert (await http.get(f"http://127.0.0.1:{port}/", max_bytes=100)).content == b"picture"
+
+
+def test_the_same_address_is_read_in_one_way_only() -> None:
+    assert parse_target("HTTP://Example.COM./a").host == "example.com"
+    assert parse_target("https://bücher.example/").host == "xn--bcher-kva.example"
+    assert str(parse_target("http://example.com/a#b").at("1.2.3.4")) == "http://1.2.3.4/a"
+    assert parse_target("http://example.com:8080/").authority == "example.com:8080"
+    with pytest.raises(InvalidRequest):
+        parse_target("http://example.com/" + "a" * 5000)
