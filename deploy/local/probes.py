@@ -62,6 +62,21 @@ def ask_grpc_health(target: str) -> None:
         raise NotReady(f"{target} says {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}")
 
 
+def ask_worker(target: str, token: str) -> None:
+    """Has the worker run a canary through each of its models. Raises NotReady with its words."""
+    import grpc
+    from compute.inference.v1 import inference_pb2 as pb
+    from compute.inference.v1 import inference_pb2_grpc as rpc
+
+    with grpc.insecure_channel(target) as channel:
+        try:
+            rpc.InferenceServiceStub(channel).CheckModels(
+                pb.CheckModelsRequest(), metadata=(("authorization", f"Bearer {token}"),), timeout=5 * ASKING_SECONDS
+            )
+        except grpc.RpcError as error:
+            raise NotReady(f"the models of the worker at {target}: {error.code().name} {error.details()}") from error
+
+
 def ask_http(url: str) -> None:
     """GETs the address. Raises NotReady unless the answer is 200."""
     parts = urlsplit(url)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from deploy.local import probes
@@ -34,8 +35,10 @@ def own_processes(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
     tasks = _served("tasks", ("services.host", "access", "tasks"), ports.tasks, shared, after=_STORES)
     storage = _served("storage", ("services.host", "storage"), ports.storage, shared, after=_STORES)
     # Not after Triton: importing takes as long as the models take to load, and the worker waits for them by itself.
-    inference = _served(
-        "inference", ("services.inference",), ports.inference, shared, after=(*_STORES, "tasks", "storage")
+    inference = replace(
+        _served("inference", ("services.inference",), ports.inference, shared, after=(*_STORES, "tasks", "storage")),
+        probe=partial(probes.ask_worker, f"{HOST}:{ports.inference}", shared["INTERNAL_TOKEN"]),
+        patience=180.0,
     )
     return [tasks, storage, inference, _gateway(ports.gateway, shared)]
 
