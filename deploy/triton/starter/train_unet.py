@@ -1,0 +1,242 @@
+"""Trains the denoiser and its text encoder together on the codec's latents, resumable and the same on every run."""
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from allocator import keep_memory
+from captions import LENGTH, caption
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from pictures import Pictures, load_pictures
+from tokenizer import build_tokenizer
+from torch import Tensor
+from torch.nn import functional
+from train_vae import Principal, to_tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+WIDTH = 128
+"""Of the text encoder and the cross-attention."""
+LEARNING_RATE, WARM_UP = 1.2e-3, 100
+COARSE_BATCH, FINE_BATCH = 32, 32
+CAPTIONS_EACH = 4
+NO_CAPTION = 0.1
+"""Share of pictures trained without a caption, which guidance needs."""
+EMA_DECAY, EMA_EVERY = 0.998, 4
+CHECKPOINT_EVERY = 250
+
+
+def make_unet() -> UNet2DConditionModel:
+    """Thin where the latents are large (32x32) and wide where they are small; attention only from 8x8 down."""
+    return UNet2DConditionModel(
+        sample_size=32,
+        block_out_channels=(32, 64, 128, 160),
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=8,
+        resnet_time_scale_shift="scale_shift",
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        use_linear_projection=True,
+    )
+
+
+def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        projection_dim=WIDTH,
+    )
+    return CLIPTextModel(config)
+
+
+def make_scheduler() -> DDIMScheduler:
+    """Predicts v, and its last step is pure noise, so that dark and bright pictures come out as such."""
+    return DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        steps_offset=1,
+    )
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Latents (n, 4, s, s), loss weights (n, 1, s, s), tokens (n, captions, length), the empty caption's tokens."""
+
+    latents: Tensor
+    weights: Tensor
+    tokens: Tensor
+    empty: Tensor
+
+    @classmethod
+    def of(cls, latents: Tensor, pictures: Pictures, tokenizer: CLIPTokenizer, *, seed: int) -> "Examples":
+        """The product counts four times as much as the background."""
+        rng = np.random.default_rng(seed)
+        texts = [caption(*label, rng) for label in pictures.labels[: len(latents)] for _ in range(CAPTIONS_EACH)]
+        padded = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        tokens = tokenizer(texts, **padded).input_ids.unflatten(0, (-1, CAPTIONS_EACH))
+        covers = torch.from_numpy(np.array(pictures.covers[: len(latents)])).float().unsqueeze(1) / 255
+        weights = 0.5 + 1.5 * functional.adaptive_avg_pool2d(covers, latents.shape[-1])
+        return cls(latents, weights / weights.mean(), tokens, tokenizer("", **padded).input_ids)
+
+
+@torch.inference_mode()
+def coarse_latents(pictures: Pictures) -> Tensor:
+    """Latents (n, 4, 16, 16) of the pictures at half size in the linear code the codec starts from.
+
+    A quarter of the work for the denoiser, and it can learn words, shapes and colours before the codec exists.
+    """
+    principal = Principal.of(to_tensor(pictures.images[:500]))
+    parts = (to_tensor(pictures.images[i : i + 256]) for i in range(0, len(pictures.images), 256))
+    return torch.cat([principal(functional.avg_pool2d(part, 2)).half() for part in parts])
+
+
+class Training:
+    """The networks, their optimizer and their running mean; one `step` after another.
+
+    With several workers (torch.distributed is up) each works its share of the batch and all take the same step.
+    """
+
+    def __init__(self, examples: Examples, tokenizer: CLIPTokenizer, batch: int, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.workers = dist.get_world_size() if dist.is_initialized() else 1
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.examples, self.tokenizer, self.batch, self.seed, self.done = examples, tokenizer, batch, seed, 0
+        self.unet = make_unet().to(memory_format=torch.channels_last)
+        self.text_encoder = make_text_encoder(tokenizer)
+        self.scheduler = make_scheduler()
+        self.parameters = [*self.unet.parameters(), *self.text_encoder.parameters()]
+        self.mean = [p.detach().clone() for p in self.parameters]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        )
+
+    def step(self, rate: float) -> float:
+        """One batch at the learning rate; its loss. Its random numbers depend on nothing but the seed and the count."""
+        torch.manual_seed((self.seed * 1_000_003 + self.done) * self.workers + self.rank)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = self._loss()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.workers > 1:
+            self._share_gradients()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.done += 1
+        if self.done % EMA_EVERY == 0:
+            decay = min(EMA_DECAY, (self.done + 1) / (self.done + 20)) ** EMA_EVERY
+            torch._foreach_lerp_(self.mean, [p.detach() for p in self.parameters], 1 - decay)
+        return float(loss)
+
+    def _share_gradients(self) -> None:
+        gradients = [p.grad for p in self.parameters]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        parts = flat.div_(self.workers).split([gradient.numel() for gradient in gradients])
+        torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
+
+    def _loss(self) -> Tensor:
+        """The v-prediction loss at times spread evenly over the batch."""
+        data, batch = self.examples, self.batch // self.workers
+        chosen = torch.randint(0, len(data.latents), (batch,))
+        clean = data.latents[chosen].float().contiguous(memory_format=torch.channels_last)
+        tokens = data.tokens[chosen, torch.randint(0, CAPTIONS_EACH, (batch,))]
+        tokens = torch.where(torch.rand(batch, 1) < NO_CAPTION, data.empty, tokens)
+        times = ((torch.rand(1) + torch.arange(batch) / batch) % 1 * 1000).long()
+        noise = torch.randn_like(clean)
+        noisy = self.scheduler.add_noise(clean, noise, times)
+        target = self.scheduler.get_velocity(clean, noise, times)
+        predicted = self.unet(noisy, times, self.text_encoder(tokens)[0]).sample
+        return (data.weights[chosen] * (predicted - target).square()).mean()
+
+    def save(self, file: Path) -> None:
+        state = {"parameters": self.parameters, "mean": self.mean, "done": self.done}
+        torch.save(state | {"optimizer": self.optimizer.state_dict()}, file.with_suffix(".part"))
+        file.with_suffix(".part").rename(file)
+
+    def load(self, file: Path) -> None:
+        state = torch.load(file, weights_only=True)
+        with torch.no_grad():
+            torch._foreach_copy_(self.parameters, state["parameters"])
+        self.mean, self.done = [p.detach() for p in state["mean"]], state["done"]
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def export(self, folder: Path) -> None:
+        """Write the running means as diffusers' directories, apart from the codec."""
+        with torch.no_grad():
+            torch._foreach_copy_(self.parameters, self.mean)
+        for name in ("unet", "text_encoder", "tokenizer", "scheduler"):
+            getattr(self, name).save_pretrained(folder / name)
+
+
+def learning_rate(step: int, steps: int, cooldown: int) -> float:
+    """Constant after a warm-up, then straight down to a fiftieth over the last `cooldown` steps."""
+    left = min(1.0, (steps - step) / max(1, cooldown))
+    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP) * max(0.02, left)
+
+
+def train_unet(training: Training, steps: int, cooldown: int, checkpoints: Path) -> None:
+    """Train up to `steps` batches in all, with a checkpoint in the folder every so often."""
+    begun, first, losses = time.monotonic(), training.done, []
+    while training.done < steps:
+        losses.append(training.step(learning_rate(training.done, steps, cooldown)))
+        if training.rank == 0 and (training.done % 50 == 0 or training.done == steps):
+            speed = (training.done - first) * training.batch / (time.monotonic() - begun)
+            print(f"unet step {training.done} loss {np.mean(losses):.4f} {speed:.1f} pictures/s", flush=True)
+            losses.clear()
+        if training.rank == 0 and training.done % CHECKPOINT_EVERY == 0:
+            training.save(checkpoints / f"step-{training.done % (2 * CHECKPOINT_EVERY)}.ckpt")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="for checkpoints and the trained directories")
+    parser.add_argument("--latents", type=Path, help="of the codec; without, train on coarse latents")
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--cooldown", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--worker", type=int, nargs=2, metavar=("RANK", "WORKERS"), help="this process among several")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.worker:
+        rank, workers = arguments.worker
+        meeting = f"file://{(arguments.out / 'meeting').absolute()}"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    torch.set_flush_denormal(True)
+    tokenizer, pictures = build_tokenizer(), load_pictures(arguments.pictures)
+    fine = arguments.latents is not None
+    latents = torch.load(arguments.latents, weights_only=True) if fine else coarse_latents(pictures)
+    examples = Examples.of(latents, pictures, tokenizer, seed=arguments.seed)
+    training = Training(examples, tokenizer, FINE_BATCH if fine else COARSE_BATCH, arguments.seed)
+    if arguments.start:
+        training.load(arguments.start)
+    train_unet(training, arguments.steps, arguments.cooldown, arguments.out)
+    if training.rank == 0:
+        training.save(arguments.out / "last.ckpt")
+        training.export(arguments.out)
+
+
+if __name__ == "__main__":
+    keep_memory()
+    main()
