@@ -7,7 +7,7 @@ import pytest
 from compute.common.v1.common_pb2 import StringList
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from google.protobuf.descriptor import FieldDescriptor
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.enums import TaskStatus
@@ -43,8 +43,8 @@ def test_parameters_and_result_have_the_fields_of_their_messages(kind: TaskType)
 def test_every_scalar_of_a_message_can_be_absent(kind: TaskType) -> None:
     """A proto3 scalar without `optional` turns null into zero in silence."""
     for holder in (params_pb2.TaskParams, params_pb2.TaskResult):
-        bare = [field.name for field in _member(holder, kind).fields if not field.is_repeated and not field.has_presence]
-        assert bare == []
+        fields = _member(holder, kind).fields
+        assert [field.name for field in fields if not field.is_repeated and not field.has_presence] == []
 
 
 @pytest.mark.parametrize("kind", EVERY_TYPE)
@@ -53,7 +53,7 @@ def test_what_is_filled_in_is_read_back(kind: TaskType, part: str) -> None:
     model: type[BaseModel] = getattr(kind, part)
     holder = params_pb2.TaskParams if part == "params" else params_pb2.TaskResult
     for values in (_full(holder, kind), _empty(holder, kind)):
-        before = model.model_construct(**{**{name: None for name in model.model_fields}, **values})
+        before = model.model_construct(**{**dict.fromkeys(model.model_fields), **values})
         message: Any = getattr(holder(), kind.field)
         fill(message, before)
         after = read(message, _unchecked(model))
@@ -78,9 +78,8 @@ def _value(field: Any) -> Any:
 
 def _unchecked(model: type[BaseModel]) -> type[BaseModel]:
     """The same fields without their limits: this is about the bridge, not about values."""
-    from pydantic import create_model
-
-    return create_model(model.__name__, **{name: (Any, None) for name in model.model_fields})  # type: ignore[call-overload, no-any-return]  # made at run time
+    fields: dict[str, Any] = dict.fromkeys(model.model_fields, (Any, None))
+    return create_model(model.__name__, **fields)
 
 
 def test_what_is_common_to_all_tasks_has_the_fields_of_the_specification() -> None:

@@ -1,0 +1,167 @@
+"""The gateway on a real port, with the access, tasks and storage services behind it on another."""
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import httpx2
+import uvicorn
+from compute.access.v1 import access_pb2, access_pb2_grpc
+from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
+
+from gateway.app import build_app
+from gateway.settings import GatewaySettings
+from services.access import app as access
+from services.common import grpc_server
+from services.common.grpc_client import Credentials, connect
+from services.common.health import HealthMonitor
+from services.storage import app as storage
+from services.tasks import app as tasks
+from services.tasks.settings import TasksSettings
+
+TOKEN = "internal-token"
+TASKS = "/api/v1/tasks/"
+IMAGES = "/api/v1/storage/images"
+
+
+@dataclass
+class Stack:
+    """`http` carries a key of the tenant acme, `other` one of another tenant, `stranger` none."""
+
+    url: str
+    channel: grpc.aio.Channel
+    http: httpx2.AsyncClient
+    other: httpx2.AsyncClient
+    stranger: httpx2.AsyncClient
+
+    async def create(self, **fields: Any) -> dict[str, Any]:
+        """A generation task."""
+        answer = await self.http.post(TASKS, json=generation(**fields))
+        assert answer.status_code == 200, answer.text
+        task: dict[str, Any] = answer.json()
+        return task
+
+    async def key(self, tenant: str, *scopes: str) -> str:
+        stub = access_pb2_grpc.AccessServiceStub(self.channel)
+        request = access_pb2.CreateKeyRequest(tenant=tenant, name="test", scopes=scopes)
+        answer = await stub.CreateKey(request, metadata=Credentials(TOKEN).metadata(), timeout=10)
+        return str(answer.key)
+
+    async def claim(self, task_id: str) -> tasks_pb2.Task:
+        """Begins a run as a worker does."""
+        request = worker_pb2.ClaimTasksRequest(worker_id="worker-1")
+        request.tasks.add(task_id=task_id)
+        answer = await self._worker.ClaimTasks(request, metadata=Credentials(TOKEN).metadata(), timeout=10)
+        task: tasks_pb2.Task = answer.claims[0].task
+        return task
+
+    async def finish(self, task_id: str, **outcome: Any) -> None:
+        """Claims a generation task and ends it, well unless `failure` says otherwise."""
+        attempt = (await self.claim(task_id)).attempt
+        if not outcome:
+            picture = params_pb2.GenerationResult(
+                result_image_path=f"generations/{task_id}/picture.png", seed=7, width=128, height=128, steps=20
+            )
+            outcome = {"result": params_pb2.TaskResult(generation=picture)}
+        request = worker_pb2.FinishTasksRequest(worker_id="worker-1")
+        request.finished.add(task_id=task_id, attempt=attempt, **outcome)
+        answer = await self._worker.FinishTasks(request, metadata=Credentials(TOKEN).metadata(), timeout=10)
+        assert list(answer.accepted) == [True]
+
+    @property
+    def _worker(self) -> worker_pb2_grpc.WorkerServiceStub:
+        return worker_pb2_grpc.WorkerServiceStub(self.channel)
+
+
+def generation(**fields: Any) -> dict[str, Any]:
+    return {"task_type": "GENERATION", "origin_instance": "test", "prompt": "a red mug", **fields}
+
+
+@asynccontextmanager
+async def stack(mongodb_url: str, nats_url: str, folder: Path, **settings: Any) -> AsyncIterator[Stack]:
+    """Everything in this process, on free ports; `settings` are the gateway's."""
+    shared: dict[str, Any] = {
+        "mongodb_url": mongodb_url,
+        "mongodb_database": f"gateway_{uuid4().hex[:12]}",
+        "nats_url": nats_url,
+        "internal_token": TOKEN,
+    }
+    async with services(shared, folder) as target:
+        given = {**shared, "tasks_target": target, "storage_target": target, "access_target": target, **settings}
+        async with serving(GatewaySettings(**given)) as url, connect(target) as channel:
+            async with _clients(url, channel) as made:
+                yield made
+
+
+@asynccontextmanager
+async def services(shared: dict[str, Any], folder: Path) -> AsyncIterator[str]:
+    """The three services on one gRPC server; yields its address."""
+    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=_Nobody(), timeout=20))
+    monitor = HealthMonitor(server, {})
+    async with (
+        access.mount(server, access.Settings(**shared)),
+        tasks.mount(server, TasksSettings(**shared)),
+        storage.mount(server, storage.Settings(**shared, storage_url=folder.as_uri(), image_workers=1)),
+    ):
+        port = grpc_server.bind(server, "127.0.0.1:0")
+        await server.start()
+        await monitor.renew()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            await server.stop(1)
+
+
+@asynccontextmanager
+async def serving(settings: GatewaySettings) -> AsyncIterator[str]:
+    """The gateway under uvicorn; yields its URL."""
+    config = uvicorn.Config(build_app(settings), port=0, log_config=None, http="httptools", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+        if running.done():
+            running.result()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await running
+
+
+@asynccontextmanager
+async def _clients(url: str, channel: grpc.aio.Channel) -> AsyncIterator[Stack]:
+    async with (
+        httpx2.AsyncClient(base_url=url, timeout=20) as http,
+        httpx2.AsyncClient(base_url=url, timeout=20) as other,
+        httpx2.AsyncClient(base_url=url, timeout=20) as stranger,
+    ):
+        made = Stack(url, channel, http, other, stranger)
+        http.headers["authorization"] = f"Bearer {await made.key('acme', 'tasks')}"
+        other.headers["authorization"] = f"Bearer {await made.key('rival', 'tasks')}"
+        yield made
+
+
+class _Nobody:
+    """The services behind the gateway are called with the internal token only."""
+
+    async def authenticate(self, key: str) -> Any:
+        raise AssertionError("the gateway hands no caller's key on")
+
+
+async def events(response: httpx2.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """Server-sent events as they come; comments left out."""
+    name = ""
+    async for line in response.aiter_lines():
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
