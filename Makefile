@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run test check protos openapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run test check crash protos openapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test:  ## every test, on free ports, beside a running stack too; ARGS="-k name" 
 
 check:  ## ruff, mypy, import-linter, buf, generated code
 	@$(ATELIER) check
+
+crash:  ## load while kill -9 hits one process after the other, then the ledger; ARGS="--kills 8 --seconds 60"
+	@$(ATELIER) crash $(ARGS)
 
 protos:  ## generate the code of the contracts anew
 	@$(ATELIER) protos

@@ -27,6 +27,7 @@ COMMANDS = {
     "down": Command(("-m", "deploy.local.lifecycle", "down")),
     "status": Command(("-m", "deploy.local.lifecycle", "status")),
     "test": Command(("-m", "deploy.local.testing"), ALL),
+    "crash": Command(("-m", "tests.crash"), ALL),
     "check": Command(("-m", "deploy.local.check")),
     "protos": Command(("protos/generate.py",)),
     "openapi": Command(("-m", "gateway.openapi")),

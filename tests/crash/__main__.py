@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 
+from deploy.local.failures import LocalError
 from deploy.local.places import Home
 from tests.crash import ledger
 from tests.crash.chaos import Chaos, Recovery
@@ -100,4 +101,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LocalError as error:
+        raise SystemExit(f"crash: {error}") from error
