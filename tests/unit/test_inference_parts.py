@@ -1,0 +1,126 @@
+"""The worker's small parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.catalog.enums import ErrorCategory
+from services.catalog.tasks import TYPES
+from services.common import errors
+from services.inference.handlers.generation import strength_of
+from services.inference.images import lay_on_white
+from services.inference.outcomes import failure_of, fault
+from services.inference.pictures import cut_out, encode_png, read_recipe
+from services.inference.registry import discover_handlers
+from services.providers.directory import Providers
+from services.providers.local import crop, find_lora, fit
+from services.providers.ports import DIFFUSION, Check
+from services.providers.triton.failures import ModelLost, error_of
+
+
+def test_every_task_type_of_the_catalog_has_its_handler() -> None:
+    assert discover_handlers().task_types == sorted(TYPES)
+
+
+@pytest.mark.parametrize(("steering", "strength"), [(None, None), (0.0, 1.0), (25.0, 0.75), (100.0, 0.02)])
+def test_the_stronger_a_reference_steers_the_less_is_drawn_anew(steering: float | None, strength: float | None) -> None:
+    assert strength_of(steering) == strength
+
+
+def test_a_recipe_survives_in_the_picture() -> None:
+    recipe = {"prompt": "ein Würfel, 立方体", "seed": 2**63 - 1}
+    found = read_recipe(encode_png(np.zeros((4, 4, 3), np.uint8), recipe))
+    assert found is not None
+    assert found.items() >= recipe.items()
+    assert found["software"].startswith("atelier ")
+    assert read_recipe(encode_png(np.zeros((4, 4, 3), np.uint8))) is None
+
+
+def test_what_is_cut_away_keeps_no_colour() -> None:
+    cut = cut_out(np.full((1, 2, 3), 9, np.uint8), np.array([[0, 128]], np.uint8))
+    assert cut.tolist() == [[[0, 0, 0, 0], [9, 9, 9, 128]]]
+
+
+def test_transparency_is_laid_on_white() -> None:
+    pixels = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128]]], np.uint8)
+    assert lay_on_white(pixels).tolist() == [[[10, 20, 30], [255, 255, 255], [127, 127, 127]]]
+
+
+def test_a_reference_is_covered_and_a_picture_cropped_at_the_middle() -> None:
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = 255
+    assert fit(wide, 10, 10).min() == 255
+    assert crop(wide, 10, 10).min() == 255
+
+
+def test_models_are_found_below_their_root_only(tmp_path: Path) -> None:
+    root = tmp_path / "models"
+    (root / "loras").mkdir(parents=True)
+    (root / "loras" / "a.safetensors").touch()
+    (tmp_path / "secret.safetensors").touch()
+    (root / "link.safetensors").symlink_to(tmp_path / "secret.safetensors")
+    assert find_lora(root, "loras/a.safetensors") == root / "loras" / "a.safetensors"
+    for path in ("../secret.safetensors", "loras/../../secret.safetensors", "link.safetensors", "/etc/passwd"):
+        with pytest.raises(errors.InvalidRequest) as failed:
+            find_lora(root, path)
+        assert failed.value.reason == "MODEL_PATH_INVALID"
+    for path in ("loras", "loras/b.safetensors"):
+        with pytest.raises(errors.InvalidRequest) as failed:
+            find_lora(root, path)
+        assert failed.value.reason == "LORA_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "reason"),
+    [
+        ("INVALID_ARGUMENT: steps is too large", errors.InvalidRequest, "INVALID_ARGUMENT"),
+        ("LORA_NOT_FOUND: no such file", errors.InvalidRequest, "LORA_NOT_FOUND"),
+        ("IMAGE_TOO_LARGE: 9 pixels", errors.InvalidRequest, "IMAGE_TOO_LARGE"),
+        ("RESOURCE_EXHAUSTED: the queue is full", errors.Overloaded, "MODEL_BUSY"),
+        ("OUT_OF_MEMORY: too big", errors.Unavailable, "OUT_OF_MEMORY"),
+        ("INTERNAL: broke", errors.Internal, "MODEL_FAILED"),
+    ],
+)
+def test_a_models_reason_says_whose_fault_it_is(text: str, kind: type[errors.ComputeError], reason: str) -> None:
+    found = error_of(text)
+    assert type(found) is kind
+    assert isinstance(found, errors.ComputeError)
+    assert found.reason == reason
+
+
+@pytest.mark.parametrize("text", ["Stub process 'x' is not healthy.", "UNAVAILABLE: the model is being unloaded", ""])
+def test_what_triton_itself_says_means_that_the_model_is_lost(text: str) -> None:
+    assert isinstance(error_of(text), ModelLost)
+
+
+@pytest.mark.parametrize("kind", errors.ComputeError.__subclasses__())
+def test_every_error_has_a_category_of_the_public_schema(kind: type[errors.ComputeError]) -> None:
+    failure = failure_of(kind("why"))
+    assert failure.category in set(ErrorCategory)
+    assert failure.retryable == (
+        kind in (errors.Overloaded, errors.Unavailable, errors.DeadlineExceeded, errors.Internal)
+        or failure.category == ErrorCategory.INTERNAL
+    )
+
+
+def test_a_bugs_own_words_stay_in_the_log() -> None:
+    assert "password" not in fault(RuntimeError("password=1")).message
+
+
+def test_an_unknown_provider_and_a_missing_capability_are_the_callers_fault() -> None:
+    class Bare:
+        def __init__(self) -> None:
+            self.checks: dict[str, Check] = {}
+            self.canaries: dict[str, Check] = {}
+
+        def configured(self, config: object) -> Bare:
+            return self
+
+    providers = Providers({"BARE": Bare()})
+    for name, reason in (("NOBODY", "PROVIDER_UNKNOWN"), ("BARE", "CAPABILITY_MISSING")):
+        with pytest.raises(errors.InvalidRequest) as failed:
+            providers.find(name, DIFFUSION, {})
+        assert failed.value.reason == reason

@@ -1,0 +1,203 @@
+"""The watch over a model, on a connection that dies as told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from services.common.errors import InvalidRequest, Unavailable
+from services.providers.triton.failures import ModelLost
+from services.providers.triton.supervisor import Guard, Pulse, Supervisor
+
+DEAD = ModelLost("Stub process is not healthy")
+
+
+class FakeConnection:
+    """A model that answers while `process` is not 0; reloading gives it a new process."""
+
+    def __init__(self) -> None:
+        self.process = 1
+        self.queued = 0
+        self.reloads = 0
+        self.model_state = "READY"
+        self.failure = DEAD
+        self.reload_fails = 0
+
+    async def canary(self) -> Pulse:
+        await asyncio.sleep(0)
+        if not self.process:
+            raise self.failure
+        return Pulse(self.queued, self.process)
+
+    async def state(self, model: str) -> str:
+        return self.model_state
+
+    async def reload(self, model: str) -> None:
+        self.reloads += 1
+        if self.reload_fails:
+            self.reload_fails -= 1
+            raise ModelLost("no memory")
+        self.process = self.reloads + 1
+
+
+@asynccontextmanager
+async def watching(connection: FakeConnection, **chosen: float) -> AsyncIterator[Supervisor]:
+    settings = {"every": 0.02, "silence": 30.0, "recovery": 5.0} | chosen
+    supervisor = Supervisor("diffusion", connection, connection.canary, **settings)  # type: ignore[arg-type]
+    watch = asyncio.create_task(supervisor.run())
+    try:
+        yield supervisor
+    finally:
+        watch.cancel()
+
+
+class Drawing:
+    """A request that hangs until `done`, as an open stream of a dead model does; counts its beginnings."""
+
+    def __init__(self) -> None:
+        self.begun: list[Guard] = []
+        self.started = asyncio.Event()
+        self.done = asyncio.Event()
+
+    async def __call__(self, guard: Guard) -> str:
+        guard.heard()
+        self.begun.append(guard)
+        self.started.set()
+        await self.done.wait()
+        return "picture"
+
+
+async def test_a_request_under_way_survives_the_death_of_its_model() -> None:
+    connection, drawing = FakeConnection(), Drawing()
+    async with watching(connection) as supervisor:
+        request = asyncio.create_task(supervisor.carry(drawing))
+        await drawing.started.wait()
+        drawing.started.clear()
+        connection.process = 0
+        await drawing.started.wait()
+        drawing.done.set()
+        assert await request == "picture"
+    assert connection.reloads == 1
+    assert len(drawing.begun) == 2
+
+
+async def test_a_model_reloaded_by_another_worker_is_noticed_by_its_process() -> None:
+    connection, drawing = FakeConnection(), Drawing()
+    async with watching(connection) as supervisor:
+        request = asyncio.create_task(supervisor.carry(drawing))
+        await drawing.started.wait()
+        drawing.started.clear()
+        connection.process = 77
+        await drawing.started.wait()
+        drawing.done.set()
+        assert await request == "picture"
+    assert connection.reloads == 0
+
+
+async def test_a_model_somebody_is_loading_is_left_alone() -> None:
+    connection = FakeConnection()
+    connection.process, connection.model_state = 0, "LOADING"
+    async with watching(connection) as supervisor:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await supervisor.carry(Drawing())
+    assert connection.reloads == 0
+
+
+async def test_a_server_that_is_gone_is_waited_for_and_not_reloaded() -> None:
+    connection, drawing = FakeConnection(), Drawing()
+    drawing.done.set()
+    connection.process, connection.failure = 0, ModelLost("connection refused", server=True)
+    async with watching(connection) as supervisor:
+        request = asyncio.create_task(supervisor.carry(drawing))
+        await asyncio.sleep(0.2)
+        connection.process = 1
+        assert await request == "picture"
+    assert connection.reloads == 0
+
+
+async def test_a_reload_that_fails_is_tried_again() -> None:
+    connection, drawing = FakeConnection(), Drawing()
+    drawing.done.set()
+    connection.process, connection.reload_fails = 0, 2
+    async with watching(connection) as supervisor:
+        assert await supervisor.carry(drawing) == "picture"
+    assert connection.reloads == 3
+
+
+async def test_a_request_that_kills_its_model_each_time_is_given_up() -> None:
+    connection = FakeConnection()
+
+    async def kill(guard: Guard) -> str:
+        guard.heard()
+        connection.process = 0
+        raise ModelLost("the stream broke")
+
+    async with watching(connection) as supervisor:
+        with pytest.raises(Unavailable) as failed:
+            await supervisor.carry(kill)
+    assert failed.value.reason == "MODEL_LOST"
+    assert connection.reloads <= 3
+
+
+async def test_a_model_that_stays_away_fails_the_request_as_unavailable() -> None:
+    connection = FakeConnection()
+    connection.process, connection.failure = 0, ModelLost("connection refused", server=True)
+    async with watching(connection, recovery=0.1) as supervisor:
+        with pytest.raises(Unavailable) as failed:
+            await supervisor.carry(Drawing())
+        assert failed.value.reason == "MODEL_UNAVAILABLE"
+        with pytest.raises(Unavailable):
+            await supervisor.check()
+
+
+async def test_a_silent_stream_is_begun_again_though_the_model_answers() -> None:
+    connection, drawing = FakeConnection(), Drawing()
+    async with watching(connection, silence=0.1) as supervisor:
+        request = asyncio.create_task(supervisor.carry(drawing))
+        await drawing.started.wait()
+        drawing.started.clear()
+        await drawing.started.wait()
+        drawing.done.set()
+        assert await request == "picture"
+
+
+async def test_a_request_that_waits_its_turn_may_be_silent() -> None:
+    connection, begun = FakeConnection(), []
+    connection.queued = 5
+
+    async def wait(guard: Guard) -> str:
+        begun.append(guard)
+        await asyncio.sleep(0.4)
+        return "picture"
+
+    async with watching(connection, silence=0.1) as supervisor:
+        assert await supervisor.carry(wait) == "picture"
+    assert len(begun) == 1
+
+
+async def test_the_callers_own_fault_is_not_tried_again() -> None:
+    connection, begun = FakeConnection(), []
+
+    async def refuse(guard: Guard) -> str:
+        begun.append(guard)
+        raise InvalidRequest("no such LoRA", reason="LORA_NOT_FOUND")
+
+    async with watching(connection) as supervisor:
+        with pytest.raises(InvalidRequest):
+            await supervisor.carry(refuse)
+    assert len(begun) == 1
+
+
+async def test_cancelling_a_request_cancels_what_it_runs() -> None:
+    connection, drawing = FakeConnection(), Drawing()
+    async with watching(connection) as supervisor:
+        request = asyncio.create_task(supervisor.carry(drawing))
+        await drawing.started.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+    assert len(drawing.begun) == 1
