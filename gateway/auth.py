@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import structlog
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import problem
@@ -47,6 +48,8 @@ class Border:
             if scope["path"].startswith(_PROTECTED) and scope["method"] != "OPTIONS":
                 scope["caller"] = await _identify(scope, headers.get(b"authorization", b""))
             await self._app(scope, self._limited(receive, headers), answer)
+            return
+        except ClientDisconnect:
             return
         except ComputeError as error:
             failure = error

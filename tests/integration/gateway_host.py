@@ -95,9 +95,8 @@ async def stack(mongodb_url: str, nats_url: str, folder: Path, **settings: Any) 
     }
     async with services(shared, folder) as target:
         given = {**shared, "tasks_target": target, "storage_target": target, "access_target": target, **settings}
-        async with serving(GatewaySettings(**given)) as url, connect(target) as channel:
-            async with _clients(url, channel) as made:
-                yield made
+        async with serving(GatewaySettings(**given)) as url, connect(target) as channel, _clients(url, channel) as made:
+            yield made
 
 
 @asynccontextmanager

@@ -255,8 +255,9 @@ async def test_another_tenants_task_is_as_unknown_as_one_that_never_was(api: Sta
     task = await api.create()
     asked = [("GET", ""), ("PUT", ""), ("POST", "/cancel"), ("GET", "/events")]
     for method, path in asked:
+        body = {"priority": 5} if method == "PUT" else None
         theirs, nobodys = [
-            await api.other.request(method, f"{TASKS}{task_id}{path}", json={"priority": 5} if method == "PUT" else None)
+            await api.other.request(method, f"{TASKS}{task_id}{path}", json=body)
             for task_id in (task["id"], str(uuid4()))
         ]
         assert theirs.status_code == nobodys.status_code == 404
