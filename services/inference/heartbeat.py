@@ -30,8 +30,8 @@ class Heartbeat:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            period = self._reports.lease / 3
             answered = await self.beat()
+            period = self._reports.lease / 3
             await asyncio.sleep(period if answered else min(1.0, period))
 
     async def watch_leases(self) -> None:

@@ -16,7 +16,6 @@ from services.inference.runs import Key, Runs, Stop
 from services.inference.worker import Worker
 
 log = structlog.get_logger()
-_PULL_SECONDS = 5.0
 
 
 class WorkQueue:
@@ -35,7 +34,7 @@ class WorkQueue:
         await ensure_streams(self._client)
         durable = await ensure_worker_queue(self._client, self._queue)
         self._reconnects = self._client.stats["reconnects"]
-        self._pull = Pull(self._client, durable, self._worker.take, self._worker.room, expires=_PULL_SECONDS)
+        self._pull = Pull(self._client, durable, self._worker.take, self._worker.room)
         await self._pull.run()
 
     async def refill(self) -> None:

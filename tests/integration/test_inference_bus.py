@@ -1,0 +1,99 @@
+"""A worker through the restarts of NATS, and as a process that is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from compute.inference.v1 import inference_pb2
+from compute.tasks.v1 import params_pb2
+from nats.aio.client import Client
+
+from deploy.local import stores
+from deploy.local.places import ROOT, Home
+from deploy.local.ports import HOST, free_ports
+from services.common.bus import ensure_streams, ensure_worker_queue, open_bus, work_subject
+from services.common.grpc_client import Credentials, connect
+from services.inference.app import open_worker
+from services.inference.context import Surroundings
+from services.inference.registry import discover_handlers
+from services.inference.settings import Settings
+from services.inference.tasks_client import TasksClient
+from services.providers.directory import Providers
+from tests.fakes.objects import FakeImages, FakeObjects
+from tests.fakes.worker_service import FakeWorkerService, serving
+from tests.stack import running
+
+
+def diagnostic(duration_ms: int = 0) -> params_pb2.TaskParams:
+    return params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams(duration_ms=duration_ms))
+
+
+async def order(bus: Client, queue: str, task_id: str) -> None:
+    """As the dispatcher does: a hint that is repeated until somebody takes it."""
+    item = inference_pb2.WorkItem(task_id=task_id, attempt=1)
+    await bus.publish(work_subject(queue), inference_pb2.WorkOrder(items=[item]).SerializeToString())
+
+
+async def finished(bus: Client, service: FakeWorkerService, queue: str, task_id: str, within: float) -> None:
+    """Repeats the order each second until the task is done. Raises TimeoutError."""
+    async with asyncio.timeout(within):
+        while task_id not in service.finished:
+            await order(bus, queue, task_id)
+            try:
+                await service.until(lambda: task_id in service.finished, timeout=1.0)
+            except TimeoutError:
+                continue
+
+
+@pytest.mark.timeout(120)
+async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    url, service = f"nats://{HOST}:{port}", FakeWorkerService()
+    with running(stores.nats(Home(tmp_path / "first"), port), Home(tmp_path / "first")) as server:
+        async with serving(service) as target, open_bus(url, "test") as bus, connect(target) as channel:
+            settings = Settings(internal_token="secret", worker_queue="restarts")  # type: ignore[arg-type]
+            tasks = TasksClient(channel, Credentials("secret"), worker_id="w")
+            around = Surroundings(FakeImages(), FakeObjects(), bus, Providers({}), "LOCAL")
+            async with open_worker(settings, tasks, bus, around, discover_handlers()):
+                service.add("before", diagnostic())
+                await finished(bus, service, "restarts", "before", within=10)
+                server.stop()
+                with running(stores.nats(Home(tmp_path / "second"), port), Home(tmp_path / "second")):
+                    service.add("after", diagnostic())
+                    await finished(bus, service, "restarts", "after", within=10)
+
+
+@pytest.mark.timeout(120)
+async def test_a_worker_told_to_stop_gives_its_tasks_back_and_ends(nats_url: str) -> None:
+    service = FakeWorkerService(lease=3.0)
+    service.add("long", diagnostic(duration_ms=60_000))
+    async with serving(service) as target, open_bus(nats_url, "test") as bus:
+        await ensure_streams(bus)
+        await ensure_worker_queue(bus, "stopping")
+        environment = os.environ | {
+            "NATS_URL": nats_url,
+            "TASKS_TARGET": target,
+            "TRITON_TARGET": "127.0.0.1:1",
+            "INTERNAL_TOKEN": "secret",
+            "WORKER_QUEUE": "stopping",
+            "DRAIN_SECONDS": "0.3",
+        }
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.inference", env=environment, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+        )
+        await order(bus, "stopping", "long")
+        await service.until(lambda: "claim" in service.calls, timeout=60)
+        await service.until(lambda: service.heartbeats and service.heartbeats[-1].running, timeout=10)
+        worker.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            _, said = await worker.communicate()
+    assert worker.returncode == 0
+    assert service.finished["long"].HasField("returned")
+    assert service.heartbeats[-1].draining
+    assert b"Traceback" not in said
+    assert b"secret" not in said

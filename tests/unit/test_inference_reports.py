@@ -1,0 +1,82 @@
+"""Reports to the tasks service: grouped, repeated, and never held up by one bad one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from compute.tasks.v1 import tasks_pb2, worker_pb2
+
+from services.common.errors import ComputeError, InvalidRequest, Unavailable
+from services.inference.reports import Reports
+from services.inference.runs import Key
+
+
+class FakeTasksClient:
+    """Answers every claim and finish; `fail` are the errors of the next calls, `bad` a task whose report is refused."""
+
+    def __init__(self) -> None:
+        self.worker_id = "w"
+        self.groups: list[int] = []
+        self.fail: list[ComputeError] = []
+        self.bad = ""
+
+    async def claim(self, refs: list[worker_pb2.TaskRef]) -> worker_pb2.ClaimTasksResponse:
+        await self._enter(len(refs))
+        claims = [worker_pb2.Claim(task_id=ref.task_id, task=tasks_pb2.Task(id=ref.task_id)) for ref in refs]
+        response = worker_pb2.ClaimTasksResponse(claims=claims)
+        response.lease.FromSeconds(7)
+        return response
+
+    async def finish(self, finished: list[worker_pb2.FinishedTask]) -> worker_pb2.FinishTasksResponse:
+        await self._enter(len(finished))
+        if any(item.task_id == self.bad for item in finished):
+            raise InvalidRequest("this cannot be read")
+        return worker_pb2.FinishTasksResponse(accepted=[True] * len(finished))
+
+    async def _enter(self, size: int) -> None:
+        await asyncio.sleep(0.01)
+        self.groups.append(size)
+        if self.fail:
+            raise self.fail.pop(0)
+
+
+def reports(client: FakeTasksClient, patience: float = 8.0) -> Reports:
+    return Reports(client, lease=30.0, claim_patience=patience)  # type: ignore[arg-type]
+
+
+async def test_claims_that_come_while_one_is_out_go_together() -> None:
+    client = FakeTasksClient()
+    speaker = reports(client)
+    first = asyncio.ensure_future(speaker.claim(Key("a", 1)))
+    await asyncio.sleep(0.005)
+    rest = [asyncio.ensure_future(speaker.claim(Key(f"t{number}", 1))) for number in range(50)]
+    granted = await asyncio.gather(first, *rest)
+    assert client.groups == [1, 50]
+    assert [claim.task.id for claim in granted if claim] == ["a", *(f"t{number}" for number in range(50))]
+    assert speaker.lease == 7.0
+
+
+async def test_a_claim_nobody_answers_is_given_up() -> None:
+    client = FakeTasksClient()
+    client.fail = [Unavailable("away")] * 50
+    with pytest.raises(Unavailable):
+        await reports(client, patience=0.2).claim(Key("a", 1))
+
+
+async def test_a_finish_is_repeated_until_it_is_answered() -> None:
+    client = FakeTasksClient()
+    client.fail = [Unavailable("away")] * 3
+    assert await reports(client).finish(worker_pb2.FinishedTask(task_id="a", attempt=1))
+    assert client.groups == [1, 1, 1, 1]
+
+
+async def test_a_report_that_cannot_be_taken_fails_alone() -> None:
+    client = FakeTasksClient()
+    client.bad = "t1"
+    speaker = reports(client)
+    items = [worker_pb2.FinishedTask(task_id=f"t{number}", attempt=1) for number in range(3)]
+    outcomes = await asyncio.gather(*(speaker.finish(item) for item in items), return_exceptions=True)
+    assert outcomes[0] is True
+    assert outcomes[2] is True
+    assert isinstance(outcomes[1], InvalidRequest)
