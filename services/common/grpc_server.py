@@ -12,7 +12,7 @@ import structlog
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from services.common.errors import ComputeError, DeadlineExceeded, Internal, Unauthenticated
+from services.common.errors import ComputeError, DeadlineExceeded, Internal, Unauthenticated, Unavailable
 from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER, Authenticator, Caller, set_caller
 from services.common.rpc_status import to_status
 
@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+# Clients that send back to back hear the refusal before the port closes.
+_LINGER_SECONDS = 0.2
 _OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 OPTIONS = (
     ("grpc.max_concurrent_streams", 4096),
@@ -41,6 +43,21 @@ class Border(grpc.aio.ServerInterceptor):
         self._token = internal_token.encode()
         self._authenticator = authenticator
         self._timeout = timeout
+        self._draining = False
+        self._running: set[asyncio.Task[Any]] = set()
+        self._endless: set[asyncio.Task[Any]] = set()
+
+    async def drain(self, grace: float) -> None:
+        """Refuses new calls as UNAVAILABLE, ends watches, and gives the other calls `grace` seconds to finish.
+
+        To be called before the server stops: what reaches a stopping gRPC server is answered CANCELLED.
+        """
+        self._draining = True
+        for stream in self._endless:
+            stream.cancel()
+        if calls := self._running | self._endless:
+            await asyncio.wait(calls, timeout=grace)
+        await asyncio.sleep(_LINGER_SECONDS)
 
     async def intercept_service(
         self,
@@ -64,6 +81,7 @@ class Border(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, inner: Any) -> Callable[[Any, Context], Awaitable[Any]]:
         async def call(request: Any, context: Context) -> Any:  # noqa: RET503  # abort raises
             try:
+                self._enter(self._running)
                 await self._identify(context)
                 if context.time_remaining() is None:
                     async with asyncio.timeout(self._timeout):
@@ -81,20 +99,38 @@ class Border(grpc.aio.ServerInterceptor):
         return call
 
     def _stream(self, method: str, inner: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        endless = method.rpartition("/")[2].startswith("Watch")
+
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
+                self._enter(self._endless if endless else self._running)
                 await self._identify(context)
                 async for response in inner(request, context):
                     yield response
                 return
             except ComputeError as error:
                 failure = error
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not self._draining or not endless or task is None:
+                    raise
+                task.uncancel()
+                failure = _going_down()
             except Exception:
                 log.exception("call failed", method=method)
                 failure = Internal("something went wrong on our side")
             await context.abort_with_status(rpc_status.to_status(to_status(failure)))
 
         return call
+
+    def _enter(self, calls: set[asyncio.Task[Any]]) -> None:
+        """Raises Unavailable while the server drains."""
+        if self._draining:
+            raise _going_down()
+        task = asyncio.current_task()
+        if task is not None:
+            calls.add(task)
+            task.add_done_callback(calls.discard)
 
     async def _identify(self, context: Context) -> None:
         given = dict(context.invocation_metadata() or ())
@@ -109,6 +145,10 @@ class Border(grpc.aio.ServerInterceptor):
             set_caller(await self._authenticator.authenticate(key))
         else:
             raise Unauthenticated("this server takes calls of its own deployment only", reason="KEY_UNKNOWN")
+
+
+def _going_down() -> Unavailable:
+    return Unavailable("this server is shutting down; try another", reason="SHUTTING_DOWN", retry_after=1.0)
 
 
 def build_server(border: Border) -> grpc.aio.Server:

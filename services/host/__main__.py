@@ -52,6 +52,7 @@ async def serve(names: list[str], settings: ServiceSettings) -> None:
         async with running(health=health.run):
             await stop.wait()
             await health.drain()
+            await border.drain(GRACE_SECONDS)
             await server.stop(GRACE_SECONDS)
     logger.info("stopped", services=names)
 

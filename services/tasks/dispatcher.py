@@ -225,9 +225,17 @@ class Dispatcher:
 
     def _waiting(self, task: Task) -> Waiting:
         weight = self._weights.get(task.task_type, 1.0)
-        attempt = task.attempt + 1
+        # How long to wait is what the writer's clock says; from when on is this process's own affair.
+        delay = max(0, task.not_before - task.updated_at) if task.not_before else 0
         return Waiting(
-            task.id, task.tenant, task.queue, task.priority, task.created_at, attempt, task.not_before, weight
+            task_id=task.id,
+            tenant=task.tenant,
+            queue=task.queue,
+            priority=task.priority,
+            created_at=task.created_at,
+            attempt=task.attempt + 1,
+            not_before=self._clock() + delay if delay else 0,
+            weight=weight,
         )
 
     def _learn(self, task: Task) -> None:

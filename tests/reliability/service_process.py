@@ -1,4 +1,5 @@
 """The tasks service as a process of its own, to be killed for real."""
+
 from __future__ import annotations
 
 import asyncio
@@ -22,7 +23,11 @@ METADATA = Credentials(TOKEN).metadata("acme")
 class TasksProcess:
     """Starts, kills and starts again on the same port."""
 
-    def __init__(self, mongodb_url: str, nats_url: str, database: str, **settings: object) -> None:
+    def __init__(
+        self, mongodb_url: str, nats_url: str, database: str, *, clock_shift: float = 0.0, **settings: object
+    ) -> None:
+        """`clock_shift` is how many seconds its wall clock is ahead."""
+        self._clock_shift = clock_shift
         [port] = free_ports(1)
         self.target = f"127.0.0.1:{port}"
         self._environment = os.environ | {
@@ -43,7 +48,8 @@ class TasksProcess:
         return self._process.pid
 
     async def start(self) -> None:
-        command = (sys.executable, "-m", "services.host", "tasks")
+        shifted = ("tests.reliability.shifted", str(self._clock_shift), "services.host.__main__", "tasks")
+        command = (sys.executable, "-m", *shifted)
         self._process = await asyncio.create_subprocess_exec(*command, env=self._environment)
         async with connect(self.target) as channel:
             await asyncio.wait_for(channel.channel_ready(), 30)

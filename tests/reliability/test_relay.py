@@ -1,4 +1,5 @@
 """Promise 6: every state change produces its event at least once under a stable id, whenever the process is killed."""
+
 from __future__ import annotations
 
 import asyncio
@@ -41,7 +42,7 @@ async def live_until_cut(process: TasksProcess) -> None:
         try:
             await live(tasks, worker)
         except grpc.aio.AioRpcError as error:
-            assert lost_line(error), error
+            assert lost_line(error), error  # noqa: PT017  # either is right
 
 
 async def event_ids(nats_url: str, tasks: set[str]) -> Counter[str]:

@@ -1,0 +1,86 @@
+"""Promises 10 and 15: processes that stop in order, and clocks that disagree."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from uuid import uuid4
+
+import grpc
+import pytest
+from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc, worker_pb2
+
+from tests.reliability.service_process import METADATA, TasksProcess
+
+STOPS = int(os.environ.get("SIGTERM_STOPS", "4"))
+
+
+def request(key: str = "", queue: str = "nobody") -> tasks_pb2.CreateTaskRequest:
+    made = tasks_pb2.CreateTaskRequest(idempotency_key=key)
+    made.spec.origin.instance = "t"
+    made.spec.queue_name = queue
+    made.spec.params.diagnostic.SetInParent()
+    return made
+
+
+async def create_until_refused(stub: tasks_pb2_grpc.TaskServiceStub, accepted: list[str]) -> grpc.StatusCode:
+    while True:
+        try:
+            answer = await stub.CreateTask(request(), timeout=20, metadata=METADATA)
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        accepted.append(answer.task.id)
+
+
+@pytest.mark.timeout(300)
+async def test_sigterm_under_load_lets_accepted_calls_finish_and_shows_only_unavailable(
+    mongodb_url: str, nats_url: str
+) -> None:
+    chance, accepted = random.Random(3), list[str]()
+    process = TasksProcess(mongodb_url, nats_url, f"t{uuid4().hex[:12]}")
+    async with process.running():
+        for _ in range(STOPS):
+            async with process.stubs() as (tasks, _worker):
+                clients = [asyncio.create_task(create_until_refused(tasks, accepted)) for _ in range(16)]
+                await asyncio.sleep(chance.uniform(0.3, 0.8))
+                assert await process.end(signal.SIGTERM) == 0
+                codes = await asyncio.wait_for(asyncio.gather(*clients), 30)
+            assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
+            await process.start()
+        async with process.stubs() as (tasks, _worker):
+            for task_id in accepted:
+                await tasks.GetTask(tasks_pb2.GetTaskRequest(task_id=task_id), timeout=20, metadata=METADATA)
+    assert len(accepted) > STOPS
+
+
+@pytest.mark.timeout(180)
+async def test_clocks_ten_minutes_apart_change_neither_ownership_nor_retries(mongodb_url: str, nats_url: str) -> None:
+    database = f"t{uuid4().hex[:12]}"
+    ahead = TasksProcess(mongodb_url, nats_url, database, clock_shift=600, lease_seconds=2)
+    behind = TasksProcess(mongodb_url, nats_url, database, clock_shift=-600, lease_seconds=2)
+    failure = worker_pb2.TaskFailure(reason="PASSING", message="m", category="PROVIDER", retryable=True)
+    async with (
+        ahead.running(),
+        behind.running(),
+        ahead.stubs() as (fast, fast_worker),
+        behind.stubs() as (slow, worker),
+    ):
+        task = (await fast.CreateTask(request(), timeout=20, metadata=METADATA)).task
+        claim = worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task.id)])
+        assert (await worker.ClaimTasks(claim, timeout=20, metadata=METADATA)).claims[0].HasField("task")
+        beat = worker_pb2.HeartbeatTasksRequest(worker_id="w", queue="nobody", capacity=1)
+        beat.running.add(task_id=task.id, attempt=1)
+        for _ in range(10):  # longer than the lease: only beats, through one replica, keep it
+            assert not (await worker.HeartbeatTasks(beat, timeout=20, metadata=METADATA)).lost
+            await asyncio.sleep(0.4)
+        shown = await slow.GetTask(tasks_pb2.GetTaskRequest(task_id=task.id), timeout=20, metadata=METADATA)
+        assert (shown.task.status, shown.task.attempt) == (tasks_pb2.TASK_STATUS_EXECUTING, 1)
+        ending = worker_pb2.FinishTasksRequest(worker_id="w")
+        ending.finished.add(task_id=task.id, attempt=1, failure=failure)
+        await fast_worker.FinishTasks(ending, timeout=20, metadata=METADATA)
+        async with asyncio.timeout(20):
+            claim.tasks[0].attempt = 2
+            while not (await worker.ClaimTasks(claim, timeout=20, metadata=METADATA)).claims[0].HasField("task"):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)

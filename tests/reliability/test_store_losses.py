@@ -1,0 +1,53 @@
+"""Promise 13: while the store is away requests wait or fail clearly, and nothing is half done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from uuid import uuid4
+
+import grpc
+import pytest
+from compute.tasks.v1 import tasks_pb2
+
+from tests.integration.tasks_host import hosting
+from tests.reliability.servers import OwnServer
+
+AWAY_SECONDS = float(os.environ.get("STORE_AWAY_SECONDS", "4"))
+
+
+@pytest.mark.timeout(240)
+async def test_a_store_that_comes_back_finds_every_accepted_task_once(nats_url: str, store_server: OwnServer) -> None:
+    async with hosting(store_server.url, nats_url, f"t{uuid4().hex[:12]}") as host:
+        kept = await host.create(key="before")
+        await store_server.kill()
+        waiting = [asyncio.create_task(host.create(key=f"during-{number}")) for number in range(20)]
+        impatient = host.tasks.CreateTask(host.request(key="late"), timeout=1.5, metadata=host.metadata)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await impatient
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await asyncio.sleep(AWAY_SECONDS)
+        await store_server.start()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        accepted = {answer.id for answer in answers if isinstance(answer, tasks_pb2.Task)}
+        failed = [answer for answer in answers if not isinstance(answer, tasks_pb2.Task)]
+        assert all(isinstance(error, grpc.aio.AioRpcError) for error in failed)
+        for number in range(20):
+            accepted.add((await host.create(key=f"during-{number}")).id)
+        late = await host.create(key="late")
+        request = tasks_pb2.ListTasksRequest(limit=1000)
+        listed = await host.tasks.ListTasks(request, timeout=20, metadata=host.metadata)
+        assert {task.id for task in listed.tasks} == accepted | {kept.id, late.id}
+
+
+@pytest.mark.timeout(240)
+async def test_a_store_that_hangs_does_not_lose_a_claim(nats_url: str, store_server: OwnServer) -> None:
+    async with hosting(store_server.url, nats_url, f"t{uuid4().hex[:12]}") as host:
+        task = await host.create()
+        store_server.send(signal.SIGSTOP)
+        claiming = asyncio.create_task(host.claim("w1", task.id, 1))
+        await asyncio.sleep(1.0)
+        store_server.send(signal.SIGCONT)
+        assert (await claiming).HasField("task")
+        assert await host.finish(task.id, 1)
