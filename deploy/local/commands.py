@@ -31,6 +31,7 @@ COMMANDS = {
     "check": Command(("-m", "deploy.local.check")),
     "protos": Command(("protos/generate.py",)),
     "openapi": Command(("-m", "gateway.openapi")),
+    "starter-models": Command(("-m", "deploy.local.starter"), ("app", "models")),
     "setup": Command(("-c", "print('Everything is set up.')"), ALL),
 }
 # Done by any Python, without an environment.

@@ -14,7 +14,7 @@ class Component:
     """A process of the stack.
 
     `probe` raises NotReady until the component does its work; `prepare` runs before every start, restarts too;
-    `after` names the components that must be ready first; `patience` is in seconds.
+    `after` names the components that must be ready first; `patience` (to be ready) and `grace` (to end) are seconds.
     """
 
     name: str
@@ -23,5 +23,6 @@ class Component:
     ports: tuple[tuple[str, int], ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     after: tuple[str, ...] = ()
-    patience: float = 60.0
+    patience: float = 90.0
+    grace: float = 10.0
     prepare: Callable[[], None] = _nothing

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -20,7 +21,7 @@ from deploy.local import contact_sheet, runfile, terminal
 from deploy.local.client import Client, RequestFailed, ask_model
 from deploy.local.failures import LocalError
 from deploy.local.lifecycle import wait_ready
-from deploy.local.places import ROOT, Home
+from deploy.local.places import ROOT, Home, shown
 from deploy.local.process import last_lines
 from deploy.local.settings import Elsewhere, Ports
 from deploy.local.stack import Stack
@@ -54,7 +55,7 @@ def main() -> None:
     terminal.said_plainly(lambda: demonstrate(Home(), Record(prompt), Console(highlight=False)))
 
 
-def demonstrate(home: Home, record: Record, console: Console) -> None:
+def demonstrate(home: Home, record: Record, console: Console, out: Path = OUT) -> None:
     """On the stack that runs here, else on one of its own. Raises LocalError naming the component at fault."""
     with _stack(home, record) as facts:
         console.print(f"the stack is ready at {facts['gateway_url']} ({record.seconds['start']:.1f} s)")
@@ -65,8 +66,8 @@ def demonstrate(home: Home, record: Record, console: Console) -> None:
                 cutout = _cut_out(client, record, console)
         except RequestFailed as error:
             raise _blame(home, str(error)) from error
-        save(record, picture, cutout)
-        console.print(f"saved in {OUT.relative_to(ROOT)}: generation.png, cutout.png, contact_sheet.png, report.json")
+        save(record, picture, cutout, out)
+        console.print(f"saved in {shown(out)}: generation.png, cutout.png, contact_sheet.png, report.json")
 
 
 @contextmanager
@@ -129,16 +130,16 @@ def _show_step(bars: Progress, bar: Any, step: dict[str, Any], record: Record) -
         record.previews.append(contact_sheet.Preview(step["step"], picture))
 
 
-def save(record: Record, picture: bytes, cutout: bytes) -> None:
-    """Writes the two pictures as they came, the contact sheet and the report to out/demo."""
-    OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "generation.png").write_bytes(picture)
-    (OUT / "cutout.png").write_bytes(cutout)
+def save(record: Record, picture: bytes, cutout: bytes, out: Path) -> None:
+    """Writes the two pictures as they came, the contact sheet and the report."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "generation.png").write_bytes(picture)
+    (out / "cutout.png").write_bytes(cutout)
     times = " · ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.seconds.items())
     footer = f"{times} · model {record.model['name']} ({record.model['licence']})"
     images = [Image.open(io.BytesIO(content)) for content in (picture, cutout)]
     sheet = contact_sheet.draw(record.prompt, record.previews, images[0], images[1], footer)
-    sheet.save(OUT / "contact_sheet.png")
+    sheet.save(out / "contact_sheet.png")
     kept = ("id", "task_type", "status", "created_at", "started_at", "completed_at", "retry_count")
     report = {
         "prompt": record.prompt,
@@ -147,7 +148,7 @@ def save(record: Record, picture: bytes, cutout: bytes) -> None:
         "seconds": record.seconds,
         "steps_shown": len(record.previews),
     }
-    (OUT / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
 def _blame(home: Home, why: str) -> LocalError:

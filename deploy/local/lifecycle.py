@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from deploy.local import runfile, terminal
 from deploy.local.failures import LocalError
-from deploy.local.places import ROOT, Home
+from deploy.local.places import ROOT, Home, shown
 from deploy.local.settings import Elsewhere, Ports
 from deploy.local.stack import Stack
 
@@ -78,8 +79,10 @@ def status(home: Home) -> None:
 
 def describe(facts: dict[str, Any]) -> str:
     """Addresses, the development key and each component's state, as lines."""
-    parts = facts["components"].items()
-    rows = [f"  {name:10} {part['state']:11} pid {part['pid'] or '-'!s:8} {part['log']}" for name, part in parts]
+    rows = [
+        f"  {name:10} {part['state']:11} pid {part['pid'] or '-'!s:8} {shown(Path(part['log']))}"
+        for name, part in facts["components"].items()
+    ]
     return "\n".join(
         [
             *rows,
@@ -110,7 +113,7 @@ def _start_in_background(home: Home) -> None:
         )
     while not home.run_file.exists():
         if process.poll() is not None:
-            raise LocalError(f"the supervisor ended at once; the end of {home.log_of('stack')} says why")
+            raise LocalError(f"the supervisor ended at once; the end of {shown(home.log_of('stack'))} says why")
         time.sleep(0.05)
 
 
@@ -128,7 +131,7 @@ def wait_ready(home: Home, *, tell: bool = True) -> dict[str, Any]:
         if facts["state"] == "ready":
             return facts
         if runfile.supervisor(home) is None:
-            raise LocalError(f"the supervisor has ended; the end of {home.log_of('stack')} says why")
+            raise LocalError(f"the supervisor has ended; the end of {shown(home.log_of('stack'))} says why")
         time.sleep(0.1)
 
 

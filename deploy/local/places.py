@@ -46,3 +46,8 @@ class Home:
         for folder in (self.data, self.log, self.run):
             folder.mkdir(parents=True, exist_ok=True)
         self.run.chmod(0o700)
+
+
+def shown(path: Path) -> str:
+    """As a person would write it: relative to the repository where it lies in it."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy.local.component import Component
 from deploy.local.failures import ComponentFailed
-from deploy.local.places import ROOT
+from deploy.local.places import ROOT, shown
 from deploy.local.probes import NotReady
 
 TAIL_LINES, _TAIL_BYTES, _LINE_WIDTH = 25, 32_000, 400
@@ -62,12 +62,12 @@ class Child:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def stop(self, grace: float = 10.0) -> None:
-        """SIGTERM, and SIGKILL for whatever of its group is left after `grace` seconds."""
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL for whatever of its group is left when the component's grace is over."""
         if self.running():
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(grace)
+                self._process.wait(self.component.grace)
         self.kill_group()
         self._process.wait()
 
@@ -77,7 +77,7 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
 
     def failure(self, why: str) -> ComponentFailed:
-        return ComponentFailed(self.component.name, why, _shown(self.log), self.tail())
+        return ComponentFailed(self.component.name, why, shown(self.log), self.tail())
 
     def tail(self) -> str:
         """The last lines it wrote since this start."""
@@ -104,7 +104,3 @@ def last_lines(log: Path, *, since: int = 0) -> str:
 
 def _ending(code: int) -> str:
     return f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

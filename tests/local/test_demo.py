@@ -1,0 +1,49 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from deploy.local import contact_sheet, demo
+from deploy.local.client import Event, parse_events
+from deploy.local.contact_sheet import Preview
+from deploy.local.failures import LocalError
+from tests.stack import RunningStack
+
+
+def test_the_demo_draws_a_picture_cuts_it_out_and_saves_both(stack: RunningStack, tmp_path: Path) -> None:
+    said = io.StringIO()
+    demo.demonstrate(stack.home, demo.Record("a red mug"), Console(file=said, width=100), tmp_path)
+    picture, cutout = (Image.open(tmp_path / name) for name in ("generation.png", "cutout.png"))
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert picture.mode == "RGB"
+    assert cutout.mode == "RGBA"
+    assert cutout.size == picture.size
+    assert cutout.getchannel("A").getextrema() != (255, 255)
+    assert [task["status"] for task in report["tasks"]] == ["COMPLETED", "COMPLETED"]
+    assert report["model"]["licence"]
+    assert Image.open(tmp_path / "contact_sheet.png").width == contact_sheet.WIDTH
+    assert "GENERATION" in said.getvalue()
+
+
+def test_a_failed_demo_names_the_component_and_shows_its_log(
+    stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "PROMPT", "")
+    with pytest.raises(LocalError, match=r"(?s)answered 422.*gateway.*last lines of .*gateway\.log"):
+        demo.demonstrate(stack.home, demo.Record(""), Console(file=io.StringIO()), tmp_path)
+
+
+def test_server_sent_events_are_read_past_comments_and_ids() -> None:
+    text = ': hello\n\nid: 7\nevent: progress\ndata: {"step": 1}\n\nevent: task\ndata: {"a":\ndata: 2}\n\n'
+    assert list(parse_events(iter(text.splitlines()))) == [Event("progress", {"step": 1}), Event("task", {"a": 2})]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 40])
+def test_the_contact_sheet_takes_any_number_of_previews(count: int) -> None:
+    picture = Image.new("RGB", (64, 96), "red")
+    previews = [Preview(number + 1, Image.new("RGB", (8, 12))) for number in range(count)]
+    sheet = contact_sheet.draw("a prompt " * 30, previews, picture, picture.convert("RGBA"), "footer")
+    assert sheet.width == contact_sheet.WIDTH
