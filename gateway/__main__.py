@@ -2,19 +2,15 @@
 from __future__ import annotations
 
 import uvicorn
-from pydantic import ValidationError
 
 from gateway.app import build_app
 from gateway.settings import GatewaySettings
 from services.common import log
+from services.common.settings import read_settings
 
 
 def main() -> None:
-    try:
-        settings = GatewaySettings()
-    except ValidationError as error:
-        wrong = ", ".join(f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors())
-        raise SystemExit(f"gateway: {wrong}") from None
+    settings = read_settings(GatewaySettings)
     log.configure("gateway", level=settings.log_level, style=settings.log_format)
     uvicorn.run(
         build_app(settings),

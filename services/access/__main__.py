@@ -7,12 +7,12 @@ import sys
 
 from compute.access.v1 import access_pb2 as pb
 from compute.access.v1 import access_pb2_grpc as rpc
-from pydantic import ValidationError
 
 from services.access.domain import SCOPES
 from services.access.settings import Settings
 from services.common.errors import ComputeError
 from services.common.grpc_client import Credentials, call, connect
+from services.common.settings import read_settings
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -55,11 +55,7 @@ def _line(key: pb.ApiKey) -> str:
 
 def main() -> None:
     arguments = read_arguments(sys.argv[1:])
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        missing = ", ".join(str(item["loc"][0]).upper() for item in error.errors())
-        raise SystemExit(f"set {missing} in the environment") from None
+    settings = read_settings(Settings)
     try:
         print(asyncio.run(run(arguments, settings)))
     except ComputeError as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
 
@@ -23,3 +23,15 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
     call_timeout_seconds: float = 30.0
+
+
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+
+def read_settings(kind: type[SettingsT]) -> SettingsT:
+    """From the environment. Raises SystemExit naming each variable that is missing or wrong, never its value."""
+    try:
+        return kind()
+    except ValidationError as error:
+        wrong = "; ".join(f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_input=False))
+        raise SystemExit(f"the environment is not right: {wrong}") from None

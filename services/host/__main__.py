@@ -16,7 +16,7 @@ from services.common.access_client import AccessClient
 from services.common.background import running
 from services.common.grpc_client import Credentials, connect
 from services.common.health import Check, HealthMonitor
-from services.common.settings import ServiceSettings
+from services.common.settings import ServiceSettings, read_settings
 
 logger = structlog.get_logger()
 GRACE_SECONDS = 10.0
@@ -40,7 +40,7 @@ async def serve(names: list[str], settings: ServiceSettings) -> None:
         checks: dict[str, Check] = {}
         for name in names:
             app = import_module(f"services.{name}.app")
-            mounted = await stack.enter_async_context(app.mount(server, app.Settings()))
+            mounted = await stack.enter_async_context(app.mount(server, read_settings(app.Settings)))
             full_names += mounted.names
             checks |= mounted.checks
         health = HealthMonitor(server, checks)
@@ -61,7 +61,7 @@ def main() -> None:
     names = sys.argv[1:]
     if not names:
         raise SystemExit("usage: python -m services.host NAME...")
-    settings = ServiceSettings()  # type: ignore[call-arg]  # from the environment
+    settings = read_settings(ServiceSettings)
     log.configure("+".join(names), level=settings.log_level, style=settings.log_format)
     try:
         uvloop.run(serve(names, settings))

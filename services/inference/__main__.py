@@ -6,11 +6,12 @@ import uvloop
 
 from services.common import log
 from services.host.__main__ import serve
+from services.common.settings import read_settings
 from services.inference.settings import Settings
 
 
 def main() -> None:
-    settings = Settings()  # type: ignore[call-arg]  # read from the environment
+    settings = read_settings(Settings)
     log.configure("inference", level=settings.log_level, style=settings.log_format)
     try:
         uvloop.run(serve(["inference"], settings))
