@@ -5,8 +5,8 @@ from __future__ import annotations
 import uvloop
 
 from services.common import log
-from services.host.__main__ import serve
 from services.common.settings import read_settings
+from services.host.__main__ import serve
 from services.inference.settings import Settings
 
 
