@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from gateway.auth import Border
 from gateway.completions import Completions
 from gateway.errors import on_compute_error, on_http_error, on_validation_error
+from gateway.hot_paths import HotPaths
 from gateway.openapi import TITLE, VERSION, document
 from gateway.probes import HealthProbe
 from gateway.routers import docs, generation, health, storage, tasks
@@ -44,6 +45,7 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
 
 def build_app(settings: GatewaySettings) -> FastAPI:
     app = routed(partial(_running, settings))
+    app.add_middleware(HotPaths)
     app.add_middleware(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
     if settings.origins:
         app.add_middleware(

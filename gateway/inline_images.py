@@ -6,9 +6,10 @@ import binascii
 import hashlib
 import re
 
-from services.catalog.base import CommonFields
+from services.catalog.base import CommonFields, TaskType
 from services.catalog.images import InlineAllowed
 from services.catalog.schemas import Schemas
+from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Violation
 from services.common.storage_client import StorageClient
 
@@ -29,7 +30,7 @@ async def store_inline_images(
         data = getattr(wanted, name)
         if data is not None:
             changes |= {name: None, target: await _store(storage, name, data, tenant)}
-    for name in _lists_with_bytes(schemas):
+    for name in _LISTS[schemas.kind.name]:
         values: list[str] = getattr(wanted, name)
         if any(value.startswith("data:") for value in values):
             changes[name] = [
@@ -38,9 +39,12 @@ async def store_inline_images(
     return wanted.model_copy(update=changes) if changes else wanted
 
 
-def _lists_with_bytes(schemas: Schemas) -> list[str]:
-    fields = schemas.kind.params.model_fields
+def _lists_with_bytes(kind: TaskType) -> list[str]:
+    fields = kind.params.model_fields
     return [name for name, info in fields.items() if any(isinstance(item, InlineAllowed) for item in info.metadata)]
+
+
+_LISTS = {name: _lists_with_bytes(kind) for name, kind in TYPES.items()}
 
 
 async def _store(storage: StorageClient, field: str, text: str, tenant: str) -> str:

@@ -17,6 +17,8 @@ def wait_seconds(request: Request, longest: float) -> float | None:
     Raises:
         InvalidRequest: PREFER_INVALID when `wait` is no whole number of seconds. Unknown preferences are ignored.
     """
+    if "prefer" not in request.headers:
+        return None
     for preference in ",".join(request.headers.getlist("prefer")).split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() != "wait":
