@@ -10,11 +10,13 @@ import grpc
 from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 
-from services.common.errors import PayloadTooLarge, Unavailable
+from services.common.errors import DeadlineExceeded, PayloadTooLarge, Unavailable
 from services.common.grpc_client import Credentials, call
 from services.common.rpc_status import from_rpc_error
 
 CHUNK_BYTES = 256 << 10
+# What grpcio says when the server's answer met a message on its way out, and was lost.
+_CUT_OFF = "Internal error from Core"
 
 
 class StorageClient:
@@ -48,8 +50,12 @@ class StorageClient:
         header = pb.UploadHeader(path=path, must_be_image=must_be_image, if_absent=if_absent, sha256=sha256)
         stream = self._stub.UploadObject(timeout=self._transfer_timeout, metadata=self._credentials.metadata(tenant))
         try:
-            await _send(stream, header, content)
-            answer: pb.UploadObjectResponse = await stream
+            # The call's own deadline does not end a source that stalls.
+            async with asyncio.timeout(self._transfer_timeout):
+                await _send(stream, header, content)
+                answer: pb.UploadObjectResponse = await stream
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"the upload took longer than {self._transfer_timeout:g} s") from error
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
         finally:
@@ -117,9 +123,15 @@ async def _send(stream: Any, header: pb.UploadHeader, content: bytes | AsyncIter
         await stream.write(pb.UploadObjectRequest(header=header))
         async for chunk in _pieces(content):
             await stream.write(pb.UploadObjectRequest(chunk=chunk))
+        # An empty chunk says that this was all; a stream that just ends may have been cut.
+        await stream.write(pb.UploadObjectRequest(chunk=b""))
         await stream.done_writing()
     except asyncio.InvalidStateError:
         return
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.INTERNAL and error.details() == _CUT_OFF:
+            raise Unavailable("the storage service ended the upload early", reason="UPLOAD_CUT_OFF") from error
+        raise
 
 
 async def _pieces(content: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

@@ -88,7 +88,10 @@ class LocalFolder:
         await _in_thread(self._probe)
 
     async def sweep(self) -> None:
-        await asyncio.to_thread(self._spool.sweep, older_than=_LEFT_SECONDS)
+        await asyncio.to_thread(self.sweep_older_than, _LEFT_SECONDS)
+
+    def sweep_older_than(self, seconds: float) -> None:
+        self._spool.sweep(older_than=seconds)
 
     def _put(self, key: Key, content: Path, facts: Facts, if_absent: bool) -> StoredObject:
         target = self._root / key.full

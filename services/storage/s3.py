@@ -19,6 +19,7 @@ from obstore.exceptions import PreconditionError
 from obstore.store import S3Store
 
 from services.common.errors import NotFound, Unavailable
+from services.common.images.sniffing import UNKNOWN
 from services.storage.domain import Facts, Key, Page, Span, StoredObject
 from services.storage.failures import translated
 from services.storage.ports import CHUNK_BYTES, Gathering
@@ -128,23 +129,21 @@ class S3Objects:
                 return None
 
     async def _keys(self, tenant: str, prefix: str, start_after: str, limit: int) -> AsyncIterator[Key]:
-        """obstore's own prefix is a folder, so a part of a name is compared here, from the first name that may fit."""
+        """In the store's own order. obstore's prefix is a folder, so a part of a name is compared here."""
         folder, _, _ = prefix.rpartition("/")
         below = "/".join(part for part in (tenant, folder) if part)
-        offset = max(start_after, _just_before(prefix), key=str.encode)
+        # Without its last letter a prefix sorts before all that begins with it.
+        offset = start_after or prefix[:-1]
+        begin = f"{tenant}/{offset}" if offset else None
         count = 0
         with _translated():
-            begin = f"{tenant}/{offset}" if offset else None
-            pages = obstore.list(self._store, below, offset=begin, chunk_size=_LIST_CHUNK)
-            async for page in pages:
+            async for page in obstore.list(self._store, below, offset=begin, chunk_size=min(limit, _LIST_CHUNK)):
                 for meta in page:
                     path = meta["path"].removeprefix(f"{tenant}/")
-                    if path.startswith(prefix) and path.encode() > start_after.encode():
+                    if path.startswith(prefix):
                         yield Key(tenant, path)
                         count += 1
-                    elif path.encode() > prefix.encode() and not path.startswith(prefix):
-                        return
-                    if count == limit:
+                    if count == limit or _is_beyond(path, prefix):
                         return
 
 
@@ -179,6 +178,8 @@ def _mapped(content: Path, size: int) -> Iterator[mmap.mmap | bytes]:
 def _attributes(facts: Facts) -> Attributes:
     return {
         "Content-Type": facts.content_type,
+        # Some stores keep no Content-Type that says nothing, and guess one by the name.
+        "mediatype": facts.content_type,
         "sha256": facts.sha256,
         "width": str(facts.width),
         "height": str(facts.height),
@@ -189,12 +190,14 @@ def _facts(answer: GetResult) -> Facts:
     given, size = answer.attributes, answer.meta["size"]
     sha256 = given.get("sha256", "")
     if not sha256:
-        return Facts(size, "", "application/octet-stream")
-    return Facts(size, sha256, given.get("Content-Type", ""), int(given.get("width", 0)), int(given.get("height", 0)))
+        return Facts(size, "", UNKNOWN)
+    return Facts(size, sha256, given.get("mediatype", UNKNOWN), int(given.get("width", 0)), int(given.get("height", 0)))
 
 
-def _just_before(prefix: str) -> str:
-    """A key that sorts before everything with this prefix, and close to it."""
-    return prefix[:-1] if prefix else ""
+def _is_beyond(path: str, prefix: str) -> bool:
+    """Whether nothing after `path` begins with `prefix`, in stores that sort by bytes and those that sort by folder."""
+    if path.startswith(prefix):
+        return False
+    return path.encode() > prefix.encode() and path.replace("/", "\0").encode() > prefix.replace("/", "\0").encode()
 
 

@@ -1,17 +1,21 @@
 """The storage service on the wire: protos in and out, nothing else."""
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from urllib.parse import quote
 
 from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 
-from services.common.errors import InvalidRequest
+from services.common.errors import IllegalTransition, InvalidRequest, Unavailable
 from services.common.grpc_server import Context
 from services.common.identity import current_caller
 from services.storage.domain import Span, StoredObject
 from services.storage.service import StorageService, Wish
+
+_DRAIN_SECONDS, _DRAIN_BYTES = 5.0, 128 << 20
 
 
 class StorageServicer(rpc.StorageServiceServicer):
@@ -24,9 +28,14 @@ class StorageServicer(rpc.StorageServiceServicer):
     async def UploadObject(
         self, request_iterator: AsyncIterator[pb.UploadObjectRequest], context: Context
     ) -> pb.UploadObjectResponse:
-        header = await _header(request_iterator)
-        wish = Wish(header.path, header.if_absent, header.must_be_image, header.sha256)
-        stored = await self._service.upload(current_caller().tenant, wish, _chunks(request_iterator))
+        try:
+            header = await _header(request_iterator)
+            wish = Wish(header.path, header.if_absent, header.must_be_image, header.sha256)
+            chunks = _chunks(request_iterator, must_end=not header.sha256)
+            stored = await self._service.upload(current_caller().tenant, wish, chunks)
+        except (InvalidRequest, IllegalTransition, Unavailable):
+            await _drain(request_iterator)
+            raise
         return pb.UploadObjectResponse(object=self._info(stored))
 
     async def DownloadObject(
@@ -76,6 +85,17 @@ class StorageServicer(rpc.StorageServiceServicer):
         return info
 
 
+async def _drain(requests: AsyncIterator[pb.UploadObjectRequest]) -> None:
+    """Takes in the rest of a refused upload: gRPC's own client loses an answer that meets it while it still sends."""
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for request in requests:
+                size += len(request.chunk)
+                if size > _DRAIN_BYTES:
+                    return
+
+
 async def _header(requests: AsyncIterator[pb.UploadObjectRequest]) -> pb.UploadHeader:
     first = await anext(requests, None)
     if first is None or first.WhichOneof("part") != "header":
@@ -83,8 +103,17 @@ async def _header(requests: AsyncIterator[pb.UploadObjectRequest]) -> pb.UploadH
     return first.header
 
 
-async def _chunks(requests: AsyncIterator[pb.UploadObjectRequest]) -> AsyncIterator[bytes]:
+async def _chunks(requests: AsyncIterator[pb.UploadObjectRequest], *, must_end: bool) -> AsyncIterator[bytes]:
+    """Up to the empty chunk that ends a content.
+
+    A caller that goes away looks here like one that is done, so its half content would be stored. Without the SHA-256
+    to check it against, it must therefore say that it has ended.
+    """
     async for request in requests:
         if request.WhichOneof("part") != "chunk":
             raise InvalidRequest("after the header only chunks follow", reason="CHUNK_EXPECTED")
+        if not request.chunk:
+            return
         yield request.chunk
+    if must_end:
+        raise InvalidRequest("end with an empty chunk, or announce the SHA-256", reason="UPLOAD_INCOMPLETE")

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -52,13 +52,15 @@ class Spool:
 
     @asynccontextmanager
     async def gather(self) -> AsyncIterator[Gathering]:
+        # Not in a thread: a caller that goes away in between would leave a file that nobody knows.
         with translated():
-            descriptor, name = await asyncio.to_thread(tempfile.mkstemp, dir=self._folder)
+            descriptor, name = tempfile.mkstemp(dir=self._folder)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 yield Gathering(file, Path(name))
         finally:
-            await asyncio.to_thread(Path(name).unlink, missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(name)
 
     def sweep(self, *, older_than: float) -> None:
         """Removes what nobody has written to for so many seconds: its writer died."""

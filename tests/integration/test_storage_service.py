@@ -1,0 +1,464 @@
+"""The storage service over a real socket: one suite for the local folder and for a real S3 server."""
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+from uuid import uuid4
+
+import grpc
+import psutil
+import pytest
+from compute.storage.v1 import storage_pb2 as pb
+from compute.storage.v1 import storage_pb2_grpc as rpc
+from PIL import Image
+
+from deploy.local.places import Home
+from services.common.errors import (
+    ComputeError,
+    DeadlineExceeded,
+    IllegalTransition,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from services.common.grpc_client import Credentials, connect
+from services.common.rpc_status import from_rpc_error
+from services.common.storage_client import StorageClient
+from services.storage.local_folder import LocalFolder
+from tests.integration.storage_servers import TOKEN, Server, s3_server, storage_server
+
+MEGABYTE = 1 << 20
+TENANT_PREFIX = "t-"
+
+
+@pytest.fixture(scope="module")
+def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with s3_server(Home(tmp_path_factory.mktemp("s3"))) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module", params=["local", "s3"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = Home(tmp_path_factory.mktemp("storage"))
+    if request.param == "s3":
+        environment = request.getfixturevalue("s3_environment")
+    else:
+        environment = {"STORAGE_URL": (home.data / "objects").as_uri()}
+    with storage_server(home, {**environment, "CDN_URL": "https://cdn.example/store/"}) as started:
+        yield started
+
+
+@pytest.fixture
+async def channel(server: Server) -> AsyncIterator[grpc.aio.Channel]:
+    async with connect(server.target) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(channel: grpc.aio.Channel) -> StorageClient:
+    return StorageClient(channel, Credentials(TOKEN))
+
+
+@pytest.fixture
+def tenant() -> str:
+    """Every test has a tenant of its own, and so an empty store."""
+    return TENANT_PREFIX + uuid4().hex[:12]
+
+
+def picture(width: int = 40, height: int = 30, form: str = "PNG") -> bytes:
+    target = io.BytesIO()
+    Image.effect_noise((width, height), 60).save(target, form)
+    return target.getvalue()
+
+
+async def paths_of(client: StorageClient, tenant: str, prefix: str = "") -> list[str]:
+    objects, _ = await client.list(tenant=tenant, prefix=prefix, limit=1000)
+    return [found.path for found in objects]
+
+
+async def times(count: int, chunk: bytes) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield chunk
+
+
+@pytest.mark.parametrize("size", [0, 1, 256 * 1024, 256 * 1024 + 1, 6 * MEGABYTE])
+async def test_what_was_stored_comes_back(client: StorageClient, tenant: str, size: int) -> None:
+    content = os.urandom(size)
+    stored = await client.upload("a/b/content.bin", content, tenant=tenant)
+    assert (stored.path, stored.size) == ("a/b/content.bin", size)
+    assert stored.sha256 == hashlib.sha256(content).hexdigest()
+    assert stored.etag == f'"{stored.sha256[:32]}"'
+    assert await client.read("a/b/content.bin", tenant=tenant, limit=size) == content
+    described = await client.head("a/b/content.bin", tenant=tenant)
+    assert (described.sha256, described.size, described.content_type) == (stored.sha256, size, stored.content_type)
+
+
+async def test_a_pictures_type_and_size_are_those_of_its_content(client: StorageClient, tenant: str) -> None:
+    for form in ("PNG", "JPEG", "WEBP", "GIF"):
+        stored = await client.upload("lies.txt", picture(40, 30, form), tenant=tenant, must_be_image=True)
+        assert (stored.content_type, stored.width, stored.height) == (f"image/{form.lower()}", 40, 30)
+    stored = await client.upload("lies.png", b"<svg onload='alert(1)'/>", tenant=tenant)
+    assert (stored.content_type, stored.width, stored.height) == ("application/octet-stream", 0, 0)
+
+
+async def test_what_must_be_a_picture_and_is_none_is_not_stored(client: StorageClient, tenant: str) -> None:
+    for content in (b"", b"no picture", picture()[:-200], b"\x89PNG\r\n\x1a\n" + os.urandom(100)):
+        with pytest.raises(InvalidRequest) as caught:
+            await client.upload("x.png", content, tenant=tenant, must_be_image=True)
+        assert caught.value.reason == "IMAGE_INVALID"
+    assert await paths_of(client, tenant) == []
+
+
+async def test_a_damaged_picture_that_need_not_be_one_is_stored_as_it_is(client: StorageClient, tenant: str) -> None:
+    stored = await client.upload("x.png", b"\x89PNG\r\n\x1a\nnonsense", tenant=tenant)
+    assert (stored.content_type, stored.width) == ("image/png", 0)
+
+
+async def test_an_upload_replaces_whole(client: StorageClient, tenant: str) -> None:
+    first = await client.upload("x", b"first", tenant=tenant)
+    second = await client.upload("x", b"second one", tenant=tenant)
+    assert first.etag != second.etag
+    assert await client.read("x", tenant=tenant, limit=100) == b"second one"
+    assert (await client.head("x", tenant=tenant)).sha256 == second.sha256
+
+
+async def test_if_absent_never_replaces(client: StorageClient, tenant: str) -> None:
+    await client.upload("x", b"first", tenant=tenant, if_absent=True)
+    for content in (b"second", b"", os.urandom(6 * MEGABYTE)):
+        with pytest.raises(IllegalTransition) as caught:
+            await client.upload("x", content, tenant=tenant, if_absent=True)
+        assert caught.value.reason == "ALREADY_EXISTS"
+    assert await client.read("x", tenant=tenant, limit=100) == b"first"
+
+
+async def test_of_many_who_want_to_be_first_one_is(client: StorageClient, tenant: str) -> None:
+    tries = [client.upload("x", b"%d" % number, tenant=tenant, if_absent=True) for number in range(12)]
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    winners = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, pb.ObjectInfo)]
+    assert len(winners) == 1
+    assert await client.read("x", tenant=tenant, limit=100) == b"%d" % winners[0]
+
+
+async def test_many_writers_of_one_path_leave_one_whole_object(client: StorageClient, tenant: str) -> None:
+    contents = [bytes([number]) * (100_000 + number) for number in range(8)]
+    await asyncio.gather(*(client.upload("x", content, tenant=tenant) for content in contents))
+    content = await client.read("x", tenant=tenant, limit=MEGABYTE)
+    assert content in contents
+    assert (await client.head("x", tenant=tenant)).sha256 == hashlib.sha256(content).hexdigest()
+
+
+async def test_another_content_than_announced_is_refused(client: StorageClient, tenant: str) -> None:
+    right = hashlib.sha256(b"content").hexdigest().upper()
+    await client.upload("right", b"content", tenant=tenant, sha256=right)
+    with pytest.raises(InvalidRequest) as caught:
+        await client.upload("wrong", b"other", tenant=tenant, sha256=right)
+    assert caught.value.reason == "CHECKSUM_MISMATCH"
+    assert await paths_of(client, tenant) == ["right"]
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "expected"),
+    [
+        (0, 0, slice(None)),
+        (10, 0, slice(10, None)),
+        (0, 10, slice(0, 10)),
+        (299_990, 20, slice(299_990, 300_010)),
+        (599_999, 0, slice(599_999, None)),
+        (599_999, 50, slice(599_999, None)),
+    ],
+)
+async def test_a_part_can_be_asked_for(
+    client: StorageClient, tenant: str, offset: int, length: int, expected: slice
+) -> None:
+    content = os.urandom(600_000)
+    await client.upload("x", content, tenant=tenant)
+    info, chunks = await client.download("x", tenant=tenant, offset=offset, length=length)
+    assert info.size == len(content)
+    parts = [chunk async for chunk in chunks]
+    assert b"".join(parts) == content[expected]
+    assert max(map(len, parts)) <= 256 * 1024
+
+
+@pytest.mark.parametrize(("offset", "length"), [(10, 0), (11, 1), (10, 5), (-1, 0), (0, -1), (2**62, 2**62)])
+async def test_a_part_that_does_not_exist_is_out_of_range(
+    client: StorageClient, tenant: str, offset: int, length: int
+) -> None:
+    await client.upload("x", b"0123456789", tenant=tenant)
+    with pytest.raises(InvalidRequest) as caught:
+        await client.download("x", tenant=tenant, offset=offset, length=length)
+    assert caught.value.reason == "OUT_OF_RANGE"
+
+
+async def test_what_the_caller_has_already_is_described_and_not_sent(client: StorageClient, tenant: str) -> None:
+    stored = await client.upload("x", b"content", tenant=tenant)
+    info, chunks = await client.download("x", tenant=tenant, if_none_match=stored.etag)
+    assert info.etag == stored.etag
+    assert [chunk async for chunk in chunks] == []
+    _, chunks = await client.download("x", tenant=tenant, if_none_match='"another"')
+    assert b"".join([chunk async for chunk in chunks]) == b"content"
+
+
+async def test_pages_come_in_key_order_and_end(client: StorageClient, tenant: str, server: Server) -> None:
+    paths = ["a", "a-b", "a.c", "a0", "b/1", "b/2", "b/d/1", "b-1", "b0", "é", "z/日本/x", "Z", "generations/1"]
+    paths.append("gen/2")
+    for path in paths:
+        await client.upload(path, path.encode(), tenant=tenant)
+    expected = sorted(paths, key=str.encode)
+    if server.environment["STORAGE_URL"].startswith("s3:"):
+        # Amazon's and most others sort keys by their bytes; SeaweedFS folder by folder.
+        expected.sort(key=lambda path: path.split("/"))
+    assert await paths_of(client, tenant) == expected
+    for prefix in ("b/", "b", "b-", "a", "ge"):
+        assert await paths_of(client, tenant, prefix) == [path for path in expected if path.startswith(prefix)]
+    assert await paths_of(client, tenant, "gen") == ["gen/2", "generations/1"]
+    assert await paths_of(client, tenant, "z/日") == ["z/日本/x"]
+    assert await paths_of(client, tenant, "nothing/") == []
+    paged: list[str] = []
+    for _ in range(10):
+        objects, truncated = await client.list(tenant=tenant, limit=3, start_after=paged[-1] if paged else "")
+        paged += [found.path for found in objects]
+        if not truncated:
+            break
+    assert paged == expected
+    objects, truncated = await client.list(tenant=tenant, prefix="b/", start_after="b/1", limit=1)
+    assert ([found.path for found in objects], truncated) == (["b/2"], True)
+    assert objects[0].sha256 == hashlib.sha256(b"b/2").hexdigest()
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+async def test_a_page_has_1_to_1000_objects(client: StorageClient, tenant: str, limit: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await client.list(tenant=tenant, limit=limit)
+    assert caught.value.reason == "LIMIT_INVALID"
+
+
+async def test_a_deleted_object_is_gone(client: StorageClient, tenant: str) -> None:
+    await client.upload("a/b/c", b"1", tenant=tenant)
+    await client.delete("a/b/c", tenant=tenant)
+    for action in (client.head, client.delete):
+        with pytest.raises(NotFound):
+            await action("a/b/c", tenant=tenant)
+    with pytest.raises(NotFound):
+        await client.download("a/b/c", tenant=tenant)
+    assert await paths_of(client, tenant) == []
+    await client.upload("a", b"now a file where a folder was", tenant=tenant)
+
+
+async def test_everything_below_a_folder_is_deleted_and_nothing_beside_it(client: StorageClient, tenant: str) -> None:
+    inside = [f"task/{number:03}" for number in range(40)] + ["task/deep/er/x"]
+    outside = ["task", "task2/x", "tas/k"]
+    for path in inside + [path for path in outside if path != "task"]:
+        await client.upload(path, b"1", tenant=tenant)
+    assert sorted(await client.delete_prefix("task/", tenant=tenant)) == sorted(inside)
+    assert await paths_of(client, tenant) == ["tas/k", "task2/x"]
+    assert list(await client.delete_prefix("task/", tenant=tenant)) == []
+    for prefix in ("", "task", "../", "/"):
+        with pytest.raises(InvalidRequest) as caught:
+            await client.delete_prefix(prefix, tenant=tenant)
+        assert caught.value.reason == "PATH_INVALID"
+
+
+async def test_another_tenants_objects_are_unknown(client: StorageClient, tenant: str) -> None:
+    await client.upload("x/secret", b"1", tenant=tenant)
+    for path in ("x/secret", f"{tenant}/x/secret"):
+        with pytest.raises(NotFound):
+            await client.head(path, tenant="other")
+        with pytest.raises(NotFound):
+            await client.delete(path, tenant="other")
+    assert await client.delete_prefix("x/", tenant="other") == []
+    assert await paths_of(client, tenant) == ["x/secret"]
+    assert await paths_of(client, tenant[:-1]) == []
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".facts", ".spool", "a b", "x" * 101, "é"])
+async def test_what_is_no_tenant_is_refused(channel: grpc.aio.Channel, name: str) -> None:
+    metadata = [*Credentials(TOKEN).metadata(), ("atelier-tenant", name.encode() if not name.isascii() else name)]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rpc.StorageServiceStub(channel).HeadObject(
+            pb.HeadObjectRequest(path="x"),
+            timeout=5,
+            metadata=[(key, value) for key, value in metadata if isinstance(value, str)],
+        )
+    assert from_rpc_error(caught.value).reason in ("TENANT_MISSING", "TENANT_INVALID")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/x", "a//b", "../x", "a/../../x", "a\\b", "a\0b", ".facts/x", "x" * 513])
+async def test_a_path_that_is_none_is_refused_everywhere(client: StorageClient, tenant: str, path: str) -> None:
+    actions = (
+        client.upload(path, b"1", tenant=tenant),
+        client.download(path, tenant=tenant),
+        client.head(path, tenant=tenant),
+        client.delete(path, tenant=tenant),
+    )
+    for action in actions:
+        with pytest.raises(InvalidRequest) as caught:
+            await action
+        assert caught.value.reason == "PATH_INVALID"
+
+
+async def test_unusual_names_are_kept(client: StorageClient, tenant: str) -> None:
+    marked = ("a+b=c&d;e@f,g!~'(x)[y]{z}$.png", 'q"<>|*:^`.png')
+    for path in (*marked, "a b/c d.png", "100% #1?.png", "ünï/日本.png", "%2e%2e/x"):
+        stored = await client.upload(path, b"1", tenant=tenant)
+        assert stored.path == path
+        assert await client.read(path, tenant=tenant, limit=1) == b"1"
+        assert await paths_of(client, tenant, path) == [path]
+    assert (await client.upload("e\u0301", b"1", tenant=tenant)).path == "é"
+
+
+async def test_the_cdn_address_names_the_object(client: StorageClient, tenant: str) -> None:
+    stored = await client.upload("a b/ü.png", b"1", tenant=tenant)
+    assert stored.cdn_url == f"https://cdn.example/store/{tenant}/a%20b/%C3%BC.png"
+
+
+async def test_beyond_the_limit_an_upload_is_refused_while_it_is_sent(client: StorageClient, tenant: str) -> None:
+    with pytest.raises(PayloadTooLarge) as caught:
+        await client.upload("x", times(110, b"x" * MEGABYTE), tenant=tenant)
+    assert caught.value.reason == "OBJECT_TOO_LARGE"
+    assert await paths_of(client, tenant) == []
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(client: StorageClient, tenant: str, server: Server) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"x" * MEGABYTE
+        raise ValueError("the source broke")
+
+    with pytest.raises(ValueError, match="the source broke"):
+        await client.upload("x", breaking(), tenant=tenant)
+    assert await paths_of(client, tenant) == []
+
+
+async def test_the_order_of_an_uploads_messages_is_checked(channel: grpc.aio.Channel, tenant: str) -> None:
+    header = pb.UploadObjectRequest(header=pb.UploadHeader(path="x"))
+    chunk = pb.UploadObjectRequest(chunk=b"1")
+    wrong: tuple[list[pb.UploadObjectRequest], ...] = (
+        [],
+        [chunk],
+        [pb.UploadObjectRequest()],
+        [header, header],
+        [header, chunk, header],
+        [header, chunk],
+    )
+    for messages in wrong:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rpc.StorageServiceStub(channel).UploadObject(
+                iter(messages), timeout=5, metadata=Credentials(TOKEN).metadata(tenant)
+            )
+        assert from_rpc_error(caught.value).reason in ("HEADER_MISSING", "CHUNK_EXPECTED", "UPLOAD_INCOMPLETE")
+
+
+async def test_an_announced_sha256_stands_for_the_end_of_an_upload(channel: grpc.aio.Channel, tenant: str) -> None:
+    header = pb.UploadHeader(path="x", sha256=hashlib.sha256(b"1").hexdigest())
+    messages = [pb.UploadObjectRequest(header=header), pb.UploadObjectRequest(chunk=b"1")]
+    answer = await rpc.StorageServiceStub(channel).UploadObject(
+        iter(messages), timeout=5, metadata=Credentials(TOKEN).metadata(tenant)
+    )
+    assert answer.object.size == 1
+
+
+async def test_a_call_without_the_deployments_token_is_refused(channel: grpc.aio.Channel, tenant: str) -> None:
+    stranger = StorageClient(channel, Credentials("another token"))
+    with pytest.raises((Unauthenticated, Unavailable)):
+        await stranger.head("x", tenant=tenant)
+
+
+async def test_a_small_limit_of_the_reader_is_kept(client: StorageClient, tenant: str) -> None:
+    await client.upload("x", b"x" * 101, tenant=tenant)
+    with pytest.raises(PayloadTooLarge):
+        await client.read("x", tenant=tenant, limit=100)
+
+
+async def test_an_upload_whose_source_stalls_misses_its_deadline(
+    channel: grpc.aio.Channel, client: StorageClient, tenant: str
+) -> None:
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"1"
+        await asyncio.Event().wait()
+
+    hurried = StorageClient(channel, Credentials(TOKEN), transfer_timeout=0.3)
+    with pytest.raises(DeadlineExceeded):
+        await hurried.upload("x", stalling(), tenant=tenant)
+    assert await paths_of(client, tenant) == []
+
+
+async def test_a_large_object_streams_through_little_memory(client: StorageClient, tenant: str, server: Server) -> None:
+    process = psutil.Process(server.pid)
+    # What the first transfer sets up once, threads and connections, is no part of the object.
+    await client.upload("warm", times(24, b"w" * 500_000), tenant=tenant)
+    _, chunks = await client.download("warm", tenant=tenant)
+    async for _ in chunks:
+        pass
+    before = peak = process.memory_info().rss
+
+    def look() -> None:
+        nonlocal peak
+        peak = max(peak, process.memory_info().rss)
+
+    async def looking() -> AsyncIterator[bytes]:
+        for number in range(50):
+            look()
+            yield bytes([number]) * MEGABYTE
+
+    stored = await client.upload("large", looking(), tenant=tenant)
+    look()
+    assert stored.size == 50 * MEGABYTE
+    digest = hashlib.sha256()
+    _, chunks = await client.download("large", tenant=tenant)
+    async for chunk in chunks:
+        digest.update(chunk)
+        look()
+    assert digest.hexdigest() == stored.sha256
+    assert peak - before < 20 * MEGABYTE, f"{(peak - before) / MEGABYTE:.1f} MB more"
+
+
+async def test_a_full_disk_is_said_and_nothing_is_half_done(
+    client: StorageClient, tenant: str, server: Server
+) -> None:
+    await client.upload("x", b"old", tenant=tenant)
+    process = psutil.Process(server.pid)
+    before = process.rlimit(psutil.RLIMIT_FSIZE)
+    process.rlimit(psutil.RLIMIT_FSIZE, (MEGABYTE, before[1]))
+    try:
+        with pytest.raises(Unavailable) as caught:
+            await client.upload("x", times(8, b"n" * MEGABYTE), tenant=tenant)
+        assert caught.value.reason == "STORAGE_FULL"
+        assert await client.read("x", tenant=tenant, limit=100) == b"old"
+        await client.upload("y", b"small things still fit", tenant=tenant)
+    finally:
+        process.rlimit(psutil.RLIMIT_FSIZE, before)
+    folder = Path(url2pathname(urlsplit(server.environment["STORAGE_URL"]).path)) / ".spool"
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+async def test_a_server_killed_amid_an_upload_leaves_the_old_object_whole(tmp_path: Path, tenant: str) -> None:
+    folder = tmp_path / "objects"
+    with storage_server(Home(tmp_path), {"STORAGE_URL": folder.as_uri()}) as server:
+        async with connect(server.target) as channel:
+            client = StorageClient(channel, Credentials(TOKEN))
+            await client.upload("x", b"old", tenant=tenant)
+
+            async def murderous() -> AsyncIterator[bytes]:
+                yield b"n" * MEGABYTE
+                # Another process's file announces itself to nobody.
+                while not any((folder / ".spool").iterdir()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                os.kill(server.pid, signal.SIGKILL)
+                yield b"n" * MEGABYTE
+
+            with pytest.raises(ComputeError):
+                await client.upload("x", murderous(), tenant=tenant)
+    left = LocalFolder(folder)
+    page = await left.list(tenant, prefix="", start_after="", limit=10)
+    assert [found.facts.sha256 for found in page.objects] == [hashlib.sha256(b"old").hexdigest()]
+    assert list((folder / ".spool").iterdir()) != []
+    left.sweep_older_than(0)
+    assert list((folder / ".spool").iterdir()) == []
