@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .saliency import border_saliency, to_lab
+from .saliency import border_saliency
 
 Array = np.ndarray
 WORKING_SIDE = 256
@@ -16,7 +16,7 @@ def border_matte(image: Array) -> Array:
     small = shrink(image, WORKING_SIDE)
     if min(small.shape[:2]) < 16:
         return np.zeros(small.shape[:2], np.float32)
-    return settle(small, border_saliency(to_lab(small)))
+    return settle(small, border_saliency(small))
 
 
 def settle(small: Array, likelihood: Array) -> Array:

@@ -2,7 +2,7 @@
 
 
 class MattingError(Exception):
-    """`reason` is UPPER_SNAKE and stable: INVALID_IMAGE, IMAGE_TOO_LARGE, INVALID_REQUEST, MODEL_FAILED, MODEL_UNUSABLE."""
+    """`reason` is INVALID_IMAGE, IMAGE_TOO_LARGE, INVALID_REQUEST, MODEL_FAILED or MODEL_UNUSABLE."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)

@@ -16,9 +16,10 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Layout:
-    """`size`: side of the square the picture is stretched to. `answer`: "alpha" (already 0..1), "logits" or "range" (min-max normalised).
+    """One family's convention.
 
-    `peak`: u2net's reference code divides by the picture's own largest value rather than by 255.
+    `size`: side of the square the picture is stretched to. `answer`: "alpha" (0..1 already), "logits", or "range"
+    (min-max normalised). `peak`: u2net's reference code divides by the picture's own largest value, not by 255.
     """
 
     name: str
@@ -28,14 +29,16 @@ class Layout:
     answer: str = "alpha"
     peak: bool = False
 
-    def prepare(self, image: Array) -> Array:
-        """uint8 RGB [H, W, 3] to float32 [1, 3, size, size]."""
+    def stretch(self, image: Array) -> Array:
+        """uint8 RGB [H, W, 3] to uint8 [size, size, 3]."""
         shrinking = max(image.shape[:2]) > self.size
-        small = cv2.resize(
-            image, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-        )
-        scale = max(float(small.max()), 1.0) if self.peak else 255.0
-        planes = (small.astype(np.float32) / scale - np.float32(self.mean)) / np.float32(self.std)
+        method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        return cv2.resize(image, (self.size, self.size), interpolation=method)
+
+    def prepare(self, square: Array) -> Array:
+        """uint8 RGB [size, size, 3] to normalised float32 [1, 3, size, size]."""
+        scale = max(float(square.max()), 1.0) if self.peak else 255.0
+        planes = (square.astype(np.float32) / scale - np.float32(self.mean)) / np.float32(self.std)
         return np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
 
     def read(self, output: Array) -> Array:
@@ -48,6 +51,7 @@ class Layout:
         )
         if plane.ndim != 2 or not np.isfinite(plane).all():
             raise MattingError("MODEL_FAILED", f"the network answered {list(output.shape)}, not one finite matte")
+        plane = plane.reshape(plane.shape[-2:])
         if self.answer == "logits":
             return 1.0 / (1.0 + np.exp(-np.clip(plane, -30, 30)))
         if self.answer == "range":
@@ -67,10 +71,10 @@ LAYOUTS = {
 def choose_layout(
     wanted: str, stem: str, inputs: Sequence[tuple[str, Sequence[object]]], outputs: Sequence[str]
 ) -> Layout:
-    """By name, or for "auto" by the graph's signature and the file's name. Raises MODEL_UNUSABLE.
+    """By name, or for "auto" by the file's name and the graph's signature. Raises MODEL_UNUSABLE.
 
-    isnet and BiRefNet both take 1024 and neither names its tensors reliably: BiRefNet is exported with one output, isnet with its side maps;
-    a file name that says which goes first.
+    isnet and BiRefNet both take 1024 and neither names its tensors reliably: BiRefNet is exported with one output,
+    isnet with its side maps; a file name that says which goes first.
     """
     if wanted != "auto":
         if wanted not in LAYOUTS:

@@ -12,6 +12,7 @@ import onnxruntime
 
 from .errors import MattingError
 from .layouts import Layout, choose_layout
+from .saliency import border_prior
 from .settings import Settings
 
 
@@ -20,7 +21,7 @@ class MatteNetwork:
 
     def __init__(self, session: onnxruntime.InferenceSession, layout: Layout, description: dict[str, Any]) -> None:
         self.session, self.layout, self.description = session, layout, description
-        self.input_name = session.get_inputs()[0].name
+        self.input_names = [item.name for item in session.get_inputs()]
         self.output_name = session.get_outputs()[0].name
 
     @classmethod
@@ -39,10 +40,18 @@ class MatteNetwork:
     def matte(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB [H, W, 3] to float32 [h, w] in 0..1 at the network's own resolution. Raises MODEL_FAILED."""
         try:
-            output = self.session.run([self.output_name], {self.input_name: self.layout.prepare(image)})[0]
+            output = self.session.run([self.output_name], self.feed(image))[0]
         except Exception as error:  # onnxruntime's own exceptions share no public base class
             raise MattingError("MODEL_FAILED", f"the network refused the picture: {str(error)[:200]}") from error
         return self.layout.read(output)
+
+    def feed(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """The picture as the layout wants it and, where the graph asks for a second input, what its border tells."""
+        square = self.layout.stretch(image)
+        feed = {self.input_names[0]: self.layout.prepare(square)}
+        if len(self.input_names) > 1:
+            feed[self.input_names[1]] = border_prior(square[None])
+        return feed
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:

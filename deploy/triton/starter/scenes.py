@@ -1,0 +1,96 @@
+"""Pictures with known mattes for the matte network: a drawn subject in a drawn place, photographed badly on purpose."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scenes_places import draw_place
+from scenes_subjects import Subject, draw_subject
+from scenes_textures import Picture, Rng, grid, noise
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`picture`: uint8 [S, S, 3] RGB; `alpha`: uint8 [S, S], the truth."""
+
+    picture: Bytes
+    alpha: Bytes
+
+
+def draw_scene(size: int, rng: Rng) -> Scene:
+    """A scene drawn from nothing."""
+    return compose(draw_subject(size, rng), draw_place(size, rng), rng)
+
+
+def compose(subject: Subject, place: Picture, rng: Rng) -> Scene:
+    """The subject before the place [S, S, 3], with shadow, light, focus and a camera's faults."""
+    rgb = subject.rgb
+    if rng.random() < 0.3:
+        rgb = likened(rgb, subject.alpha, place, rng.uniform(0.3, 0.75))
+    if rng.random() < 0.55:
+        place = cv2.GaussianBlur(place, (0, 0), rng.uniform(0.8, 7) * place.shape[0] / 256)
+    behind = place * (1 - shadow(subject, rng))[..., None]
+    rgb = rgb * lamp(rgb.shape[0], rng)
+    alpha = subject.alpha
+    if rng.random() < 0.4:
+        alpha = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.4, 1.4))
+    picture = behind + (rgb - behind) * alpha[..., None]
+    return Scene(photographed(picture, rng), np.rint(alpha * 255).astype(np.uint8))
+
+
+def likened(rgb: Picture, alpha: Picture, place: Picture, share: float) -> Picture:
+    """The subject's mean colour moved towards the place's, so that colour alone does not tell them apart."""
+    weight = max(float(alpha.sum()), 1.0)
+    mean = (rgb * alpha[..., None]).sum((0, 1)) / weight
+    behind = (place * alpha[..., None]).sum((0, 1)) / weight
+    return np.clip(rgb + (behind - mean) * share, 0, 255)
+
+
+def shadow(subject: Subject, rng: Rng) -> Picture:
+    """Darkness 0..1 thrown on the place: soft around, or a flat pool at the foot."""
+    size = subject.alpha.shape[0]
+    small = cv2.resize(subject.alpha, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
+    kind = rng.random()
+    if kind < 0.35:
+        return np.zeros((size, size), np.float32)
+    if kind < 0.7 or subject.anchor == "bottom":
+        move = np.float32([[1, 0, rng.normal(0, size * 0.015)], [0, 1, abs(rng.normal(0, size * 0.01))]])
+    else:
+        foot = float(np.nonzero(small.max(1) > 0.5)[0].max(initial=0))
+        flat = rng.uniform(0.08, 0.35)
+        move = np.float32([[1, rng.normal(0, 0.4), 0], [0, flat, foot * (1 - flat)]])
+        move[0, 2] = -move[0, 1] * foot
+    cast = cv2.warpAffine(small, move, small.shape[::-1])
+    soft = cv2.GaussianBlur(cast, (0, 0), size / 4 * rng.uniform(0.01, 0.06))
+    return cv2.resize(soft * rng.uniform(0.1, 0.65), (size, size))
+
+
+def lamp(size: int, rng: Rng) -> Picture:
+    """Uneven light [S, S, 1]."""
+    x, y = grid(size)
+    across = (x - 0.5) * rng.normal(0, 0.35) + (y - 0.5) * rng.normal(0, 0.35)
+    return (1 + across + rng.uniform(0, 0.06) * noise(size, rng))[..., None].astype(np.float32)
+
+
+def photographed(picture: Picture, rng: Rng) -> Bytes:
+    """Exposure, white balance, vignette, blur, noise and JPEG."""
+    size = picture.shape[0]
+    picture = picture * rng.uniform(0.7, 1.25) * rng.normal(1, 0.05, 3) + rng.normal(0, 8)
+    if rng.random() < 0.3:
+        picture = 255 * (np.clip(picture, 0, 255) / 255) ** rng.uniform(0.6, 1.6)
+    if rng.random() < 0.25:
+        picture = picture * lamp(size, rng)
+    if rng.random() < 0.1:
+        picture = np.repeat(picture.mean(2, keepdims=True), 3, 2)
+    if rng.random() < 0.3:
+        picture = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), rng.uniform(0.4, 1.3))
+    if rng.random() < 0.4:
+        picture = picture + rng.normal(0, rng.uniform(1, 12), picture.shape)
+    done = np.clip(picture, 0, 255).astype(np.uint8)
+    if rng.random() < 0.35:
+        _, coded = cv2.imencode(".jpg", done, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 92))])
+        done = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return done
