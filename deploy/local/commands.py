@@ -28,6 +28,8 @@ COMMANDS = {
     "status": Command(("-m", "deploy.local.lifecycle", "status")),
     "test": Command(("-m", "deploy.local.testing"), ALL),
     "crash": Command(("-m", "tests.crash"), ALL),
+    "bench": Command(("-m", "tests.bench")),
+    "profile": Command(("-m", "tests.bench", "profile")),
     "check": Command(("-m", "deploy.local.check")),
     "protos": Command(("protos/generate.py",)),
     "openapi": Command(("-m", "gateway.openapi")),

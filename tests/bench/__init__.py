@@ -1,0 +1,1 @@
+"""Atelier beside the usual stack: how fast, at what cost, and where the time goes."""

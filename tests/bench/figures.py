@@ -1,0 +1,80 @@
+"""What the measurements say: percentiles, ratios, and what counts as reached. No I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+OURS, CELERY, LEAN = "atelier", "celery", "celery lean"
+# What issue B asks for at concurrency 64, beside Celery as most teams run it.
+LEAST_RATIO, MOST_CPU_US = 4.0, 900.0
+# Under this the short form in CI fails: a shared runner is noisy, a regression is not subtle.
+LEAST_RATIO_QUICK = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pass over one stack. Latencies in milliseconds; CPU in microseconds per task, by role; memory in MiB."""
+
+    stack: str
+    kind: str
+    concurrency: int
+    tasks: int
+    done: int
+    lost: int
+    doubled: int
+    accepted_per_s: float
+    done_per_s: float
+    submit_p50_ms: float | None
+    submit_p99_ms: float | None
+    e2e_p50_ms: float
+    e2e_p99_ms: float
+    cpu_us: Mapping[str, float] = field(default_factory=dict)
+    driver_cpu_us: float = 0.0
+    foreign_cpu_share: float = 0.0
+    rss_mib: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def cpu_us_total(self) -> float:
+        return sum(self.cpu_us.values())
+
+
+def percentile(values: Sequence[float], q: float) -> float:
+    """Nearest rank: the smallest value that at least `q` percent do not exceed. Raises ValueError without values."""
+    if not values:
+        raise ValueError("no values")
+    return sorted(values)[max(0, math.ceil(q / 100 * len(values)) - 1)]
+
+
+def find(rows: Sequence[Row], stack: str, kind: str, concurrency: int) -> Row | None:
+    """The last such pass."""
+    return next((r for r in reversed(rows) if (r.stack, r.kind, r.concurrency) == (stack, kind, concurrency)), None)
+
+
+def ratio_done(rows: Sequence[Row], concurrency: int, *, beside: str = CELERY, kind: str = "submit") -> float | None:
+    """How many times as many tasks we finished in a second."""
+    ours, theirs = find(rows, OURS, kind, concurrency), find(rows, beside, kind, concurrency)
+    return ours.done_per_s / theirs.done_per_s if ours and theirs and theirs.done_per_s else None
+
+
+def ratio_cpu(rows: Sequence[Row], concurrency: int, *, beside: str = CELERY, kind: str = "submit") -> float | None:
+    """How many times as much CPU time the other needs for a task."""
+    ours, theirs = find(rows, OURS, kind, concurrency), find(rows, beside, kind, concurrency)
+    return theirs.cpu_us_total / ours.cpu_us_total if ours and theirs and ours.cpu_us_total else None
+
+
+def complaints(rows: Sequence[Row], *, quick: bool) -> list[str]:
+    """What was not reached, in words. Loss and doubling always count; absolute times only in the long form."""
+    found = [
+        f"{row.stack} {row.kind} at {row.concurrency}: {row.lost} lost, {row.doubled} finished twice"
+        for row in rows
+        if row.stack == OURS and (row.lost or row.doubled)
+    ]
+    ratio, least = ratio_done(rows, 64), LEAST_RATIO_QUICK if quick else LEAST_RATIO
+    if ratio is not None and ratio < least:
+        found.append(f"finished tasks at 64: {ratio:.1f} times Celery's, wanted {least:g}")
+    ours = find(rows, OURS, "submit", 64)
+    if ours is not None and not quick and ours.cpu_us_total > MOST_CPU_US:
+        found.append(f"CPU at 64: {ours.cpu_us_total:.0f} us per task, wanted at most {MOST_CPU_US:.0f}")
+    return found

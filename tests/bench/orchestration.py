@@ -1,0 +1,68 @@
+"""`make bench`: the task path beside the peer in the same run, pass by pass in turn."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import uvloop
+
+from deploy.local.places import LOCAL, Home
+from tests.bench import report
+from tests.bench.celery_side import DEFAULT_STYLE, LEAN_STYLE, celery_side
+from tests.bench.figures import Row
+from tests.bench.our_side import our_side
+from tests.bench.passes import PASSES, warm_up
+from tests.bench.sides import Side
+
+# On the disk where the real data lies: fsync costs what it costs there.
+HOME = LOCAL / "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure. `poll` is in seconds; `rounds` repeats everything, the last of equal rows counts."""
+
+    tasks: int = 2_000
+    concurrencies: tuple[int, ...] = (1, 16, 64)
+    kinds: tuple[str, ...] = ("submit", "follow")
+    lean: bool = True
+    poll: float = 0.01
+
+
+QUICK = Plan(tasks=300, concurrencies=(16, 64), kinds=("submit",), lean=False)
+
+
+def measure(plan: Plan) -> list[Row]:
+    """Prints each row as it is measured. Raises LocalError, RuntimeError."""
+    with fresh_home("orchestration") as home, ExitStack() as stack:
+        sides: list[Side] = [stack.enter_context(our_side(Home(home.folder / "ours")))]
+        for style in (DEFAULT_STYLE, LEAN_STYLE) if plan.lean else (DEFAULT_STYLE,):
+            peer_home = Home(home.folder / style.name.replace(" ", "-"))
+            sides.append(stack.enter_context(celery_side(style, peer_home, poll=plan.poll)))
+        return uvloop.run(_measure(plan, sides))
+
+
+@contextmanager
+def fresh_home(name: str) -> Iterator[Home]:
+    """An empty folder, removed afterwards unless something failed: then the logs are wanted."""
+    home = Home(HOME / name)
+    shutil.rmtree(home.folder, ignore_errors=True)
+    home.make()
+    yield home
+    shutil.rmtree(home.folder)
+
+
+async def _measure(plan: Plan, sides: Sequence[Side]) -> list[Row]:
+    for side in sides:
+        await warm_up(side)
+    print(report.heading())
+    rows = []
+    for concurrency in plan.concurrencies:
+        for kind in plan.kinds:
+            for side in sides:
+                rows.append(await PASSES[kind](side, concurrency, plan.tasks))
+                print(report.line(rows[-1]), flush=True)
+    return rows

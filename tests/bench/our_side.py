@@ -1,0 +1,121 @@
+"""Runs Atelier's task path for the bench: NATS, store, tasks, storage, worker and gateway; no model server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import nats
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+
+from deploy.local.component import Component
+from deploy.local.places import Home
+from deploy.local.settings import Elsewhere, Ports
+from deploy.local.stack import Stack
+from services.common.bus import EVENTS
+from tests.bench.connection import Connection
+from tests.bench.figures import OURS
+from tests.bench.sides import PROMPT
+
+_ASK_EVERY_SECONDS = 0.25
+_GROUP = 500
+_PATH = "/api/v1/tasks/"
+_PARAMS = {"prompt": PROMPT, "width": 1024, "height": 1024, "steps": 28, "seed": 7, "guidance": 3.5, "lora": "style-a"}
+_BODY = json.dumps(
+    {"task_type": "DIAGNOSTIC", "origin_instance": "bench", "payload": json.dumps(_PARAMS), "duration_ms": 0}
+).encode()
+_PARTS = ("nats", "mongodb", "tasks", "storage", "inference", "gateway")
+# No task here draws anything, so as many may run at once as the peer would prefetch and more.
+_CAPACITY = "256"
+_ROLES = {"mongodb": "store", "inference": "worker"}
+
+
+@dataclass(frozen=True)
+class OurSide:
+    """One running stack of ours."""
+
+    address: tuple[str, int]
+    headers: Mapping[str, str]
+    pids: Mapping[str, int]
+    mongodb_url: str
+    nats_url: str
+    name: str = OURS
+
+    async def submit(self, connection: Connection) -> str:
+        status, answer = await connection.call("POST", _PATH, _BODY)
+        if status not in (200, 201, 202):
+            raise RuntimeError(f"the gateway answered {status}: {answer[:200]!r}")
+        return str(json.loads(answer)["id"])
+
+    async def follow(self, connection: Connection) -> None:
+        status, answer = await connection.call("POST", _PATH, _BODY, b"prefer: wait=5\r\n")
+        if status not in (200, 201, 202) or b'"COMPLETED"' not in answer:
+            raise RuntimeError(f"not done within 5 s: {status}: {answer[:200]!r}")
+
+    async def ends(self, ids: Collection[str], patience: float) -> dict[str, float]:
+        client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(self.mongodb_url)
+        tasks = client["atelier"]["tasks"]
+        give_up = time.monotonic() + patience
+        try:
+            while await _any_left(tasks) and time.monotonic() < give_up:  # noqa: ASYNC110  # no event of ours
+                await asyncio.sleep(_ASK_EVERY_SECONDS)
+            return await _ends(tasks, list(ids))
+        finally:
+            client.close()
+
+    async def doubled(self, ids: Collection[str]) -> int:
+        """Counted in the event stream, where every ending is a message under the task's own subject."""
+        client = await nats.connect(self.nats_url)
+        try:
+            info = await client.jetstream().stream_info(EVENTS, subjects_filter="evt.v1.*.task.*.completed")
+        finally:
+            await client.close()
+        counts = info.state.subjects or {}
+        return sum(count > 1 for subject, count in counts.items() if subject.split(".")[4] in set(ids))
+
+
+@contextmanager
+def our_side(home: Home) -> Iterator[OurSide]:
+    """On free ports, with its data below `home`. Raises LocalError."""
+    stack = Stack(home, Ports.free(), Elsewhere(), given={}, only=_PARTS)
+    stack.components = [_fitted(component) for component in stack.components]
+    with stack:
+        parts = urlsplit(stack.addresses.gateway_url)
+        yield OurSide(
+            address=(parts.hostname or "", parts.port or 0),
+            headers={"authorization": f"Bearer {stack.api_key}"},
+            pids={_ROLES.get(name, name): keeper.child.pid for name, keeper in stack.keepers.items() if keeper.child},
+            mongodb_url=stack.addresses.mongodb_url,
+            nats_url=stack.addresses.nats_url,
+        )
+
+
+def _fitted(component: Component) -> Component:
+    if component.name != "inference":
+        return component
+    # Without models it never calls itself ready; the warm-up shows that it works.
+    variables = {**component.environment, "WORKER_CAPACITY": _CAPACITY}
+    return replace(component, environment=variables, probe=lambda: None)
+
+
+async def _any_left(tasks: AsyncIOMotorCollection[dict[str, object]]) -> bool:
+    """In this order a task that moves on between the two looks is seen by the second."""
+    for state in ("PENDING", "EXECUTING"):
+        if await tasks.find_one({"state": state}) is not None:
+            return True
+    return False
+
+
+async def _ends(tasks: AsyncIOMotorCollection[dict[str, object]], ids: list[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for start in range(0, len(ids), _GROUP):
+        wanted = {"_id": {"$in": ids[start : start + _GROUP]}}
+        for document in await tasks.find(wanted).to_list(_GROUP):
+            if document["state"] == "COMPLETED":
+                found[str(document["_id"])] = int(str(document["completed_at"])) / 1e6
+    return found

@@ -1,0 +1,81 @@
+"""The arithmetic of the bench."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.bench.figures import CELERY, OURS, Row, complaints, percentile, ratio_cpu, ratio_done
+from tests.bench.report import orchestration
+
+ROW = Row(
+    stack=OURS,
+    kind="submit",
+    concurrency=64,
+    tasks=2000,
+    done=2000,
+    lost=0,
+    doubled=0,
+    accepted_per_s=1700.0,
+    done_per_s=1600.0,
+    submit_p50_ms=30.0,
+    submit_p99_ms=50.0,
+    e2e_p50_ms=40.0,
+    e2e_p99_ms=80.0,
+    cpu_us={"gateway": 300.0, "tasks": 300.0, "store": 200.0},
+    rss_mib={"gateway": 90.0},
+)
+PEER = replace(ROW, stack=CELERY, done_per_s=400.0, cpu_us={"api": 1500.0, "worker": 1700.0})
+
+
+@pytest.mark.parametrize(("q", "expected"), [(0, 1.0), (50, 2.0), (75, 3.0), (99, 4.0), (100, 4.0)])
+def test_a_percentile_is_the_nearest_rank(q: float, expected: float) -> None:
+    assert percentile([4.0, 1.0, 3.0, 2.0], q) == expected
+
+
+def test_a_percentile_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 50)
+
+
+def test_ratios_say_how_many_times_better_we_are() -> None:
+    assert ratio_done([ROW, PEER], 64) == 4.0
+    assert ratio_cpu([ROW, PEER], 64) == 4.0
+
+
+def test_a_ratio_without_both_passes_is_unknown() -> None:
+    assert ratio_done([ROW], 64) is None
+    assert ratio_done([ROW, PEER], 16) is None
+
+
+def test_what_was_reached_is_not_complained_about() -> None:
+    assert complaints([ROW, PEER], quick=False) == []
+
+
+def test_too_small_a_ratio_fails_the_long_form_before_the_short_one() -> None:
+    slower = replace(ROW, done_per_s=1400.0)
+    assert complaints([slower, PEER], quick=True) == []
+    assert complaints([slower, PEER], quick=False) == ["finished tasks at 64: 3.5 times Celery's, wanted 4"]
+    assert complaints([replace(ROW, done_per_s=1100.0), PEER], quick=True)
+
+
+def test_absolute_costs_count_in_the_long_form_only() -> None:
+    dear = replace(ROW, cpu_us={"gateway": 1000.0})
+    assert complaints([dear, PEER], quick=True) == []
+    assert len(complaints([dear, PEER], quick=False)) == 1
+
+
+@pytest.mark.parametrize("fault", [{"lost": 1}, {"doubled": 1}])
+def test_one_lost_or_doubled_task_fails_every_form(fault: dict[str, int]) -> None:
+    assert complaints([replace(ROW, **fault), PEER], quick=True)
+    assert complaints([replace(ROW, **fault), PEER], quick=False)
+
+
+def test_the_file_names_what_was_not_measured_as_null() -> None:
+    written = orchestration([ROW, PEER], {})
+    assert written["ratio_done_c64"] == 4.0
+    assert written["cpu_us_per_task_c64"] == 800
+    assert written["through_system_share"] is None
+    assert written["cancel_steps_max"] is None
+    assert [row["stack"] for row in written["rows"]] == [OURS, CELERY]
