@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from .ports import Pixels
 
-SAMPLES = 8
+SAMPLES = 2
 SIDE = 16  # latent pixels
 
 
@@ -29,8 +29,7 @@ def fit_preview(decode, channels: int, *, device: torch.device) -> Preview:  # t
     # Real latents are smoother than noise; without such samples the fitted colours are too faint.
     smooth = F.interpolate(F.avg_pool2d(rough, 4), scale_factor=4.0, mode="bilinear") * 3
     latents = torch.cat([rough, smooth]).to(device)
-    pictures = torch.cat([decode(latent[None]).float() for latent in latents])
-    colours = F.adaptive_avg_pool2d(pictures, (SIDE, SIDE)).permute(0, 2, 3, 1).reshape(-1, 3)
+    colours = F.adaptive_avg_pool2d(decode(latents).float(), (SIDE, SIDE)).permute(0, 2, 3, 1).reshape(-1, 3)
     known = latents.permute(0, 2, 3, 1).reshape(-1, channels)
     known = torch.cat([known, torch.ones(len(known), 1, device=device)], dim=1)
     return Preview(torch.linalg.lstsq(known.cpu(), colours.cpu()).solution.to(device))
