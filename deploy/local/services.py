@@ -38,7 +38,7 @@ def own_processes(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
     inference = replace(
         _served("inference", ("services.inference",), ports.inference, shared, after=(*_STORES, "tasks", "storage")),
         probe=partial(probes.ask_worker, f"{HOST}:{ports.inference}", shared["INTERNAL_TOKEN"]),
-        patience=180.0,
+        patience=300.0,
     )
     return [tasks, storage, inference, _gateway(ports.gateway, shared)]
 

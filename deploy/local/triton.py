@@ -46,7 +46,7 @@ def triton(home: Home, ports: Ports) -> Component:
             ("TRITON_METRICS_PORT", ports.triton_metrics),
         ),
         environment=_environment(),
-        patience=180.0,
+        patience=300.0,
         # It holds nothing that could be lost; it takes 2 s, or all of its own 30 when a model hangs.
         grace=5.0,
         prepare=partial(_remove_regions, prefix),

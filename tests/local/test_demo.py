@@ -13,10 +13,14 @@ from deploy.local.failures import LocalError
 from tests.stack import RunningStack
 
 
+def read_image(path: Path) -> Image.Image:
+    return Image.open(io.BytesIO(path.read_bytes()))
+
+
 def test_the_demo_draws_a_picture_cuts_it_out_and_saves_both(stack: RunningStack, tmp_path: Path) -> None:
     said = io.StringIO()
     demo.demonstrate(stack.home, demo.Record("a red mug"), Console(file=said, width=100), tmp_path)
-    picture, cutout = (Image.open(tmp_path / name) for name in ("generation.png", "cutout.png"))
+    picture, cutout = (read_image(tmp_path / name) for name in ("generation.png", "cutout.png"))
     report = json.loads((tmp_path / "report.json").read_text())
     assert picture.mode == "RGB"
     assert cutout.mode == "RGBA"
@@ -24,7 +28,7 @@ def test_the_demo_draws_a_picture_cuts_it_out_and_saves_both(stack: RunningStack
     assert cutout.getchannel("A").getextrema() != (255, 255)
     assert [task["status"] for task in report["tasks"]] == ["COMPLETED", "COMPLETED"]
     assert report["model"]["licence"]
-    assert Image.open(tmp_path / "contact_sheet.png").width == contact_sheet.WIDTH
+    assert read_image(tmp_path / "contact_sheet.png").width == contact_sheet.WIDTH
     assert "GENERATION" in said.getvalue()
 
 
