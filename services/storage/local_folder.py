@@ -56,12 +56,12 @@ class LocalFolder:
     """Keeps to what POSIX promises of rename, link and fsync on one file system."""
 
     def __init__(self, root: Path) -> None:
+        """Makes the folder. Raises OSError."""
         self._root = root
         self._facts = root / ".facts"
         # So that of two writers of one key the last one's facts stay, too.
         self._writing = tuple(threading.Lock() for _ in range(_LOCKS))
-        with translated():
-            self._spool = Spool(root / ".spool")
+        self._spool = Spool(root / ".spool")
 
     def gather(self) -> AbstractAsyncContextManager[Gathering]:
         return self._spool.gather()
