@@ -5,6 +5,7 @@ from __future__ import annotations
 import uvloop
 
 from services.common import log
+from services.common.errors import ComputeError
 from services.common.settings import read_settings
 from services.host.__main__ import serve
 from services.inference.settings import Settings
@@ -15,7 +16,7 @@ def main() -> None:
     log.configure("inference", level=settings.log_level, style=settings.log_format)
     try:
         uvloop.run(serve(["inference"], settings))
-    except OSError as error:
+    except (OSError, ComputeError) as error:
         raise SystemExit(f"inference: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from services.providers.directory import Providers
 from services.providers.local import crop, find_lora, fit
 from services.providers.ports import DIFFUSION, Check
 from services.providers.triton.failures import ModelLost, error_of
+from services.providers.triton.processes import end_stub, is_here
 
 
 def test_every_task_type_of_the_catalog_has_its_handler() -> None:
@@ -94,6 +96,13 @@ def test_a_models_reason_says_whose_fault_it_is(text: str, kind: type[errors.Com
 @pytest.mark.parametrize("text", ["Stub process 'x' is not healthy.", "UNAVAILABLE: the model is being unloaded", ""])
 def test_what_triton_itself_says_means_that_the_model_is_lost(text: str) -> None:
     assert isinstance(error_of(text), ModelLost)
+
+
+def test_only_a_models_own_stub_is_ever_ended() -> None:
+    assert not end_stub(os.getpid(), "diffusion")
+    assert not end_stub(2**22 + 1, "diffusion")
+    assert is_here("127.0.0.1:8001")
+    assert not is_here("triton.example:8001")
 
 
 @pytest.mark.parametrize("kind", errors.ComputeError.__subclasses__())

@@ -44,7 +44,7 @@ class FakeConnection:
 
 
 @asynccontextmanager
-async def watching(connection: FakeConnection, **chosen: float) -> AsyncIterator[Supervisor]:
+async def watching(connection: FakeConnection, **chosen: object) -> AsyncIterator[Supervisor]:
     settings = {"every": 0.02, "silence": 30.0, "recovery": 5.0} | chosen
     supervisor = Supervisor("diffusion", connection, connection.canary, **settings)  # type: ignore[arg-type]
     watch = asyncio.create_task(supervisor.run())
@@ -117,6 +117,24 @@ async def test_a_server_that_is_gone_is_waited_for_and_not_reloaded() -> None:
         connection.process = 1
         assert await request == "picture"
     assert connection.reloads == 0
+
+
+async def test_a_process_that_hangs_is_ended_before_its_model_is_reloaded() -> None:
+    connection, drawing, ended = FakeConnection(), Drawing(), []
+
+    def end(pid: int, model: str) -> bool:
+        ended.append((pid, model, connection.reloads))
+        return True
+
+    async with watching(connection, end_process=end) as supervisor:
+        request = asyncio.create_task(supervisor.carry(drawing))
+        await drawing.started.wait()
+        drawing.started.clear()
+        connection.process, connection.failure = 0, ModelLost("no answer within 10 s")
+        await drawing.started.wait()
+        drawing.done.set()
+        assert await request == "picture"
+    assert ended == [(1, "diffusion", 0)]
 
 
 async def test_a_reload_that_fails_is_tried_again() -> None:

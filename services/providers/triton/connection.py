@@ -17,6 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from services.providers.ports import Pixels
 from services.providers.triton.failures import ModelLost, error_of
+from services.providers.triton.processes import is_here
 
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
@@ -44,7 +45,9 @@ class Answer:
 class TritonConnection:
     """Raises ModelLost for whatever Triton itself says, and the ComputeError our models name."""
 
-    def __init__(self, client: InferenceServerClient) -> None:
+    def __init__(self, client: InferenceServerClient, *, is_here: bool = False) -> None:
+        """`is_here`: the server runs on this machine."""
+        self.is_here = is_here
         self._client = client
 
     async def stream(
@@ -104,7 +107,7 @@ class TritonConnection:
 async def connect(target: str) -> AsyncIterator[TritonConnection]:
     """`target` is host:port of Triton's gRPC; it need not be there yet."""
     async with InferenceServerClient(target, channel_args=_OPTIONS) as client:
-        yield TritonConnection(client)
+        yield TritonConnection(client, is_here=is_here(target))
 
 
 def _inputs(request: Mapping[str, Any], images: Mapping[str, Pixels]) -> list[InferInput]:

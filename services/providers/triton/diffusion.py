@@ -13,6 +13,7 @@ from services.common.errors import Internal, InvalidRequest, Overloaded
 from services.providers.ports import Drawing, ModelCard, OnStep, Picture, Step
 from services.providers.triton.connection import Answer, TritonConnection
 from services.providers.triton.failures import ModelLost
+from services.providers.triton.processes import end_stub
 from services.providers.triton.supervisor import Guard, Pulse, Supervisor
 
 _ASK_SECONDS = 10.0
@@ -35,7 +36,8 @@ class TritonDiffusion:
     def __init__(self, connection: TritonConnection, *, model: str = "diffusion", busy_seconds: float = 60.0) -> None:
         """`busy_seconds`: how long a full queue is waited for."""
         self.model = model
-        self.supervisor = Supervisor(model, connection, self._canary)
+        end_process = end_stub if connection.is_here else None
+        self.supervisor = Supervisor(model, connection, self._canary, end_process=end_process)
         self._connection = connection
         self._busy_seconds = busy_seconds
         self._described: tuple[int, Description] | None = None

@@ -66,12 +66,17 @@ class Supervisor:
         every: float = 1.5,
         silence: float = 30.0,
         recovery: float = 120.0,
+        end_process: Callable[[int, str], bool] | None = None,
     ) -> None:
-        """`recovery`: how long a request waits for the model to come back before its task is tried again later."""
+        """`recovery`: how long a request waits for the model to come back before its task is tried again later.
+
+        `end_process` kills the model's process, where that can be done from here; false when there was none.
+        """
         self.model = model
         self.epoch = 0
         self._connection = connection
         self._canary = canary
+        self._end_process = end_process
         self._every = every
         self._silence = silence
         self._recovery = recovery
@@ -231,5 +236,8 @@ class Supervisor:
     async def _reload(self) -> None:
         log.warning("reloading model", model=self.model)
         began = time.monotonic()
+        # Unloading would wait for the requests of a process that hangs.
+        if self._process and self._end_process is not None and self._end_process(self._process, self.model):
+            log.warning("hanging model process ended", model=self.model, pid=self._process)
         await self._connection.reload(self.model)
         log.info("model reloaded", model=self.model, seconds=round(time.monotonic() - began, 1))
