@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 
 EVENTS, WORK = "EVENTS", "WORK"
 CHANGES_SUBJECT, CANCEL_SUBJECT, BEATS_SUBJECT = "changes.v1", "control.v1.cancel", "beats.v1"
+_FIRST_ANSWER_SECONDS = 60.0
+_QUIET_SECONDS = 30.0
 _STREAMS = (
     StreamConfig(
         name=EVENTS,
@@ -53,8 +56,20 @@ def progress_subject(task_id: str) -> str:
 
 @asynccontextmanager
 async def open_bus(url: str, name: str) -> AsyncIterator[Client]:
-    """A connection that reconnects for as long as the block runs."""
-    client = await nats.connect(
+    """A connection that reconnects for as long as the block runs. Raises Unavailable when nobody answers at first."""
+    try:
+        async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
+            client = await _connect(url, name)
+    except (OSError, TimeoutError, nats.errors.Error) as error:
+        raise Unavailable("NATS does not answer: is NATS_URL right?", reason="BUS_UNREACHABLE") from error
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _connect(url: str, name: str) -> Client:
+    return await nats.connect(
         url,
         name=name,
         max_reconnect_attempts=-1,
@@ -63,18 +78,24 @@ async def open_bus(url: str, name: str) -> AsyncIterator[Client]:
         ping_interval=10,
         max_outstanding_pings=2,
         pending_size=16 << 20,
-        error_cb=_on_error,
+        error_cb=_ErrorLog(),
         disconnected_cb=_on_disconnect,
         reconnected_cb=_on_reconnect,
     )
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
-async def _on_error(error: Exception) -> None:
-    log.warning("bus error", error=repr(error))
+class _ErrorLog:
+    """The client reports the same error at every attempt to reconnect: once in a while is enough."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._quiet_until = 0.0
+
+    async def __call__(self, error: Exception) -> None:
+        now = time.monotonic()
+        if repr(error) != self._last or now > self._quiet_until:
+            log.warning("bus error", error=repr(error))
+            self._last, self._quiet_until = repr(error), now + _QUIET_SECONDS
 
 
 async def _on_disconnect() -> None:

@@ -14,6 +14,7 @@ import uvloop
 from services.common import grpc_server, log
 from services.common.access_client import AccessClient
 from services.common.background import running
+from services.common.errors import ComputeError
 from services.common.grpc_client import Credentials, connect
 from services.common.health import Check, HealthMonitor
 from services.common.settings import ServiceSettings, read_settings
@@ -23,11 +24,18 @@ GRACE_SECONDS = 10.0
 
 
 async def serve(names: list[str], settings: ServiceSettings) -> None:
-    """Mounts the services, listens, and on SIGTERM lets accepted calls finish."""
+    """Mounts the services, listens, and on SIGTERM lets accepted calls finish. A start can be interrupted."""
+    stop, starting = asyncio.Event(), asyncio.current_task()
     token = settings.internal_token.get_secret_value()
-    stop = asyncio.Event()
+
+    def end() -> None:
+        stop.set()
+        if starting is not None and not started.is_set():
+            starting.cancel()
+
+    started = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(connect(settings.access_target))
         border = grpc_server.Border(
@@ -48,6 +56,7 @@ async def serve(names: list[str], settings: ServiceSettings) -> None:
             grpc_server.enable_reflection(server, full_names)
         port = grpc_server.bind(server, settings.listen)
         await server.start()
+        started.set()
         logger.info("serving", services=names, port=port)
         async with running(health=health.run):
             await stop.wait()
@@ -65,7 +74,9 @@ def main() -> None:
     log.configure("+".join(names), level=settings.log_level, style=settings.log_format)
     try:
         uvloop.run(serve(names, settings))
-    except OSError as error:
+    except asyncio.CancelledError:
+        raise SystemExit(f"{'+'.join(names)}: interrupted while starting") from None
+    except (OSError, ComputeError) as error:
         raise SystemExit(f"{'+'.join(names)}: {error}") from error
 
 

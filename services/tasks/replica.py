@@ -10,6 +10,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 
 from services.common.bus import Publisher, ensure_streams
+from services.common.errors import Unavailable
 from services.common.store import Database
 from services.tasks.beats import Beats
 from services.tasks.changes import ChangeFeed
@@ -76,12 +77,15 @@ class Replica:
         }
 
     async def close(self) -> None:
-        """Everything written is published, then others may lead at once."""
+        """Everything written is published, then others may lead at once. What cannot be done now the next one does."""
         await self.repository.drain()
-        async with asyncio.timeout(5.0):
-            await self._outbox.drain()
-            await self._leadership.release()
-            await self._checkpoints.close()
+        try:
+            async with asyncio.timeout(5.0):
+                await self._outbox.drain()
+                await self._leadership.release()
+                await self._checkpoints.close()
+        except (TimeoutError, Unavailable) as error:
+            log.warning("left to the next replica", waiting=self._outbox.waiting, error=repr(error))
 
     def _written(self, task: Task) -> None:
         self._notice(task)
