@@ -18,7 +18,7 @@ from deploy.local.ports import HOST, free_ports
 from tests.bench import environment
 from tests.bench.connection import Connection
 from tests.bench.figures import CELERY, LEAN
-from tests.bench.sides import PROMPT
+from tests.bench.sides import PROMPT, batched
 from tests.stack import running
 
 _ASK_EVERY_SECONDS = 0.25
@@ -67,13 +67,16 @@ class CelerySide:
             if b'"completed"' in answer:
                 return accepted
 
-    async def ends(self, ids: Collection[str], patience: float) -> dict[str, float]:
-        found: dict[str, float] = {}
-        give_up = time.monotonic() + patience
-        while (left := [task_id for task_id in ids if task_id not in found]) and time.monotonic() < give_up:
+    async def drain(self, ids: Collection[str], patience: float) -> None:
+        left, give_up = set(ids), time.monotonic() + patience
+        while left and time.monotonic() < give_up:
             await asyncio.sleep(_ASK_EVERY_SECONDS)
-            for start in range(0, len(left), _GROUP):
-                found |= await self._ends(left[start : start + _GROUP])
+            left -= (await self.ends(left)).keys()
+
+    async def ends(self, ids: Collection[str]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for group in batched(list(ids), _GROUP):
+            found |= await self._ends(group)
         return found
 
     async def doubled(self, ids: Collection[str]) -> int:

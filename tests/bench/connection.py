@@ -30,9 +30,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def connections(
-    count: int, host: str, port: int, headers: Mapping[str, str]
-) -> AsyncIterator[list[Connection]]:
+async def connections(count: int, host: str, port: int, headers: Mapping[str, str]) -> AsyncIterator[list[Connection]]:
     """`count` of them, each sending `headers` with every call."""
     lines = {"host": f"{host}:{port}", "content-type": "application/json", **headers}
     rendered = "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode()

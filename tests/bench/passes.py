@@ -28,8 +28,9 @@ async def submit_pass(side: Side, concurrency: int, tasks: int) -> Row:
 
     meter = Meter(side.pids)
     first, seconds = await _drive(side, concurrency, tasks, post)
-    ended = await side.ends(began, _DRAIN_SECONDS)
+    await side.drain(began, _DRAIN_SECONDS)
     cpu, own, foreign = meter.stop()
+    ended = await side.ends(began)
     last = max(ended.values(), default=first)
     waits = [ended[task_id] - began[task_id] for task_id in ended]
     return Row(
@@ -67,6 +68,7 @@ async def follow_pass(side: Side, concurrency: int, tasks: int) -> Row:
 
     meter = Meter(side.pids)
     _, seconds = await _drive(side, concurrency, tasks, post)
+    await side.drain((), _DRAIN_SECONDS)
     cpu, own, foreign = meter.stop()
     return Row(
         stack=side.name,

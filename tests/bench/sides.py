@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from tests.bench.connection import Connection
 
 # What the caller asks for: about the size of a real request.
 PROMPT = "a lighthouse at dusk, oil on canvas"
+
+
+def batched(ids: Sequence[str], size: int) -> Iterator[list[str]]:
+    """`size` at a time."""
+    for start in range(0, len(ids), size):
+        yield list(ids[start : start + size])
 
 
 class Side(Protocol):
@@ -40,8 +46,12 @@ class Side(Protocol):
         """Posts one and returns when the caller knows it is done; seconds to the first answer, if there are two."""
         ...
 
-    async def ends(self, ids: Collection[str], patience: float) -> dict[str, float]:
-        """When each was done, by the wall clock; waits up to `patience` seconds for the last."""
+    async def drain(self, ids: Collection[str], patience: float) -> None:
+        """Until all of them are done and everything they set off has come to rest; `patience` in seconds."""
+        ...
+
+    async def ends(self, ids: Collection[str]) -> dict[str, float]:
+        """When each was done, by the wall clock; who is missing is not done."""
         ...
 
     async def doubled(self, ids: Collection[str]) -> int:
