@@ -29,7 +29,7 @@ _SWEEP_SECONDS = 900.0
 
 @asynccontextmanager
 async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mounted]:
-    """Serves for as long as the block lasts. Raises ValueError for a storage address of another kind."""
+    """Serves for as long as the block lasts. Raises OSError for a storage that cannot be opened."""
     limits = Limits(
         max_bytes=settings.max_upload_bytes,
         max_pixels=settings.max_image_pixels,
@@ -62,4 +62,4 @@ async def _open_store(settings: Settings) -> AsyncIterator[ObjectStore]:
         with tempfile.TemporaryDirectory(prefix="atelier-spool-") as spool:
             yield open_s3(settings.storage_url, allow_http=settings.storage_allow_http, spool=Path(spool))
     else:
-        raise ValueError(f"STORAGE_URL is file:///folder or s3://bucket/prefix, not {address.scheme!r}")
+        raise OSError(f"STORAGE_URL is file:///folder or s3://bucket/prefix, not {settings.storage_url!r}")

@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +21,7 @@ from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 from PIL import Image
 
-from deploy.local.places import Home
+from deploy.local.places import ROOT, Home
 from services.common.errors import (
     ComputeError,
     DeadlineExceeded,
@@ -393,7 +395,7 @@ async def test_an_upload_whose_source_stalls_misses_its_deadline(
 async def test_a_large_object_streams_through_little_memory(client: StorageClient, tenant: str, server: Server) -> None:
     process = psutil.Process(server.pid)
     # What the first transfer sets up once, threads and connections, is no part of the object.
-    await client.upload("warm", times(24, b"w" * 500_000), tenant=tenant)
+    await client.upload("warm", times(50, b"w" * MEGABYTE), tenant=tenant)
     _, chunks = await client.download("warm", tenant=tenant)
     async for _ in chunks:
         pass
@@ -404,13 +406,13 @@ async def test_a_large_object_streams_through_little_memory(client: StorageClien
         peak = max(peak, process.memory_info().rss)
 
     async def looking() -> AsyncIterator[bytes]:
-        for number in range(50):
+        for number in range(95):
             look()
             yield bytes([number]) * MEGABYTE
 
     stored = await client.upload("large", looking(), tenant=tenant)
     look()
-    assert stored.size == 50 * MEGABYTE
+    assert stored.size == 95 * MEGABYTE
     digest = hashlib.sha256()
     _, chunks = await client.download("large", tenant=tenant)
     async for chunk in chunks:
@@ -462,3 +464,13 @@ async def test_a_server_killed_amid_an_upload_leaves_the_old_object_whole(tmp_pa
     assert list((folder / ".spool").iterdir()) != []
     left.sweep_older_than(0)
     assert list((folder / ".spool").iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com/x", "nonsense", "file:///proc/nowhere"])
+def test_a_store_that_cannot_be_opened_is_said_in_one_line(url: str) -> None:
+    environment = os.environ | {"STORAGE_URL": url, "INTERNAL_TOKEN": TOKEN}
+    command = (sys.executable, "-m", "services.host", "storage")
+    ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("storage: ")
+    assert "Traceback" not in ended.stderr
