@@ -78,7 +78,7 @@ async def _connect(url: str, name: str) -> Client:
         ping_interval=10,
         max_outstanding_pings=2,
         pending_size=16 << 20,
-        error_cb=_ErrorLog(),
+        error_cb=_ErrorLog().note,
         disconnected_cb=_on_disconnect,
         reconnected_cb=_on_reconnect,
     )
@@ -91,7 +91,7 @@ class _ErrorLog:
         self._last = ""
         self._quiet_until = 0.0
 
-    async def __call__(self, error: Exception) -> None:
+    async def note(self, error: Exception) -> None:
         now = time.monotonic()
         if repr(error) != self._last or now > self._quiet_until:
             log.warning("bus error", error=repr(error))
