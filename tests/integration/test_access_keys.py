@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import uuid4
 
-import grpc
 import pytest
 from compute.access.v1 import access_pb2 as pb
 from compute.access.v1 import access_pb2_grpc as rpc

@@ -1,4 +1,5 @@
 """A stranger's client, grpcurl, finds its way by reflection alone."""
+
 from __future__ import annotations
 
 import asyncio
@@ -33,9 +34,15 @@ def build(target: Path) -> None:
     import subprocess
 
     go = Path(sys.executable).with_name("go")
-    environment = {**os.environ, "GOBIN": str(target), "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+    environment = {
+        **os.environ,
+        "GOBIN": str(target),
+        "GOFLAGS": "-modcacherw",
+        "GOTOOLCHAIN": "local",
+        "CGO_ENABLED": "0",
+    }
     command = [str(go), "install", f"github.com/fullstorydev/grpcurl/cmd/grpcurl@{VERSION}"]
-    subprocess.run(command, env=environment, check=True, timeout=500)  # noqa: S603  # our own command
+    subprocess.run(command, env=environment, check=True, timeout=500)  # our own command
 
 
 @pytest.fixture
