@@ -14,7 +14,8 @@ class Component:
     """A process of the stack.
 
     `probe` raises NotReady until the component does its work; `prepare` runs before every start, restarts too;
-    `after` names the components that must be ready first; `patience` (to be ready) and `grace` (to end) are seconds.
+    `after` names the components that must be ready first; `patience` (to be ready) and `grace` (to end) are seconds;
+    `tries` is how often it may end before it was ever ready.
     """
 
     name: str
@@ -25,4 +26,5 @@ class Component:
     after: tuple[str, ...] = ()
     patience: float = 90.0
     grace: float = 10.0
+    tries: int = 1
     prepare: Callable[[], None] = _nothing

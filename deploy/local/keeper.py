@@ -38,7 +38,7 @@ class Keeper(threading.Thread):
     def run(self) -> None:
         try:
             if self._needs_are_ready():
-                self._start()
+                self._start_first()
                 self._keep()
         except LocalError as error:
             self._fail(error)
@@ -60,6 +60,19 @@ class Keeper(threading.Thread):
                 if self._stopping.is_set():
                     return False
         return not self._stopping.is_set()
+
+    def _start_first(self) -> None:
+        """Raises ComponentFailed when it did not get ready in any of its tries."""
+        for left in reversed(range(self.component.tries)):
+            try:
+                self._start()
+                return
+            except LocalError as error:
+                if not left or self._stopping.is_set():
+                    raise
+                log.warning("%s\nTrying again.", error)
+                if self.child is not None:
+                    self.child.stop()
 
     def _start(self) -> None:
         """Raises ComponentFailed."""

@@ -13,6 +13,8 @@ from deploy.local.settings import Addresses, Ports
 
 # Of the stack's own parts; those that run elsewhere are left out by the supervisor.
 _STORES = ("nats", "mongodb")
+# A store slow to answer on a busy machine makes a service give up once.
+_TRIES = 3
 
 
 def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str, str]) -> dict[str, str]:
@@ -54,6 +56,7 @@ def _served(
         ports=((f"{name.upper()}_PORT", port),),
         environment={**shared, "LISTEN": listen},
         after=after,
+        tries=_TRIES,
     )
 
 
@@ -65,4 +68,5 @@ def _gateway(port: int, shared: Mapping[str, str]) -> Component:
         ports=(("GATEWAY_PORT", port),),
         environment={**shared, "GATEWAY_HOST": HOST, "GATEWAY_PORT": str(port)},
         after=("nats", "tasks", "storage"),
+        tries=_TRIES,
     )

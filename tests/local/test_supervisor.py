@@ -9,9 +9,12 @@ import psutil
 import pytest
 
 from deploy.local import runfile
+from deploy.local.component import Component
 from deploy.local.failures import ComponentFailed, LocalError, PortBusy
+from deploy.local.keeper import Keeper
 from deploy.local.places import Home
 from deploy.local.ports import HOST, is_free
+from deploy.local.probes import NotReady
 from deploy.local.settings import Elsewhere, Ports
 from deploy.local.stack import Stack
 from tests.stack import RunningStack
@@ -69,6 +72,24 @@ def test_a_component_that_ends_at_once_is_reported_with_the_end_of_its_log(tmp_p
     (tmp_path / "data" / "nats").write_text("not a folder")
     with pytest.raises(ComponentFailed, match=r"(?s)nats ended with exit status 1 before it was ready.*nats\.log"):
         make_stack(tmp_path).__enter__()
+
+
+def test_a_service_that_gives_up_once_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tried, ready = tmp_path / "tried", tmp_path / "ready"
+    script = "[ -e $0 ] || { touch $0; exit 3; }; touch $1; exec sleep 60"
+
+    def probe() -> None:
+        if not ready.exists():
+            raise NotReady("not there yet")
+
+    component = Component("moody", ("/bin/sh", "-c", script, str(tried), str(ready)), probe, ports=(), tries=2)
+    home = Home(tmp_path / "home")
+    home.make()
+    keeper = Keeper(component, home, [], lambda: None)
+    keeper.start()
+    assert keeper.ready.wait(20)
+    keeper.stop()
+    assert "moody ended with exit status 3 before it was ready" in caplog.text
 
 
 def test_a_second_stack_on_the_same_folder_is_refused(tmp_path: Path) -> None:
