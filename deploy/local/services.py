@@ -28,6 +28,7 @@ def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str
         "TRITON_TARGET": addresses.triton,
         "INTERNAL_TOKEN": token,
         "STORAGE_URL": given.get("STORAGE_URL") or f"file://{home.data / 'storage'}",
+        "MODELS_ROOT": given.get("MODELS_ROOT") or str(home.data / "models"),
         "GRPC_REFLECTION": given.get("GRPC_REFLECTION") or "true",
         "PYTHONUNBUFFERED": "1",
     }

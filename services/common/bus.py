@@ -255,6 +255,7 @@ class Pull:
             # The request ended (404, 408, 409, 503); what it still asked for comes in Nats-Pending-Messages.
             left = int(message.headers.get("Nats-Pending-Messages", "0") or 0)
             self._asked = max(0, self._asked - left) if left else 0
+            await self.top_up()
             return
         self._asked = max(0, self._asked - 1)
         await self._on_message(message)

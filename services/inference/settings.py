@@ -21,7 +21,8 @@ class Settings(ServiceSettings, ImageSettings):
 
     worker_id: str = Field(default_factory=_own_name)
     worker_queue: str = "inference"
-    worker_capacity: int = Field(default=8, ge=1, le=4096)
+    # More than the model has slots, so that it stays full while others load and store their pictures.
+    worker_capacity: int = Field(default=12, ge=1, le=4096)
     default_provider: str = "LOCAL"
     task_timeout_seconds: float = Field(default=600.0, gt=0)
     drain_seconds: float = Field(default=20.0, ge=0)

@@ -131,6 +131,8 @@ class TaskService:
         """
         if task is None:
             raise NotFound("the task does not exist", reason="TASK_NOT_FOUND")
+        if (task.state, task.worker, task.attempt) == (TaskState.EXECUTING, worker, attempt):
+            return task  # the same claim again, after an answer that was lost
         if attempt and task.attempt + 1 != attempt:
             raise IllegalTransition(f"task {task.id} is past attempt {attempt}", reason="ATTEMPT_PAST")
         claimed = task.claimed(worker, self._clock())

@@ -71,6 +71,13 @@ async def test_only_one_of_two_workers_gets_a_task(service: TaskService, reposit
     assert repository.stored[task.id].worker == "w1"
 
 
+async def test_a_claim_repeated_by_its_worker_is_granted_again_and_begins_nothing(service: TaskService) -> None:
+    task = await started(service)
+    assert await service.claim("w1", task, 1) == task
+    with pytest.raises(IllegalTransition):
+        await service.claim("w2", task, 1)
+
+
 async def test_a_late_result_of_a_lost_attempt_changes_nothing(service: TaskService) -> None:
     task = await started(service)
     assert await service.expire(task.id, 1) is not None
