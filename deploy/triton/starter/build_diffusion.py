@@ -75,7 +75,7 @@ def build(out: Path, work: Path, budget: Budget) -> None:
     stages = (
         (pictures / "labels.json", ("pictures.py", "--out", pictures, "--count", budget.pictures), 1),
         (
-            coarse / "last.ckpt",
+            coarse / "tokenizer",
             ("train_unet.py", "--pictures", pictures, "--out", coarse, "--steps", budget.coarse_steps, "--cooldown", 0),
             1,
         ),
@@ -85,10 +85,10 @@ def build(out: Path, work: Path, budget: Budget) -> None:
             1,
         ),
         (
-            trained / "last.ckpt",
+            trained / "tokenizer",
             (
                 *("train_unet.py", "--pictures", pictures, "--out", trained, "--latents", trained / "latents.pt"),
-                *("--start", coarse / "last.ckpt", "--steps", budget.steps, "--cooldown", budget.cooldown),
+                *("--coarse", coarse, "--steps", budget.steps, "--cooldown", budget.cooldown),
             ),
             WORKERS,
         ),

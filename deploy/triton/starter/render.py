@@ -93,6 +93,8 @@ class Brush:
         q, width = self.pose.to_canvas(part.points), part.width * self.pose.scale
         x0, y0 = np.maximum(np.floor(q.min(0) - width - 4), 0).astype(int)
         x1, y1 = np.minimum(np.ceil(q.max(0) + width + 4), canvas.shape[0]).astype(int)
+        if min(x1 - x0, y1 - y0) < 2:
+            return
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
         fixed_point = np.round((q - np.float32([x0, y0])) * 16).astype(np.int32)
         if part.width:

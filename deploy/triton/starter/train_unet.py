@@ -9,17 +9,16 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from allocator import keep_memory
-from captions import LENGTH, caption
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from captions import caption
+from diffusers import UNet2DConditionModel
+from networks import grow, make_scheduler, make_text_encoder, make_unet
 from pictures import Pictures, load_pictures
 from tokenizer import build_tokenizer
 from torch import Tensor
 from torch.nn import functional
 from train_vae import Principal, to_tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
-WIDTH = 128
-"""Of the text encoder and the cross-attention."""
 LEARNING_RATE, WARM_UP = 1.2e-3, 100
 COARSE_BATCH, FINE_BATCH = 32, 32
 CAPTIONS_EACH = 4
@@ -27,54 +26,7 @@ NO_CAPTION = 0.1
 """Share of pictures trained without a caption, which guidance needs."""
 EMA_DECAY, EMA_EVERY = 0.998, 4
 CHECKPOINT_EVERY = 250
-
-
-def make_unet() -> UNet2DConditionModel:
-    """Thin where the latents are large (32x32) and wide where they are small; attention only from 8x8 down."""
-    return UNet2DConditionModel(
-        sample_size=32,
-        block_out_channels=(32, 64, 128, 160),
-        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        cross_attention_dim=WIDTH,
-        attention_head_dim=4,
-        norm_num_groups=8,
-        resnet_time_scale_shift="scale_shift",
-        addition_embed_type="text",
-        addition_embed_type_num_heads=4,
-        use_linear_projection=True,
-    )
-
-
-def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    config = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        intermediate_size=2 * WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=LENGTH,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        projection_dim=WIDTH,
-    )
-    return CLIPTextModel(config)
-
-
-def make_scheduler() -> DDIMScheduler:
-    """Predicts v, and its last step is pure noise, so that dark and bright pictures come out as such."""
-    return DDIMScheduler(
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        clip_sample=False,
-        steps_offset=1,
-    )
+FINISHING_SKEW = 1.7
 
 
 @dataclass(frozen=True)
@@ -115,13 +67,13 @@ class Training:
     With several workers (torch.distributed is up) each works its share of the batch and all take the same step.
     """
 
-    def __init__(self, examples: Examples, tokenizer: CLIPTokenizer, batch: int, seed: int) -> None:
-        torch.manual_seed(seed)
+    def __init__(
+        self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, examples: Examples, batch: int, seed: int
+    ) -> None:
         self.workers = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.examples, self.tokenizer, self.batch, self.seed, self.done = examples, tokenizer, batch, seed, 0
-        self.unet = make_unet().to(memory_format=torch.channels_last)
-        self.text_encoder = make_text_encoder(tokenizer)
+        self.examples, self.batch, self.seed, self.done = examples, batch, seed, 0
+        self.unet, self.text_encoder = unet.to(memory_format=torch.channels_last), text_encoder
         self.scheduler = make_scheduler()
         self.parameters = [*self.unet.parameters(), *self.text_encoder.parameters()]
         self.mean = [p.detach().clone() for p in self.parameters]
@@ -129,12 +81,12 @@ class Training:
             self.parameters, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True
         )
 
-    def step(self, rate: float) -> float:
+    def step(self, rate: float, *, finishing: bool) -> float:
         """One batch at the learning rate; its loss. Its random numbers depend on nothing but the seed and the count."""
         torch.manual_seed((self.seed * 1_000_003 + self.done) * self.workers + self.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._loss()
+        loss = self._loss(finishing=finishing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.workers > 1:
@@ -154,19 +106,25 @@ class Training:
         parts = flat.div_(self.workers).split([gradient.numel() for gradient in gradients])
         torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
 
-    def _loss(self) -> Tensor:
-        """The v-prediction loss at times spread evenly over the batch."""
+    def _loss(self, *, finishing: bool) -> Tensor:
+        """The v-prediction loss at times spread evenly over the batch.
+
+        At first the product counts most. While finishing the background counts as much, and the times crowd towards
+        pure noise: only there does the caption, and nothing else, say what the background is.
+        """
         data, batch = self.examples, self.batch // self.workers
         chosen = torch.randint(0, len(data.latents), (batch,))
         clean = data.latents[chosen].float().contiguous(memory_format=torch.channels_last)
         tokens = data.tokens[chosen, torch.randint(0, CAPTIONS_EACH, (batch,))]
         tokens = torch.where(torch.rand(batch, 1) < NO_CAPTION, data.empty, tokens)
-        times = ((torch.rand(1) + torch.arange(batch) / batch) % 1 * 1000).long()
+        times = (torch.rand(1) + torch.arange(batch) / batch) % 1
+        times = ((1 - (1 - times) ** FINISHING_SKEW if finishing else times) * 1000).long().clamp(max=999)
         noise = torch.randn_like(clean)
         noisy = self.scheduler.add_noise(clean, noise, times)
         target = self.scheduler.get_velocity(clean, noise, times)
         predicted = self.unet(noisy, times, self.text_encoder(tokens)[0]).sample
-        return (data.weights[chosen] * (predicted - target).square()).mean()
+        error = (predicted - target).square()
+        return error.mean() if finishing else (data.weights[chosen] * error).mean()
 
     def save(self, file: Path) -> None:
         state = {"parameters": self.parameters, "mean": self.mean, "done": self.done}
@@ -181,10 +139,10 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def export(self, folder: Path) -> None:
-        """Write the running means as diffusers' directories, apart from the codec."""
+        """Write the running means as diffusers' directories."""
         with torch.no_grad():
             torch._foreach_copy_(self.parameters, self.mean)
-        for name in ("unet", "text_encoder", "tokenizer", "scheduler"):
+        for name in ("unet", "text_encoder", "scheduler"):
             getattr(self, name).save_pretrained(folder / name)
 
 
@@ -198,7 +156,8 @@ def train_unet(training: Training, steps: int, cooldown: int, checkpoints: Path)
     """Train up to `steps` batches in all, with a checkpoint in the folder every so often."""
     begun, first, losses = time.monotonic(), training.done, []
     while training.done < steps:
-        losses.append(training.step(learning_rate(training.done, steps, cooldown)))
+        rate, finishing = learning_rate(training.done, steps, cooldown), training.done >= steps - cooldown
+        losses.append(training.step(rate, finishing=finishing))
         if training.rank == 0 and (training.done % 50 == 0 or training.done == steps):
             speed = (training.done - first) * training.batch / (time.monotonic() - begun)
             print(f"unet step {training.done} loss {np.mean(losses):.4f} {speed:.1f} pictures/s", flush=True)
@@ -207,12 +166,28 @@ def train_unet(training: Training, steps: int, cooldown: int, checkpoints: Path)
             training.save(checkpoints / f"step-{training.done % (2 * CHECKPOINT_EVERY)}.ckpt")
 
 
+def join_workers(rank: int, workers: int, folder: Path) -> None:
+    """Meet the other workers of this machine by a file in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    meeting = f"file://{(folder / 'meeting').absolute()}"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+
+
+def networks_at_start(coarse: Path | None, tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+    """New ones for the coarse stage; for the fine one, grown from what the coarse stage exported to the folder."""
+    if coarse is None:
+        return make_unet(fine=False), make_text_encoder(tokenizer)
+    unet = UNet2DConditionModel.from_pretrained(str(coarse / "unet"))
+    return grow(unet), CLIPTextModel.from_pretrained(str(coarse / "text_encoder"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="for checkpoints and the trained directories")
-    parser.add_argument("--latents", type=Path, help="of the codec; without, train on coarse latents")
-    parser.add_argument("--start", type=Path, help="a checkpoint to go on from")
+    parser.add_argument("--coarse", type=Path, help="what the coarse stage made: train the fine stage")
+    parser.add_argument("--latents", type=Path, help="of the codec, for the fine stage")
+    parser.add_argument("--resume", type=Path, help="a checkpoint of the same stage to go on from")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--cooldown", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=3)
@@ -220,21 +195,20 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.worker:
-        rank, workers = arguments.worker
-        meeting = f"file://{(arguments.out / 'meeting').absolute()}"
-        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+        join_workers(*arguments.worker, arguments.out)
     torch.set_flush_denormal(True)
-    tokenizer, pictures = build_tokenizer(), load_pictures(arguments.pictures)
-    fine = arguments.latents is not None
+    torch.manual_seed(arguments.seed)
+    tokenizer, pictures, fine = build_tokenizer(), load_pictures(arguments.pictures), arguments.coarse is not None
     latents = torch.load(arguments.latents, weights_only=True) if fine else coarse_latents(pictures)
     examples = Examples.of(latents, pictures, tokenizer, seed=arguments.seed)
-    training = Training(examples, tokenizer, FINE_BATCH if fine else COARSE_BATCH, arguments.seed)
-    if arguments.start:
-        training.load(arguments.start)
+    networks = networks_at_start(arguments.coarse, tokenizer)
+    training = Training(*networks, examples, FINE_BATCH if fine else COARSE_BATCH, arguments.seed)
+    if arguments.resume:
+        training.load(arguments.resume)
     train_unet(training, arguments.steps, arguments.cooldown, arguments.out)
     if training.rank == 0:
-        training.save(arguments.out / "last.ckpt")
         training.export(arguments.out)
+        tokenizer.save_pretrained(arguments.out / "tokenizer")
 
 
 if __name__ == "__main__":

@@ -130,13 +130,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--latents", type=int, default=10000, help="how many pictures to encode for the denoiser")
     arguments = parser.parse_args()
     pictures = load_pictures(arguments.pictures)
     vae = train_vae(pictures, arguments.steps, seed=arguments.seed)
     print(f"vae fidelity {fidelity(vae, pictures, PROBES):.2f} dB", flush=True)
     vae.save_pretrained(arguments.out / "vae")
-    torch.save(encode(vae, pictures.images[: arguments.latents]), arguments.out / "latents.pt")
+    torch.save(encode(vae, pictures.images), arguments.out / "latents.pt")
 
 
 if __name__ == "__main__":
