@@ -28,7 +28,7 @@ from services.storage.spool import Spool
 if TYPE_CHECKING:
     from obstore import Attributes, GetResult
 
-_PART_BYTES, _PARTS_AT_ONCE = 5 << 20, 2
+_PART_BYTES, _PARTS_AT_ONCE = 5 << 20, 1
 _HEADS_AT_ONCE = 32
 _LIST_CHUNK = 1000
 _LEFT_SECONDS = 3600.0
@@ -74,14 +74,7 @@ class S3Objects:
                 with _mapped(content, facts.size) as body:
                     await obstore.put_async(self._store, key.full, body, attributes=attributes, mode="create")
             else:
-                await obstore.put_async(
-                    self._store,
-                    key.full,
-                    content,
-                    attributes=attributes,
-                    chunk_size=_PART_BYTES,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
+                await self._send(key, content, attributes)
         return await self.head(key)
 
     async def head(self, key: Key) -> StoredObject:
@@ -115,6 +108,17 @@ class S3Objects:
 
     async def sweep(self) -> None:
         await asyncio.to_thread(self._spool.sweep, older_than=_LEFT_SECONDS)
+
+    async def _send(self, key: Key, content: Path, attributes: Attributes) -> None:
+        """Part by part, so that no more than a few parts are in memory; a small content is one request."""
+        writer = obstore.open_writer_async(
+            self._store, key.full, attributes=attributes, buffer_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+        )
+        with content.open("rb", buffering=0) as file:
+            while piece := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                await writer.write(piece)
+        # Not as a context manager: that closes after a failure, too, and what is closed is shown.
+        await writer.close()
 
     async def _described(self, key: Key) -> tuple[StoredObject, str | None]:
         with _translated():

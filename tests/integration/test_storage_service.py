@@ -35,7 +35,9 @@ from services.common.errors import (
 from services.common.grpc_client import Credentials, connect
 from services.common.rpc_status import from_rpc_error
 from services.common.storage_client import StorageClient
+from services.storage.domain import Facts, Key
 from services.storage.local_folder import LocalFolder
+from services.storage.s3 import open_s3
 from tests.integration.storage_servers import TOKEN, Server, s3_server, storage_server
 
 MEGABYTE = 1 << 20
@@ -337,6 +339,24 @@ async def test_an_upload_that_breaks_off_leaves_nothing(client: StorageClient, t
     with pytest.raises(ValueError, match="the source broke"):
         await client.upload("x", breaking(), tenant=tenant)
     assert await paths_of(client, tenant) == []
+
+
+async def test_a_transfer_to_s3_that_is_cancelled_between_its_parts_shows_nothing(
+    s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tenant: str
+) -> None:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    objects = open_s3(s3_environment["STORAGE_URL"], allow_http=True, spool=tmp_path / "spool")
+    content, key = tmp_path / "content", Key(tenant, "x")
+    content.write_bytes(os.urandom(90 * MEGABYTE))
+    facts = Facts(90 * MEGABYTE, "ab" * 32, "x/y")
+    for seconds in (0.02, 0.3):
+        putting = asyncio.create_task(objects.put(key, content, facts, if_absent=False))
+        await asyncio.wait([putting], timeout=seconds)
+        assert putting.cancel()
+        await asyncio.gather(putting, return_exceptions=True)
+        with pytest.raises(NotFound):
+            await objects.head(key)
 
 
 async def test_the_order_of_an_uploads_messages_is_checked(channel: grpc.aio.Channel, tenant: str) -> None:
