@@ -25,6 +25,7 @@ EVENTS, WORK = "EVENTS", "WORK"
 CHANGES_SUBJECT, CANCEL_SUBJECT, BEATS_SUBJECT = "changes.v1", "control.v1.cancel", "beats.v1"
 _FIRST_ANSWER_SECONDS = 60.0
 _QUIET_SECONDS = 30.0
+_EXPIRED = "408"
 _STREAMS = (
     StreamConfig(
         name=EVENTS,
@@ -163,6 +164,19 @@ class Publisher:
         self._lock = asyncio.Lock()
         self._subscribed = False
 
+    @property
+    def connection(self) -> int:
+        """Another number after every reconnect: the server behind it may have crashed meanwhile."""
+        return int(self._client.stats["reconnects"])
+
+    async def lasted(self, connection: int) -> bool:
+        """Whether the server behind that connection still lives: then what is older than its sync interval is safe."""
+        try:
+            await self._client.flush(timeout=2)
+        except nats.errors.Error:
+            return False
+        return self.connection == connection
+
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """In order. Raises Unavailable when one is not acknowledged; publish them all again then."""
         async with self._lock:
@@ -255,7 +269,8 @@ class Pull:
             # The request ended (404, 408, 409, 503); what it still asked for comes in Nats-Pending-Messages.
             left = int(message.headers.get("Nats-Pending-Messages", "0") or 0)
             self._asked = max(0, self._asked - left) if left else 0
-            await self.top_up()
+            if message.headers["Status"] == _EXPIRED:  # after any other one asking at once would only spin
+                await self.top_up()
             return
         self._asked = max(0, self._asked - 1)
         await self._on_message(message)
