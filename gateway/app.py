@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.auth import Border
 from gateway.completions import Completions
-from gateway.errors import on_compute_error, on_http_error, on_validation_error
+from gateway.errors import on_http_error, on_validation_error
 from gateway.hot_paths import HotPaths
 from gateway.openapi import TITLE, VERSION, document
 from gateway.probes import HealthProbe
@@ -22,7 +22,6 @@ from gateway.settings import GatewaySettings
 from gateway.upstream import TasksClient, Upstream
 from services.common.access_client import AccessClient
 from services.common.bus import open_bus
-from services.common.errors import ComputeError
 from services.common.grpc_client import Credentials, connect
 from services.common.storage_client import StorageClient
 
@@ -31,12 +30,11 @@ _EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-
 
 
 def routed(lifespan: Lifespan | None = None) -> FastAPI:
-    """The routes and their errors, without anything behind them."""
+    """The routes without anything behind them; ComputeError is left to the border."""
     app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     # The fixed path /tasks/generation goes before /tasks/{task_id}.
     for module in (generation, tasks, storage, health, docs):
         app.include_router(module.router)
-    app.add_exception_handler(ComputeError, on_compute_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # as FastAPI documents it

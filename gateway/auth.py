@@ -52,7 +52,7 @@ class Border:
         except ClientDisconnect:
             return
         except ComputeError as error:
-            failure = error
+            failure = _as_the_caller_sees_it(error, scope)
         except Exception:
             log.exception("request failed", method=scope["method"], path=scope["path"], request_id=scope["request_id"])
             failure = Internal("something went wrong on our side")
@@ -89,6 +89,14 @@ async def _identify(scope: Scope, authorization: bytes) -> Caller:
     if not caller.scopes & _SCOPES:
         raise PermissionDenied("this needs the scope 'tasks'", reason="SCOPE_MISSING")
     return caller
+
+
+def _as_the_caller_sees_it(error: ComputeError, scope: Scope) -> ComputeError:
+    if isinstance(error, Unauthenticated) and "caller" in scope:
+        # The caller's key was good: it is the gateway's own token that a service refused.
+        log.error("the services refuse this gateway's token", path=scope["path"])
+        return Internal("something went wrong on our side", reason="INTERNAL_TOKEN_REFUSED")
+    return error
 
 
 def _request_id(given: bytes) -> bytes:

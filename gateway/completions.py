@@ -65,6 +65,9 @@ class Completions:
             self._learn(task)
 
     def _learn(self, task: pb.Task) -> None:
+        known = self._recent.get(task.id)
+        if known is not None and task.version < known.version:
+            return  # overtaken on its way
         if task.status not in TERMINAL:
             self._recent.pop(task.id, None)
             return

@@ -133,11 +133,6 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     return validation_problem(error.errors())
 
 
-async def on_compute_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.ComputeError)
-    return problem(request, error)
-
-
 def _problem(
     request: Request,
     status: int,

@@ -19,13 +19,22 @@ Send your API key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems
 which lists what is wrong with the request."""
 _UPLOAD_FORM = "Body_save_image_api_v1_storage_images__path__post"
 _OPEN = ("/health",)
+_TAGS = [
+    {"name": "Tasks", "description": "Submit, watch, change, cancel"},
+    {"name": "Storage", "description": "The caller's pictures"},
+]
 
 
 def document(app: FastAPI) -> dict[str, Any]:
     """What the routes say of themselves, plus bodies they read themselves, problems and the key."""
     if app.openapi_schema is None:
         made = get_openapi(
-            title=TITLE, version=VERSION, description=_ABOUT, routes=app.routes, separate_input_output_schemas=False
+            title=TITLE,
+            version=VERSION,
+            description=_ABOUT,
+            routes=app.routes,
+            tags=_TAGS,
+            separate_input_output_schemas=False,
         )
         components = made["components"]
         components["schemas"] = dict(sorted({**_body_schemas(), **components["schemas"]}.items()))

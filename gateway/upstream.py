@@ -13,7 +13,6 @@ from fastapi import Request
 from gateway.batching import CreateBatcher
 from gateway.completions import Completions
 from gateway.settings import GatewaySettings
-from services.common.errors import Internal, Unauthenticated
 from services.common.grpc_client import Credentials, call
 from services.common.identity import Caller
 from services.common.rpc_status import from_rpc_error
@@ -58,13 +57,8 @@ class TasksClient:
             stream.cancel()
 
     async def _call(self, method: str, wanted: Any, request: Request) -> Any:
-        try:
-            return await call(
-                getattr(self._stub, method), wanted, timeout=self._timeout, metadata=self._metadata(request)
-            )
-        except Unauthenticated as error:
-            # The caller's key was good: it is our own token that was refused.
-            raise Internal("the services do not know this gateway", reason="INTERNAL_TOKEN_REFUSED") from error
+        metadata = self._metadata(request)
+        return await call(getattr(self._stub, method), wanted, timeout=self._timeout, metadata=metadata)
 
     def _metadata(self, request: Request) -> tuple[tuple[str, str], ...]:
         return self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
