@@ -105,7 +105,7 @@ class Stack:
         if self._elsewhere.triton_target is None:
             yield triton(self.home, ports)
         if self._elsewhere.nats_url is None:
-            yield stores.nats(self.home, ports.nats, sync_interval=given.get("NATS_SYNC_INTERVAL") or "always")
+            yield stores.nats(self.home, ports.nats, sync_interval=given.get("NATS_SYNC_INTERVAL") or "1s")
         if self._elsewhere.mongodb_url is None:
             yield stores.mongodb(self.home, ports.mongodb)
         yield from services.own_processes(ports, self.environment)

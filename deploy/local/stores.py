@@ -12,8 +12,8 @@ from deploy.local.places import APP, APP_PYTHON, ROOT, Home
 from deploy.local.ports import HOST
 
 
-def nats(home: Home, port: int, *, sync_interval: str = "always") -> Component:
-    """With `sync_interval` "always" a publish is acknowledged after its fsync, else the disk follows so much later."""
+def nats(home: Home, port: int, *, sync_interval: str = "1s") -> Component:
+    """The disk follows an acknowledgement after `sync_interval`, which the relay waits for; "always" syncs first."""
     config = home.run / "nats.conf"
     settings = (
         f"server_name: atelier\nhost: {HOST}\nport: {port}\n"

@@ -29,6 +29,7 @@ class Checkpoints:
         *,
         interval: float = 1.0,
         patience: float = 3.0,
+        hold: float = 3.0,
     ) -> None:
         self._relays: Collection = database["relays"]
         self._outbox = outbox
@@ -36,6 +37,7 @@ class Checkpoints:
         self._publisher = publisher
         self._interval = interval
         self._patience = patience
+        self._hold = hold
         self._beat = 0
         self._seen: dict[str, tuple[int, float]] = {}
 
@@ -51,14 +53,26 @@ class Checkpoints:
             await self.write()
 
     async def close(self) -> None:
-        """Everything is published: nobody needs to look after this relay."""
+        """Nobody needs to look after this relay, unless its last events may not be on NATS's disk yet."""
+        if not self._outbox.settled:
+            await self.write()
+            return
         await persist(lambda: self._relays.delete_one({"_id": self._outbox.owner}), patience=2.0)
 
     async def adopt_dead(self) -> None:
         """Publishes what dead relays left, under the same event ids. For the leader."""
-        for document in await persist(lambda: self._relays.find({}).to_list(None)):
-            if document["_id"] != self._outbox.owner and self._stands_still(document):
-                await self._adopt(document["_id"], document["through"])
+        connection = self._publisher.connection
+        found = await persist(lambda: self._relays.find({}).to_list(None))
+        dead = [item for item in found if item["_id"] != self._outbox.owner and self._stands_still(item)]
+        counts = {item["_id"]: await self._publish_from(item["_id"], item["through"]) for item in dead}
+        if any(counts.values()):
+            await asyncio.sleep(self._hold)
+        if not dead or not await self._publisher.lasted(connection):
+            return  # the next look finds them still there, and publishes again
+        for owner, count in counts.items():
+            await persist(lambda owner=owner: self._relays.delete_one({"_id": owner}))  # type: ignore[misc]  # bound now
+            self._seen.pop(owner, None)
+            log.info("relay adopted", owner=owner, tasks=count)
 
     def _stands_still(self, document: Document) -> bool:
         beat, since = self._seen.get(document["_id"], (-1, 0.0))
@@ -67,12 +81,11 @@ class Checkpoints:
             return False
         return time.monotonic() - since > self._patience
 
-    async def _adopt(self, owner: str, through: int) -> None:
+    async def _publish_from(self, owner: str, through: int) -> int:
+        """Answers how many tasks' events were published."""
         count = 0
         while page := await self._repository.relayed_after(owner, through, limit=_PAGE):
             await self._publisher.publish([render(task, item) for _, task in page for item in task.outbox])
             through = page[-1][0]
             count += len(page)
-        await persist(lambda: self._relays.delete_one({"_id": owner}))
-        self._seen.pop(owner, None)
-        log.info("relay adopted", owner=owner, tasks=count)
+        return count

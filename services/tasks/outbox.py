@@ -3,14 +3,20 @@
 Every write carries a token `<owner>:<number>`; `owner` is this process, `number` its own count. A checkpoint document
 says through which number everything is published, so nothing has to be cleared task by task: after a crash, whoever
 takes over publishes again what lies beyond the checkpoint, under the same event ids.
+
+JetStream acknowledges before the disk has it, for one fsync per message costs ten times the message. So an event counts
+as published only `hold` seconds later, longer than the server's sync interval, and if the same server still lives then.
+After a reconnect whatever does not count yet is published again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -29,16 +35,31 @@ def token(owner: str, number: int) -> str:
     return f"{owner}:{number:016d}"
 
 
+class Sent(NamedTuple):
+    """A write whose events were acknowledged at `at` (monotonic) over `connection`."""
+
+    at: float
+    connection: int
+    number: int
+    task: Task
+
+
 class Outbox:
     """Between the repository, which asks for tokens and reports what became of them, and JetStream."""
 
-    def __init__(self, publisher: Publisher, renew_streams: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, publisher: Publisher, renew_streams: Callable[[], Awaitable[None]], *, hold: float = 3.0
+    ) -> None:
         self.owner = uuid4().hex
         self._publisher = publisher
         self._renew_streams = renew_streams
+        self._hold = hold
         self._number = 0
         self._open: dict[int, None] = {}
         self._queue: deque[tuple[int, Task]] = deque()
+        self._group: list[tuple[int, Task]] = []
+        self._unsettled: deque[Sent] = deque()
+        self._sent: dict[str, int] = {}
         self._published: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -50,7 +71,12 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + len(self._group)
+
+    @property
+    def settled(self) -> bool:
+        """Nothing would be lost if NATS lost its power now."""
+        return not self._open
 
     def begin(self) -> int:
         """Before a write: its number."""
@@ -76,41 +102,66 @@ class Outbox:
 
     async def run(self) -> None:
         """Publishes in the order of the writes, group after group, until cancelled."""
+        self._queue.extendleft(reversed(self._group))  # what a fault interrupted
+        self._group = []
         while True:
             while not self._queue:
                 self._wake.clear()
                 await self._wake.wait()
-            group = [self._queue[index] for index in range(min(len(self._queue), _GROUP))]
-            await self._publish_surely(self._messages(group))
-            for number, task in group:
-                self._queue.popleft()
-                self._open.pop(number, None)
-                self._note(task)
+            self._group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP))]
+            connection = self._publisher.connection
+            await self._publish_surely(self._messages(self._group))
+            for number, task in self._group:
+                self._unsettled.append(Sent(time.monotonic(), connection, number, task))
+                _note(self._sent, task)
+            self._group = []
             if not self._queue:
                 self._empty.set()
 
+    async def settle(self) -> None:
+        """Lets events count as published once they are on the disk, until cancelled."""
+        while True:
+            await asyncio.sleep(self._hold / 4)
+            if self._unsettled and self._unsettled[0].connection != self._publisher.connection:
+                self._send_again()
+            await self._settle_due(time.monotonic() - self._hold)
+
     async def drain(self) -> None:
-        """Waits until everything written is published."""
-        while self._queue:
+        """Waits until everything written is acknowledged."""
+        while self.waiting:
             self._empty.clear()
             await self._empty.wait()
+
+    async def _settle_due(self, before: float) -> None:
+        if not self._unsettled or self._unsettled[0].at > before:
+            return
+        connection = self._unsettled[0].connection
+        if not await self._publisher.lasted(connection):
+            return
+        while self._unsettled and self._unsettled[0].at <= before and self._unsettled[0].connection == connection:
+            sent = self._unsettled.popleft()
+            self._open.pop(sent.number, None)
+            _note(self._published, sent.task)
+
+    def _send_again(self) -> None:
+        """The server may have lost what it had acknowledged; it drops what it has already."""
+        log.info("events are sent again", tasks=len(self._unsettled))
+        for sent in self._unsettled:
+            self._sent.pop(sent.task.id, None)
+        self._queue.extendleft((sent.number, sent.task) for sent in reversed(self._unsettled))
+        self._unsettled.clear()
+        self._wake.set()
 
     def _messages(self, group: list[tuple[int, Task]]) -> list[Outgoing]:
         """A task's earlier occurrences may still be in an outbox of the same group: once is enough."""
         found: dict[str, Outgoing] = {}
         for _, task in group:
-            through = self._published.get(task.id, 0)
+            through = self._sent.get(task.id, 0)
             for item in task.outbox:
                 if item.version > through:
                     message = render(task, item)
                     found.setdefault(message.id, message)
         return list(found.values())
-
-    def _note(self, task: Task) -> None:
-        if task.state.terminal:
-            self._published.pop(task.id, None)
-        elif task.outbox:
-            self._published[task.id] = task.outbox[-1].version
 
     async def _publish_surely(self, messages: list[Outgoing]) -> None:
         pause = 0.1
@@ -119,9 +170,9 @@ class Outbox:
                 await self._publisher.publish(messages)
                 return
             except Unavailable as error:
-                log.warning("events wait for the bus", waiting=len(self._queue), reason=error.reason)
+                log.warning("events wait for the bus", waiting=self.waiting, reason=error.reason)
             except Exception as error:  # noqa: BLE001  # whatever the client raises while it reconnects: the events must go out
-                log.warning("events wait for the bus", waiting=len(self._queue), error=repr(error))
+                log.warning("events wait for the bus", waiting=self.waiting, error=repr(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
             await self._renew()
@@ -131,3 +182,10 @@ class Outbox:
             await self._renew_streams()  # NATS may have lost its store
         except Exception as error:  # noqa: BLE001  # tried again
             log.warning("streams cannot be renewed", error=repr(error))
+
+
+def _note(through: dict[str, int], task: Task) -> None:
+    if task.state.terminal:
+        through.pop(task.id, None)
+    elif task.outbox:
+        through[task.id] = task.outbox[-1].version

@@ -38,7 +38,7 @@ class Replica:
         self.messages = Messages()
         self.hub = Hub()
         clock = SteadyClock()
-        self._outbox = Outbox(Publisher(bus), lambda: ensure_streams(bus))
+        self._outbox = Outbox(Publisher(bus), lambda: ensure_streams(bus), hold=settings.event_hold_seconds)
         self.repository = MongoTaskRepository(database, self._outbox, self._written)
         retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
         self.service = TaskService(self.repository, clock, retry)
@@ -52,7 +52,12 @@ class Replica:
         self._feed = ChangeFeed(bus, self.messages, owner, self._heard)
         self.beats = Beats(bus, self.dispatcher, owner)
         self._checkpoints = Checkpoints(
-            database, self._outbox, self.repository, Publisher(bus), patience=settings.leader_patience_seconds
+            database,
+            self._outbox,
+            self.repository,
+            Publisher(bus),
+            patience=settings.leader_patience_seconds,
+            hold=settings.event_hold_seconds,
         )
         self._stopping: set[asyncio.Task[None]] = set()
         self._bus = bus
@@ -68,6 +73,7 @@ class Replica:
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         return {
             "relay": self._outbox.run,
+            "settle": self._outbox.settle,
             "checkpoint": self._checkpoints.run,
             "leadership": self._leadership.run,
             "release": self.dispatcher.run,

@@ -14,3 +14,5 @@ class TasksSettings(ServiceSettings):
     lease_seconds: float = 10.0
     claim_seconds: float = 5.0
     leader_patience_seconds: float = 3.0
+    # Longer than NATS's sync_interval: after that an acknowledged event is on its disk.
+    event_hold_seconds: float = 3.0
