@@ -85,7 +85,9 @@ def generation(**fields: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def stack(mongodb_url: str, nats_url: str, folder: Path, **settings: Any) -> AsyncIterator[Stack]:
+async def stack(
+    mongodb_url: str, nats_url: str, folder: Path, *, cdn_url: str = "", **settings: Any
+) -> AsyncIterator[Stack]:
     """Everything in this process, on free ports; `settings` are the gateway's."""
     shared: dict[str, Any] = {
         "mongodb_url": mongodb_url,
@@ -93,21 +95,22 @@ async def stack(mongodb_url: str, nats_url: str, folder: Path, **settings: Any) 
         "nats_url": nats_url,
         "internal_token": TOKEN,
     }
-    async with services(shared, folder) as target:
+    async with services(shared, folder, cdn_url) as target:
         given = {**shared, "tasks_target": target, "storage_target": target, "access_target": target, **settings}
         async with serving(GatewaySettings(**given)) as url, connect(target) as channel, _clients(url, channel) as made:
             yield made
 
 
 @asynccontextmanager
-async def services(shared: dict[str, Any], folder: Path) -> AsyncIterator[str]:
+async def services(shared: dict[str, Any], folder: Path, cdn_url: str) -> AsyncIterator[str]:
     """The three services on one gRPC server; yields its address."""
     server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=_Nobody(), timeout=20))
     monitor = HealthMonitor(server, {})
+    kept = storage.Settings(**shared, storage_url=folder.as_uri(), cdn_url=cdn_url, image_workers=1)
     async with (
         access.mount(server, access.Settings(**shared)),
         tasks.mount(server, TasksSettings(**shared)),
-        storage.mount(server, storage.Settings(**shared, storage_url=folder.as_uri(), image_workers=1)),
+        storage.mount(server, kept),
     ):
         port = grpc_server.bind(server, "127.0.0.1:0")
         await server.start()

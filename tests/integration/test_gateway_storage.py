@@ -5,6 +5,7 @@ import asyncio
 import io
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -117,6 +118,16 @@ async def test_a_range_of_an_older_version_gives_the_whole(api: Stack) -> None:
     path = await _save(api)
     headers = {"range": "bytes=0-1", "if-range": '"older"'}
     assert (await api.http.get(f"{IMAGES}/{path}", headers=headers)).content == PICTURE
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_with_a_cdn_a_picture_is_fetched_there(mongodb_url: str, nats_url: str, tmp_path: Path) -> None:
+    async with stack(mongodb_url, nats_url, tmp_path, cdn_url="https://cdn.example") as api:
+        path = await _save(api)
+        answer = await api.http.get(f"{IMAGES}/{path}", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, f"https://cdn.example/acme/{path}")
+        etag = answer.headers["etag"]
+        assert (await api.http.get(f"{IMAGES}/{path}", headers={"if-none-match": etag})).status_code == 304
 
 
 async def test_a_list_shows_a_folder_page_by_page(api: Stack) -> None:
