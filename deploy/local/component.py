@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 
 def _nothing() -> None:
-    """The default preparation."""
+    """The default preparation and clearing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
     """A process of the stack.
 
-    `probe` raises NotReady until the component does its work; `prepare` runs before every start, restarts too;
+    `probe` raises NotReady until the component does its work; `prepare` runs before every start, `clear` after a stop;
     `after` names the components that must be ready first; `patience` (to be ready) and `grace` (to end) are seconds;
     `tries` is how often it may end before it was ever ready.
     """
@@ -28,3 +28,4 @@ class Component:
     grace: float = 10.0
     tries: int = 1
     prepare: Callable[[], None] = _nothing
+    clear: Callable[[], None] = _nothing

@@ -70,6 +70,7 @@ class Child:
                 self._process.wait(self.component.grace)
         self.kill_group()
         self._process.wait()
+        self.component.clear()
 
     def kill_group(self) -> None:
         """Ends the process and what it started, at once."""

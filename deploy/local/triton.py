@@ -50,6 +50,7 @@ def triton(home: Home, ports: Ports) -> Component:
         # It holds nothing that could be lost; it takes 2 s, or all of its own 30 when a model hangs.
         grace=5.0,
         prepare=partial(_remove_regions, prefix),
+        clear=partial(_remove_regions, prefix),
     )
 
 
