@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from types import NoneType
+from typing import Any, get_args
 
 import orjson
 from compute.tasks.v1 import params_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import worker_pb2 as wire
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from services.catalog.base import CommonFields
+from services.catalog.base import CommonFields, TaskType
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Violation
 from services.common.proto import fill, invalid, read, struct_to_dict, timestamp, to_dict
@@ -35,7 +37,7 @@ _TIMES = ("created_at", "updated_at", "started_at", "completed_at")
 
 
 class Messages:
-    """Keeps the wire form of specs it saw lately: a task is claimed soon after it is created."""
+    """Keeps the wire form of specs it saw lately, by their text: a task is claimed soon after it is created."""
 
     def __init__(self) -> None:
         self._specs: OrderedDict[str, pb.TaskSpec] = OrderedDict()
@@ -49,7 +51,8 @@ class Messages:
             raise _refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
         params = read(getattr(request.spec.params, kind), TYPES[kind.upper()].params, prefix=f"spec.params.{kind}.")
         common = _read_common(request.spec)
-        spec = '{"common":' + common.model_dump_json() + ',"params":' + params.model_dump_json() + "}"
+        spec = _stored(common, _compact(params))
+        self._remember(spec, _wire_spec(TYPES[kind.upper()], common, params))
         return NewTask(
             tenant=tenant,
             task_type=kind.upper(),
@@ -159,9 +162,7 @@ class Messages:
                 common = CommonFields.model_validate(stored["common"])
             except ValidationError as error:
                 raise invalid(error) from error
-            self._specs.pop(task.id, None)
-            params = orjson.dumps(stored["params"]).decode()
-            return '{"common":' + common.model_dump_json() + ',"params":' + params + "}", common.priority
+            return _stored(common, orjson.dumps(stored["params"]).decode()), common.priority
 
         return apply
 
@@ -172,12 +173,13 @@ class Messages:
         return message
 
     def _spec(self, task: Task) -> pb.TaskSpec:
-        known = self._specs.get(task.id)
-        if known is None:
-            known = self._specs[task.id] = _write_spec(task)
-            if len(self._specs) > _SPECS:
-                self._specs.popitem(last=False)
-        return known
+        return self._specs.get(task.spec) or self._remember(task.spec, _read_spec(task))
+
+    def _remember(self, text: str, spec: pb.TaskSpec) -> pb.TaskSpec:
+        self._specs[text] = spec
+        if len(self._specs) > _SPECS:
+            self._specs.popitem(last=False)
+        return spec
 
 
 def _read_common(spec: pb.TaskSpec) -> CommonFields:
@@ -193,16 +195,35 @@ def _read_common(spec: pb.TaskSpec) -> CommonFields:
         raise invalid(error, prefix="spec.") from error
 
 
-def _write_spec(task: Task) -> pb.TaskSpec:
+def _stored(common: CommonFields, params: str) -> str:
+    """The text a task keeps of its spec."""
+    return '{"common":' + _compact(common) + ',"params":' + params + "}"
+
+
+def _compact(model: BaseModel) -> str:
+    """JSON without nulls, where reading it again makes them null anyway."""
+    return model.model_dump_json(exclude_none=_absent_is_null(type(model)))
+
+
+@cache
+def _absent_is_null(model: type[BaseModel]) -> bool:
+    return all(info.default is None for info in model.model_fields.values() if NoneType in get_args(info.annotation))
+
+
+def _read_spec(task: Task) -> pb.TaskSpec:
     stored: dict[str, Any] = orjson.loads(task.spec)
     kind = TYPES[task.task_type]
     common = CommonFields.model_validate(stored["common"])
+    return _wire_spec(kind, common, kind.params.model_validate(stored["params"]))
+
+
+def _wire_spec(kind: TaskType, common: CommonFields, params: BaseModel) -> pb.TaskSpec:
     spec = pb.TaskSpec()
     fill(spec, common)
     for name, member in _ORIGIN.items():
         if (value := getattr(common, name)) is not None:
             setattr(spec.origin, member, value)
-    fill(getattr(spec.params, kind.field), kind.params.model_validate(stored["params"]))
+    fill(getattr(spec.params, kind.field), params)
     return spec
 
 

@@ -212,25 +212,28 @@ class MongoTaskRepository:
 
 
 def to_document(task: Task) -> Document:
-    """Histories as one JSON string each: cheaper in both stores than sub-documents, and replaced whole anyway."""
-    document: Document = {name: getattr(task, name) for name in _PLAIN}
+    """Histories as one JSON string each: cheaper in both stores than sub-documents, and replaced whole anyway.
+
+    What is not there is left out: every byte costs again in each index of the embedded store.
+    """
+    document: Document = {name: value for name in _PLAIN if (value := getattr(task, name)) is not None}
     document["_id"] = task.id
     document["state"] = task.state.value
-    document["errors"] = list(task.errors)
-    document["service_calls"] = (
-        orjson.dumps([asdict(call) for call in task.service_calls]).decode() if task.service_calls else ""
-    )
+    if task.errors:
+        document["errors"] = list(task.errors)
+    if task.service_calls:
+        document["service_calls"] = orjson.dumps([asdict(call) for call in task.service_calls]).decode()
     document["outbox"] = orjson.dumps([_pack(item) for item in task.outbox]).decode()
     return document
 
 
 def to_task(document: Document) -> Task:
     plain: dict[str, Any] = {name: document.get(name) for name in _PLAIN}
-    calls = orjson.loads(document["service_calls"]) if document["service_calls"] else []
+    calls = orjson.loads(document.get("service_calls") or "[]")
     return Task(
         id=document["_id"],
         state=TaskState(document["state"]),
-        errors=tuple(document["errors"]),
+        errors=tuple(document.get("errors", ())),
         service_calls=tuple(ServiceCall(**call) for call in calls),
         outbox=tuple(_unpack(item) for item in orjson.loads(document["outbox"])),
         **plain,
