@@ -3,16 +3,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from dataclasses import dataclass, replace
 
 from services.common.errors import InvalidRequest, Violation
+from services.common.identity import TENANT
 
 PREFIX = "atl"
 SCOPES = ("tasks", "admin")
 DEFAULT_SCOPES = frozenset({"tasks"})
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 _NAME_LIMIT = 100
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
@@ -67,7 +66,7 @@ def issue_key(*, tenant: str, name: str, scopes: frozenset[str], now: int) -> tu
 
 def _check(tenant: str, name: str, scopes: frozenset[str]) -> None:
     wrong = []
-    if not _TENANT.fullmatch(tenant):
+    if not TENANT.fullmatch(tenant):
         wrong.append(Violation("tenant", "1 to 64 letters, digits, - and _, beginning with a letter or digit"))
     if not 1 <= len(name) <= _NAME_LIMIT:
         wrong.append(Violation("name", f"1 to {_NAME_LIMIT} characters"))

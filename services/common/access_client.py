@@ -14,6 +14,7 @@ from services.common.grpc_client import Credentials, call
 from services.common.identity import Caller
 
 _CAPACITY = 10_000
+_LONGEST_KEY = 200
 
 
 class AccessClient:
@@ -30,6 +31,8 @@ class AccessClient:
 
     async def authenticate(self, key: str) -> Caller:
         """Raises Unauthenticated for an unknown, revoked or malformed key."""
+        if len(key) > _LONGEST_KEY:
+            raise _unknown()
         digest = hashlib.sha256(key.encode()).digest()
         until, caller = self._known.get(digest, (0.0, None))
         if time.monotonic() >= until:
@@ -38,7 +41,7 @@ class AccessClient:
                 self._known.clear()
             self._known[digest] = (time.monotonic() + self._ttl, caller)
         if caller is None:
-            raise Unauthenticated("this API key is unknown or revoked", reason="KEY_UNKNOWN")
+            raise _unknown()
         return caller
 
     async def _ask(self, key: str) -> Caller | None:
@@ -48,3 +51,7 @@ class AccessClient:
         except Unauthenticated:
             return None
         return Caller(answer.api_key.tenant, frozenset(answer.api_key.scopes))
+
+
+def _unknown() -> Unauthenticated:
+    return Unauthenticated("this API key is unknown or revoked", reason="KEY_UNKNOWN")

@@ -9,10 +9,18 @@ from typing import Any, TypeAlias
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from services.common.errors import ComputeError, DeadlineExceeded, Internal, Unauthenticated, Unavailable
+from services.common.errors import (
+    ComputeError,
+    DeadlineExceeded,
+    Internal,
+    InvalidRequest,
+    Unauthenticated,
+    Unavailable,
+)
 from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER, Authenticator, Caller, set_caller
 from services.common.rpc_status import to_status
 
@@ -76,13 +84,14 @@ class Border(grpc.aio.ServerInterceptor):
         }
         make, wrap, inner = build[handler.request_streaming, handler.response_streaming]
         behaviour = wrap(method, inner)
-        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+        return make(behaviour, _forgiving(handler.request_deserializer), handler.response_serializer)
 
     def _unary(self, method: str, inner: Any) -> Callable[[Any, Context], Awaitable[Any]]:
         async def call(request: Any, context: Context) -> Any:  # noqa: RET503  # abort raises
             try:
                 self._enter(self._running)
                 await self._identify(context)
+                request = _readable(request)
                 if context.time_remaining() is None:
                     async with asyncio.timeout(self._timeout):
                         return await inner(request, context)
@@ -105,7 +114,7 @@ class Border(grpc.aio.ServerInterceptor):
             try:
                 self._enter(self._endless if endless else self._running)
                 await self._identify(context)
-                async for response in inner(request, context):
+                async for response in inner(_readable(request), context):
                     yield response
                 return
             except ComputeError as error:
@@ -145,6 +154,36 @@ class Border(grpc.aio.ServerInterceptor):
             set_caller(await self._authenticator.authenticate(key))
         else:
             raise Unauthenticated("this server takes calls of its own deployment only", reason="KEY_UNKNOWN")
+
+
+class _Unreadable:
+    """Stands for bytes that are no message of the method's."""
+
+
+def _forgiving(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """gRPC would answer UNKNOWN with a Python class' name; so the border says it instead."""
+    if deserialize is None:
+        return None
+
+    def read(content: bytes) -> Any:
+        try:
+            return deserialize(content)
+        except DecodeError:
+            return _Unreadable()
+
+    return read
+
+
+def _readable(request: Any) -> Any:
+    """A message, or the messages of a stream. Raises InvalidRequest: MESSAGE_UNREADABLE."""
+    if isinstance(request, _Unreadable):
+        raise InvalidRequest("the message cannot be read", reason="MESSAGE_UNREADABLE")
+    return _each_readable(request) if isinstance(request, AsyncIterator) else request
+
+
+async def _each_readable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _readable(request)
 
 
 def _going_down() -> Unavailable:

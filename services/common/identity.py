@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.common.errors import PermissionDenied, Unauthenticated
+from services.common.errors import InvalidRequest, PermissionDenied, Unauthenticated, Violation
 
 TENANT_HEADER = "atelier-tenant"
 REQUEST_ID_HEADER = "x-request-id"
+# Part of event subjects, so neither dots nor wildcards.
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +53,11 @@ def current_caller() -> Caller:
 def set_caller(caller: Caller) -> None:
     """Binds the caller to the running task."""
     _current.set(caller)
+
+
+def check_tenant(name: str) -> str:
+    """Raises InvalidRequest: TENANT_INVALID."""
+    if not TENANT.fullmatch(name):
+        why = "1 to 64 letters, digits, - and _, beginning with a letter or digit"
+        raise InvalidRequest(f"tenant: {why}", reason="TENANT_INVALID", violations=(Violation("tenant", why),))
+    return name

@@ -12,6 +12,8 @@ from grpc_status import rpc_status
 from services.common import errors
 
 DOMAIN = "atelier"
+# A status travels in the trailers, which peers refuse from 8 KiB on: what callers sent may not fill them.
+_MESSAGE_BYTES, _VIOLATIONS_BYTES = 900, 1_800
 
 _CODES: dict[type[errors.ComputeError], int] = {
     errors.PayloadTooLarge: code_pb2.OUT_OF_RANGE,
@@ -31,16 +33,13 @@ _TYPES[code_pb2.CANCELLED] = errors.DeadlineExceeded
 
 
 def to_status(error: errors.ComputeError) -> status_pb2.Status:
-    """ErrorInfo always; BadRequest and RetryInfo where the error has them."""
+    """ErrorInfo always; BadRequest (its first violations) and RetryInfo where the error has them."""
     details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
-    status = status_pb2.Status(code=_CODES[type(error)], message=error.message)
+    code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), code_pb2.INTERNAL)
+    status = status_pb2.Status(code=code, message=_shortened(error.message, _MESSAGE_BYTES))
     packed = [_pack(detail) for detail in details]
     if error.violations:
-        fields = [
-            error_details_pb2.BadRequest.FieldViolation(field=item.field, description=item.description)
-            for item in error.violations
-        ]
-        packed.append(_pack(error_details_pb2.BadRequest(field_violations=fields)))
+        packed.append(_pack(error_details_pb2.BadRequest(field_violations=_first(error.violations))))
     if error.retry_after is not None:
         delay = Duration()
         delay.FromNanoseconds(int(error.retry_after * 1e9))
@@ -68,11 +67,34 @@ def from_status(status: status_pb2.Status) -> errors.ComputeError:
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.ComputeError:
     """What a failed call means, whether the server or the channel failed it."""
-    status = rpc_status.from_call(error)
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # gRPC itself failed the call after the server had answered
+        status = None
     if status is not None:
         return from_status(status)
     kind: type[errors.ComputeError] = _TYPES.get(error.code().value[0], errors.Internal)
     return kind(error.details() or error.code().name)
+
+
+def _first(violations: tuple[errors.Violation, ...]) -> list[error_details_pb2.BadRequest.FieldViolation]:
+    """As many as fit, at least one."""
+    found: list[error_details_pb2.BadRequest.FieldViolation] = []
+    room = _VIOLATIONS_BYTES
+    for item in violations:
+        field, description = (_shortened(text, _VIOLATIONS_BYTES // 2) for text in item)
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+        room -= violation.ByteSize()
+        if found and room < 0:
+            break
+        found.append(violation)
+    return found
+
+
+def _shortened(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8."""
+    content = text.encode("utf-8", "replace")
+    return content.decode() if len(content) <= limit else content[: limit - 3].decode("utf-8", "ignore") + "..."
 
 
 def _pack(detail: Message) -> any_pb2.Any:

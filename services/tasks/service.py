@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound
+from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Overloaded
 from services.tasks.domain import SECOND, Failure, ServiceCall, Task, TaskState
 from services.tasks.ports import Clock, Filter, TaskRepository
 
@@ -196,7 +196,7 @@ class TaskService:
             if await self._tasks.save(changed):
                 return changed
             task = await self._tasks.get_fresh(task_id)
-        raise ComputeError(f"task {task_id} changes too fast", reason="CONTENTION")
+        raise Overloaded(f"task {task_id} changes too fast", reason="CONTENTION", retry_after=0.1)
 
 
 def _visible(task: Task, tenant: str, task_type: str | None) -> Task:

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from services.common.bus import progress_subject
 from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
 from services.common.grpc_server import Context
-from services.common.identity import current_caller
+from services.common.identity import check_tenant, current_caller
 from services.common.rpc_status import to_status
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
@@ -112,8 +112,7 @@ class TaskServicer(rpc.TaskServiceServicer):
                 yield pb.WatchTaskResponse(task=self._shown(task))
 
     async def _create(self, owner: str, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
-        _check("tenant", bool(owner), "is missing")
-        created = await self._service.create(self._messages.new_task(owner, request))
+        created = await self._service.create(self._messages.new_task(check_tenant(owner), request))
         return pb.CreateTaskResponse(task=self._messages.task(created.task), replayed=created.replayed)
 
     async def _outcome(self, item: pb.CreateTasksItem) -> pb.CreateTasksOutcome:
@@ -134,7 +133,7 @@ def tenant() -> str:
     """The caller's own; raises InvalidRequest when a service of ours forgot to name one."""
     name = current_caller().tenant
     _check("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
-    return name
+    return check_tenant(name)
 
 
 async def _next(
