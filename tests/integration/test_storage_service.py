@@ -415,7 +415,7 @@ async def test_an_upload_whose_source_stalls_misses_its_deadline(
 async def test_a_large_object_streams_through_little_memory(client: StorageClient, tenant: str, server: Server) -> None:
     # What the first transfer sets up once, threads and connections, is no part of the object.
     await transfer(client, tenant, 50, server.pid)
-    grown = []
+    grown: list[int] = []
     # A starved server's flow-control window may grow during one of them, but never by an object each time.
     while len(grown) < 3 and min(grown, default=MEGABYTE * 95) >= 20 * MEGABYTE:
         grown.append(await transfer(client, tenant, 95, server.pid))
