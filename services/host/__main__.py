@@ -17,6 +17,7 @@ from services.common.background import running
 from services.common.errors import ComputeError
 from services.common.grpc_client import Credentials, connect
 from services.common.health import Check, HealthMonitor
+from services.common.memory import calm_collector
 from services.common.settings import ServiceSettings, read_settings
 
 logger = structlog.get_logger()
@@ -56,6 +57,7 @@ async def serve(names: list[str], settings: ServiceSettings) -> None:
             grpc_server.enable_reflection(server, full_names)
         port = grpc_server.bind(server, settings.listen)
         await server.start()
+        calm_collector()
         started.set()
         logger.info("serving", services=names, port=port)
         async with running(health=health.run):
