@@ -101,7 +101,7 @@ def train_checker(samples: Samples, epochs: int, *, seed: int) -> Checker:
         schedule.step()
         if step % 200 == 199:
             seconds = time.monotonic() - begun
-            print(f"checker step {step + 1} of {steps} loss {float(loss):.3f} {seconds:.0f}s", flush=True)
+            print(f"checker step {step + 1} of {steps} loss {loss.item():.3f} {seconds:.0f}s", flush=True)
     return checker.eval()
 
 

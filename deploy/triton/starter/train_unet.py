@@ -97,7 +97,7 @@ class Training:
         if self.done % EMA_EVERY == 0:
             decay = min(EMA_DECAY, (self.done + 1) / (self.done + 20)) ** EMA_EVERY
             torch._foreach_lerp_(self.mean, [p.detach() for p in self.parameters], 1 - decay)
-        return float(loss)
+        return loss.item()
 
     def _share_gradients(self) -> None:
         gradients = [p.grad for p in self.parameters]

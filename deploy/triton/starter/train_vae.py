@@ -36,7 +36,7 @@ def make_vae() -> AutoencoderKL:
 
 def to_tensor(images: np.ndarray) -> Tensor:
     """8-bit pictures (n, h, w, 3) as (n, 3, h, w) in -1..1."""
-    batch = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    batch = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
     return batch.contiguous(memory_format=torch.channels_last)
 
 
