@@ -1,4 +1,5 @@
 """Writes protos/gen from the .proto files; `--check` only says whether it is up to date."""
+
 import filecmp
 import shutil
 import sys

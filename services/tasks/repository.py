@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -50,10 +51,13 @@ class MongoTaskRepository:
         self._settling: set[asyncio.Task[None]] = set()
 
     async def prepare(self) -> None:
-        """Makes the indexes; few, for each costs every write."""
-        await persist(lambda: self._tasks.create_index([("tenant", 1), ("created_at", -1)]))
-        await persist(lambda: self._tasks.create_index([("state", 1), ("created_at", 1)]))
-        await persist(lambda: self._tasks.create_index([("relay", 1)]))
+        """Makes the indexes; few, for each costs every write.
+
+        The embedded store uses an index for ranges and their order, never for an equality (which might match inside an
+        array): hence `listing`, and equalities written as ranges. MongoDB serves both as well.
+        """
+        for name in ("listing", "state", "relay"):
+            await persist(partial(self._tasks.create_index, [(name, 1)]))
 
     async def drain(self) -> None:
         await self._creates.drain()
@@ -80,13 +84,14 @@ class MongoTaskRepository:
         return found | await self._read(missing) if missing else found
 
     async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
-        query: Document = {name: value for name, value in asdict(wanted).items() if value is not None}
-        cursor = self._tasks.find(query).sort("created_at", -1).skip(skip).limit(limit)
+        query: Document = {"listing": {"$gte": f"{wanted.tenant}/", "$lt": f"{wanted.tenant}/~"}}
+        query |= {name: _is(value) for name, value in asdict(wanted).items() if name != "tenant" and value is not None}
+        cursor = self._tasks.find(query).sort("listing", -1).skip(skip).limit(limit)
         return [to_task(document) for document in await persist(lambda: cursor.to_list(limit))]
 
     async def in_state(self, state: TaskState, *, limit: int) -> list[Task]:
         """Oldest first, of every tenant."""
-        cursor = self._tasks.find({"state": state.value}).sort("created_at", 1).limit(limit)
+        cursor = self._tasks.find({"state": _is(state.value)}).sort("created_at", 1).limit(limit)
         return [to_task(document) for document in await persist(lambda: cursor.to_list(limit))]
 
     async def relayed_after(self, owner: str, number: int, *, limit: int) -> list[tuple[int, Task]]:
@@ -211,6 +216,11 @@ class MongoTaskRepository:
             self._recent.popitem(last=False)
 
 
+def _is(value: Any) -> Any:
+    """Equality as a range, see `prepare`; a truth value has no range."""
+    return value if isinstance(value, bool) else {"$gte": value, "$lte": value}
+
+
 def to_document(task: Task) -> Document:
     """Histories as one JSON string each: cheaper in both stores than sub-documents, and replaced whole anyway.
 
@@ -218,6 +228,7 @@ def to_document(task: Task) -> Document:
     """
     document: Document = {name: value for name in _PLAIN if (value := getattr(task, name)) is not None}
     document["_id"] = task.id
+    document["listing"] = f"{task.tenant}/{task.created_at:020d}"
     document["state"] = task.state.value
     if task.errors:
         document["errors"] = list(task.errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 
 from services.common.bus import progress_subject
 from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
+from services.common.grpc_client import PAGE_BYTES
 from services.common.grpc_server import Context
 from services.common.identity import check_tenant, current_caller
 from services.common.rpc_status import to_status
@@ -62,7 +63,7 @@ class TaskServicer(rpc.TaskServiceServicer):
             dead_letter=request.dead_letter if request.HasField("dead_letter") else None,
         )
         tasks = await self._service.find(wanted, limit=limit, skip=request.skip)
-        return pb.ListTasksResponse(tasks=[self._shown(task) for task in tasks])
+        return pb.ListTasksResponse(tasks=_fitting(map(self._shown, tasks)))
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:
         task = await self._service.cancel(tenant(), request.task_id, _optional(request, "task_type"))
@@ -127,6 +128,17 @@ class TaskServicer(rpc.TaskServiceServicer):
         if not task.state.terminal:
             message.progress = self._progress(task.id)
         return message
+
+
+def _fitting(tasks: Iterable[pb.Task]) -> list[pb.Task]:
+    """The first of them, up to the one that passes PAGE_BYTES."""
+    found, size = [], 0
+    for task in tasks:
+        found.append(task)
+        size += task.ByteSize()
+        if size >= PAGE_BYTES:
+            break
+    return found
 
 
 def tenant() -> str:

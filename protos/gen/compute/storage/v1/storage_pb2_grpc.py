@@ -72,7 +72,8 @@ class StorageServiceServicer:
     """
 
     def UploadObject(self, request_iterator, context):
-        """The first message is the header, every other one a chunk.
+        """The first message is the header, every other one a chunk. The last is an empty chunk, unless the header announced the
+        content's sha256: a client that went away must not look like one that finished (UPLOAD_INCOMPLETE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
