@@ -13,7 +13,7 @@ from fastapi import Request
 from gateway.batching import CreateBatcher
 from gateway.completions import Completions
 from gateway.settings import GatewaySettings
-from services.common.grpc_client import Credentials, call
+from services.common.grpc_client import PAGE_BYTES, Credentials, call
 from services.common.identity import Caller
 from services.common.rpc_status import from_rpc_error
 from services.common.storage_client import StorageClient
@@ -37,7 +37,15 @@ class TasksClient:
         return cast("pb.GetTaskResponse", await self._call("GetTask", wanted, request)).task
 
     async def list(self, request: Request, wanted: pb.ListTasksRequest) -> list[pb.Task]:
-        return list(cast("pb.ListTasksResponse", await self._call("ListTasks", wanted, request)).tasks)
+        """All that was wanted, of which one answer may hold only a part."""
+        tasks: list[pb.Task] = []
+        limit, skip = wanted.limit, wanted.skip
+        while True:
+            answer = cast("pb.ListTasksResponse", await self._call("ListTasks", wanted, request))
+            tasks += answer.tasks
+            if answer.ByteSize() < PAGE_BYTES or len(tasks) >= limit:
+                return tasks
+            wanted.limit, wanted.skip = limit - len(tasks), skip + len(tasks)
 
     async def cancel(self, request: Request, task_id: str, task_type: str | None = None) -> pb.Task:
         wanted = pb.CancelTaskRequest(task_id=task_id, task_type=task_type)
