@@ -1,0 +1,1 @@
+"""Hostile inputs that several tests and the fuzzer share."""
