@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from services.common.errors import IllegalTransition
 
@@ -188,18 +189,11 @@ class Task:
             )
         return replace(self, version=self.version + 1, updated_at=now, spec=spec, priority=priority)
 
-    def _moved(self, state: TaskState, verb: Verb, now: int, **changes: object) -> Task:
+    def _moved(self, state: TaskState, verb: Verb, now: int, **changes: Any) -> Task:
         if state not in _NEXT[self.state]:
             reason = "TASK_TERMINAL" if self.state.terminal else "ILLEGAL_TRANSITION"
             raise IllegalTransition(f"task {self.id} is {self.state} and cannot become {state}", reason=reason)
-        moved = replace(self, state=state, version=self.version + 1, updated_at=now, **changes)  # type: ignore[arg-type]  # fields by name
-        said = Occurrence(
-            moved.version,
-            verb,
-            state,
-            moved.attempt,
-            now,
-            moved.error_category if verb in (Verb.FAILED, Verb.RETRYING) else None,
-            moved.errors[-1] if verb in (Verb.FAILED, Verb.RETRYING) and moved.errors else None,
-        )
-        return replace(moved, outbox=(*self.outbox, said))
+        said = Occurrence(self.version + 1, verb, state, changes.get("attempt", self.attempt), now)
+        if verb in (Verb.FAILED, Verb.RETRYING):
+            said = replace(said, category=changes["error_category"], message=changes["errors"][-1])
+        return replace(self, state=state, version=said.version, updated_at=now, outbox=(*self.outbox, said), **changes)
