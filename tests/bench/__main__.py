@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("orchestration", "profile"), default="orchestration")
     parser.add_argument("--quick", action="store_true", help="300 tasks, ratios only: for CI")
     parser.add_argument("--tasks", type=int, help="tasks of each pass")
+    parser.add_argument("--concurrency", help="for instance 16,64; others are left out")
     arguments = parser.parse_args()
     try:
         profile(arguments) if arguments.what == "profile" else bench(arguments)
@@ -27,6 +28,8 @@ def bench(arguments: argparse.Namespace) -> None:
     plan = orchestration.QUICK if arguments.quick else orchestration.Plan()
     if arguments.tasks:
         plan = replace(plan, tasks=arguments.tasks)
+    if arguments.concurrency:
+        plan = replace(plan, concurrencies=tuple(map(int, arguments.concurrency.split(","))))
     rows = orchestration.measure(plan)
     models: dict[str, Any] = {}
     print(f"\n{report.summary(rows)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import time
@@ -29,10 +30,8 @@ Tasks: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
 _ASK_EVERY_SECONDS = 0.25
 _GROUP = 500
 _PATH = "/api/v1/tasks/"
-_PARAMS = {"prompt": PROMPT, "width": 1024, "height": 1024, "steps": 28, "seed": 7, "guidance": 3.5, "lora": "style-a"}
-_BODY = json.dumps(
-    {"task_type": "DIAGNOSTIC", "origin_instance": "bench", "payload": json.dumps(_PARAMS), "duration_ms": 0}
-).encode()
+_PARAMS = {"prompt": PROMPT, "width": 1024, "height": 1024, "steps": 28, "guidance": 3.5, "lora": "style-a"}
+_seeds = itertools.count()
 _PARTS = ("nats", "mongodb", "tasks", "storage", "inference", "gateway")
 # No task here draws anything, so as many may run at once as the peer would prefetch and more.
 _CAPACITY = "256"
@@ -51,13 +50,13 @@ class OurSide:
     name: str = OURS
 
     async def submit(self, connection: Connection) -> str:
-        status, answer = await connection.call("POST", _PATH, _BODY)
+        status, answer = await connection.call("POST", _PATH, _body())
         if status not in (200, 201, 202):
             raise RuntimeError(f"the gateway answered {status}: {answer[:200]!r}")
         return str(json.loads(answer)["id"])
 
     async def follow(self, connection: Connection) -> None:
-        status, answer = await connection.call("POST", _PATH, _BODY, b"prefer: wait=5\r\n")
+        status, answer = await connection.call("POST", _PATH, _body(), b"prefer: wait=5\r\n")
         if status not in (200, 201, 202) or b'"COMPLETED"' not in answer:
             raise RuntimeError(f"not done within 5 s: {status}: {answer[:200]!r}")
 
@@ -119,6 +118,13 @@ def our_side(home: Home) -> Iterator[OurSide]:
             mongodb_url=stack.addresses.mongodb_url,
             nats_url=stack.addresses.nats_url,
         )
+
+
+def _body() -> bytes:
+    """Never the same twice, as in life: nothing may be remembered from the task before."""
+    payload = json.dumps(_PARAMS | {"seed": next(_seeds)})
+    wanted = {"task_type": "DIAGNOSTIC", "origin_instance": "bench", "payload": payload, "duration_ms": 0}
+    return json.dumps(wanted).encode()
 
 
 def _fitted(component: Component) -> Component:
