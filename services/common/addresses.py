@@ -96,6 +96,8 @@ def parse_target(url: str) -> Target:
         raise not_allowed("this is not an address") from error
     if parsed.scheme not in _DEFAULT_PORTS:
         raise not_allowed("only http and https are fetched")
+    if port is not None and not 0 < port < 65_536:
+        raise not_allowed("this is not a port")
     if parsed.userinfo or "@" in parsed.netloc.decode():
         raise not_allowed("an address with a user name is not fetched")
     literal = _literal(host)
