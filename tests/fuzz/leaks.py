@@ -1,0 +1,57 @@
+"""Looks for secrets where none may be: logs, events, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import nats
+
+from services.common.bus import EVENTS
+from tests.fuzz.target import Target
+
+_OPEN_PAGES = ("/health", "/metrics", "/docs", "/openapi.json")
+_BATCH = 500
+
+
+def leaks(target: Target) -> list[str]:
+    """One line for each secret at each place that shows it."""
+    places = [*_logs(target.logs), *_pages(target.url), *asyncio.run(_events(target.nats_url))]
+    return sorted({f"{name} in {place}" for place, text in places for name in _shown(target, text)})
+
+
+def _shown(target: Target, text: bytes) -> Iterator[str]:
+    return (name for name, value in target.secrets.items() if value.encode() in text)
+
+
+def _logs(folder: Path) -> Iterator[tuple[str, bytes]]:
+    return ((f"log {path.name}", path.read_bytes()) for path in folder.iterdir())
+
+
+def _pages(url: str) -> Iterator[tuple[str, bytes]]:
+    for page in _OPEN_PAGES:
+        try:
+            with urllib.request.urlopen(url + page, timeout=10) as answer:
+                yield page, answer.read()
+        except urllib.error.HTTPError as error:
+            yield page, error.read()
+
+
+async def _events(url: str) -> list[tuple[str, bytes]]:
+    """Every event there is, once."""
+    client = await nats.connect(url)
+    try:
+        stream = client.jetstream()
+        left = (await stream.stream_info(EVENTS)).state.messages
+        reader = await stream.pull_subscribe("evt.v1.>", stream=EVENTS)
+        found = []
+        while left > 0:
+            messages = await reader.fetch(min(left, _BATCH), timeout=10)
+            found += [(f"event {item.subject}", item.data + str(item.headers).encode()) for item in messages]
+            left -= len(messages)
+        return found
+    finally:
+        await client.close()
