@@ -43,29 +43,32 @@ def mongodb_url(home: Home) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def triton_ports() -> Ports:
-    return Ports.free()
-
-
-@pytest.fixture(scope="session")
-def triton_process(home: Home, triton_ports: Ports) -> Iterator[Child]:
-    """A Triton server of our own with every model loaded, for tests that hurt it; takes about 10 s to start."""
-    with running(triton_server.triton(home, triton_ports), home) as child:
-        yield child
-
-
-@pytest.fixture(scope="session")
-def triton(request: pytest.FixtureRequest) -> str:
-    """host:port of a Triton server's gRPC with every model loaded: the one TRITON_TARGET names, else our own."""
-    if given := os.environ.get("TRITON_TARGET"):
-        return given
-    request.getfixturevalue("triton_process")
-    ports: Ports = request.getfixturevalue("triton_ports")
-    return f"{HOST}:{ports.triton}"
-
-
-@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The whole system with a development key; who kills a part of it waits for its recovery before the test ends."""
     with running_stack(Home(tmp_path_factory.mktemp("whole"))) as everything:
         yield everything
+
+
+@pytest.fixture(scope="session")
+def triton(request: pytest.FixtureRequest) -> str:
+    """host:port of a Triton server's gRPC with every model loaded: the one TRITON_TARGET names, else the stack's.
+
+    A server for these tests alone would load the models once more: 7 s of CPU and 1.7 GB.
+    """
+    if given := os.environ.get("TRITON_TARGET"):
+        return given
+    everything: RunningStack = request.getfixturevalue("stack")
+    return everything.addresses.triton
+
+
+@pytest.fixture(scope="module")
+def triton_ports() -> Ports:
+    return Ports.free()
+
+
+@pytest.fixture(scope="module")
+def triton_process(tmp_path_factory: pytest.TempPathFactory, triton_ports: Ports) -> Iterator[Child]:
+    """A Triton server with no worker of the stack behind it, for tests that kill its models."""
+    home = Home(tmp_path_factory.mktemp("triton"))
+    with running(triton_server.triton(home, triton_ports), home) as child:
+        yield child

@@ -36,6 +36,7 @@ class RunningStack:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
+        self.ports = stack.ports
         self.home = stack.home
         self.addresses: Addresses = stack.addresses
         self.base_url = stack.addresses.gateway_url
@@ -47,6 +48,13 @@ class RunningStack:
     @property
     def pids(self) -> dict[str, int]:
         return {name: keeper.child.pid for name, keeper in self._stack.keepers.items() if keeper.child}
+
+    def child(self, name: str) -> Child:
+        """The component's process as it is now."""
+        child = self._keeper(name).child
+        if child is None:
+            raise LookupError(f"{name} has not been started")
+        return child
 
     def restarts(self, name: str) -> int:
         return self._keeper(name).restarts

@@ -40,6 +40,7 @@ class Stack:
         only: Sequence[str] = (),
     ) -> None:
         self.home = home
+        self.ports = ports
         self.addresses = Addresses.of(ports, elsewhere)
         self.api_key: str | None = None
         home.make()
