@@ -40,11 +40,11 @@ class Score:
     milliseconds: float
 
 
-def catalogue_scenes(count: int) -> Iterator[Scene]:
+def catalogue_scenes(count: int, seed: int = SEED) -> Iterator[Scene]:
     """Products in combinations of kind, colour and pattern that training never drew."""
     unseen = subjects(held_out=True)
     for number in range(count):
-        rng = np.random.default_rng([SEED, 1, number])
+        rng = np.random.default_rng([seed, 1, number])
         subject = unseen[rng.integers(len(unseen))]
         yield Scene(*render(subject, BACKGROUNDS[rng.integers(len(BACKGROUNDS))], rng, size=256))
 

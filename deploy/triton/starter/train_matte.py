@@ -1,6 +1,7 @@
 """Trains the matte network on drawn scenes: `python train_matte.py --bank DIR --out DIR --steps N --seed S`."""
 
 import argparse
+import math
 import sys
 import time
 from copy import deepcopy
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from matting.saliency import border_prior
 
-STAGES = ((0.7, 128, 16), (1.0, 192, 12))
+STAGES = ((0.85, 128, 16), (1.0, 192, 12))
 """Until which share of the steps, at which picture size, how many pictures a step: small ones first, they are cheap."""
 PEAK_RATE, WARM_UP, AVERAGE = 2e-3, 60, 0.995
 
@@ -39,12 +40,12 @@ class Plan:
 class Batches(Dataset):  # type: ignore[type-arg]
     """Item n is the whole batch of step n, drawn from its own seed."""
 
-    def __init__(self, plan: Plan, start: int) -> None:
-        self.plan, self.start = plan, start
+    def __init__(self, plan: Plan, start: int, end: int) -> None:
+        self.plan, self.start, self.end = plan, start, end
         self.bank: Bank | None = None
 
     def __len__(self) -> int:
-        return self.plan.steps - self.start
+        return self.end - self.start
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor]:
         if self.bank is None:
@@ -79,7 +80,7 @@ def region_loss(logits: Tensor, alpha: Tensor) -> Tensor:
 def rate(step: int, steps: int) -> float:
     """Linear warm-up, then a half cosine down to a hundredth."""
     done = step / steps
-    return PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * done)))
+    return PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def average_into(average: MatteNetwork, network: MatteNetwork, step: int) -> None:
@@ -137,24 +138,23 @@ class Training:
         return float(loss.detach())
 
 
-def train(plan: Plan, out: Path, *, workers: int) -> Training:
-    """Runs to the plan's last step, from the checkpoint in `out` if there is one."""
+def train(plan: Plan, out: Path, *, workers: int, until: int) -> Training:
+    """Runs to the plan's last step or to `until`, from the checkpoint in `out` if there is one."""
     out.mkdir(parents=True, exist_ok=True)
     training, checkpoint = Training.begin(plan.seed), out / "matte.pt"
     if checkpoint.exists():
         training.load(checkpoint)
-    batches = DataLoader(
-        Batches(plan, training.step), batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
-    )
+    batches = Batches(plan, training.step, until)
+    loader = DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
     running, mark = None, time.perf_counter()
-    for batch in batches:
+    for batch in loader:
         loss = training.advance(batch, plan.steps)
         running = loss if running is None else 0.97 * running + 0.03 * loss
         now = time.perf_counter()
         training.seconds, mark = training.seconds + now - mark, now
         if training.step % 25 == 0:
             print(f"step {training.step} of {plan.steps}, {training.seconds:.0f} s, loss {running:.4f}", flush=True)
-        if training.step % 100 == 0 or training.step == plan.steps:
+        if training.step % 50 == 0 or training.step == until:
             training.save(checkpoint)
     return training
 
@@ -165,11 +165,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--until", type=int, help="stop after this step of the plan; a later run goes on from there")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     keep_memory()
     torch.set_num_threads(2)
-    train(Plan(options.steps, options.seed, options.bank), options.out, workers=options.workers)
+    plan = Plan(options.steps, options.seed, options.bank)
+    train(plan, options.out, workers=options.workers, until=options.until or options.steps)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which method's matte to use on this picture, or both."""
+"""Which matte to use on this picture: the network's, settled on the picture's colours and edges, or the border's."""
 
 from __future__ import annotations
 
@@ -7,31 +7,52 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .confidence import agreement, certainty, plausibility
+from .border import border_matte
+from .confidence import expected_overlap
+from .evidence import gather
+from .graphcut import settle
 
 Array = np.ndarray
+SURE = 0.98
+MARGIN = 0.12
+"""How much better the border's matte must look before it is taken: the network's is right more often."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """`agreed` is the methods' intersection over union, None when only one ran."""
+    """`matte`: float32 [h, w] in 0..1. `agreed`: the methods' intersection over union, None when only one ran."""
 
     matte: Array
     method: str
-    agreed: float | None
+    confidence: float
+    agreed: float | None = None
 
 
-def combine(image: Array, mattes: dict[str, Array]) -> Choice:
-    """`mattes` holds "network", "border" or both, float32 in 0..1 at any size."""
-    if len(mattes) == 1:
-        ((method, matte),) = mattes.items()
-        return Choice(matte, method, None)
-    network, border = mattes["network"], mattes["border"]
-    agreed = agreement(network, border)
-    if trust(network) >= trust(border) * 0.8:
-        return Choice(network, "network", agreed)
-    return Choice(cv2.GaussianBlur(border, (0, 0), 0.7), "border", agreed)
+def choose(small: Array, network: Array) -> Choice:
+    """From both methods; `network` at the size of `small`, uint8 RGB [h, w, 3]."""
+    border = border_matte(small)
+    settled = settle(small, network, sure=SURE, sure_not=1 - SURE)
+    union = ((settled > 0.5) | (border > 0.5)).sum()
+    agreed = float(((settled > 0.5) & (border > 0.5)).sum() / union) if union else 1.0
+    trust = {
+        name: expected_overlap(gather(small, matte, network, border), "both")
+        for name, matte in (("network", settled), ("border", border))
+    }
+    if trust["border"] > trust["network"] + MARGIN:
+        return Choice(border, "border", trust["border"] * min(1.0, 0.4 + agreed), agreed)
+    return Choice(settled, "network", trust["network"], agreed)
 
 
-def trust(matte: Array) -> float:
-    return certainty(matte) * plausibility(matte)
+def network_alone(small: Array, network: Array, *, settled: bool) -> Choice:
+    matte = settle(small, network, sure=SURE, sure_not=1 - SURE) if settled else network
+    return Choice(matte, "network", expected_overlap(gather(small, matte, network, matte), "network"))
+
+
+def border_alone(small: Array) -> Choice:
+    matte = border_matte(small)
+    return Choice(matte, "border", expected_overlap(gather(small, matte, matte, matte), "border"))
+
+
+def fitted(network: Array, small: Array) -> Array:
+    """The network's answer at the size of `small`."""
+    return cv2.resize(network, small.shape[1::-1], interpolation=cv2.INTER_LINEAR)

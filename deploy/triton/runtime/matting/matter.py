@@ -11,16 +11,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .border import border_matte
-from .combination import combine
-from .confidence import confidence
+from .combination import Choice, border_alone, choose, fitted, network_alone
 from .errors import MattingError
+from .graphcut import shrink
 from .network import MatteNetwork
 from .refinement import enlarge, refine
 from .request import MattingRequest
 from .settings import Settings
 
 Array = np.ndarray
+WORKING_SIDE = 192
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,19 @@ class Matter:
         self.check(image)
         watch = Stopwatch()
         with watch.time("total"):
-            wanted = "network" if request.canary else request.method
-            mattes = self.coarse_mattes(image, wanted, watch)
-            choice = combine(image, mattes)
+            choice = self.coarse(image, request, watch)
             alpha = self.full_resolution(image, choice.matte, request.refine and not request.canary, watch)
             matte = np.ascontiguousarray(np.rint(alpha * 255).astype(np.uint8))
-        info = {
-            "confidence": confidence(choice.matte, choice.agreed),
+        return Cut(matte, self.information(choice, watch))
+
+    def information(self, choice: Choice, watch: Stopwatch) -> dict[str, Any]:
+        return {
+            "confidence": round(choice.confidence, 4),
             "method": choice.method,
             "iou_between_methods": None if choice.agreed is None else round(choice.agreed, 4),
             "model": self.network.description,
             "ms": watch.milliseconds,
         }
-        return Cut(matte, info)
 
     def check(self, image: Array) -> None:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
@@ -80,15 +80,18 @@ class Matter:
         if image.shape[0] * image.shape[1] > self.max_pixels:
             raise MattingError("IMAGE_TOO_LARGE", f"{image.shape[1]}x{image.shape[0]} is over {self.max_pixels} pixels")
 
-    def coarse_mattes(self, image: Array, wanted: str, watch: Stopwatch) -> dict[str, Array]:
-        mattes = {}
-        if wanted in ("auto", "network"):
-            with watch.time("network"):
-                mattes["network"] = self.network.matte(image)
-        if wanted in ("auto", "border"):
+    def coarse(self, image: Array, request: MattingRequest, watch: Stopwatch) -> Choice:
+        """The matte at working size, by the methods asked for."""
+        small = shrink(image, WORKING_SIDE)
+        if request.method == "border" and not request.canary:
             with watch.time("border"):
-                mattes["border"] = border_matte(image)
-        return mattes
+                return border_alone(small)
+        with watch.time("network"):
+            network = fitted(self.network.matte(image), small)
+            if request.canary or not request.refine or min(small.shape[:2]) < 16:
+                return network_alone(small, network, settled=False)
+        with watch.time("combine"):
+            return choose(small, network) if request.method == "auto" else network_alone(small, network, settled=True)
 
     def full_resolution(self, image: Array, matte: Array, refined: bool, watch: Stopwatch) -> Array:
         if not refined or min(image.shape[:2]) < 8:

@@ -1,0 +1,166 @@
+"""The whole cut on the committed weights: every size, soft edges, honest confidence, clear refusals."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matting import Matter, MattingError, MattingRequest, Settings
+from matting.combination import border_alone
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "deploy/triton/starter"))
+from evaluate_matte import catalogue_scenes, score, wild_scenes
+
+
+@pytest.fixture(scope="module")
+def matter():
+    return Matter.from_settings(Settings())
+
+
+@pytest.fixture(scope="module")
+def product():
+    return next(catalogue_scenes(1))
+
+
+class Wrong:
+    """The committed network's double that sees the subject where it is not."""
+
+    def __init__(self, network) -> None:
+        self.network, self.description = network, network.description
+
+    def matte(self, image: np.ndarray) -> np.ndarray:
+        return np.roll(self.network.matte(image), 110, axis=1)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 2), (2, 1), (1, 3000), (3000, 1), (3, 5), (7, 9), (8, 8), (31, 900), (257, 255), (640, 480)]
+)
+def test_a_picture_of_any_size_gets_a_matte_of_its_own_size(matter, shape):
+    image = np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    for request in (MattingRequest(), MattingRequest("network", refine=False), MattingRequest("border")):
+        cut = matter.cut(image, request)
+        assert cut.matte.shape == shape
+        assert cut.matte.dtype == np.uint8
+        assert 0 <= cut.info["confidence"] <= 1
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_picture_of_one_colour_has_no_subject_to_be_sure_of(matter, value):
+    cut = matter.cut(np.full((200, 300, 3), value, np.uint8), MattingRequest())
+    assert cut.info["confidence"] < 0.5
+
+
+def test_products_of_combinations_never_trained_on_are_cut_out(matter):
+    cuts = [(scene, matter.cut(scene.picture, MattingRequest())) for scene in catalogue_scenes(6)]
+    scores = [score(scene, cut) for scene, cut in cuts]
+    assert np.mean([one.iou for one in scores]) >= 0.93
+    assert np.mean([one.confidence for one in scores]) >= 0.6
+
+
+def test_wild_scenes_are_cut_out(matter):
+    scores = [score(scene, matter.cut(scene.picture, MattingRequest())) for scene in wild_scenes(6)]
+    assert np.median([one.iou for one in scores]) >= 0.9
+
+
+def test_edges_are_soft_and_the_rest_is_decided(matter, product):
+    matte = matter.cut(product.picture, MattingRequest()).matte
+    soft = float(((matte > 10) & (matte < 245)).mean())
+    assert 0.001 < soft < 0.15
+    assert matte.min() == 0
+    assert matte.max() == 255
+
+
+def test_refinement_brings_the_matte_nearer_to_the_truth(matter):
+    coarse, fine = [], []
+    for scene in catalogue_scenes(4):
+        coarse.append(score(scene, matter.cut(scene.picture, MattingRequest("network", refine=False))).error)
+        fine.append(score(scene, matter.cut(scene.picture, MattingRequest("network"))).error)
+    assert np.mean(fine) < np.mean(coarse)
+
+
+def test_methods_that_disagree_give_a_low_confidence(matter, product):
+    sure = matter.cut(product.picture, MattingRequest())
+    torn = Matter(Wrong(matter.network), matter.max_pixels).cut(product.picture, MattingRequest())
+    assert sure.info["iou_between_methods"] > 0.8
+    assert sure.info["confidence"] > 0.6
+    assert torn.info["iou_between_methods"] < 0.5
+    assert torn.info["confidence"] < 0.5
+
+
+def test_the_same_picture_gets_the_same_matte_again(matter, product):
+    first, second = (matter.cut(product.picture, MattingRequest()) for _ in range(2))
+    np.testing.assert_array_equal(first.matte, second.matte)
+
+
+def test_a_canary_runs_the_network_alone(matter, product):
+    info = matter.cut(product.picture, MattingRequest(canary=True)).info
+    assert info["method"] == "network"
+    assert info["iou_between_methods"] is None
+    assert set(info["ms"]) == {"network", "total"}
+
+
+def test_the_border_method_needs_no_network(product):
+    matte = border_alone(product.picture).matte
+    truth = product.alpha > 127
+    assert ((matte > 0.5) & truth).sum() / ((matte > 0.5) | truth).sum() > 0.7
+
+
+def test_a_megapixel_costs_less_than_a_second_of_two_cores(matter, product):
+    image = np.kron(product.picture, np.ones((4, 4, 1), np.uint8))
+    start = time.process_time()
+    matter.cut(image, MattingRequest())
+    assert time.process_time() - start < 2.0
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+    ],
+)
+def test_what_is_no_rgb_picture_is_refused(matter, image):
+    with pytest.raises(MattingError) as refusal:
+        matter.cut(image, MattingRequest())
+    assert refusal.value.reason == "INVALID_IMAGE"
+
+
+def test_a_picture_over_the_limit_is_refused(matter):
+    with pytest.raises(MattingError, match="21x10 is over 200 pixels") as refusal:
+        Matter(matter.network, 200).cut(np.zeros((10, 21, 3), np.uint8), MattingRequest())
+    assert refusal.value.reason == "IMAGE_TOO_LARGE"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "{}"])
+def test_an_empty_request_means_every_default(text):
+    assert MattingRequest.parse(text) == MattingRequest()
+
+
+def test_a_requests_fields_are_taken_over():
+    assert MattingRequest.parse('{"method": "border", "refine": false}') == MattingRequest("border", refine=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        "[]",
+        "null",
+        '"auto"',
+        '{"method": "magic"}',
+        '{"method": 3}',
+        '{"method": ["auto"]}',
+        '{"refine": 1}',
+        '{"refine": null}',
+        '{"canary": "yes"}',
+        '{"colour": "red"}',
+        "[" * 100_000,
+    ],
+)
+def test_a_request_that_is_not_understood_is_refused(text):
+    with pytest.raises(MattingError) as refusal:
+        MattingRequest.parse(text)
+    assert refusal.value.reason == "INVALID_REQUEST"
