@@ -45,5 +45,6 @@ def configure(service: str, *, level: str, style: str) -> None:
     formatter = structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+    # At DEBUG libraries show whole documents and messages, callers' secrets among them.
+    logging.basicConfig(handlers=[handler], level=max(logging.getLevelName(level), logging.INFO), force=True)
     structlog.contextvars.bind_contextvars(service=service)
