@@ -19,7 +19,7 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Budget:
-    """How much of everything; steps of the denoiser count from the start of its coarse stage."""
+    """How much of everything; steps of the denoiser are batches of 32."""
 
     pictures: int
     codec_steps: int
@@ -31,7 +31,7 @@ class Budget:
     prompts: int
 
 
-FULL = Budget(16000, 900, 1000, 3000, 800, 8000, 6, 200)
+FULL = Budget(16000, 900, 1250, 2500, 1500, 8000, 6, 200)
 QUICK = Budget(640, 20, 10, 20, 10, 400, 1, 20)
 
 
@@ -69,49 +69,49 @@ def assemble(trained: Path, out: Path) -> None:
     shutil.copy(HERE / "LICENSE-weights.txt", out / "LICENSE.txt")
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A script with its arguments, and the last thing it writes."""
+
+    result: Path
+    script: str
+    arguments: tuple[object, ...]
+    workers: int = 1
+
+    def run(self) -> None:
+        """Do it, unless it was done before."""
+        if not self.result.exists():
+            (self.result.parent / "meeting").unlink(missing_ok=True)
+            run(self.script, *self.arguments, workers=self.workers)
+
+
+def stages(work: Path, budget: Budget) -> tuple[Stage, ...]:
+    """All that is trained, in order."""
+    pictures, coarse, fine, checker = (work / name for name in ("pictures", "coarse", "fine", "checker"))
+    drawn, latents = ("--pictures", pictures), fine / "latents.pt"
+    draw = ("--out", pictures, "--count", budget.pictures)
+    learn_coarse = (*drawn, "--out", coarse, "--steps", budget.coarse_steps, "--cooldown", 0)
+    learn_fine = (*drawn, "--out", fine, "--steps", budget.steps, "--cooldown", budget.cooldown)
+    judge = ("--out", checker, "--count", budget.checker_pictures, "--epochs", budget.checker_epochs)
+    return (
+        Stage(pictures / "labels.json", "pictures.py", draw),
+        Stage(latents, "train_vae.py", (*drawn, "--out", fine, "--steps", budget.codec_steps)),
+        Stage(coarse / "tokenizer", "train_unet.py", learn_coarse),
+        Stage(fine / "tokenizer", "train_unet.py", (*learn_fine, "--coarse", coarse, "--latents", latents), WORKERS),
+        Stage(checker / "scores.json", "checker.py", judge),
+    )
+
+
 def build(out: Path, work: Path, budget: Budget) -> None:
-    """Every stage in order; what a stage made is kept in `work`, and a stage whose result is there is left out."""
-    pictures, coarse, trained = work / "pictures", work / "coarse", work / "fine"
-    stages = (
-        (pictures / "labels.json", ("pictures.py", "--out", pictures, "--count", budget.pictures), 1),
-        (
-            coarse / "tokenizer",
-            ("train_unet.py", "--pictures", pictures, "--out", coarse, "--steps", budget.coarse_steps, "--cooldown", 0),
-            1,
-        ),
-        (
-            trained / "latents.pt",
-            ("train_vae.py", "--pictures", pictures, "--out", trained, "--steps", budget.codec_steps),
-            1,
-        ),
-        (
-            trained / "tokenizer",
-            (
-                *("train_unet.py", "--pictures", pictures, "--out", trained, "--latents", trained / "latents.pt"),
-                *("--coarse", coarse, "--steps", budget.steps, "--cooldown", budget.cooldown),
-            ),
-            WORKERS,
-        ),
-        (
-            work / "checker" / "scores.json",
-            (
-                *("checker.py", "--out", work / "checker"),
-                *("--count", budget.checker_pictures, "--epochs", budget.checker_epochs),
-            ),
-            1,
-        ),
-    )
+    """Everything from nothing; what a stage made stays in `work`, so that a run that was stopped goes on from there."""
     begun = time.monotonic()
-    for result, command, workers in stages:
-        if not result.exists():
-            run(*command, workers=workers)
-        print(f"{command[0]} done after {time.monotonic() - begun:.0f} s", flush=True)
-    assemble(trained, out)
-    run(
-        *("evaluate.py", "--model", out, "--checker", work / "checker"),
-        *("--out", work / "scores", "--count", budget.prompts),
-    )
-    print(f"{out} done after {time.monotonic() - begun:.0f} s", flush=True)
+    for stage in stages(work, budget):
+        stage.run()
+        print(f"{stage.result} is there after {time.monotonic() - begun:.0f} s", flush=True)
+    assemble(work / "fine", out)
+    judged = ("--model", out, "--checker", work / "checker", "--out", work / "scores", "--count", budget.prompts)
+    run("evaluate.py", *judged)
+    print(f"{out} is there after {time.monotonic() - begun:.0f} s", flush=True)
 
 
 def main() -> None:

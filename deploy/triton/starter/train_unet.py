@@ -27,6 +27,8 @@ NO_CAPTION = 0.1
 EMA_DECAY, EMA_EVERY = 0.998, 4
 CHECKPOINT_EVERY = 250
 FINISHING_SKEW = 1.7
+FINAL_RATE = 0.25
+"""Of the learning rate: lower gains little, since the running mean is what is kept."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,9 @@ class Training:
 
 
 def learning_rate(step: int, steps: int, cooldown: int) -> float:
-    """Constant after a warm-up, then straight down to a fiftieth over the last `cooldown` steps."""
+    """Constant after a warm-up, then straight down to a quarter over the last `cooldown` steps."""
     left = min(1.0, (steps - step) / max(1, cooldown))
-    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP) * max(0.02, left)
+    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP) * (FINAL_RATE + (1 - FINAL_RATE) * left)
 
 
 def train_unet(training: Training, steps: int, cooldown: int, checkpoints: Path) -> None:
@@ -164,6 +166,13 @@ def train_unet(training: Training, steps: int, cooldown: int, checkpoints: Path)
             losses.clear()
         if training.rank == 0 and training.done % CHECKPOINT_EVERY == 0:
             training.save(checkpoints / f"step-{training.done % (2 * CHECKPOINT_EVERY)}.ckpt")
+
+
+def resume(training: Training, checkpoints: Path) -> None:
+    """Go on from the newest checkpoint in the folder, if there is one."""
+    newest = max(checkpoints.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, default=None)
+    if newest:
+        training.load(newest)
 
 
 def join_workers(rank: int, workers: int, folder: Path) -> None:
@@ -187,9 +196,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="for checkpoints and the trained directories")
     parser.add_argument("--coarse", type=Path, help="what the coarse stage made: train the fine stage")
     parser.add_argument("--latents", type=Path, help="of the codec, for the fine stage")
-    parser.add_argument("--resume", type=Path, help="a checkpoint of the same stage to go on from")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--cooldown", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--cooldown", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--worker", type=int, nargs=2, metavar=("RANK", "WORKERS"), help="this process among several")
     arguments = parser.parse_args()
@@ -203,8 +211,7 @@ def main() -> None:
     examples = Examples.of(latents, pictures, tokenizer, seed=arguments.seed)
     networks = networks_at_start(arguments.coarse, tokenizer)
     training = Training(*networks, examples, FINE_BATCH if fine else COARSE_BATCH, arguments.seed)
-    if arguments.resume:
-        training.load(arguments.resume)
+    resume(training, arguments.out)
     train_unet(training, arguments.steps, arguments.cooldown, arguments.out)
     if training.rank == 0:
         training.export(arguments.out)
