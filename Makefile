@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run test check crash bench profile protos openapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run test check crash fuzz bench profile protos openapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check:  ## ruff, mypy, import-linter, buf, generated code
 
 crash:  ## load while kill -9 hits one process after the other, then the ledger; ARGS="--kills 8 --seconds 60"
 	@$(ATELIER) crash $(ARGS)
+
+fuzz:  ## 20,000 hostile requests to every door, then the ledger of answers, memory and secrets; ARGS="--cases 500 --seed 2"
+	@$(ATELIER) fuzz $(ARGS)
 
 bench:  ## the task path beside Celery in the same run: rates, latencies, CPU per task; ARGS="--quick" is the short form
 	@$(ATELIER) bench $(ARGS)

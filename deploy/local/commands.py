@@ -28,6 +28,7 @@ COMMANDS = {
     "status": Command(("-m", "deploy.local.lifecycle", "status")),
     "test": Command(("-m", "deploy.local.testing"), ALL),
     "crash": Command(("-m", "tests.crash"), ALL),
+    "fuzz": Command(("-m", "tests.fuzz")),
     "bench": Command(("-m", "tests.bench")),
     "profile": Command(("-m", "tests.bench", "profile")),
     "check": Command(("-m", "deploy.local.check")),

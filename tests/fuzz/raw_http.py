@@ -33,10 +33,11 @@ _HEADERS = ("Authorization", "Content-Type", "Prefer", "Idempotency-Key", "X-Req
             "Transfer-Encoding", "Content-Length", "X-Forwarded-For", "Forwarded", "Atelier-Tenant", "Last-Event-ID",
             "Access-Control-Request-Method", "TE", "Trailer", "X-HTTP-Method-Override")  # fmt: skip
 _VALUES = ("", "chunked", "-1", "99999999999999999999", "0", "1", "wait=999999", "wait=-1", 'wait="1"',
-           "wait=1, wait=2", "bytes=0-", "bytes=-0", "bytes=9-1", "bytes=0-0,2-3", "bytes=" + "9" * 30 + "-", "*",
-           'W/"a"', "Bearer", "Bearer {key} {key}", "bearer {key}", "Basic e30=", "Bearer " + "k" * 5000, "Bearer \udcff",
-           "a" * 60_000, "100-continue", "websocket", "h2c", "[::1", "a b", "gzip, deflate", "identity;q=0", "\x00", "a\rb", "a\x7fb",
-           "application/json; charset=utf-16", "application/x-www-form-urlencoded", "multipart/form-data",
+           "wait=1, wait=2", "bytes=0-", "bytes=-0", "bytes=9-1", "bytes=0-0,2-3", "bytes=" + "9" * 30 + "-",
+           "*", 'W/"a"', "Bearer", "Bearer {key} {key}", "bearer {key}", "Basic e30=", "Bearer " + "k" * 5000,
+           "Bearer \udcff", "a" * 60_000, "100-continue", "websocket", "h2c", "[::1", "a b", "gzip, deflate",
+           "identity;q=0", "\x00", "a\rb", "a\x7fb", "application/json; charset=utf-16",
+           "application/x-www-form-urlencoded", "multipart/form-data",
            "multipart/form-data; boundary=" + "b" * 300, "text/plain; =;;", "application/json;" * 500)  # fmt: skip
 _NO_HTTP = (b"\r\n" * 50, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /\r\n\r\n",
             b"GET  /  HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\nHost: a\n\n")  # fmt: skip
