@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 
 from gateway.auth import Border
 from gateway.completions import Completions
+from gateway.description import TITLE, VERSION, document
 from gateway.errors import on_http_error, on_validation_error
 from gateway.hot_paths import HotPaths
-from gateway.openapi import TITLE, VERSION, document
 from gateway.probes import HealthProbe
 from gateway.routers import docs, generation, health, storage, tasks
 from gateway.settings import GatewaySettings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.app import routed
-from gateway.openapi import document
+from gateway.description import document
 from gateway.reference import render
 
 
