@@ -16,10 +16,10 @@ UP, DOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckRespons
 
 
 class HealthMonitor:
-    """Runs every check each `interval` seconds; "" is serving while all are."""
+    """Runs every check each `interval` seconds; the name "" is serving while all are."""
 
     def __init__(self, server: grpc.aio.Server, checks: dict[str, Check], *, interval: float = 5.0) -> None:
-        """A check raises when its dependency does not answer."""
+        """A check raises when its dependency does not answer; while one is down, all are asked each second."""
         self._servicer = HealthServicer()
         self._checks = checks
         self._interval = interval
@@ -29,7 +29,7 @@ class HealthMonitor:
     async def run(self) -> None:
         while True:
             await self.renew()
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(min(1.0, self._interval) if self._down else self._interval)
 
     async def renew(self) -> None:
         """Asks every dependency once, side by side."""
