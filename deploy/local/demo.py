@@ -27,7 +27,7 @@ from deploy.local.settings import Elsewhere, Ports
 from deploy.local.stack import Stack
 
 OUT = ROOT / "out" / "demo"
-PROMPT = "a red mug with white dots on a light grey background"
+PROMPT = "a red dotted mug on a beige background"
 
 
 @dataclass

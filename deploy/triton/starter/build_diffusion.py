@@ -1,6 +1,7 @@
 """Makes the starter diffusion model from nothing: draws pictures, trains, exports and scores."""
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextModel, CLIPTokenizer
 
 HERE = Path(__file__).parent
+# What the runtime takes as the model's own defaults.
+CARD = {"_name": "atelier-starter", "_licence": "Apache-2.0", "_steps": 20, "_guidance": 3.0}
 WORKERS = 2
 
 
@@ -67,6 +70,8 @@ def assemble(trained: Path, out: Path) -> None:
     )
     pipeline.to(torch.float16).save_pretrained(out, safe_serialization=True)
     shutil.copy(HERE / "LICENSE-weights.txt", out / "LICENSE.txt")
+    index = out / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | CARD, indent=2, sort_keys=True) + "\n")
 
 
 @dataclass(frozen=True)
