@@ -4,6 +4,7 @@ from __future__ import annotations
 import uvicorn
 
 from gateway.app import build_app
+from gateway.protocol import HttpProtocol
 from gateway.settings import GatewaySettings
 from services.common import log
 from services.common.settings import read_settings
@@ -17,7 +18,7 @@ def main() -> None:
         host=settings.gateway_host,
         port=settings.gateway_port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

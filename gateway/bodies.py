@@ -11,8 +11,11 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from gateway.errors import UnsupportedMediaType, details
 from services.catalog.base import CommonFields
 from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, Schemas
+from services.common.errors import PayloadTooLarge
 
 ModelT = TypeVar("ModelT")
+_MOST_VALUES = 50_000
+_BEGINNINGS = (b",", b"[", b"{")
 _TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
 
 
@@ -28,11 +31,20 @@ def validate(model: type[BaseModel], body: bytes) -> Any:
 
 
 async def read_json(request: Request) -> bytes:
-    """The raw body. Raises UnsupportedMediaType when it says to be something else than JSON."""
+    """The raw body.
+
+    Raises:
+        UnsupportedMediaType: it says to be something else than JSON.
+        PayloadTooLarge: BODY_TOO_COMPLEX when it has more values than any request needs.
+    """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType("send application/json")
-    return await request.body()
+    body = await request.body()
+    # A large body is one with pictures: one with a million values would keep everybody else waiting.
+    if len(body) > _MOST_VALUES and sum(map(body.count, _BEGINNINGS)) > _MOST_VALUES:
+        raise PayloadTooLarge(f"the body has more than {_MOST_VALUES} values", reason="BODY_TOO_COMPLEX")
+    return body
 
 
 def _adapter(model: type[BaseModel]) -> TypeAdapter[Any]:

@@ -31,6 +31,7 @@ _STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
 )
 _REASONS = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 _RETRYABLE = (429, 503)
+_MOST_DETAILS = 100
 
 
 class UnsupportedMediaType(errors.InvalidRequest):
@@ -115,7 +116,9 @@ def validation_problem(found: Iterable[Mapping[str, Any]], prefix: tuple[str | i
 
 
 def details(error: PydanticError) -> list[dict[str, Any]]:
-    return [dict(item) for item in error.errors(include_url=False, include_input=False, include_context=False)]
+    """The first of them."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [dict(item) for item in found[:_MOST_DETAILS]]
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

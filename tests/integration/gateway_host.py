@@ -17,6 +17,7 @@ from compute.access.v1 import access_pb2, access_pb2_grpc
 from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
 
 from gateway.app import build_app
+from gateway.protocol import HttpProtocol
 from gateway.settings import GatewaySettings
 from services.access import app as access
 from services.common import grpc_server
@@ -124,7 +125,8 @@ async def services(shared: dict[str, Any], folder: Path, cdn_url: str) -> AsyncI
 @asynccontextmanager
 async def serving(settings: GatewaySettings) -> AsyncIterator[str]:
     """The gateway under uvicorn; yields its URL."""
-    config = uvicorn.Config(build_app(settings), port=0, log_config=None, http="httptools", timeout_graceful_shutdown=1)
+    app = build_app(settings)
+    config = uvicorn.Config(app, port=0, log_config=None, http=HttpProtocol, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:

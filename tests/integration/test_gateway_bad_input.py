@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from gateway.protocol import MAX_HEAD_BYTES
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, generation, stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -250,3 +252,23 @@ async def test_a_body_that_turns_out_too_large_is_refused_on_the_way(api: Stack)
 
     answer = await api.http.post(TASKS, content=endless(), headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")
+
+
+async def test_a_body_of_too_many_values_is_refused_at_once(api: Stack) -> None:
+    many = ",".join(f'"f{number}":1' for number in range(15_000))
+    refused = await api.http.post(TASKS, content=f'{{"task_type":"GENERATION","x":[{"[]," * 30_000}0]}}')
+    assert (refused.status_code, refused.json()["reason"]) == (413, "BODY_TOO_COMPLEX")
+    listed = await api.http.post(TASKS, content=f'{{"task_type":"GENERATION",{many}}}')
+    assert listed.status_code == 422
+    assert len(listed.json()["detail"]) == 100
+
+
+async def test_headers_without_end_are_refused_on_the_way(api: Stack) -> None:
+    host, _, port = api.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /health HTTP/1.1\r\nX-Long: " + b"x" * (MAX_HEAD_BYTES + 1))
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "HEAD_TOO_LARGE"
+    assert (await api.http.get("/health", headers={"x-long": "x" * 60_000})).status_code == 200
