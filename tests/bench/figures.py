@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 OURS, CELERY, LEAN = "atelier", "celery", "celery lean"
 # What issue B asks for at concurrency 64, beside Celery as most teams run it.
 LEAST_RATIO, MOST_CPU_US = 4.0, 900.0
+# Where others use more of the machine, the same work costs up to twice the CPU time: then only ratios are judged.
+QUIET_SHARE = 0.2
 # Under this the short form in CI fails: a shared runner is noisy, a regression is not subtle.
 LEAST_RATIO_QUICK = 3.0
 
@@ -65,7 +67,7 @@ def ratio_cpu(rows: Sequence[Row], concurrency: int, *, beside: str = CELERY, ki
 
 
 def complaints(rows: Sequence[Row], *, quick: bool) -> list[str]:
-    """What was not reached, in words. Loss and doubling always count; absolute times only in the long form."""
+    """What was not reached, in words. Absolute costs count only in the long form and on a quiet machine."""
     found = [
         f"{row.stack} {row.kind} at {row.concurrency}: {row.lost} lost, {row.doubled} finished twice"
         for row in rows
@@ -75,6 +77,7 @@ def complaints(rows: Sequence[Row], *, quick: bool) -> list[str]:
     if ratio is not None and ratio < least:
         found.append(f"finished tasks at 64: {ratio:.1f} times Celery's, wanted {least:g}")
     ours = find(rows, OURS, "submit", 64)
-    if ours is not None and not quick and ours.cpu_us_total > MOST_CPU_US:
+    judged = ours is not None and not quick and ours.foreign_cpu_share <= QUIET_SHARE
+    if ours is not None and judged and ours.cpu_us_total > MOST_CPU_US:
         found.append(f"CPU at 64: {ours.cpu_us_total:.0f} us per task, wanted at most {MOST_CPU_US:.0f}")
     return found

@@ -60,9 +60,10 @@ def test_too_small_a_ratio_fails_the_long_form_before_the_short_one() -> None:
     assert complaints([replace(ROW, done_per_s=1100.0), PEER], quick=True)
 
 
-def test_absolute_costs_count_in_the_long_form_only() -> None:
+def test_absolute_costs_count_in_the_long_form_on_a_quiet_machine_only() -> None:
     dear = replace(ROW, cpu_us={"gateway": 1000.0})
     assert complaints([dear, PEER], quick=True) == []
+    assert complaints([replace(dear, foreign_cpu_share=0.5), PEER], quick=False) == []
     assert len(complaints([dear, PEER], quick=False)) == 1
 
 
