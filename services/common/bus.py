@@ -179,6 +179,8 @@ class Publisher:
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """In order. Raises Unavailable when one is not acknowledged; publish them all again then."""
+        if not messages:
+            return  # nobody would ever acknowledge
         async with self._lock:
             if not self._subscribed:
                 await self._client.subscribe(f"{self._inbox}.>", cb=self._on_ack)
