@@ -87,6 +87,7 @@ class Replica:
         await self.repository.drain()
         try:
             async with asyncio.timeout(5.0):
+                await self.repository.settled()
                 await self._outbox.drain()
                 await self._leadership.release()
                 await self._checkpoints.close()

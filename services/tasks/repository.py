@@ -10,16 +10,18 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
+import structlog
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from services.common.errors import NotFound, Unavailable
+from services.common.errors import Internal, NotFound, Unavailable
 from services.common.lanes import Lane
 from services.common.store import Collection, Database, Document, persist
 from services.tasks.domain import Occurrence, ServiceCall, Task, TaskState, Verb
 from services.tasks.outbox import Outbox, token
 from services.tasks.ports import Added, Filter
 
+log = structlog.get_logger()
 _DUPLICATE = 11000
 _CACHE = 8_192
 _PLAIN = tuple(
@@ -63,6 +65,11 @@ class MongoTaskRepository:
         await self._creates.drain()
         await self._transitions.drain()
 
+    async def settled(self) -> None:
+        """Waits until it is known what became of writes that the store failed in the middle of."""
+        while self._settling:
+            await asyncio.wait(set(self._settling))
+
     async def add(self, task: Task) -> Added:
         return await self._creates.put(task)
 
@@ -87,19 +94,20 @@ class MongoTaskRepository:
         query: Document = {"listing": {"$gte": f"{wanted.tenant}/", "$lt": f"{wanted.tenant}/~"}}
         query |= {name: _is(value) for name, value in asdict(wanted).items() if name != "tenant" and value is not None}
         cursor = self._tasks.find(query).sort("listing", -1).skip(skip).limit(limit)
-        return [to_task(document) for document in await persist(lambda: cursor.to_list(limit))]
+        return readable(await persist(lambda: cursor.to_list(limit)))
 
     async def in_state(self, state: TaskState, *, limit: int) -> list[Task]:
         """Oldest first, of every tenant."""
         cursor = self._tasks.find({"state": _is(state.value)}).sort("created_at", 1).limit(limit)
-        return [to_task(document) for document in await persist(lambda: cursor.to_list(limit))]
+        return readable(await persist(lambda: cursor.to_list(limit)))
 
     async def relayed_after(self, owner: str, number: int, *, limit: int) -> list[tuple[int, Task]]:
         """What `owner` wrote beyond `number`, in its order."""
         query = {"relay": {"$gt": token(owner, number), "$lt": f"{owner}:~"}}
         cursor = self._tasks.find(query).sort("relay", 1).limit(limit)
         documents = await persist(lambda: cursor.to_list(limit))
-        return [(int(document["relay"].rpartition(":")[2]), to_task(document)) for document in documents]
+        numbers = {document["_id"]: int(document["relay"].rpartition(":")[2]) for document in documents}
+        return [(numbers[task.id], task) for task in readable(documents)]
 
     def forget(self, task_id: str, version: int) -> None:
         """The store holds `version`: what is older is of no use."""
@@ -110,7 +118,8 @@ class MongoTaskRepository:
     async def _read(self, task_ids: Sequence[str]) -> dict[str, Task]:
         query: Document = {"_id": task_ids[0]} if len(task_ids) == 1 else {"_id": {"$in": list(task_ids)}}
         documents = await persist(lambda: self._tasks.find(query).to_list(len(task_ids)))
-        found = {document["_id"]: to_task(document) for document in documents}
+        tasks = readable(documents) if len(task_ids) > 1 else [to_task(document) for document in documents]
+        found = {task.id: task for task in tasks}
         for task in found.values():
             self.forget(task.id, task.version)
         return found
@@ -119,20 +128,18 @@ class MongoTaskRepository:
         writes = [self._begin(task) for task in tasks]
         try:
             errors = await persist(lambda: self._insert_errors([write.document for write in writes]))
+            refusals = {item["index"]: await self._refusal(writes[item["index"]], item["code"]) for item in errors}
         except BaseException:
             self._settle_later(writes)
             raise
-        outcomes: list[Added | Exception | None] = [None] * len(writes)
-        for item in errors:
-            write = writes[item["index"]]
-            if item["code"] == _DUPLICATE:
-                outcomes[item["index"]] = await self._collision(write)
-            else:
-                self._outbox.dropped(write.number)
-                outcomes[item["index"]] = Unavailable(
-                    "the store refused the task", reason="STORE_REFUSED", retry_after=5.0
-                )
-        return [outcome or self._added(write) for outcome, write in zip(outcomes, writes, strict=True)]
+        return [refusals.get(index) or self._added(write) for index, write in enumerate(writes)]
+
+    async def _refusal(self, write: Write, code: int) -> Added | Exception | None:
+        """What stands in the way of a write; None when it was our own."""
+        if code == _DUPLICATE:
+            return await self._collision(write)
+        self._outbox.dropped(write.number)
+        return Unavailable("the store refused the task", reason="STORE_REFUSED", retry_after=5.0)
 
     async def _insert_errors(self, documents: list[Document]) -> list[dict[str, Any]]:
         try:
@@ -144,7 +151,7 @@ class MongoTaskRepository:
     async def _collision(self, write: Write) -> Added | None:
         """None when the document is our own: an earlier flush was applied and only its answer was lost."""
         stored = await persist(lambda: self._tasks.find_one({"_id": write.task.id}))
-        if stored is None or stored["relay"] == write.document["relay"]:
+        if stored is None or stored.get("relay") == write.document["relay"]:
             return None
         self._outbox.dropped(write.number)
         return Added(to_task(stored), existing=True)
@@ -177,7 +184,7 @@ class MongoTaskRepository:
         """Somebody lost, or an answer of ours did: the token stored says whose write stands."""
         ids = [write.task.id for write in writes]
         rows = await persist(lambda: self._tasks.find({"_id": {"$in": ids}}, {"relay": 1}).to_list(None))
-        stored = {row["_id"]: row["relay"] for row in rows}
+        stored = {row["_id"]: row.get("relay") for row in rows}
         return [stored.get(write.task.id) == write.document["relay"] for write in writes]
 
     def _settle_later(self, writes: Sequence[Write]) -> None:
@@ -238,7 +245,26 @@ def to_document(task: Task) -> Document:
     return document
 
 
+def readable(documents: Sequence[Document]) -> list[Task]:
+    """Those this version understands: one that a later version wrote must not hide its neighbours."""
+    found = []
+    for document in documents:
+        try:
+            found.append(to_task(document))
+        except Internal:
+            log.error("task not understood", task_id=document["_id"])
+    return found
+
+
 def to_task(document: Document) -> Task:
+    """Raises Internal: TASK_UNREADABLE for what a later version may have written."""
+    try:
+        return _task_of(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Internal(f"task {document['_id']} cannot be read", reason="TASK_UNREADABLE") from error
+
+
+def _task_of(document: Document) -> Task:
     plain: dict[str, Any] = {name: document.get(name) for name in _PLAIN}
     calls = orjson.loads(document.get("service_calls") or "[]")
     return Task(

@@ -1,0 +1,60 @@
+"""What the store's answers mean, without a store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from services.common.errors import Internal, Unavailable
+from services.tasks.domain import Task
+from services.tasks.outbox import Outbox
+from services.tasks.repository import MongoTaskRepository, readable, to_document, to_task
+
+TASK = Task(
+    id="t1", tenant="acme", task_type="DIAGNOSTIC", queue="q", spec="{}", priority=50, created_at=1, updated_at=1
+).created()
+
+
+class Cursor:
+    def __init__(self, found: list[dict[str, Any]]) -> None:
+        self._found = found
+
+    async def to_list(self, _: int | None) -> list[dict[str, Any]]:
+        return self._found
+
+
+class Refusing:
+    """A collection where the id is taken, and which fails when it is asked by whom."""
+
+    async def insert_many(self, documents: list[dict[str, Any]], *, ordered: bool) -> None:
+        raise BulkWriteError({"writeErrors": [{"index": 0, "code": 11000}]})
+
+    async def find_one(self, _: dict[str, Any]) -> None:
+        raise OperationFailure("the disk is gone")
+
+    def find(self, *_: object) -> Cursor:
+        return Cursor([{"_id": "t1"}])  # without a `relay`
+
+
+class Publisher:
+    connection = 0
+
+
+async def test_a_collision_that_cannot_be_read_leaves_no_number_open() -> None:
+    publisher: Any = Publisher()
+    database: Any = {"tasks": Refusing()}
+    outbox = Outbox(publisher, publisher)
+    repository = MongoTaskRepository(database, outbox, lambda _: None)
+    with pytest.raises(Unavailable):
+        await repository.add(TASK)
+    await repository.settled()
+    assert outbox.settled and outbox.through == 1
+
+
+def test_what_a_later_version_wrote_hides_no_neighbour() -> None:
+    later = to_document(TASK) | {"_id": "t2", "state": "PAUSED"}
+    assert readable([later, to_document(TASK)]) == [TASK]
+    with pytest.raises(Internal):
+        to_task(later)
