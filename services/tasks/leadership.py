@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from pymongo.errors import DuplicateKeyError
 
+from services.common.background import keep_running
 from services.common.store import Collection, Database, persist
 
 log = structlog.get_logger()
@@ -36,6 +37,7 @@ class Leadership:
         self._held_until = 0.0
         self._seen: tuple[str, int] = ("", 0)
         self._seen_at = 0.0
+        self._gaining: asyncio.Task[None] | None = None
 
     @property
     def held(self) -> bool:
@@ -44,9 +46,13 @@ class Leadership:
 
     async def run(self) -> None:
         """Renews, or waits for its turn, until cancelled."""
-        while True:
-            await self._step()
-            await asyncio.sleep(self._interval)
+        try:
+            while True:
+                await self._step()
+                await asyncio.sleep(self._interval)
+        finally:
+            if self._gaining is not None:
+                self._gaining.cancel()
 
     async def release(self) -> None:
         """Lets the next one lead at once."""
@@ -67,7 +73,12 @@ class Leadership:
         self._held_until = began + self._patience * 0.8 if taken else 0.0
         if newly:
             log.info("leading", name=self._name)
-            await self._on_gained()
+            self._gain()
+
+    def _gain(self) -> None:
+        """Beside the renewals: what takes longer than a lease must not cost the lease."""
+        if self._gaining is None or self._gaining.done():
+            self._gaining = asyncio.create_task(keep_running(f"{self._name} begins", self._on_gained))
 
     def _stands_still(self, owner: str, beat: int) -> bool:
         if self._seen != (owner, beat):

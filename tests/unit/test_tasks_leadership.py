@@ -1,0 +1,70 @@
+"""Leading is kept by renewals alone."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from services.tasks.leadership import Leadership
+
+
+class Leases:
+    """One collection in memory, as far as leadership asks it."""
+
+    def __init__(self) -> None:
+        self.document: dict[str, Any] | None = None
+        self.renewed = asyncio.Event()
+
+    async def find_one(self, _: dict[str, Any]) -> dict[str, Any] | None:
+        return self.document
+
+    async def insert_one(self, document: dict[str, Any]) -> None:
+        if self.document is not None:
+            raise DuplicateKeyError("taken")
+        self.document = document
+
+    async def replace_one(self, wanted: dict[str, Any], document: dict[str, Any]) -> SimpleNamespace:
+        if self.document != wanted:
+            return SimpleNamespace(matched_count=0)
+        self.document = document
+        self.renewed.set()
+        return SimpleNamespace(matched_count=1)
+
+
+async def test_a_long_beginning_does_not_cost_the_lease() -> None:
+    begins, never = asyncio.Event(), asyncio.Event()
+
+    async def load() -> None:
+        begins.set()
+        await never.wait()
+
+    leases = Leases()
+    database: Any = {"leases": leases}
+    leadership = Leadership(database, "dispatcher", "one", load, interval=0.01)
+    loop = asyncio.create_task(leadership.run())
+    async with asyncio.timeout(5):
+        await begins.wait()
+        await leases.renewed.wait()
+    assert leadership.held
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_a_beginning_that_fails_is_tried_again() -> None:
+    begun = asyncio.Event()
+    failures = [OSError("the store is away")]
+
+    async def load() -> None:
+        if failures:
+            raise failures.pop()
+        begun.set()
+
+    database: Any = {"leases": Leases()}
+    loop = asyncio.create_task(Leadership(database, "dispatcher", "one", load, interval=0.01).run())
+    async with asyncio.timeout(5):
+        await begun.wait()
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
