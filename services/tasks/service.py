@@ -13,6 +13,8 @@ from services.tasks.domain import SECOND, Failure, ServiceCall, Task, TaskState
 from services.tasks.ports import Clock, Filter, TaskRepository
 
 _CONTENTION_LIMIT = 8
+# A task that is replayed often has many attempts: more doublings than a float can hold.
+_DOUBLINGS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class RetryPolicy:
 
     def backoff(self, attempt: int) -> int:
         """Microseconds to wait after `attempt` failed."""
-        delay = min(self.first * 2 ** (attempt - 1), self.longest)
+        delay = min(self.first * 2.0 ** min(attempt - 1, _DOUBLINGS), self.longest)
         return int(delay * random.uniform(1.0, 1.25) * SECOND)
 
 
