@@ -7,12 +7,14 @@ from gateway.app import build_app
 from gateway.protocol import HttpProtocol
 from gateway.settings import GatewaySettings
 from services.common import log
+from services.common.memory import calm_collector
 from services.common.settings import read_settings
 
 
 def main() -> None:
     settings = read_settings(GatewaySettings)
     log.configure("gateway", level=settings.log_level, style=settings.log_format)
+    calm_collector()
     uvicorn.run(
         build_app(settings),
         host=settings.gateway_host,
