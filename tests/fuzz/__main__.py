@@ -37,6 +37,8 @@ def attack(target: Target, gun: Gun, cases: int, seed: int) -> dict[str, Any]:
 def replay(gun: Gun, report: Path) -> None:
     """Sends the failing cases of a report again."""
     for failure in json.loads(report.read_text())["failures"]:
+        if failure["case"] is None:
+            continue
         case = from_json(failure["case"])
         answer = gun.send(case)
         tell(f"{answer.complaint or 'well answered'}: {case.kind}: {case.note}: {answer.code} {answer.said[:300]}")

@@ -12,7 +12,7 @@ from compute.storage.v1 import storage_pb2 as pb
 
 from tests.corpora.paths import KEPT, REFUSED
 from tests.corpora.urls import INWARD
-from tests.fuzz.cases import GrpcCase, HttpCase, Metadata, Shoot, http_request, json_request
+from tests.fuzz.cases import Case, GrpcCase, HttpCase, Metadata, Shoot, http_request, json_request
 from tests.fuzz.raw_http import task
 from tests.fuzz.target import TENANT
 
@@ -27,7 +27,7 @@ _LATER = (":22/", ":25/", ":6379/")
 
 def attack(shoot: Shoot, cases: int, seed: int) -> None:
     rng = random.Random(f"{seed}:{KIND}")
-    every = [*_urls(), *_paths(), *_grpc_paths()]
+    every: list[Case] = [*_urls(), *_paths(), *_grpc_paths()]
     rng.shuffle(every)
     for case in itertools.islice(itertools.chain(every, _mixed(rng)), cases):
         shoot(case)
@@ -42,8 +42,8 @@ def _urls() -> Iterator[HttpCase]:
         if "//" not in url or url.endswith(_LATER):
             continue  # a storage path like any other
         yield _create(url, task(reference_image_path=url))
-        removal = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "fuzz", "input_image_paths": [url]}
-        yield _create(url, removal)
+        removal = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "fuzz"}
+        yield _create(url, {**removal, "input_image_paths": [url]})
 
 
 def _create(url: str, body: dict[str, object]) -> HttpCase:

@@ -14,7 +14,6 @@ from services.common.bus import EVENTS
 from tests.fuzz.target import Target
 
 _OPEN_PAGES = ("/health", "/metrics", "/docs", "/openapi.json")
-_BATCH = 500
 
 
 def leaks(target: Target) -> list[str]:
@@ -45,13 +44,12 @@ async def _events(url: str) -> list[tuple[str, bytes]]:
     client = await nats.connect(url)
     try:
         stream = client.jetstream()
-        left = (await stream.stream_info(EVENTS)).state.messages
-        reader = await stream.pull_subscribe("evt.v1.>", stream=EVENTS)
+        count = (await stream.stream_info(EVENTS)).state.messages
+        reader = await stream.subscribe("evt.v1.>", stream=EVENTS, ordered_consumer=True)
         found = []
-        while left > 0:
-            messages = await reader.fetch(min(left, _BATCH), timeout=10)
-            found += [(f"event {item.subject}", item.data + str(item.headers).encode()) for item in messages]
-            left -= len(messages)
+        for _ in range(count):
+            event = await reader.next_msg(timeout=10)
+            found.append((f"event {event.subject}", event.data + str(event.headers).encode()))
         return found
     finally:
         await client.close()

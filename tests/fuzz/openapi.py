@@ -84,7 +84,7 @@ def _as_case(kind: str, case: Any, base: str) -> HttpCase:
     given_parts = case.as_transport_kwargs(base_url=base)
     known = {"method", "url", "headers", "files", "data", "json", "params", "cookies"}
     made = requests.Request(**{name: value for name, value in given_parts.items() if name in known}).prepare()
-    body = made.body.encode() if isinstance(made.body, str) else made.body or b""
+    body: Any = made.body.encode() if isinstance(made.body, str) else made.body or b""
     kept = {name: value for name, value in made.headers.items() if name.lower() not in ("connection", "authorization")}
     host = urlsplit(base).netloc
     headers = {**kept, "Host": host, "Connection": "close", "Authorization": "Bearer {key}"}

@@ -112,22 +112,27 @@ def _contents(draw: st.DrawFn, method: MethodDescriptor) -> bytes:
 
 def _fill(draw: st.DrawFn, message: Message, depth: int) -> None:
     """Some of its fields; of a oneof the last one wins."""
-    fields = list(message.DESCRIPTOR.fields)
+    fields = _fields(message)
     for field in draw(st.lists(st.sampled_from(fields), max_size=6, unique=True)) if fields else ():
         _set(draw, message, field, depth)
 
 
 def _change(draw: st.DrawFn, message: Message) -> None:
     """One field of it, or of a message within."""
-    fields = list(message.DESCRIPTOR.fields)
+    fields = _fields(message)
     field = draw(st.sampled_from(fields))
-    inner = field.message_type is not None and not field.is_repeated and message.HasField(field.name)
-    if inner and field.message_type.fields and draw(st.integers(0, 3)):
+    inner = field.message_type if not field.is_repeated and field.message_type is not None else None
+    if inner is not None and inner.fields and message.HasField(field.name) and draw(st.integers(0, 3)):
         _change(draw, getattr(message, field.name))
     elif field.has_presence and not draw(st.integers(0, 4)):
         message.ClearField(field.name)
     else:
         _set(draw, message, field, _DEPTH)
+
+
+def _fields(message: Message) -> list[FieldDescriptor]:
+    descriptor: Any = message.DESCRIPTOR
+    return list(descriptor.fields)
 
 
 def _set(draw: st.DrawFn, message: Message, field: FieldDescriptor, depth: int) -> None:
@@ -145,7 +150,7 @@ def _set(draw: st.DrawFn, message: Message, field: FieldDescriptor, depth: int) 
 
 def _set_message(draw: st.DrawFn, message: Message, field: FieldDescriptor, depth: int) -> None:
     target: Any = getattr(message, field.name)
-    if field.message_type.GetOptions().map_entry:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
         for name in draw(st.lists(_TEXTS, max_size=3)):
             _fill(draw, target[name], depth)
     elif field.is_repeated:

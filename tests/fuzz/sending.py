@@ -63,7 +63,8 @@ class Gun:
         secrets = {"{token}": self._target.internal_token, "{key}": self._target.api_key}
         metadata = tuple((name, _filled(value, secrets)) for name, value in case.metadata)
         channel = self._storage if ".storage." in case.method else self._tasks
-        call = channel.stream_stream(case.method)(iter(case.messages), timeout=_PATIENCE, metadata=metadata)
+        method: Any = channel.stream_stream(case.method)
+        call = method(iter(case.messages), timeout=_PATIENCE, metadata=metadata)
         try:
             seen = 0
             for seen, _ in enumerate(call, 1):  # noqa: B007  # how many, for the report
