@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.common.bus import CHANGES_SUBJECT
+from services.common.errors import DeadlineExceeded, Unavailable
 
 TERMINAL = frozenset({pb.TASK_STATUS_COMPLETED, pb.TASK_STATUS_FAILED, pb.TASK_STATUS_CANCELLED})
 _RECENT = 10_000
@@ -21,7 +22,10 @@ _LOOK_AGAIN_SECONDS = 10.0
 
 
 class Completions:
-    """Remembers the last ends it heard of, so that a task which ended before anybody waited is found too."""
+    """Remembers the last ends it heard of, so that a task which ended before anybody waited is found too.
+
+    An end too large for the bus comes without its spec: whoever waits for it reads it.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -41,7 +45,7 @@ class Completions:
         deadline = time.monotonic() + seconds
         while task.status not in TERMINAL and (left := deadline - time.monotonic()) > 0:
             heard = await self._hear(task, min(left, _LOOK_AGAIN_SECONDS))
-            task = heard if heard is not None else await read()
+            task = heard if heard is not None and heard.HasField("spec") else await _read_or_keep(task, read)
         return task
 
     async def _hear(self, task: pb.Task, seconds: float) -> pb.Task | None:
@@ -71,9 +75,18 @@ class Completions:
         if task.status not in TERMINAL:
             self._recent.pop(task.id, None)
             return
-        self._recent[task.id] = task
+        if task.HasField("spec"):
+            self._recent[task.id] = task
         if len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
         for future in self._waiting.get(task.id, ()):
             if not future.done():
                 future.set_result(task)
+
+
+async def _read_or_keep(task: pb.Task, read: Callable[[], Awaitable[pb.Task]]) -> pb.Task:
+    """Whoever made a task and waits is not told that it failed to be made because it cannot be read just now."""
+    try:
+        return await read()
+    except (Unavailable, DeadlineExceeded):
+        return task

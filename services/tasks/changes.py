@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 from compute.events.v1 import events_pb2
@@ -16,10 +16,15 @@ from services.tasks.domain import Task
 from services.tasks.messages import Messages
 
 log = structlog.get_logger()
+# NATS takes a megabyte.
+_MESSAGE_BYTES = 512 << 10
 
 
 class ChangeFeed:
-    """Terminal tasks travel whole, for whoever waits for the result; every other change as its bare state."""
+    """Terminal tasks travel whole, for whoever waits for the result; every other change as its bare state.
+
+    So does an end that is too large for the bus: without a spec it only says that there is something to read.
+    """
 
     def __init__(self, client: Client, messages: Messages, sender: str, on_change: Callable[[pb.Task], None]) -> None:
         """`on_change` hears what other replicas wrote."""
@@ -43,18 +48,39 @@ class ChangeFeed:
             await asyncio.sleep(0)  # what the same flush still brings joins the message
             while self._group:
                 group, self._group = self._group, []
-                message = events_pb2.TaskChanges(sender=self._sender, tasks=[self._say(task) for task in group])
-                await self._client.publish(CHANGES_SUBJECT, message.SerializeToString())
-        except Exception as error:  # noqa: BLE001  # a hint: whoever misses it reads the task
-            log.warning("changes not sent", error=repr(error))
+                for said in _fitting(map(self._say, group)):
+                    await self._publish(events_pb2.TaskChanges(sender=self._sender, tasks=said))
         finally:
             self._sending = None
 
+    async def _publish(self, message: events_pb2.TaskChanges) -> None:
+        try:
+            await self._client.publish(CHANGES_SUBJECT, message.SerializeToString())
+        except Exception as error:  # noqa: BLE001  # a hint: whoever misses it reads the task
+            log.warning("changes not sent", tasks=len(message.tasks), error=repr(error))
+
     def _say(self, task: Task) -> pb.Task:
-        return self._messages.task(task) if task.state.terminal else self._messages.brief(task)
+        if not task.state.terminal:
+            return self._messages.brief(task)
+        whole = self._messages.shown(task)
+        return whole if whole.ByteSize() <= _MESSAGE_BYTES else self._messages.brief(task)
 
     async def _receive(self, message: Msg) -> None:
         changes = events_pb2.TaskChanges.FromString(message.data)
         if changes.sender != self._sender:
             for task in changes.tasks:
                 self._on_change(task)
+
+
+def _fitting(tasks: Iterable[pb.Task]) -> Iterator[list[pb.Task]]:
+    """In messages the bus takes, each task at most `_MESSAGE_BYTES`."""
+    part: list[pb.Task] = []
+    size = 0
+    for task in tasks:
+        if part and size + task.ByteSize() > _MESSAGE_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(task)
+        size += task.ByteSize() + 8
+    if part:
+        yield part

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.tasks import TYPES
-from services.common.errors import InvalidRequest, Violation
+from services.common.errors import Internal, InvalidRequest, Violation
 from services.common.proto import fill, invalid, read, struct_to_dict, timestamp, to_dict
 from services.tasks.domain import ServiceCall, Task, TaskState
 from services.tasks.service import NewTask
@@ -67,12 +67,11 @@ class Messages:
         )
 
     def task(self, task: Task) -> pb.Task:
-        """Everything there is to know."""
+        """Everything there is to know. Raises Internal: TASK_UNREADABLE for what a later version may have written."""
         message = self.brief(task)
-        message.spec.CopyFrom(self._spec(task))
+        message.spec.CopyFrom(self.spec(task))
         if task.result is not None:
-            kind = TYPES[task.task_type]
-            fill(getattr(message.result, kind.field), kind.result.model_validate_json(task.result))
+            self._fill_result(message, task)
         if task.errors:
             message.errors.extend(task.errors)
         for name in ("error_category", "error_reason"):
@@ -80,6 +79,13 @@ class Messages:
                 setattr(message, name, value)
         message.service_requests.extend(_service_request(call) for call in task.service_calls)
         return message
+
+    def shown(self, task: Task) -> pb.Task:
+        """Everything that can be understood: at least its state."""
+        try:
+            return self.task(task)
+        except Internal:
+            return self.brief(task)
 
     def brief(self, task: Task) -> pb.Task:
         """Its state, without what was asked for and what came of it."""
@@ -172,8 +178,19 @@ class Messages:
             message.ClearField("preview_png")
         return message
 
-    def _spec(self, task: Task) -> pb.TaskSpec:
-        return self._specs.get(task.spec) or self._remember(task.spec, _read_spec(task))
+    def spec(self, task: Task) -> pb.TaskSpec:
+        """What was asked for. Raises Internal: TASK_UNREADABLE."""
+        try:
+            return self._specs.get(task.spec) or self._remember(task.spec, _read_spec(task))
+        except (KeyError, ValueError) as error:
+            raise _unreadable(task) from error
+
+    def _fill_result(self, message: pb.Task, task: Task) -> None:
+        try:
+            kind = TYPES[task.task_type]
+            fill(getattr(message.result, kind.field), kind.result.model_validate_json(task.result or ""))
+        except (KeyError, ValueError) as error:
+            raise _unreadable(task) from error
 
     def _remember(self, text: str, spec: pb.TaskSpec) -> pb.TaskSpec:
         self._specs[text] = spec
@@ -240,6 +257,10 @@ def _service_request(call: ServiceCall) -> pb.ServiceRequest:
 
 def _microseconds(moment: Timestamp) -> int:
     return moment.seconds * 1_000_000 + moment.nanos // 1000
+
+
+def _unreadable(task: Task) -> Internal:
+    return Internal(f"task {task.id} cannot be read by this version", reason="TASK_UNREADABLE")
 
 
 def _refused(field: str, description: str) -> InvalidRequest:

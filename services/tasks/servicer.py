@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
+import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from nats.aio.client import Client
@@ -22,6 +23,7 @@ from services.tasks.messages import Messages
 from services.tasks.ports import Filter
 from services.tasks.service import TaskService
 
+log = structlog.get_logger()
 _WATCH_POLL_SECONDS = 10.0
 
 
@@ -116,17 +118,20 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     async def _create(self, owner: str, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
         created = await self._service.create(self._messages.new_task(check_tenant(owner), request))
-        return pb.CreateTaskResponse(task=self._messages.task(created.task), replayed=created.replayed)
+        return pb.CreateTaskResponse(task=self._messages.shown(created.task), replayed=created.replayed)
 
     async def _outcome(self, item: pb.CreateTasksItem) -> pb.CreateTasksOutcome:
         try:
             return pb.CreateTasksOutcome(created=await self._create(item.tenant, item.request))
         except ComputeError as error:
             failure = error if type(error) is not ComputeError else Internal(error.message)
-            return pb.CreateTasksOutcome(error=to_status(failure).SerializeToString())
+        except Exception:
+            log.exception("create failed")
+            failure = Internal("something went wrong on our side")  # of this one; its neighbours are made
+        return pb.CreateTasksOutcome(error=to_status(failure).SerializeToString())
 
     def _shown(self, task: Task) -> pb.Task:
-        message = self._messages.task(task)
+        message = self._messages.shown(task)
         if not task.state.terminal:
             message.progress = self._progress(task.id)
         return message

@@ -9,7 +9,7 @@ from compute.tasks.v1 import worker_pb2 as wire
 from compute.tasks.v1 import worker_pb2_grpc as rpc
 from google.protobuf.duration_pb2 import Duration
 
-from services.common.errors import ComputeError, InvalidRequest, NotFound
+from services.common.errors import ComputeError, Internal, InvalidRequest, NotFound
 from services.common.grpc_server import Context
 from services.common.identity import current_caller
 from services.tasks.beats import Beats
@@ -61,9 +61,11 @@ class WorkerServicer(rpc.WorkerServiceServicer):
 
     async def _claim(self, worker_id: str, task: Task | None, ref: wire.TaskRef) -> wire.Claim:
         try:
+            if task is not None:
+                self._messages.spec(task)  # before it begins: nobody could run it
             claimed = await self._service.claim(worker_id, task, ref.attempt)
         except ComputeError as error:
-            await self._correct_books(ref.task_id)
+            await self._correct_books(ref.task_id, error)
             return wire.Claim(task_id=ref.task_id, refusal=error.reason)
         return wire.Claim(task_id=ref.task_id, task=self._messages.task(claimed))
 
@@ -81,11 +83,13 @@ class WorkerServicer(rpc.WorkerServiceServicer):
             raise InvalidRequest("an ending needs a result, a failure or a return", reason="OUTCOME_MISSING")
         return await self._service.finish(Ending(item.task_id, item.attempt, failure=failure, calls=calls))
 
-    async def _correct_books(self, task_id: str) -> None:
-        """Somebody released what cannot be claimed: the books missed a change."""
+    async def _correct_books(self, task_id: str, refusal: ComputeError) -> None:
+        """Somebody released what cannot be claimed: the books missed a change, or nobody here understands it."""
         try:
+            if isinstance(refusal, Internal):
+                raise refusal
             self._books.noticed(await self._repository.get_fresh(task_id))
-        except NotFound:
+        except (NotFound, Internal):
             self._books.gone(task_id)
 
     async def _is_lost(self, worker_id: str, ref: wire.TaskRef) -> bool:
@@ -95,7 +99,9 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         except NotFound:
             return True
         lost = task.attempt != ref.attempt or task.state is not TaskState.EXECUTING
-        if lost:
+        if not lost:
+            self._books.noticed(task)
+        else:
             log.info("run lost", worker_id=worker_id, task_id=ref.task_id, attempt=ref.attempt)
         return lost
 

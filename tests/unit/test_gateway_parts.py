@@ -20,6 +20,7 @@ from gateway.preferences import wait_seconds
 from gateway.translate import create_request, to_json
 from services.catalog.schemas import SCHEMAS
 from services.common import errors
+from services.common.errors import Unavailable
 from services.common.grpc_client import Credentials
 from services.common.rpc_status import to_status
 
@@ -230,7 +231,7 @@ class FakeBus:
 
 
 def task(status: Any, version: int = 1) -> pb.Task:
-    return pb.Task(id="t", status=status, version=version)
+    return pb.Task(id="t", status=status, version=version, spec=pb.TaskSpec(priority=1))
 
 
 async def never() -> pb.Task:
@@ -267,6 +268,30 @@ async def test_a_task_that_was_begun_anew_is_waited_for_again() -> None:
         assert not waiting.done()
         await bus.tell(task(pb.TASK_STATUS_COMPLETED, 6))
         assert (await waiting).version == 6
+
+
+async def test_an_end_too_large_for_the_bus_is_read() -> None:
+    bus = FakeBus()
+    completions = Completions(cast("Client", bus))
+
+    async def read() -> pb.Task:
+        return task(pb.TASK_STATUS_COMPLETED, 3)
+
+    async with completions.listening():
+        waiting = asyncio.create_task(completions.wait(task(pb.TASK_STATUS_PENDING), 5, read))
+        await asyncio.sleep(0)
+        await bus.tell(pb.Task(id="t", status=pb.TASK_STATUS_COMPLETED, version=3))
+        assert (await waiting).HasField("spec")
+
+
+async def test_who_waits_for_a_task_that_cannot_be_read_keeps_it() -> None:
+    completions = Completions(cast("Client", FakeBus()))
+
+    async def read() -> pb.Task:
+        raise Unavailable("the tasks service is away")
+
+    async with completions.listening():
+        assert (await completions.wait(task(pb.TASK_STATUS_PENDING), 0.01, read)).status == pb.TASK_STATUS_PENDING
 
 
 async def test_a_lost_message_costs_a_read_at_the_end_of_the_wait() -> None:
