@@ -14,7 +14,9 @@ from .graphcut import settle
 
 Array = np.ndarray
 SURE = 0.98
-MARGIN = 0.12
+LEAST_SIDE = 16
+"""Smaller pictures get the network's plain answer and no confidence."""
+MARGIN = 0.25
 """How much better the border's matte must look before it is taken: the network's is right more often."""
 
 
@@ -45,12 +47,19 @@ def choose(small: Array, network: Array) -> Choice:
 
 def network_alone(small: Array, network: Array, *, settled: bool) -> Choice:
     matte = settle(small, network, sure=SURE, sure_not=1 - SURE) if settled else network
-    return Choice(matte, "network", expected_overlap(gather(small, matte, network, matte), "network"))
+    return Choice(matte, "network", judged(small, matte, network, "network"))
 
 
 def border_alone(small: Array) -> Choice:
     matte = border_matte(small)
-    return Choice(matte, "border", expected_overlap(gather(small, matte, matte, matte), "border"))
+    return Choice(matte, "border", judged(small, matte, matte, "border"))
+
+
+def judged(small: Array, matte: Array, network: Array, methods: str) -> float:
+    """The confidence in one method's matte; nothing speaks for a matte of a few pixels."""
+    if min(small.shape[:2]) < LEAST_SIDE:
+        return 0.0
+    return expected_overlap(gather(small, matte, network, matte), methods)
 
 
 def fitted(network: Array, small: Array) -> Array:

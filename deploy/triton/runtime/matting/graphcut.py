@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -16,7 +18,7 @@ def settle(small: Array, likelihood: Array, *, sure: float, sure_not: float, mid
     labels = np.where(likelihood > middle, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[likelihood > sure] = cv2.GC_FGD
     labels[likelihood < sure_not] = cv2.GC_BGD
-    return cv2.GaussianBlur(cut_graph(small, labels), (0, 0), 0.8)
+    return cv2.GaussianBlur(tidied(cut_graph(small, labels), likelihood), (0, 0), 0.8)
 
 
 def cut_graph(small: Array, labels: Array, rounds: int = 3) -> Array:
@@ -28,6 +30,30 @@ def cut_graph(small: Array, labels: Array, rounds: int = 3) -> Array:
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(small, labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)
     return ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32)
+
+
+def tidied(matte: Array, likelihood: Array) -> Array:
+    """Without specks, and without holes that are tiny or that the likelihood knows nothing of."""
+    subject = matte > 0.5
+    area = max(1, int(subject.sum()))
+    for size, region in regions(subject):
+        if size < 0.01 * area:
+            matte[region] = 0
+    framed = np.pad(~subject, 1, constant_values=True)
+    for size, region in regions(framed):
+        hole = region[1:-1, 1:-1]
+        if region[0, 0] or not hole.any():
+            continue
+        if size < 0.002 * area or float(likelihood[hole].mean()) > 0.5:
+            matte[hole] = 1
+    return matte
+
+
+def regions(mask: Array) -> Iterator[tuple[int, Array]]:
+    """Every connected piece of a mask: its size and where it is; at most the first 64."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    for number in range(1, min(count, 65)):
+        yield int(stats[number, cv2.CC_STAT_AREA]), labels == number
 
 
 def shrink(image: Array, side: int) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .combination import Choice, border_alone, choose, fitted, network_alone
+from .combination import LEAST_SIDE, Choice, border_alone, choose, fitted, network_alone
 from .errors import MattingError
 from .graphcut import shrink
 from .network import MatteNetwork
@@ -88,7 +88,7 @@ class Matter:
                 return border_alone(small)
         with watch.time("network"):
             network = fitted(self.network.matte(image), small)
-            if request.canary or not request.refine or min(small.shape[:2]) < 16:
+            if request.canary or not request.refine or min(small.shape[:2]) < LEAST_SIDE:
                 return network_alone(small, network, settled=False)
         with watch.time("combine"):
             return choose(small, network) if request.method == "auto" else network_alone(small, network, settled=True)
