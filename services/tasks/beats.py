@@ -37,7 +37,9 @@ class Beats:
             self._note(wire.HeartbeatTasksRequest.FromString(message.data))
 
     def _note(self, beat: wire.HeartbeatTasksRequest) -> list[wire.TaskRef]:
-        self._dispatcher.heard(beat.worker_id, beat.queue, beat.capacity, draining=beat.draining)
+        self._dispatcher.heard(
+            beat.worker_id, beat.queue, beat.capacity, running=len(beat.running), draining=beat.draining
+        )
         return [
             wire.TaskRef(task_id=run.task_id, attempt=run.attempt)
             for run in beat.running

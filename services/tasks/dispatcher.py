@@ -37,6 +37,7 @@ class Lease:
     queue: str
     until: float
     progress: float = 0.0
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,16 @@ class Dispatcher:
         self._on_the_way: dict[str, int] = defaultdict(int)
         self._workers: dict[str, Worker] = {}
         self._weights: dict[str, float] = {}
+        self._readings: list[set[str]] = []
         self._wake = asyncio.Event()
 
     def noticed(self, task: Task) -> None:
-        """A durable write, of this replica or another."""
+        """A durable write, of this replica or another; what was overtaken on its way changes nothing."""
         lease = self._leases.get(task.id)
+        if lease is not None and task.version < lease.version:
+            return
+        for changed in self._readings:
+            changed.add(task.id)
         if lease is not None and (task.state is not TaskState.EXECUTING or task.attempt != lease.attempt):
             self._drop_lease(task.id)
             self._learn(task)
@@ -103,10 +109,12 @@ class Dispatcher:
         for backlog in self._backlogs.values():
             backlog.remove(task_id)
 
-    def heard(self, worker_id: str, queue: str, capacity: int, *, draining: bool = False) -> None:
-        """A worker is alive and has this many slots."""
+    def heard(self, worker_id: str, queue: str, capacity: int, *, running: int = 0, draining: bool = False) -> None:
+        """A worker is alive and has this many slots; while it drains, no more than it still runs."""
         known = self._workers.get(worker_id)
         if draining:
+            capacity = min(capacity, running)
+        if capacity <= 0:
             self._workers.pop(worker_id, None)
         else:
             self._workers[worker_id] = Worker(queue, capacity, time.monotonic() + self._timing.lease)
@@ -130,9 +138,20 @@ class Dispatcher:
         """Waiting tasks of each queue."""
         return {queue: len(backlog) for queue, backlog in self._backlogs.items()}
 
-    def load(self, tasks: Iterable[Task]) -> None:
-        """What the store holds that is not over; runs get a fresh lease, for nobody has missed a beat of ours yet."""
+    async def load(self, reading: Awaitable[Iterable[Task]]) -> None:
+        """What the store holds that is not over; runs get a fresh lease, for nobody has missed a beat of ours yet.
+
+        Whatever changes while it is read is known better already.
+        """
+        changed: set[str] = set()
+        self._readings.append(changed)
+        try:
+            tasks = await reading
+        finally:
+            self._readings = [other for other in self._readings if other is not changed]
         for task in tasks:
+            if task.id in changed:
+                continue
             on_the_way = task.id in self._released or task.id in self._backlogs[task.queue]
             if task.state is TaskState.PENDING and not on_the_way:
                 self._backlogs[task.queue].push(self._waiting(task), self._clock())
@@ -162,6 +181,8 @@ class Dispatcher:
             self._repeat_orders(now)
             if self._leads():
                 await self._expire_leases(now)
+            else:
+                self._drop_unkept(now)
             if any(
                 (due := backlog.next_due()) is not None and due <= self._clock() for backlog in self._backlogs.values()
             ):
@@ -218,6 +239,11 @@ class Dispatcher:
                 if self._leases.get(lease.task_id) is lease:
                     self._drop_lease(lease.task_id)  # the store knew already that it was over
 
+    def _drop_unkept(self, now: float) -> None:
+        """A replica that leads later reads the store anew; until then it need not remember whose end it missed."""
+        for lease in [lease for lease in self._leases.values() if lease.until <= now]:
+            self._drop_lease(lease.task_id)
+
     def _drop_silent_workers(self, now: float) -> None:
         for worker_id in [worker_id for worker_id, worker in self._workers.items() if worker.until <= now]:
             log.warning("worker silent", worker_id=worker_id)
@@ -249,7 +275,8 @@ class Dispatcher:
         if known is not None and known.attempt == task.attempt:
             return
         self._drop_lease(task.id)
-        self._leases[task.id] = Lease(task.id, task.attempt, task.queue, time.monotonic() + self._timing.lease)
+        until = time.monotonic() + self._timing.lease
+        self._leases[task.id] = Lease(task.id, task.attempt, task.queue, until, version=task.version)
         self._running[task.queue] += 1
 
     def _drop_lease(self, task_id: str) -> None:

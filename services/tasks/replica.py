@@ -107,14 +107,15 @@ class Replica:
     def _heard(self, message: pb.Task) -> None:
         """Another replica wrote this."""
         task = self.messages.from_brief(message)
-        self.repository.forget(task.id, task.version)
+        if not self.repository.forget(task.id, task.version):
+            return  # overtaken on its way
         self.dispatcher.noticed(task)
         self.hub.noticed(task)
 
     async def _load(self) -> None:
         """This replica leads from here on: what the store holds is what there is."""
         for state in (TaskState.EXECUTING, TaskState.PENDING):
-            self.dispatcher.load(await self.repository.in_state(state, limit=_LOAD_LIMIT))
+            await self.dispatcher.load(self.repository.in_state(state, limit=_LOAD_LIMIT))
 
     async def _adopt(self) -> None:
         while True:

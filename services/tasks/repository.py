@@ -109,11 +109,12 @@ class MongoTaskRepository:
         numbers = {document["_id"]: int(document["relay"].rpartition(":")[2]) for document in documents}
         return [(numbers[task.id], task) for task in readable(documents)]
 
-    def forget(self, task_id: str, version: int) -> None:
-        """The store holds `version`: what is older is of no use."""
+    def forget(self, task_id: str, version: int) -> bool:
+        """The store holds `version`: what is older is of no use. False when a later one was written here since."""
         known = self._recent.get(task_id)
         if known is not None and known.version < version:
             del self._recent[task_id]
+        return known is None or known.version <= version
 
     async def _read(self, task_ids: Sequence[str]) -> dict[str, Task]:
         query: Document = {"_id": task_ids[0]} if len(task_ids) == 1 else {"_id": {"$in": list(task_ids)}}

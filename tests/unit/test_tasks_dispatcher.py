@@ -140,3 +140,44 @@ async def test_a_draining_worker_is_offered_nothing() -> None:
         desk.books.noticed(task("t"))
         await desk.settle()
         assert desk.orders.released == []
+
+
+async def test_a_draining_workers_runs_take_nothing_from_its_neighbours_room() -> None:
+    async with Desk().open() as desk:
+        for name in ("a", "b"):
+            desk.books.noticed(task(name, state=TaskState.EXECUTING, attempt=1))
+        desk.books.heard("leaves", "inference", 2, running=2, draining=True)
+        desk.books.heard("stays", "inference", 1)
+        desk.books.noticed(task("t"))
+        await desk.settle()
+        assert desk.orders.released == ["t"]
+
+
+async def test_a_message_overtaken_on_its_way_does_not_end_a_run() -> None:
+    desk = Desk()
+    waiting = task("t").created()
+    desk.books.noticed(waiting.claimed("w1", CLOCK()))
+    desk.books.noticed(waiting)
+    assert desk.books.vouched("t", 1, 10.0) and desk.books.depth().get("inference", 0) == 0
+
+
+async def test_what_ends_while_the_store_is_read_takes_no_room() -> None:
+    desk = Desk()
+    running = task("t").created().claimed("w1", CLOCK())
+
+    async def read() -> list[Task]:
+        desk.books.noticed(running.completed("{}", (), CLOCK()))
+        return [running]
+
+    await desk.books.load(read())
+    assert not desk.books.vouched("t", 1, 10.0)
+
+
+async def test_a_replica_that_does_not_lead_forgets_runs_whose_end_it_missed() -> None:
+    async with Desk(leads=False, timing=Timing(lease=0.02, sweep=0.01)).open() as desk:
+        desk.books.noticed(task("t", state=TaskState.EXECUTING, attempt=1))
+        desk.books.vouched("t", 1, 50.0)
+        async with asyncio.timeout(5):
+            while desk.books.progress("t"):  # noqa: ASYNC110  # the sweep's own timer decides
+                await asyncio.sleep(0.01)
+        assert desk.expired == []
