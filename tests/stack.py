@@ -1,12 +1,15 @@
 """The embedded stack for tests: free ports, a folder of its own, and handles to hurt it."""
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import psutil
 
 from deploy.local.component import Component
 from deploy.local.keeper import Keeper
@@ -91,6 +94,16 @@ class RunningStack:
 
     def _keeper(self, name: str) -> Keeper:
         return self._stack.keepers[name]
+
+
+def model_process(triton: int, model: str) -> int | None:
+    """The pid of a model's own process below the Triton server; None while it has none."""
+    for process in psutil.Process(triton).children(recursive=True):
+        # A killed process stays visible until Triton has noticed its end.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(f"/{model}/1/" in argument for argument in process.cmdline()):
+                return process.pid
+    return None
 
 
 @contextmanager

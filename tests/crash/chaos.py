@@ -14,7 +14,7 @@ import psutil
 
 from tests.crash.load import Load
 from tests.crash.plan import Job, Kill
-from tests.stack import RunningStack
+from tests.stack import RunningStack, model_process
 
 _PICTURE_TARGETS = {"triton", "model", "storage"}
 _RECOVERY_SECONDS = 120.0
@@ -57,7 +57,7 @@ class Chaos:
     def _pid(self, target: str) -> int | None:
         with contextlib.suppress(KeyError, psutil.NoSuchProcess):
             if target == "model":
-                return _model_process(self._stack.pids["triton"])
+                return model_process(self._stack.pids["triton"], "diffusion")
             process = psutil.Process(self._stack.pids[target])
             return process.pid if process.status() != psutil.STATUS_ZOMBIE else None
         return None
@@ -72,11 +72,3 @@ class Chaos:
                 break
             await asyncio.sleep(0.1)
         self.recoveries.append(Recovery(kill.target, kill.at, time.monotonic() - begun))
-
-
-def _model_process(triton: int) -> int | None:
-    children = psutil.Process(triton).children(recursive=True)
-    stubs = [child for child in children if "python_backend_stub" in " ".join(child.cmdline())]
-    diffusion = [child for child in stubs if "diffusion" in " ".join(child.cmdline())]
-    chosen = diffusion or stubs
-    return chosen[0].pid if chosen else None

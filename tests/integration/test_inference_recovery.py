@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from deploy.local.ports import HOST
@@ -17,17 +16,10 @@ from deploy.local.process import Child
 from deploy.local.settings import Ports
 from services.providers import local
 from services.providers.ports import Drawing, Step
+from tests.stack import model_process
 
 # A loaded machine takes many times the seconds an idle one does to import torch; what is measured is printed.
 PATIENCE = 200.0
-
-
-def model_process(server: Child, model: str) -> int:
-    """The pid of the model's own process below the server."""
-    for process in psutil.Process(server.pid).children(recursive=True):
-        if any(f"/{model}/1/" in argument for argument in process.cmdline()):
-            return process.pid
-    raise AssertionError(f"no process serves {model}")
 
 
 @pytest.mark.timeout(300)
@@ -47,12 +39,13 @@ async def test_drawings_survive_the_death_of_their_model_in_two_workers(
         ]
         pending = asyncio.gather(*drawings)
         await under_way.wait()
-        before = model_process(triton_process, "diffusion")
+        before = model_process(triton_process.pid, "diffusion")
         began = time.monotonic()
+        assert before is not None
         os.kill(before, signal.SIGKILL)
         async with asyncio.timeout(PATIENCE):
             pictures = await pending
         print(f"recovered after {time.monotonic() - began:.1f} s")
         assert [picture.steps for picture in pictures] == [40] * 4
         assert np.abs(pictures[0].pixels.astype(int) - pictures[2].pixels.astype(int)).max() <= 1
-        assert model_process(triton_process, "diffusion") != before
+        assert model_process(triton_process.pid, "diffusion") not in (before, None)
