@@ -9,6 +9,7 @@ from itertools import count
 
 # One step of priority weighs as much as this long a wait, so nothing waits for ever behind what is more urgent.
 AGE_PER_PRIORITY = 30_000_000
+_SPARE = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Backlog:
         self._ready: dict[str, list[tuple[int, int, Waiting]]] = defaultdict(list)
         self._delayed: list[tuple[int, int, Waiting]] = []
         self._pushes = count()
+        self._pushed = 0
         self._served: dict[str, float] = {}
         self._floor = 0.0
 
@@ -50,6 +52,9 @@ class Backlog:
     def push(self, item: Waiting, now: int) -> None:
         """Replaces what is known of the task."""
         self._waiting[item.task_id] = item
+        self._pushed += 1
+        if self._pushed > len(self._waiting) + _SPARE:
+            self._compact()
         if item.not_before > now:
             heapq.heappush(self._delayed, (item.not_before, next(self._pushes), item))
         else:
@@ -81,6 +86,13 @@ class Backlog:
             # A tenant that comes back has saved nothing up.
             self._served[item.tenant] = max(self._served.get(item.tenant, 0.0), self._floor)
         heapq.heappush(self._ready[item.tenant], (item.rank, next(self._pushes), item))
+
+    def _compact(self) -> None:
+        """Drops what was removed or replaced: where no worker takes anything, nothing else would."""
+        self._pushed = 0
+        for heap in (self._delayed, *self._ready.values()):
+            heap[:] = [entry for entry in heap if self._waiting.get(entry[2].task_id) is entry[2]]
+            heapq.heapify(heap)
 
     def _next_tenant(self) -> str | None:
         """The tenant that was served least, among those with something ready; forgets what was removed."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from services.tasks.events import render
 
 log = structlog.get_logger()
 _GROUP = 256
+_KNOWN = 200_000
 
 
 def token(owner: str, number: int) -> str:
@@ -59,8 +60,8 @@ class Outbox:
         self._queue: deque[tuple[int, Task]] = deque()
         self._group: list[tuple[int, Task]] = []
         self._unsettled: deque[Sent] = deque()
-        self._sent: dict[str, int] = {}
-        self._published: dict[str, int] = {}
+        self._sent: OrderedDict[str, int] = OrderedDict()
+        self._published: OrderedDict[str, int] = OrderedDict()
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
 
@@ -184,8 +185,11 @@ class Outbox:
             log.warning("streams cannot be renewed", error=repr(error))
 
 
-def _note(through: dict[str, int], task: Task) -> None:
+def _note(through: OrderedDict[str, int], task: Task) -> None:
+    """Forgets the oldest beyond `_KNOWN`: another replica may have ended it, and a repetition is told by its id."""
     if task.state.terminal:
         through.pop(task.id, None)
     elif task.outbox:
         through[task.id] = task.outbox[-1].version
+        if len(through) > _KNOWN:
+            through.popitem(last=False)

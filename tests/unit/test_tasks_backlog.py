@@ -1,5 +1,7 @@
 """Who is next."""
 
+import gc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +99,14 @@ def test_every_pushed_task_is_taken_exactly_once_unless_removed(steps: list[tupl
             assert len(taken) == min(2, len(expected)) and set(taken) <= expected
             expected -= set(taken)
     assert set(names(backlog.pop(100, now=0))) == expected
+
+
+def test_what_was_removed_is_dropped_also_while_nobody_takes_anything() -> None:
+    backlog = Backlog()
+    kept = waiting("kept")
+    backlog.push(kept, now=0)
+    for number in range(5_000):
+        backlog.push(waiting(f"t{number}", after=number % 2), now=0)
+        backlog.remove(f"t{number}")
+    assert sum(isinstance(held, Waiting) for held in gc.get_objects()) < 2_000
+    assert backlog.pop(9, now=10) == [kept]
