@@ -139,6 +139,9 @@ class TaskService:
             raise IllegalTransition(f"task {task.id} is past attempt {attempt}", reason="ATTEMPT_PAST")
         claimed = task.claimed(worker, self._clock())
         if not await self._tasks.save(claimed):
+            fresh = await self._tasks.get_fresh(task.id)
+            if attempt and (fresh.state, fresh.worker, fresh.attempt) == (TaskState.EXECUTING, worker, attempt):
+                return fresh  # its first asking was still being written
             raise IllegalTransition(f"task {task.id} was claimed by another", reason="CLAIM_LOST")
         return claimed
 

@@ -145,3 +145,13 @@ async def test_a_running_task_can_no_longer_be_changed(service: TaskService) -> 
     with pytest.raises(IllegalTransition) as caught:
         await service.amend("acme", task.id, None, lambda task: ("{}", 5))
     assert caught.value.reason == "TASK_NOT_PENDING"
+
+
+async def test_a_claim_that_overtook_its_own_first_asking_is_granted(service: TaskService) -> None:
+    task = (await service.create(new())).task
+    claimed = await service.claim("w1", task, 1)
+    assert await service.claim("w1", task, 1) == claimed  # from what a cache showed before the first was written
+
+
+def test_the_delay_stops_growing_however_often_a_task_is_replayed() -> None:
+    assert RetryPolicy().backoff(5_000) <= 60 * 1.25 * 1_000_000
