@@ -17,9 +17,14 @@ async def keep_running(name: str, loop: Callable[[], Awaitable[None]], *, pause:
         try:
             await loop()
             return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            log.warning("loop interrupted by what it waited for", loop=name)
         except Exception:
             log.exception("loop failed", loop=name)
-            await asyncio.sleep(pause)
+        await asyncio.sleep(pause)
 
 
 @asynccontextmanager

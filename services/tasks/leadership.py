@@ -38,6 +38,7 @@ class Leadership:
         self._seen: tuple[str, int] = ("", 0)
         self._seen_at = 0.0
         self._gaining: asyncio.Task[None] | None = None
+        self._released = False
 
     @property
     def held(self) -> bool:
@@ -47,7 +48,7 @@ class Leadership:
     async def run(self) -> None:
         """Renews, or waits for its turn, until cancelled."""
         try:
-            while True:
+            while not self._released:
                 await self._step()
                 await asyncio.sleep(self._interval)
         finally:
@@ -55,7 +56,8 @@ class Leadership:
                 self._gaining.cancel()
 
     async def release(self) -> None:
-        """Lets the next one lead at once."""
+        """Lets the next one lead at once, and leads no more."""
+        self._released = True
         if self.held:
             self._held_until = 0.0
             await persist(lambda: self._leases.delete_one({"_id": self._name, "owner": self._owner}), patience=2.0)

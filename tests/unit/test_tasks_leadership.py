@@ -33,6 +33,9 @@ class Leases:
         self.renewed.set()
         return SimpleNamespace(matched_count=1)
 
+    async def delete_one(self, _: dict[str, Any]) -> None:
+        self.document = None
+
 
 async def test_a_long_beginning_does_not_cost_the_lease() -> None:
     begins, never = asyncio.Event(), asyncio.Event()
@@ -68,3 +71,20 @@ async def test_a_beginning_that_fails_is_tried_again() -> None:
         await begun.wait()
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_who_let_go_leads_no_more() -> None:
+    begun = asyncio.Event()
+
+    async def load() -> None:
+        begun.set()
+
+    leases = Leases()
+    database: Any = {"leases": leases}
+    leadership = Leadership(database, "dispatcher", "one", load, interval=0.01)
+    loop = asyncio.create_task(leadership.run())
+    async with asyncio.timeout(5):
+        await begun.wait()
+        await leadership.release()
+        await loop
+    assert leases.document is None and not leadership.held

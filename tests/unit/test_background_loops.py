@@ -1,0 +1,25 @@
+"""Loops that outlive what happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.common.background import running
+
+
+async def test_a_loop_whose_awaited_future_was_cancelled_runs_again() -> None:
+    again = asyncio.Event()
+    runs = []
+
+    async def loop() -> None:
+        runs.append(1)
+        if len(runs) == 1:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
+        again.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5), running(loop=loop):
+        await again.wait()
+    assert len(runs) == 2
