@@ -12,14 +12,18 @@ from .errors import MattingError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Array = np.ndarray
+Window = tuple[slice, slice]
+WIDEST = 3.0
+"""Pictures wider or taller than this are stretched after all: too little of them would be left in the square."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """One family's convention.
 
-    `size`: side of the square the picture is stretched to. `answer`: "alpha" (0..1 already), "logits", or "range"
+    `size`: side of the square the network sees. `answer`: "alpha" (0..1 already), "logits", or "range"
     (min-max normalised). `peak`: u2net's reference code divides by the picture's own largest value, not by 255.
+    `whole`: keep the sides' ratio up to WIDEST and fill the square with the edges' own pixels, instead of stretching.
     """
 
     name: str
@@ -28,12 +32,21 @@ class Layout:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     answer: str = "alpha"
     peak: bool = False
+    whole: bool = False
 
-    def stretch(self, image: Array) -> Array:
-        """uint8 RGB [H, W, 3] to uint8 [size, size, 3]."""
-        shrinking = max(image.shape[:2]) > self.size
-        method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-        return cv2.resize(image, (self.size, self.size), interpolation=method)
+    def square(self, image: Array) -> tuple[Array, Window]:
+        """uint8 RGB [H, W, 3] to uint8 [size, size, 3], and where in it the picture lies."""
+        height, width = image.shape[:2]
+        inner = (self.size, self.size)
+        if self.whole and max(height, width) <= WIDEST * min(height, width):
+            scale = self.size / max(height, width)
+            inner = (max(1, round(height * scale)), max(1, round(width * scale)))
+        method = cv2.INTER_AREA if max(height, width) > self.size else cv2.INTER_LINEAR
+        fitted = cv2.resize(image, inner[::-1], interpolation=method)
+        top, left = (self.size - inner[0]) // 2, (self.size - inner[1]) // 2
+        bottom, right = self.size - inner[0] - top, self.size - inner[1] - left
+        filled = cv2.copyMakeBorder(fitted, top, bottom, left, right, cv2.BORDER_REPLICATE)
+        return filled, (slice(top, top + inner[0]), slice(left, left + inner[1]))
 
     def prepare(self, square: Array) -> Array:
         """uint8 RGB [size, size, 3] to normalised float32 [1, 3, size, size]."""
@@ -61,7 +74,7 @@ class Layout:
 
 
 LAYOUTS = {
-    "starter": Layout("starter", 256),
+    "starter": Layout("starter", 256, whole=True),
     "u2net": Layout("u2net", 320, IMAGENET_MEAN, IMAGENET_STD, "range", peak=True),
     "isnet": Layout("isnet", 1024, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), "range"),
     "birefnet": Layout("birefnet", 1024, IMAGENET_MEAN, IMAGENET_STD, "logits"),

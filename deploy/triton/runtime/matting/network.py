@@ -39,15 +39,16 @@ class MatteNetwork:
 
     def matte(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB [H, W, 3] to float32 [h, w] in 0..1 at the network's own resolution. Raises MODEL_FAILED."""
+        square, window = self.layout.square(image)
         try:
-            output = self.session.run([self.output_name], self.feed(image))[0]
-        except Exception as error:  # onnxruntime's own exceptions share no public base class
+            output = self.session.run([self.output_name], self.feed(square))[0]
+        except Exception as error:
             raise MattingError("MODEL_FAILED", f"the network refused the picture: {str(error)[:200]}") from error
-        return self.layout.read(output)
+        answer = self.layout.read(output)
+        return answer[window] if answer.shape == square.shape[:2] else answer
 
-    def feed(self, image: np.ndarray) -> dict[str, np.ndarray]:
+    def feed(self, square: np.ndarray) -> dict[str, np.ndarray]:
         """The picture as the layout wants it and, where the graph asks for a second input, what its border tells."""
-        square = self.layout.stretch(image)
         feed = {self.input_names[0]: self.layout.prepare(square)}
         if len(self.input_names) > 1:
             feed[self.input_names[1]] = border_prior(square[None])
