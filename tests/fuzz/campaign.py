@@ -85,7 +85,9 @@ def fight(gun: Gun, target: Target, *, cases: int, seed: int, tell: Callable[[st
             tell(f"{answer.complaint}: {case.kind}: {case.note}: {answer.code} {answer.said[:200]}")
 
     for kind, attack in _attacks(target).items():
-        attack(shoot, max(1, round(cases * _SHARES[kind] / _PARTS)), seed)
+        share = max(1, round(cases * _SHARES[kind] / _PARTS))
+        # Not every operation of the document can be broken in as many ways as asked: the last attack fills up.
+        attack(shoot, max(share, cases - tally.cases) if kind == raw_http.KIND else share, seed)
         tell(f"{kind}: {dict(tally.answers[kind].most_common())}")
     return tally
 
@@ -97,6 +99,6 @@ def _attacks(target: Target) -> dict[str, Attack]:
         protobufs.KIND: protobufs.attack,
         pictures.KIND: pictures.attack,
         corpora.KIND: corpora.attack,
-        raw_http.KIND: raw_http.attack,
         bulk.KIND: bulk.attack,
+        raw_http.KIND: raw_http.attack,
     }

@@ -35,7 +35,7 @@ def tally(target: Target) -> Tally:
 
 def test_every_generated_case_gets_a_clear_answer(tally: Tally) -> None:
     assert tally.report()["failures"] == []
-    assert tally.cases >= CASES * 0.9
+    assert tally.cases >= CASES
     assert len(tally.answers) == 7
 
 
