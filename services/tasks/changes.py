@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import structlog
@@ -18,12 +19,15 @@ from services.tasks.messages import Messages
 log = structlog.get_logger()
 # NATS takes a megabyte.
 _MESSAGE_BYTES = 512 << 10
+# Long enough to hear of the others after a start, and to sit out a bus that is away.
+_FIRST_SECONDS, _OTHERS_SECONDS = 5.0, 120.0
 
 
 class ChangeFeed:
-    """Terminal tasks travel whole, for whoever waits for the result; every other change as its bare state.
+    """Terminal tasks travel whole, for whoever waits for the result; every other change as its bare state, for other
+    replicas where there are some: each says every second that it is there.
 
-    So does an end that is too large for the bus: without a spec it only says that there is something to read.
+    An end that is too large for the bus goes as its bare state too: it only says that there is something to read.
     """
 
     def __init__(self, client: Client, messages: Messages, sender: str, on_change: Callable[[pb.Task], None]) -> None:
@@ -32,13 +36,22 @@ class ChangeFeed:
         self._messages = messages
         self._sender = sender
         self._on_change = on_change
+        self._others_until = time.monotonic() + _FIRST_SECONDS
         self._group: list[Task] = []
         self._sending: asyncio.Task[None] | None = None
 
     async def listen(self) -> None:
         await self._client.subscribe(CHANGES_SUBJECT, cb=self._receive)
 
+    async def announce(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._publish(events_pb2.TaskChanges(sender=self._sender))
+            await asyncio.sleep(1.0)
+
     def noticed(self, task: Task) -> None:
+        if not task.state.terminal and time.monotonic() > self._others_until:
+            return
         self._group.append(task)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="changes")
@@ -68,6 +81,7 @@ class ChangeFeed:
     async def _receive(self, message: Msg) -> None:
         changes = events_pb2.TaskChanges.FromString(message.data)
         if changes.sender != self._sender:
+            self._others_until = time.monotonic() + _OTHERS_SECONDS
             for task in changes.tasks:
                 self._on_change(task)
 

@@ -73,6 +73,7 @@ class Replica:
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         return {
             "relay": self._outbox.run,
+            "announce": self._feed.announce,
             "settle": self._outbox.settle,
             "checkpoint": self._checkpoints.run,
             "leadership": self._leadership.run,
