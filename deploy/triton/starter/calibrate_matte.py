@@ -19,7 +19,7 @@ from scenes import Scene, draw_scene
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from matting import Settings
 from matting.border import border_matte
-from matting.combination import SURE, fitted
+from matting.combination import BOLD, CAREFUL, NOT, fitted
 from matting.evidence import Evidence, gather
 from matting.graphcut import settle, shrink
 from matting.matter import WORKING_SIDE
@@ -37,13 +37,13 @@ def scenes(count: int) -> Iterator[Scene]:
 
 
 def observations(network: MatteNetwork, count: int) -> Iterator[tuple[Evidence, float]]:
-    """Evidence and true overlap of the settled, the raw and the border's matte of every scene."""
+    """Evidence and true overlap of the settled mattes, the raw one and the border's of every scene."""
     for scene in scenes(count):
         small = shrink(scene.picture, WORKING_SIDE)
         guess, border = fitted(network.matte(scene.picture), small), border_matte(small)
-        settled = settle(small, guess, sure=SURE, sure_not=1 - SURE)
+        bold, careful = (settle(small, guess, sure=sure, sure_not=NOT) for sure in (BOLD, CAREFUL))
         truth = cv2.resize(scene.alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA) > 127
-        for matte in (settled, guess, border):
+        for matte in (bold, careful, guess, border):
             shared, union = ((matte > 0.5) & truth).sum(), ((matte > 0.5) | truth).sum()
             yield gather(small, matte, guess, border), float(shared / max(1, union))
 

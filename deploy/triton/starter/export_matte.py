@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--command", default="python deploy/triton/starter/build_matte.py")
+    parser.add_argument("--command", default="python deploy/triton/starter/build_matte.py --out DIR")
     options = parser.parse_args()
     export(options.checkpoint, options.out, options.command)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -13,11 +14,14 @@ from .evidence import gather
 from .graphcut import settle
 
 Array = np.ndarray
-SURE = 0.98
+Judge = Callable[[Array], float]
+BOLD, CAREFUL, NOT = 0.98, 0.8, 0.02
+"""What the network must answer to be sure of the subject, two ways, and of the background. Bold settling leaves nearly
+all to colours and edges and is right more often; careful settling keeps what the network saw."""
+CAREFUL_MARGIN, BORDER_MARGIN = 0.05, 0.25
+"""How much better another matte must look before it replaces the bold one."""
 LEAST_SIDE = 16
 """Smaller pictures get the network's plain answer and no confidence."""
-MARGIN = 0.25
-"""How much better the border's matte must look before it is taken: the network's is right more often."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +37,46 @@ class Choice:
 def choose(small: Array, network: Array) -> Choice:
     """From both methods; `network` at the size of `small`, uint8 RGB [h, w, 3]."""
     border = border_matte(small)
-    settled = settle(small, network, sure=SURE, sure_not=1 - SURE)
-    union = ((settled > 0.5) | (border > 0.5)).sum()
-    agreed = float(((settled > 0.5) & (border > 0.5)).sum() / union) if union else 1.0
-    trust = {
-        name: expected_overlap(gather(small, matte, network, border), "both")
-        for name, matte in (("network", settled), ("border", border))
-    }
-    if trust["border"] > trust["network"] + MARGIN:
-        return Choice(border, "border", trust["border"] * min(1.0, 0.4 + agreed), agreed)
-    return Choice(settled, "network", trust["network"], agreed)
+
+    def judge(matte: Array) -> float:
+        return expected_overlap(gather(small, matte, network, border), "both")
+
+    settled, trust = settle_best(small, network, judge)
+    agreed = agreement(settled, border)
+    border_trust = judge(border)
+    if border_trust > trust + BORDER_MARGIN:
+        return Choice(border, "border", doubted(border_trust, agreed), agreed)
+    return Choice(settled, "network", doubted(trust, agreed), agreed)
+
+
+def doubted(trust: float, agreed: float) -> float:
+    """Less where the other method sees another subject: drawn scenes teach that too little, photographs show it."""
+    return trust * (0.7 + 0.3 * agreed)
+
+
+def settle_best(small: Array, network: Array, judge: Judge) -> tuple[Array, float]:
+    """The network's answer settled boldly, or carefully where that looks clearly better; and the trust in it."""
+    bold = settle(small, network, sure=BOLD, sure_not=NOT)
+    careful = settle(small, network, sure=CAREFUL, sure_not=NOT)
+    trust, careful_trust = judge(bold), judge(careful)
+    return (careful, careful_trust) if careful_trust > trust + CAREFUL_MARGIN else (bold, trust)
+
+
+def agreement(first: Array, second: Array) -> float:
+    """Intersection over union at 0.5; 1 where both are empty."""
+    one, other = first > 0.5, second > 0.5
+    union = int((one | other).sum())
+    return float((one & other).sum() / union) if union else 1.0
 
 
 def network_alone(small: Array, network: Array, *, settled: bool) -> Choice:
-    matte = settle(small, network, sure=SURE, sure_not=1 - SURE) if settled else network
-    return Choice(matte, "network", judged(small, matte, network, "network"))
+    """Without a second opinion; unless `settled`, the network's own answer."""
+
+    def judge(matte: Array) -> float:
+        return judged(small, matte, network, "network")
+
+    matte, trust = settle_best(small, network, judge) if settled else (network, judge(network))
+    return Choice(matte, "network", trust)
 
 
 def border_alone(small: Array) -> Choice:
