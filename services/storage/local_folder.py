@@ -30,7 +30,7 @@ from services.storage.spool import Spool
 
 ResultT = TypeVar("ResultT")
 _LEFT_SECONDS = 3600.0
-_FOLDER_RACES = 5
+_FOLDER_RACES = 20
 _LOCKS = 64
 
 
@@ -176,17 +176,19 @@ async def _in_thread(function: Callable[..., ResultT], *arguments: object) -> Re
 
 def _within_folders(target: Path, step: Callable[[], None]) -> None:
     """Makes the folders the step needs, again when a delete removes them in between."""
-    for attempt in range(_FOLDER_RACES):
+    for _ in range(_FOLDER_RACES):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise NotADirectoryError(errno.ENOTDIR, "a part of the path is a file", str(target)) from error
-        try:
             return step()
         except FileNotFoundError:
-            if attempt == _FOLDER_RACES - 1:
-                raise
-    return None
+            continue
+        except FileExistsError:
+            if target.exists():
+                raise  # the step's own
+            # Else it was a folder, gone before mkdir could look at it.
+            if any(folder.is_file() for folder in target.parents):
+                break
+    raise NotADirectoryError(errno.ENOTDIR, "a part of the path is a file", str(target))
 
 
 def _remove_empty_folders(folder: Path, root: Path) -> None:
