@@ -52,15 +52,18 @@ def test_a_picture_of_one_colour_has_no_subject_to_be_sure_of(matter, value):
 
 
 def test_products_of_combinations_never_trained_on_are_cut_out(matter):
-    cuts = [(scene, matter.cut(scene.picture, MattingRequest())) for scene in catalogue_scenes(6)]
+    cuts = [(scene, matter.cut(scene.picture, MattingRequest())) for scene in catalogue_scenes(20)]
     scores = [score(scene, cut) for scene, cut in cuts]
-    assert np.mean([one.iou for one in scores]) >= 0.93
+    assert np.mean([one.iou for one in scores]) >= 0.91
+    assert np.median([one.iou for one in scores]) >= 0.95
     assert np.mean([one.confidence for one in scores]) >= 0.6
 
 
-def test_wild_scenes_are_cut_out(matter):
-    scores = [score(scene, matter.cut(scene.picture, MattingRequest())) for scene in wild_scenes(6)]
-    assert np.median([one.iou for one in scores]) >= 0.9
+def test_most_wild_scenes_are_cut_out_and_the_rest_is_trusted_less(matter):
+    scores = [score(scene, matter.cut(scene.picture, MattingRequest())) for scene in wild_scenes(30)]
+    overlaps, told = np.array([one.iou for one in scores]), np.array([one.confidence for one in scores])
+    assert np.median(overlaps) >= 0.75
+    assert told[overlaps >= 0.9].mean() > told[overlaps < 0.6].mean() + 0.1
 
 
 def test_edges_are_soft_and_the_rest_is_decided(matter, product):

@@ -37,7 +37,7 @@ def tidied(matte: Array, likelihood: Array) -> Array:
     subject = matte > 0.5
     area = max(1, int(subject.sum()))
     for size, region in regions(subject):
-        if size < 0.01 * area:
+        if size < 0.04 * area:
             matte[region] = 0
     framed = np.pad(~subject, 1, constant_values=True)
     for size, region in regions(framed):
