@@ -33,7 +33,7 @@ class Child:
             self._process = subprocess.Popen(
                 (sys.executable, "-S", "-E", str(_TETHER), str(os.getpid()), *component.command),
                 cwd=ROOT,
-                env={**os.environ, **component.environment},
+                env=_environment(component),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -91,6 +91,12 @@ class Child:
             return str(error)
         # Another process may answer in its place.
         return None if self.running() else "it has ended"
+
+
+def _environment(component: Component) -> dict[str, str]:
+    """Ours and the component's. Compiling torch anew at every start would cost seconds: bytecode may be kept."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | dict(component.environment)
 
 
 def last_lines(log: Path, *, since: int = 0) -> str:
