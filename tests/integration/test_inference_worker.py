@@ -139,7 +139,7 @@ async def test_a_redelivered_order_does_nothing(bench: Bench) -> None:
         await bench.service.until(lambda: bench.service.finished)
         async with asyncio.timeout(10):
             # Until the worker has forgotten the run it drops the order without asking.
-            while not bench.service.refused:  # noqa: ASYNC110
+            while not bench.service.refused:
                 await bench.order(("t", 1))
                 await asyncio.sleep(0.05)
     assert runs == ["t"]
