@@ -70,7 +70,7 @@ class Local:
         width, height = drawing.width or model.width, drawing.height or model.height
         sized = _fitting(replace(drawing, loras=loras), width, height, model)
         if sized.image is not None:
-            sized = replace(sized, image=await asyncio.to_thread(fit, sized.image, sized.width or 0, sized.height or 0))
+            sized = await asyncio.to_thread(_with_fitting_pictures, sized)
         picture = await self.diffusion.draw(self._with_choices(sized), on_step)
         return replace(picture, pixels=crop(picture.pixels, width, height))
 
@@ -123,8 +123,15 @@ def _fitting(drawing: Drawing, width: int, height: int, model: Description) -> D
     return replace(drawing, width=wide, height=high)
 
 
+def _with_fitting_pictures(drawing: Drawing) -> Drawing:
+    width, height = drawing.width or 0, drawing.height or 0
+    image = None if drawing.image is None else fit(drawing.image, width, height)
+    mask = None if drawing.mask is None else fit(drawing.mask, width, height)
+    return replace(drawing, image=image, mask=mask)
+
+
 def fit(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Scaled to cover `width`x`height` and cut at the middle, so that proportions are kept."""
+    """`[H, W, 3]` or `[H, W]` scaled to cover `width`x`height` and cut at the middle, so that proportions are kept."""
     return np.asarray(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS))
 
 

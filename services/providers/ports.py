@@ -28,7 +28,8 @@ class Lora:
 class Drawing:
     """A picture asked for. None leaves the choice to the model.
 
-    `image` is RGB `[H, W, 3]` to start from; `strength` (0 < s ≤ 1) says how much of it is drawn anew.
+    `image` is RGB `[H, W, 3]` to start from; `strength` (0 < s ≤ 1) says how much of it is drawn anew. `mask` is
+    `[H, W]` as `image`, 255 where to paint. `app` names one of the provider's own models, where it offers several.
     `exact` asks for the same bits for the same seed, whatever that costs.
     """
 
@@ -40,7 +41,9 @@ class Drawing:
     steps: int | None = None
     guidance: float | None = None
     image: Pixels | None = None
+    mask: Pixels | None = None
     strength: float | None = None
+    app: str | None = None
     loras: tuple[Lora, ...] = ()
     exact: bool = False
     preview_every: int | None = None
@@ -69,16 +72,19 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture drawn: RGB `[H, W, 3]`, and what it took. `loras` are content hash and weight."""
+    """A picture drawn: RGB `[H, W, 3]`, and what it took. `loras` are content hash and weight.
+
+    None where an outside provider does not say.
+    """
 
     pixels: Pixels
-    seed: int
-    steps: int
-    guidance: float
     model: ModelCard
-    loras: tuple[tuple[str, float], ...]
-    queued_seconds: float
-    denoise_seconds: float
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    loras: tuple[tuple[str, float], ...] = ()
+    queued_seconds: float | None = None
+    denoise_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class GenerationResult(TaskResult):
 
     result_image_path: str = Field(description="Stored path of the result picture")
     reference_image_path: str | None = Field(None, description="Stored path of the reference picture")
-    seed: int = Field(description="Seed that was used")
+    seed: int | None = Field(None, description="Seed that was used, where the provider says")
     width: int = Field(description="Width of the picture")
     height: int = Field(description="Height of the picture")
     steps: int | None = Field(None, description="Denoising steps taken")

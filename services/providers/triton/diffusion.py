@@ -52,7 +52,8 @@ class TritonDiffusion:
     async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
         """`drawing` with its size set. Raises InvalidRequest, Overloaded, Unavailable, Internal."""
         request = _request(drawing)
-        images = {} if drawing.image is None else {"IMAGE": drawing.image}
+        pictures = {"IMAGE": drawing.image, "MASK": drawing.mask}
+        images = {name: pixels for name, pixels in pictures.items() if pixels is not None}
 
         async def once(guard: Guard) -> Answer:
             async with aclosing(self._connection.stream(self.model, request, images)) as answers:

@@ -1,0 +1,44 @@
+"""A picture set in motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from services.providers.ports import Capability, ModelCard, OnStep, Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """`image` is the first frame, RGB `[H, W, 3]`. `guidance` 0 to 2 as the public API counts it."""
+
+    image: Pixels
+    prompt: str
+    seconds: int
+    seed: int
+    negative_prompt: str = ""
+    guidance: float | None = None
+    app: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """`mp4` is H.264."""
+
+    mp4: bytes
+    width: int
+    height: int
+    frames: int
+    fps: float
+    seed: int | None = None
+    model: ModelCard | None = None
+
+
+@runtime_checkable
+class Animating(Protocol):
+    async def animate(self, animation: Animation, on_step: OnStep) -> Film:
+        """A step is a frame. Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
+        ...
+
+
+ANIMATING: Capability[Animating] = Capability("animating", Animating)

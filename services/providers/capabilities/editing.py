@@ -1,0 +1,35 @@
+"""A picture changed as told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from services.providers.ports import Capability, OnStep, Picture, Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`image` and `references` are RGB `[H, W, 3]`, of any sizes; `mask` is `[H, W]` as `image`, 255 where to paint.
+
+    None leaves the choice to the provider. `app` names one of its own models, where it offers several.
+    """
+
+    prompt: str
+    image: Pixels
+    seed: int
+    references: tuple[Pixels, ...] = ()
+    mask: Pixels | None = None
+    width: int | None = None
+    height: int | None = None
+    app: str | None = None
+
+
+@runtime_checkable
+class Editing(Protocol):
+    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+        """Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
+        ...
+
+
+EDITING: Capability[Editing] = Capability("editing", Editing)

@@ -1,0 +1,41 @@
+"""A provider's own model, called with whatever parameters it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from services.providers.ports import Capability, OnStep
+
+
+@dataclass(frozen=True, slots=True)
+class FreeCall:
+    app: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file the model made. `pointer` is the JSON pointer of its address in the answer."""
+
+    pointer: str
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreeAnswer:
+    """`output` is the model's own answer."""
+
+    output: dict[str, Any]
+    media: tuple[Media, ...] = ()
+
+
+@runtime_checkable
+class FreeCalling(Protocol):
+    async def call(self, wanted: FreeCall, on_step: OnStep) -> FreeAnswer:
+        """Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
+        ...
+
+
+FREE_CALLING: Capability[FreeCalling] = Capability("free calls", FreeCalling)

@@ -1,0 +1,56 @@
+"""A picture made larger and finer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from services.providers.capabilities.measures import DebugPicture, Measure
+from services.providers.ports import Capability, OnStep, Picture, Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass of diffusion over what is there; `denoise` (0 to 1) is the share that is drawn anew."""
+
+    denoise: float
+    steps: int
+    seed: int
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """`image` is RGB `[H, W, 3]`. Either `factor` or `width` and `height` say how large the answer is.
+
+    `upscale` is None where only faces are wanted, `faces` where they are to be left alone.
+    """
+
+    image: Pixels
+    factor: float | None = None
+    width: int | None = None
+    height: int | None = None
+    upscale: Pass | None = None
+    faces: Pass | None = None
+    app: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """`tiles` and `found_faces` count what was worked on."""
+
+    picture: Picture
+    tiles: int = 1
+    found_faces: int = 0
+    measures: tuple[Measure, ...] = ()
+    debug: tuple[DebugPicture, ...] = ()
+
+
+@runtime_checkable
+class Refining(Protocol):
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+        """Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
+        ...
+
+
+REFINING: Capability[Refining] = Capability("refining", Refining)
