@@ -11,6 +11,7 @@ from nats.aio.client import Client
 
 from services.common.bus import Publisher, ensure_streams
 from services.common.errors import Unavailable
+from services.common.leadership import Leadership
 from services.common.store import Database
 from services.tasks.beats import Beats
 from services.tasks.changes import ChangeFeed
@@ -19,7 +20,6 @@ from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, Timing
 from services.tasks.domain import Task, TaskState
 from services.tasks.hub import Hub
-from services.tasks.leadership import Leadership
 from services.tasks.messages import Messages
 from services.tasks.orders import BusOrders
 from services.tasks.outbox import Outbox

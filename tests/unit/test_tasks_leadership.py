@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from services.tasks.leadership import Leadership
+from services.common.leadership import Leadership
 
 
 class Leases:
