@@ -1,4 +1,4 @@
-"""Fetches addresses that strangers name: public hosts only, within limits of size, time and redirects.
+"""Fetches, and posts to, addresses that strangers name: public hosts only, within limits of size, time and redirects.
 
 Each hop is resolved once, every address found is judged, and the connection goes to exactly the one that was judged, so
 a name that changes its mind in between (DNS rebinding) gains nothing. No proxy, cookie, password or certificate of the
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -48,6 +48,15 @@ class Fetched:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a server said to a POST; `content` is the beginning of its body. Header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = field(repr=False)
+
+
 class GuardedHttp:
     """Every failure is the naming party's: an InvalidRequest."""
 
@@ -80,9 +89,27 @@ class GuardedHttp:
                 to one; URL_UNREACHABLE when there is no answer in time, or not 200.
             PayloadTooLarge: CONTENT_TOO_LARGE.
         """
+        async with self._bounded():
+            return await self._follow(url, max_bytes)
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, max_bytes: int) -> Answered:
+        """Whatever is answered, a redirect as well: none is followed. Of the body at most `max_bytes` are read.
+
+        Raises:
+            InvalidRequest: URL_NOT_ALLOWED as `get`; URL_UNREACHABLE when there is no answer in time.
+        """
+        async with self._bounded():
+            target = parse_target(url)
+            async with self._answer(target, "POST", content, headers) as response:
+                said = {name.lower(): value for name, value in response.headers.items()}
+                return Answered(response.status_code, said, await _beginning(response, max_bytes))
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        """In time, and with every failure named by whose it is."""
         try:
             async with asyncio.timeout(self._limits.total_seconds):
-                return await self._follow(url, max_bytes)
+                yield
         except TimeoutError as error:
             raise _unreachable(f"no whole answer within {self._limits.total_seconds:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as error:
@@ -100,13 +127,20 @@ class GuardedHttp:
         raise _unreachable(f"more than {self._limits.redirects} redirects")
 
     @asynccontextmanager
-    async def _answer(self, target: Target) -> AsyncIterator[httpx2.Response]:
+    async def _answer(
+        self,
+        target: Target,
+        method: str = "GET",
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[httpx2.Response]:
         address = await self._judged(target)
         timeout = httpx2.Timeout(self._limits.read_seconds, connect=self._limits.connect_seconds)
         request = httpx2.Request(
-            "GET",
+            method,
             target.at(address),
-            headers={**_HEADERS, "host": target.authority},
+            content=content,
+            headers={**(headers or {}), **_HEADERS, "host": target.authority},
             extensions={"sni_hostname": target.host, "timeout": timeout.as_dict()},
         )
         response = await self._transport.handle_async_request(request)
@@ -162,6 +196,15 @@ async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
             raise _too_large(max_bytes)
         parts.append(part)
     return b"".join(parts)
+
+
+async def _beginning(response: httpx2.Response, max_bytes: int) -> bytes:
+    content = b""
+    async for part in response.aiter_raw():
+        content += part
+        if len(content) >= max_bytes:
+            break
+    return content[:max_bytes]
 
 
 def _unreachable(why: str) -> InvalidRequest:
