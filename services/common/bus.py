@@ -21,7 +21,7 @@ from services.common.errors import Unavailable
 
 log = structlog.get_logger()
 
-EVENTS, WORK = "EVENTS", "WORK"
+EVENTS, WORK, HOOKS = "EVENTS", "WORK", "HOOKS"
 CHANGES_SUBJECT, CANCEL_SUBJECT, BEATS_SUBJECT = "changes.v1", "control.v1.cancel", "beats.v1"
 _FIRST_ANSWER_SECONDS = 60.0
 _QUIET_SECONDS = 30.0
@@ -44,11 +44,25 @@ _STREAMS = (
         max_age=3600,
         duplicate_window=1,
     ),
+    # Only the events that somebody asked to be called for, and only until a delivery is recorded.
+    StreamConfig(
+        name=HOOKS,
+        subjects=["hook.v1.*"],
+        storage=StorageType.FILE,
+        retention=RetentionPolicy.WORK_QUEUE,
+        max_age=7 * 24 * 3600,
+        max_bytes=1 << 30,
+        duplicate_window=120,
+    ),
 )
 
 
 def work_subject(queue: str) -> str:
     return f"work.v1.{queue}"
+
+
+def hook_subject(tenant: str) -> str:
+    return f"hook.v1.{tenant}"
 
 
 def progress_subject(task_id: str) -> str:
@@ -139,6 +153,20 @@ async def ensure_worker_queue(client: Client, queue: str) -> str:
             max_waiting=512,
         ),
     )
+    return durable
+
+
+async def ensure_hooks_consumer(client: Client, *, ack_seconds: float = 30.0) -> str:
+    """Makes the durable consumer of every tenant's notices and answers its name."""
+    durable = "webhooks"
+    config = ConsumerConfig(
+        durable_name=durable,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ack_seconds,
+        max_deliver=-1,
+        max_ack_pending=5_000,
+    )
+    await client.jsm().add_consumer(HOOKS, config)
     return durable
 
 

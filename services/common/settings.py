@@ -18,6 +18,7 @@ class ServiceSettings(BaseSettings):
     tasks_target: str = "127.0.0.1:50051"
     storage_target: str = "127.0.0.1:50052"
     access_target: str = "127.0.0.1:50051"
+    webhooks_target: str = "127.0.0.1:50051"
     internal_token: SecretStr
     grpc_reflection: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
