@@ -11,6 +11,7 @@ from services.catalog.enums import ProviderType, TaskPriority
 from services.catalog.free_json import JsonObject
 from services.catalog.images import check_url
 from services.catalog.providers import check_provider
+from services.catalog.webhook_events import check_webhook_events
 
 MAX_PRIORITY = 100
 # Without NUL, which not every store keeps.
@@ -74,6 +75,11 @@ class CommonFields(BaseModel):
             check_provider("fallback_provider", self.fallback_provider_type, self.fallback_provider_config)
         elif self.fallback_provider_config is not None:
             raise ValueError("fallback_provider_config needs fallback_provider_type")
+        return self
+
+    @model_validator(mode="after")
+    def _check_webhook_events(self) -> CommonFields:
+        check_webhook_events(self.config)
         return self
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from services.common.bus import Publisher
 from services.common.store import Collection, Database, Document, persist
-from services.tasks.events import render
+from services.tasks.hooks import outgoing
 from services.tasks.outbox import Outbox
 from services.tasks.repository import MongoTaskRepository
 
@@ -85,7 +85,8 @@ class Checkpoints:
         """Answers how many tasks' events were published."""
         count = 0
         while page := await self._repository.relayed_after(owner, through, limit=_PAGE):
-            await self._publisher.publish([render(task, item) for _, task in page for item in task.outbox])
+            due = [message for _, task in page for item in task.outbox for message in outgoing(task, item)]
+            await self._publisher.publish(due)
             through = page[-1][0]
             count += len(page)
         return count

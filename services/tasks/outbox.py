@@ -24,7 +24,7 @@ import structlog
 from services.common.bus import Outgoing, Publisher
 from services.common.errors import Unavailable
 from services.tasks.domain import Task
-from services.tasks.events import render
+from services.tasks.hooks import outgoing
 
 log = structlog.get_logger()
 _GROUP = 256
@@ -160,8 +160,8 @@ class Outbox:
             through = self._sent.get(task.id, 0)
             for item in task.outbox:
                 if item.version > through:
-                    message = render(task, item)
-                    found.setdefault(message.id, message)
+                    for message in outgoing(task, item):
+                        found.setdefault(message.id, message)
         return list(found.values())
 
     async def _publish_surely(self, messages: list[Outgoing]) -> None:
