@@ -18,7 +18,9 @@ from services.providers import local
 from services.providers.ports import Drawing, Step
 from tests.stack import model_process
 
-# A loaded machine takes many times the seconds an idle one does to import torch; what is measured is printed.
+# Until the drawings are under way again; a quiet machine of two cores takes 8.
+RETRIED_SECONDS = 15.0
+# Until they are done: four times forty steps, once more.
 PATIENCE = 200.0
 
 
@@ -27,10 +29,13 @@ async def test_drawings_survive_the_death_of_their_model_in_two_workers(
     triton_process: Child, triton_ports: Ports, tmp_path: Path
 ) -> None:
     settings = local.Settings(triton_target=f"{HOST}:{triton_ports.triton}", models_root=tmp_path)
-    under_way = asyncio.Event()
+    under_way, retried = asyncio.Event(), asyncio.Event()
+    killed = False
 
     async def show(step: Step) -> None:
-        if step.step >= 3:
+        if killed and step.step == 1:
+            retried.set()
+        elif step.step >= 3:
             under_way.set()
 
     async with local.connect(settings) as one, local.connect(settings) as other:
@@ -43,9 +48,13 @@ async def test_drawings_survive_the_death_of_their_model_in_two_workers(
         began = time.monotonic()
         assert before is not None
         os.kill(before, signal.SIGKILL)
+        killed = True
         async with asyncio.timeout(PATIENCE):
+            await retried.wait()
+            seconds = time.monotonic() - began
             pictures = await pending
-        print(f"recovered after {time.monotonic() - began:.1f} s")
+        print(f"drawing again after {seconds:.1f} s, done after {time.monotonic() - began:.1f} s")
+        assert seconds <= RETRIED_SECONDS
         assert [picture.steps for picture in pictures] == [40] * 4
         assert np.abs(pictures[0].pixels.astype(int) - pictures[2].pixels.astype(int)).max() <= 1
         assert model_process(triton_process.pid, "diffusion") not in (before, None)

@@ -16,10 +16,7 @@ sys.path.insert(0, str(RUNTIME))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
-from diffusion.engine import Engine  # noqa: E402  the path is set above
-from diffusion.errors import InvalidArgument, RequestError  # noqa: E402
-from diffusion.loading import load_model  # noqa: E402
-from diffusion.settings import read_settings  # noqa: E402
+from diffusion.errors import InvalidArgument, RequestError  # noqa: E402  the path is set above
 
 FINAL = pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 # Triton 2.51 has no RESOURCE_EXHAUSTED: the reason at the head of the message is what clients go by.
@@ -89,6 +86,12 @@ class TritonMeter:
 
 class TritonPythonModel:
     def initialize(self, args):
+        # Not at the head: Triton imports this file once more before, in a process that only completes the
+        # configuration, and torch there would double the time until a killed model is back.
+        from diffusion.engine import Engine
+        from diffusion.loading import load_model
+        from diffusion.settings import read_settings
+
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
         declared = json.loads(args["model_config"]).get("parameters", {})
         parameters = {name: value["string_value"] for name, value in declared.items()}
