@@ -1,0 +1,145 @@
+"""Anthropic's Messages, as its reference, its error page and its page on structured outputs describe them.
+
+Written from docs.claude.com/en/api/errors and, under platform.claude.com/docs/en/build-with-claude, vision and
+structured-outputs. The wording of a spend limit's 429 is not documented; that it must be told from a rate limit is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from tests.fakes.vendors.chat import Charge, ChatVendor, Heard, Refusal, size_of, unknown_fields
+from tests.fakes.vendors.wire import Answer, Asked, json_answer
+
+_KNOWN = frozenset(
+    [
+        "model",
+        "max_tokens",
+        "messages",
+        "system",
+        "temperature",
+        "top_p",
+        "top_k",
+        "stop_sequences",
+        "metadata",
+        "output_config",
+        "stream",
+        "thinking",
+        "service_tier",
+    ]
+)
+_MOST_SIDE = 8000
+_MOST_SIDE_OF_MANY = 2000
+_MANY = 20
+_MOST_BYTES = 32 << 20
+
+
+def _error(status: int, kind: str, message: str, **headers: str) -> Answer:
+    body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_test"}
+    return json_answer(body, status, request_id="req_test", **headers)
+
+
+class Anthropic(ChatVendor):
+    """Wants its version header; takes no keys in the address."""
+
+    errors: ClassVar[Mapping[str, Answer]] = {
+        "bad request": _error(400, "invalid_request_error", "messages: at least one message is required"),
+        "too long": _error(400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+        "no billing": _error(402, "billing_error", "there is an issue with your billing"),
+        "no permission": _error(403, "permission_error", "your key may not use this resource"),
+        "too large": Answer(413, b"<html>413 Request Entity Too Large</html>", {"content-type": "text/html"}),
+        "too fast": _error(429, "rate_limit_error", "would exceed your organization's rate limit", retry_after="11"),
+        "spend limit": _error(
+            429, "rate_limit_error", "You have reached your specified API usage limits.", x_should_retry="false"
+        ),
+        "server error": _error(500, "api_error", "Internal server error"),
+        "timeout": _error(504, "timeout_error", "the request timed out while processing"),
+        "overloaded": _error(529, "overloaded_error", "Overloaded"),
+        "edge": Answer(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
+    }
+    outcomes = frozenset({"truncated", "refused", "context full", "paused"})
+
+    def route(self, asked: Asked) -> Answer:
+        if asked.path != "/v1/messages" or asked.method != "POST":
+            return _error(404, "not_found_error", "Not found")
+        if asked.headers.get("x-api-key") != self.key:
+            return _error(401, "authentication_error", "invalid x-api-key")
+        if asked.headers.get("anthropic-version") != "2023-06-01":
+            return _error(400, "invalid_request_error", "anthropic-version: header is required")
+        if len(asked.body) > _MOST_BYTES:
+            return self.errors["too large"]
+        return self.run(asked.json())
+
+    def hear(self, body: Any) -> Heard:
+        if unknown := unknown_fields(body, _KNOWN):
+            raise _refused(f"{unknown[0]}: Extra inputs are not permitted")
+        if not isinstance(body.get("max_tokens"), int) or body["max_tokens"] < 1:
+            raise _refused("max_tokens: Field required")
+        if not 0 <= body.get("temperature", 1.0) <= 1:
+            raise _refused("temperature: range: 0..1")
+        if body.get("model") not in self.models:
+            raise Refusal(_error(404, "not_found_error", f"model: {body.get('model')}"))
+        texts, sizes = _content(body["messages"][0])
+        config = body.get("output_config")
+        schema = None
+        if config is not None:
+            if config["format"]["type"] != "json_schema":
+                raise _refused("output_config.format.type: Input should be 'json_schema'")
+            schema = config["format"]["schema"]
+        return Heard(texts, body.get("system"), sizes, schema, body["max_tokens"])
+
+    def reply(self, body: Any, heard: Heard, outcome: str, charge: Charge, text: str) -> Any:
+        stop, details = "end_turn", None
+        if outcome == "truncated":
+            text, stop = text[: len(text) // 2], "max_tokens"
+        elif outcome == "context full":
+            text, stop = text[: len(text) // 2], "model_context_window_exceeded"
+        elif outcome == "paused":
+            stop = "pause_turn"
+        elif outcome == "refused":
+            text, stop = "", "refusal"
+            details = {"type": "refusal", "category": "cyber", "explanation": "This request could lead to harm."}
+        return {
+            "id": f"msg_{charge.id}",
+            "type": "message",
+            "role": "assistant",
+            "model": f"{body['model']}-20260101",
+            "content": [{"type": "text", "text": text}] if text else [],
+            "stop_reason": stop,
+            "stop_sequence": None,
+            "stop_details": details,
+            "usage": {
+                "input_tokens": charge.input_tokens - 3,
+                "cache_creation_input_tokens": 2,
+                "cache_read_input_tokens": 1,
+                "output_tokens": charge.output_tokens,
+                "service_tier": "standard",
+            },
+        }
+
+
+def _refused(message: str) -> Refusal:
+    return Refusal(_error(400, "invalid_request_error", message))
+
+
+def _content(message: Any) -> tuple[str, list[tuple[int, int]]]:
+    if message["role"] != "user":
+        raise _refused("messages: first message must use the user role")
+    texts: list[str] = []
+    sizes: list[tuple[int, int]] = []
+    for block in message["content"]:
+        if block["type"] == "text":
+            if not block["text"]:
+                raise _refused("messages: text content blocks must be non-empty")
+            texts.append(block["text"])
+            continue
+        try:
+            assert block["source"]["type"] == "base64"
+            sizes.append(size_of(block["source"]["data"], block["source"]["media_type"]))
+        except ValueError as error:
+            raise _refused("messages.0.content.0.image.source.base64: Could not process image") from error
+    most = _MOST_SIDE_OF_MANY if len(sizes) > _MANY else _MOST_SIDE
+    if any(max(size) > most for size in sizes):
+        raise _refused(f"At least one of the image dimensions exceed max allowed size: {most} pixels")
+    return "\n".join(texts), sizes
