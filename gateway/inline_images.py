@@ -5,10 +5,11 @@ import base64
 import binascii
 import hashlib
 import re
+from typing import Any
 
 from services.catalog.base import CommonFields, TaskType
-from services.catalog.images import InlineAllowed
-from services.catalog.schemas import Schemas
+from services.catalog.images import holds_bytes
+from services.catalog.schemas import Schemas, inline_mark, is_list
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Violation
 from services.common.storage_client import StorageClient
@@ -20,31 +21,45 @@ _ENDINGS = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"), (b"
 async def store_inline_images(
     storage: StorageClient, schemas: Schemas, wanted: CommonFields, *, tenant: str
 ) -> CommonFields:
-    """`wanted` with every inline picture replaced by the path of the stored one.
+    """`wanted` with every inline picture replaced by the path of the stored one, each below its parameter's own name.
 
     Raises:
         InvalidRequest: IMAGE_ENCODING_INVALID, or what storage says of bytes that are no picture.
     """
-    changes: dict[str, object] = {}
-    for name, target in schemas.kind.inline_images.items():
-        data = getattr(wanted, name)
-        if data is not None:
-            changes |= {name: None, target: await _store(storage, name, data, tenant)}
-    for name in _LISTS[schemas.kind.name]:
-        values: list[str] = getattr(wanted, name)
-        if any(value.startswith("data:") for value in values):
-            changes[name] = [
-                await _store(storage, name, value, tenant) if value.startswith("data:") else value for value in values
-            ]
+    kind = schemas.kind
+    changes: dict[str, Any] = {}
+    for name in _MARKED[kind.name]:
+        value = getattr(wanted, name)
+        if _has_bytes(value):
+            changes[name] = await _replaced(storage, name, value, tenant)
+    for name, target in {**kind.inline_images, **kind.image_urls}.items():
+        value = getattr(wanted, name)
+        if value is not None:
+            stored = await _store(storage, name, value, tenant) if name in kind.inline_images else value
+            changes |= {name: None, target: _joined(schemas, changes.get(target, getattr(wanted, target)), target, stored)}
     return wanted.model_copy(update=changes) if changes else wanted
 
 
-def _lists_with_bytes(kind: TaskType) -> list[str]:
-    fields = kind.params.model_fields
-    return [name for name, info in fields.items() if any(isinstance(item, InlineAllowed) for item in info.metadata)]
+def _marked(kind: TaskType) -> list[str]:
+    return [name for name, info in kind.params.model_fields.items() if inline_mark(info) is not None]
 
 
-_LISTS = {name: _lists_with_bytes(kind) for name, kind in TYPES.items()}
+_MARKED = {name: _marked(kind) for name, kind in TYPES.items()}
+
+
+def _has_bytes(value: Any) -> bool:
+    return any(map(holds_bytes, value)) if isinstance(value, list) else value is not None and holds_bytes(value)
+
+
+async def _replaced(storage: StorageClient, name: str, value: Any, tenant: str) -> Any:
+    if not isinstance(value, list):
+        return await _store(storage, name, value, tenant)
+    return [await _store(storage, name, item, tenant) if holds_bytes(item) else item for item in value]
+
+
+def _joined(schemas: Schemas, present: Any, target: str, picture: str) -> Any:
+    """A list takes one more; a single picture is replaced."""
+    return [*(present or ()), picture] if is_list(schemas.kind.params.model_fields[target]) else picture
 
 
 async def _store(storage: StorageClient, field: str, text: str, tenant: str) -> str:

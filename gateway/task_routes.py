@@ -14,7 +14,8 @@ from gateway.preferences import applied, idempotency_key, wait_seconds
 from gateway.translate import create_request, list_to_json, status_number, to_json, to_public
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.enums import TaskStatus, TaskType
-from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, TaskPublicUpdate
+from services.catalog.public import TaskPublicUpdate
+from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS
 from services.common.errors import InvalidRequest, NotFound, Violation
 from services.common.proto import struct_to_dict
 

@@ -1,7 +1,7 @@
 """A task as messages and as public JSON; compiled once for each type, because every request passes here."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from compute.tasks.v1 import params_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.catalog.base import CommonFields, TaskType
@@ -19,7 +20,7 @@ from services.catalog.tasks import TYPES
 from services.common.errors import NotFound
 from services.common.proto import fill, struct_to_dict
 
-Getter = Callable[[Message], Any]
+Getter = Callable[[Any], Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS = {number: name.removeprefix("TASK_STATUS_") for name, number in pb.TaskStatus.items()}
 _NUMBER = {TaskStatus(name): number for number, name in _STATUS.items() if number}
@@ -111,9 +112,9 @@ def _struct(message: Message, name: str) -> dict[str, Any] | None:
 
 def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
     """Parameters first; a result's field of the same name replaces them once there is one."""
-    asked = _getters(params_pb2.TaskParams, kind.field, kind.params.model_fields)
-    made = _getters(params_pb2.TaskResult, kind.field, kind.result.model_fields)
-    absent = {name: None for name, _ in made} | dict.fromkeys(kind.from_provider_config)
+    asked = _getters(_member(params_pb2.TaskParams, kind), kind.params.model_fields, kind.shown_as)
+    made = _getters(_member(params_pb2.TaskResult, kind), kind.result.model_fields, {})
+    absent = dict.fromkeys(kind.from_provider_config) | _before(kind)
     field = kind.field
 
     def view(task: pb.Task) -> dict[str, Any]:
@@ -124,24 +125,45 @@ def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
             values |= {name: value for name, get in made if (value := get(result)) is not None}
         if kind.from_provider_config and task.spec.HasField("provider_config"):
             config = task.spec.provider_config.fields
-            values |= {name: config[name].string_value for name in kind.from_provider_config if name in config}
+            read = {name: config[name].string_value for name in kind.from_provider_config if name in config}
+            values |= {name: value for name, value in read.items() if value}
         return values
 
     return view
 
 
-def _getters(holder: type[Message], member: str, names: Any) -> list[tuple[str, Getter]]:
-    message: Any = holder.DESCRIPTOR.fields_by_name[member].message_type
-    return [(name, _getter(message.fields_by_name[name])) for name in names]
+def _before(kind: TaskType) -> dict[str, Any]:
+    """What a result's fields show until there is one."""
+    fields = kind.result.model_fields.items()
+    return {name: None if info.is_required() else info.default for name, info in fields}
+
+
+def _member(holder: type[Message], kind: TaskType) -> Any:
+    return holder.DESCRIPTOR.fields_by_name[kind.field].message_type
+
+
+def _getters(message: Any, names: Iterable[str], shown_as: Mapping[str, str]) -> list[tuple[str, Getter]]:
+    return [(shown_as.get(name, name), _getter(message.fields_by_name[name])) for name in names]
 
 
 def _getter(field: FieldDescriptor) -> Getter:
-    name = field.name
-    if field.message_type is not None and field.message_type.full_name == StringList.DESCRIPTOR.full_name:
-        return lambda message: list(getattr(message, name).values) if message.HasField(name) else None
+    name, read = field.name, _reader(field)
     if field.is_repeated:
-        return lambda message: list(getattr(message, name))
-    return lambda message: getattr(message, name) if message.HasField(name) else None
+        return lambda message: [read(item) for item in getattr(message, name)]
+    return lambda message: read(getattr(message, name)) if message.HasField(name) else None
+
+
+def _reader(field: FieldDescriptor) -> Getter:
+    """What is there, as JSON."""
+    if field.message_type is None:
+        return lambda value: value
+    kind = field.message_type.full_name
+    if kind == StringList.DESCRIPTOR.full_name:
+        return lambda value: list(value.values)
+    if kind == Struct.DESCRIPTOR.full_name:
+        return struct_to_dict
+    parts = _getters(field.message_type, list(field.message_type.fields_by_name), {})
+    return lambda value: {name: get(value) for name, get in parts}
 
 
 _VIEWS = {name: _compile(kind) for name, kind in TYPES.items()}

@@ -11,6 +11,7 @@ from services.catalog.enums import ProviderType, TaskPriority
 from services.catalog.free_json import JsonObject
 from services.catalog.images import check_url
 from services.catalog.providers import check_provider
+from services.catalog.public import TaskPublicUpdate
 from services.catalog.webhook_events import check_webhook_events
 
 MAX_PRIORITY = 100
@@ -87,20 +88,34 @@ class CommonFields(BaseModel):
 class TaskType:
     """One kind of task. `name` is the public name; in lower case it is the `oneof` member and the handler's module.
 
-    `inline_images` maps a public field that takes a picture's bytes to the parameter that then names the stored one.
-    `from_provider_config` are public fields read from the provider's configuration. `nullable` are required parameters
-    that the public view may show as null. An `internal` type is absent from the public schema. `schema_stem` is for
-    public names that do not follow from `name`.
+    `inline_images` maps a public field that takes a picture's bytes to the parameter that then names the stored one,
+    `image_urls` one that takes a URL to the parameter it stands for; those in `deprecated` are marked so. `shown_as` are
+    parameters whose name in the public view is another. `from_provider_config` are public fields read from the
+    provider's configuration. `nullable` are required parameters that the public view may show as null. `update` is
+    the base of the update schema, which lists `update_fields` of the parameters too. `default_provider` runs tasks that
+    name none, before the deployment's choice. An `internal` type is absent from the public schema. `schema_stem` is
+    for public names that do not follow from `name`.
     """
 
     name: str
     params: type[TaskParams]
     result: type[TaskResult]
     inline_images: Mapping[str, str] = field(default_factory=dict)
+    image_urls: Mapping[str, str] = field(default_factory=dict)
+    deprecated: frozenset[str] = frozenset()
+    shown_as: Mapping[str, str] = field(default_factory=dict)
     from_provider_config: tuple[str, ...] = ()
     nullable: frozenset[str] = frozenset()
+    update: type[TaskPublicUpdate] = TaskPublicUpdate
+    update_fields: tuple[str, ...] = ()
+    default_provider: ProviderType | None = None
     internal: bool = False
     schema_stem: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where its runs store what they make, each below its own `<task id>/`."""
+        return self.field + ("es" if self.field.endswith("x") else "s")
 
     @property
     def field(self) -> str:

@@ -1,12 +1,15 @@
 """How a request names a picture: a storage path, an http(s) URL, or the bytes themselves as base64."""
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, Field
 
 from services.common.addresses import is_public, parse_target
 from services.common.errors import InvalidRequest
+from services.common.images.sources import Kind, tell_apart
 
 MAX_REFERENCE = 2048
 MAX_PATH = 512
@@ -17,6 +20,10 @@ _MAX_NAME_BYTES = 200
 
 class InlineAllowed:
     """Marks a field of the parameters whose public counterpart also takes the picture's bytes."""
+
+
+class LocalAllowed(InlineAllowed):
+    """As InlineAllowed, for a field that may also name a file of the machine; the loader decides below which roots."""
 
 
 def check_path(path: str) -> str:
@@ -52,13 +59,50 @@ def check_reference(value: str) -> str:
     return check_url(value) if "://" in value else check_path(value)
 
 
+def local_path(reference: str) -> PurePosixPath:
+    """The absolute path that `file:///…` names. Raises ValueError for any other reference, or one that climbs."""
+    parts = urlsplit(reference)
+    path = PurePosixPath(unquote(parts.path))
+    plain = parts.scheme == "file" and not (parts.netloc or parts.query or parts.fragment)
+    if not plain or not path.is_absolute() or ".." in path.parts or not str(path).isprintable():
+        raise ValueError("must be a local path like file:///pictures/shirt.png")
+    return path
+
+
+def check_local_reference(value: str) -> str:
+    """As `check_reference`, but local files pass: `file:///…`, or an absolute path, which is made one."""
+    if value.startswith("/"):
+        value = "file://" + quote(value)
+    if value.startswith("file:"):
+        local_path(value)
+        return value
+    return check_reference(value)
+
+
+def holds_bytes(value: str) -> bool:
+    """Whether it is the picture itself, as base64 or data URL, rather than a reference to it."""
+    if value.startswith("file:"):
+        return False
+    try:
+        return tell_apart(value).kind in (Kind.BASE64, Kind.DATA_URL)
+    except InvalidRequest:
+        return False
+
+
 def check_input(value: str) -> str:
-    """As `check_reference`, but data URLs pass: their bytes are looked at when they are decoded."""
-    return value if value.startswith("data:") else check_reference(value)
+    """As `check_reference`, but a picture's bytes pass: they are looked at when they are decoded."""
+    return value if holds_bytes(value) else check_reference(value)
+
+
+def check_local_input(value: str) -> str:
+    """As `check_local_reference`, but a picture's bytes pass."""
+    return value if holds_bytes(value) else check_local_reference(value)
 
 
 StoragePath = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(check_path)]
 ImageUrl = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(check_url)]
 ImageReference = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(check_reference)]
 ImageInput = Annotated[str, Field(min_length=1, max_length=MAX_INLINE), AfterValidator(check_input)]
+LocalReference = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(check_local_reference)]
+LocalInput = Annotated[str, Field(min_length=1, max_length=MAX_INLINE), AfterValidator(check_local_input)]
 ImageData = Annotated[str, Field(min_length=1, max_length=MAX_INLINE)]

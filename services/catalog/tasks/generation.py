@@ -7,8 +7,8 @@ from pydantic import Field
 
 from services.catalog.base import TaskParams, TaskResult, TaskType, Weight
 from services.catalog.images import ImageUrl, StoragePath
+from services.catalog.numbers import Percent, Seed, Side
 
-Side = Annotated[int, Field(ge=64, le=4096)]
 ModelPath = Annotated[str, Field(min_length=1, max_length=512)]
 
 
@@ -18,10 +18,10 @@ class GenerationParams(TaskParams):
     prompt: str = Field(min_length=1, max_length=4000, description="Prompt of the task")
     width: Side | None = Field(None, description="Width of the image")
     height: Side | None = Field(None, description="Height of the image")
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(None, description="Seed for the random generator")
+    seed: Seed | None = Field(None, description="Seed for the random generator")
     reference_image_path: StoragePath | None = Field(None, description="Stored path of the reference picture")
     reference_image_url: ImageUrl | None = Field(None, description="URL of the reference picture")
-    reference_image_strength: Annotated[float, Field(ge=0, le=100)] | None = Field(
+    reference_image_strength: Percent | None = Field(
         None, description="How strongly the reference picture steers generation, 0-100"
     )
     subject_model_path: ModelPath | None = Field(None, description="Model path of the subject")

@@ -1,0 +1,47 @@
+"""A language model answers a prompt, with pictures if there are any."""
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.enums import ProviderType
+from services.catalog.images import ImageReference, InlineAllowed
+from services.catalog.wide_update import WideTaskUpdate
+
+MAX_PICTURES = 16
+MAX_PROMPT = 200_000
+
+
+class LlmInteractionParams(TaskParams):
+    """Which model answers, and how freely, is said in the provider's configuration."""
+
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT, description="Prompt from the user")
+    system_prompt: Annotated[str, Field(max_length=MAX_PROMPT)] | None = Field(
+        None, description="Prompt for the system role"
+    )
+    input_images: Annotated[list[ImageReference] | None, InlineAllowed()] = Field(
+        None, max_length=MAX_PICTURES, description="Pictures, each as URL, storage path, data URL or base64"
+    )
+
+
+class LlmInteractionResult(TaskResult):
+    """The answer and what it took."""
+
+    result_text: str = Field(description="The answer")
+    input_tokens: int | None = Field(None, description="Tokens read")
+    output_tokens: int | None = Field(None, description="Tokens written")
+    ai_provider: str | None = Field(None, description="Vendor that answered")
+    model_name: str | None = Field(None, description="Model that answered")
+    finish_reason: str | None = Field(None, description="Why the answer ended, in the vendor's word")
+
+
+TYPE = TaskType(
+    name="LLM_INTERACTION",
+    params=LlmInteractionParams,
+    result=LlmInteractionResult,
+    schema_stem="LLMInteraction",
+    update=WideTaskUpdate,
+    default_provider=ProviderType.AI_CORE,
+)
