@@ -7,6 +7,8 @@ import hashlib
 import re
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.images import holds_bytes
 from services.catalog.schemas import Schemas, inline_mark, is_list
@@ -35,8 +37,9 @@ async def store_inline_images(
     for name, target in {**kind.inline_images, **kind.image_urls}.items():
         value = getattr(wanted, name)
         if value is not None:
-            stored = await _store(storage, name, value, tenant) if name in kind.inline_images else value
-            changes |= {name: None, target: _joined(schemas, changes.get(target, getattr(wanted, target)), target, stored)}
+            picture = await _store(storage, name, value, tenant) if name in kind.inline_images else value
+            present = changes.get(target, getattr(wanted, target))
+            changes |= {name: None, target: _joined(kind.params.model_fields[target], present, picture)}
     return wanted.model_copy(update=changes) if changes else wanted
 
 
@@ -57,9 +60,9 @@ async def _replaced(storage: StorageClient, name: str, value: Any, tenant: str) 
     return [await _store(storage, name, item, tenant) if holds_bytes(item) else item for item in value]
 
 
-def _joined(schemas: Schemas, present: Any, target: str, picture: str) -> Any:
+def _joined(target: FieldInfo, present: Any, picture: str) -> Any:
     """A list takes one more; a single picture is replaced."""
-    return [*(present or ()), picture] if is_list(schemas.kind.params.model_fields[target]) else picture
+    return [*(present or ()), picture] if is_list(target) else picture
 
 
 async def _store(storage: StorageClient, field: str, text: str, tenant: str) -> str:

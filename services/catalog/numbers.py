@@ -1,4 +1,4 @@
-"""Numbers that several task types and providers take, with their limits."""
+"""Numbers and names that several task types and providers take, with their limits."""
 from __future__ import annotations
 
 from typing import Annotated
@@ -12,6 +12,13 @@ Steps = Annotated[int, Field(ge=1, le=150)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Level = Annotated[float, Field(ge=0, le=255)]
+# Of boxes: 0.5 makes one half as large again.
+Growth = Annotated[float, Field(ge=0, le=4)]
+Feather = Annotated[int, Field(ge=0, le=1024)]
+Retries = Annotated[int, Field(ge=0, le=10)]
+Plain = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]+$")]
+LongText = Annotated[str, Field(max_length=20_000)]
+FalApp = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\w.\-]+(/[\w.\-]+)+$")]
 
 
 def null_is(default: object, shown: object) -> BeforeValidator:

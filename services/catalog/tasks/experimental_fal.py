@@ -1,21 +1,18 @@
 """Any app of the vendor fal, with parameters of the caller's own."""
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from services.catalog.base import TaskParams, TaskResult, TaskType
 from services.catalog.enums import ProviderType
 from services.catalog.free_json import JsonObject
+from services.catalog.numbers import FalApp
 
 
 class ExperimentalFalParams(TaskParams):
     """What the app is given is up to the caller, and checked by the app alone."""
 
-    fal_app_id: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\w.\-]+(/[\w.\-]+)+$")] = Field(
-        description="FAL app that runs the task, such as fal-ai/flux/dev"
-    )
+    fal_app_id: FalApp = Field(description="FAL app that runs the task, such as fal-ai/flux/dev")
     fal_parameters: JsonObject | None = Field(None, description="Parameters handed to the app as they are")
 
 
