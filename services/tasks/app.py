@@ -11,7 +11,9 @@ from compute.tasks.v1 import tasks_pb2_grpc, worker_pb2_grpc
 from services.common import bus as nats_bus
 from services.common import store
 from services.common.background import running
+from services.common.grpc_client import Credentials, connect
 from services.common.mount import Mounted
+from services.common.storage_client import StorageClient
 from services.tasks.replica import Replica
 from services.tasks.servicer import TaskServicer
 from services.tasks.settings import TasksSettings
@@ -26,12 +28,14 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
     async with (
         store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
         nats_bus.open_bus(settings.nats_url, "tasks") as bus,
+        connect(settings.storage_target) as storage,
     ):
-        replica = Replica(database, bus, settings)
+        files = StorageClient(storage, Credentials(settings.internal_token.get_secret_value()))
+        replica = Replica(database, bus, files, settings)
         await replica.prepare()
         progress = replica.dispatcher.progress
         tasks_pb2_grpc.add_TaskServiceServicer_to_server(
-            TaskServicer(replica.service, replica.messages, replica.hub, bus, progress), server
+            TaskServicer(replica.service, replica.remover, replica.messages, replica.hub, bus, progress), server
         )
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(
             WorkerServicer(

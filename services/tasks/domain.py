@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from services.common.errors import IllegalTransition
+from services.common.errors import IllegalTransition, NotFound
 
 SECOND = 1_000_000
 MAX_ERRORS = 20
@@ -45,6 +45,8 @@ class Verb(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     REPLAYED = "replayed"
+    CLEANED = "cleaned"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class ServiceCall:
 class Task:
     """One task. Times are microseconds since the epoch; `spec` and `result` are the catalog models as JSON.
 
-    `attempt` counts the runs begun and is the fencing token of a worker's writes.
+    `attempt` counts the runs begun and is the fencing token of a worker's writes. `inputs` is the storage folder of the
+    pictures that came inside its request. `deleted_at` is set when its files are gone; `erased` when nobody may see it
+    any more, and it only waits for its last event to be published.
     """
 
     id: str
@@ -116,6 +120,9 @@ class Task:
     origin_tenant_id: str | None = None
     workflow_id: str | None = None
     fingerprint: str | None = None
+    inputs: str | None = None
+    deleted_at: int | None = None
+    erased: bool | None = None
     outbox: tuple[Occurrence, ...] = ()
 
     @property
@@ -169,7 +176,9 @@ class Task:
         return self._moved(TaskState.CANCELLED, Verb.CANCELLED, now, completed_at=now)
 
     def replayed(self, now: int, attempts: int) -> Task:
-        """A failed task starts anew, its history kept. Raises IllegalTransition unless it FAILED."""
+        """A failed task starts anew, its history kept. Raises IllegalTransition unless it FAILED and has its files."""
+        if self.deleted_at is not None:
+            raise IllegalTransition(f"the files of task {self.id} are gone", reason="TASK_CLEANED")
         return self._moved(
             TaskState.PENDING,
             Verb.REPLAYED,
@@ -189,7 +198,38 @@ class Task:
             )
         return replace(self, version=self.version + 1, updated_at=now, spec=spec, priority=priority)
 
+    def cleaned(self, now: int) -> Task:
+        """Its files are to go, its record stays; again changes nothing. Raises IllegalTransition: TASK_LIVE."""
+        self._check_there()
+        return self if self.deleted_at is not None else self._removed(Verb.CLEANED, now)
+
+    def gone(self, now: int, last_words: str) -> Task:
+        """Nothing is left but what its last event must say. Raises IllegalTransition: TASK_LIVE."""
+        return replace(
+            self._removed(Verb.DELETED, now),
+            erased=True,
+            spec=last_words,
+            result=None,
+            errors=(),
+            error_category=None,
+            error_reason=None,
+            service_calls=(),
+            inputs=None,
+        )
+
+    def _removed(self, verb: Verb, now: int) -> Task:
+        self._check_there()
+        if not self.state.terminal:
+            raise IllegalTransition(f"task {self.id} is {self.state}: cancel it first", reason="TASK_LIVE")
+        said = Occurrence(self.version + 1, verb, self.state, self.attempt, now)
+        return replace(self, version=said.version, updated_at=now, deleted_at=now, outbox=(*self.outbox, said))
+
+    def _check_there(self) -> None:
+        if self.erased:
+            raise NotFound(f"task {self.id} does not exist", reason="TASK_NOT_FOUND")
+
     def _moved(self, state: TaskState, verb: Verb, now: int, **changes: Any) -> Task:
+        self._check_there()
         if state not in _NEXT[self.state]:
             reason = "TASK_TERMINAL" if self.state.terminal else "ILLEGAL_TRANSITION"
             raise IllegalTransition(f"task {self.id} is {self.state} and cannot become {state}", reason=reason)

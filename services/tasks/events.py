@@ -8,10 +8,11 @@ import orjson
 
 from services.common.bus import Outgoing
 from services.common.proto import iso
-from services.tasks.domain import Occurrence, Task, Verb
+from services.tasks.domain import Occurrence, Task, TaskState, Verb
 
 SOURCE = "/atelier/tasks"
 VERSION = "1"
+_AFTERWARDS = (Verb.CLEANED, Verb.DELETED)
 
 
 def event_id(task_id: str, occurrence: Occurrence) -> str:
@@ -58,11 +59,12 @@ def _created(task: Task, occurrence: Occurrence) -> dict[str, Any]:
 
 
 def _status(task: Task, occurrence: Occurrence) -> dict[str, Any]:
-    data = _base(task, occurrence) | {"progress": 100.0 if occurrence.verb is Verb.COMPLETED else 0.0}
+    data = _base(task, occurrence) | {"progress": 100.0 if occurrence.status is TaskState.COMPLETED else 0.0}
     if task.started_at is not None and task.started_at <= occurrence.at:
         data["started_at"] = iso(task.started_at)
     if occurrence.status.terminal:
-        data["completed_at"] = iso(occurrence.at)
+        ended = task.completed_at if occurrence.verb in _AFTERWARDS else occurrence.at
+        data["completed_at"] = iso(ended if ended is not None else occurrence.at)
     if occurrence.message is not None:
         data |= {"error_category": occurrence.category, "error_message": occurrence.message}
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
@@ -15,11 +16,13 @@ from compute.tasks.v1 import worker_pb2 as wire
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 
+from services.catalog import webhook_events
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.tasks import TYPES
 from services.common.errors import Internal, InvalidRequest, Violation
 from services.common.proto import fill, invalid, read, struct_to_dict, timestamp, to_dict
 from services.tasks.domain import ServiceCall, Task, TaskState
+from services.tasks.removal import folders_in
 from services.tasks.service import NewTask
 
 DEFAULT_QUEUE = "inference"
@@ -33,7 +36,8 @@ _ORIGIN = {
 }
 _STATUS: dict[TaskState, Any] = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}
 _STATE = {number: state for state, number in _STATUS.items()}
-_TIMES = ("created_at", "updated_at", "started_at", "completed_at")
+_TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at")
+_INPUTS = re.compile(r"references/[A-Za-z0-9\-]{16,64}/")
 
 
 class Messages:
@@ -64,6 +68,7 @@ class Messages:
             origin_tenant_id=common.origin_tenant_id,
             workflow_id=getattr(params, "workflow_id", None),
             idempotency_key=request.idempotency_key,
+            inputs=_inputs(request.inputs_folder),
         )
 
     def task(self, task: Task) -> pb.Task:
@@ -129,6 +134,25 @@ class Messages:
             max_attempts=message.max_attempts,
             not_before=_microseconds(message.not_before),
         )
+
+    def folders(self, task: Task) -> tuple[str, ...]:
+        """Where its files are: below its type's folder, where else its result says, and what came with its request."""
+        kind = TYPES.get(task.task_type)
+        found = folders_in(task.result or "", task.id)
+        if kind is not None:
+            found.add(f"{kind.folder}/{task.id}/")
+        if task.inputs is not None:
+            found.add(task.inputs)
+        return tuple(sorted(found))
+
+    def last_words(self, task: Task) -> str:
+        """What of a spec its last events need: whom to call. Empty where nobody asked to be."""
+        if '"webhook_url":' not in task.spec:
+            return ""
+        common = orjson.loads(task.spec)["common"]
+        chosen = (common.get("config") or {}).get(webhook_events.KEY)
+        kept = {"webhook_url": common.get("webhook_url"), "config": {webhook_events.KEY: chosen}}
+        return orjson.dumps({"common": kept}).decode()
 
     def result_json(self, result: params_pb2.TaskResult) -> str:
         """Raises InvalidRequest when it is not what its type promises."""
@@ -197,6 +221,12 @@ class Messages:
         if len(self._specs) > _SPECS:
             self._specs.popitem(last=False)
         return spec
+
+
+def _inputs(folder: str) -> str | None:
+    if folder and not _INPUTS.fullmatch(folder):
+        raise _refused("inputs_folder", "is no folder of a request's pictures")
+    return folder or None
 
 
 def _read_common(spec: pb.TaskSpec) -> CommonFields:

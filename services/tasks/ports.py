@@ -57,6 +57,51 @@ class TaskRepository(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is still to be done for a task that is to be removed: written first, ended last.
+
+    `erase`: record and all, else its files only. `folders` hold its files. Microseconds: looked at from `due` on; the
+    files are deleted once more at `again_at`, for what a worker that lost its run may still have stored.
+    """
+
+    task_id: str
+    tenant: str
+    erase: bool
+    folders: tuple[str, ...]
+    again_at: int
+    due: int
+    nonce: str
+
+
+class RemovalLog(Protocol):
+    """Removals under way. Every method is safe to repeat."""
+
+    async def begin(self, removal: Removal) -> None:
+        """In place of an earlier one of the task."""
+        ...
+
+    async def due(self, now: int, *, limit: int) -> list[Removal]:
+        """Oldest first."""
+        ...
+
+    async def postpone(self, removal: Removal, due: int) -> None: ...
+
+    async def end(self, removal: Removal) -> None: ...
+
+    async def bury(self, task: Task) -> bool:
+        """Removes an erased task's document. False while its last event is not surely published."""
+        ...
+
+
+class Files(Protocol):
+    """The storage service."""
+
+    async def delete_prefix(self, prefix: str, *, tenant: str) -> Sequence[str]:
+        """Deletes everything below a folder and answers the paths."""
+        ...
+
+
 class Clock(Protocol):
     def __call__(self) -> int:
         """Microseconds since the epoch; never the same twice."""

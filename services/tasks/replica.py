@@ -23,6 +23,9 @@ from services.tasks.hub import Hub
 from services.tasks.messages import Messages
 from services.tasks.orders import BusOrders
 from services.tasks.outbox import Outbox
+from services.tasks.ports import Files
+from services.tasks.removal import Remover, Tale
+from services.tasks.removal_log import MongoRemovalLog
 from services.tasks.repository import MongoTaskRepository
 from services.tasks.service import RetryPolicy, TaskService
 from services.tasks.settings import TasksSettings
@@ -34,7 +37,7 @@ _LOAD_LIMIT = 200_000
 class Replica:
     """Wires the parts. A durable write goes to the books, the watchers and the others; its events to the relay."""
 
-    def __init__(self, database: Database, bus: Client, settings: TasksSettings) -> None:
+    def __init__(self, database: Database, bus: Client, files: Files, settings: TasksSettings) -> None:
         self.messages = Messages()
         self.hub = Hub()
         clock = SteadyClock()
@@ -42,6 +45,16 @@ class Replica:
         self.repository = MongoTaskRepository(database, self._outbox, self._written)
         retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
         self.service = TaskService(self.repository, clock, retry)
+        self._removals = MongoRemovalLog(database)
+        self.remover = Remover(
+            self.service,
+            self.repository,
+            self._removals,
+            files,
+            Tale(self.messages.folders, self.messages.last_words),
+            clock,
+            grace=settings.removal_grace_seconds,
+        )
         self._orders = BusOrders(bus)
         owner = self._outbox.owner
         self._leadership = Leadership(
@@ -66,6 +79,7 @@ class Replica:
         """Before the first call is taken."""
         await ensure_streams(self._bus)
         await self.repository.prepare()
+        await self._removals.prepare()
         await self._checkpoints.write()
         await self._feed.listen()
         await self.beats.listen()
@@ -80,6 +94,7 @@ class Replica:
             "release": self.dispatcher.run,
             "sweep": self.dispatcher.sweep,
             "adopt": self._adopt,
+            "removals": self._remove,
             "reload": self._reload,
         }
 
@@ -123,6 +138,12 @@ class Replica:
             await asyncio.sleep(1.0)
             if self._leadership.held:
                 await self._checkpoints.adopt_dead()
+
+    async def _remove(self) -> None:
+        while True:
+            await asyncio.sleep(2.0)
+            if self._leadership.held:
+                await self.remover.sweep()
 
     async def _reload(self) -> None:
         """Finds what fell through every other way, slowly."""

@@ -236,7 +236,8 @@ def to_document(task: Task) -> Document:
     """
     document: Document = {name: value for name in _PLAIN if (value := getattr(task, name)) is not None}
     document["_id"] = task.id
-    document["listing"] = f"{task.tenant}/{task.created_at:020d}"
+    if not task.erased:
+        document["listing"] = f"{task.tenant}/{task.created_at:020d}"
     document["state"] = task.state.value
     if task.errors:
         document["errors"] = list(task.errors)

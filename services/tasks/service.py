@@ -31,6 +31,7 @@ class NewTask:
     origin_tenant_id: str | None = None
     workflow_id: str | None = None
     idempotency_key: str = ""
+    inputs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class TaskService:
         self._retry = retry
 
     async def create(self, new: NewTask) -> Created:
-        """Raises IdempotencyConflict when the key was used with another body."""
+        """Raises IdempotencyConflict when the key was used with another body, or its task was deleted."""
         now = self._clock()
         fingerprint = _fingerprint(new) if new.idempotency_key else None
         task = Task(
@@ -89,40 +90,44 @@ class TaskService:
             origin_tenant_id=new.origin_tenant_id,
             workflow_id=new.workflow_id,
             fingerprint=fingerprint,
+            inputs=new.inputs,
         ).created()
         added = await self._tasks.add(task)
+        if added.existing and added.task.erased:
+            said = "the task this Idempotency-Key made was deleted; use another key"
+            raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
         if added.existing and added.task.fingerprint != fingerprint:
             raise IdempotencyConflict("this Idempotency-Key was used before with another body")
         return Created(added.task, added.existing)
 
     async def get(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
         """Raises NotFound, also for another tenant's task and for one of another type."""
-        return _visible(await self._tasks.get_fresh(task_id), tenant, task_type)
+        return visible(await self._tasks.get_fresh(task_id), tenant, task_type)
 
     async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
         return await self._tasks.find(wanted, limit=limit, skip=skip)
 
     async def cancel(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
         """Raises IllegalTransition for a terminal task."""
-        _visible(await self._tasks.get(task_id), tenant, task_type)
-        return await self._change(task_id, lambda task: task.cancelled(self._clock()))
+        visible(await self._tasks.get(task_id), tenant, task_type)
+        return await self.change(task_id, lambda task: task.cancelled(self._clock()))
 
     async def replay(self, tenant: str, task_id: str) -> Task:
         """Raises IllegalTransition unless it FAILED."""
-        _visible(await self._tasks.get(task_id), tenant, None)
-        return await self._change(task_id, lambda task: task.replayed(self._clock(), self._retry.attempts))
+        visible(await self._tasks.get(task_id), tenant, None)
+        return await self.change(task_id, lambda task: task.replayed(self._clock(), self._retry.attempts))
 
     async def amend(
         self, tenant: str, task_id: str, task_type: str | None, edit: Callable[[Task], tuple[str, int]]
     ) -> Task:
         """`edit` answers the new spec and priority. Raises IllegalTransition once the task runs."""
-        _visible(await self._tasks.get(task_id), tenant, task_type)
+        visible(await self._tasks.get(task_id), tenant, task_type)
 
         def amended(task: Task) -> Task:
             spec, priority = edit(task)
             return task.amended(self._clock(), spec=spec, priority=priority)
 
-        return await self._change(task_id, amended)
+        return await self.change(task_id, amended)
 
     async def claim(self, worker: str, task: Task | None, attempt: int) -> Task:
         """Begins an attempt of `task` for `worker`; 0 means whichever comes next.
@@ -186,7 +191,8 @@ class TaskService:
             return task.failed(ending.failure, ending.calls, now, backoff=backoff)
         return task.returned(now)
 
-    async def _change(self, task_id: str, change: Callable[[Task], Task]) -> Task:
+    async def change(self, task_id: str, change: Callable[[Task], Task]) -> Task:
+        """The task after `change`, tried again while others write; a change that answers its task writes nothing."""
         task = await self._tasks.get(task_id)
         for _ in range(_CONTENTION_LIMIT):
             try:
@@ -198,14 +204,15 @@ class TaskService:
                     raise
                 task = fresh
                 continue
-            if await self._tasks.save(changed):
+            if changed is task or await self._tasks.save(changed):
                 return changed
             task = await self._tasks.get_fresh(task_id)
         raise Overloaded(f"task {task_id} changes too fast", reason="CONTENTION", retry_after=0.1)
 
 
-def _visible(task: Task, tenant: str, task_type: str | None) -> Task:
-    if task.tenant != tenant or (task_type is not None and task.task_type != task_type):
+def visible(task: Task, tenant: str, task_type: str | None) -> Task:
+    """Raises NotFound where this caller may not know of it."""
+    if task.erased or task.tenant != tenant or (task_type is not None and task.task_type != task_type):
         raise NotFound(f"task {task.id} does not exist", reason="TASK_NOT_FOUND")
     return task
 

@@ -21,6 +21,7 @@ from services.tasks.domain import Task
 from services.tasks.hub import Hub
 from services.tasks.messages import Messages
 from services.tasks.ports import Filter
+from services.tasks.removal import Remover
 from services.tasks.service import TaskService
 
 log = structlog.get_logger()
@@ -29,10 +30,17 @@ _WATCH_POLL_SECONDS = 10.0
 
 class TaskServicer(rpc.TaskServiceServicer):
     def __init__(
-        self, service: TaskService, messages: Messages, hub: Hub, bus: Client, progress: Callable[[str], float]
+        self,
+        service: TaskService,
+        remover: Remover,
+        messages: Messages,
+        hub: Hub,
+        bus: Client,
+        progress: Callable[[str], float],
     ) -> None:
         """`progress` is the percent a worker last reported for a running task."""
         self._service = service
+        self._remover = remover
         self._messages = messages
         self._hub = hub
         self._bus = bus
@@ -78,6 +86,14 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     async def ReplayTask(self, request: pb.ReplayTaskRequest, context: Context) -> pb.ReplayTaskResponse:
         return pb.ReplayTaskResponse(task=self._shown(await self._service.replay(tenant(), request.task_id)))
+
+    async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> pb.DeleteTaskResponse:
+        done = await self._remover.delete(tenant(), request.task_id, _optional(request, "task_type"))
+        return pb.DeleteTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
+
+    async def CleanupTask(self, request: pb.CleanupTaskRequest, context: Context) -> pb.CleanupTaskResponse:
+        done = await self._remover.clean(tenant(), request.task_id, _optional(request, "task_type"))
+        return pb.CleanupTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
     async def WatchTask(self, request: pb.WatchTaskRequest, context: Context) -> AsyncIterator[pb.WatchTaskResponse]:
         """The task as it is, then its changes and progress; ends behind the terminal one."""

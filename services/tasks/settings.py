@@ -16,3 +16,5 @@ class TasksSettings(ServiceSettings):
     leader_patience_seconds: float = 3.0
     # Longer than NATS's sync_interval: after that an acknowledged event is on its disk.
     event_hold_seconds: float = 3.0
+    # How long a worker that lost its run may still store something of it.
+    removal_grace_seconds: float = 180.0

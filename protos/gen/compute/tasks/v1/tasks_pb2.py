@@ -28,59 +28,67 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ompute/tasks/v1/tasks.proto\x12\x10\x63ompute.tasks.v1\x1a\x1e\x63ompute/common/v1/common.proto\x1a\x1d\x63ompute/tasks/v1/params.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x04\n\x08TaskSpec\x12)\n\x06origin\x18\x01 \x01(\x0b\x32\x19.compute.common.v1.Origin\x12\x15\n\x08priority\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x17\n\nqueue_name\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0bwebhook_url\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rprovider_type\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x30\n\x0fprovider_config\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x43\n\x1c\x61\x63tive_provider_capabilities\x18\x08 \x01(\x0b\x32\x1d.compute.common.v1.StringList\x12#\n\x16\x66\x61llback_provider_type\x18\t \x01(\tH\x04\x88\x01\x01\x12\x39\n\x18\x66\x61llback_provider_config\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x45\n\x1e\x66\x61llback_provider_capabilities\x18\x0b \x01(\x0b\x32\x1d.compute.common.v1.StringList\x12,\n\x06params\x18\x14 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskParamsB\x0b\n\t_priorityB\r\n\x0b_queue_nameB\x0e\n\x0c_webhook_urlB\x10\n\x0e_provider_typeB\x19\n\x17_fallback_provider_type\"\x96\x01\n\x0eServiceRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x05 \x01(\x01\x12\x15\n\x08\x63ost_usd\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_cost_usd\"\xb9\x06\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12,\n\x06status\x18\x04 \x01(\x0e\x32\x1c.compute.tasks.v1.TaskStatus\x12\x11\n\ttask_type\x18\x05 \x01(\t\x12\r\n\x05queue\x18\x06 \x01(\t\x12(\n\x04spec\x18\x07 \x01(\x0b\x32\x1a.compute.tasks.v1.TaskSpec\x12,\n\x06result\x18\x08 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskResult\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\x14\n\x0cmax_attempts\x18\n \x01(\x05\x12\x10\n\x08progress\x18\x0b \x01(\x01\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\rexecutor_type\x18\x10 \x01(\tH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecutor_instance\x18\x11 \x01(\tH\x01\x88\x01\x01\x12\x0e\n\x06\x65rrors\x18\x12 \x03(\t\x12\x1b\n\x0e\x65rror_category\x18\x13 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x65rror_reason\x18\x14 \x01(\tH\x03\x88\x01\x01\x12\x13\n\x0b\x64\x65\x61\x64_letter\x18\x15 \x01(\x08\x12:\n\x10service_requests\x18\x16 \x03(\x0b\x32 .compute.tasks.v1.ServiceRequest\x12.\n\nnot_before\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08priority\x18\x18 \x01(\x05\x42\x10\n\x0e_executor_typeB\x14\n\x12_executor_instanceB\x11\n\x0f_error_categoryB\x0f\n\r_error_reason\"V\n\x11\x43reateTaskRequest\x12(\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.compute.tasks.v1.TaskSpec\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"L\n\x12\x43reateTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"F\n\x12\x43reateTasksRequest\x12\x30\n\x05items\x18\x01 \x03(\x0b\x32!.compute.tasks.v1.CreateTasksItem\"W\n\x0f\x43reateTasksItem\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x34\n\x07request\x18\x02 \x01(\x0b\x32#.compute.tasks.v1.CreateTaskRequest\"M\n\x13\x43reateTasksResponse\x12\x36\n\x08outcomes\x18\x01 \x03(\x0b\x32$.compute.tasks.v1.CreateTasksOutcome\"i\n\x12\x43reateTasksOutcome\x12\x37\n\x07\x63reated\x18\x01 \x01(\x0b\x32$.compute.tasks.v1.CreateTaskResponseH\x00\x12\x0f\n\x05\x65rror\x18\x02 \x01(\x0cH\x00\x42\t\n\x07outcome\"G\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_task_type\"7\n\x0fGetTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\"\x94\x03\n\x10ListTasksRequest\x12\x31\n\x06status\x18\x01 \x01(\x0e\x32\x1c.compute.tasks.v1.TaskStatusH\x00\x88\x01\x01\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0forigin_instance\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0borigin_zone\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x1d\n\x10origin_tenant_id\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x18\n\x0bworkflow_id\x18\x06 \x01(\tH\x05\x88\x01\x01\x12\x12\n\x05limit\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x11\n\x04skip\x18\x08 \x01(\x05H\x07\x88\x01\x01\x12\x18\n\x0b\x64\x65\x61\x64_letter\x18\t \x01(\x08H\x08\x88\x01\x01\x42\t\n\x07_statusB\x0c\n\n_task_typeB\x12\n\x10_origin_instanceB\x0e\n\x0c_origin_zoneB\x13\n\x11_origin_tenant_idB\x0e\n\x0c_workflow_idB\x08\n\x06_limitB\x07\n\x05_skipB\x0e\n\x0c_dead_letter\":\n\x11ListTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.compute.tasks.v1.Task\"J\n\x11\x43\x61ncelTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_task_type\":\n\x12\x43\x61ncelTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\"=\n\x10WatchTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x18\n\x10without_previews\x18\x02 \x01(\x08\"y\n\x11WatchTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.TaskH\x00\x12\x32\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.compute.tasks.v1.TaskProgressH\x00\x42\x08\n\x06update\"\x89\x01\n\x0cTaskProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08progress\x18\x03 \x01(\x01\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\x05\x12\x13\n\x0btotal_steps\x18\x06 \x01(\x05\x12\x13\n\x0bpreview_png\x18\x07 \x01(\x0c\"\x97\x01\n\x11UpdateTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08priority\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\'\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x0c\n\n_task_typeB\x0b\n\t_priority\":\n\x12UpdateTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\"$\n\x11ReplayTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\":\n\x12ReplayTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task*\xab\x01\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_STATUS_PENDING\x10\x01\x12\x19\n\x15TASK_STATUS_EXECUTING\x10\x02\x12\x19\n\x15TASK_STATUS_COMPLETED\x10\x03\x12\x16\n\x12TASK_STATUS_FAILED\x10\x04\x12\x19\n\x15TASK_STATUS_CANCELLED\x10\x05\x32\xcb\x05\n\x0bTaskService\x12W\n\nCreateTask\x12#.compute.tasks.v1.CreateTaskRequest\x1a$.compute.tasks.v1.CreateTaskResponse\x12Z\n\x0b\x43reateTasks\x12$.compute.tasks.v1.CreateTasksRequest\x1a%.compute.tasks.v1.CreateTasksResponse\x12N\n\x07GetTask\x12 .compute.tasks.v1.GetTaskRequest\x1a!.compute.tasks.v1.GetTaskResponse\x12T\n\tListTasks\x12\".compute.tasks.v1.ListTasksRequest\x1a#.compute.tasks.v1.ListTasksResponse\x12W\n\nCancelTask\x12#.compute.tasks.v1.CancelTaskRequest\x1a$.compute.tasks.v1.CancelTaskResponse\x12V\n\tWatchTask\x12\".compute.tasks.v1.WatchTaskRequest\x1a#.compute.tasks.v1.WatchTaskResponse0\x01\x12W\n\nUpdateTask\x12#.compute.tasks.v1.UpdateTaskRequest\x1a$.compute.tasks.v1.UpdateTaskResponse\x12W\n\nReplayTask\x12#.compute.tasks.v1.ReplayTaskRequest\x1a$.compute.tasks.v1.ReplayTaskResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ompute/tasks/v1/tasks.proto\x12\x10\x63ompute.tasks.v1\x1a\x1e\x63ompute/common/v1/common.proto\x1a\x1d\x63ompute/tasks/v1/params.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x04\n\x08TaskSpec\x12)\n\x06origin\x18\x01 \x01(\x0b\x32\x19.compute.common.v1.Origin\x12\x15\n\x08priority\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x17\n\nqueue_name\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0bwebhook_url\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rprovider_type\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x30\n\x0fprovider_config\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x43\n\x1c\x61\x63tive_provider_capabilities\x18\x08 \x01(\x0b\x32\x1d.compute.common.v1.StringList\x12#\n\x16\x66\x61llback_provider_type\x18\t \x01(\tH\x04\x88\x01\x01\x12\x39\n\x18\x66\x61llback_provider_config\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x45\n\x1e\x66\x61llback_provider_capabilities\x18\x0b \x01(\x0b\x32\x1d.compute.common.v1.StringList\x12,\n\x06params\x18\x14 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskParamsB\x0b\n\t_priorityB\r\n\x0b_queue_nameB\x0e\n\x0c_webhook_urlB\x10\n\x0e_provider_typeB\x19\n\x17_fallback_provider_type\"\x96\x01\n\x0eServiceRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x05 \x01(\x01\x12\x15\n\x08\x63ost_usd\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_cost_usd\"\xe9\x06\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12,\n\x06status\x18\x04 \x01(\x0e\x32\x1c.compute.tasks.v1.TaskStatus\x12\x11\n\ttask_type\x18\x05 \x01(\t\x12\r\n\x05queue\x18\x06 \x01(\t\x12(\n\x04spec\x18\x07 \x01(\x0b\x32\x1a.compute.tasks.v1.TaskSpec\x12,\n\x06result\x18\x08 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskResult\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\x14\n\x0cmax_attempts\x18\n \x01(\x05\x12\x10\n\x08progress\x18\x0b \x01(\x01\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\rexecutor_type\x18\x10 \x01(\tH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecutor_instance\x18\x11 \x01(\tH\x01\x88\x01\x01\x12\x0e\n\x06\x65rrors\x18\x12 \x03(\t\x12\x1b\n\x0e\x65rror_category\x18\x13 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x65rror_reason\x18\x14 \x01(\tH\x03\x88\x01\x01\x12\x13\n\x0b\x64\x65\x61\x64_letter\x18\x15 \x01(\x08\x12:\n\x10service_requests\x18\x16 \x03(\x0b\x32 .compute.tasks.v1.ServiceRequest\x12.\n\nnot_before\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08priority\x18\x18 \x01(\x05\x12.\n\ndeleted_at\x18\x19 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_executor_typeB\x14\n\x12_executor_instanceB\x11\n\x0f_error_categoryB\x0f\n\r_error_reason\"m\n\x11\x43reateTaskRequest\x12(\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.compute.tasks.v1.TaskSpec\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x15\n\rinputs_folder\x18\x03 \x01(\t\"L\n\x12\x43reateTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"F\n\x12\x43reateTasksRequest\x12\x30\n\x05items\x18\x01 \x03(\x0b\x32!.compute.tasks.v1.CreateTasksItem\"W\n\x0f\x43reateTasksItem\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x34\n\x07request\x18\x02 \x01(\x0b\x32#.compute.tasks.v1.CreateTaskRequest\"M\n\x13\x43reateTasksResponse\x12\x36\n\x08outcomes\x18\x01 \x03(\x0b\x32$.compute.tasks.v1.CreateTasksOutcome\"i\n\x12\x43reateTasksOutcome\x12\x37\n\x07\x63reated\x18\x01 \x01(\x0b\x32$.compute.tasks.v1.CreateTaskResponseH\x00\x12\x0f\n\x05\x65rror\x18\x02 \x01(\x0cH\x00\x42\t\n\x07outcome\"G\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_task_type\"7\n\x0fGetTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\"\x94\x03\n\x10ListTasksRequest\x12\x31\n\x06status\x18\x01 \x01(\x0e\x32\x1c.compute.tasks.v1.TaskStatusH\x00\x88\x01\x01\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0forigin_instance\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0borigin_zone\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x1d\n\x10origin_tenant_id\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x18\n\x0bworkflow_id\x18\x06 \x01(\tH\x05\x88\x01\x01\x12\x12\n\x05limit\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x11\n\x04skip\x18\x08 \x01(\x05H\x07\x88\x01\x01\x12\x18\n\x0b\x64\x65\x61\x64_letter\x18\t \x01(\x08H\x08\x88\x01\x01\x42\t\n\x07_statusB\x0c\n\n_task_typeB\x12\n\x10_origin_instanceB\x0e\n\x0c_origin_zoneB\x13\n\x11_origin_tenant_idB\x0e\n\x0c_workflow_idB\x08\n\x06_limitB\x07\n\x05_skipB\x0e\n\x0c_dead_letter\":\n\x11ListTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.compute.tasks.v1.Task\"J\n\x11\x43\x61ncelTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_task_type\":\n\x12\x43\x61ncelTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\"=\n\x10WatchTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x18\n\x10without_previews\x18\x02 \x01(\x08\"y\n\x11WatchTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.TaskH\x00\x12\x32\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.compute.tasks.v1.TaskProgressH\x00\x42\x08\n\x06update\"\x89\x01\n\x0cTaskProgress\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08progress\x18\x03 \x01(\x01\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\x05\x12\x13\n\x0btotal_steps\x18\x06 \x01(\x05\x12\x13\n\x0bpreview_png\x18\x07 \x01(\x0c\"\x97\x01\n\x11UpdateTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08priority\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\'\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x0c\n\n_task_typeB\x0b\n\t_priority\":\n\x12UpdateTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\"$\n\x11ReplayTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\":\n\x12ReplayTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\"J\n\x11\x44\x65leteTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_task_type\"a\n\x12\x44\x65leteTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\x12\x15\n\rdeleted_paths\x18\x02 \x03(\t\x12\x0e\n\x06\x65rrors\x18\x03 \x03(\t\"K\n\x12\x43leanupTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\ttask_type\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_task_type\"b\n\x13\x43leanupTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.Task\x12\x15\n\rdeleted_paths\x18\x02 \x03(\t\x12\x0e\n\x06\x65rrors\x18\x03 \x03(\t*\xab\x01\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_STATUS_PENDING\x10\x01\x12\x19\n\x15TASK_STATUS_EXECUTING\x10\x02\x12\x19\n\x15TASK_STATUS_COMPLETED\x10\x03\x12\x16\n\x12TASK_STATUS_FAILED\x10\x04\x12\x19\n\x15TASK_STATUS_CANCELLED\x10\x05\x32\x80\x07\n\x0bTaskService\x12W\n\nCreateTask\x12#.compute.tasks.v1.CreateTaskRequest\x1a$.compute.tasks.v1.CreateTaskResponse\x12Z\n\x0b\x43reateTasks\x12$.compute.tasks.v1.CreateTasksRequest\x1a%.compute.tasks.v1.CreateTasksResponse\x12N\n\x07GetTask\x12 .compute.tasks.v1.GetTaskRequest\x1a!.compute.tasks.v1.GetTaskResponse\x12T\n\tListTasks\x12\".compute.tasks.v1.ListTasksRequest\x1a#.compute.tasks.v1.ListTasksResponse\x12W\n\nCancelTask\x12#.compute.tasks.v1.CancelTaskRequest\x1a$.compute.tasks.v1.CancelTaskResponse\x12V\n\tWatchTask\x12\".compute.tasks.v1.WatchTaskRequest\x1a#.compute.tasks.v1.WatchTaskResponse0\x01\x12W\n\nUpdateTask\x12#.compute.tasks.v1.UpdateTaskRequest\x1a$.compute.tasks.v1.UpdateTaskResponse\x12W\n\nReplayTask\x12#.compute.tasks.v1.ReplayTaskRequest\x1a$.compute.tasks.v1.ReplayTaskResponse\x12W\n\nDeleteTask\x12#.compute.tasks.v1.DeleteTaskRequest\x1a$.compute.tasks.v1.DeleteTaskResponse\x12Z\n\x0b\x43leanupTask\x12$.compute.tasks.v1.CleanupTaskRequest\x1a%.compute.tasks.v1.CleanupTaskResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compute.tasks.v1.tasks_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKSTATUS']._serialized_start=3662
-  _globals['_TASKSTATUS']._serialized_end=3833
+  _globals['_TASKSTATUS']._serialized_start=4085
+  _globals['_TASKSTATUS']._serialized_end=4256
   _globals['_TASKSPEC']._serialized_start=177
   _globals['_TASKSPEC']._serialized_end=794
   _globals['_SERVICEREQUEST']._serialized_start=797
   _globals['_SERVICEREQUEST']._serialized_end=947
   _globals['_TASK']._serialized_start=950
-  _globals['_TASK']._serialized_end=1775
-  _globals['_CREATETASKREQUEST']._serialized_start=1777
-  _globals['_CREATETASKREQUEST']._serialized_end=1863
-  _globals['_CREATETASKRESPONSE']._serialized_start=1865
-  _globals['_CREATETASKRESPONSE']._serialized_end=1941
-  _globals['_CREATETASKSREQUEST']._serialized_start=1943
-  _globals['_CREATETASKSREQUEST']._serialized_end=2013
-  _globals['_CREATETASKSITEM']._serialized_start=2015
-  _globals['_CREATETASKSITEM']._serialized_end=2102
-  _globals['_CREATETASKSRESPONSE']._serialized_start=2104
-  _globals['_CREATETASKSRESPONSE']._serialized_end=2181
-  _globals['_CREATETASKSOUTCOME']._serialized_start=2183
-  _globals['_CREATETASKSOUTCOME']._serialized_end=2288
-  _globals['_GETTASKREQUEST']._serialized_start=2290
-  _globals['_GETTASKREQUEST']._serialized_end=2361
-  _globals['_GETTASKRESPONSE']._serialized_start=2363
-  _globals['_GETTASKRESPONSE']._serialized_end=2418
-  _globals['_LISTTASKSREQUEST']._serialized_start=2421
-  _globals['_LISTTASKSREQUEST']._serialized_end=2825
-  _globals['_LISTTASKSRESPONSE']._serialized_start=2827
-  _globals['_LISTTASKSRESPONSE']._serialized_end=2885
-  _globals['_CANCELTASKREQUEST']._serialized_start=2887
-  _globals['_CANCELTASKREQUEST']._serialized_end=2961
-  _globals['_CANCELTASKRESPONSE']._serialized_start=2963
-  _globals['_CANCELTASKRESPONSE']._serialized_end=3021
-  _globals['_WATCHTASKREQUEST']._serialized_start=3023
-  _globals['_WATCHTASKREQUEST']._serialized_end=3084
-  _globals['_WATCHTASKRESPONSE']._serialized_start=3086
-  _globals['_WATCHTASKRESPONSE']._serialized_end=3207
-  _globals['_TASKPROGRESS']._serialized_start=3210
-  _globals['_TASKPROGRESS']._serialized_end=3347
-  _globals['_UPDATETASKREQUEST']._serialized_start=3350
-  _globals['_UPDATETASKREQUEST']._serialized_end=3501
-  _globals['_UPDATETASKRESPONSE']._serialized_start=3503
-  _globals['_UPDATETASKRESPONSE']._serialized_end=3561
-  _globals['_REPLAYTASKREQUEST']._serialized_start=3563
-  _globals['_REPLAYTASKREQUEST']._serialized_end=3599
-  _globals['_REPLAYTASKRESPONSE']._serialized_start=3601
-  _globals['_REPLAYTASKRESPONSE']._serialized_end=3659
-  _globals['_TASKSERVICE']._serialized_start=3836
-  _globals['_TASKSERVICE']._serialized_end=4551
+  _globals['_TASK']._serialized_end=1823
+  _globals['_CREATETASKREQUEST']._serialized_start=1825
+  _globals['_CREATETASKREQUEST']._serialized_end=1934
+  _globals['_CREATETASKRESPONSE']._serialized_start=1936
+  _globals['_CREATETASKRESPONSE']._serialized_end=2012
+  _globals['_CREATETASKSREQUEST']._serialized_start=2014
+  _globals['_CREATETASKSREQUEST']._serialized_end=2084
+  _globals['_CREATETASKSITEM']._serialized_start=2086
+  _globals['_CREATETASKSITEM']._serialized_end=2173
+  _globals['_CREATETASKSRESPONSE']._serialized_start=2175
+  _globals['_CREATETASKSRESPONSE']._serialized_end=2252
+  _globals['_CREATETASKSOUTCOME']._serialized_start=2254
+  _globals['_CREATETASKSOUTCOME']._serialized_end=2359
+  _globals['_GETTASKREQUEST']._serialized_start=2361
+  _globals['_GETTASKREQUEST']._serialized_end=2432
+  _globals['_GETTASKRESPONSE']._serialized_start=2434
+  _globals['_GETTASKRESPONSE']._serialized_end=2489
+  _globals['_LISTTASKSREQUEST']._serialized_start=2492
+  _globals['_LISTTASKSREQUEST']._serialized_end=2896
+  _globals['_LISTTASKSRESPONSE']._serialized_start=2898
+  _globals['_LISTTASKSRESPONSE']._serialized_end=2956
+  _globals['_CANCELTASKREQUEST']._serialized_start=2958
+  _globals['_CANCELTASKREQUEST']._serialized_end=3032
+  _globals['_CANCELTASKRESPONSE']._serialized_start=3034
+  _globals['_CANCELTASKRESPONSE']._serialized_end=3092
+  _globals['_WATCHTASKREQUEST']._serialized_start=3094
+  _globals['_WATCHTASKREQUEST']._serialized_end=3155
+  _globals['_WATCHTASKRESPONSE']._serialized_start=3157
+  _globals['_WATCHTASKRESPONSE']._serialized_end=3278
+  _globals['_TASKPROGRESS']._serialized_start=3281
+  _globals['_TASKPROGRESS']._serialized_end=3418
+  _globals['_UPDATETASKREQUEST']._serialized_start=3421
+  _globals['_UPDATETASKREQUEST']._serialized_end=3572
+  _globals['_UPDATETASKRESPONSE']._serialized_start=3574
+  _globals['_UPDATETASKRESPONSE']._serialized_end=3632
+  _globals['_REPLAYTASKREQUEST']._serialized_start=3634
+  _globals['_REPLAYTASKREQUEST']._serialized_end=3670
+  _globals['_REPLAYTASKRESPONSE']._serialized_start=3672
+  _globals['_REPLAYTASKRESPONSE']._serialized_end=3730
+  _globals['_DELETETASKREQUEST']._serialized_start=3732
+  _globals['_DELETETASKREQUEST']._serialized_end=3806
+  _globals['_DELETETASKRESPONSE']._serialized_start=3808
+  _globals['_DELETETASKRESPONSE']._serialized_end=3905
+  _globals['_CLEANUPTASKREQUEST']._serialized_start=3907
+  _globals['_CLEANUPTASKREQUEST']._serialized_end=3982
+  _globals['_CLEANUPTASKRESPONSE']._serialized_start=3984
+  _globals['_CLEANUPTASKRESPONSE']._serialized_end=4082
+  _globals['_TASKSERVICE']._serialized_start=4259
+  _globals['_TASKSERVICE']._serialized_end=5155
 # @@protoc_insertion_point(module_scope)

@@ -73,7 +73,7 @@ class ServiceRequest(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., attempt: _Optional[int] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "service_requests", "not_before", "priority")
+    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "service_requests", "not_before", "priority", "deleted_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +98,7 @@ class Task(_message.Message):
     SERVICE_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    DELETED_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     version: int
@@ -122,15 +123,18 @@ class Task(_message.Message):
     service_requests: _containers.RepeatedCompositeFieldContainer[ServiceRequest]
     not_before: _timestamp_pb2.Timestamp
     priority: int
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., service_requests: _Optional[_Iterable[_Union[ServiceRequest, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ...) -> None: ...
+    deleted_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., service_requests: _Optional[_Iterable[_Union[ServiceRequest, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateTaskRequest(_message.Message):
-    __slots__ = ("spec", "idempotency_key")
+    __slots__ = ("spec", "idempotency_key", "inputs_folder")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FOLDER_FIELD_NUMBER: _ClassVar[int]
     spec: TaskSpec
     idempotency_key: str
-    def __init__(self, spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    inputs_folder: str
+    def __init__(self, spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., inputs_folder: _Optional[str] = ...) -> None: ...
 
 class CreateTaskResponse(_message.Message):
     __slots__ = ("task", "replayed")
@@ -287,3 +291,39 @@ class ReplayTaskResponse(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     task: Task
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ...) -> None: ...
+
+class DeleteTaskRequest(_message.Message):
+    __slots__ = ("task_id", "task_type")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    task_type: str
+    def __init__(self, task_id: _Optional[str] = ..., task_type: _Optional[str] = ...) -> None: ...
+
+class DeleteTaskResponse(_message.Message):
+    __slots__ = ("task", "deleted_paths", "errors")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    DELETED_PATHS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    task: Task
+    deleted_paths: _containers.RepeatedScalarFieldContainer[str]
+    errors: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., deleted_paths: _Optional[_Iterable[str]] = ..., errors: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CleanupTaskRequest(_message.Message):
+    __slots__ = ("task_id", "task_type")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    task_type: str
+    def __init__(self, task_id: _Optional[str] = ..., task_type: _Optional[str] = ...) -> None: ...
+
+class CleanupTaskResponse(_message.Message):
+    __slots__ = ("task", "deleted_paths", "errors")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    DELETED_PATHS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    task: Task
+    deleted_paths: _containers.RepeatedScalarFieldContainer[str]
+    errors: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., deleted_paths: _Optional[_Iterable[str]] = ..., errors: _Optional[_Iterable[str]] = ...) -> None: ...

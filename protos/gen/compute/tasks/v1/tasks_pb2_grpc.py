@@ -75,6 +75,16 @@ class TaskServiceStub:
                 request_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.ReplayTaskRequest.SerializeToString,
                 response_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.ReplayTaskResponse.FromString,
                 _registered_method=True)
+        self.DeleteTask = channel.unary_unary(
+                '/compute.tasks.v1.TaskService/DeleteTask',
+                request_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTaskRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTaskResponse.FromString,
+                _registered_method=True)
+        self.CleanupTask = channel.unary_unary(
+                '/compute.tasks.v1.TaskService/CleanupTask',
+                request_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer:
@@ -135,6 +145,20 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteTask(self, request, context):
+        """Record and files are gone, a run that is still going is cancelled first. NOT_FOUND the second time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CleanupTask(self, request, context):
+        """Its files are gone, its record stays and says so. Files that could not be deleted yet are deleted later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -177,6 +201,16 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ReplayTask,
                     request_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.ReplayTaskRequest.FromString,
                     response_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.ReplayTaskResponse.SerializeToString,
+            ),
+            'DeleteTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTask,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTaskRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTaskResponse.SerializeToString,
+            ),
+            'CleanupTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.CleanupTask,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -396,6 +430,60 @@ class TaskService:
             '/compute.tasks.v1.TaskService/ReplayTask',
             compute_dot_tasks_dot_v1_dot_tasks__pb2.ReplayTaskRequest.SerializeToString,
             compute_dot_tasks_dot_v1_dot_tasks__pb2.ReplayTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.tasks.v1.TaskService/DeleteTask',
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTaskRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CleanupTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.tasks.v1.TaskService/CleanupTask',
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,179 @@
+"""Removing tasks: with everything (delete), or their files only (clean up). Survives a crash at every point.
+
+The order makes nothing half done: the task is ended, the intent is written, the task is marked, its files are deleted,
+its last event is published, the document is removed, the intent is taken back. Whoever leads carries on from whatever
+point a dead process had reached. A run that is still going is cancelled first: its worker discards what it made, and
+what one that crashed left behind is found by a second look at the folders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+
+from services.common.errors import ComputeError, IllegalTransition, NotFound, Overloaded
+from services.tasks.domain import SECOND, Task
+from services.tasks.ports import Clock, Files, Removal, RemovalLog, TaskRepository
+from services.tasks.service import TaskService, visible
+
+log = structlog.get_logger()
+_TRIES = 8
+_PAGE = 256
+# Microseconds: how long the process that began a removal is left alone with it, and between two tries.
+_HEAD_START, _PAUSE = 15 * SECOND, 2 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The task, as it was last seen or as it stays; the paths deleted, and why some could not be yet."""
+
+    task: Task
+    paths: tuple[str, ...]
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tale:
+    """What is known of a task beyond its state: the folders of its type, and what its last event still needs."""
+
+    folders: Callable[[Task], tuple[str, ...]]
+    last_words: Callable[[Task], str]
+
+
+class Remover:
+    """`patience` bounds the deletion of files within a call, `grace` is how long a lost worker may still store any."""
+
+    def __init__(
+        self,
+        service: TaskService,
+        tasks: TaskRepository,
+        removals: RemovalLog,
+        files: Files,
+        tale: Tale,
+        clock: Clock,
+        *,
+        patience: float = 5.0,
+        grace: float = 180.0,
+    ) -> None:
+        self._service = service
+        self._tasks = tasks
+        self._removals = removals
+        self._files = files
+        self._tale = tale
+        self._clock = clock
+        self._patience = patience
+        self._grace = int(grace * SECOND)
+
+    async def delete(self, tenant: str, task_id: str, task_type: str | None = None) -> Removed:
+        """Answers the task as it was last. Raises NotFound, also the second time."""
+        return await self._remove(tenant, task_id, task_type, erase=True)
+
+    async def clean(self, tenant: str, task_id: str, task_type: str | None = None) -> Removed:
+        """Its files go, its record stays. The same again looks for files again. Raises NotFound."""
+        return await self._remove(tenant, task_id, task_type, erase=False)
+
+    async def sweep(self) -> None:
+        """Carries on with whatever is due. For the leader."""
+        for removal in await self._removals.due(self._clock(), limit=_PAGE):
+            try:
+                await self._carry_on(removal)
+            except ComputeError as error:
+                log.warning("removal waits", task_id=removal.task_id, reason=error.reason)
+                await self._removals.postpone(removal, self._clock() + _PAUSE)
+
+    async def _remove(self, tenant: str, task_id: str, task_type: str | None, *, erase: bool) -> Removed:
+        task = visible(await self._tasks.get_fresh(task_id), tenant, task_type)
+        for _ in range(_TRIES):
+            task = await self._ended(task)
+            removal = self._removal_of(task, erase=erase)
+            await self._removals.begin(removal)
+            try:
+                marked = await self._mark(removal)
+            except IllegalTransition:  # replayed in between
+                task = await self._tasks.get_fresh(task_id)
+                continue
+            paths, errors = await self._delete_files(removal)
+            if not errors:
+                await self._settle(removal, marked)
+            return Removed(task if erase else marked, paths, errors)
+        raise Overloaded(f"task {task_id} changes too fast", reason="CONTENTION", retry_after=0.1)
+
+    async def _ended(self, task: Task) -> Task:
+        """The task once nothing may be stored for it any more."""
+        while not task.state.terminal:
+            try:
+                return await self._service.cancel(task.tenant, task.id)
+            except IllegalTransition:
+                task = await self._tasks.get_fresh(task.id)
+        return task
+
+    def _removal_of(self, task: Task, *, erase: bool) -> Removal:
+        now = self._clock()
+        again_at = task.updated_at + self._grace if task.attempt else now
+        folders = self._tale.folders(task)
+        return Removal(task.id, task.tenant, erase, folders, again_at, now + _HEAD_START, uuid4().hex)
+
+    async def _mark(self, removal: Removal) -> Task:
+        """Raises IllegalTransition when it runs again, NotFound when somebody else was faster to delete it."""
+
+        def marked(task: Task) -> Task:
+            now = self._clock()
+            return task.gone(now, self._tale.last_words(task)) if removal.erase else task.cleaned(now)
+
+        return await self._service.change(removal.task_id, marked)
+
+    async def _delete_files(self, removal: Removal) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The paths deleted, and what went wrong."""
+        paths: list[str] = []
+        errors: list[str] = []
+        for folder in removal.folders:
+            try:
+                async with asyncio.timeout(self._patience):
+                    paths += await self._files.delete_prefix(folder, tenant=removal.tenant)
+            except TimeoutError:
+                errors.append(f"{folder}: the store takes longer than {self._patience:g} s")
+            except ComputeError as error:
+                errors.append(f"{folder}: {error.message}")
+        return tuple(paths), tuple(errors)
+
+    async def _settle(self, removal: Removal, task: Task | None) -> None:
+        """The files are gone: what is left to do, and when."""
+        now = self._clock()
+        if task is not None and task.erased and not await self._removals.bury(task):
+            await self._removals.postpone(removal, now + _PAUSE)
+        elif removal.again_at > now:
+            await self._removals.postpone(removal, removal.again_at)
+        else:
+            await self._removals.end(removal)
+
+    async def _carry_on(self, removal: Removal) -> None:
+        task = await self._stored(removal.task_id)
+        marked = task is None or task.erased or (task.deleted_at is not None and not removal.erase)
+        if not marked and task is not None:
+            # Whoever began it died before it was marked. Its caller was told nothing.
+            if not task.state.terminal:
+                await self._removals.end(removal)
+                return
+            task = await self._mark(removal)
+        _, errors = await self._delete_files(removal)
+        if errors:
+            log.warning("files not deleted", task_id=removal.task_id, errors=errors)
+            await self._removals.postpone(removal, self._clock() + _PAUSE)
+        else:
+            await self._settle(removal, task)
+
+    async def _stored(self, task_id: str) -> Task | None:
+        try:
+            return await self._tasks.get_fresh(task_id)
+        except NotFound:
+            return None
+
+
+def folders_in(text: str, task_id: str) -> set[str]:
+    """Folders named for the task that a result's JSON mentions: `a/<task id>/b.png` gives `a/<task id>/`."""
+    return set(re.findall(rf'"((?:[\w.\-]+/)+{re.escape(task_id)}/)', text))
