@@ -1,0 +1,1 @@
+"""Calls the addresses that tasks name, until they answer."""

@@ -1,0 +1,44 @@
+"""Puts the webhooks service together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
+
+from services.common import bus as nats_bus
+from services.common import store
+from services.common.background import running
+from services.common.guarded_http import GuardedHttp, Resolver
+from services.common.mount import Mounted
+from services.webhooks.clock import SystemClock
+from services.webhooks.replica import Replica, http_limits
+from services.webhooks.servicer import WebhookServicer
+from services.webhooks.settings import WebhooksSettings
+
+Settings = WebhooksSettings
+
+
+@asynccontextmanager
+async def mount(
+    server: grpc.aio.Server, settings: WebhooksSettings, *, resolve: Resolver | None = None
+) -> AsyncIterator[Mounted]:
+    """Adds WebhookService to `server` and keeps its loops running. `resolve` takes the place of the system's names."""
+    async with (
+        store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
+        nats_bus.open_bus(settings.nats_url, "webhooks") as bus,
+        GuardedHttp(http_limits(settings), resolve=resolve) as http,
+    ):
+        replica = Replica(database, bus, http, SystemClock(), settings)
+        await replica.prepare()
+        rpc.add_WebhookServiceServicer_to_server(WebhookServicer(replica.service), server)
+        try:
+            async with running(**replica.loops()):
+                yield Mounted(
+                    ["compute.webhooks.v1.WebhookService"],
+                    {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
+                )
+        finally:
+            await replica.close()

@@ -1,0 +1,106 @@
+"""What the use cases need from the outside world."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.webhooks.domain import Delivery, DeliveryState, Endpoint, SecretPair
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list shows; None means any."""
+
+    tenant: str | None = None
+    state: DeliveryState | None = None
+    task_id: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of calling an address. `status` 0 where nobody answered; `retry_after` in seconds."""
+
+    status: int
+    error: str = ""
+    retry_after: float | None = None
+
+
+class DeliveryRepository(Protocol):
+    """Deliveries, each one a document under compare-and-set on its version."""
+
+    async def add(self, delivery: Delivery) -> bool:
+        """False when it was there already, in whatever state."""
+        ...
+
+    async def save(self, delivery: Delivery) -> bool:
+        """False when the stored version is not the one `delivery` was made from."""
+        ...
+
+    async def get(self, delivery_id: str) -> Delivery:
+        """Raises NotFound."""
+        ...
+
+    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Delivery]:
+        """Newest first."""
+        ...
+
+    async def due(self, now: int, *, without: Collection[str], limit: int) -> list[Delivery]:
+        """What must be seen to by now, longest overdue first; nothing for the hosts `without`."""
+        ...
+
+    async def next_due(self, after: int, *, without: Collection[str]) -> int | None:
+        """When the first later one will be due."""
+        ...
+
+    async def remove(self, deliveries: Sequence[Delivery]) -> None:
+        """Those that are still at that version."""
+        ...
+
+
+class EndpointRepository(Protocol):
+    """Addresses that are disabled, by tenant and URL."""
+
+    async def add(self, endpoint: Endpoint) -> None:
+        """The first reason stands."""
+        ...
+
+    async def get(self, endpoint_id: str) -> Endpoint | None: ...
+
+    async def remove(self, endpoint_id: str) -> bool:
+        """False when it was not there."""
+        ...
+
+
+class SecretRepository(Protocol):
+    """One pair of secrets for each tenant."""
+
+    async def get(self, tenant: str) -> SecretPair:
+        """Makes the first one where there is none; the same for everybody who asks."""
+        ...
+
+    async def save(self, pair: SecretPair) -> bool:
+        """False when somebody else rotated meanwhile."""
+        ...
+
+
+class Courier(Protocol):
+    """Sends a delivery once."""
+
+    async def call(self, delivery: Delivery) -> Answer:
+        """Never raises for what the other side does."""
+        ...
+
+
+class Clock(Protocol):
+    """Says when things happen; who owns what is judged by `elapsed` alone."""
+
+    def now(self) -> int:
+        """Microseconds since the epoch."""
+        ...
+
+    def elapsed(self) -> float:
+        """Seconds since some moment, never set back."""
+        ...

@@ -1,0 +1,105 @@
+"""One replica of the webhooks service: who speaks to whom, and the loops that run beside the server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import structlog
+from nats.aio.client import Client
+
+from services.common.errors import Unavailable
+from services.common.guarded_http import GuardedHttp, HttpLimits
+from services.common.leadership import Leadership
+from services.common.store import Database
+from services.webhooks.accounts import MongoEndpointRepository, MongoSecretRepository
+from services.webhooks.courier import HttpCourier
+from services.webhooks.domain import SECOND
+from services.webhooks.intake import Intake
+from services.webhooks.ports import Clock
+from services.webhooks.repository import MongoDeliveryRepository
+from services.webhooks.schedule import Schedule
+from services.webhooks.sender import Limits, Sender
+from services.webhooks.service import WebhookService
+from services.webhooks.settings import WebhooksSettings
+
+log = structlog.get_logger()
+_MARGIN_SECONDS = 5.0
+_DAY = 86_400.0
+
+
+class Replica:
+    """Every replica answers calls; the one that leads records and sends."""
+
+    def __init__(
+        self, database: Database, bus: Client, http: GuardedHttp, clock: Clock, settings: WebhooksSettings
+    ) -> None:
+        owner = uuid4().hex
+        self.repository = MongoDeliveryRepository(database)
+        endpoints, secrets = MongoEndpointRepository(database), MongoSecretRepository(database)
+        self._leadership = Leadership(
+            database, "webhooks", owner, self._begin, patience=settings.webhook_leader_patience_seconds
+        )
+        self.sender = Sender(
+            self.repository,
+            endpoints,
+            HttpCourier(http, secrets, clock),
+            clock,
+            lambda: self._leadership.held,
+            owner=owner,
+            schedule=Schedule(),
+            limits=_limits(settings),
+        )
+        self.service = WebhookService(
+            self.repository,
+            endpoints,
+            secrets,
+            clock,
+            overlap=int(settings.webhook_rotation_hours * 3_600) * SECOND,
+            on_due=self.sender.wake,
+        )
+        self._intake = Intake(
+            bus, self.service, lambda: self._leadership.held, ack_seconds=settings.webhook_ack_seconds
+        )
+
+    async def prepare(self) -> None:
+        """Before the first call is taken."""
+        await self.repository.prepare()
+
+    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        return {"leadership": self._leadership.run, "intake": self._intake.run, "sender": self.sender.run}
+
+    async def close(self) -> None:
+        """After the loops have ended. Others may lead at once; what could not be ended here they send again."""
+        try:
+            await self._intake.close(2.0)
+            await self.sender.close(5.0)
+            await self.repository.drain()
+            await self._leadership.release()
+        except Unavailable as error:
+            log.warning("left to the next replica", reason=error.reason)
+
+    async def _begin(self) -> None:
+        self.sender.wake()
+
+
+def http_limits(settings: WebhooksSettings) -> HttpLimits:
+    seconds = settings.webhook_timeout_seconds
+    return HttpLimits(
+        ports=settings.webhook_ports,
+        allowed_private=settings.webhook_allow_private,
+        redirects=0,
+        read_seconds=seconds,
+        total_seconds=seconds,
+    )
+
+
+def _limits(settings: WebhooksSettings) -> Limits:
+    return Limits(
+        patience=settings.webhook_timeout_seconds + 2 * _MARGIN_SECONDS,
+        margin=_MARGIN_SECONDS,
+        everywhere=settings.webhook_concurrency,
+        per_host=settings.webhook_host_concurrency,
+        keep=settings.webhook_keep_days * _DAY,
+        keep_dead=settings.webhook_keep_dead_days * _DAY,
+    )

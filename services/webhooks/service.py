@@ -1,0 +1,71 @@
+"""Use cases of the webhooks service. No transport, no storage, no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.common.errors import IllegalTransition, NotFound, Overloaded
+from services.webhooks.domain import Delivery, Occasion, SecretPair, endpoint_id, new_delivery
+from services.webhooks.ports import Clock, DeliveryRepository, EndpointRepository, Filter, SecretRepository
+
+_CONTENTION_LIMIT = 8
+
+
+class WebhookService:
+    def __init__(
+        self,
+        deliveries: DeliveryRepository,
+        endpoints: EndpointRepository,
+        secrets: SecretRepository,
+        clock: Clock,
+        *,
+        overlap: int,
+        on_due: Callable[[], None],
+    ) -> None:
+        """`overlap` is how long a former secret signs too, in microseconds; `on_due` hears that there is work."""
+        self._deliveries = deliveries
+        self._endpoints = endpoints
+        self._secrets = secrets
+        self._clock = clock
+        self._overlap = overlap
+        self._on_due = on_due
+
+    async def record(self, occasion: Occasion) -> bool:
+        """Once this answers, the delivery outlives us. False when it was recorded before."""
+        added = await self._deliveries.add(new_delivery(occasion, self._clock.now()))
+        self._on_due()
+        return added
+
+    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Delivery]:
+        return await self._deliveries.find(wanted, limit=limit, skip=skip)
+
+    async def replay(self, tenant: str | None, delivery_id: str) -> Delivery:
+        """Raises NotFound, also for another tenant's; IllegalTransition while it is being sent."""
+        for _ in range(_CONTENTION_LIMIT):
+            delivery = await self._deliveries.get(delivery_id)
+            if tenant is not None and delivery.tenant != tenant:
+                raise NotFound(f"delivery {delivery_id} does not exist", reason="DELIVERY_NOT_FOUND")
+            replayed = delivery.replayed(self._clock.now())
+            if await self._deliveries.save(replayed):
+                self._on_due()
+                return replayed
+        raise Overloaded(f"delivery {delivery_id} changes too fast", reason="CONTENTION", retry_after=0.1)
+
+    async def secrets(self, tenant: str) -> SecretPair:
+        return await self._secrets.get(tenant)
+
+    async def rotate(self, tenant: str) -> SecretPair:
+        """The oldest of three goes at once: rotating twice takes a secret that leaked out of use.
+
+        Raises IllegalTransition when somebody else rotates at the same moment.
+        """
+        pair = await self._secrets.get(tenant)
+        rotated = pair.rotated(self._clock.now(), overlap=self._overlap)
+        if not await self._secrets.save(rotated):
+            raise IllegalTransition("somebody else has just rotated", reason="SECRET_ROTATED")
+        return rotated
+
+    async def enable(self, tenant: str, url: str) -> None:
+        """Raises NotFound where the address is not disabled."""
+        if not await self._endpoints.remove(endpoint_id(tenant, url)):
+            raise NotFound("this address is not disabled", reason="ENDPOINT_NOT_DISABLED")

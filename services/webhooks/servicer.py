@@ -1,0 +1,109 @@
+"""gRPC face of the webhooks service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compute.webhooks.v1 import webhooks_pb2 as pb
+from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
+
+from services.common.errors import InvalidRequest, Violation
+from services.common.grpc_server import Context
+from services.common.identity import check_tenant, current_caller
+from services.common.proto import timestamp
+from services.webhooks.domain import SECOND, Attempt, Delivery, DeliveryState, SecretPair
+from services.webhooks.ports import Filter
+from services.webhooks.service import WebhookService
+
+_STATES: dict[DeliveryState, Any] = {
+    state: pb.DeliveryState.Value(f"DELIVERY_STATE_{state}") for state in DeliveryState
+}
+_STATE = {number: state for state, number in _STATES.items()}
+
+
+class WebhookServicer(rpc.WebhookServiceServicer):
+    def __init__(self, service: WebhookService) -> None:
+        self._service = service
+
+    async def ListDeliveries(self, request: pb.ListDeliveriesRequest, context: Context) -> pb.ListDeliveriesResponse:
+        limit = request.limit if request.HasField("limit") else 100
+        _check("limit", 1 <= limit <= 1000, "must be from 1 to 1000")
+        _check("skip", 0 <= request.skip <= 1_000_000, "must be from 0 to 1000000")
+        _check("state", not request.HasField("state") or request.state in _STATE, "is not a state of deliveries")
+        wanted = Filter(
+            _any_tenant(),
+            state=_STATE[request.state] if request.HasField("state") else None,
+            task_id=request.task_id if request.HasField("task_id") else None,
+            url=request.url if request.HasField("url") else None,
+        )
+        found = await self._service.find(wanted, limit=limit, skip=request.skip)
+        return pb.ListDeliveriesResponse(deliveries=[_message(item) for item in found])
+
+    async def ReplayDelivery(self, request: pb.ReplayDeliveryRequest, context: Context) -> pb.ReplayDeliveryResponse:
+        return pb.ReplayDeliveryResponse(
+            delivery=_message(await self._service.replay(_any_tenant(), request.delivery_id))
+        )
+
+    async def GetSecret(self, request: pb.GetSecretRequest, context: Context) -> pb.GetSecretResponse:
+        return pb.GetSecretResponse(secret=_secret(await self._service.secrets(_admin())))
+
+    async def RotateSecret(self, request: pb.RotateSecretRequest, context: Context) -> pb.RotateSecretResponse:
+        return pb.RotateSecretResponse(secret=_secret(await self._service.rotate(_admin())))
+
+    async def EnableEndpoint(self, request: pb.EnableEndpointRequest, context: Context) -> pb.EnableEndpointResponse:
+        await self._service.enable(_admin(), request.url)
+        return pb.EnableEndpointResponse(url=request.url)
+
+
+def _any_tenant() -> str | None:
+    """The caller's own; None, which is every tenant, only for a service of ours that names none."""
+    caller = current_caller()
+    return None if caller.internal and not caller.tenant else check_tenant(caller.tenant)
+
+
+def _admin() -> str:
+    """The caller's tenant. Raises PermissionDenied: with a secret one can speak in our name."""
+    caller = current_caller()
+    caller.require("admin")
+    return check_tenant(caller.tenant)
+
+
+def _message(delivery: Delivery) -> pb.Delivery:
+    message = pb.Delivery(
+        id=delivery.id,
+        tenant=delivery.tenant,
+        task_id=delivery.task_id,
+        event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        url=delivery.url,
+        state=_STATES[delivery.state],
+        attempts=delivery.attempts,
+        created_at=timestamp(delivery.created_at),
+        reason=delivery.reason,
+        history=[_attempt(attempt) for attempt in delivery.history],
+    )
+    if delivery.state is DeliveryState.PENDING:
+        message.next_attempt_at.CopyFrom(timestamp(delivery.due))
+    return message
+
+
+def _attempt(attempt: Attempt) -> pb.DeliveryAttempt:
+    return pb.DeliveryAttempt(
+        at=timestamp(attempt.at),
+        duration_seconds=attempt.duration,
+        http_status=attempt.status or None,
+        error=attempt.error,
+    )
+
+
+def _secret(pair: SecretPair) -> pb.Secret:
+    message = pb.Secret(current=pair.current)
+    if pair.previous is not None:
+        message.previous = pair.previous
+        message.previous_valid_until.CopyFrom(timestamp(pair.previous_until // SECOND * SECOND))
+    return message
+
+
+def _check(field: str, good: bool, description: str) -> None:
+    if not good:
+        raise InvalidRequest(f"{field} {description}", violations=(Violation(field, description),))
