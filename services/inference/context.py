@@ -13,6 +13,7 @@ from typing import TypeVar
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
+from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, NotFound, Unavailable
 from services.common.proto import struct_to_dict
 from services.inference.ports import Bus, Images, ObjectStore
@@ -49,6 +50,8 @@ class Context:
         self.progress = ProgressFeed(run, around.bus)
         self._spec = run.task.spec
         self._around = around
+        kind = TYPES.get(run.task.task_type)
+        self._default_provider = (kind and kind.default_provider) or around.default_provider
 
     async def load_image(self, reference: str) -> Pixels:
         """RGB, `[H, W, 3]`. Raises InvalidRequest when it cannot be had or is no picture."""
@@ -56,13 +59,14 @@ class Context:
 
     @asynccontextmanager
     async def using(self, capability: Capability[CapabilityT]) -> AsyncIterator[CapabilityT]:
-        """The task's provider, or the default one, and a record of what came of the call.
+        """The task's provider, or its type's, or the default one, and a record of what came of the call.
 
         Raises:
             InvalidRequest: there is no such provider, or it cannot do this.
         """
-        name = self._spec.provider_type or self._around.default_provider
-        provider = self._around.providers.find(name, capability, struct_to_dict(self._spec.provider_config))
+        config = struct_to_dict(self._spec.provider_config)
+        name = self._spec.provider_type or config.get("provider_type") or self._default_provider
+        provider = self._around.providers.find(name, capability, config)
         began, outcome = time.monotonic(), "CANCELLED"
         try:
             yield provider
