@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,7 @@ from services.catalog.enums import ProviderType, TaskPriority
 from services.catalog.free_json import JsonObject
 from services.catalog.images import check_url
 from services.catalog.providers import check_provider
+from services.catalog.public import TaskPublicUpdate
 from services.catalog.webhook_events import check_webhook_events
 
 MAX_PRIORITY = 100
@@ -70,7 +71,8 @@ class CommonFields(BaseModel):
 
     @model_validator(mode="after")
     def _check_providers(self) -> CommonFields:
-        check_provider("provider", self.provider_type or ProviderType.LOCAL, self.provider_config)
+        named = self.provider_type or _named_by(self.provider_config)
+        check_provider("provider", named, self.provider_config)
         if self.fallback_provider_type is not None:
             check_provider("fallback_provider", self.fallback_provider_type, self.fallback_provider_config)
         elif self.fallback_provider_config is not None:
@@ -83,22 +85,37 @@ class CommonFields(BaseModel):
         return self
 
 
+def _named_by(config: Mapping[str, Any] | None) -> ProviderType:
+    """The provider whose configuration it says to be; LOCAL where it does not."""
+    name = (config or {}).get("provider_type", ProviderType.LOCAL)
+    return ProviderType(name) if name in list(ProviderType) else ProviderType.LOCAL
+
+
 @dataclass(frozen=True, slots=True)
 class TaskType:
     """One kind of task. `name` is the public name; in lower case it is the `oneof` member and the handler's module.
 
-    `inline_images` maps a public field that takes a picture's bytes to the parameter that then names the stored one.
-    `from_provider_config` are public fields read from the provider's configuration. `nullable` are required parameters
-    that the public view may show as null. An `internal` type is absent from the public schema. `schema_stem` is for
-    public names that do not follow from `name`.
+    `inline_images` maps a public field that takes a picture's bytes to the parameter that then names the stored one,
+    `image_urls` one that takes a URL to the parameter it stands for; those in `deprecated` are marked so. `shown_as`
+    maps parameters to their other names in the public view. `from_provider_config` are public fields read from the
+    provider's configuration. `nullable` are required parameters that the public view may show as null. `update` is
+    the base of the update schema, which lists `update_fields` of the parameters too. `default_provider` runs tasks that
+    name none, before the deployment's choice. An `internal` type is absent from the public schema. `schema_stem` is
+    for public names that do not follow from `name`.
     """
 
     name: str
     params: type[TaskParams]
     result: type[TaskResult]
     inline_images: Mapping[str, str] = field(default_factory=dict)
+    image_urls: Mapping[str, str] = field(default_factory=dict)
+    deprecated: frozenset[str] = frozenset()
+    shown_as: Mapping[str, str] = field(default_factory=dict)
     from_provider_config: tuple[str, ...] = ()
     nullable: frozenset[str] = frozenset()
+    update: type[TaskPublicUpdate] = TaskPublicUpdate
+    update_fields: tuple[str, ...] = ()
+    default_provider: ProviderType | None = None
     internal: bool = False
     schema_stem: str = ""
 

@@ -73,6 +73,9 @@ class ProviderCapability(StrEnum):
     FACE_DETAIL = "FACE_DETAIL"
     IMAGE_TO_VIDEO = "IMAGE_TO_VIDEO"
     TEXT_COMPLETION = "TEXT_COMPLETION"
+    INSTRUCTION_EDIT = "INSTRUCTION_EDIT"
+    DETAIL_TRANSFER = "DETAIL_TRANSFER"
+    FREE_FORM = "FREE_FORM"
 
 
 class ErrorCategory(StrEnum):
@@ -106,3 +109,65 @@ class EventType(StrEnum):
     INFERENCE_STATUS = "INFERENCE_STATUS"
     PREPROCESSING_STATUS = "PREPROCESSING_STATUS"
     TRAINING_STATUS = "TRAINING_STATUS"
+
+
+class BackgroundFixStrategy(StrEnum):
+    """How a background takes on the palette's colour. None is printed in the contract; these are ours.
+
+    COLOR_SHIFT moves every colour by what lies between the two backgrounds, HISTOGRAM_MATCH gives the background the
+    palette's distribution of colours, FLAT_FILL replaces it by the palette's colour and keeps soft shadows.
+    """
+
+    COLOR_SHIFT = "COLOR_SHIFT"
+    HISTOGRAM_MATCH = "HISTOGRAM_MATCH"
+    FLAT_FILL = "FLAT_FILL"
+
+
+class ResizeMode(StrEnum):
+    """How a picture gets its new shape; spelled as the contract prints them"""
+
+    AUTO = "auto"
+    CROP = "crop"
+    PAD = "pad"
+    SCALE = "scale"
+
+
+class ScalingProportions(StrEnum):
+    """Which margins scaling meets exactly; the contract prints 'height', 'width' is its counterpart"""
+
+    HEIGHT = "height"
+    WIDTH = "width"
+
+
+class CroppingPosition(StrEnum):
+    """Which part of the picture a crop keeps; the nine positions of a three by three grid"""
+
+    CENTER = "center"
+    TOP = "top"
+    BOTTOM = "bottom"
+    LEFT = "left"
+    RIGHT = "right"
+    TOP_LEFT = "top_left"
+    TOP_RIGHT = "top_right"
+    BOTTOM_LEFT = "bottom_left"
+    BOTTOM_RIGHT = "bottom_right"
+
+
+class Resampling(StrEnum):
+    """Filter for a picture's new size; the names Pillow gives them"""
+
+    NEAREST = "nearest"
+    BOX = "box"
+    BILINEAR = "bilinear"
+    HAMMING = "hamming"
+    BICUBIC = "bicubic"
+    LANCZOS = "lanczos"
+
+
+class AiVendor(StrEnum):
+    """Who answers a prompt; spelled as the contract prints them"""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    OLLAMA = "ollama"
