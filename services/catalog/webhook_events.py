@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 KEY = "webhook_events"
-EVENTS = frozenset({"created", "executing", "retrying", "returned", "completed", "failed", "cancelled", "replayed"})
+EVENTS = frozenset(
+    (
+        *("created", "executing", "retrying", "returned", "completed", "failed", "cancelled", "replayed"),
+        *("cleaned", "deleted"),
+    )
+)
 DEFAULT = frozenset({"completed", "failed", "cancelled"})
 
 
