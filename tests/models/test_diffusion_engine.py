@@ -4,7 +4,9 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from diffusion.errors import Unavailable
+from diffusion.painter import slerp
 from diffusion_stage import SIDE, Client, distance, open_stage, photo
 
 POISON = 666
@@ -287,3 +289,21 @@ def test_a_soft_mask_blends_at_its_edge(stage):
     off = np.abs(picture.astype(int) - photo()).mean(axis=(0, 2))
     assert off[0] == 0
     assert off[:8].mean() < off[-8:].mean() / 3
+
+
+def test_a_variation_leads_from_one_seed_s_picture_to_another_s(stage):
+    start, end = stage.draw(seed=1), stage.draw(seed=2)
+    assert distance(stage.draw(seed=1, variation_seed=2, variation=0.0), start) == 0
+    assert distance(stage.draw(seed=1, variation_seed=2, variation=1.0), end) <= 1
+
+    def away(share):
+        return np.abs(stage.draw(seed=1, variation_seed=2, variation=share).astype(int) - start).mean()
+
+    near, half = away(0.05), away(0.5)
+    assert 0 < near < half
+
+
+def test_noise_between_two_noises_is_as_strong_as_they():
+    first, second = torch.randn(2, 1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert float(slerp(first, second, 0.5).std()) == pytest.approx(1.0, abs=0.03)
+    assert torch.equal(slerp(first, first, 0.5), first)

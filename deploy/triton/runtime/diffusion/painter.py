@@ -39,7 +39,7 @@ class Painter:
             ignored=self._ignored(request, conditioning), arrived=ticket.arrived,
         )  # fmt: skip
         if request.image is None:
-            slot.latents = family.start(family.noise(size, slot.generator), scheduler)
+            slot.latents = family.start(self._noise(request, slot.generator), scheduler)
         else:
             self._begin_from(slot, request.image)
         return slot
@@ -53,12 +53,20 @@ class Painter:
         if hasattr(slot.scheduler, "set_begin_index"):
             slot.scheduler.set_begin_index(first)
         latents = family.to_latents(to_tensor(image), slot.generator)
-        noise = family.noise((request.height, request.width), slot.generator)
+        noise = self._noise(request, slot.generator)
         if request.mask is not None and request.strength == 1:
             slot.latents = family.start(noise, slot.scheduler)
         else:
             slot.latents = family.add_noise(slot.scheduler, latents, noise, slot.timestep[None])
         slot.original = self._original(request, latents, noise, image)
+
+    def _noise(self, request: Request, generator: torch.Generator) -> torch.Tensor:
+        size = (request.height, request.width)
+        noise = self._family.noise(size, generator)
+        if not request.variation:
+            return noise
+        other = self._family.noise(size, torch.Generator().manual_seed(request.variation_seed))
+        return slerp(noise, other, request.variation)
 
     def _original(self, request: Request, latents: torch.Tensor, noise: torch.Tensor, image: Pixels) -> Original:
         if request.mask is None:
@@ -120,3 +128,13 @@ class Painter:
         prediction = self.predict([slot])[0]
         if not torch.isfinite(prediction).all():
             raise ArithmeticError("the network answers no numbers")
+
+
+def slerp(start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
+    """Spherical interpolation (Shoemake 1985): what lies between two noises is noise of the same strength."""
+    a, b = start.double().flatten(), end.double().flatten()
+    angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1, 1))
+    if angle < 1e-6:
+        return start
+    mixed = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+    return mixed.reshape(start.shape).to(start.dtype)

@@ -12,7 +12,7 @@ from .ports import Pixels
 
 FIELDS = frozenset(
     {"prompt", "negative_prompt", "width", "height", "steps", "guidance", "seed", "strength", "loras"}
-    | {"preview_every", "exact"}
+    | {"preview_every", "exact", "variation_seed", "variation"}
 )
 LORA_FIELDS = frozenset({"path", "weight", "sha256"})
 MAX_PROMPT = 4_000
@@ -45,7 +45,10 @@ class LoraUse:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """`image` is RGB [H, W, 3], `mask` [H, W] with 255 where to paint; of any size."""
+    """`image` is RGB [H, W, 3], `mask` [H, W] with 255 where to paint; of any size.
+
+    `variation` (0 to 1) is how far the noise lies on the way from that of `seed` to that of `variation_seed`.
+    """
 
     prompt: str
     width: int
@@ -58,6 +61,8 @@ class Request:
     loras: tuple[LoraUse, ...] = ()
     preview_every: int = 1
     exact: bool = False
+    variation_seed: int = 0
+    variation: float = 0.0
     image: Pixels | None = field(default=None, repr=False)
     mask: Pixels | None = field(default=None, repr=False)
 
@@ -84,6 +89,8 @@ def parse_request(
         loras=_loras(fields, limits),
         preview_every=_integer(fields, "preview_every", 1, 0, limits.max_steps),
         exact=_flag(fields, "exact"),
+        variation_seed=_integer(fields, "variation_seed", 0, 0, MAX_SEED),
+        variation=_number(fields, "variation", 0.0, 0.0, 1.0),
         image=image,
         mask=mask,
     )
