@@ -1,0 +1,1 @@
+"""Algorithms over pixels: no files, no network, no models."""

@@ -1,0 +1,86 @@
+"""Sizes in whole pixels of windows inside and around a picture, with margins and an aspect ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+
+from services.common.errors import InvalidRequest
+from services.inference.imaging.margins import Axis, Span
+
+Starts = Callable[[Axis, Fraction], Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Both directions of a picture with its subject."""
+
+    across: Axis
+    down: Axis
+
+    @property
+    def ratio(self) -> Fraction:
+        return Fraction(self.across.length, self.down.length)
+
+
+def largest_inside(picture: Picture, aspect: Fraction | None) -> tuple[int, int]:
+    """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE."""
+    widest, highest = (floor(axis.lengths_inside()[1]) for axis in (picture.across, picture.down))
+    if aspect is None:
+        sizes = _together(picture, range(widest, 0, -1), range(highest, 0, -1), Axis.starts_inside)
+    else:
+        # A little more than fits, as the shorter side is rounded.
+        wide = aspect >= 1
+        longest = min(widest, floor((highest + 1) * aspect)) if wide else min(highest, floor((widest + 1) / aspect))
+        sizes = (_of_aspect(longer, aspect) for longer in range(longest, 0, -1))
+    return _first_possible(picture, sizes, Axis.starts_inside)
+
+
+def smallest_around(picture: Picture, aspect: Fraction | None) -> tuple[int, int]:
+    """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE."""
+    narrowest, lowest = (ceil(axis.least_around()) for axis in (picture.across, picture.down))
+    if aspect is None:
+        sizes = _together(picture, _from(narrowest), _from(lowest), Axis.starts_around)
+    else:
+        by_other = floor((lowest - 1) * aspect) if aspect >= 1 else floor((narrowest - 1) / aspect)
+        shortest = max(1, by_other, narrowest if aspect >= 1 else lowest)
+        sizes = (_of_aspect(longer, aspect) for longer in _from(shortest))
+    return _first_possible(picture, sizes, Axis.starts_around)
+
+
+def impossible(why: str) -> InvalidRequest:
+    return InvalidRequest(why, reason="MARGINS_IMPOSSIBLE")
+
+
+def _first_possible(picture: Picture, sizes: Iterable[tuple[int, int]], starts: Starts) -> tuple[int, int]:
+    for width, height in sizes:
+        if _is_possible(picture.across, width, starts) and _is_possible(picture.down, height, starts):
+            return width, height
+    raise impossible("no window leaves these margins: the subject is too large or too close to an edge")
+
+
+def _together(picture: Picture, widths: range, heights: range, starts: Starts) -> Iterator[tuple[int, int]]:
+    """The first width and the first height that are possible, each on its own."""
+    for width in widths:
+        if _is_possible(picture.across, width, starts):
+            yield from ((width, height) for height in heights if _is_possible(picture.down, height, starts))
+            return
+
+
+def _is_possible(axis: Axis, length: int, starts: Starts) -> bool:
+    span = starts(axis, Fraction(length))
+    return ceil(span.first) <= floor(span.last)
+
+
+def _from(least: int) -> range:
+    """Up to two pixels are lost to rounding the margins, which is at most three times the least length."""
+    return range(least, 3 * least + 64)
+
+
+def _of_aspect(longer: int, aspect: Fraction) -> tuple[int, int]:
+    """The longer side is given, the shorter rounded: so the ratio is met as nearly as pixels allow."""
+    if aspect >= 1:
+        return longer, max(1, round(longer / aspect))
+    return max(1, round(longer * aspect)), longer

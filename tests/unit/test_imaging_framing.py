@@ -1,0 +1,285 @@
+"""Which window a picture's adjustment shows: sizes and margins to the pixel."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.common.errors import InvalidRequest
+from services.inference.imaging.framing import Frame, Mode, Wish, frame
+from services.inference.imaging.margins import Box, Margins, margins_around, subject_box
+
+F = Fraction
+SIDES = st.integers(1, 400)
+SHARES = st.none() | st.integers(0, 45).map(lambda percent: F(percent, 100))
+RATIOS = st.fractions(F(1, 10), F(10), max_denominator=50)
+
+
+@st.composite
+def pictures(draw: st.DrawFn) -> tuple[int, int, Box]:
+    width, height = draw(SIDES), draw(SIDES)
+    left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
+    return width, height, Box(left, top, draw(st.integers(left + 1, width)), draw(st.integers(top + 1, height)))
+
+
+MARGINS = st.builds(Margins, top=SHARES, bottom=SHARES, left=SHARES, right=SHARES)
+
+
+def shown(picture: tuple[int, int, Box], wish: Wish) -> Frame:
+    """As `frame`, but the untouched picture is a frame too."""
+    width, height, box = picture
+    found = frame(width, height, wish, box)
+    return found or Frame(Mode.CROP, F(0), F(0), F(width), F(height), (width, height))
+
+
+def assert_margins(found: Frame, box: Box, margins: Margins) -> None:
+    """In the window's own pixels, so without any rounding."""
+    if margins.asked and found.mode is Mode.CROP:
+        margins = margins.or_else(Margins(F(0), F(0), F(0), F(0)))
+    rooms = (
+        (margins.left, box.left - found.left, found.width),
+        (margins.right, found.left + found.width - box.right, found.width),
+        (margins.top, box.top - found.top, found.height),
+        (margins.bottom, found.top + found.height - box.bottom, found.height),
+    )
+    for asked, room, length in rooms:
+        if asked is not None:
+            assert room >= asked * length
+
+
+def assert_ratio(size: tuple[int, int], ratio: Fraction) -> None:
+    """As near as whole pixels allow: the shorter side is the rounded one."""
+    width, height = size
+    if ratio >= 1:
+        assert abs(height - width / ratio) <= F(1, 2) or height == 1
+    else:
+        assert abs(width - height * ratio) <= F(1, 2) or width == 1
+
+
+@given(picture=pictures(), margins=MARGINS, ratio=st.none() | RATIOS)
+@settings(max_examples=250, deadline=None)
+def test_padding_holds_the_whole_picture_and_every_margin(
+    picture: tuple[int, int, Box], margins: Margins, ratio: Fraction | None
+) -> None:
+    width, height, box = picture
+    found = shown(picture, Wish(Mode.PAD, aspect=ratio, margins=margins))
+    assert not found.resamples
+    assert found.left <= 0 and found.top <= 0
+    assert found.left + found.width >= width and found.top + found.height >= height
+    assert_margins(found, box, margins)
+    if ratio is not None:
+        assert_ratio(found.size, ratio)
+
+
+@given(picture=pictures(), margins=MARGINS, ratio=st.none() | RATIOS)
+@settings(max_examples=250, deadline=None)
+def test_cropping_stays_inside_and_keeps_every_margin_or_says_that_it_cannot(
+    picture: tuple[int, int, Box], margins: Margins, ratio: Fraction | None
+) -> None:
+    width, height, box = picture
+    try:
+        found = shown(picture, Wish(Mode.CROP, aspect=ratio, margins=margins))
+    except InvalidRequest:
+        assert margins.asked
+        return
+    assert not found.resamples
+    assert found.left >= 0 and found.top >= 0
+    assert found.left + found.width <= width and found.top + found.height <= height
+    assert_margins(found, box, margins)
+    if ratio is not None:
+        assert_ratio(found.size, ratio)
+
+
+def can_be_placed(picture: tuple[int, int, Box], margins: Margins, size: tuple[int, int], *, inside: bool) -> bool:
+    """By trying every place."""
+    width, height, box = picture
+    across = places(width, size[0], (box.left, box.right), (margins.left, margins.right), inside)
+    down = places(height, size[1], (box.top, box.bottom), (margins.top, margins.bottom), inside)
+    return across and down
+
+
+def places(
+    whole: int, length: int, subject: tuple[int, int], margins: tuple[Fraction | None, Fraction | None], inside: bool
+) -> bool:
+    starts = range(whole - length + 1) if inside else range(whole - length, 1)
+    before, after = ((share or F(0)) * length for share in margins)
+    return any(subject[0] - start >= before and start + length - subject[1] >= after for start in starts)
+
+
+def of_ratio(longer: int, ratio: Fraction) -> tuple[int, int]:
+    return (longer, max(1, round(longer / ratio))) if ratio >= 1 else (max(1, round(longer * ratio)), longer)
+
+
+@given(picture=pictures(), margins=MARGINS.filter(lambda margins: margins.asked), ratio=RATIOS)
+@settings(max_examples=200, deadline=None)
+def test_no_larger_crop_would_do(picture: tuple[int, int, Box], margins: Margins, ratio: Fraction) -> None:
+    try:
+        longest = max(shown(picture, Wish(Mode.CROP, aspect=ratio, margins=margins)).size)
+    except InvalidRequest:
+        longest = 0
+    for longer in range(longest + 1, max(picture[:2]) + 1):
+        assert not can_be_placed(picture, margins, of_ratio(longer, ratio), inside=True)
+
+
+@given(picture=pictures(), margins=MARGINS, ratio=RATIOS)
+@settings(max_examples=200, deadline=None)
+def test_no_smaller_padding_would_do(picture: tuple[int, int, Box], margins: Margins, ratio: Fraction) -> None:
+    longest = max(shown(picture, Wish(Mode.PAD, aspect=ratio, margins=margins)).size)
+    for longer in range(max(1, longest - 40), longest):
+        assert not can_be_placed(picture, margins, of_ratio(longer, ratio), inside=False)
+
+
+@given(picture=pictures(), margins=MARGINS, target=st.tuples(SIDES, SIDES), mode=st.sampled_from([None, *Mode]))
+@settings(max_examples=250, deadline=None)
+def test_a_target_is_met_to_the_pixel_without_distortion(
+    picture: tuple[int, int, Box], margins: Margins, target: tuple[int, int], mode: Mode | None
+) -> None:
+    try:
+        found = shown(picture, Wish(mode, target=target, margins=margins))
+    except InvalidRequest:
+        assert mode is Mode.CROP
+        return
+    assert found.size == target
+    assert found.width / found.height == F(*target)
+    if found.resamples:
+        assert_margins(found, picture[2], margins)
+
+
+@given(picture=pictures(), margins=MARGINS, target=st.none() | st.tuples(SIDES, SIDES))
+@settings(max_examples=200, deadline=None)
+def test_scaling_by_height_meets_the_vertical_margins_exactly(
+    picture: tuple[int, int, Box], margins: Margins, target: tuple[int, int] | None
+) -> None:
+    width, height, box = picture
+    found = shown(picture, Wish(Mode.SCALE, target=target, margins=margins, exact_axis="height"))
+    assert found.size == (target or (width, height))
+    # Where nothing is resampled, whole pixels come before the fraction.
+    slack = 0 if found.resamples else 1
+    if margins.top is not None:
+        assert abs(box.top - found.top - margins.top * found.height) <= slack
+    if margins.bottom is not None:
+        assert abs(found.top + found.height - box.bottom - margins.bottom * found.height) <= slack
+
+
+@given(picture=pictures(), margins=MARGINS, ratio=st.none() | RATIOS)
+@settings(max_examples=200, deadline=None)
+def test_a_scaled_picture_leaves_at_least_the_margins_on_every_side(
+    picture: tuple[int, int, Box], margins: Margins, ratio: Fraction | None
+) -> None:
+    found = shown(picture, Wish(Mode.SCALE, aspect=ratio, margins=margins))
+    if found.resamples:
+        assert_margins(found, picture[2], margins)
+
+
+@given(picture=pictures(), mode=st.sampled_from([Mode.CROP, Mode.PAD]), ratio=RATIOS)
+@settings(max_examples=200, deadline=None)
+def test_what_was_adjusted_needs_no_second_adjustment(
+    picture: tuple[int, int, Box], mode: Mode, ratio: Fraction
+) -> None:
+    width, height = shown(picture, Wish(mode, aspect=ratio)).size
+    assert frame(width, height, Wish(mode, aspect=ratio)) is None
+
+
+@given(picture=pictures())
+def test_margins_taken_from_a_picture_leave_it_as_it_is(picture: tuple[int, int, Box]) -> None:
+    width, height, box = picture
+    margins = margins_around(box, width, height)
+    for mode in (None, *Mode):
+        for axis in (None, "height", "width"):
+            assert frame(width, height, Wish(mode, margins=margins, exact_axis=axis), box) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "shape"),
+    [
+        ((1050, 1000), Mode.CROP, (1000, 1000)),
+        ((1000, 1050), Mode.CROP, (1000, 1000)),
+        ((1051, 1000), Mode.PAD, (1051, 1051)),
+        ((1000, 1053), Mode.PAD, (1053, 1053)),
+        ((900, 1600), Mode.PAD, (1600, 1600)),
+    ],
+)
+def test_auto_pads_above_five_percent_and_crops_up_to_it(
+    size: tuple[int, int], mode: Mode, shape: tuple[int, int]
+) -> None:
+    found = frame(*size, Wish(aspect=F(1)))
+    assert found is not None
+    assert (found.mode, found.size) == (mode, shape)
+
+
+def test_auto_pads_where_a_crop_could_not_leave_the_margins() -> None:
+    found = frame(100, 100, Wish(aspect=F(1), margins=Margins(top=F(1, 10))), Box(20, 2, 80, 90))
+    assert found is not None
+    assert found.mode is Mode.PAD
+    assert -found.top + 2 == ceil(F(found.size[1], 10))
+
+
+@pytest.mark.parametrize("target", [None, (50, 50)])
+def test_a_crop_that_cannot_leave_the_margins_is_refused(target: tuple[int, int] | None) -> None:
+    wish = Wish(Mode.CROP, target=target, aspect=None if target else F(1), margins=Margins(top=F(1, 10)))
+    with pytest.raises(InvalidRequest) as caught:
+        frame(100, 100, wish, Box(20, 2, 80, 90))
+    assert caught.value.reason == "MARGINS_IMPOSSIBLE"
+
+
+@pytest.mark.parametrize(
+    ("position", "corner"),
+    [((0, 0), (0, 0)), ((F(1, 2), 0), (30, 0)), ((1, 1), (60, 0)), (None, (30, 0))],
+)
+def test_a_crop_is_taken_from_the_asked_position(
+    position: tuple[Fraction, Fraction] | None, corner: tuple[int, int]
+) -> None:
+    found = frame(100, 40, Wish(Mode.CROP, aspect=F(1), position=position))
+    assert found is not None
+    assert (int(found.left), int(found.top)) == corner
+    assert found.size == (40, 40)
+
+
+@pytest.mark.parametrize(
+    ("size", "wish", "near"),
+    [
+        ((1000, 1010), Wish(aspect=F(1), tolerance=F(1, 100)), True),
+        ((1000, 1012), Wish(aspect=F(1), tolerance=F(1, 100)), False),
+        ((990, 1010), Wish(target=(1000, 1000), tolerance=F(1, 100)), True),
+        ((989, 1000), Wish(target=(1000, 1000), tolerance=F(1, 100)), False),
+        ((1000, 1001), Wish(aspect=F(1)), False),
+        ((1000, 1000), Wish(aspect=F(1)), True),
+        ((1000, 1000), Wish(Mode.PAD, margins=Margins(top=F(12, 100)), tolerance=F(1, 50)), True),
+        ((1000, 1000), Wish(Mode.PAD, margins=Margins(top=F(13, 100)), tolerance=F(1, 50)), False),
+        ((1000, 1000), Wish(Mode.PAD, margins=Margins(top=F(1, 100)), tolerance=F(1, 50)), True),
+        (
+            (1000, 1000),
+            Wish(Mode.SCALE, margins=Margins(top=F(1, 100)), tolerance=F(1, 50), exact_axis="height"),
+            False,
+        ),
+    ],
+)
+def test_within_tolerance_nothing_is_adjusted(size: tuple[int, int], wish: Wish, near: bool) -> None:
+    """The subject has a tenth of the height above it."""
+    assert (frame(*size, wish, Box(300, 100, 600, 900)) is None) == near
+
+
+def test_the_subjects_box_ignores_specks_and_haze() -> None:
+    alpha = np.zeros((200, 300), np.uint8)
+    alpha[40:160, 50:200] = 255
+    alpha[5, 290] = 255
+    alpha[:, :20] = 100
+    assert subject_box(alpha) == Box(50, 40, 200, 160)
+
+
+def test_two_pieces_of_a_subject_share_its_box() -> None:
+    alpha = np.zeros((200, 300), np.uint8)
+    alpha[40:100, 50:100] = alpha[40:100, 200:250] = 200
+    assert subject_box(alpha) == Box(50, 40, 250, 100)
+
+
+@pytest.mark.parametrize("value", [0, 127])
+def test_no_subject_is_said(value: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        subject_box(np.full((50, 50), value, np.uint8))
+    assert caught.value.reason == "SUBJECT_NOT_FOUND"
