@@ -7,10 +7,8 @@ from typing import Any
 
 KEY = "webhook_events"
 EVENTS = frozenset(
-    (
-        *("created", "executing", "retrying", "returned", "completed", "failed", "cancelled", "replayed"),
-        *("cleaned", "deleted"),
-    )
+    {"created", "executing", "retrying", "returned", "completed", "failed", "cancelled", "replayed"}
+    | {"cleaned", "deleted"}
 )
 DEFAULT = frozenset({"completed", "failed", "cancelled"})
 
