@@ -64,7 +64,7 @@ def local_path(reference: str) -> PurePosixPath:
     parts = urlsplit(reference)
     path = PurePosixPath(unquote(parts.path))
     plain = parts.scheme == "file" and not (parts.netloc or parts.query or parts.fragment)
-    if not plain or not path.is_absolute() or ".." in path.parts or not str(path).isprintable():
+    if not plain or path.root != "/" or ".." in path.parts or not str(path).isprintable():
         raise ValueError("must be a local path like file:///pictures/shirt.png")
     return path
 

@@ -18,7 +18,7 @@ Feather = Annotated[int, Field(ge=0, le=1024)]
 Retries = Annotated[int, Field(ge=0, le=10)]
 Plain = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]+$")]
 LongText = Annotated[str, Field(max_length=20_000)]
-FalApp = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\w.\-]+(/[\w.\-]+)+$")]
+FalApp = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)+$")]
 
 
 def null_is(default: object, shown: object) -> BeforeValidator:

@@ -42,6 +42,8 @@ class TaskPublic(BaseModel):
     retry_count: int = Field(0, description="Retries so far")
     progress: float = Field(0.0, description="Progress, 0 to 100")
     provider_config: dict[str, Any] | None = Field(None, description="Settings of the provider")
+    is_deleted: bool = Field(False, description="True when the task was cleaned up: its files are gone")
+    deleted_at: datetime | None = Field(None, description="Time of the clean-up")
 
 
 class TaskPublicUpdate(BaseModel):

@@ -30,7 +30,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "seed": 0,
         "reference_image_strength": 0.0,
         "subject_lora_weight": 0.0,
-        "fal_app_id": "",
+        "fal_app_id": "a/b",
     },
     "BACKGROUND_REMOVAL": {"input_image_paths": ["a/b.png"]},
     "EDITING": {"prompt": "x", "base_image": "a/b.png", "reference_images": [], "edit_strength": 0.0, "seed": 0},

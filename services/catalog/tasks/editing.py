@@ -7,7 +7,7 @@ from pydantic import Field
 
 from services.catalog.base import TaskParams, TaskResult, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
-from services.catalog.numbers import Percent, Seed, Side
+from services.catalog.numbers import FalApp, Percent, Seed, Side
 
 MAX_REFERENCES = 8
 
@@ -31,7 +31,7 @@ class EditingParams(TaskParams):
     width: Side | None = Field(None, description="Width of the image")
     height: Side | None = Field(None, description="Height of the image")
     seed: Seed | None = Field(None, description="Seed for the random generator")
-    fal_app_id: Annotated[str, Field(max_length=256)] | None = Field(None, description="FAL app that runs the task")
+    fal_app_id: FalApp | None = Field(None, description="FAL app that runs the task")
     workflow_id: Annotated[str, Field(max_length=64)] | None = Field(None, description="Workflow id")
 
 

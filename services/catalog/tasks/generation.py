@@ -7,7 +7,7 @@ from pydantic import Field
 
 from services.catalog.base import TaskParams, TaskResult, TaskType, Weight
 from services.catalog.images import ImageUrl, StoragePath
-from services.catalog.numbers import Percent, Seed, Side
+from services.catalog.numbers import FalApp, Percent, Seed, Side
 
 ModelPath = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -32,7 +32,7 @@ class GenerationParams(TaskParams):
     style_lora_weight: Weight | None = Field(None, description="Weight of the style LoRA")
     product2_model_path: ModelPath | None = Field(None, description="Model path of the second product")
     product2_lora_weight: Weight | None = Field(None, description="Weight of the second product LoRA")
-    fal_app_id: Annotated[str, Field(max_length=256)] | None = Field(None, description="FAL app that runs the task")
+    fal_app_id: FalApp | None = Field(None, description="FAL app that runs the task")
     workflow_id: Annotated[str, Field(max_length=64)] | None = Field(None, description="Workflow id")
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from services.catalog.base import TaskParams, TaskResult, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
-from services.catalog.numbers import OutputSide, Seed, Share, Steps
+from services.catalog.numbers import FalApp, OutputSide, Seed, Share, Steps
 from services.catalog.results import Measure
 
 Factor = Annotated[float, Field(ge=1, le=16)]
@@ -37,7 +37,7 @@ class RefineParams(TaskParams):
     face_detail_denoise: Share = Field(0.4, description="How much the face pass may redraw, 0-1")
     face_detail_steps: Steps = Field(20, description="Steps of the face pass")
     face_detail_seed: Seed | None = Field(None, description="Seed of the face pass; left out, it is drawn")
-    fal_app_id: Annotated[str, Field(max_length=256)] | None = Field(None, description="FAL app that runs the task")
+    fal_app_id: FalApp | None = Field(None, description="FAL app that runs the task")
 
     @model_validator(mode="after")
     def _check_wish(self) -> RefineParams:
