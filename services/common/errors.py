@@ -9,8 +9,13 @@ ComputeError
 ├── IllegalTransition     the resource is not in a state that allows this step
 ├── IdempotencyConflict   the key was used before with another body
 ├── Overloaded            try again later; says when
+│   └── RateLimited       an outside provider allows no more for now
 ├── Unavailable           a dependency does not answer
 ├── DeadlineExceeded      it took longer than the caller allows
+├── ContentRefused        an outside provider's content policy forbids it
+├── ProviderFailed        an outside provider failed; another try may go well
+├── ProviderRefused       an outside provider serves us not at all: no key, no credits
+├── OutcomeUnknown        an outside provider may have done it, and may have charged for it
 └── Internal              a fault of ours
 """
 
@@ -95,6 +100,12 @@ class Overloaded(ComputeError):
     default_reason = "OVERLOADED"
 
 
+class RateLimited(Overloaded):
+    """An outside provider allows no more for now."""
+
+    default_reason = "RATE_LIMITED"
+
+
 class Unavailable(ComputeError):
     """A dependency does not answer."""
 
@@ -105,6 +116,30 @@ class DeadlineExceeded(ComputeError):
     """It took longer than the caller allows."""
 
     default_reason = "DEADLINE_EXCEEDED"
+
+
+class ContentRefused(ComputeError):
+    """An outside provider's content policy forbids it: nobody is asked again."""
+
+    default_reason = "CONTENT_REFUSED"
+
+
+class ProviderFailed(ComputeError):
+    """An outside provider said that it failed: nothing of the request goes on there, and another try may go well."""
+
+    default_reason = "PROVIDER_FAILED"
+
+
+class ProviderRefused(ComputeError):
+    """An outside provider serves us not at all, and the same request will go no better: no key, no credits."""
+
+    default_reason = "PROVIDER_REFUSED"
+
+
+class OutcomeUnknown(ComputeError):
+    """An outside provider was sent what costs money, and its answer was never seen."""
+
+    default_reason = "PROVIDER_OUTCOME_UNKNOWN"
 
 
 class Internal(ComputeError):

@@ -32,6 +32,7 @@ from services.inference.settings import Settings
 from services.inference.tasks_client import TasksClient
 from services.inference.worker import Worker
 from services.providers.directory import open_providers
+from services.providers.media import MediaSettings, open_media
 
 log = structlog.get_logger()
 SERVICE = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
@@ -67,7 +68,8 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         bus = await stack.enter_async_context(open_bus(chosen.nats_url, f"inference {chosen.worker_id}"))
         tasks_channel = await stack.enter_async_context(connect(chosen.tasks_target))
         storage_channel = await stack.enter_async_context(connect(chosen.storage_target))
-        providers = await stack.enter_async_context(open_providers())
+        media = await stack.enter_async_context(open_media(MediaSettings()))
+        providers = await stack.enter_async_context(open_providers(media))
         store = StorageClient(storage_channel, credentials)
         loader = await stack.enter_async_context(open_loader(chosen, store))
         around = Surroundings(TaskImages(loader), store, bus, providers, chosen.default_provider)

@@ -19,6 +19,7 @@ from services.common.proto import struct_to_dict
 from services.inference.ports import Bus, Images, ObjectStore
 from services.inference.progress import ProgressFeed
 from services.inference.runs import Run
+from services.providers.calls import Unrecorded
 from services.providers.directory import Providers
 from services.providers.ports import Capability, Pixels
 
@@ -66,7 +67,7 @@ class Context:
         """
         config = struct_to_dict(self._spec.provider_config)
         name = self._spec.provider_type or config.get("provider_type") or self._default_provider
-        provider = self._around.providers.find(name, capability, config)
+        provider = self._around.providers.find(name, capability, config, Unrecorded())
         began, outcome = time.monotonic(), "CANCELLED"
         try:
             yield provider

@@ -15,7 +15,12 @@ _KINDS: tuple[tuple[type[errors.ComputeError], ErrorCategory, bool], ...] = (
     (errors.PermissionDenied, ErrorCategory.VALIDATION, False),
     (errors.IllegalTransition, ErrorCategory.VALIDATION, False),
     (errors.DeadlineExceeded, ErrorCategory.TIMEOUT, True),
+    (errors.RateLimited, ErrorCategory.RATE_LIMIT, True),
     (errors.Overloaded, ErrorCategory.RESOURCE, True),
+    (errors.ContentRefused, ErrorCategory.CONTENT_POLICY, False),
+    (errors.ProviderFailed, ErrorCategory.PROVIDER, True),
+    (errors.ProviderRefused, ErrorCategory.PROVIDER, False),
+    (errors.OutcomeUnknown, ErrorCategory.PROVIDER, False),
     (errors.Unavailable, ErrorCategory.UNAVAILABLE, True),
     (errors.ComputeError, ErrorCategory.INTERNAL, True),
 )

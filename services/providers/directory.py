@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from services import providers as package
 from services.common.errors import InvalidRequest
+from services.providers.calls import Call, Terms
+from services.providers.media import Media
 from services.providers.ports import Capability, Check, Provider
 
 CapabilityT = TypeVar("CapabilityT")
@@ -29,23 +31,37 @@ class Providers:
     def canaries(self) -> dict[str, Check]:
         return {name: check for provider in self._found.values() for name, check in provider.canaries.items()}
 
-    def find(self, name: str, capability: Capability[CapabilityT], config: Mapping[str, Any]) -> CapabilityT:
-        """Raises InvalidRequest when there is no such provider, it cannot do this, or not with that configuration."""
-        if name not in self._found:
-            raise InvalidRequest(f"there is no provider {name!r} here", reason="PROVIDER_UNKNOWN")
-        able = capability.of(self._found[name].configured(config))
+    def terms(self, name: str) -> Terms | None:
+        """How that provider's account may be used; None for our own. Raises InvalidRequest when there is none."""
+        return self._provider(name).terms
+
+    def find(
+        self, name: str, capability: Capability[CapabilityT], config: Mapping[str, Any], call: Call
+    ) -> CapabilityT:
+        """The provider for one call.
+
+        Raises:
+            InvalidRequest: there is no such provider, it cannot do this, or not with that configuration.
+            ProviderRefused: PROVIDER_NOT_CONFIGURED.
+        """
+        able = capability.of(self._provider(name).configured(config, call))
         if able is None:
             raise InvalidRequest(f"{name} cannot do {capability.name}", reason="CAPABILITY_MISSING")
         return able
 
+    def _provider(self, name: str) -> Provider:
+        if name not in self._found:
+            raise InvalidRequest(f"there is no provider {name!r} here", reason="PROVIDER_UNKNOWN")
+        return self._found[name]
+
 
 @asynccontextmanager
-async def open_providers() -> AsyncIterator[Providers]:
-    """Opens every module here that has `NAME`, `Settings` and `connect(settings)`."""
+async def open_providers(media: Media) -> AsyncIterator[Providers]:
+    """Opens every module here that has `NAME`, `Settings` and `connect(settings, media)`."""
     async with AsyncExitStack() as stack:
         found: dict[str, Provider] = {}
         for info in iter_modules(package.__path__):
             module = import_module(f"{package.__name__}.{info.name}")
             if hasattr(module, "connect"):
-                found[module.NAME] = await stack.enter_async_context(module.connect(module.Settings()))
+                found[module.NAME] = await stack.enter_async_context(module.connect(module.Settings(), media))
         yield Providers(found)

@@ -19,6 +19,8 @@ from services.catalog.providers.local import LocalProviderConfig
 from services.common.background import running
 from services.common.errors import InvalidRequest
 from services.common.proto import invalid
+from services.providers.calls import Call, Terms
+from services.providers.media import Media
 from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels
 from services.providers.triton import connection
 from services.providers.triton.diffusion import Description, TritonDiffusion
@@ -51,7 +53,11 @@ class Local:
     def canaries(self) -> Mapping[str, Check]:
         return {watch.model: watch.ask for watch in (self.diffusion.supervisor, self.segmentation.supervisor)}
 
-    def configured(self, config: Mapping[str, Any]) -> Self:
+    @property
+    def terms(self) -> Terms | None:
+        return None
+
+    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
         """Raises InvalidRequest."""
         try:
             return replace(self, config=LocalProviderConfig.model_validate(config)) if config else self
@@ -92,7 +98,7 @@ class Local:
 
 
 @asynccontextmanager
-async def connect(settings: Settings) -> AsyncIterator[Local]:
+async def connect(settings: Settings, media: Media | None = None) -> AsyncIterator[Local]:
     """Watches both models while it is open."""
     async with connection.connect(settings.triton_target) as triton:
         diffusion, segmentation = TritonDiffusion(triton), TritonSegmentation(triton)

@@ -12,6 +12,8 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_che
 import numpy as np
 from numpy.typing import NDArray
 
+from services.providers.calls import Call, Terms
+
 CapabilityT = TypeVar("CapabilityT")
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -30,7 +32,8 @@ class Drawing:
 
     `image` is RGB `[H, W, 3]` to start from; `strength` (0 < s ≤ 1) says how much of it is drawn anew. `mask` is
     `[H, W]` as `image`, 255 where to paint. `app` names one of the provider's own models, where it offers several.
-    `exact` asks for the same bits for the same seed, whatever that costs.
+    `exact` asks for the same bits for the same seed, whatever that costs. `variation` (0 to 1) leads by degrees from
+    the picture of `seed` to that of `variation_seed`.
     """
 
     prompt: str
@@ -47,6 +50,8 @@ class Drawing:
     loras: tuple[Lora, ...] = ()
     exact: bool = False
     preview_every: int | None = None
+    variation_seed: int | None = None
+    variation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,12 @@ class Provider(Protocol):
     """An open provider.
 
     `checks` tell whether its dependencies were well a moment ago, `canaries` try them now; both raise ComputeError.
+    `terms` are None for what is our own: it costs nothing, is tried once in each attempt, and nothing of it is stored
+    before the task ends.
     """
+
+    @property
+    def terms(self) -> Terms | None: ...
 
     @property
     def checks(self) -> Mapping[str, Check]: ...
@@ -144,6 +154,11 @@ class Provider(Protocol):
     @property
     def canaries(self) -> Mapping[str, Check]: ...
 
-    def configured(self, config: Mapping[str, Any]) -> Provider:
-        """The same provider with a task's own `provider_config`. Raises InvalidRequest."""
+    def configured(self, config: Mapping[str, Any], call: Call) -> Provider:
+        """The same provider for one call, with a task's own `provider_config`.
+
+        Raises:
+            InvalidRequest: it cannot be used.
+            ProviderRefused: PROVIDER_NOT_CONFIGURED, naming the setting that is missing.
+        """
         ...

@@ -12,12 +12,13 @@ from services.catalog.enums import ErrorCategory
 from services.catalog.tasks import TYPES
 from services.common import errors
 from services.inference.handlers.generation import strength_of
-from services.inference.images import lay_on_white
 from services.inference.outcomes import failure_of, fault
 from services.inference.pictures import cut_out, encode_png, read_recipe
 from services.inference.registry import discover_handlers
+from services.providers.calls import Call, Unrecorded
 from services.providers.directory import Providers
 from services.providers.local import crop, find_lora, fit
+from services.providers.media import lay_on_white
 from services.providers.ports import DIFFUSION, Check
 from services.providers.triton.failures import ModelLost, error_of
 from services.providers.triton.processes import end_stub, is_here
@@ -109,10 +110,8 @@ def test_only_a_models_own_stub_is_ever_ended() -> None:
 def test_every_error_has_a_category_of_the_public_schema(kind: type[errors.ComputeError]) -> None:
     failure = failure_of(kind("why"))
     assert failure.category in set(ErrorCategory)
-    assert failure.retryable == (
-        kind in (errors.Overloaded, errors.Unavailable, errors.DeadlineExceeded, errors.Internal)
-        or failure.category == ErrorCategory.INTERNAL
-    )
+    passing = (errors.Overloaded, errors.Unavailable, errors.DeadlineExceeded, errors.ProviderFailed, errors.Internal)
+    assert failure.retryable == (kind in passing or failure.category == ErrorCategory.INTERNAL)
 
 
 def test_a_bugs_own_words_stay_in_the_log() -> None:
@@ -122,14 +121,15 @@ def test_a_bugs_own_words_stay_in_the_log() -> None:
 def test_an_unknown_provider_and_a_missing_capability_are_the_callers_fault() -> None:
     class Bare:
         def __init__(self) -> None:
+            self.terms = None
             self.checks: dict[str, Check] = {}
             self.canaries: dict[str, Check] = {}
 
-        def configured(self, config: object) -> Bare:
+        def configured(self, config: object, call: Call) -> Bare:
             return self
 
     providers = Providers({"BARE": Bare()})
     for name, reason in (("NOBODY", "PROVIDER_UNKNOWN"), ("BARE", "CAPABILITY_MISSING")):
         with pytest.raises(errors.InvalidRequest) as failed:
-            providers.find(name, DIFFUSION, {})
+            providers.find(name, DIFFUSION, {}, Unrecorded())
         assert failed.value.reason == reason

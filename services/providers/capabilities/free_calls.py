@@ -16,17 +16,19 @@ class FreeCall:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file the model made. `pointer` is the JSON pointer of its address in the answer."""
+    """A file the model made. `pointer` is the JSON pointer of its address `url` in the answer."""
 
     pointer: str
+    url: str
     content: bytes
     content_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class FreeAnswer:
-    """`output` is the model's own answer."""
+    """`output` is the model's own answer, `request_id` the vendor's name of the call."""
 
+    request_id: str
     output: dict[str, Any]
     media: tuple[Media, ...] = ()
 

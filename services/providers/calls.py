@@ -1,0 +1,131 @@
+"""One asking of an outside provider, and what is remembered of it so that nothing is paid for twice."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a vendor runs for us, by the vendor's own id. `note` is whatever else it takes to ask for it: plain JSON."""
+
+    id: str
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A call that was about to be sent, or was, and whose answer nobody has seen. `at`: seconds since the epoch."""
+
+    token: str
+    note: Mapping[str, Any]
+    at: float
+
+
+class Call(Protocol):
+    """What an adapter is given for one asking. Whatever costs money goes through `job` or `once`, and once only.
+
+    `token` is unguessable and this call's alone: for a webhook's address, or a marker in the request.
+    `capabilities` are those the task has switched on; None where it does not say.
+    """
+
+    @property
+    def token(self) -> str: ...
+
+    @property
+    def capabilities(self) -> frozenset[str] | None: ...
+
+    async def job(
+        self,
+        submit: Callable[[], Awaitable[Job]],
+        note: Mapping[str, Any] | None = None,
+        *,
+        known: Job | None = None,
+    ) -> Job:
+        """The vendor's job of this call: one that an earlier run submitted, else `known`, else what `submit` starts.
+
+        The intent is stored before `submit` runs, with `note` for who may have to look for it later; the job is stored
+        before this returns. A cancelled caller still learns the id of what is being submitted.
+
+        Raises:
+            ComputeError: what `submit` raises. OutcomeUnknown of it means that the vendor may have taken the job; every
+                other one, that it has not.
+            IllegalTransition: the attempt is lost: nothing was sent.
+        """
+        ...
+
+    async def once(self, send: Callable[[], Awaitable[AnswerT]], note: Mapping[str, Any] | None = None) -> AnswerT:
+        """For vendors that answer at once: the intent is stored, then `send` runs. Raises as `job` does."""
+        ...
+
+    def costs(self, usd: float) -> None:
+        """What this call was charged, or an estimate of it."""
+        ...
+
+
+class Unrecorded:
+    """A Call that nobody remembers: for what is our own and costs nothing, and for trying an adapter by itself."""
+
+    def __init__(self, capabilities: frozenset[str] | None = None) -> None:
+        self.token = secrets.token_urlsafe(24)
+        self.capabilities = capabilities
+        self.cost: float | None = None
+
+    async def job(
+        self,
+        submit: Callable[[], Awaitable[Job]],
+        note: Mapping[str, Any] | None = None,
+        *,
+        known: Job | None = None,
+    ) -> Job:
+        return known or await submit()
+
+    async def once(self, send: Callable[[], Awaitable[AnswerT]], note: Mapping[str, Any] | None = None) -> AnswerT:
+        return await send()
+
+    def costs(self, usd: float) -> None:
+        self.cost = usd
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a vendor's account may be used by one worker.
+
+    `account` is told to other workers and to logs: the vendor and a digest of the key, never the key. One try takes at
+    most `seconds`, waiting in the vendor's queue included. After `failures` in a row it is left alone for `rest`
+    seconds.
+    """
+
+    account: str
+    tries: int = 3
+    seconds: float = 600.0
+    at_once: int = 8
+    failures: int = 5
+    rest: float = 30.0
+
+
+@runtime_checkable
+class Cancelling(Protocol):
+    """A provider whose jobs can be stopped."""
+
+    async def cancel(self, job: Job) -> bool:
+        """True once the vendor says that it runs no more; False when it had already ended well, so ask for it.
+
+        Raises:
+            ComputeError: neither can be said.
+        """
+        ...
+
+
+@runtime_checkable
+class Finding(Protocol):
+    """A provider whose jobs can be looked up without their id."""
+
+    async def find(self, lost: Lost) -> Job | None:
+        """The job of that call; None when the vendor cannot tell, or shows none. Raises ComputeError."""
+        ...

@@ -1,0 +1,145 @@
+"""Pictures and films on their way to a vendor and back: guarded, within limits, decoded in a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge, ProviderRefused, Unavailable
+from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
+from services.common.images.decoder import Decoder, Limits
+from services.common.images.encoding import CONTENT_TYPES, Format, encode
+from services.common.images.loader import ImageSettings
+from services.common.images.sniffing import HEAD_BYTES, content_type_of
+from services.common.images.sources import Kind, Source, read_inline
+from services.providers.ports import Pixels
+
+_PAUSES = (0.3, 1.0, 3.0)
+
+
+class MediaSettings(ImageSettings):
+    """A film is larger than a picture and takes longer to fetch."""
+
+    max_media_bytes: int = 512 << 20
+    media_timeout_seconds: float = 180.0
+
+
+class Http(Protocol):
+    async def get(self, url: str, *, max_bytes: int) -> Fetched: ...
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """`content_type` is what its first bytes say it is."""
+
+    content: bytes = field(repr=False)
+    content_type: str
+
+
+class Media:
+    """What vendors make is fetched at once, as their addresses expire."""
+
+    def __init__(self, http: Http, decoder: Decoder, *, max_bytes: int) -> None:
+        self._http = http
+        self._decoder = decoder
+        self._max_bytes = max_bytes
+
+    async def fetch(self, url: str) -> File:
+        """The file at a vendor's address or in a data URL.
+
+        Raises:
+            Unavailable: PROVIDER_RESULT_UNREACHABLE; the job that made it can be asked for it again.
+            ProviderRefused: PROVIDER_RESULT_UNUSABLE: its address is not public, or it is too large.
+        """
+        content = await self._content(url)
+        return File(content, content_type_of(content[:HEAD_BYTES]))
+
+    async def fetch_picture(self, url: str) -> Pixels:
+        """RGB `[H, W, 3]`. Raises as `fetch` and `decode` do."""
+        return await self.decode(await self._content(url))
+
+    async def decode(self, content: bytes) -> Pixels:
+        """RGB `[H, W, 3]`, what is transparent laid on white. Raises ProviderRefused: PROVIDER_RESULT_UNUSABLE."""
+        try:
+            picture = await self._decoder.decode(content)
+        except InvalidRequest as error:
+            raise _unusable(f"the provider's picture cannot be read: {error.message}") from error
+        return await asyncio.to_thread(lay_on_white, picture.pixels)
+
+    async def _content(self, url: str) -> bytes:
+        try:
+            if url.startswith("data:"):
+                return read_inline(Source(Kind.DATA_URL, url), max_bytes=self._max_bytes)
+            return await self._fetched(url)
+        except PayloadTooLarge as error:
+            raise _unusable("the provider's file is too large") from error
+        except InvalidRequest as error:
+            raise _unusable(f"the provider's file cannot be fetched: {error.message}") from error
+
+    async def _fetched(self, url: str) -> bytes:
+        for pause in (*_PAUSES, None):
+            try:
+                return (await self._http.get(url, max_bytes=self._max_bytes)).content
+            except InvalidRequest as error:
+                if error.reason != "URL_UNREACHABLE":
+                    raise
+                if pause is None:
+                    raise _unreachable(error) from error
+                await asyncio.sleep(pause)
+        raise AssertionError("the last pause is None")
+
+
+@asynccontextmanager
+async def open_media(settings: MediaSettings) -> AsyncIterator[Media]:
+    """For as long as the block lasts; its child process starts with the first picture."""
+    limits = Limits(
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        seconds=settings.image_timeout_seconds,
+        memory_bytes=settings.image_memory_bytes,
+    )
+    reach = HttpLimits(
+        ports=settings.allowed_url_ports,
+        allowed_private=settings.allow_private_urls,
+        total_seconds=settings.media_timeout_seconds,
+    )
+    async with Decoder(limits, workers=1) as decoder, GuardedHttp(reach) as http:
+        yield Media(http, decoder, max_bytes=settings.max_media_bytes)
+
+
+async def as_data_url(pixels: Pixels, form: Format = "PNG", *, quality: int = 92) -> str:
+    """`[H, W]`, `[H, W, 3]` or `[H, W, 4]` as vendors take a picture inside JSON."""
+    return f"data:{CONTENT_TYPES[form]};base64,{await as_base64(pixels, form, quality=quality)}"
+
+
+async def as_base64(pixels: Pixels, form: Format = "PNG", *, quality: int = 92) -> str:
+    """The same without the prefix."""
+
+    def pack() -> str:
+        return base64.b64encode(encode(pixels, form, quality=quality)).decode()
+
+    return await asyncio.to_thread(pack)
+
+
+def lay_on_white(pixels: Pixels) -> Pixels:
+    """`[H, W, 3]` as it is, `[H, W, 4]` (straight alpha) to `[H, W, 3]`."""
+    if pixels.shape[2] == 3:
+        return pixels
+    alpha = pixels[:, :, 3:].astype(np.uint16)
+    blended = (pixels[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return blended.astype(np.uint8)
+
+
+def _unusable(message: str) -> ProviderRefused:
+    return ProviderRefused(message, reason="PROVIDER_RESULT_UNUSABLE")
+
+
+def _unreachable(error: ComputeError) -> Unavailable:
+    message = f"the provider's file cannot be fetched: {error.message}"
+    return Unavailable(message, reason="PROVIDER_RESULT_UNREACHABLE")
