@@ -57,20 +57,36 @@ class TaskSpec(_message.Message):
     def __init__(self, origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., priority: _Optional[int] = ..., config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., queue_name: _Optional[str] = ..., webhook_url: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., active_provider_capabilities: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., fallback_provider_type: _Optional[str] = ..., fallback_provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., fallback_provider_capabilities: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., params: _Optional[_Union[_params_pb2.TaskParams, _Mapping]] = ...) -> None: ...
 
 class ServiceRequest(_message.Message):
-    __slots__ = ("provider", "attempt", "request_id", "outcome", "duration_seconds", "cost_usd")
+    __slots__ = ("provider", "attempt", "request_id", "outcome", "duration_seconds", "cost_usd", "call_id", "asking", "started_at", "fallback", "note", "reason", "error", "past")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     DURATION_SECONDS_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    ASKING_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    PAST_FIELD_NUMBER: _ClassVar[int]
     provider: str
     attempt: int
     request_id: str
     outcome: str
     duration_seconds: float
     cost_usd: float
-    def __init__(self, provider: _Optional[str] = ..., attempt: _Optional[int] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ...) -> None: ...
+    call_id: str
+    asking: int
+    started_at: _timestamp_pb2.Timestamp
+    fallback: bool
+    note: _struct_pb2.Struct
+    reason: str
+    error: str
+    past: bool
+    def __init__(self, provider: _Optional[str] = ..., attempt: _Optional[int] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ..., call_id: _Optional[str] = ..., asking: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fallback: _Optional[bool] = ..., note: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., past: _Optional[bool] = ...) -> None: ...
 
 class Task(_message.Message):
     __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "service_requests", "not_before", "priority", "deleted_at")

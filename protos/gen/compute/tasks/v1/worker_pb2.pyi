@@ -77,6 +77,24 @@ class HeartbeatTasksResponse(_message.Message):
     lease: _duration_pb2.Duration
     def __init__(self, lost: _Optional[_Iterable[_Union[TaskRef, _Mapping]]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
+class RecordCallRequest(_message.Message):
+    __slots__ = ("worker_id", "task_id", "attempt", "call")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    task_id: str
+    attempt: int
+    call: _tasks_pb2.ServiceRequest
+    def __init__(self, worker_id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., call: _Optional[_Union[_tasks_pb2.ServiceRequest, _Mapping]] = ...) -> None: ...
+
+class RecordCallResponse(_message.Message):
+    __slots__ = ("current",)
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    current: bool
+    def __init__(self, current: _Optional[bool] = ...) -> None: ...
+
 class FinishTasksRequest(_message.Message):
     __slots__ = ("worker_id", "finished")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -102,16 +120,20 @@ class FinishedTask(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., failure: _Optional[_Union[TaskFailure, _Mapping]] = ..., returned: _Optional[_Union[TaskReturn, _Mapping]] = ..., service_requests: _Optional[_Iterable[_Union[_tasks_pb2.ServiceRequest, _Mapping]]] = ...) -> None: ...
 
 class TaskFailure(_message.Message):
-    __slots__ = ("reason", "message", "category", "retryable")
+    __slots__ = ("reason", "message", "category", "retryable", "exhausted", "retry_after")
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    EXHAUSTED_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
     reason: str
     message: str
     category: str
     retryable: bool
-    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., category: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
+    exhausted: bool
+    retry_after: _duration_pb2.Duration
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., category: _Optional[str] = ..., retryable: _Optional[bool] = ..., exhausted: _Optional[bool] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TaskReturn(_message.Message):
     __slots__ = ("why",)

@@ -46,6 +46,11 @@ class WorkerServiceStub:
                 request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.HeartbeatTasksRequest.SerializeToString,
                 response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.HeartbeatTasksResponse.FromString,
                 _registered_method=True)
+        self.RecordCall = channel.unary_unary(
+                '/compute.tasks.v1.WorkerService/RecordCall',
+                request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallResponse.FromString,
+                _registered_method=True)
         self.FinishTasks = channel.unary_unary(
                 '/compute.tasks.v1.WorkerService/FinishTasks',
                 request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.FinishTasksRequest.SerializeToString,
@@ -72,6 +77,14 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordCall(self, request, context):
+        """Keeps what is known of a call to a provider before the run goes on. A new call of a lost attempt is refused:
+        FAILED_PRECONDITION ATTEMPT_LOST. What is said later of a call that is kept is taken from whoever knows its id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FinishTasks(self, request, context):
         """Ends runs, well or badly.
         """
@@ -91,6 +104,11 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.HeartbeatTasks,
                     request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.HeartbeatTasksRequest.FromString,
                     response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.HeartbeatTasksResponse.SerializeToString,
+            ),
+            'RecordCall': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordCall,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallResponse.SerializeToString,
             ),
             'FinishTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.FinishTasks,
@@ -154,6 +172,33 @@ class WorkerService:
             '/compute.tasks.v1.WorkerService/HeartbeatTasks',
             compute_dot_tasks_dot_v1_dot_worker__pb2.HeartbeatTasksRequest.SerializeToString,
             compute_dot_tasks_dot_v1_dot_worker__pb2.HeartbeatTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordCall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.tasks.v1.WorkerService/RecordCall',
+            compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallResponse.FromString,
             options,
             channel_credentials,
             insecure,
