@@ -77,6 +77,8 @@ class Completions:
             return
         if task.HasField("spec"):
             self._recent[task.id] = task
+        else:  # too large for the bus, or deleted
+            self._recent.pop(task.id, None)
         if len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
         for future in self._waiting.get(task.id, ()):

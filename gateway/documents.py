@@ -37,7 +37,7 @@ def merged(*extras: Extra) -> Extra:
 _WAIT = _header("Prefer", "wait=N: answer when the task has ended, or after N seconds", {"type": "string"})
 _KEY = _header(
     "Idempotency-Key",
-    "Same key and same body: the same task; another body: 422 IDEMPOTENCY_KEY_REUSED",
+    "The same body: the same task; another body: 422 IDEMPOTENCY_KEY_REUSED; it was deleted: IDEMPOTENCY_KEY_SPENT",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 )
 WAIT_HEADER: Extra = {"parameters": [_WAIT]}

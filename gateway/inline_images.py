@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import re
 from typing import Any
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from pydantic.fields import FieldInfo
 
@@ -20,27 +21,64 @@ _DATA_URL = re.compile(r"data:(?P<type>[\w.+\-]+/[\w.+\-]+)?(?:;[\w\-]+=[^;,]*)*
 _ENDINGS = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 
 
-async def store_inline_images(
-    storage: StorageClient, schemas: Schemas, wanted: CommonFields, *, tenant: str
-) -> CommonFields:
-    """`wanted` with every inline picture replaced by the path of the stored one, each below its parameter's own name.
+class InlineStore:
+    """Takes the pictures out of one request, into a folder of its own: it goes when the task goes.
 
-    Raises:
-        InvalidRequest: IMAGE_ENCODING_INVALID, or what storage says of bytes that are no picture.
+    With an Idempotency-Key the folder follows from it, so that the same request names the same paths again.
     """
-    kind = schemas.kind
-    changes: dict[str, Any] = {}
-    for name in _MARKED[kind.name]:
-        value = getattr(wanted, name)
-        if _has_bytes(value):
-            changes[name] = await _replaced(storage, name, value, tenant)
-    for name, target in {**kind.inline_images, **kind.image_urls}.items():
-        value = getattr(wanted, name)
-        if value is not None:
-            picture = await _store(storage, name, value, tenant) if name in kind.inline_images else value
-            present = changes.get(target, getattr(wanted, target))
-            changes |= {name: None, target: _joined(kind.params.model_fields[target], present, picture)}
-    return wanted.model_copy(update=changes) if changes else wanted
+
+    def __init__(self, storage: StorageClient, tenant: str, key: str) -> None:
+        self._storage = storage
+        self._tenant = tenant
+        self._key = key
+        self.folder = ""
+        """Of what was stored; empty when nothing had to be."""
+
+    async def take(self, schemas: Schemas, wanted: CommonFields) -> CommonFields:
+        """`wanted` with every inline picture replaced by the path of the stored one, below its parameter's own name.
+
+        Raises:
+            InvalidRequest: IMAGE_ENCODING_INVALID, or what storage says of bytes that are no picture.
+        """
+        kind = schemas.kind
+        changes: dict[str, Any] = {}
+        for name in _MARKED[kind.name]:
+            value = getattr(wanted, name)
+            if _has_bytes(value):
+                changes[name] = await self._replaced(name, value)
+        for name, target in {**kind.inline_images, **kind.image_urls}.items():
+            value = getattr(wanted, name)
+            if value is not None:
+                picture = await self._store(name, value) if name in kind.inline_images else value
+                present = changes.get(target, getattr(wanted, target))
+                changes |= {name: None, target: _joined(kind.params.model_fields[target], present, picture)}
+        return wanted.model_copy(update=changes) if changes else wanted
+
+    async def discard(self) -> None:
+        """No task will ask for them."""
+        if self.folder:
+            await self._storage.delete_prefix(self.folder, tenant=self._tenant)
+
+    def _new_folder(self) -> str:
+        name = uuid5(NAMESPACE_URL, f"atelier:inputs:{self._tenant}:{self._key}") if self._key else uuid4()
+        return f"references/{name}/"
+
+    async def _replaced(self, name: str, value: Any) -> Any:
+        if not isinstance(value, list):
+            return await self._store(name, value)
+        return [await self._store(name, item) if holds_bytes(item) else item for item in value]
+
+    async def _store(self, field: str, text: str) -> str:
+        content = decode_picture(field, text)
+        digest = hashlib.sha256(content).hexdigest()
+        ending = next((ending for start, ending in _ENDINGS if content.startswith(start)), "bin")
+        self.folder = self.folder or self._new_folder()
+        try:
+            path = f"{self.folder}{digest}.{ending}"
+            stored = await self._storage.upload(path, content, tenant=self._tenant, must_be_image=True)
+        except InvalidRequest as error:
+            raise _invalid(field, error.message, error.reason) from error
+        return stored.path
 
 
 def _marked(kind: TaskType) -> list[str]:
@@ -54,26 +92,9 @@ def _has_bytes(value: Any) -> bool:
     return any(map(holds_bytes, value)) if isinstance(value, list) else value is not None and holds_bytes(value)
 
 
-async def _replaced(storage: StorageClient, name: str, value: Any, tenant: str) -> Any:
-    if not isinstance(value, list):
-        return await _store(storage, name, value, tenant)
-    return [await _store(storage, name, item, tenant) if holds_bytes(item) else item for item in value]
-
-
 def _joined(target: FieldInfo, present: Any, picture: str) -> Any:
     """A list takes one more; a single picture is replaced."""
     return [*(present or ()), picture] if is_list(target) else picture
-
-
-async def _store(storage: StorageClient, field: str, text: str, tenant: str) -> str:
-    content = decode_picture(field, text)
-    digest = hashlib.sha256(content).hexdigest()
-    ending = next((ending for start, ending in _ENDINGS if content.startswith(start)), "bin")
-    try:
-        stored = await storage.upload(f"references/{digest}.{ending}", content, tenant=tenant, must_be_image=True)
-    except InvalidRequest as error:
-        raise _invalid(field, error.message, error.reason) from error
-    return stored.path
 
 
 def decode_picture(field: str, text: str) -> bytes:

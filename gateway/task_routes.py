@@ -1,22 +1,25 @@
 """What the task routes do, for tasks of any type or of one."""
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
+import orjson
 from compute.tasks.v1 import tasks_pb2 as pb
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.bodies import read_create, read_json, validate
-from gateway.inline_images import store_inline_images
+from gateway.inline_images import InlineStore
 from gateway.preferences import applied, idempotency_key, wait_seconds
 from gateway.translate import create_request, list_to_json, status_number, to_json, to_public
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.enums import TaskStatus, TaskType
 from services.catalog.public import TaskPublicUpdate
 from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS
-from services.common.errors import InvalidRequest, NotFound, Violation
+from services.common.errors import IdempotencyConflict, InvalidRequest, NotFound, Violation
 from services.common.proto import struct_to_dict
 
 Label = Annotated[str, Field(max_length=512)]
@@ -40,6 +43,17 @@ class TaskPage(Page):
     task_type: TaskType | None = Field(None, description="Only this task type")
 
 
+class Cleanup(BaseModel):
+    """What a clean-up deleted, and what could not be deleted yet: that is deleted as soon as storage answers."""
+
+    task_id: UUID = Field(description="Identifier")
+    status: TaskStatus = Field(description="Status")
+    is_deleted: bool = Field(description="Always true")
+    deleted_at: datetime = Field(description="Time of the first clean-up")
+    deleted_paths: list[str] = Field(description="Stored paths that this call deleted")
+    errors: list[str] = Field(description="What could not be deleted yet, and why")
+
+
 class GenerationPage(Page):
     workflow_id: Label | None = Field(None, description="Only this workflow")
 
@@ -49,8 +63,14 @@ async def create_task(request: Request) -> Response:
     seconds, key = wait_seconds(request, upstream.settings.max_wait_seconds), idempotency_key(request)
     wanted = await read_create(request, internal="admin" in caller.scopes)
     schemas = ALL_SCHEMAS[wanted.task_type]  # type: ignore[attr-defined]  # every derived model has it
-    wanted = await store_inline_images(upstream.storage, schemas, wanted, tenant=caller.tenant)
-    created = await upstream.tasks.create(caller, create_request(schemas.kind, wanted, key))
+    inputs = InlineStore(upstream.storage, caller.tenant, key)
+    wanted = await inputs.take(schemas, wanted)
+    try:
+        created = await upstream.tasks.create(caller, create_request(schemas.kind, wanted, key, inputs.folder))
+    except IdempotencyConflict as error:
+        if error.reason == "IDEMPOTENCY_KEY_SPENT":
+            await inputs.discard()
+        raise
     headers = {"idempotent-replayed": "true"} if created.replayed else {}
     return await _answer(request, created.task, seconds, headers)
 
@@ -78,6 +98,18 @@ async def list_tasks(request: Request, page: Page, **more: Any) -> Response:
 
 async def cancel_task(request: Request, task_id: str, task_type: str | None = None) -> Response:
     return _json(to_json(await upstream_of(request).tasks.cancel(request, task_id, task_type)))
+
+
+async def delete_task(request: Request, task_id: str) -> Response:
+    return _json(to_json((await upstream_of(request).tasks.delete(request, task_id)).task))
+
+
+async def clean_task(request: Request, task_id: str) -> Response:
+    done = await upstream_of(request).tasks.clean(request, task_id)
+    shown = to_public(done.task)
+    answer = {name: shown[name] for name in ("status", "is_deleted", "deleted_at")}
+    answer |= {"task_id": done.task.id, "deleted_paths": list(done.deleted_paths), "errors": list(done.errors)}
+    return _json(orjson.dumps(answer, option=orjson.OPT_UTC_Z))
 
 
 async def update_task(

@@ -26,9 +26,11 @@ _STATUS = {number: name.removeprefix("TASK_STATUS_") for name, number in pb.Task
 _NUMBER = {TaskStatus(name): number for number, name in _STATUS.items() if number}
 
 
-def create_request(kind: TaskType, wanted: CommonFields, idempotency_key: str = "") -> pb.CreateTaskRequest:
-    """`wanted` is a validated Create…Task whose pictures are references."""
-    request = pb.CreateTaskRequest(idempotency_key=idempotency_key)
+def create_request(
+    kind: TaskType, wanted: CommonFields, idempotency_key: str = "", inputs_folder: str = ""
+) -> pb.CreateTaskRequest:
+    """`wanted` is a validated Create…Task whose pictures are references; those it held are below `inputs_folder`."""
+    request = pb.CreateTaskRequest(idempotency_key=idempotency_key, inputs_folder=inputs_folder)
     spec = request.spec
     fill(spec, wanted)
     fill(getattr(spec.params, kind.field), wanted)
@@ -95,6 +97,8 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "retry_count": max(task.attempt - 1, 0),
         "progress": task.progress,
         "provider_config": _struct(spec, "provider_config"),
+        "is_deleted": task.HasField("deleted_at"),
+        "deleted_at": _time(task.deleted_at) if task.HasField("deleted_at") else None,
     }
 
 

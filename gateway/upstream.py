@@ -51,6 +51,14 @@ class TasksClient:
         wanted = pb.CancelTaskRequest(task_id=task_id, task_type=task_type)
         return cast("pb.CancelTaskResponse", await self._call("CancelTask", wanted, request)).task
 
+    async def delete(self, request: Request, task_id: str) -> pb.DeleteTaskResponse:
+        wanted = pb.DeleteTaskRequest(task_id=task_id)
+        return cast("pb.DeleteTaskResponse", await self._call("DeleteTask", wanted, request))
+
+    async def clean(self, request: Request, task_id: str) -> pb.CleanupTaskResponse:
+        wanted = pb.CleanupTaskRequest(task_id=task_id)
+        return cast("pb.CleanupTaskResponse", await self._call("CleanupTask", wanted, request))
+
     async def update(self, request: Request, wanted: pb.UpdateTaskRequest) -> pb.Task:
         return cast("pb.UpdateTaskResponse", await self._call("UpdateTask", wanted, request)).task
 

@@ -45,6 +45,18 @@ async def cancel_task(request: Request, task_id: str) -> Response:
     return await task_routes.cancel_task(request, task_id)
 
 
+@router.delete("/{task_id}", summary="Delete Task", response_model=ANY_PUBLIC)
+async def delete_task(request: Request, task_id: str) -> Response:
+    """Deletes one task for good, its record and its files; one that runs is cancelled first. Answers it as it was."""
+    return await task_routes.delete_task(request, task_id)
+
+
+@router.post("/{task_id}/cleanup", summary="Cleanup Task", response_model=task_routes.Cleanup)
+async def clean_task(request: Request, task_id: str) -> Response:
+    """Deletes the files of one task; its record stays and says when. One that runs is cancelled first."""
+    return await task_routes.clean_task(request, task_id)
+
+
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
 }

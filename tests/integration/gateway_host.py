@@ -16,6 +16,7 @@ import uvicorn
 from compute.access.v1 import access_pb2, access_pb2_grpc
 from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
 
+from deploy.local.ports import free_ports
 from gateway.app import build_app
 from gateway.protocol import HttpProtocol
 from gateway.settings import GatewaySettings
@@ -108,16 +109,17 @@ async def services(shared: dict[str, Any], folder: Path, cdn_url: str) -> AsyncI
     server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=_Nobody(), timeout=20))
     monitor = HealthMonitor(server, {})
     kept = storage.Settings(**shared, storage_url=folder.as_uri(), cdn_url=cdn_url, image_workers=1)
+    target = f"127.0.0.1:{free_ports(1)[0]}"
     async with (
         access.mount(server, access.Settings(**shared)),
-        tasks.mount(server, TasksSettings(**shared)),
+        tasks.mount(server, TasksSettings(**shared, storage_target=target)),
         storage.mount(server, kept),
     ):
-        port = grpc_server.bind(server, "127.0.0.1:0")
+        grpc_server.bind(server, target)
         await server.start()
         await monitor.renew()
         try:
-            yield f"127.0.0.1:{port}"
+            yield target
         finally:
             await server.stop(1)
 
