@@ -31,11 +31,12 @@ async def _count(api: Stack) -> int:
 
 
 REMOVAL = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "test"}
+VIDEO = {"task_type": "VIDEO_GENERATION", "origin_instance": "test", "prompt": "x"}
 INVALID_BODIES: list[tuple[str, Any, str]] = [
     ("not an object", [], "body"),
     ("no type", {"origin_instance": "x", "prompt": "y"}, "task_type"),
     ("unknown type", generation(task_type="DANCING"), "task_type"),
-    ("a type that is not offered yet", generation(task_type="VIDEO_GENERATION"), "task_type"),
+    ("the fields of another type", generation(task_type="FACE_ENHANCER"), "input_image"),
     ("internal type", {"task_type": "DIAGNOSTIC", "origin_instance": "x"}, "task_type"),
     ("a type in lower case", generation(task_type="generation"), "task_type"),
     ("no origin", {"task_type": "GENERATION", "prompt": "x"}, "origin_instance"),
@@ -81,12 +82,15 @@ INVALID_BODIES: list[tuple[str, Any, str]] = [
     ("too many pictures", {**REMOVAL, "input_image_paths": ["x.png"] * 33}, "input_image_paths"),
     ("one climbing picture", {**REMOVAL, "input_image_paths": ["a.png", "a/../../b"]}, "input_image_paths"),
     ("a picture at a private address", {**REMOVAL, "input_image_paths": ["http://[fd00::1]/"]}, "input_image_paths"),
+    ("a local file", {**REMOVAL, "input_image_paths": ["file:///etc/passwd"]}, "input_image_paths"),
+    ("no picture", {**VIDEO, "input_image_path": None}, "body"),
+    ("one picture named twice", {**VIDEO, "input_image_path": "a", "input_image_url": "https://example.com/"}, "body"),
     ("a picture that is a number", {**REMOVAL, "input_image_paths": [1]}, "input_image_paths"),
     ("unknown provider", generation(provider_type="SKYNET"), "provider_type"),
-    ("a provider that is not offered", generation(provider_type="FAL"), "body"),
     ("unknown provider setting", generation(provider_config={"stepz": 3}), "body"),
     ("a provider setting out of range", generation(provider_config={"steps": 151}), "body"),
-    ("settings of another provider", generation(provider_config={"provider_type": "FAL"}), "body"),
+    ("settings of another provider", generation(provider_type="VERTEX", provider_config={"steps": 3}), "body"),
+    ("settings that name another", generation(provider_type="LOCAL", provider_config={"provider_type": "FAL"}), "body"),
     ("fallback settings without a fallback", generation(fallback_provider_config={}), "body"),
     ("config that is no object", generation(config=[1]), "config"),
     ("config too deep", generation(config={"a": [[[[[[[[[[[[[1]]]]]]]]]]]]]}), "config"),

@@ -239,6 +239,25 @@ async def test_an_inline_reference_picture_is_stored_and_only_its_path_kept(api:
         assert (await api.http.get(f"{IMAGES}/{path}")).content == png()
 
 
+async def test_every_picture_of_an_editing_is_stored_wherever_it_was_sent(api: Stack) -> None:
+    text = base64.b64encode(png()).decode()
+    body = {
+        "task_type": "EDITING",
+        "origin_instance": "test",
+        "prompt": "make it blue",
+        "base_image_data": text,
+        "mask_image": text,
+        "reference_images": ["a.png", f"data:image/png;base64,{text}"],
+        "reference_image_url": "https://example.com/b.png",
+    }
+    task = (await api.http.post(TASKS, json=body)).json()
+    stored = task["base_image_path"]
+    assert stored.startswith("references/")
+    assert task["mask_image"] == stored
+    assert task["reference_images"] == ["a.png", stored, "https://example.com/b.png"]
+    assert not {"base_image", "base_image_data", "reference_image_url"} & set(task)
+
+
 async def test_inline_pictures_in_a_list_keep_their_places(api: Stack) -> None:
     body = {
         "task_type": "BACKGROUND_REMOVAL",

@@ -117,8 +117,39 @@ def test_a_result_replaces_what_was_asked() -> None:
     assert (found["seed"], found["width"], found["height"], found["result_image_path"]) == (9, 256, 64, "r.png")
 
 
-def test_every_public_field_is_shown() -> None:
-    assert set(shown(create().spec)) == set(KIND.public.model_fields)
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_every_public_field_is_shown(name: str) -> None:
+    """Before there is a result, too; and what is never null in the contract has a value from the start."""
+    task = pb.Task(id="i", task_type=name, status=pb.TASK_STATUS_PENDING)
+    task.spec.params.SetInParent()
+    found = json.loads(to_json(task))
+    assert set(found) == set(SCHEMAS[name].public.model_fields)
+    for field, value in {"fallback_used": False, "attempts_used": 0, "face_detected": False, "measures": []}.items():
+        assert found.get(field, value) == value
+
+
+def test_scores_and_boxes_are_shown_as_they_were_left() -> None:
+    measures = [{"name": "SSIM", "value": 0.0, "passed": False}, {"name": "LPIPS", "note": "not measured"}]
+    box = {"left": 0, "top": 1, "width": 2, "height": 3}
+    result = {"detail_enhancer": {"result_image_path": "r.png", "measures": measures, "region": box}}
+    task = pb.Task(id="i", task_type="DETAIL_ENHANCER", status=pb.TASK_STATUS_COMPLETED, result=cast("Any", result))
+    found = json.loads(to_json(task))
+    assert found["region"] == box
+    assert [(item["name"], item["value"], item["passed"], item["note"]) for item in found["measures"]] == [
+        ("SSIM", 0.0, False, None),
+        ("LPIPS", None, None, "not measured"),
+    ]
+
+
+def test_free_parameters_come_back_as_they_were() -> None:
+    schemas = SCHEMAS["EXPERIMENTAL_FAL"]
+    free = {"steps": 4, "scale": 0.5, "loras": [], "seed": None, "deep": {"a": [False, ""]}}
+    wanted = schemas.create.model_validate(
+        {"task_type": "EXPERIMENTAL_FAL", "origin_instance": "o", "fal_app_id": "a/b", "fal_parameters": free}
+    )
+    task = pb.Task(id="i", task_type="EXPERIMENTAL_FAL", status=pb.TASK_STATUS_PENDING)
+    task.spec.CopyFrom(create_request(schemas.kind, wanted).spec)
+    assert json.loads(to_json(task))["fal_parameters"] == free
 
 
 def test_times_are_utc_to_the_microsecond() -> None:
