@@ -12,6 +12,7 @@ from services.providers.ports import Capability, OnStep, Picture, Pixels
 class Edit:
     """`image` and `references` are RGB `[H, W, 3]`, of any sizes; `mask` is `[H, W]` as `image`, 255 where to paint.
 
+    `strength` (0 < s ≤ 1) says how far the result may go from `image`, where a provider can be told.
     None leaves the choice to the provider. `app` names one of its own models, where it offers several.
     """
 
@@ -22,6 +23,7 @@ class Edit:
     mask: Pixels | None = None
     width: int | None = None
     height: int | None = None
+    strength: float | None = None
     app: str | None = None
 
 

@@ -1,0 +1,57 @@
+"""A slow movement of the camera over a still picture."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from services.providers.ports import Pixels
+
+_ZOOM = 0.08
+_PAN_ZOOM = 0.16
+_PANS = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """From a share of the whole time (0 to 1) to a view: `start` and `end` are scales, `pan` a direction."""
+
+    start: float = 1.0
+    end: float = 1.0 + _ZOOM
+    pan: tuple[float, float] = (0.0, 0.0)
+
+    def view(self, pixels: Pixels, share: float) -> Pixels:
+        """What is seen of `[H, W, 3]`, at its own size; never beyond its edges. At scale 1 it is the picture itself."""
+        eased = share * share * (3.0 - 2.0 * share)
+        scale = self.start + (self.end - self.start) * eased
+        if scale == 1.0:
+            return pixels
+        height, width = pixels.shape[:2]
+        # How far the view's middle may go from the picture's.
+        across, down = (0.5 * size * (1.0 - 1.0 / scale) for size in (width, height))
+        middle = (width - 1) / 2 + self.pan[0] * across * eased, (height - 1) / 2 + self.pan[1] * down * eased
+        back = np.array(
+            [
+                [1 / scale, 0, middle[0] - (width - 1) / 2 / scale],
+                [0, 1 / scale, middle[1] - (height - 1) / 2 / scale],
+            ],
+            dtype=np.float64,
+        )
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpAffine(pixels, back, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return moved.astype(np.uint8, copy=False)
+
+
+def movement_of(prompt: str) -> Movement:
+    """What the prompt says of the camera: "static camera", "zoom out", "pan left"; without a word, a slow zoom in."""
+    words = prompt.lower()
+    if re.search(r"\b(static|still|fixed|locked)\b[\w\s-]{0,12}\b(camera|shot)\b", words):
+        return Movement(end=1.0)
+    if found := re.search(r"\b(?:pan|panning|tilt|tilting|move|moving)\b[\w\s-]{0,16}?\b(left|right|up|down)\b", words):
+        return Movement(end=1.0 + _PAN_ZOOM, pan=_PANS[found[1]])
+    if re.search(r"\bzoom(?:s|ing)?[\s-]+out\b", words):
+        return Movement(start=1.0 + _ZOOM, end=1.0)
+    return Movement()

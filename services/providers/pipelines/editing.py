@@ -1,0 +1,93 @@
+"""A picture changed by words: as a whole from what is there, or painted anew inside a mask."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.common.errors import InvalidRequest
+from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.editing import Edit
+from services.providers.pipelines.detail import carry_detail, resized
+from services.providers.ports import Diffusion, Drawing, OnStep, Picture, Pixels
+
+_STRENGTH = 0.6
+_STRENGTH_IN_MASK = 0.9
+# What is seen around a mask, by its own size on each side.
+_CONTEXT = 0.5
+
+
+async def edit(diffusion: Diffusion, wanted: Edit, on_step: OnStep, *, native_pixels: int) -> Picture:
+    """`wanted` with a mask of its image's size, and no width or height of its own.
+
+    The model draws about `native_pixels`, where it is at its best; finer detail is the original's wherever nothing
+    changed. Where the mask is 0, every pixel is the original's, exactly.
+
+    Raises:
+        InvalidRequest: MASK_EMPTY; or what drawing raises.
+    """
+    if wanted.mask is None:
+        drawn = await _draw(diffusion, wanted, wanted.image, None, on_step, native_pixels)
+        pixels = await asyncio.to_thread(carry_detail, wanted.image, drawn.pixels)
+        return replace(drawn, pixels=pixels)
+    box = around(wanted.mask, least_side=math.isqrt(native_pixels))
+    drawn = await _draw(diffusion, wanted, box.of(wanted.image), box.of(wanted.mask), on_step, native_pixels)
+    pixels = await asyncio.to_thread(_paste, wanted.image, wanted.mask, drawn.pixels, box)
+    return replace(drawn, pixels=pixels)
+
+
+async def _draw(
+    diffusion: Diffusion, wanted: Edit, image: Pixels, mask: Pixels | None, on_step: OnStep, native_pixels: int
+) -> Picture:
+    height, width = image.shape[:2]
+    scale = math.sqrt(native_pixels / (width * height))
+    width, height = max(round(width * scale), 1), max(round(height * scale), 1)
+    strength = wanted.strength or (_STRENGTH if mask is None else _STRENGTH_IN_MASK)
+    drawing = Drawing(
+        prompt=wanted.prompt,
+        seed=wanted.seed,
+        width=width,
+        height=height,
+        image=resized(image, width, height),
+        mask=None if mask is None else resized(mask, width, height),
+        strength=strength,
+    )
+    return await diffusion.draw(drawing, on_step)
+
+
+def around(mask: Pixels, *, least_side: int) -> Box:
+    """What the model is shown of a picture to paint in `[H, W]`'s marks.
+
+    Raises:
+        InvalidRequest: MASK_EMPTY.
+    """
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        raise InvalidRequest("the mask marks nothing: white is what may change", reason="MASK_EMPTY")
+    marked = Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+    across = max(round(marked.width * _CONTEXT), (least_side - marked.width + 1) // 2)
+    down = max(round(marked.height * _CONTEXT), (least_side - marked.height + 1) // 2)
+    return marked.grown(across, down, width=width, height=height)
+
+
+def _paste(image: Pixels, mask: Pixels, drawn: Pixels, box: Box) -> Pixels:
+    result = image.copy()
+    part = box.of(image).astype(np.float32)
+    painted = resized(drawn, box.width, box.height).astype(np.float32)
+    alpha = _softened(box.of(mask))[:, :, None]
+    box.of(result)[:] = np.rint(part + (painted - part) * alpha).astype(np.uint8)
+    return result
+
+
+def _softened(mask: Pixels) -> NDArray[np.float32]:
+    """Weights 0 to 1 that fade towards the mask's edge from inside only."""
+    reach = max(1.0, 0.01 * max(mask.shape))
+    blurred = cv2.GaussianBlur(mask, (0, 0), reach).astype(np.float32) / 255
+    inside = mask.astype(np.float32) / 255
+    return np.minimum(inside, np.clip(2 * blurred - 1, 0, 1))
