@@ -50,13 +50,23 @@ def gradient(height: int, width: int) -> Pixels:
 
 def read_film(mp4: bytes, width: int, height: int) -> tuple[str, list[Pixels]]:
     """What ffmpeg says of the film, and its frames."""
+    answer = run_ffmpeg(mp4, "-f", "rawvideo", "-pix_fmt", "rgb24")
+    frames = np.frombuffer(answer.stdout, np.uint8).reshape(-1, height, width, 3)
+    return answer.stderr.decode(), list(frames)
+
+
+def read_comment(mp4: bytes) -> object:
+    answer = run_ffmpeg(mp4, "-loglevel", "error", "-f", "ffmetadata").stdout.decode()
+    comment = next(line for line in answer.splitlines() if line.startswith("comment="))
+    return json.loads(comment.removeprefix("comment=").replace("\\", ""))
+
+
+def run_ffmpeg(mp4: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(mp4)
         file.flush()
-        command = (imageio_ffmpeg.get_ffmpeg_exe(), "-i", file.name, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
-        answer = subprocess.run(command, capture_output=True, check=True)
-    frames = np.frombuffer(answer.stdout, np.uint8).reshape(-1, height, width, 3)
-    return answer.stderr.decode(), list(frames)
+        command = (imageio_ffmpeg.get_ffmpeg_exe(), "-i", file.name, *options, "-")
+        return subprocess.run(command, capture_output=True, check=True)
 
 
 async def test_a_film_has_its_length_its_size_and_starts_with_the_picture() -> None:
@@ -81,16 +91,7 @@ async def test_the_same_animation_gives_the_same_bytes_with_its_recipe_inside() 
     wanted = Animation(gradient(64, 64), "pan left", 1, seed=3)
     films = [(await animate(Dimmer(), wanted, ignore, native_pixels=NATIVE)).mp4 for _ in range(2)]
     assert films[0] == films[1]
-    program = imageio_ffmpeg.get_ffmpeg_exe()
-    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        file.write(films[0])
-        file.flush()
-        shown = subprocess.run(
-            (program, "-loglevel", "error", "-i", file.name, "-f", "ffmetadata", "-"), capture_output=True, check=True
-        ).stdout.decode()
-    comment = next(line for line in shown.splitlines() if line.startswith("comment="))
-    recipe = json.loads(comment.removeprefix("comment=").replace("\\", ""))
-    assert recipe == {"prompt": "pan left", "seed": 3, "fps": FPS, "keyframes": 1}
+    assert read_comment(films[0]) == {"prompt": "pan left", "seed": 3, "fps": FPS, "keyframes": 1}
 
 
 async def test_a_model_that_fails_fails_the_film_and_the_other_drawings_end() -> None:
