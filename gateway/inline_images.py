@@ -1,23 +1,20 @@
 """Pictures sent inside a request go to storage first; the task carries their paths only."""
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import re
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from pydantic.fields import FieldInfo
 
 from services.catalog.base import CommonFields, TaskType
-from services.catalog.images import holds_bytes
+from services.catalog.images import MAX_INLINE, holds_bytes
 from services.catalog.schemas import Schemas, inline_mark, is_list
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Violation
+from services.common.images.sources import Kind, Source, read_inline
 from services.common.storage_client import StorageClient
 
-_DATA_URL = re.compile(r"data:(?P<type>[\w.+\-]+/[\w.+\-]+)?(?:;[\w\-]+=[^;,]*)*;base64,", re.ASCII | re.IGNORECASE)
 _ENDINGS = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 
 
@@ -99,18 +96,11 @@ def _joined(target: FieldInfo, present: Any, picture: str) -> Any:
 
 def decode_picture(field: str, text: str) -> bytes:
     """The bytes of base64 text or of a data URL. Raises InvalidRequest: IMAGE_ENCODING_INVALID."""
-    if text.startswith("data:"):
-        match = _DATA_URL.match(text)
-        if match is None:
-            raise _invalid(field, "must be a data URL like data:image/png;base64,...", "IMAGE_ENCODING_INVALID")
-        text = text[match.end() :]
+    kind = Kind.DATA_URL if text[:5].lower() == "data:" else Kind.BASE64
     try:
-        content = base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _invalid(field, "is not base64", "IMAGE_ENCODING_INVALID") from error
-    if not content:
-        raise _invalid(field, "is empty", "IMAGE_ENCODING_INVALID")
-    return content
+        return read_inline(Source(kind, text), max_bytes=MAX_INLINE)
+    except InvalidRequest as error:
+        raise _invalid(field, error.message, "IMAGE_ENCODING_INVALID") from error
 
 
 def _invalid(field: str, why: str, reason: str) -> InvalidRequest:
