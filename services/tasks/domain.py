@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.common.errors import IllegalTransition, NotFound
+from services.tasks.calls import ServiceCall, kept
 
 SECOND = 1_000_000
 MAX_ERRORS = 20
@@ -64,24 +65,17 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a run did not end well. `retryable` says that it may pass."""
+    """Why a run did not end well. `retryable` says that it may pass, `exhausted` that nothing is tried again anyway.
+
+    `retry_after` is microseconds.
+    """
 
     reason: str
     message: str
     category: str
     retryable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceCall:
-    """One call to a provider. Seconds and US dollars."""
-
-    provider: str
-    attempt: int
-    request_id: str
-    outcome: str
-    duration: float
-    cost: float | None = None
+    exhausted: bool = False
+    retry_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +145,7 @@ class Task:
             now,
             result=result,
             completed_at=now,
-            service_calls=self.service_calls + calls,
+            service_calls=kept(self.service_calls, calls),
         )
 
     def failed(self, failure: Failure, calls: tuple[ServiceCall, ...], now: int, *, backoff: int) -> Task:
@@ -160,17 +154,33 @@ class Task:
             "errors": (*self.errors, failure.message)[-MAX_ERRORS:],
             "error_category": failure.category,
             "error_reason": failure.reason,
-            "service_calls": self.service_calls + calls,
+            "service_calls": kept(self.service_calls, calls),
         }
-        if failure.retryable and self.attempts_left > 0:
-            return self._moved(TaskState.PENDING, Verb.RETRYING, now, not_before=now + backoff, worker=None, **changes)
+        if failure.retryable and not failure.exhausted and self.attempts_left > 0:
+            not_before = now + max(backoff, failure.retry_after)
+            return self._moved(TaskState.PENDING, Verb.RETRYING, now, not_before=not_before, worker=None, **changes)
         return self._moved(
             TaskState.FAILED, Verb.FAILED, now, completed_at=now, dead_letter=failure.retryable, **changes
         )
 
-    def returned(self, now: int) -> Task:
+    def returned(self, calls: tuple[ServiceCall, ...], now: int) -> Task:
         """Given back by a worker that stops: the attempt does not count."""
-        return self._moved(TaskState.PENDING, Verb.RETURNED, now, max_attempts=self.max_attempts + 1, worker=None)
+        return self._moved(
+            TaskState.PENDING,
+            Verb.RETURNED,
+            now,
+            max_attempts=self.max_attempts + 1,
+            worker=None,
+            service_calls=kept(self.service_calls, calls),
+        )
+
+    def recorded(self, call: ServiceCall, now: int) -> Task:
+        """With what is known of a call to a provider; unchanged where that is nothing new."""
+        self._check_there()
+        calls = kept(self.service_calls, (call,))
+        if calls == self.service_calls:
+            return self
+        return replace(self, version=self.version + 1, updated_at=now, service_calls=calls)
 
     def cancelled(self, now: int) -> Task:
         return self._moved(TaskState.CANCELLED, Verb.CANCELLED, now, completed_at=now)
@@ -188,6 +198,7 @@ class Task:
             completed_at=None,
             dead_letter=False,
             worker=None,
+            service_calls=tuple(replace(call, past=True) for call in self.service_calls),
         )
 
     def amended(self, now: int, *, spec: str, priority: int) -> Task:

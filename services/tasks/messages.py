@@ -21,7 +21,8 @@ from services.catalog.base import CommonFields, TaskType
 from services.catalog.tasks import TYPES
 from services.common.errors import Internal, InvalidRequest, Violation
 from services.common.proto import fill, invalid, read, struct_to_dict, timestamp, to_dict
-from services.tasks.domain import ServiceCall, Task, TaskState
+from services.tasks.calls import ServiceCall
+from services.tasks.domain import Task, TaskState
 from services.tasks.removal import folders_in
 from services.tasks.service import NewTask
 
@@ -82,7 +83,7 @@ class Messages:
         for name in ("error_category", "error_reason"):
             if (value := getattr(task, name)) is not None:
                 setattr(message, name, value)
-        message.service_requests.extend(_service_request(call) for call in task.service_calls)
+        message.service_requests.extend(service_request(call) for call in task.service_calls)
         return message
 
     def shown(self, task: Task) -> pb.Task:
@@ -162,16 +163,24 @@ class Messages:
         return read(getattr(result, kind), TYPES[kind.upper()].result, prefix="result.").model_dump_json()
 
     def service_calls(self, ending: wire.FinishedTask) -> tuple[ServiceCall, ...]:
-        return tuple(
-            ServiceCall(
-                item.provider,
-                item.attempt,
-                item.request_id,
-                item.outcome,
-                item.duration_seconds,
-                item.cost_usd if item.HasField("cost_usd") else None,
-            )
-            for item in ending.service_requests
+        return tuple(self.service_call(item) for item in ending.service_requests)
+
+    def service_call(self, item: pb.ServiceRequest) -> ServiceCall:
+        return ServiceCall(
+            provider=item.provider,
+            attempt=item.attempt,
+            request_id=item.request_id,
+            outcome=item.outcome,
+            duration=item.duration_seconds,
+            cost=item.cost_usd if item.HasField("cost_usd") else None,
+            id=item.call_id,
+            asking=item.asking,
+            started_at=_microseconds(item.started_at) if item.HasField("started_at") else None,
+            fallback=item.fallback,
+            note=orjson.dumps(struct_to_dict(item.note)).decode() if item.HasField("note") else "",
+            reason=item.reason,
+            error=item.error,
+            past=item.past,
         )
 
     def state(self, status: int) -> TaskState:
@@ -274,15 +283,25 @@ def _wire_spec(kind: TaskType, common: CommonFields, params: BaseModel) -> pb.Ta
     return spec
 
 
-def _service_request(call: ServiceCall) -> pb.ServiceRequest:
-    return pb.ServiceRequest(
+def service_request(call: ServiceCall) -> pb.ServiceRequest:
+    message = pb.ServiceRequest(
         provider=call.provider,
         attempt=call.attempt,
         request_id=call.request_id,
         outcome=call.outcome,
         duration_seconds=call.duration,
         cost_usd=call.cost,
+        call_id=call.id,
+        asking=call.asking,
+        started_at=None if call.started_at is None else timestamp(call.started_at),
+        fallback=call.fallback,
+        reason=call.reason,
+        error=call.error,
+        past=call.past,
     )
+    if call.note:
+        message.note.update(orjson.loads(call.note))
+    return message
 
 
 def _microseconds(moment: Timestamp) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,7 +17,8 @@ from pymongo.errors import BulkWriteError
 from services.common.errors import Internal, NotFound, Unavailable
 from services.common.lanes import Lane
 from services.common.store import Collection, Database, Document, persist
-from services.tasks.domain import Occurrence, ServiceCall, Task, TaskState, Verb
+from services.tasks.calls import ServiceCall
+from services.tasks.domain import Occurrence, Task, TaskState, Verb
 from services.tasks.outbox import Outbox, token
 from services.tasks.ports import Added, Filter
 
@@ -27,6 +28,8 @@ _CACHE = 8_192
 _PLAIN = tuple(
     name for name in Task.__dataclass_fields__ if name not in ("id", "state", "errors", "service_calls", "outbox")
 )
+
+_UNTOLD = {field.name: field.default for field in fields(ServiceCall)}
 
 
 class Write(NamedTuple):
@@ -242,7 +245,7 @@ def to_document(task: Task) -> Document:
     if task.errors:
         document["errors"] = list(task.errors)
     if task.service_calls:
-        document["service_calls"] = orjson.dumps([asdict(call) for call in task.service_calls]).decode()
+        document["service_calls"] = orjson.dumps([_told(call) for call in task.service_calls]).decode()
     document["outbox"] = orjson.dumps([_pack(item) for item in task.outbox]).decode()
     return document
 
@@ -277,6 +280,11 @@ def _task_of(document: Document) -> Task:
         outbox=tuple(_unpack(item) for item in orjson.loads(document["outbox"])),
         **plain,
     )
+
+
+def _told(call: ServiceCall) -> dict[str, Any]:
+    """Without what is as it is by default."""
+    return {name: value for name, value in asdict(call).items() if value != _UNTOLD[name]}
 
 
 def _pack(item: Occurrence) -> list[Any]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Overloaded
-from services.tasks.domain import SECOND, Failure, ServiceCall, Task, TaskState
+from services.tasks.calls import ServiceCall
+from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.ports import Clock, Filter, TaskRepository
 
 _CONTENTION_LIMIT = 8
@@ -138,14 +139,14 @@ class TaskService:
         """
         if task is None:
             raise NotFound("the task does not exist", reason="TASK_NOT_FOUND")
-        if (task.state, task.worker, task.attempt) == (TaskState.EXECUTING, worker, attempt):
+        if _runs(task, worker, attempt):
             return task  # the same claim again, after an answer that was lost
         if attempt and task.attempt + 1 != attempt:
             raise IllegalTransition(f"task {task.id} is past attempt {attempt}", reason="ATTEMPT_PAST")
         claimed = task.claimed(worker, self._clock())
         if not await self._tasks.save(claimed):
             fresh = await self._tasks.get_fresh(task.id)
-            if attempt and (fresh.state, fresh.worker, fresh.attempt) == (TaskState.EXECUTING, worker, attempt):
+            if attempt and _runs(fresh, worker, attempt):
                 return fresh  # its first asking was still being written
             raise IllegalTransition(f"task {task.id} was claimed by another", reason="CLAIM_LOST")
         return claimed
@@ -162,6 +163,22 @@ class TaskService:
             if await self._tasks.save(ended):
                 return True
         return False
+
+    async def record(self, task_id: str, worker: str, attempt: int, call: ServiceCall) -> bool:
+        """Keeps what is known of a call to a provider. False where that attempt is no longer the task's.
+
+        Raises:
+            IllegalTransition: ATTEMPT_LOST for the first word of a call of such an attempt: nothing may be sent.
+            NotFound: the task is gone.
+        """
+
+        def recorded(task: Task) -> Task:
+            known = any(one.id == call.id for one in task.service_calls)
+            if not known and not _runs(task, worker, attempt):
+                raise IllegalTransition(f"attempt {attempt} of task {task_id} is lost", reason="ATTEMPT_LOST")
+            return task.recorded(call, self._clock())
+
+        return _runs(await self.change(task_id, recorded), worker, attempt)
 
     async def expire(self, task_id: str, attempt: int) -> Task | None:
         """The lease of a run is over: its next attempt, or its failure, begins."""
@@ -189,7 +206,7 @@ class TaskService:
         if ending.failure is not None:
             backoff = self._retry.backoff(task.attempt)
             return task.failed(ending.failure, ending.calls, now, backoff=backoff)
-        return task.returned(now)
+        return task.returned(ending.calls, now)
 
     async def change(self, task_id: str, change: Callable[[Task], Task]) -> Task:
         """The task after `change`, tried again while others write; a change that answers its task writes nothing."""
@@ -208,6 +225,10 @@ class TaskService:
                 return changed
             task = await self._tasks.get_fresh(task_id)
         raise Overloaded(f"task {task_id} changes too fast", reason="CONTENTION", retry_after=0.1)
+
+
+def _runs(task: Task, worker: str, attempt: int) -> bool:
+    return (task.state, task.worker, task.attempt) == (TaskState.EXECUTING, worker, attempt)
 
 
 def visible(task: Task, tenant: str, task_type: str | None) -> Task:

@@ -54,6 +54,14 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         lost = [ref for ref in unknown if await self._is_lost(request.worker_id, ref)]
         return wire.HeartbeatTasksResponse(lost=lost, lease=self._lease)
 
+    async def RecordCall(self, request: wire.RecordCallRequest, context: Context) -> wire.RecordCallResponse:
+        _check_worker(request.worker_id)
+        if not request.call.call_id:
+            raise InvalidRequest("call_id is missing", reason="CALL_ID_MISSING")
+        call = self._messages.service_call(request.call)
+        current = await self._service.record(request.task_id, request.worker_id, request.attempt, call)
+        return wire.RecordCallResponse(current=current)
+
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)
         accepted = await asyncio.gather(*(self._finish(item) for item in request.finished))
@@ -78,7 +86,8 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         failure = None
         if kind == "failure":
             said = item.failure
-            failure = Failure(said.reason, said.message, said.category, said.retryable)
+            pause = said.retry_after.ToMicroseconds()
+            failure = Failure(said.reason, said.message, said.category, said.retryable, said.exhausted, pause)
         elif kind is None:
             raise InvalidRequest("an ending needs a result, a failure or a return", reason="OUTCOME_MISSING")
         return await self._service.finish(Ending(item.task_id, item.attempt, failure=failure, calls=calls))

@@ -1,0 +1,77 @@
+"""Calls to outside providers, as a task keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How far a call has come: only ever forward, but for UNKNOWN, which may turn out to be something."""
+
+    INTENDED = "INTENDED"
+    SUBMITTED = "SUBMITTED"
+    UNKNOWN = "UNKNOWN"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+_BEFORE_THE_END = (Outcome.INTENDED, Outcome.SUBMITTED, Outcome.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """One call to a provider. Seconds and US dollars; `started_at` in microseconds since the epoch, `note` is JSON.
+
+    What costs nothing has no `id`. `asking` says which asking of the run it belongs to. One that is `past` was made
+    before the task was replayed.
+    """
+
+    provider: str
+    attempt: int
+    request_id: str
+    outcome: str
+    duration: float
+    cost: float | None = None
+    id: str = ""
+    asking: int = 0
+    started_at: int | None = None
+    fallback: bool = False
+    note: str = ""
+    reason: str = ""
+    error: str = ""
+    past: bool = False
+
+    def followed_by(self, said: ServiceCall) -> ServiceCall:
+        """What is known once `said` has been heard, which may have been long on its way."""
+        newer = said if _progress(said) >= _progress(self) else self
+        return replace(
+            newer,
+            attempt=self.attempt,
+            request_id=said.request_id or self.request_id,
+            note=said.note or self.note,
+            cost=self.cost if said.cost is None else said.cost,
+            started_at=self.started_at,
+            past=self.past,
+        )
+
+
+def kept(known: tuple[ServiceCall, ...], said: Iterable[ServiceCall]) -> tuple[ServiceCall, ...]:
+    """`known` with what is said of its calls, and with those that are new."""
+    found = list(known)
+    places = {call.id: place for place, call in enumerate(found) if call.id}
+    for call in said:
+        place = places.get(call.id)
+        if place is not None:
+            found[place] = found[place].followed_by(call)
+            continue
+        if call.id:
+            places[call.id] = len(found)
+        found.append(call)
+    return tuple(found)
+
+
+def _progress(call: ServiceCall) -> int:
+    return _BEFORE_THE_END.index(Outcome(call.outcome)) if call.outcome in _BEFORE_THE_END else len(_BEFORE_THE_END)

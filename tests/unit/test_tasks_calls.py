@@ -1,0 +1,134 @@
+"""What a task keeps of its calls to providers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from services.common.errors import IllegalTransition
+from services.tasks.calls import Outcome, ServiceCall, kept
+from services.tasks.clock import SteadyClock
+from services.tasks.domain import SECOND, Failure, Task, TaskState
+from services.tasks.messages import Messages, service_request
+from services.tasks.repository import to_document, to_task
+from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from tests.fakes.task_repository import MemoryTaskRepository
+
+INTENDED = ServiceCall(
+    "FAL", 1, "", Outcome.INTENDED, 0.0, id="token-1", asking=2, started_at=5, fallback=True, note='{"app":"x"}'
+)
+SUBMITTED = replace(INTENDED, outcome=Outcome.SUBMITTED, request_id="req-1")
+LOCAL = ServiceCall("LOCAL", 1, "", Outcome.SUCCEEDED, 0.25)
+
+
+@pytest.fixture
+def service() -> TaskService:
+    return TaskService(MemoryTaskRepository(), SteadyClock(), RetryPolicy(attempts=3, first=0.0))
+
+
+async def started(service: TaskService) -> Task:
+    task = (await service.create(NewTask("acme", "GENERATION", "inference", "{}", 0, "test"))).task
+    return await service.claim("w1", task, 1)
+
+
+@pytest.mark.parametrize("late", [INTENDED, SUBMITTED])
+@pytest.mark.parametrize("known", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED, Outcome.UNKNOWN])
+def test_a_late_word_never_leads_back_from_an_outcome(late: ServiceCall, known: Outcome) -> None:
+    [call] = kept((replace(INTENDED, outcome=known),), [late])
+    assert call.outcome == known
+    assert call.request_id == late.request_id
+
+
+def test_what_was_unknown_may_turn_out_to_be_something() -> None:
+    unknown = replace(SUBMITTED, outcome=Outcome.UNKNOWN, past=True)
+    [call] = kept((unknown,), [replace(SUBMITTED, outcome=Outcome.SUCCEEDED, cost=0.1, attempt=4)])
+    assert (call.outcome, call.cost, call.attempt, call.past) == (Outcome.SUCCEEDED, 0.1, 1, True)
+
+
+def test_calls_without_an_id_are_added_each_time() -> None:
+    assert kept((LOCAL,), [LOCAL, SUBMITTED]) == (LOCAL, LOCAL, SUBMITTED)
+
+
+async def test_a_call_is_kept_before_the_run_ends(service: TaskService) -> None:
+    task = await started(service)
+    assert await service.record(task.id, "w1", 1, INTENDED)
+    assert await service.record(task.id, "w1", 1, SUBMITTED)
+    running = await service.get("acme", task.id)
+    assert running.service_calls == (SUBMITTED,)
+    assert running.state is TaskState.EXECUTING
+    assert len(running.outbox) == 2  # no event of its own
+    await service.finish(Ending(task.id, 1, result="{}", calls=(replace(SUBMITTED, outcome=Outcome.SUCCEEDED),)))
+    assert [call.outcome for call in (await service.get("acme", task.id)).service_calls] == [Outcome.SUCCEEDED]
+
+
+async def test_the_same_word_twice_is_written_once(service: TaskService) -> None:
+    task = await started(service)
+    await service.record(task.id, "w1", 1, INTENDED)
+    before = await service.get("acme", task.id)
+    assert await service.record(task.id, "w1", 1, INTENDED)
+    assert (await service.get("acme", task.id)).version == before.version
+
+
+@pytest.mark.parametrize(("worker", "attempt"), [("w2", 1), ("w1", 2), ("w1", 0)])
+async def test_a_lost_attempt_may_begin_no_call(service: TaskService, worker: str, attempt: int) -> None:
+    task = await started(service)
+    with pytest.raises(IllegalTransition) as refused:
+        await service.record(task.id, worker, attempt, INTENDED)
+    assert refused.value.reason == "ATTEMPT_LOST"
+    assert (await service.get("acme", task.id)).service_calls == ()
+
+
+async def test_what_a_lost_attempt_learns_of_its_call_is_kept_for_the_next(service: TaskService) -> None:
+    task = await started(service)
+    await service.record(task.id, "w1", 1, INTENDED)
+    await service.expire(task.id, 1)
+    assert not await service.record(task.id, "w1", 1, SUBMITTED)
+    claimed = await service.claim("w2", await service.get("acme", task.id), 2)
+    assert claimed.service_calls == (SUBMITTED,)
+
+
+async def test_what_becomes_of_a_cancelled_tasks_call_is_kept(service: TaskService) -> None:
+    task = await started(service)
+    await service.record(task.id, "w1", 1, SUBMITTED)
+    await service.cancel("acme", task.id)
+    assert not await service.record(task.id, "w1", 1, replace(SUBMITTED, outcome=Outcome.CANCELLED))
+    cancelled = await service.get("acme", task.id)
+    assert (cancelled.state, cancelled.service_calls[0].outcome) == (TaskState.CANCELLED, Outcome.CANCELLED)
+
+
+async def test_a_run_that_is_given_back_leaves_its_calls(service: TaskService) -> None:
+    task = await started(service)
+    await service.finish(Ending(task.id, 1, calls=(SUBMITTED,)))
+    assert (await service.get("acme", task.id)).service_calls == (SUBMITTED,)
+
+
+async def test_a_replay_counts_earlier_calls_as_past(service: TaskService) -> None:
+    task = await started(service)
+    failure = Failure("NO", "no", "PROVIDER", retryable=False)
+    await service.finish(Ending(task.id, 1, failure=failure, calls=(SUBMITTED,)))
+    assert (await service.replay("acme", task.id)).service_calls == (replace(SUBMITTED, past=True),)
+
+
+async def test_a_failure_whose_tries_are_used_up_waits_for_somebody_to_look(service: TaskService) -> None:
+    task = await started(service)
+    failure = Failure("DOWN", "down", "PROVIDER", retryable=True, exhausted=True)
+    await service.finish(Ending(task.id, 1, failure=failure))
+    ended = await service.get("acme", task.id)
+    assert (ended.state, ended.dead_letter) == (TaskState.FAILED, True)
+
+
+async def test_a_provider_may_say_when_to_try_again(service: TaskService) -> None:
+    task = await started(service)
+    failure = Failure("RATE_LIMITED", "later", "RATE_LIMIT", retryable=True, retry_after=90 * SECOND)
+    await service.finish(Ending(task.id, 1, failure=failure))
+    waiting = await service.get("acme", task.id)
+    assert waiting.not_before >= waiting.updated_at + 90 * SECOND
+
+
+def test_calls_survive_the_store_and_the_wire() -> None:
+    task = Task("id", "acme", "GENERATION", "inference", "{}", 0, 1, 1, service_calls=(LOCAL, SUBMITTED))
+    stored = to_task(to_document(task) | {"_id": "id"})
+    assert stored.service_calls == task.service_calls
+    assert "token" not in to_document(replace(task, service_calls=(LOCAL,)))["service_calls"]
+    assert tuple(Messages().service_call(service_request(call)) for call in task.service_calls) == task.service_calls
