@@ -11,11 +11,11 @@ import socket
 import sys
 import warnings
 from dataclasses import asdict
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
-from services.common.images import pixels
+from services.common.images import pixels, profiles
 
 _REQUEST_BYTES = 4096
 
@@ -49,22 +49,52 @@ def restrict(memory_bytes: int) -> None:
 
 
 def handle(request: dict[str, Any], files: list[int]) -> dict[str, Any]:
-    """{"facts": …} or {"reason": …, "message": …}."""
+    """{"facts": …}, {"colour": …} or {"reason": …, "message": …}."""
     try:
         with open(files[0], "rb", closefd=False) as content:
             content.seek(0)
-            if request["verb"] == "measure":
-                facts = pixels.measure(content, max_pixels=request["max_pixels"])
-            else:
-                picture, facts = pixels.decode(content, max_pixels=request["max_pixels"])
-                if request["verb"] == "decode":
-                    pixels.write(picture, files[1])
-        return {"facts": asdict(facts)}
+            return _VERBS[request["verb"]](request, content, files)
     except pixels.Unfit as error:
         return {"reason": error.reason, "message": str(error)}
     except MemoryError:
         message = "the picture needs more memory than allowed"
         return {"reason": "IMAGE_TOO_MANY_PIXELS", "message": message, "spent": True}
+
+
+def _measure(request: dict[str, Any], content: IO[bytes], _: list[int]) -> dict[str, Any]:
+    return {"facts": asdict(pixels.measure(content, max_pixels=request["max_pixels"]))}
+
+
+def _verify(request: dict[str, Any], content: IO[bytes], _: list[int]) -> dict[str, Any]:
+    return {"facts": asdict(pixels.decode(content, max_pixels=request["max_pixels"])[1])}
+
+
+def _decode(request: dict[str, Any], content: IO[bytes], files: list[int]) -> dict[str, Any]:
+    picture, facts = pixels.decode(content, max_pixels=request["max_pixels"])
+    pixels.write(picture, files[1])
+    return {"facts": asdict(facts)}
+
+
+def _decode_original(request: dict[str, Any], content: IO[bytes], files: list[int]) -> dict[str, Any]:
+    """The profile follows the pixels in their file."""
+    original = pixels.decode_original(content, max_pixels=request["max_pixels"], grey=request["grey"])
+    pixels.write(original.picture, files[1])
+    pixels.write_bytes(original.profile, files[1])
+    return {"facts": asdict(original.facts), "profile": len(original.profile), "converted": original.converted}
+
+
+def _translate(request: dict[str, Any], content: IO[bytes], _: list[int]) -> dict[str, Any]:
+    red, green, blue = request["colour"]
+    return {"colour": profiles.in_profile((red, green, blue), content.read())}
+
+
+_VERBS = {
+    "measure": _measure,
+    "verify": _verify,
+    "decode": _decode,
+    "decode_original": _decode_original,
+    "translate": _translate,
+}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import mmap
 import os
 import tempfile
 from dataclasses import dataclass
+from math import prod
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -30,7 +31,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA)."""
+    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA), in originals also 1 or 2 (grey)."""
 
     format: str
     width: int
@@ -49,6 +50,19 @@ class Picture:
 
     pixels: NDArray[np.uint8]
     facts: ImageFacts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Original:
+    """`pixels`: uint8 [height, width, 1 to 4], upright, in the picture's own colours; 2 and 4 have straight alpha.
+
+    `profile` is the ICC profile they belong to; None stands for sRGB, and `converted` then tells that they had another.
+    """
+
+    pixels: NDArray[np.uint8]
+    facts: ImageFacts
+    profile: bytes | None
+    converted: bool
 
 
 class Decoder:
@@ -78,22 +92,48 @@ class Decoder:
 
     async def measure(self, content: IO[bytes]) -> ImageFacts:
         """From the headers alone. `content` is a real file, open for reading."""
-        return await self._ask("measure", content.fileno())
+        return _facts(await self._ask({"verb": "measure"}, content.fileno()))
 
     async def verify(self, content: IO[bytes]) -> ImageFacts:
         """Decodes all of it and drops the pixels."""
-        return await self._ask("verify", content.fileno())
+        return _facts(await self._ask({"verb": "verify"}, content.fileno()))
 
     async def decode(self, content: bytes) -> Picture:
         """The first frame."""
+        answer, file = await self._decode({"verb": "decode"}, content)
+        with file:
+            return Picture(_mapped(file, _facts(answer)), _facts(answer))
+
+    async def decode_original(self, content: bytes, *, grey: bool = True) -> Original:
+        """The first frame in its own colours; without `grey` a grey picture becomes sRGB."""
+        answer, file = await self._decode({"verb": "decode_original", "grey": grey}, content)
+        with file:
+            facts = _facts(answer)
+            profile = os.pread(file.fileno(), answer["profile"], facts.width * facts.height * facts.channels)
+            return Original(_mapped(file, facts), facts, profile or None, answer["converted"])
+
+    async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
+        """An sRGB colour in the numbers of an ICC profile."""
+        with _anonymous_file() as source:
+            source.write(profile)
+            answer = await self._ask({"verb": "translate", "colour": colour}, source.fileno())
+        red, green, blue = answer["colour"]
+        return red, green, blue
+
+    async def _decode(self, request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], IO[bytes]]:
+        """The child's answer, and the open file it wrote to."""
         if len(content) > self._limits.max_bytes:
             raise self._too_large(len(content))
-        with _anonymous_file() as source, _anonymous_file() as target:
-            source.write(content)
-            facts = await self._ask("decode", source.fileno(), target.fileno())
-            return Picture(_mapped(target, facts), facts)
+        target = _anonymous_file()
+        try:
+            with _anonymous_file() as source:
+                source.write(content)
+                return await self._ask(request, source.fileno(), target.fileno()), target
+        except BaseException:
+            target.close()
+            raise
 
-    async def _ask(self, verb: str, *files: int) -> ImageFacts:
+    async def _ask(self, request: dict[str, Any], *files: int) -> dict[str, Any]:
         size = os.fstat(files[0]).st_size
         if size > self._limits.max_bytes:
             raise self._too_large(size)
@@ -101,7 +141,7 @@ class Decoder:
         try:
             child = child or await Child.start(self._limits.memory_bytes)
             async with asyncio.timeout(self._limits.seconds):
-                answer = await child.ask({"verb": verb, "max_pixels": self._limits.max_pixels}, files)
+                answer = await child.ask({**request, "max_pixels": self._limits.max_pixels}, files)
             if answer.get("spent"):
                 await child.kill()
                 child = None
@@ -113,7 +153,7 @@ class Decoder:
             raise self._meaning(error) from error
         finally:
             self._free.put_nowait(child)
-        return _facts(answer)
+        return _accepted(answer)
 
     def _meaning(self, error: BaseException) -> BaseException:
         if isinstance(error, TimeoutError):
@@ -127,11 +167,15 @@ class Decoder:
         return PayloadTooLarge(f"{size} bytes is more than {self._limits.max_bytes}", reason="IMAGE_TOO_LARGE")
 
 
-def _facts(answer: dict[str, Any]) -> ImageFacts:
-    if "facts" in answer:
-        return ImageFacts(**answer["facts"])
+def _accepted(answer: dict[str, Any]) -> dict[str, Any]:
+    if "reason" not in answer:
+        return answer
     kind: type[ComputeError] = PayloadTooLarge if answer["reason"] == "IMAGE_TOO_MANY_PIXELS" else InvalidRequest
     raise kind(answer["message"], reason=answer["reason"])
+
+
+def _facts(answer: dict[str, Any]) -> ImageFacts:
+    return ImageFacts(**answer["facts"])
 
 
 def _anonymous_file() -> IO[bytes]:
@@ -144,4 +188,4 @@ def _anonymous_file() -> IO[bytes]:
 def _mapped(file: IO[bytes], facts: ImageFacts) -> NDArray[np.uint8]:
     """The pixels where the child wrote them, not a copy. Raises ValueError when their number is wrong."""
     shape = (facts.height, facts.width, facts.channels)
-    return np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8).reshape(shape)
+    return np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8, count=prod(shape)).reshape(shape)

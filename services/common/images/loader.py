@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Protocol
 
 from pydantic import Field, field_validator
@@ -10,14 +11,16 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from services.common.errors import PayloadTooLarge
 from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
-from services.common.images.decoder import Decoder, Limits, Picture
+from services.common.images.decoder import Decoder, Limits, Original, Picture
+from services.common.images.local_files import LocalFiles
 from services.common.images.sources import Kind, read_inline, tell_apart
 
 
 class ImageSettings(BaseSettings):
     """To be inherited by the settings of a process that loads pictures.
 
-    `allow_private_urls` lists host:port of inward servers that may be fetched from (development and tests only).
+    `allow_private_urls` lists host:port of inward servers that may be fetched from (development and tests only);
+    `local_image_roots` folders of this machine whose pictures every tenant may name, where a task type allows it.
     """
 
     max_image_bytes: int = 50 << 20
@@ -27,8 +30,9 @@ class ImageSettings(BaseSettings):
     image_memory_bytes: int = 2 << 30
     allow_private_urls: Annotated[frozenset[str], NoDecode] = frozenset()
     allowed_url_ports: Annotated[frozenset[int], NoDecode] = frozenset({80, 443, 8080, 8443})
+    local_image_roots: Annotated[tuple[Path, ...], NoDecode] = ()
 
-    @field_validator("allow_private_urls", "allowed_url_ports", mode="before")
+    @field_validator("allow_private_urls", "allowed_url_ports", "local_image_roots", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Comma-separated in the environment."""
@@ -48,25 +52,38 @@ class Http(Protocol):
 
 
 class ImageLoader:
-    """Reads base64, a data URL, an http(s) URL or a storage path of the tenant.
+    """Reads base64, a data URL, an http(s) URL or a storage path of the tenant; where allowed a local file.
 
     Errors: InvalidRequest with IMAGE_INVALID, BASE64_INVALID, URL_NOT_ALLOWED, URL_UNREACHABLE or PATH_INVALID;
     PayloadTooLarge with IMAGE_TOO_LARGE or IMAGE_TOO_MANY_PIXELS; NotFound; Unavailable of the storage.
     """
 
-    def __init__(self, *, store: Store, http: Http, decoder: Decoder, max_bytes: int) -> None:
+    def __init__(
+        self, *, store: Store, http: Http, decoder: Decoder, max_bytes: int, files: LocalFiles | None = None
+    ) -> None:
         self._store = store
         self._http = http
         self._decoder = decoder
         self._max_bytes = max_bytes
+        self._files = files or LocalFiles()
 
     async def load(self, source: str, *, tenant: str) -> Picture:
         """The picture decoded: pixels uint8 [height, width, 3 or 4], upright, sRGB; the first frame of an animation."""
         return await self._decoder.decode(await self.fetch(source, tenant=tenant))
 
-    async def fetch(self, source: str, *, tenant: str) -> bytes:
-        """The bytes as they are, within the size limit but not looked at."""
+    async def decode_original(self, content: bytes, *, grey: bool = True) -> Original:
+        """The picture in its own colours, with their ICC profile; without `grey` a grey one becomes sRGB."""
+        return await self._decoder.decode_original(content, grey=grey)
+
+    async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
+        """An sRGB colour in the numbers of an ICC profile."""
+        return await self._decoder.in_profile(colour, profile)
+
+    async def fetch(self, source: str, *, tenant: str, local: bool = False) -> bytes:
+        """The bytes as they are, within the size limit but not looked at. `local` allows a file of this machine."""
         named = tell_apart(source)
+        if named.kind is Kind.FILE:
+            return await (self._files if local else LocalFiles()).read(named.text, max_bytes=self._max_bytes)
         if named.kind is Kind.URL:
             return await self._fetch_url(named.text)
         if named.kind is Kind.PATH:
@@ -99,4 +116,5 @@ async def open_loader(
     )
     reach = HttpLimits(ports=settings.allowed_url_ports, allowed_private=settings.allow_private_urls)
     async with Decoder(limits, workers=settings.image_workers) as decoder, http(reach) as client:
-        yield ImageLoader(store=store, http=client, decoder=decoder, max_bytes=settings.max_image_bytes)
+        files = LocalFiles(settings.local_image_roots)
+        yield ImageLoader(store=store, http=client, decoder=decoder, max_bytes=settings.max_image_bytes, files=files)

@@ -3,16 +3,21 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import IO
 
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from services.common.images import profiles
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _SIDE_LIMIT = 65_535
 _STRIP_BYTES = 4 << 20
 _DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _TURNED = frozenset({5, 6, 7, 8})
+_ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
 class Unfit(Exception):
@@ -25,7 +30,7 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA)."""
+    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA), in originals also 1 or 2 (grey)."""
 
     format: str
     width: int
@@ -47,16 +52,66 @@ def measure(content: IO[bytes], *, max_pixels: int) -> Facts:
 
 def decode(content: IO[bytes], *, max_pixels: int) -> tuple[Image.Image, Facts]:
     """The first frame, upright, in sRGB, mode RGB or RGBA. Raises Unfit."""
+    with _decoding(content, max_pixels) as (picture, facts):
+        return _in_srgb(picture), facts
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A picture in its own colours. `profile` describes them, empty where they are taken for sRGB's; `converted` tells
+    that they had to leave a profile of their own."""
+
+    picture: Image.Image
+    facts: Facts
+    profile: bytes
+    converted: bool
+
+
+def decode_original(content: IO[bytes], *, max_pixels: int, grey: bool) -> Original:
+    """The first frame, upright, 8 bits deep, its colours as they are: mode RGB or RGBA, with `grey` also L or LA.
+
+    Colours that a PNG cannot hold (CMYK, Lab) become sRGB, and without `grey` so do greys. Raises Unfit.
+    """
+    with _decoding(content, max_pixels) as (picture, facts):
+        profile = picture.info.get("icc_profile") or b""
+        own = _in_own_colours(picture, profile, grey)
+        kept = profile if own is not None and profiles.fits(profile, own.mode) else b""
+        shown = _in_srgb(picture) if own is None else own
+        return Original(
+            shown,
+            replace(facts, channels=len(shown.getbands())),
+            kept,
+            converted=bool(profile) and own is None,
+        )
+
+
+@contextmanager
+def _decoding(content: IO[bytes], max_pixels: int) -> Iterator[tuple[Image.Image, Facts]]:
+    """The first frame, upright."""
     try:
         picture = _open(content, max_pixels)
         facts = _facts(picture)
         picture.load()
-        upright = ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture
-        return _in_srgb(upright), facts
+        yield ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture, facts
     except (MemoryError, Unfit):
         raise
     except Exception as error:  # a border, as above
         raise Unfit(f"the picture cannot be decoded: it is damaged or cut off ({type(error).__name__})") from error
+
+
+def _in_own_colours(picture: Image.Image, profile: bytes, grey: bool) -> Image.Image | None:
+    """None where its colours have to be converted."""
+    if picture.mode in _DEEP_MODES:
+        picture = _eight_bits_deep(picture)
+    is_grey = picture.mode in ("1", "L", "LA", "La")
+    if is_grey and profiles.describes_rgb(profile):
+        is_grey = False
+    elif is_grey and not grey:
+        return None
+    if not is_grey and picture.mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"):
+        return None
+    mode = "L" if is_grey else "RGB"
+    return picture.convert(_ALPHA[mode] if picture.has_transparency_data else mode)
 
 
 def write(picture: Image.Image, descriptor: int) -> None:
@@ -64,9 +119,13 @@ def write(picture: Image.Image, descriptor: int) -> None:
     width, height = picture.size
     rows = max(1, _STRIP_BYTES // (width * len(picture.getbands())))
     for top in range(0, height, rows):
-        strip = memoryview(picture.crop((0, top, width, min(top + rows, height))).tobytes())
-        while strip:
-            strip = strip[os.write(descriptor, strip) :]
+        write_bytes(picture.crop((0, top, width, min(top + rows, height))).tobytes(), descriptor)
+
+
+def write_bytes(content: bytes, descriptor: int) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _open(content: IO[bytes], max_pixels: int) -> Image.Image:
@@ -107,12 +166,16 @@ def _orientation(picture: Image.Image) -> int:
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
     if picture.mode in _DEEP_MODES:
-        picture = picture.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        picture = _eight_bits_deep(picture)
     alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
     colours = _without_profile(picture)
     if alpha is not None:
         colours.putalpha(alpha)
     return colours
+
+
+def _eight_bits_deep(picture: Image.Image) -> Image.Image:
+    return picture.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
 
 
 def _without_profile(picture: Image.Image) -> Image.Image:

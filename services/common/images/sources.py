@@ -26,6 +26,7 @@ class Kind(Enum):
     DATA_URL = "data_url"
     BASE64 = "base64"
     PATH = "path"
+    FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def tell_apart(text: str) -> Source:
     """A URL has a scheme; a short text is a storage path unless it is base64 that begins as a picture does.
 
     Raises:
-        InvalidRequest: URL_NOT_ALLOWED for another scheme than http, https and data.
+        InvalidRequest: URL_NOT_ALLOWED for another scheme than http, https, data and file.
     """
     text = text.strip()
     scheme = _SCHEME.match(text)
@@ -75,7 +76,9 @@ def _kind_of_scheme(scheme: str, text: str) -> Kind:
         return Kind.DATA_URL
     if scheme in ("http:", "https:"):
         return Kind.URL
-    if "://" in text or scheme in ("file:", "javascript:", "blob:"):
+    if scheme == "file:":
+        return Kind.FILE
+    if "://" in text or scheme in ("javascript:", "blob:"):
         raise InvalidRequest("only http, https and data addresses are read", reason="URL_NOT_ALLOWED")
     return Kind.PATH
 
