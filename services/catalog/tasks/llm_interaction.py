@@ -29,7 +29,8 @@ class LlmInteractionParams(TaskParams):
 class LlmInteractionResult(TaskResult):
     """The answer and what it took."""
 
-    result_text: str = Field(description="The answer")
+    result_text: str = Field(description="The answer; of a very long one, the beginning")
+    result_text_path: str | None = Field(None, description="Storage path of the whole answer, where it is very long")
     input_tokens: int | None = Field(None, description="Tokens read")
     output_tokens: int | None = Field(None, description="Tokens written")
     ai_provider: str | None = Field(None, description="Vendor that answered")

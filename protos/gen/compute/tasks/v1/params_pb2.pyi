@@ -343,20 +343,22 @@ class LlmInteractionParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., system_prompt: _Optional[str] = ..., input_images: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ...) -> None: ...
 
 class LlmInteractionResult(_message.Message):
-    __slots__ = ("result_text", "input_tokens", "output_tokens", "ai_provider", "model_name", "finish_reason")
+    __slots__ = ("result_text", "input_tokens", "output_tokens", "ai_provider", "model_name", "finish_reason", "result_text_path")
     RESULT_TEXT_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     AI_PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
+    RESULT_TEXT_PATH_FIELD_NUMBER: _ClassVar[int]
     result_text: str
     input_tokens: int
     output_tokens: int
     ai_provider: str
     model_name: str
     finish_reason: str
-    def __init__(self, result_text: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ai_provider: _Optional[str] = ..., model_name: _Optional[str] = ..., finish_reason: _Optional[str] = ...) -> None: ...
+    result_text_path: str
+    def __init__(self, result_text: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ai_provider: _Optional[str] = ..., model_name: _Optional[str] = ..., finish_reason: _Optional[str] = ..., result_text_path: _Optional[str] = ...) -> None: ...
 
 class DetailEnhancerParams(_message.Message):
     __slots__ = ("base_image", "reference_image", "detail_label")
