@@ -1,7 +1,8 @@
 """A picture set in motion: keyframes that the model draws from it, one growing out of the other, under a moving camera.
 
 Each keyframe starts from the picture itself, with noise a little further on the way from one seed's to another's, so
-that neighbours differ by little; frames between two keyframes are mixed of both.
+that neighbours differ by little. What is shown is the picture plus the difference to the first of them: what the model
+cannot hold of a picture stays as it is. Frames between two keyframes are mixed of both.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.pipelines.camera import movement_of
-from services.providers.pipelines.detail import carry_detail, resized
+from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.films import encode_mp4
 from services.providers.ports import Diffusion, Drawing, OnStep, Picture, Pixels, Step
 
@@ -25,8 +26,8 @@ FPS = 24
 MAX_SIDE = 1280
 _MAX_KEYS = 16
 _SECONDS_PER_KEY = 1.0
-# How much of the picture the first and the last keyframe draw anew.
-_STRENGTH = (0.2, 0.4)
+# How much of the picture a keyframe draws anew.
+_STRENGTH = 0.35
 # The last keyframe's noise lies that far on the way to the other seed's.
 _FARTHEST = 0.5
 _PREVIEW_SIDE = 160
@@ -35,7 +36,7 @@ _PREVIEW_EVERY = FPS // 2
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Sizes in pixels; `keys` keyframes follow the picture itself."""
+    """Sizes in pixels; `keys` keyframes follow the first, which shows the picture itself."""
 
     width: int
     height: int
@@ -50,9 +51,8 @@ async def animate(diffusion: Diffusion, wanted: Animation, on_step: OnStep, *, n
     plan = _planned(wanted, native_pixels)
     start = resized(wanted.image, plan.width, plan.height)
     small = resized(start, plan.drawn_width, plan.drawn_height)
-    drawn = [
-        asyncio.ensure_future(diffusion.draw(_key(wanted, small, plan, at), _quiet)) for at in range(plan.keys)
-    ]
+    keys = [_key(wanted, small, plan, at) for at in range(plan.keys + 1)]
+    drawn = [asyncio.ensure_future(diffusion.draw(key, _quiet)) for key in keys]
     recipe = {"prompt": wanted.prompt, "seed": wanted.seed, "fps": FPS, "keyframes": plan.keys}
     try:
         async with aclosing(_frames(wanted, start, drawn, plan, on_step)) as frames:
@@ -83,20 +83,18 @@ def _planned(wanted: Animation, native_pixels: int) -> _Plan:
 
 
 def _key(wanted: Animation, small: Pixels, plan: _Plan, at: int) -> Drawing:
-    share = (at + 1) / plan.keys
-    first, last = _STRENGTH
     return Drawing(
         prompt=wanted.prompt,
         negative_prompt=wanted.negative_prompt,
         seed=wanted.seed,
         variation_seed=wanted.seed + 1,
-        variation=_FARTHEST * share,
+        variation=_FARTHEST * at / plan.keys,
         width=plan.drawn_width,
         height=plan.drawn_height,
         # 0.5, the public default, is 5: what such models are made for.
         guidance=None if wanted.guidance is None else 1.0 + 8.0 * wanted.guidance,
         image=small,
-        strength=first + (last - first) * share,
+        strength=_STRENGTH,
         preview_every=0,
     )
 
@@ -105,10 +103,11 @@ async def _frames(
     wanted: Animation, start: Pixels, drawn: Sequence[asyncio.Future[Picture]], plan: _Plan, on_step: OnStep
 ) -> AsyncGenerator[Pixels, None]:
     movement = movement_of(wanted.prompt)
+    first = (await drawn[0]).pixels
     number, last = 0, start
-    for at, task in enumerate(drawn):
-        following = await asyncio.to_thread(carry_detail, start, (await task).pixels)
-        end = round(plan.frames * (at + 1) / plan.keys)
+    for at, key in enumerate(drawn[1:], start=1):
+        following = await asyncio.to_thread(carry_change, start, first, (await key).pixels)
+        end = round(plan.frames * at / plan.keys)
         for frame in range(number, end):
             share = (frame - number) / (end - number)
             still = await asyncio.to_thread(_mixed, last, following, share)

@@ -27,6 +27,13 @@ def carry_detail(original: Pixels, drawn: Pixels) -> Pixels:
     return np.clip(np.rint(large + detail * _kept(large - seen)), 0, 255).astype(np.uint8)
 
 
+def carry_change(original: Pixels, before: Pixels, after: Pixels) -> Pixels:
+    """`original` `[H, W, 3]` with the difference between two drawings `[h, w, 3]`: what both lost of it is no change."""
+    height, width = original.shape[:2]
+    change = cv2.resize(after.astype(np.float32) - before, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(np.rint(original + change), 0, 255).astype(np.uint8)
+
+
 def _kept(change: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weights `[H, W, 1]`, 1 where nothing changed."""
     smooth = cv2.GaussianBlur(np.abs(change).max(axis=2), (0, 0), 2.0)

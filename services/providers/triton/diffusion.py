@@ -113,6 +113,8 @@ def _request(drawing: Drawing) -> dict[str, Any]:
         "negative_prompt": drawing.negative_prompt or None,
         "exact": drawing.exact or None,
         "preview_every": drawing.preview_every,
+        "variation_seed": drawing.variation_seed,
+        "variation": drawing.variation or None,
         "loras": [{"path": lora.path, "weight": lora.weight} for lora in drawing.loras] or None,
     }
     return {
