@@ -1,14 +1,14 @@
 """How a request names a picture: a storage path, an http(s) URL, or the bytes themselves as base64."""
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Annotated
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
 
 from services.common.addresses import is_public, parse_target
 from services.common.errors import InvalidRequest
+from services.common.images.local_files import path_of
 from services.common.images.sources import Kind, tell_apart
 
 MAX_REFERENCE = 2048
@@ -59,24 +59,19 @@ def check_reference(value: str) -> str:
     return check_url(value) if "://" in value else check_path(value)
 
 
-def local_path(reference: str) -> PurePosixPath:
-    """The absolute path that `file:///…` names. Raises ValueError for any other reference, or one that climbs."""
-    parts = urlsplit(reference)
-    path = PurePosixPath(unquote(parts.path))
-    plain = parts.scheme == "file" and not (parts.netloc or parts.query or parts.fragment)
-    if not plain or path.root != "/" or ".." in path.parts or not str(path).isprintable():
-        raise ValueError("must be a local path like file:///pictures/shirt.png")
-    return path
-
-
 def check_local_reference(value: str) -> str:
     """As `check_reference`, but local files pass: `file:///…`, or an absolute path, which is made one."""
     if value.startswith("/"):
         value = "file://" + quote(value)
-    if value.startswith("file:"):
-        local_path(value)
-        return value
-    return check_reference(value)
+    if not value.startswith("file:"):
+        return check_reference(value)
+    try:
+        path = path_of(value)
+    except InvalidRequest:
+        path = None
+    if path is None or path.root != "/" or not str(path).isprintable():
+        raise ValueError("must be a local path like file:///pictures/shirt.png")
+    return value
 
 
 def holds_bytes(value: str) -> bool:

@@ -27,11 +27,11 @@ from services.catalog.images import (
     check_reference,
     check_url,
     holds_bytes,
-    local_path,
 )
 from services.catalog.providers import PROVIDERS, check_provider
 from services.catalog.schemas import SCHEMAS, derive
 from services.catalog.tasks import PUBLIC_TYPES, TYPES
+from services.common.images.local_files import path_of
 
 
 def test_every_public_type_is_one_of_the_eleven() -> None:
@@ -223,7 +223,7 @@ def test_local_files_that_climb_or_lie_elsewhere_do_not_pass(path: str) -> None:
 
 
 def test_a_local_reference_names_its_path() -> None:
-    assert str(local_path(check_local_reference("/a b/ü.png"))) == "/a b/ü.png"
+    assert str(path_of(check_local_reference("/a b/ü.png"))) == "/a b/ü.png"
 
 
 def test_bytes_are_told_from_references() -> None:
