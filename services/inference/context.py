@@ -52,7 +52,8 @@ class Context:
         self._spec = run.task.spec
         self._around = around
         kind = TYPES.get(run.task.task_type)
-        self._default_provider = (kind and kind.default_provider) or around.default_provider
+        default = kind.default_provider if kind else None
+        self._default_provider = default.value if default else around.default_provider
 
     async def load_image(self, reference: str) -> Pixels:
         """RGB, `[H, W, 3]`. Raises InvalidRequest when it cannot be had or is no picture."""
