@@ -15,6 +15,7 @@ from gateway.auth import Border
 from gateway.completions import Completions
 from gateway.description import TITLE, VERSION, document
 from gateway.errors import on_http_error, on_validation_error
+from gateway.event_log import EventLog
 from gateway.hot_paths import HotPaths
 from gateway.probes import HealthProbe
 from gateway.routers import docs, generation, health, storage, tasks
@@ -75,5 +76,6 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
             tasks=TasksClient(rpc.TaskServiceStub(tasks_channel), credentials, settings),
             storage=StorageClient(storage_channel, credentials, timeout=settings.call_timeout_seconds),
             completions=completions,
+            events=EventLog(bus),
         )
         yield

@@ -40,7 +40,9 @@ _KEY = _header(
     "The same body: the same task; another body: 422 IDEMPOTENCY_KEY_REUSED; it was deleted: IDEMPOTENCY_KEY_SPENT",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 )
+_RESUME = _header("Last-Event-ID", "The last id received: what came behind it is sent again", {"type": "string"})
 WAIT_HEADER: Extra = {"parameters": [_WAIT]}
+RESUME_HEADER: Extra = {"parameters": [_RESUME]}
 CREATE_HEADERS: Extra = {"parameters": [_WAIT, _KEY]}
 CREATE_BODY = _body(
     {

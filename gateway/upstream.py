@@ -12,6 +12,7 @@ from fastapi import Request
 
 from gateway.batching import CreateBatcher
 from gateway.completions import Completions
+from gateway.event_log import EventLog
 from gateway.settings import GatewaySettings
 from services.common.grpc_client import PAGE_BYTES, Credentials, call
 from services.common.identity import Caller
@@ -88,6 +89,7 @@ class Upstream:
     tasks: TasksClient
     storage: StorageClient
     completions: Completions
+    events: EventLog
 
 
 def upstream_of(request: Request) -> Upstream:

@@ -1,9 +1,18 @@
-"""One task's life as server-sent events."""
+"""One task's life as server-sent events, resumed where the last connection was cut.
+
+`status` are the task's durable events, each once, in order; their ids are sequences of the event stream, which a
+browser sends back as Last-Event-ID. `task` shows the task as the API does, when it changed and at the end; `progress`
+is what a run reports, stored nowhere. `reset` says that the place asked for is no longer there. `error` is a problem.
+"""
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import orjson
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -12,66 +21,168 @@ from fastapi.responses import StreamingResponse
 
 from gateway.completions import TERMINAL
 from gateway.errors import problem_body
+from gateway.event_log import Entry, EventLog, Extent
 from gateway.translate import to_json
-from gateway.upstream import upstream_of
-from services.common.errors import ComputeError
+from gateway.upstream import caller_of, upstream_of
+from services.common.errors import ComputeError, InvalidRequest, NotFound
 
+Updates: TypeAlias = AsyncIterator[pb.WatchTaskResponse]
+News: TypeAlias = "Entry | pb.WatchTaskResponse | ComputeError | None"
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+# How long an end that is known waits for its event, which the relay may still hold.
+_LAG_SECONDS = 10.0
+# Beyond it a reader that is slow slows down who writes for it.
+_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """`after` is the place in the stream; `fresh` when it is where the stream ends now; `lost` is one not to be had."""
+
+    after: int
+    fresh: bool
+    lost: int | None = None
+
+    @classmethod
+    def of(cls, wanted: int | None, extent: Extent) -> Start:
+        if wanted is None:
+            return cls(extent.last, fresh=True)
+        if extent.first <= wanted + 1 and wanted <= extent.last:
+            return cls(wanted, fresh=False)
+        return cls(extent.last, fresh=True, lost=wanted)
 
 
 async def watch_task(request: Request, task_id: str, *, previews: bool) -> StreamingResponse:
-    """Events `task` (the task as the API shows it), `progress`, `error` (a problem); ends with the terminal task.
+    """Ends with the terminal task, behind the last of its events.
 
     Raises:
-        NotFound: before anything is sent.
+        NotFound, Unavailable, InvalidRequest: LAST_EVENT_ID_INVALID; before anything is sent.
     """
-    upstream = upstream_of(request)
-    wanted = pb.WatchTaskRequest(task_id=task_id, without_previews=not previews)
-    updates = upstream.tasks.watch(request, wanted)
+    upstream, wanted = upstream_of(request), last_event_id(request)
+    extent = await upstream.events.extent()
+    updates = upstream.tasks.watch(request, pb.WatchTaskRequest(task_id=task_id, without_previews=not previews))
     first = await anext(updates)
-    body = _events(request, first, updates, upstream.settings.heartbeat_seconds)
+    tenant = caller_of(request).tenant
+    latest = await upstream.events.latest(tenant, first.task.id)
+    watch = _Watch(request, upstream.events, tenant, first.task, Start.of(wanted, extent), latest)
+    body = watch.render(updates, upstream.settings.heartbeat_seconds)
     return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
 
 
-async def _events(
-    request: Request, first: pb.WatchTaskResponse, updates: AsyncIterator[pb.WatchTaskResponse], heartbeat: float
-) -> AsyncIterator[bytes]:
-    yield _render(first)
-    if _is_last(first):
-        return
-    coming = asyncio.ensure_future(_next(updates))
-    try:
-        while True:
-            done, _ = await asyncio.wait({coming}, timeout=heartbeat)
-            if not done:
-                yield b": still here\n\n"
-                continue
-            update = coming.result()
-            if update is None:
-                return
-            yield _render(update)
-            if _is_last(update):
-                return
-            coming = asyncio.ensure_future(_next(updates))
-    except ComputeError as error:
+def last_event_id(request: Request) -> int | None:
+    """Raises InvalidRequest: LAST_EVENT_ID_INVALID for what is no id of this stream."""
+    given = request.headers.get("last-event-id", "")
+    if not given:
+        return None
+    if not (given.isascii() and given.isdecimal() and len(given) < 19):
+        raise InvalidRequest("Last-Event-ID must be an id this stream gave", reason="LAST_EVENT_ID_INVALID")
+    return int(given)
+
+
+class _Watch:
+    """One connection. `_seen` is the task's version as of the last event that was, or needs not be, sent."""
+
+    def __init__(
+        self, request: Request, log: EventLog, tenant: str, first: pb.Task, start: Start, latest: Entry | None
+    ) -> None:
+        self._request = request
+        self._log = log
+        self._tenant = tenant
+        self._first = first
+        self._start = start
+        self._seen = latest.version if latest is not None and latest.sequence <= start.after else 0
+        self._end: pb.Task | None = None
+        self._failure: ComputeError | None = None
+        self._give_up = 0.0
+
+    async def render(self, updates: Updates, heartbeat: float) -> AsyncIterator[bytes]:
+        """The connection's bytes."""
+        if self._start.lost is not None:
+            yield _event("reset", orjson.dumps(_reset(self._start)))
+        ended, fresh = self._first.status in TERMINAL, self._start.fresh
+        if fresh or not ended:
+            yield _event("task", to_json(self._first), self._start.after if fresh else None)
+        if fresh and ended:
+            return
+        if ended:
+            self._ends(self._first)
+        news: asyncio.Queue[News] = asyncio.Queue(_DEPTH)
+        try:
+            async with self._log.following(self._tenant, self._first.id, self._start.after, news.put) as hint:
+                pump = asyncio.create_task(_pump(updates, news, hint))
+                try:
+                    async for part in self._merged(news, heartbeat):
+                        yield part
+                finally:
+                    pump.cancel()
+        except ComputeError as error:
+            yield self._problem(error)
+
+    async def _merged(self, news: asyncio.Queue[News], heartbeat: float) -> AsyncIterator[bytes]:
+        while (part := self._last_words()) is None:
+            item: News = None
+            left = self._give_up - time.monotonic() if self._give_up else heartbeat
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(left, heartbeat))):
+                    item = await news.get()
+            if (told := self._told(item)) is not None:
+                yield told
+                if isinstance(item, Entry) and item.verb == "deleted":
+                    return
+        yield part
+
+    def _told(self, item: News) -> bytes | None:
+        """What one piece of news is to the reader; None where it waits, or is known already."""
+        if item is None:
+            return b": still here\n\n"
+        if isinstance(item, ComputeError):
+            self._failure, self._give_up = item, time.monotonic() + (_LAG_SECONDS if isinstance(item, NotFound) else 0)
+            return None
+        if isinstance(item, Entry):
+            self._seen = max(self._seen, item.version)
+            return _event("status", item.payload, item.sequence)
+        if item.WhichOneof("update") == "progress":
+            return _progress(item.progress)
+        if item.task.status in TERMINAL:
+            self._ends(item.task)
+            return None
+        return _event("task", to_json(item.task))
+
+    def _ends(self, task: pb.Task) -> None:
+        self._end, self._give_up = task, time.monotonic() + _LAG_SECONDS
+
+    def _last_words(self) -> bytes | None:
+        """Once every event up to the end has been sent, or is too late; None as long as there is more to come."""
+        late = bool(self._give_up) and time.monotonic() >= self._give_up
+        if self._end is not None and (late or self._seen >= self._end.version):
+            return _event("task", to_json(self._end))
+        if self._failure is not None and late:
+            return self._problem(self._failure)
+        return None
+
+    def _problem(self, error: ComputeError) -> bytes:
+        request = self._request
         told = problem_body(error, instance=request.url.path, request_id=request.scope["request_id"])
-        yield _event("error", orjson.dumps(told))
-    finally:
-        coming.cancel()
+        return _event("error", orjson.dumps(told))
 
 
-async def _next(updates: AsyncIterator[pb.WatchTaskResponse]) -> pb.WatchTaskResponse | None:
-    return await anext(updates, None)
+async def _pump(updates: Updates, news: asyncio.Queue[News], hint: Callable[[], None]) -> None:
+    """The first update was sent already. A change of the task has its event."""
+    try:
+        async for update in updates:
+            await news.put(update)
+            if update.WhichOneof("update") == "task":
+                hint()
+    except ComputeError as error:
+        await news.put(error)
 
 
-def _is_last(update: pb.WatchTaskResponse) -> bool:
-    return update.WhichOneof("update") == "task" and update.task.status in TERMINAL
+def _reset(start: Start) -> dict[str, Any]:
+    said = "what came behind this id is no longer stored; here is the task as it is now"
+    return {"reason": "EVENTS_LOST", "detail": said, "last_event_id": start.lost, "continues_after": start.after}
 
 
-def _render(update: pb.WatchTaskResponse) -> bytes:
-    if update.WhichOneof("update") == "task":
-        return _event("task", to_json(update.task))
-    progress = update.progress
+def _progress(progress: pb.TaskProgress) -> bytes:
     picture = base64.b64encode(progress.preview_png).decode()
     data = {
         "task_id": progress.task_id,
@@ -85,5 +196,6 @@ def _render(update: pb.WatchTaskResponse) -> bytes:
     return _event("progress", orjson.dumps(data))
 
 
-def _event(name: str, data: bytes) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), data)
+def _event(name: str, data: bytes, place: int | None = None) -> bytes:
+    mark = b"" if place is None else b"id: %d\n" % place
+    return b"%sevent: %s\ndata: %s\n\n" % (mark, name.encode(), data)

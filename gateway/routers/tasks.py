@@ -7,7 +7,16 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from gateway import task_routes
-from gateway.documents import ANY_PUBLIC, ANY_PUBLIC_LIST, CREATE_BODY, CREATE_HEADERS, UPDATE_BODY, WAIT_HEADER, merged
+from gateway.documents import (
+    ANY_PUBLIC,
+    ANY_PUBLIC_LIST,
+    CREATE_BODY,
+    CREATE_HEADERS,
+    RESUME_HEADER,
+    UPDATE_BODY,
+    WAIT_HEADER,
+    merged,
+)
 from gateway.watching import watch_task
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
@@ -62,9 +71,15 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/{task_id}/events", summary="Watch Task", response_class=Response, responses=_STREAM)
+@router.get(
+    "/{task_id}/events", summary="Watch Task", response_class=Response, responses=_STREAM, openapi_extra=RESUME_HEADER
+)
 async def watch(
     request: Request, task_id: str, previews: Annotated[bool, Query(description="With a picture of each step")] = True
 ) -> Response:
-    """Server-sent events `task` and `progress` from now until the task has ended."""
+    """Server-sent events from now, or from `Last-Event-ID` on, until the task has ended.
+
+    `status`: a durable event, with its id; `task`: the task as it is; `progress`: a step of the run;
+    `reset`: what came behind the given id is no longer stored; `error`: a problem.
+    """
     return await watch_task(request, task_id, previews=previews)

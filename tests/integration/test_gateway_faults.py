@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+import nats
 import pytest
 from compute.access.v1 import access_pb2, access_pb2_grpc
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -14,6 +15,7 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 
 from gateway.settings import GatewaySettings
 from services.common import errors, grpc_server
+from services.common.bus import ensure_streams
 from services.common.health import HealthMonitor
 from services.common.rpc_status import to_status
 from tests.integration.gateway_host import TASKS, TOKEN, events, generation, serving
@@ -152,6 +154,8 @@ async def test_a_refused_internal_token_is_our_fault_and_not_the_callers(nats_ur
 
 async def test_an_event_stream_that_breaks_says_so_as_an_event(nats_url: str) -> None:
     service = FakeTaskService(raising(errors.Unavailable("the bus is gone", reason="BUS_UNREACHABLE")))
+    async with await nats.connect(nats_url) as bus:
+        await ensure_streams(bus)
     async with gateway(nats_url, service) as client, client.stream("GET", f"{TASKS}x/events") as response:
         seen = [event async for event in events(response)]
     assert [name for name, _ in seen] == ["task", "error"]
