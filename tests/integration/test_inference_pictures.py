@@ -4,60 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 from compute.common.v1 import common_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2
-from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from PIL import Image
 
-from services.common.grpc_client import Credentials, connect
-from services.common.storage_client import StorageClient
 from services.inference.pictures import read_recipe
-from tests.stack import RunningStack
-
-TENANT = "pictures"
-ENDED = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
-
-
-class System:
-    """The system as another service of the deployment sees it."""
-
-    def __init__(self, tasks: rpc.TaskServiceStub, storage: StorageClient, credentials: Credentials) -> None:
-        self.tasks = tasks
-        self.storage = storage
-        self.metadata = credentials.metadata(TENANT)
-
-    async def create(self, params: params_pb2.TaskParams) -> str:
-        spec = tasks_pb2.TaskSpec(origin=common_pb2.Origin(instance="test"), params=params)
-        answer = await self.tasks.CreateTask(tasks_pb2.CreateTaskRequest(spec=spec), metadata=self.metadata, timeout=10)
-        return str(answer.task.id)
-
-    async def watch(self, task_id: str) -> AsyncIterator[tasks_pb2.WatchTaskResponse]:
-        request = tasks_pb2.WatchTaskRequest(task_id=task_id)
-        async for update in self.tasks.WatchTask(request, metadata=self.metadata, timeout=90):
-            yield update
-
-    async def ended(self, task_id: str) -> tasks_pb2.Task:
-        last = tasks_pb2.Task()
-        async for update in self.watch(task_id):
-            if update.HasField("task"):
-                last = update.task
-            if last.status in ENDED:
-                break
-        return last
-
-    async def picture(self, path: str) -> bytes:
-        return await self.storage.read(path, tenant=TENANT, limit=50 << 20)
-
-
-@pytest.fixture
-async def system(stack: RunningStack) -> AsyncIterator[System]:
-    credentials = Credentials(stack.internal_token)
-    async with connect(stack.addresses.tasks) as tasks, connect(stack.addresses.storage) as storage:
-        yield System(rpc.TaskServiceStub(tasks), StorageClient(storage, credentials), credentials)
+from tests.integration.whole_system import ENDED, TENANT, System
 
 
 def generation(**fields: object) -> params_pb2.TaskParams:
@@ -76,7 +31,7 @@ async def test_a_picture_is_drawn_step_by_step_and_keeps_its_recipe(system: Syst
                 break
     assert last.status == tasks_pb2.TASK_STATUS_COMPLETED, last.errors
     result = last.result.generation
-    png = await system.picture(result.result_image_path)
+    png = await system.read(result.result_image_path)
     picture, recipe = Image.open(io.BytesIO(png)), read_recipe(png)
     assert picture.size == (result.width, result.height)
     assert recipe is not None
@@ -104,7 +59,7 @@ async def test_a_stored_picture_loses_its_background_and_guides_another(system: 
     result = cut.result.background_removal
     assert len(result.result_image_paths.values) == len(result.confidences) == 2
     for path in result.result_image_paths.values:
-        picture = Image.open(io.BytesIO(await system.picture(path)))
+        picture = Image.open(io.BytesIO(await system.read(path)))
         assert (picture.mode, picture.size) == ("RGBA", (128, 96))
     assert drawn.result.generation.reference_image_path == stored.path
 
