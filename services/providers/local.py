@@ -20,7 +20,10 @@ from services.common.background import running
 from services.common.errors import InvalidRequest
 from services.common.proto import invalid
 from services.providers.calls import Call, Terms
+from services.providers.capabilities.animating import Animation, Film
+from services.providers.capabilities.editing import Edit
 from services.providers.media import Media
+from services.providers.pipelines import animating, editing
 from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels
 from services.providers.triton import connection
 from services.providers.triton.diffusion import Description, TritonDiffusion
@@ -38,7 +41,7 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True)
 class Local:
-    """Diffusion and matting on Triton."""
+    """Diffusion and matting on Triton, and what can be made of them."""
 
     diffusion: TritonDiffusion
     segmentation: TritonSegmentation
@@ -83,6 +86,24 @@ class Local:
     async def matte(self, pixels: Pixels) -> Matte:
         """Raises InvalidRequest or Unavailable."""
         return await self.segmentation.matte(pixels)
+
+    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+        """Raises InvalidRequest, also for reference pictures, which this model cannot go by; and what `draw` raises."""
+        if edit.references:
+            raise InvalidRequest(
+                f"{NAME} cannot go by reference pictures; choose a provider that can, or leave them out",
+                reason="CAPABILITY_MISSING",
+            )
+        sized = await asyncio.to_thread(_fitting_edit, edit)
+        return await editing.edit(self, sized, on_step, native_pixels=await self._native_pixels())
+
+    async def animate(self, animation: Animation, on_step: OnStep) -> Film:
+        """Raises what `draw` raises."""
+        return await animating.animate(self, animation, on_step, native_pixels=await self._native_pixels())
+
+    async def _native_pixels(self) -> int:
+        model = await self.diffusion.describe()
+        return model.width * model.height
 
     def _with_choices(self, drawing: Drawing) -> Drawing:
         """What the task's configuration says and its parameters leave open; unsaid, the model's own defaults hold."""
@@ -136,8 +157,18 @@ def _with_fitting_pictures(drawing: Drawing) -> Drawing:
     return replace(drawing, image=image, mask=mask)
 
 
+def _fitting_edit(edit: Edit) -> Edit:
+    """With its pictures at the size that is wanted."""
+    height, width = edit.image.shape[:2]
+    width, height = edit.width or width, edit.height or height
+    mask = None if edit.mask is None else fit(edit.mask, width, height)
+    return replace(edit, image=fit(edit.image, width, height), mask=mask, width=None, height=None)
+
+
 def fit(pixels: Pixels, width: int, height: int) -> Pixels:
     """`[H, W, 3]` or `[H, W]` scaled to cover `width`x`height` and cut at the middle, so that proportions are kept."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
     return np.asarray(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS))
 
 

@@ -28,10 +28,11 @@ def carry_detail(original: Pixels, drawn: Pixels) -> Pixels:
 
 
 def carry_change(original: Pixels, before: Pixels, after: Pixels) -> Pixels:
-    """`original` `[H, W, 3]` with the difference between two drawings `[h, w, 3]`: what both lost of it is no change."""
+    """`original` `[H, W, 3]` plus the difference of two drawings `[h, w, 3]`: what both lost of it is no change."""
     height, width = original.shape[:2]
     change = cv2.resize(after.astype(np.float32) - before, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(np.rint(original + change), 0, 255).astype(np.uint8)
+    changed: Pixels = np.clip(np.rint(original + change), 0, 255).astype(np.uint8)
+    return changed
 
 
 def _kept(change: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -47,4 +48,5 @@ def resized(pixels: Pixels, width: int, height: int) -> Pixels:
         return pixels
     shrinks = width * height < pixels.shape[0] * pixels.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-    return cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how).astype(np.uint8, copy=False)
+    scaled = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how)
+    return scaled.astype(np.uint8, copy=False)
