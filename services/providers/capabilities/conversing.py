@@ -10,7 +10,10 @@ from services.providers.ports import Capability, Pixels
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`images` are RGB `[H, W, 3]`. `schema` is a JSON schema the answer must follow, where one is wanted."""
+    """`images` are RGB `[H, W, 3]`. `schema` is a JSON schema the answer must follow, where one is wanted.
+
+    Of the schema language: type, enum, properties, items, minimum and maximum; all fields of an object are required.
+    """
 
     prompt: str
     system: str | None = None
@@ -20,9 +23,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`finish` is in the vendor's words."""
+    """`finish` is in the vendor's words, and `model` the one that answered, which may be a dated one of its name."""
 
     text: str
+    vendor: str
     model: str
     finish: str
     input_tokens: int | None = None

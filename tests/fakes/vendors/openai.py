@@ -86,7 +86,13 @@ class OpenAi(ChatVendor):
             return self.run(asked.json())
         if asked.path == _PATH and asked.method == "GET":
             return self._listed(asked)
+        if asked.path.startswith(f"{_PATH}/") and asked.method == "GET":
+            return self._kept(asked.path.rpartition("/")[2])
         return _error(404, "invalid_request_error", None, f"Invalid URL ({asked.method} {asked.path})")
+
+    def _kept(self, identity: str) -> Answer:
+        found = [kept for kept in self.stored if kept["id"] == identity]
+        return json_answer(found[0]) if found else _error(404, "invalid_request_error", None, "No such completion.")
 
     def _listed(self, asked: Asked) -> Answer:
         self.lookups += 1

@@ -1,0 +1,135 @@
+"""Anthropic's Messages: answered while the connection is open, and a lost answer cannot be looked up.
+
+Facts: docs.claude.com/en/api/errors and, under platform.claude.com/docs/en/build-with-claude, vision and
+structured-outputs. There is neither idempotency key nor list of messages. Not documented and taken from the vendor's
+SDK: `x-should-retry`, which is how the 429 of a spend limit is told from that of a rate. Several models refuse any
+temperature, so it is sent only where a task names one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge, ProviderFailed, ProviderRefused
+from services.providers.capabilities.conversing import Reply
+from services.providers.chat.pictures import MEDIA_TYPE
+from services.providers.chat.vendor import (
+    Asking,
+    ChatSettings,
+    ChatVendor,
+    Choices,
+    Ended,
+    count,
+    forbidden,
+    judge_account,
+    text,
+    unfinished,
+    unreadable,
+)
+from services.providers.http import Answer, words_of
+
+_GOOD = frozenset({"end_turn", "stop_sequence"})
+_CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
+
+
+class AnthropicSettings(ChatSettings):
+    """`max_tokens` is for tasks that name none: the vendor wants one always."""
+
+    model_config = SettingsConfigDict(env_prefix="ANTHROPIC_", populate_by_name=True)
+
+    needed: ClassVar[str] = "ANTHROPIC_API_KEY"
+
+    key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY", "ANTHROPIC_KEY"))
+    base_url: str = "https://api.anthropic.com"
+    version: str = "2023-06-01"
+    max_tokens: int = Field(default=4096, ge=1)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-api-key": self.secret, "anthropic-version": self.version}
+
+
+@dataclass(frozen=True)
+class Anthropic(ChatVendor):
+    settings: AnthropicSettings
+    name: ClassVar[str] = "anthropic"
+    longest_side: ClassVar[int] = 1568
+
+    async def exchange(self, asking: Asking) -> Ended:
+        url = f"{self.settings.base_url.rstrip('/')}/v1/messages"
+        body = request_of(asking, self.choices, self.settings.max_tokens)
+        judge = partial(judge_answer, model=self.choices.model)
+
+        async def send() -> Ended:
+            return read(await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge))
+
+        return await self.call.once(send)
+
+
+def request_of(asking: Asking, choices: Choices, most_tokens: int) -> dict[str, Any]:
+    """Pictures go before the text they are asked about."""
+    content: list[dict[str, Any]] = [
+        {"type": "image", "source": {"type": "base64", "media_type": MEDIA_TYPE, "data": picture}}
+        for picture in asking.pictures
+    ]
+    content.append({"type": "text", "text": asking.prompt})
+    body: dict[str, Any] = {
+        "model": choices.model,
+        "max_tokens": choices.max_tokens or most_tokens,
+        "messages": [{"role": "user", "content": content}],
+    }
+    if asking.system:
+        body["system"] = asking.system
+    if choices.temperature is not None:
+        body["temperature"] = choices.temperature
+    if asking.schema is not None:
+        body["output_config"] = {"format": {"type": "json_schema", "schema": asking.schema}}
+    return body
+
+
+def read(answer: Answer) -> Ended:
+    """Raises ContentRefused, ProviderFailed or OutcomeUnknown."""
+    stop, blocks = text(answer.member("stop_reason")), answer.member("content")
+    if not stop or not isinstance(blocks, list):
+        raise unreadable(Anthropic.name)
+    if stop == "refusal":
+        raise forbidden(Anthropic.name, text(answer.member("stop_details", "explanation")) or "no reason given")
+    if stop not in _GOOD | _CUT:
+        raise unfinished(Anthropic.name, stop)
+    said = [text(block.get("text")) for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
+    reply = Reply(
+        text="".join(said),
+        vendor=Anthropic.name,
+        model=text(answer.member("model")),
+        finish=stop,
+        input_tokens=_input_tokens(answer),
+        output_tokens=count(answer.member("usage", "output_tokens")),
+    )
+    return Ended(reply, cut=stop in _CUT)
+
+
+def _input_tokens(answer: Answer) -> int | None:
+    """All that was read, from the cache or past it: the three counters are billed together."""
+    plain = count(answer.member("usage", "input_tokens"))
+    if plain is None:
+        return None
+    cached = ("cache_creation_input_tokens", "cache_read_input_tokens")
+    return plain + sum(count(answer.member("usage", name)) or 0 for name in cached)
+
+
+def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
+    said = words_of(answer)
+    if answer.status == 429 and answer.headers.get("x-should-retry") == "false":
+        return ProviderRefused(f"anthropic's account is used up: {said}", reason="PROVIDER_NO_CREDITS")
+    if answer.status == 413:
+        return PayloadTooLarge("the request is larger than anthropic takes", reason="PROMPT_TOO_LARGE")
+    if answer.status == 400 and said.startswith("prompt is too long"):
+        return InvalidRequest("the prompt is longer than the model takes", reason="PROMPT_TOO_LONG")
+    if answer.status == 504 and answer.member("error", "type") == "timeout_error":
+        return ProviderFailed(f"anthropic gave up: {said}", reason="PROVIDER_DEADLINE_EXCEEDED")
+    return judge_account(answer, Anthropic, model)

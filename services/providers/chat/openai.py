@@ -1,0 +1,179 @@
+"""OpenAI's Chat Completions, stored, so that a lost answer is found again by our own mark and paid for once.
+
+Facts: developers.openai.com/api/reference/resources/chat (create, retrieve, list by metadata) and, in /api/docs/guides,
+error-codes, rate-limits, structured-outputs and images-vision. There is no idempotency key. Not documented: how soon a
+stored answer shows in the list, and whether one whose connection broke is finished and stored at all; where it is not,
+the outcome stays unknown. Projects without data retention store nothing: OPENAI_STORE=false is for them. The limits on
+pictures changed over time; ours stay well below each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.common.errors import ComputeError, InvalidRequest, ProviderRefused
+from services.providers.calls import Job, Lost
+from services.providers.capabilities.conversing import Reply
+from services.providers.chat.pictures import MEDIA_TYPE
+from services.providers.chat.vendor import (
+    Asking,
+    ChatSettings,
+    ChatVendor,
+    Choices,
+    Ended,
+    count,
+    forbidden,
+    judge_account,
+    text,
+    unfinished,
+    unreadable,
+)
+from services.providers.http import Answer, words_of
+
+_MARK = "atelier_call"
+_NO_CREDIT = frozenset(
+    {
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "insufficient_quota",
+    }
+)
+_FORBIDDEN = frozenset(
+    {"content_filter", "content_policy_violation", "image_content_policy_violation", "invalid_prompt"}
+)
+
+
+class OpenAiSettings(ChatSettings):
+    """`store` keeps prompt and answer with OpenAI for a while, which is what makes a lost answer findable.
+
+    One that is lost is looked for during `find_seconds`, once in `find_every`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="OPENAI_", populate_by_name=True)
+
+    needed: ClassVar[str] = "OPENAI_API_KEY"
+
+    key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("OPENAI_API_KEY", "OPENAI_KEY"))
+    base_url: str = "https://api.openai.com/v1"
+    organization: str = ""
+    project: str = ""
+    store: bool = True
+    find_seconds: float = Field(default=60.0, gt=0)
+    find_every: float = Field(default=2.0, gt=0)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        named = {"openai-organization": self.organization, "openai-project": self.project}
+        return {"authorization": f"Bearer {self.secret}", **{name: value for name, value in named.items() if value}}
+
+
+@dataclass(frozen=True)
+class OpenAi(ChatVendor):
+    """Answers come at once, and stay readable by their id."""
+
+    settings: OpenAiSettings
+    name: ClassVar[str] = "openai"
+    longest_side: ClassVar[int] = 2048
+
+    async def exchange(self, asking: Asking) -> Ended:
+        body, judge = self._body(asking), partial(judge_answer, model=self.choices.model)
+        fresh: dict[str, Answer] = {}
+
+        async def submit() -> Job:
+            answer = await self.http.send(self._url, body, seconds=self.settings.answer_seconds, judge=judge)
+            if not text(answer.member("id")):
+                raise unreadable(self.name)
+            fresh[answer.body["id"]] = answer
+            return Job(answer.body["id"])
+
+        if not self.settings.store:
+            return await self.call.once(lambda: self._at_once(body))
+        job = await self.call.job(submit, {"model": self.choices.model})
+        return read(fresh.get(job.id) or await self.http.ask(f"{self._url}/{job.id}"))
+
+    async def find(self, lost: Lost) -> Job | None:
+        """Looks for `find_seconds`, as what broke off may still be written. Raises ComputeError."""
+        give_up = time.monotonic() + (self.settings.find_seconds if self.settings.store else 0.0)
+        while time.monotonic() < give_up:
+            answer = await self.http.ask(self._url, params={f"metadata[{_MARK}]": lost.token, "limit": "1"})
+            if found := text(answer.member("data", 0, "id")):
+                return Job(found)
+            await asyncio.sleep(self.settings.find_every)
+        return None
+
+    async def _at_once(self, body: dict[str, Any]) -> Ended:
+        judge = partial(judge_answer, model=self.choices.model)
+        return read(await self.http.send(self._url, body, seconds=self.settings.answer_seconds, judge=judge))
+
+    @property
+    def _url(self) -> str:
+        return f"{self.settings.base_url.rstrip('/')}/chat/completions"
+
+    def _body(self, asking: Asking) -> dict[str, Any]:
+        body = request_of(asking, self.choices)
+        if self.settings.store:
+            body |= {"store": True, "metadata": {_MARK: self.call.token}}
+        return body
+
+
+def request_of(asking: Asking, choices: Choices) -> dict[str, Any]:
+    content: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": f"data:{MEDIA_TYPE};base64,{picture}"}}
+        for picture in asking.pictures
+    ]
+    content.append({"type": "text", "text": asking.prompt})
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if asking.system:
+        messages.insert(0, {"role": "system", "content": asking.system})
+    body: dict[str, Any] = {"model": choices.model, "messages": messages}
+    if choices.temperature is not None:
+        body["temperature"] = choices.temperature
+    if choices.max_tokens is not None:
+        body["max_completion_tokens"] = choices.max_tokens
+    if asking.schema is not None:
+        form = {"name": "answer", "schema": asking.schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
+    return body
+
+
+def read(answer: Answer) -> Ended:
+    """Raises ContentRefused, ProviderFailed or OutcomeUnknown."""
+    finish = text(answer.member("choices", 0, "finish_reason"))
+    if not finish:
+        raise unreadable(OpenAi.name)
+    if said := text(answer.member("choices", 0, "message", "refusal")):
+        raise forbidden(OpenAi.name, said)
+    if finish == "content_filter":
+        raise forbidden(OpenAi.name, "its content filter")
+    if finish not in ("stop", "length"):
+        raise unfinished(OpenAi.name, finish)
+    reply = Reply(
+        text=text(answer.member("choices", 0, "message", "content")),
+        vendor=OpenAi.name,
+        model=text(answer.member("model")),
+        finish=finish,
+        input_tokens=count(answer.member("usage", "prompt_tokens")),
+        output_tokens=count(answer.member("usage", "completion_tokens")),
+    )
+    return Ended(reply, cut=finish == "length")
+
+
+def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
+    """One status has several meanings here; the code tells them apart."""
+    code, kind = answer.member("error", "code"), answer.member("error", "type")
+    if answer.status == 429 and (code in _NO_CREDIT or kind == "insufficient_quota"):
+        return ProviderRefused(f"openai's account is used up ({code})", reason="PROVIDER_NO_CREDITS")
+    if answer.status == 400 and code in _FORBIDDEN:
+        return forbidden(OpenAi.name, words_of(answer))
+    if answer.status == 400 and code == "context_length_exceeded":
+        return InvalidRequest("the prompt is longer than the model takes", reason="PROMPT_TOO_LONG")
+    return judge_account(answer, OpenAi, model)
