@@ -100,6 +100,10 @@ async def cancel_task(request: Request, task_id: str, task_type: str | None = No
     return _json(to_json(await upstream_of(request).tasks.cancel(request, task_id, task_type)))
 
 
+async def resume_task(request: Request, task_id: str) -> Response:
+    return _json(to_json(await upstream_of(request).tasks.replay(request, task_id)))
+
+
 async def delete_task(request: Request, task_id: str) -> Response:
     return _json(to_json((await upstream_of(request).tasks.delete(request, task_id)).task))
 
@@ -126,7 +130,7 @@ async def update_task(
     if task.task_type not in ALL_SCHEMAS:
         raise NotFound(f"task {task_id} does not exist", reason="TASK_NOT_FOUND")
     update: TaskPublicUpdate = validate(model or ALL_SCHEMAS[task.task_type].update, body)
-    _refuse_read_only(update, to_public(task))
+    _refuse_read_only(update, to_public(task) | {"queue_name": task.queue})
     wanted = pb.UpdateTaskRequest(task_id=task_id, task_type=task_type)
     if update.priority is not None and update.priority != task.priority:
         wanted.priority = update.priority

@@ -52,6 +52,10 @@ class TasksClient:
         wanted = pb.CancelTaskRequest(task_id=task_id, task_type=task_type)
         return cast("pb.CancelTaskResponse", await self._call("CancelTask", wanted, request)).task
 
+    async def replay(self, request: Request, task_id: str) -> pb.Task:
+        wanted = pb.ReplayTaskRequest(task_id=task_id)
+        return cast("pb.ReplayTaskResponse", await self._call("ReplayTask", wanted, request)).task
+
     async def delete(self, request: Request, task_id: str) -> pb.DeleteTaskResponse:
         wanted = pb.DeleteTaskRequest(task_id=task_id)
         return cast("pb.DeleteTaskResponse", await self._call("DeleteTask", wanted, request))

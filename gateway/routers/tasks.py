@@ -54,6 +54,12 @@ async def cancel_task(request: Request, task_id: str) -> Response:
     return await task_routes.cancel_task(request, task_id)
 
 
+@router.post("/{task_id}/resume", summary="Resume Task", response_model=ANY_PUBLIC)
+async def resume_task(request: Request, task_id: str) -> Response:
+    """Runs a failed task again, with fresh attempts; its errors and calls so far stay on record."""
+    return await task_routes.resume_task(request, task_id)
+
+
 @router.delete("/{task_id}", summary="Delete Task", response_model=ANY_PUBLIC)
 async def delete_task(request: Request, task_id: str) -> Response:
     """Deletes one task for good, its record and its files; one that runs is cancelled first. Answers it as it was."""
