@@ -12,20 +12,35 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from services.inference.provenance import DigitalSource, xmp_packet
 from services.providers.ports import Pixels
 
 RECIPE_CHUNK = "atelier-recipe"
+_XMP_CHUNK = "XML:com.adobe.xmp"
 
 
-def encode_png(pixels: Pixels, recipe: Mapping[str, Any] | None = None) -> bytes:
-    """`[H, W, 3]` as RGB, `[H, W, 4]` as RGBA, `[H, W]` as grey. The recipe goes into a text chunk, as JSON."""
+def encode_png(
+    pixels: Pixels,
+    recipe: Mapping[str, Any] | None = None,
+    *,
+    source: DigitalSource | None = None,
+    icc: bytes | None = None,
+) -> bytes:
+    """`[H, W, 3]` as RGB, `[H, W, 4]` as RGBA, `[H, W]` as grey; `icc` is the colour profile of the pixels.
+
+    The recipe goes into a text chunk, as JSON; `source` into XMP, where photo software looks for it.
+    """
     chunks = PngInfo()
+    software = f"atelier {software_version()}"
     if recipe is not None:
-        software = f"atelier {software_version()}"
         chunks.add_text("Software", software)
-        chunks.add_itxt(RECIPE_CHUNK, json.dumps({**recipe, "software": software}, sort_keys=True))
+        told = {} if source is None else {"digital_source_type": source.uri}
+        chunks.add_itxt(RECIPE_CHUNK, json.dumps({**recipe, **told, "software": software}, sort_keys=True))
+    if source is not None:
+        chunks.add_itxt(_XMP_CHUNK, xmp_packet(source, software))
     target = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(target, "PNG", compress_level=3, pnginfo=chunks)
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    picture.save(target, "PNG", compress_level=3, pnginfo=chunks, icc_profile=icc)
     return target.getvalue()
 
 

@@ -6,7 +6,9 @@ import asyncio
 
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
 from services.inference.context import Context
+from services.inference.making import model_facts
 from services.inference.pictures import cut_out, encode_png
+from services.inference.provenance import DigitalSource
 from services.providers.ports import MATTING, Matte, Pixels
 
 
@@ -21,8 +23,7 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
     total = len(params.input_image_paths)
     for number, reference in enumerate(params.input_image_paths, start=1):
         pixels = await context.load_image(reference)
-        async with context.using(MATTING) as matting:
-            matte = await matting.matte(pixels)
+        matte = await context.ask(MATTING, lambda provider, pixels=pixels: provider.matte(pixels))
         png = await asyncio.to_thread(_encode, pixels, matte)
         paths.append(await context.outputs.save("background_removals", f"cutout-{number}.png", png))
         confidences.append(matte.confidence)
@@ -31,6 +32,5 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
 
 
 def _encode(pixels: Pixels, matte: Matte) -> bytes:
-    card = matte.model
-    model = {"name": card.name, "sha256": card.sha256, "licence": card.licence}
-    return encode_png(cut_out(pixels, matte.alpha), {"model": model, "confidence": round(matte.confidence, 4)})
+    recipe = {"model": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
+    return encode_png(cut_out(pixels, matte.alpha), recipe, source=DigitalSource.ENHANCED)

@@ -1,0 +1,50 @@
+"""What made a picture: for the task's result, and as the recipe inside the file."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from services.providers.ports import ModelCard, Picture
+
+_DRAWN_SEEDS = 2**31
+
+
+def chosen_seed(given: int | None) -> int:
+    """The caller's, else one that is drawn now."""
+    return random.randrange(_DRAWN_SEEDS) if given is None else given
+
+
+def facts_of(picture: Picture) -> dict[str, Any]:
+    """The fields that the results of drawing tasks share; durations in seconds."""
+    height, width, _ = picture.pixels.shape
+    return {
+        "seed": picture.seed,
+        "width": width,
+        "height": height,
+        "steps": picture.steps,
+        "model_name": picture.model.name,
+        "model_sha256": picture.model.sha256,
+        "model_licence": picture.model.licence,
+        "queued_seconds": picture.queued_seconds,
+        "denoise_seconds": picture.denoise_seconds,
+    }
+
+
+def recipe_of(picture: Picture, **more: Any) -> dict[str, Any]:
+    """What is needed to draw it again, with `more` that is not None. Paths and addresses of the caller stay out."""
+    height, width, _ = picture.pixels.shape
+    recipe = {
+        "seed": picture.seed,
+        "width": width,
+        "height": height,
+        "steps": picture.steps,
+        "guidance": picture.guidance,
+        "model": model_facts(picture.model),
+        "loras": [{"sha256": sha256, "weight": weight} for sha256, weight in picture.loras],
+    }
+    return recipe | {name: value for name, value in more.items() if value is not None}
+
+
+def model_facts(card: ModelCard) -> dict[str, str]:
+    return {"name": card.name, "sha256": card.sha256, "licence": card.licence}

@@ -1,0 +1,58 @@
+"""What a stored picture says of itself."""
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from services.inference.pictures import encode_png, read_recipe
+from services.inference.provenance import DigitalSource, xmp_packet
+
+PIXELS = np.zeros((4, 6, 3), np.uint8)
+NAMES = {
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "iptc": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+}
+
+
+def description(packet: str) -> ET.Element:
+    found = ET.fromstring(packet[packet.index("?>") + 2 : packet.rindex("<?xpacket")]).find(".//rdf:Description", NAMES)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("source", DigitalSource)
+def test_photo_software_finds_how_the_picture_came_about(source: DigitalSource) -> None:
+    with Image.open(io.BytesIO(encode_png(PIXELS, {"seed": 3}, source=source))) as picture:
+        packet = picture.info["XML:com.adobe.xmp"]
+    said = description(packet)
+    assert said.get(f"{{{NAMES['iptc']}}}DigitalSourceType") == (
+        f"http://cv.iptc.org/newscodes/digitalsourcetype/{source.value}"
+    )
+    assert str(said.get(f"{{{NAMES['xmp']}}}CreatorTool")).startswith("atelier ")
+
+
+def test_the_recipe_says_the_same_as_the_packet() -> None:
+    recipe = read_recipe(encode_png(PIXELS, {"seed": 3}, source=DigitalSource.GENERATED))
+    assert recipe is not None
+    assert (recipe["seed"], recipe["digital_source_type"]) == (3, DigitalSource.GENERATED.uri)
+
+
+def test_what_is_no_result_says_nothing() -> None:
+    with Image.open(io.BytesIO(encode_png(PIXELS))) as picture:
+        assert picture.info == {}
+
+
+def test_software_names_cannot_break_the_packet() -> None:
+    said = description(xmp_packet(DigitalSource.ENHANCED, 'a"><b/>&'))
+    assert said.get(f"{{{NAMES['xmp']}}}CreatorTool") == 'a"><b/>&'
+
+
+def test_a_colour_profile_travels_with_the_pixels() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(io.BytesIO(encode_png(PIXELS, icc=profile))) as picture:
+        assert picture.info["icc_profile"] == profile
