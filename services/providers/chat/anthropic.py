@@ -1,9 +1,10 @@
 """Anthropic's Messages: answered while the connection is open, and a lost answer cannot be looked up.
 
 Facts: docs.claude.com/en/api/errors and, under platform.claude.com/docs/en/build-with-claude, vision and
-structured-outputs. There is neither idempotency key nor list of messages. Not documented and taken from the vendor's
-SDK: `x-should-retry`, which is how the 429 of a spend limit is told from that of a rate. Several models refuse any
-temperature, so it is sent only where a task names one.
+structured-outputs. There is neither idempotency key nor list of messages. Not documented: `x-should-retry`, taken from
+the vendor's SDK, and the wording of the 400 that an empty account or a spend limit is answered with, as customers
+report it (anthropics/claude-code issues 88711 and 38038); a 400 of another wording counts as the caller's fault.
+Several models refuse any temperature, so it is sent only where a task names one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from services.providers.chat.vendor import (
 from services.providers.http import Answer, words_of
 
 _GOOD = frozenset({"end_turn", "stop_sequence"})
+# The account's fault, though the status says the caller's.
+_NO_CREDIT = ("Your credit balance is too low", "You have reached your specified API usage limits")
 _CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 
 
@@ -124,7 +127,8 @@ def _input_tokens(answer: Answer) -> int | None:
 
 def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
     said = words_of(answer)
-    if answer.status == 429 and answer.headers.get("x-should-retry") == "false":
+    spent = answer.status == 429 and answer.headers.get("x-should-retry") == "false"
+    if spent or (answer.status == 400 and said.startswith(_NO_CREDIT)):
         return ProviderRefused(f"anthropic's account is used up: {said}", reason="PROVIDER_NO_CREDITS")
     if answer.status == 413:
         return PayloadTooLarge("the request is larger than anthropic takes", reason="PROMPT_TOO_LARGE")

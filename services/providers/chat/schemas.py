@@ -34,6 +34,9 @@ def as_sent(schema: Mapping[str, Any]) -> dict[str, Any]:
     """
     if unknown := set(schema) - _KEYWORDS - _NOTES:
         raise _unusable(f"the keyword {min(unknown)!r}")
+    kinds = schema.get("type", [])
+    if unknown := set([kinds] if isinstance(kinds, str) else kinds) - set(_TYPES):
+        raise _unusable(f"the type {min(unknown)!r}")
     sent = {name: value for name, value in schema.items() if name not in ("minimum", "maximum")}
     if schema.get("type") == "object":
         parts = schema.get("properties", {})

@@ -1,7 +1,8 @@
 """Anthropic's Messages, as its reference, its error page and its page on structured outputs describe them.
 
 Written from docs.claude.com/en/api/errors and, under platform.claude.com/docs/en/build-with-claude, vision and
-structured-outputs. The wording of a spend limit's 429 is not documented; that it must be told from a rate limit is.
+structured-outputs. The wording of an empty account's 400 is as customers report it; that a spend limit's 429 says
+`x-should-retry: false` is taken from the vendor's SDK.
 """
 
 from __future__ import annotations
@@ -46,6 +47,14 @@ class Anthropic(ChatVendor):
     errors: ClassVar[Mapping[str, Answer]] = {
         "bad request": _error(400, "invalid_request_error", "messages: at least one message is required"),
         "too long": _error(400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+        "credit too low": _error(
+            400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API."
+        ),
+        "usage limits": _error(
+            400,
+            "invalid_request_error",
+            "You have reached your specified API usage limits. You will regain access on 2026-12-01",
+        ),
         "no billing": _error(402, "billing_error", "there is an issue with your billing"),
         "no permission": _error(403, "permission_error", "your key may not use this resource"),
         "too large": Answer(413, b"<html>413 Request Entity Too Large</html>", {"content-type": "text/html"}),

@@ -144,10 +144,10 @@ class OpenAi(ChatVendor):
                 "total_tokens": charge.input_tokens + charge.output_tokens,
                 "prompt_tokens_details": {"cached_tokens": 0},
             },
-            "metadata": body.get("metadata") or {},
         }
         if body.get("store"):
-            self.stored.append(made)
+            # Only what is read again tells its metadata.
+            self.stored.append({**made, "metadata": body.get("metadata") or {}})
         return made
 
 
