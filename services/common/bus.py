@@ -65,6 +65,11 @@ def hook_subject(tenant: str) -> str:
     return f"hook.v1.{tenant}"
 
 
+def limits_subject(account: str) -> str:
+    """Where workers tell each other that an outside account must be left alone; `account` may be a wildcard."""
+    return f"limits.v1.{account}"
+
+
 def progress_subject(task_id: str) -> str:
     return f"progress.v1.{task_id}"
 

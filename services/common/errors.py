@@ -32,9 +32,13 @@ class Violation(NamedTuple):
 
 
 class ComputeError(Exception):
-    """Base of every expected failure: a stable `reason` in UPPER_SNAKE and a message for people."""
+    """Base of every expected failure: a stable `reason` in UPPER_SNAKE and a message for people.
+
+    `exhausted` is set by whoever tried as often as was allowed: it may pass, but is not to be tried again.
+    """
 
     default_reason: ClassVar[str] = "INTERNAL"
+    exhausted = False
 
     def __init__(
         self,

@@ -21,15 +21,17 @@ from services.common.mount import Mounted
 from services.common.settings import ServiceSettings
 from services.common.storage_client import StorageClient
 from services.inference.context import Surroundings
+from services.inference.gates import Gates
 from services.inference.heartbeat import Heartbeat
 from services.inference.images import TaskImages
 from services.inference.queue import WorkQueue
 from services.inference.registry import Handlers, discover_handlers
-from services.inference.reports import Reports
+from services.inference.reports import CallRecords, Reports
 from services.inference.runs import Runs
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import Settings
 from services.inference.tasks_client import TasksClient
+from services.inference.tries import Desk
 from services.inference.worker import Worker
 from services.providers.directory import open_providers
 from services.providers.media import MediaSettings, open_media
@@ -72,9 +74,12 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         providers = await stack.enter_async_context(open_providers(media))
         store = StorageClient(storage_channel, credentials)
         loader = await stack.enter_async_context(open_loader(chosen, store))
-        around = Surroundings(TaskImages(loader), store, bus, providers, chosen.default_provider)
         handlers = discover_handlers()
         tasks = TasksClient(tasks_channel, credentials, worker_id=chosen.worker_id)
+        gates = Gates(bus, patience=chosen.provider_patience_seconds)
+        await stack.enter_async_context(gates.listening(bus))
+        desk = Desk(providers, gates, CallRecords(tasks), chosen.provider_unknown_policy)
+        around = Surroundings(TaskImages(loader), store, bus, desk, chosen.default_provider)
         runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers))
         servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)
         rpc.add_InferenceServiceServicer_to_server(servicer, server)

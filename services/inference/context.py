@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -15,16 +13,17 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, NotFound, Unavailable
-from services.common.proto import struct_to_dict
+from services.inference.asking import Askings
+from services.inference.book import SUCCEEDED
 from services.inference.ports import Bus, Images, ObjectStore
 from services.inference.progress import ProgressFeed
 from services.inference.runs import Run
-from services.providers.calls import Unrecorded
-from services.providers.directory import Providers
+from services.inference.tries import Desk
 from services.providers.ports import Capability, Pixels
 
 log = structlog.get_logger()
 CapabilityT = TypeVar("CapabilityT")
+AnswerT = TypeVar("AnswerT")
 # Seconds; a result that took minutes to make is not thrown away because the store restarts.
 _STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -36,7 +35,7 @@ class Surroundings:
     images: Images
     store: ObjectStore
     bus: Bus
-    providers: Providers
+    desk: Desk
     default_provider: str
 
 
@@ -46,45 +45,39 @@ class Context:
     def __init__(self, run: Run, around: Surroundings) -> None:
         self.task_id, self.attempt = run.key
         self.tenant = run.task.tenant
-        self.service_requests: list[pb.ServiceRequest] = []
         self.outputs = Outputs(self.tenant, self.task_id, self.attempt, around.store)
         self.progress = ProgressFeed(run, around.bus)
-        self._spec = run.task.spec
-        self._around = around
+        self._images = around.images
         kind = TYPES.get(run.task.task_type)
         default = kind.default_provider if kind else None
-        self._default_provider = default.value if default else around.default_provider
+        self._askings = Askings(run, around.desk, default.value if default else around.default_provider)
 
     async def load_image(self, reference: str) -> Pixels:
         """RGB, `[H, W, 3]`. Raises InvalidRequest when it cannot be had or is no picture."""
-        return await self._around.images.load(reference, tenant=self.tenant)
+        return await self._images.load(reference, tenant=self.tenant)
 
-    @asynccontextmanager
-    async def using(self, capability: Capability[CapabilityT]) -> AsyncIterator[CapabilityT]:
-        """The task's provider, or its type's, or the default one, and a record of what came of the call.
+    async def ask(
+        self, capability: Capability[CapabilityT], use: Callable[[CapabilityT], Awaitable[AnswerT]]
+    ) -> AnswerT:
+        """What `use` makes of the task's provider, or its type's, or the default one; then of the task's fallback.
+
+        It may be run several times. The askings of a run must come in the same order in every attempt.
 
         Raises:
-            InvalidRequest: there is no such provider, or it cannot do this.
+            InvalidRequest: there is no such provider, it cannot do this, or the request is at fault.
+            ComputeError: what the last provider that was asked said.
         """
-        config = struct_to_dict(self._spec.provider_config)
-        name = self._spec.provider_type or config.get("provider_type") or self._default_provider
-        provider = self._around.providers.find(name, capability, config, Unrecorded())
-        began, outcome = time.monotonic(), "CANCELLED"
-        try:
-            yield provider
-            outcome = "SUCCEEDED"
-        except ComputeError as error:
-            outcome = error.reason
-            raise
-        except Exception:
-            outcome = "FAILED"
-            raise
-        finally:
-            self.service_requests.append(
-                pb.ServiceRequest(
-                    provider=name, attempt=self.attempt, outcome=outcome, duration_seconds=time.monotonic() - began
-                )
-            )
+        return await self._askings.ask(capability, use)
+
+    @property
+    def fallback_used(self) -> bool:
+        """Whether the fallback provider has answered."""
+        return any(call.fallback and call.outcome == SUCCEEDED for call in self.service_requests)
+
+    @property
+    def service_requests(self) -> list[pb.ServiceRequest]:
+        """The calls to providers that this run has made, or heard more of."""
+        return [call for call in self._askings.book.entries if call.outcome]
 
 
 @dataclass

@@ -8,6 +8,7 @@ from services.catalog.enums import ErrorCategory
 from services.common import errors
 
 _MESSAGE_LIMIT = 2_000
+_LONGEST_RETRY_AFTER = 3600.0
 # The first that fits counts: its category, and whether a later attempt may succeed.
 _KINDS: tuple[tuple[type[errors.ComputeError], ErrorCategory, bool], ...] = (
     (errors.InvalidRequest, ErrorCategory.VALIDATION, False),
@@ -29,9 +30,16 @@ _KINDS: tuple[tuple[type[errors.ComputeError], ErrorCategory, bool], ...] = (
 def failure_of(error: errors.ComputeError) -> pb.TaskFailure:
     """An expected failure, in its own words."""
     category, retryable = next((found, again) for kind, found, again in _KINDS if isinstance(error, kind))
-    return pb.TaskFailure(
-        reason=error.reason, message=error.message[:_MESSAGE_LIMIT], category=category, retryable=retryable
+    failure = pb.TaskFailure(
+        reason=error.reason,
+        message=error.message[:_MESSAGE_LIMIT],
+        category=category,
+        retryable=retryable,
+        exhausted=error.exhausted,
     )
+    if error.retry_after:
+        failure.retry_after.FromMilliseconds(int(min(error.retry_after, _LONGEST_RETRY_AFTER) * 1000))
+    return failure
 
 
 def timeout_failure(seconds: float) -> pb.TaskFailure:

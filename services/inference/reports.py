@@ -78,6 +78,23 @@ class Reports:
                 return [outcome for one in finished for outcome in await self._send_finishes([one])]
 
 
+class CallRecords:
+    """Stores calls to providers with their task."""
+
+    def __init__(self, client: TasksClient) -> None:
+        self._client = client
+
+    async def record(self, key: Key, call: tasks_pb2.ServiceRequest) -> bool:
+        """Until it is answered; false when the attempt was lost. Raises ComputeError."""
+        pauses = _pauses()
+        while True:
+            try:
+                return await self._client.record(key.task_id, key.attempt, call)
+            except _PASSING as error:
+                log.warning("call not recorded", task_id=key.task_id, attempt=key.attempt, error=repr(error))
+                await asyncio.sleep(next(pauses))
+
+
 def _pauses() -> Iterator[float]:
     """Seconds to wait, growing to one, with jitter so that workers do not return all at once."""
     pause = 0.05

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from services.common.images.loader import ImageSettings
 from services.common.settings import ServiceSettings
+from services.inference.tries import UnknownPolicy
 
 
 def _own_name() -> str:
@@ -25,6 +26,10 @@ class Settings(ServiceSettings, ImageSettings):
     worker_capacity: int = Field(default=12, ge=1, le=4096)
     default_provider: str = "LOCAL"
     task_timeout_seconds: float = Field(default=600.0, gt=0)
+    # What becomes of a task whose provider may have charged without an answer: it fails, or pays perhaps once more.
+    provider_unknown_policy: UnknownPolicy = "fail"
+    # How long a run waits for an account that its vendor has paused.
+    provider_patience_seconds: float = Field(default=60.0, ge=0)
     drain_seconds: float = Field(default=20.0, ge=0)
     # Until the tasks service has said how long a lease really is.
     assumed_lease_seconds: float = Field(default=30.0, gt=0)

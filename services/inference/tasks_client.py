@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import grpc
+from compute.tasks.v1 import tasks_pb2
 from compute.tasks.v1 import worker_pb2 as pb
 from compute.tasks.v1 import worker_pb2_grpc as rpc
 
@@ -33,6 +34,12 @@ class TasksClient:
             worker_id=self.worker_id, queue=queue, capacity=capacity, running=running, draining=draining
         )
         return await call(self._stub.HeartbeatTasks, request, timeout=timeout, metadata=self._metadata)
+
+    async def record(self, task_id: str, attempt: int, provider_call: tasks_pb2.ServiceRequest) -> bool:
+        """False when the attempt is lost; IllegalTransition when the call is new besides: nothing may be sent."""
+        request = pb.RecordCallRequest(worker_id=self.worker_id, task_id=task_id, attempt=attempt, call=provider_call)
+        answer = await call(self._stub.RecordCall, request, timeout=self._timeout, metadata=self._metadata)
+        return bool(answer.current)
 
     async def finish(self, finished: Sequence[pb.FinishedTask]) -> pb.FinishTasksResponse:
         request = pb.FinishTasksRequest(worker_id=self.worker_id, finished=finished)

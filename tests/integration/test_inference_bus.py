@@ -24,6 +24,7 @@ from services.inference.registry import discover_handlers
 from services.inference.settings import Settings
 from services.inference.tasks_client import TasksClient
 from services.providers.directory import Providers
+from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.worker_service import FakeWorkerService, serving
 from tests.stack import running
@@ -58,7 +59,7 @@ async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> No
         async with serving(service) as target, open_bus(url, "test") as bus, connect(target) as channel:
             settings = Settings(internal_token="secret", worker_queue="restarts")  # type: ignore[arg-type]
             tasks = TasksClient(channel, Credentials("secret"), worker_id="w")
-            around = Surroundings(FakeImages(), FakeObjects(), bus, Providers({}), "LOCAL")
+            around = Surroundings(FakeImages(), FakeObjects(), bus, desk_of(Providers({}), bus), "LOCAL")
             async with open_worker(settings, tasks, bus, around, discover_handlers()):
                 service.add("before", diagnostic())
                 await finished(bus, service, "restarts", "before", within=10)

@@ -24,6 +24,7 @@ from services.inference.runs import Runs
 from services.inference.settings import Settings
 from services.inference.tasks_client import TasksClient
 from services.providers.directory import Providers
+from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.worker_service import FakeWorkerService, serving
 
@@ -51,7 +52,7 @@ class Bench:
         handlers = discover_handlers()
         if run is not None:
             handlers = Handlers({"diagnostic": Handler("diagnostic", DiagnosticParams, run)})
-        around = Surroundings(FakeImages(), self.objects, self.bus, Providers({}), "LOCAL")
+        around = Surroundings(FakeImages(), self.objects, self.bus, desk_of(Providers({}), self.bus), "LOCAL")
         async with connect(self.target) as channel:
             tasks = TasksClient(channel, Credentials("secret"), worker_id=settings.worker_id)
             async with open_worker(settings, tasks, self.bus, around, handlers) as runs:

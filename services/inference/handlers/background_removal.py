@@ -23,12 +23,16 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
     total = len(params.input_image_paths)
     for number, reference in enumerate(params.input_image_paths, start=1):
         pixels = await context.load_image(reference)
-        matte = await context.ask(MATTING, lambda provider, pixels=pixels: provider.matte(pixels))
+        matte = await _matte(pixels, context)
         png = await asyncio.to_thread(_encode, pixels, matte)
         paths.append(await context.outputs.save("background_removals", f"cutout-{number}.png", png))
         confidences.append(matte.confidence)
         await context.progress.report("cutting out", number, total)
     return BackgroundRemovalResult(result_image_paths=paths, confidences=confidences)
+
+
+async def _matte(pixels: Pixels, context: Context) -> Matte:
+    return await context.ask(MATTING, lambda provider: provider.matte(pixels))
 
 
 def _encode(pixels: Pixels, matte: Matte) -> bytes:

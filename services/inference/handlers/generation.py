@@ -27,8 +27,7 @@ async def run(params: GenerationParams, context: Context) -> GenerationResult:
     async def show(step: Step) -> None:
         await context.progress.report("denoising", step.step, step.of, preview=step.preview)
 
-    async with context.using(DIFFUSION) as diffusion:
-        picture = await diffusion.draw(drawing, show)
+    picture = await context.ask(DIFFUSION, lambda provider: provider.draw(drawing, show))
     png = await asyncio.to_thread(encode_png, picture.pixels, _recipe(params, drawing, picture))
     path = await context.outputs.save("generations", "picture.png", png)
     height, width, _ = picture.pixels.shape

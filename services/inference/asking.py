@@ -1,0 +1,93 @@
+"""How a run asks for what it needs: its task's provider, then the fallback, its own or an outside one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from compute.tasks.v1 import tasks_pb2 as pb
+
+from services.common import errors
+from services.common.proto import struct_to_dict
+from services.inference.book import CANCELLED, FAILED, SUCCEEDED, Book, Place
+from services.inference.runs import Run
+from services.inference.tries import PASSING, Choice, Desk, Tries, Use
+from services.providers.calls import Unrecorded
+from services.providers.ports import Capability
+
+log = structlog.get_logger()
+CapabilityT = TypeVar("CapabilityT")
+AnswerT = TypeVar("AnswerT")
+# Never for the caller's own fault, a refused content, or while a charge is uncertain.
+_FALL_BACK = (*PASSING, errors.ProviderRefused, errors.Internal)
+
+
+def choices_of(spec: pb.TaskSpec, default: str) -> list[Choice]:
+    """The task's provider, then its fallback where it has one."""
+    config = struct_to_dict(spec.provider_config)
+    active = frozenset(spec.active_provider_capabilities.values)
+    known = active if spec.HasField("active_provider_capabilities") else None
+    found = [Choice(spec.provider_type or config.get("provider_type") or default, config, known)]
+    if spec.fallback_provider_type:
+        if spec.HasField("fallback_provider_capabilities"):
+            known = frozenset(spec.fallback_provider_capabilities.values)
+        config = struct_to_dict(spec.fallback_provider_config)
+        found.append(Choice(spec.fallback_provider_type, config, known, fallback=True))
+    return found
+
+
+class Askings:
+    """Those of one run, numbered in their order so that a later attempt finds its calls again."""
+
+    def __init__(self, run: Run, desk: Desk, default_provider: str) -> None:
+        self.book = Book(run, desk.recorder)
+        self._run = run
+        self._desk = desk
+        self._choices = choices_of(run.task.spec, default_provider)
+        self._count = 0
+
+    async def ask(
+        self, capability: Capability[CapabilityT], use: Callable[[CapabilityT], Awaitable[AnswerT]]
+    ) -> AnswerT:
+        """What `use` makes of the task's provider, or of the fallback. It may be run several times.
+
+        Raises:
+            ComputeError: what the last provider that was asked said.
+        """
+        number, self._count = self._count, self._count + 1
+        places = [Place(number, choice.name, choice.fallback) for choice in self._choices]
+        wanted = Use(capability, use)
+        if len(places) > 1 and not self.book.is_open(places[1]):
+            try:
+                return await self._ask(self._choices[0], places[0], wanted)
+            except _FALL_BACK as error:
+                log.warning("provider failed, asking the fallback", provider=places[0].provider, error=repr(error))
+        # What an earlier attempt has open with the fallback is asked for before anybody is asked anew.
+        return await self._ask(self._choices[-1], places[-1], wanted)
+
+    async def _ask(self, choice: Choice, place: Place, use: Use[CapabilityT, AnswerT]) -> AnswerT:
+        terms = self._desk.providers.terms(choice.name)
+        if terms is None:
+            return await self._ask_own(choice, place, use)
+        return await Tries(self._run, self._desk, self.book, choice, place, terms).run(use)
+
+    async def _ask_own(self, choice: Choice, place: Place, use: Use[CapabilityT, AnswerT]) -> AnswerT:
+        """Nothing is charged and nothing has to be stored: the task's own attempts are the tries."""
+        began, outcome = time.monotonic(), FAILED
+        failure: BaseException | None = None
+        try:
+            call = Unrecorded(choice.capabilities)
+            answer = await use.of(self._desk.providers.find(choice.name, use.capability, choice.config, call))
+            outcome = SUCCEEDED
+            return answer
+        except asyncio.CancelledError:
+            outcome = CANCELLED
+            raise
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            self.book.note_own(place, time.monotonic() - began, outcome, failure)
