@@ -80,7 +80,7 @@ MODELS = {
 
 @dataclass
 class Prediction:
-    """`states` still to be told, the last for ever. `error` is (name, message)."""
+    """`states` still to be told, the last for ever. `error` is (name, message). Told the last, it has `ended`."""
 
     id: str
     model: str
@@ -89,6 +89,7 @@ class Prediction:
     states: deque[str]
     error: tuple[str, str] | None
     files: list[str] = field(default_factory=list)
+    ended: bool = False
 
 
 class Fashn:
@@ -144,7 +145,7 @@ class Fashn:
         cost = MODELS[model].credits * int(inputs.get("num_images", inputs.get("num_samples", 1)))
         if self.balance < cost:
             return refusal(429, "OutOfCredits", "You have run out of credits")
-        if sum(len(one.states) > 1 for one in self.predictions.values()) >= self.concurrency:
+        if sum(not one.ended for one in self.predictions.values()) >= self.concurrency:
             return refusal(429, "ConcurrencyLimitExceeded", "Too many concurrent predictions")
         fault = self.outcomes.popleft() if self.outcomes else None
         made = self._predict(model, inputs, asked.query.get("webhook_url", [None])[0], fault)
@@ -182,6 +183,7 @@ class Fashn:
         told = {"id": one.id, "status": state, "output": output, "error": error}
         if state not in ("completed", "failed"):
             return json_answer(told)
+        one.ended = True
         spent = sum(charge.credits for charge in self.ledger if charge.request == one.id)
         return json_answer(told, x_fashn_credits_used=f"{spent:g}")
 

@@ -1,0 +1,209 @@
+"""FASHN edits fashion pictures, and puts garments on models.
+
+Sources: docs.fashn.ai, api-overview (fundamentals, error-handling), utility-endpoints/credits, guides
+(image-preprocessing-best-practices) and api-reference, in stored copies of 2026, and the types of the vendor's SDKs. An
+API-level error means that there is no prediction; one that fails costs nothing. There is no cancelling, no list of
+predictions, and the webhook is not signed, so a submission whose answer is lost stays unknown. Not verified: `mask` and
+`image_context` of the model `edit` (a mirror of the vendor's page), the status of an expired picture, Retry-After.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import structlog
+from PIL import Image
+from pydantic import Field, ValidationError
+from pydantic_settings import SettingsConfigDict
+
+from services.catalog.enums import ProviderType
+from services.catalog.providers.fashn import FashnStandardConfig
+from services.common.errors import (
+    ComputeError,
+    ContentRefused,
+    InvalidRequest,
+    OutcomeUnknown,
+    ProviderFailed,
+    ProviderRefused,
+)
+from services.common.proto import invalid
+from services.providers.calls import Call, Job, Terms, Unrecorded
+from services.providers.capabilities.editing import Edit
+from services.providers.http import Answer, VendorHttp, judge_by_status, open_http
+from services.providers.jobs import bring_picture, until_done
+from services.providers.media import Media, as_data_url
+from services.providers.ports import Check, ModelCard, OnStep, Picture, Pixels
+from services.providers.vendors import VendorSettings
+
+NAME = ProviderType.FASHN.value
+log = structlog.get_logger()
+
+_RUNNING = frozenset({"starting", "in_queue", "processing"})
+_CALLERS = frozenset({"ImageLoadError", "PoseError", "InputValidationError", "LoRALoadError", "PhotoTypeError"})
+# The third party is one that describes pictures, and what stops it are restrictions of content.
+_POLICY = frozenset({"ContentModerationError", "ThirdPartyError", "NSFWError"})
+# The input that takes a garment, of the models that put one on a person.
+_GARMENT = {"tryon-max": "product_image", "tryon-v1.6": "garment_image"}
+_SEEDS = 2**32
+
+
+class Settings(VendorSettings):
+    """`model` is asked where a task names none of FASHN's; `usd_per_credit` turns credits into costs."""
+
+    model_config = SettingsConfigDict(env_prefix="FASHN_")
+
+    base_url: str = "https://api.fashn.ai"
+    model: str = "edit"
+    usd_per_credit: float | None = Field(default=None, ge=0)
+    editing_task_timeout: float = Field(default=600.0, gt=0, validation_alias="EDITING_TASK_TIMEOUT")
+
+
+@dataclass(frozen=True)
+class Fashn:
+    settings: Settings
+    http: VendorHttp
+    media: Media
+    config: FashnStandardConfig = field(default_factory=lambda: FashnStandardConfig.model_validate({}))
+    call: Call = field(default_factory=Unrecorded)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    canaries: Mapping[str, Check] = field(default_factory=dict)
+
+    @property
+    def terms(self) -> Terms:
+        return self.settings.terms("fashn")
+
+    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+        """Raises InvalidRequest or ProviderRefused."""
+        self.settings.require_key(NAME)
+        try:
+            return replace(self, config=FashnStandardConfig.model_validate(config), call=call)
+        except ValidationError as error:
+            raise invalid(error, prefix="provider_config.") from error
+
+    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+        """`fashn_task_id` is taken up instead of paying for a new prediction.
+
+        Raises:
+            InvalidRequest: CAPABILITY_MISSING, or FASHN cannot use the pictures.
+            DeadlineExceeded: PROVIDER_TOO_SLOW; the prediction goes on.
+            ComputeError: as `VendorHttp` and `Media` raise, or what became of the prediction.
+        """
+        model = edit.app if edit.app in _GARMENT or edit.app == "edit" else self.settings.model
+        known = Job(self.config.fashn_task_id) if self.config.fashn_task_id else None
+        job = await self.call.job(lambda: self._submit(model, edit), {"model": model}, known=known)
+        seconds = float(self.config.max_wait_seconds or self.settings.editing_task_timeout)
+        url = await until_done(partial(self._look, job), every=self.config.poll_interval, seconds=seconds)
+        pixels = await bring_picture(self.media, url, partial(self._look_again, job))
+        card = ModelCard(name=f"fashn/{model}", sha256="", licence="")
+        return Picture(pixels=pixels, model=card, seed=edit.seed % _SEEDS)
+
+    async def _submit(self, model: str, edit: Edit) -> Job:
+        inputs = await self._inputs(model, edit)
+        answer = await self.http.send(f"{self.settings.base_url}/v1/run", {"model_name": model, "inputs": inputs})
+        prediction = answer.member("id")
+        if not isinstance(prediction, str) or not prediction:
+            raise OutcomeUnknown("FASHN took the request and named no prediction")
+        return Job(prediction, {"model": model})
+
+    async def _inputs(self, model: str, edit: Edit) -> dict[str, Any]:
+        common = {"seed": edit.seed % _SEEDS, "output_format": "png"}
+        garment = _GARMENT.get(model)
+        if len(edit.references) > 1 or (garment and not edit.references):
+            message = f"FASHN's {model} takes {'exactly' if garment else 'at most'} one reference picture"
+            raise InvalidRequest(message, reason="CAPABILITY_MISSING")
+        if garment and edit.mask is not None:
+            raise InvalidRequest(f"FASHN's {model} cannot do INPAINTING", reason="CAPABILITY_MISSING")
+        if garment:
+            prompt = {"prompt": edit.prompt} if model == "tryon-max" else {}
+            person, piece = await self._picture(edit.image), await self._picture(edit.references[0])
+            return {"model_image": person, garment: piece, **prompt, **common}
+        inputs = {"image": await self._picture(edit.image), "prompt": edit.prompt, "resolution": _resolution(edit)}
+        if edit.mask is not None:
+            inputs["mask"] = await self._picture(edit.mask)
+        if edit.references:
+            inputs["image_context"] = await self._picture(edit.references[0])
+        return inputs | common
+
+    async def _picture(self, pixels: Pixels) -> str:
+        """As the vendor advises: no higher than it looks at, JPEG of quality 95. Masks stay lossless."""
+        small = await asyncio.to_thread(shrink, pixels, self.config.max_image_height)
+        return await as_data_url(small, "PNG") if pixels.ndim == 2 else await as_data_url(small, "JPEG", quality=95)
+
+    async def _look(self, job: Job) -> str | None:
+        """The address of its picture; None while it runs."""
+        answer = await self.http.ask(f"{self.settings.base_url}/v1/status/{job.id}", judge=judge_status)
+        state = answer.member("status")
+        if state == "completed":
+            self._charge(answer)
+            url = answer.member("output", 0)
+            if not isinstance(url, str):
+                raise ProviderRefused("FASHN completed without a picture", reason="PROVIDER_RESULT_UNUSABLE")
+            return url
+        if state in ("failed", "canceled", "time_out"):
+            raise failure(answer)
+        if state not in _RUNNING:
+            log.warning("unknown state of a prediction, taken as running", provider=NAME, state=str(state)[:100])
+        return None
+
+    async def _look_again(self, job: Job) -> str:
+        return await self._look(job) or ""
+
+    def _charge(self, answer: Answer) -> None:
+        credits = answer.headers.get("x-fashn-credits-used", "")
+        if self.settings.usd_per_credit is not None and credits.replace(".", "", 1).isdigit():
+            self.call.costs(float(credits) * self.settings.usd_per_credit)
+
+
+@asynccontextmanager
+async def connect(settings: Settings, media: Media) -> AsyncIterator[Fashn]:
+    headers = {"authorization": f"Bearer {settings.secret}"}
+    async with open_http("FASHN", headers=headers, secrets=(settings.secret,), judge=judge) as http:
+        yield Fashn(settings, http, media)
+
+
+def judge(answer: Answer) -> ComputeError | None:
+    """Three errors share the status 429, and only two of them pass."""
+    error = judge_by_status(answer)
+    if error is not None and answer.member("error") == "OutOfCredits":
+        return ProviderRefused(error.message, reason="PROVIDER_NO_CREDITS")
+    return error
+
+
+def judge_status(answer: Answer) -> ComputeError | None:
+    if answer.status == 404:
+        message = "FASHN knows no such prediction, or has forgotten it"
+        return ProviderRefused(message, reason="PROVIDER_JOB_UNKNOWN")
+    return judge(answer)
+
+
+def failure(answer: Answer) -> ComputeError:
+    """What a prediction that came to nothing means; it was not charged."""
+    name = answer.member("error", "name") or answer.member("status")
+    message = f"FASHN: {name}: {answer.member('error', 'message') or 'no explanation'}"
+    if name in _POLICY:
+        return ContentRefused(message)
+    if name in _CALLERS:
+        return InvalidRequest(message, reason="PROVIDER_REJECTED")
+    return ProviderFailed(message)
+
+
+def shrink(pixels: Pixels, max_height: int) -> Pixels:
+    """`[H, W, 3]` or `[H, W]`, at most `max_height` high, its proportions kept."""
+    height, width = pixels.shape[:2]
+    if height <= max_height:
+        return pixels
+    size = max(1, round(width * max_height / height)), max_height
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _resolution(edit: Edit) -> str:
+    """About 1, 4 or 16 megapixels: the least that has as many as were asked for."""
+    height, width = edit.image.shape[:2]
+    pixels = (edit.width or width) * (edit.height or height)
+    return "1k" if pixels <= 1_500_000 else "2k" if pixels <= 6_000_000 else "4k"
