@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.measures import DebugPicture, Measure
 from services.providers.ports import Capability, OnStep, Picture, Pixels
 
@@ -29,7 +30,10 @@ class FaceFix:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """`regions` were found and `accepted` of them came out like enough; the others are as they were."""
+    """`regions` were found and `accepted` of them came out like enough; the others are as they were.
+
+    `boxes` are the regions, where the provider says.
+    """
 
     picture: Picture
     regions: int
@@ -37,6 +41,7 @@ class Fixed:
     tries: int = 1
     measures: tuple[Measure, ...] = ()
     debug: tuple[DebugPicture, ...] = ()
+    boxes: tuple[Box, ...] = ()
 
 
 @runtime_checkable

@@ -6,15 +6,27 @@ from dataclasses import dataclass
 
 from services.providers.ports import Pixels
 
+SSIM, LPIPS, DISTS = "ssim", "lpips", "dists"
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """`value` is None where it was not measured; then `note` says why."""
+    """`value` is None where it was not measured; then `note` says why.
+
+    SSIM is a similarity, at least `threshold`; every other measure is a distance, at most that. 0 asks for nothing.
+    """
 
     name: str
     value: float | None
     threshold: float = 0.0
     note: str = ""
+
+    @property
+    def passed(self) -> bool | None:
+        """None where nothing was compared with a threshold."""
+        if self.value is None or not self.threshold:
+            return None
+        return self.value >= self.threshold if self.name == SSIM else self.value <= self.threshold
 
 
 @dataclass(frozen=True, slots=True)

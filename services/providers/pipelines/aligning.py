@@ -1,0 +1,106 @@
+"""A reference picture laid over the garment it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.providers.capabilities.boxes import Box
+from services.providers.pipelines.colour import match_lab
+from services.providers.pipelines.detail import resized
+from services.providers.ports import Pixels
+
+_SUBJECT = 128
+# Lowe, Distinctive Image Features, 2004: a match counts when the second best is that much farther away.
+_RATIO = 0.75
+_LEAST_INLIERS, _LEAST_SHARE = 12, 0.3
+_REPROJECTION_PIXELS = 4.0
+_LARGEST_SCALE = 16.0
+_LONGEST_SIDE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A part of a picture: RGB `[h, w, 3]` and the matte of its subject `[h, w]`."""
+
+    pixels: Pixels
+    alpha: Pixels
+
+
+def cut_part(pixels: Pixels, alpha: Pixels, box: Box) -> Cut:
+    return Cut(np.ascontiguousarray(box.of(pixels)), np.ascontiguousarray(box.of(alpha)))
+
+
+def dress(base: Cut, reference: Cut, feather: int) -> Pixels:
+    """`base` with the look of `reference`.
+
+    Where the same print or seams are found in both (SIFT, a homography by RANSAC), the reference is bent over the base,
+    its lightness brought to the base's. Else only the colours are transferred. The background stays.
+    """
+    homography = find_homography(reference, base)
+    if homography is None:
+        subject, like = base.alpha >= _SUBJECT, reference.alpha >= _SUBJECT
+        return match_lab(base.pixels, reference.pixels, subject, like)
+    return _lay_over(base, reference, homography, feather)
+
+
+def find_homography(source: Cut, target: Cut) -> NDArray[np.float64] | None:
+    """Takes points of `source` to `target`; None when too little of one is seen in the other, or only bent absurdly."""
+    first, first_scale = _shrunk(source)
+    second, second_scale = _shrunk(target)
+    sift = cv2.SIFT.create()
+    points, marks = sift.detectAndCompute(cv2.cvtColor(first.pixels, cv2.COLOR_RGB2GRAY), first.alpha)
+    others, other_marks = sift.detectAndCompute(cv2.cvtColor(second.pixels, cv2.COLOR_RGB2GRAY), second.alpha)
+    if marks is None or other_marks is None or min(len(points), len(others)) < _LEAST_INLIERS:
+        return None
+    pairs = [pair for pair in cv2.BFMatcher().knnMatch(marks, other_marks, k=2) if len(pair) == 2]
+    good = [best for best, second_best in pairs if best.distance < _RATIO * second_best.distance]
+    if len(good) < _LEAST_INLIERS:
+        return None
+    begin = np.array([points[match.queryIdx].pt for match in good]) / first_scale
+    end = np.array([others[match.trainIdx].pt for match in good]) / second_scale
+    limit = _REPROJECTION_PIXELS / second_scale
+    found, inliers = cv2.findHomography(begin, end, cv2.RANSAC, limit)
+    if found is None or inliers.sum() < max(_LEAST_INLIERS, _LEAST_SHARE * len(good)):
+        return None
+    homography = np.asarray(found, np.float64)
+    return homography if _is_plausible(homography, source) else None
+
+
+def _shrunk(cut: Cut) -> tuple[Cut, float]:
+    height, width = cut.alpha.shape
+    scale = min(1.0, _LONGEST_SIDE / max(width, height))
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    subject = np.where(cut.alpha >= _SUBJECT, np.uint8(255), np.uint8(0))
+    return Cut(resized(cut.pixels, *size), resized(subject, *size)), scale
+
+
+def _is_plausible(homography: NDArray[np.float64], source: Cut) -> bool:
+    """It keeps the picture's corners a convex shape the right way round, of a size that can be meant."""
+    height, width = source.alpha.shape
+    corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+    moved = cv2.perspectiveTransform(corners, homography)[0].astype(np.float32)
+    scale = cv2.contourArea(moved, oriented=True) / (width * height)
+    return bool(cv2.isContourConvex(moved)) and 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE
+
+
+def _lay_over(base: Cut, reference: Cut, homography: NDArray[np.float64], feather: int) -> Pixels:
+    height, width = base.alpha.shape
+    bent = cv2.warpPerspective(
+        reference.pixels, homography, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    ).astype(np.uint8, copy=False)
+    shown = cv2.warpPerspective(reference.alpha, homography, (width, height), flags=cv2.INTER_LINEAR)
+    where = (shown >= _SUBJECT) & (base.alpha >= _SUBJECT)
+    lit = match_lab(bent, base.pixels, where, where, channels=1)
+    weights = _soft(where, feather)[:, :, None]
+    mixed: Pixels = np.rint(base.pixels + (lit.astype(np.float32) - base.pixels) * weights).astype(np.uint8)
+    return mixed
+
+
+def _soft(where: NDArray[np.bool_], feather: int) -> NDArray[np.float32]:
+    """1 well inside, falling to 0 over `feather` pixels at the edge, 0 outside."""
+    away = cv2.distanceTransform(where.astype(np.uint8), cv2.DIST_L2, 3)
+    return np.clip(away / max(feather, 1), 0, 1).astype(np.float32)

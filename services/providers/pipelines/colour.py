@@ -1,0 +1,60 @@
+"""The colours of one picture given to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.exposure import match_histograms
+
+from services.providers.ports import Pixels
+
+# Takes a picture and the one it is to look like.
+Match: TypeAlias = Callable[[Pixels, Pixels], Pixels]
+Mask: TypeAlias = NDArray[np.bool_]
+_LARGEST_STRETCH = 1.5
+
+
+def match_lab(
+    pixels: Pixels, like: Pixels, where: Mask | None = None, like_where: Mask | None = None, *, channels: int = 3
+) -> Pixels:
+    """Gives the first `channels` of Lab the mean and spread that `like` has; both RGB `[H, W, 3]`, of any sizes.
+
+    Reinhard et al., Color Transfer between Images, 2001, in CIE Lab; a spread grows or shrinks by half at most, so that
+    noise stays small. Statistics are taken, and colours changed, `where` given, else everywhere.
+    """
+    if pixels is like or np.array_equal(pixels, like):
+        return pixels
+    source, wanted = _to_lab(pixels), _to_lab(like)
+    here = source.reshape(-1, 3) if where is None else source[where]
+    there = wanted.reshape(-1, 3) if like_where is None else wanted[like_where]
+    if not len(here) or not len(there):
+        return pixels
+    mean, spread = here.mean(0, dtype=np.float64), here.std(0, dtype=np.float64)
+    stretch = there.std(0, dtype=np.float64) / np.maximum(spread, 1e-6)
+    stretch = np.clip(stretch, 1 / _LARGEST_STRETCH, _LARGEST_STRETCH)
+    moved = (source - mean) * stretch + there.mean(0, dtype=np.float64)
+    moved[:, :, channels:] = source[:, :, channels:]
+    matched = _from_lab(moved.astype(np.float32))
+    if where is not None:
+        matched[~where] = pixels[~where]
+    return matched
+
+
+def match_histogram(pixels: Pixels, like: Pixels) -> Pixels:
+    """Gives each RGB channel of `pixels` the histogram of `like` (scikit-image)."""
+    matched: NDArray[np.float64] = match_histograms(pixels, like, channel_axis=2)
+    return np.clip(np.rint(matched), 0, 255).astype(np.uint8)
+
+
+def _to_lab(pixels: Pixels) -> NDArray[np.float32]:
+    return cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).astype(np.float32, copy=False)
+
+
+def _from_lab(lab: NDArray[np.float32]) -> Pixels:
+    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    pixels: Pixels = np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
+    return pixels

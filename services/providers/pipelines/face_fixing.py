@@ -1,0 +1,78 @@
+"""The faces of a picture redrawn one by one, and blended back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.fixing import FaceFix, Fixed
+from services.providers.pipelines.blending import blend, feathered
+from services.providers.pipelines.colour import match_lab
+from services.providers.pipelines.faces import find_faces
+from services.providers.pipelines.measures import Thresholds, worst
+from services.providers.pipelines.pieces import redraw_pieces, show
+from services.providers.pipelines.progress import Preview, Progress
+from services.providers.pipelines.redrawing import Brush, Redrawn, Wish, drawn_picture
+from services.providers.ports import OnStep, Pixels
+
+PROMPT = "a photo of a face, natural skin, clear eyes, fine detail"
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSettings:
+    """`expand` is how much larger than the face its box is (0.5: half as large again); `feather` pixels fade."""
+
+    prompt: str = PROMPT
+    expand: float = 0.5
+    feather: int = 24
+    denoise: float = 0.25
+    steps: int = 20
+    retries: int = 2
+    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.5))
+    debug: bool = False
+
+
+async def fix_faces(fix: FaceFix, settings: FaceSettings, brush: Brush, on_step: OnStep) -> Fixed:
+    """The picture as it was, bit by bit, outside the faces' boxes and where no attempt was accepted."""
+    height, width, _ = fix.image.shape
+    faces = await asyncio.to_thread(find_faces, fix.image)
+    boxes = [surround(face, settings.expand, width=width, height=height) for face in faces]
+    picture = fix.image.copy()
+    progress = Progress(on_step, len(boxes), settings.steps, Preview(picture))
+    wish = Wish(
+        settings.prompt,
+        settings.denoise,
+        settings.steps,
+        fix.seed,
+        match_lab,
+        settings.thresholds,
+        settings.retries,
+    )
+    redrawn = await redraw_pieces(picture, boxes, wish, brush, progress)
+    await asyncio.to_thread(lay_back, picture, boxes, redrawn, settings.feather)
+    return Fixed(
+        drawn_picture(picture, redrawn, fix.seed),
+        regions=len(boxes),
+        accepted=sum(found.accepted for found in redrawn),
+        tries=max((found.tries for found in redrawn), default=0),
+        measures=worst(found.measures for found in redrawn),
+        debug=tuple(show("face", fix.image, boxes, redrawn)) if settings.debug else (),
+        boxes=tuple(boxes),
+    )
+
+
+def surround(face: Box, expand: float, *, width: int, height: int) -> Box:
+    """The part of the picture that is redrawn for a face."""
+    across, down = round(face.width * expand / 2), round(face.height * expand / 2)
+    return face.grown(across, down, width=width, height=height)
+
+
+def lay_back(picture: Pixels, boxes: Sequence[Box], redrawn: Sequence[Redrawn], feather: int) -> None:
+    """What was accepted, blended into `picture` in place; nothing else changes."""
+    height, width, _ = picture.shape
+    for box, found in zip(boxes, redrawn, strict=True):
+        if found.accepted:
+            blend(picture, found.pixels, box, feathered(box, feather, width=width, height=height))

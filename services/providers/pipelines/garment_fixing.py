@@ -1,0 +1,136 @@
+"""A garment's details made as a reference shows them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.fixing import Fixed, GarmentFix
+from services.providers.capabilities.measures import DebugPicture
+from services.providers.pipelines.aligning import Cut, cut_part, dress
+from services.providers.pipelines.blending import blend, feathered
+from services.providers.pipelines.colour import match_lab
+from services.providers.pipelines.faces import find_faces
+from services.providers.pipelines.garments import find_garment
+from services.providers.pipelines.measures import Thresholds, worst
+from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
+from services.providers.pipelines.progress import Preview, Progress
+from services.providers.pipelines.redrawing import Brush, Redrawn, Wish, all_of, drawn_picture
+from services.providers.pipelines.tiles import Grid, cut
+from services.providers.ports import Matting, OnStep, Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class GarmentSettings:
+    """A box `expand` larger than the garment, in two tiles when longer than `split` times its width."""
+
+    expand: float = 0.05
+    split: float = 1.6
+    feather: int = 24
+    denoise: float = 0.2
+    steps: int = 20
+    retries: int = 2
+    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.4))
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The garment in a picture: its box, and what is in it."""
+
+    box: Box
+    cut: Cut
+
+
+async def fix_garment(
+    fix: GarmentFix, settings: GarmentSettings, brush: Brush, matting: Matting, on_step: OnStep
+) -> Fixed:
+    """The picture as it was, bit by bit, outside the garment's box and its subject, and where nothing was accepted.
+
+    No garment in one of the pictures: no regions. Raises what the models raise.
+    """
+    base, reference = await all_of(
+        [partial(_find, pixels, fix.label, settings.expand, matting) for pixels in (fix.image, fix.reference)], 2
+    )
+    if base is None or reference is None:
+        return Fixed(drawn_picture(fix.image, (), fix.seed), regions=0, accepted=0, tries=0)
+    return await _Work(fix, settings, brush, base, reference).run(on_step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One garment, found in both pictures."""
+
+    fix: GarmentFix
+    settings: GarmentSettings
+    brush: Brush
+    base: _Found
+    reference: _Found
+
+    async def run(self, on_step: OnStep) -> Fixed:
+        before, feather = self.base.cut.pixels, self.settings.feather
+        start = await asyncio.to_thread(dress, self.base.cut, self.reference.cut, feather)
+        grid = self._grid()
+        boxes = [tile.drawn for tile in grid]
+        progress = Progress(on_step, len(grid), self.settings.steps, Preview(before))
+        redrawn = await redraw_pieces(before, boxes, self._wish(), self.brush, progress, start=start)
+        picture = await asyncio.to_thread(self._lay_back, grid, redrawn)
+        debug = (*self._show_start(start), *show("garment", before, boxes, redrawn))
+        return Fixed(
+            drawn_picture(picture, redrawn, self.fix.seed),
+            regions=len(grid),
+            accepted=sum(found.accepted for found in redrawn),
+            tries=max(found.tries for found in redrawn),
+            measures=worst(found.measures for found in redrawn),
+            debug=debug if self.settings.debug else (),
+            boxes=tuple(tile.kept.moved(self.base.box.left, self.base.box.top) for tile in grid),
+        )
+
+    def _grid(self) -> Grid:
+        width, height = self.base.box.width, self.base.box.height
+        is_long = max(width, height) > self.settings.split * min(width, height)
+        return cut(width, height, tiles=2 if is_long else 1, feather=self.settings.feather)
+
+    def _wish(self) -> Wish:
+        return Wish(
+            f"a detailed photo of a {self.fix.label or 'garment'}",
+            self.settings.denoise,
+            self.settings.steps,
+            self.fix.seed,
+            match_lab,
+            self.settings.thresholds,
+            self.settings.retries,
+        )
+
+    def _lay_back(self, grid: Grid, redrawn: Sequence[Redrawn]) -> Pixels:
+        """On the subject only, and fading towards the box's edges."""
+        picture = self.fix.image.copy()
+        height, width, _ = picture.shape
+        weights = feathered(self.base.box, self.settings.feather, width=width, height=height)
+        weights *= self.base.cut.alpha.astype(np.float32) / 255
+        blend(picture, join_tiles(grid, redrawn), self.base.box, weights)
+        return picture
+
+    def _show_start(self, start: Pixels) -> tuple[DebugPicture, ...]:
+        return (
+            DebugPicture("garment-matte", self.base.cut.alpha),
+            DebugPicture("garment-reference", self.reference.cut.pixels),
+            DebugPicture("garment-start", start),
+        )
+
+
+async def _find(pixels: Pixels, label: str | None, expand: float, matting: Matting) -> _Found | None:
+    matte = await matting.matte(pixels)
+    faces = await asyncio.to_thread(find_faces, pixels)
+    garment = await asyncio.to_thread(find_garment, pixels, matte.alpha, label, faces)
+    if garment is None:
+        return None
+    height, width, _ = pixels.shape
+    across, down = round(garment.width * expand / 2), round(garment.height * expand / 2)
+    box = garment.grown(across, down, width=width, height=height)
+    return _Found(box, cut_part(pixels, matte.alpha, box))

@@ -1,0 +1,151 @@
+"""How far a redrawn picture strayed from the one before, and whether that is near enough.
+
+SSIM comes from scikit-image. LPIPS and DISTS need trained networks that this repository cannot hold: `LPIPS_MODEL` and
+`DISTS_MODEL` name ONNX files with two inputs, `reference` and `image`, each float32 `[1, 3, 256, 256]`, RGB, from -1 to
+1 for LPIPS and from 0 to 1 for DISTS (as the `lpips` and `DISTS_pytorch` packages take them), and one output, a number.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Protocol
+
+import cv2
+import numpy as np
+from pydantic import FilePath
+from pydantic_settings import BaseSettings
+from skimage.metrics import structural_similarity
+
+from services.providers.capabilities.measures import DISTS, LPIPS, SSIM, Measure
+from services.providers.pipelines.detail import resized
+from services.providers.ports import Pixels
+
+# The shorter side SSIM is measured at; see `measure_ssim`.
+_SSIM_SIDE = 256
+_SSIM_WINDOW = 7
+_NETWORK_SIDE = 256
+
+
+class Settings(BaseSettings):
+    """A file that is named must be there."""
+
+    lpips_model: FilePath | None = None
+    dists_model: FilePath | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """SSIM at least, LPIPS and DISTS at most; 0 turns a check off."""
+
+    ssim: float = 0.0
+    lpips: float = 0.0
+    dists: float = 0.0
+
+    def asked(self) -> dict[str, float]:
+        every = {SSIM: self.ssim, LPIPS: self.lpips, DISTS: self.dists}
+        return {name: limit for name, limit in every.items() if limit}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`accepted` when every measure that was taken passed, and at least one was, if any was asked for."""
+
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        judged = [measure.passed for measure in self.measures if measure.value is not None]
+        return all(judged) and (bool(judged) or not self.measures)
+
+    @property
+    def can_change(self) -> bool:
+        """Another attempt may be judged otherwise."""
+        return any(measure.value is not None for measure in self.measures)
+
+
+def worst(measured: Iterable[Sequence[Measure]]) -> tuple[Measure, ...]:
+    """Of several pieces, for each measure the piece that strayed farthest."""
+    by_name: dict[str, list[Measure]] = {}
+    for measure in chain.from_iterable(measured):
+        by_name.setdefault(measure.name, []).append(measure)
+    return tuple(max(found, key=_straying) for found in by_name.values())
+
+
+def _straying(measure: Measure) -> float:
+    value = measure.value or 0.0
+    return -value if measure.name == SSIM else value
+
+
+class Distance(Protocol):
+    def __call__(self, before: Pixels, after: Pixels) -> float: ...
+
+
+@dataclass(frozen=True)
+class Judge:
+    """`networks` by the name of their measure; one that is missing is not measured, and said so. For a thread."""
+
+    networks: Mapping[str, Distance] = field(default_factory=dict)
+
+    def compare(self, before: Pixels, after: Pixels, thresholds: Thresholds) -> Verdict:
+        """Two RGB pictures `[H, W, 3]` of one size."""
+        asked = thresholds.asked().items()
+        return Verdict(tuple(self._measure(name, limit, before, after) for name, limit in asked))
+
+    def _measure(self, name: str, limit: float, before: Pixels, after: Pixels) -> Measure:
+        if name == SSIM:
+            return Measure(name, measure_ssim(before, after), limit)
+        if name not in self.networks:
+            note = f"not measured, so its threshold was not checked: {name.upper()}_MODEL names no network"
+            return Measure(name, None, limit, note)
+        return Measure(name, self.networks[name](before, after), limit)
+
+
+def judge(settings: Settings) -> Judge:
+    """With the networks the deployment has. Raises cv2.error when a file is no ONNX network."""
+    files = {LPIPS: (settings.lpips_model, 2.0, -1.0), DISTS: (settings.dists_model, 1.0, 0.0)}
+    return Judge({name: OnnxDistance(str(file), span, low) for name, (file, span, low) in files.items() if file})
+
+
+def measure_ssim(before: Pixels, after: Pixels) -> float:
+    """-1 to 1, 1 for the same picture; of the luminance, shrunk as Wang et al. suggest for pictures seen as a whole.
+
+    That is by the whole number nearest to the shorter side by 256 (the notes to ssim_index.m).
+    """
+    first, second = _grey(before), _grey(after)
+    window = min(_SSIM_WINDOW, (min(first.shape) - 1) // 2 * 2 + 1)
+    if window < 3:
+        return 1.0 if np.array_equal(first, second) else 0.0
+    return float(structural_similarity(first, second, win_size=window, data_range=255))
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    grey: Pixels = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    factor = max(1, round(min(grey.shape) / _SSIM_SIDE))
+    if factor > 1:
+        size = max(grey.shape[1] // factor, 1), max(grey.shape[0] // factor, 1)
+        return resized(grey, *size)
+    return grey
+
+
+class OnnxDistance:
+    """A network that compares two pictures, with the layout this module's docstring gives."""
+
+    def __init__(self, file: str, span: float, low: float) -> None:
+        """Colours reach from `low` to `low + span`. Raises cv2.error."""
+        self._network = cv2.dnn.readNetFromONNX(file)
+        self._span, self._low = span, low
+        self._lock = threading.Lock()
+
+    def __call__(self, before: Pixels, after: Pixels) -> float:
+        """Raises cv2.error when the network is laid out otherwise."""
+        with self._lock:
+            for name, pixels in (("reference", before), ("image", after)):
+                self._network.setInput(self._blob(pixels), name)
+            return float(np.ravel(self._network.forward())[0])
+
+    def _blob(self, pixels: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        scaled = resized(pixels, _NETWORK_SIDE, _NETWORK_SIDE).astype(np.float32) / 255 * self._span + self._low
+        return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])

@@ -1,0 +1,199 @@
+"""One piece of a picture redrawn by diffusion: at a size the model knows, in several attempts, judged by measures."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from services.common.errors import Internal
+from services.providers.capabilities.measures import Measure
+from services.providers.pipelines.colour import Match
+from services.providers.pipelines.detail import carry_change, resized
+from services.providers.pipelines.measures import Judge, Thresholds, Verdict
+from services.providers.ports import Diffusion, Drawing, ModelCard, OnStep, Picture, Pixels, Step
+
+ResultT = TypeVar("ResultT")
+# What a picture names as its model when no model had a part in it.
+UNTOUCHED = ModelCard("none", "", "")
+# Small enough that the model takes its shortest step and nothing else.
+_IDLE = 1e-6
+# More at a time would only fill the model's queue: it draws some eight at once.
+MOST_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSizes:
+    """What the model was trained for and what it can: `native` and `most` are numbers of pixels."""
+
+    native: int
+    multiple_of: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brush:
+    """What redraws and judges.
+
+    `guidance` is low as a piece shows but a part of what the words name: led strongly, the model puts all of it there.
+    """
+
+    diffusion: Diffusion
+    sizes: ModelSizes
+    judge: Judge
+    guidance: float | None = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How to redraw. `denoise` (0 to 1) is the share drawn anew, 0 draws nothing; each retry has the next seed."""
+
+    prompt: str
+    denoise: float
+    steps: int
+    seed: int
+    match: Match
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Redrawn:
+    """`pixels` as accepted, else as they were. `attempts` are all that were drawn; `drawn` is the last, None without.
+
+    `measures` are those of the last attempt.
+    """
+
+    pixels: Pixels
+    accepted: bool
+    tries: int = 0
+    measures: tuple[Measure, ...] = ()
+    attempts: tuple[Pixels, ...] = ()
+    drawn: Picture | None = None
+
+
+async def redraw(before: Pixels, wish: Wish, brush: Brush, on_step: OnStep, *, start: Pixels | None = None) -> Redrawn:
+    """`before` is RGB `[H, W, 3]`, which attempts are held against and which stays when none is accepted.
+
+    Drawing begins at `start`, of the same size, where that is something else. What the model does to a picture it is
+    told to leave alone, by its codec, is measured by such a drawing and not counted: the answer is `start` and what
+    was meant to change. So an idle model changes nothing, and what is finer than it can see is not lost.
+
+    Raises:
+        Overloaded, Unavailable, Internal: as the model says.
+    """
+    begun = before if start is None else start
+    if not wish.denoise:
+        verdict = await asyncio.to_thread(brush.judge.compare, before, begun, wish.thresholds)
+        return Redrawn(begun if verdict.accepted else before, verdict.accepted, measures=verdict.measures)
+    sized = await asyncio.to_thread(fit, begun, brush.sizes)
+    idle = asyncio.create_task(_draw(sized, replace(wish, denoise=_IDLE), 0, brush, _unheard))
+    try:
+        return await _attempts(before, begun, sized, idle, wish, brush, on_step)
+    finally:
+        idle.cancel()
+
+
+async def _attempts(
+    before: Pixels,
+    start: Pixels,
+    sized: Sized,
+    idle: asyncio.Task[Picture],
+    wish: Wish,
+    brush: Brush,
+    on_step: OnStep,
+) -> Redrawn:
+    attempts: list[Pixels] = []
+    while True:
+        drawn = await _draw(sized, wish, len(attempts), brush, on_step)
+        meant = partial(sized.carry_over, start, drawn.pixels, (await idle).pixels)
+        pixels, verdict = await asyncio.to_thread(_judged, meant, before, start, wish, brush.judge)
+        attempts.append(pixels)
+        if verdict.accepted or not verdict.can_change or len(attempts) > wish.retries:
+            kept = pixels if verdict.accepted else before
+            return Redrawn(kept, verdict.accepted, len(attempts), verdict.measures, tuple(attempts), drawn)
+
+
+def _judged(
+    meant: Callable[[], Pixels], before: Pixels, start: Pixels, wish: Wish, judge: Judge
+) -> tuple[Pixels, Verdict]:
+    pixels = wish.match(meant(), start)
+    return pixels, judge.compare(before, pixels, wish.thresholds)
+
+
+async def _draw(sized: Sized, wish: Wish, number: int, brush: Brush, on_step: OnStep) -> Picture:
+    height, width, _ = sized.pixels.shape
+    drawing = Drawing(
+        wish.prompt,
+        (wish.seed + number) % 2**63,
+        width=width,
+        height=height,
+        steps=wish.steps,
+        guidance=brush.guidance,
+        image=sized.pixels,
+        strength=wish.denoise,
+        preview_every=0,
+    )
+    picture = await brush.diffusion.draw(drawing, on_step)
+    if picture.pixels.shape != sized.pixels.shape:
+        raise Internal(f"asked for {width}x{height}, the model drew {picture.pixels.shape[1::-1]}")
+    return picture
+
+
+async def _unheard(_: Step) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A piece as the model is given it: scaled to `width`x`height`, then filled up at the right and the bottom."""
+
+    pixels: Pixels
+    width: int
+    height: int
+
+    def carry_over(self, start: Pixels, drawn: Pixels, idle: Pixels) -> Pixels:
+        """`start` with what `drawn` differs by from `idle`; only that difference is scaled."""
+        return carry_change(start, idle[: self.height, : self.width], drawn[: self.height, : self.width])
+
+
+def fit(start: Pixels, sizes: ModelSizes) -> Sized:
+    """Scaled to the model's own number of pixels, by one factor, and filled up to whole multiples by repeating edges.
+
+    Larger pictures than it was trained on it fills with repetitions, in smaller ones it finds nothing.
+    """
+    height, width, _ = start.shape
+    step = sizes.multiple_of
+    factor = math.sqrt(min(sizes.native, sizes.most) / (width * height))
+    wide, high = max(round(width * factor), 1), max(round(height * factor), 1)
+    while math.ceil(wide / step) * math.ceil(high / step) * step * step > sizes.most and max(wide, high) > step:
+        wide, high = max(wide - step, 1), max(round((wide - step) * height / width), 1)
+    beyond = ((0, -high % step), (0, -wide % step), (0, 0))
+    return Sized(np.pad(resized(start, wide, high), beyond, mode="edge"), wide, high)
+
+
+def drawn_picture(pixels: Pixels, redrawn: Iterable[Redrawn], seed: int, *, plain: ModelCard = UNTOUCHED) -> Picture:
+    """`pixels` as the work of the model that drew the pieces; of `plain` where none was drawn."""
+    last = next((found.drawn for found in redrawn if found.drawn is not None), None)
+    return Picture(pixels, plain) if last is None else replace(last, pixels=pixels, seed=seed)
+
+
+async def all_of(jobs: Sequence[Callable[[], Awaitable[ResultT]]], at_once: int | None) -> list[ResultT]:
+    """Their results in order, `at_once` under way at a time; the first that fails stops the others and is raised."""
+    room = asyncio.Semaphore(min(at_once or MOST_AT_ONCE, MOST_AT_ONCE))
+
+    async def one(job: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        async with room:
+            return await job()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(job)) for job in jobs]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return [task.result() for task in tasks]

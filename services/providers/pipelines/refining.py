@@ -1,0 +1,190 @@
+"""A picture enlarged, then redrawn tile by tile, then its faces."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from services.common.errors import InvalidRequest
+from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.measures import DebugPicture, Measure
+from services.providers.capabilities.refining import Pass, Refined, Refinement
+from services.providers.capabilities.upscaling import target_size
+from services.providers.pipelines.colour import match_histogram, match_lab
+from services.providers.pipelines.face_fixing import PROMPT as FACE_PROMPT
+from services.providers.pipelines.face_fixing import lay_back, surround
+from services.providers.pipelines.faces import find_faces
+from services.providers.pipelines.measures import Thresholds, worst
+from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
+from services.providers.pipelines.progress import Preview, Progress
+from services.providers.pipelines.redrawing import Brush, Redrawn, Wish, drawn_picture
+from services.providers.pipelines.tiles import Grid, cut
+from services.providers.ports import ModelCard, OnStep, Pixels
+
+PROMPT = "a sharp, detailed photo"
+LANCZOS = ModelCard("lanczos", "", "")
+FOUR_K = 4096
+MOST_PIXELS = 8192 * 8192
+# Where the number of tiles is left to us.
+_MOST_TILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RefinerSettings:
+    """`tiles` None chooses tiles of the model's own size; `workers` None draws as many at a time as make sense.
+
+    Version "1" corrects colours in Lab, makes the picture as large as asked for and sees to faces; "2" matches
+    histograms, makes the longer side 4096 pixels whatever was asked for, and leaves faces alone.
+    """
+
+    version: Literal["1", "2"] = "1"
+    tiles: int | None = None
+    workers: int | None = None
+    feather: int = 32
+    face_expand: float = 0.5
+    retries: int = 1
+    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.4))
+    debug: bool = False
+
+
+async def refine(wanted: Refinement, settings: RefinerSettings, brush: Brush, on_step: OnStep) -> Refined:
+    """A tile or face of which no attempt is accepted stays as the plain Lanczos enlargement.
+
+    Raises:
+        InvalidRequest: the answer would be too large, or version "2" is asked for faces alone.
+        Overloaded, Unavailable, Internal: as the model says.
+    """
+    if settings.version == "2":
+        wanted = _without_faces(wanted)
+    width, height = output_size(wanted, settings)
+    plain = await asyncio.to_thread(enlarge, wanted.image, width, height)
+    faces = await asyncio.to_thread(find_faces, plain) if wanted.faces else []
+    boxes = [surround(face, settings.face_expand, width=width, height=height) for face in faces]
+    grid = _cut(wanted, settings, brush, width, height)
+    steps = max((found.steps for found in (wanted.upscale, wanted.faces) if found), default=1)
+    progress = Progress(on_step, len(grid or ()) + len(boxes), steps, Preview(plain))
+    return await _Work(wanted, settings, brush, progress, plain, grid, boxes).run()
+
+
+def _without_faces(wanted: Refinement) -> Refinement:
+    if wanted.upscale is None:
+        raise InvalidRequest("version '2' of the refiner leaves faces alone", reason="NOTHING_TO_DO")
+    return replace(wanted, faces=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One picture being refined."""
+
+    wanted: Refinement
+    settings: RefinerSettings
+    brush: Brush
+    progress: Progress
+    plain: Pixels
+    grid: Grid | None
+    boxes: Sequence[Box]
+
+    async def run(self) -> Refined:
+        tiles = await self._redraw_tiles()
+        picture = self.plain if self.grid is None else await asyncio.to_thread(join_tiles, self.grid, tiles)
+        faced = picture.copy() if self.boxes else picture
+        faces = await self._redraw_faces(faced)
+        seed = (self.wanted.upscale or self.wanted.faces or Pass(0, 0, 0)).seed
+        debug = (*self._show_tiles(tiles), *show("face", picture, self.boxes, faces))
+        return Refined(
+            drawn_picture(faced, (*tiles, *faces), seed, plain=LANCZOS),
+            tiles=len(tiles),
+            found_faces=len(self.boxes),
+            measures=_noted(tiles, faces),
+            debug=debug if self.settings.debug else (),
+        )
+
+    async def _redraw_tiles(self) -> list[Redrawn]:
+        if self.grid is None or self.wanted.upscale is None:
+            return []
+        match = match_lab if self.settings.version == "1" else match_histogram
+        wish = replace(self._wish(self.wanted.upscale, PROMPT), match=match)
+        boxes = [tile.drawn for tile in self.grid]
+        at_once = self.settings.workers
+        return await redraw_pieces(self.plain, boxes, wish, self.brush, self.progress, at_once=at_once)
+
+    async def _redraw_faces(self, picture: Pixels) -> list[Redrawn]:
+        if self.wanted.faces is None:
+            return []
+        wish = self._wish(self.wanted.faces, FACE_PROMPT)
+        first = len(self.grid or ())
+        faces = await redraw_pieces(picture, self.boxes, wish, self.brush, self.progress, first=first)
+        await asyncio.to_thread(lay_back, picture, self.boxes, faces, self.settings.feather)
+        return faces
+
+    def _wish(self, asked: Pass, prompt: str) -> Wish:
+        return Wish(
+            asked.prompt or prompt,
+            asked.denoise,
+            asked.steps,
+            asked.seed,
+            match_lab,
+            self.settings.thresholds,
+            self.settings.retries,
+        )
+
+    def _show_tiles(self, tiles: Sequence[Redrawn]) -> list[DebugPicture]:
+        grid = list(self.grid or ())
+        return list(show("tile", self.plain, [tile.drawn for tile in grid], tiles))
+
+
+def output_size(wanted: Refinement, settings: RefinerSettings) -> tuple[int, int]:
+    """Width and height of the answer; the picture's own where it is not to be enlarged.
+
+    Raises:
+        InvalidRequest: TOO_MANY_PIXELS.
+    """
+    height, width, _ = wanted.image.shape
+    if wanted.upscale is None:
+        return width, height
+    if settings.version == "2":
+        return _scaled(width, height, FOUR_K / max(width, height))
+    size = target_size(wanted)
+    if size[0] * size[1] > MOST_PIXELS:
+        raise InvalidRequest(f"{size[0]}x{size[1]} is more than {MOST_PIXELS} pixels", reason="TOO_MANY_PIXELS")
+    return max(size[0], 1), max(size[1], 1)
+
+
+def _scaled(width: int, height: int, factor: float) -> tuple[int, int]:
+    return max(round(width * factor), 1), max(round(height * factor), 1)
+
+
+def enlarge(pixels: Pixels, width: int, height: int) -> Pixels:
+    """By Lanczos. Where the proportions differ, the picture covers the new ones and loses what is beyond them."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    source = Image.fromarray(pixels)
+    factors = width / source.width, height / source.height
+    if any(_scaled(*source.size, factor) == (width, height) for factor in factors):
+        return np.asarray(source.resize((width, height), Image.Resampling.LANCZOS))
+    return np.asarray(ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS))
+
+
+def _cut(wanted: Refinement, settings: RefinerSettings, brush: Brush, width: int, height: int) -> Grid | None:
+    if wanted.upscale is None:
+        return None
+    own = min(math.ceil(width * height / brush.sizes.native), _MOST_TILES)
+    return cut(width, height, tiles=settings.tiles or own, feather=settings.feather)
+
+
+def _noted(tiles: Sequence[Redrawn], faces: Sequence[Redrawn]) -> tuple[Measure, ...]:
+    """The worst of every measure, with how many pieces were refused."""
+    refused = [
+        f"{sum(not piece.accepted for piece in pieces)} of {len(pieces)} {what} not accepted and left as they were"
+        for what, pieces in (("tiles", tiles), ("faces", faces))
+        if not all(piece.accepted for piece in pieces)
+    ]
+    found = worst(piece.measures for piece in (*tiles, *faces))
+    return tuple(replace(measure, note="; ".join(filter(None, (measure.note, *refused)))) for measure in found)
