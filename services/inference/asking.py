@@ -69,7 +69,7 @@ class Askings:
         return await self._ask(self._choices[-1], places[-1], wanted)
 
     async def _ask(self, choice: Choice, place: Place, use: Use[CapabilityT, AnswerT]) -> AnswerT:
-        terms = self._desk.providers.terms(choice.name)
+        terms = self._desk.providers.terms(choice.name, choice.config)
         if terms is None:
             return await self._ask_own(choice, place, use)
         return await Tries(self._run, self._desk, self.book, choice, place, terms).run(use)

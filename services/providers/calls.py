@@ -129,3 +129,10 @@ class Finding(Protocol):
     async def find(self, lost: Lost) -> Job | None:
         """The job of that call; None when the vendor cannot tell, or shows none. Raises ComputeError."""
         ...
+
+
+@runtime_checkable
+class Branching(Protocol):
+    """A provider with several accounts, of which the task's configuration chooses one."""
+
+    def terms_of(self, config: Mapping[str, Any]) -> Terms: ...

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from services import providers as package
 from services.common.errors import InvalidRequest
-from services.providers.calls import Call, Terms
+from services.providers.calls import Branching, Call, Terms
 from services.providers.media import Media
 from services.providers.ports import Capability, Check, Provider
 
@@ -31,9 +31,10 @@ class Providers:
     def canaries(self) -> dict[str, Check]:
         return {name: check for provider in self._found.values() for name, check in provider.canaries.items()}
 
-    def terms(self, name: str) -> Terms | None:
-        """How that provider's account may be used; None for our own. Raises InvalidRequest when there is none."""
-        return self._provider(name).terms
+    def terms(self, name: str, config: Mapping[str, Any]) -> Terms | None:
+        """How its account may be used; None for our own. Raises InvalidRequest when there is no such provider."""
+        provider = self._provider(name)
+        return provider.terms_of(config) if isinstance(provider, Branching) else provider.terms
 
     def find(
         self, name: str, capability: Capability[CapabilityT], config: Mapping[str, Any], call: Call
