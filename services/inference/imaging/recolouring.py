@@ -1,0 +1,171 @@
+"""A picture's background takes on another colour, its lit parts wholly, its shadows not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.inference.imaging.colours import dominant, from_lab, to_lab
+from services.inference.imaging.protection import Shares
+from services.providers.ports import Pixels
+
+Colour: TypeAlias = tuple[int, int, int]
+# Rows are worked on in strips of about so many pixels: a picture as floats would take twelve times its bytes.
+_STRIP_PIXELS = 1 << 20
+# Of a palette picture's sides: its outer frame counts more, as a backdrop shows there.
+_FRAME = 0.08
+_FRAME_WEIGHT = 4.0
+_SAMPLES = 1 << 18
+_LEVELS = 256
+
+
+class Strategy(Enum):
+    """How the background takes on the colour; the formulas stand at `recolour`."""
+
+    COLOR_SHIFT = "COLOR_SHIFT"
+    LUMINANCE_PRESERVING = "LUMINANCE_PRESERVING"
+    HISTOGRAM_MATCH = "HISTOGRAM_MATCH"
+    FLAT_FILL = "FLAT_FILL"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Brightness 0 to 255 (luma of ITU-R BT.601) from which on a background changes wholly, and below which not."""
+
+    light: float = 220.0
+    shadow: float = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The colour a background has and the one it takes on, and for HISTOGRAM_MATCH the palette's pixels `[N, 3]`."""
+
+    before: Colour
+    after: Colour
+    palette: Pixels | None = None
+
+
+def palette_colour(pixels: Pixels) -> Colour:
+    """The dominant colour of `[H, W, 3]`, where the outer frame counts four times."""
+    return dominant(pixels, _palette_weights(pixels))
+
+
+def background_colour(pixels: Pixels, protection: Shares, thresholds: Thresholds) -> Colour | None:
+    """The dominant colour of the background that may change; None when there is none bright enough."""
+    weights = np.where(protection < 0.05, light_share(pixels, thresholds), np.float32(0))
+    return dominant(pixels, weights) if (weights > 0).any() else None
+
+
+def light_share(pixels: Pixels, thresholds: Thresholds) -> Shares:
+    """0 up to the shadow threshold, 1 from the light threshold, between them 3t² - 2t³ (smoothstep)."""
+    luma = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    width = thresholds.light - thresholds.shadow
+    if width <= 0:
+        return (luma >= thresholds.light).astype(np.float32)
+    rise = np.clip((luma - np.float32(thresholds.shadow)) / np.float32(width), 0, 1)
+    return np.asarray(rise * rise * (3 - 2 * rise), np.float32)
+
+
+def recolour(
+    pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds, strategy: Strategy
+) -> Pixels:
+    """`[H, W, 3]`, its background in the new colour; `protection` `[H, W]` is 1 on the subject.
+
+    With w = (1 - protection) · light_share, and the colours before and after in CIE L*a*b*:
+    - COLOR_SHIFT: Lab + w · (after - before): the difference of means of Reinhard et al., "Color Transfer between
+      Images" (2001), without its scaling of deviations.
+    - LUMINANCE_PRESERVING: the same for a* and b* alone.
+    - HISTOGRAM_MATCH: each of L*, a*, b* goes to the same quantile of the palette (Gonzalez and Woods, "Digital Image
+      Processing", 3.3.2), by the share w.
+    - FLAT_FILL: the new colour itself, by the share w.
+    Where w is 0 every pixel stays bit-equal. The same input gives the same output.
+    """
+    transform = _TRANSFORMS[strategy](pixels, protection, change, thresholds)
+    result = pixels.copy()
+    for rows in _strips(pixels):
+        part = pixels[rows]
+        share = (1 - protection[rows]) * light_share(part, thresholds)
+        changed = share > 0
+        if changed.any():
+            lab, by = to_lab(part[changed]), share[changed][:, np.newaxis]
+            result[rows][changed] = from_lab(lab + by * (transform(lab) - lab)).round().astype(np.uint8)
+    return result
+
+
+Transform: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def _shift(_: Pixels, __: Shares, change: Change, ___: Thresholds) -> Transform:
+    difference = _lab(change.after) - _lab(change.before)
+    return lambda lab: lab + difference
+
+
+def _shift_hue(_: Pixels, __: Shares, change: Change, ___: Thresholds) -> Transform:
+    difference = (_lab(change.after) - _lab(change.before)) * np.array([0, 1, 1], np.float32)
+    return lambda lab: lab + difference
+
+
+def _fill(_: Pixels, __: Shares, change: Change, ___: Thresholds) -> Transform:
+    colour = _lab(change.after)
+    return lambda lab: np.broadcast_to(colour, lab.shape)
+
+
+def _match(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds) -> Transform:
+    """Quantiles of the lit background and of the palette round its dominant colour."""
+    lit = (1 - protection) * light_share(pixels, thresholds) > 0.5
+    own = _sampled(pixels[lit]) if lit.any() else np.array([change.before], np.uint8)
+    wanted = np.array([change.after], np.uint8) if change.palette is None else _sampled(change.palette)
+    steps = np.linspace(0, 1, _LEVELS)
+    sources, targets = (np.quantile(to_lab(part).astype(np.float64), steps, axis=0) for part in (own, wanted))
+
+    def matched(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+        channels = [_by_quantile(lab[:, index], sources[:, index], targets[:, index]) for index in range(3)]
+        return np.stack(channels, axis=1).astype(np.float32)
+
+    return matched
+
+
+def _by_quantile(values: Shares, source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Beyond the source's range values keep their distance from its end."""
+    inside = np.clip(values, source[0], source[-1])
+    positions, first = np.unique(source, return_index=True)
+    last = len(source) - 1 - np.unique(source[::-1], return_index=True)[1]
+    middle = (target[first] + target[last]) / 2
+    return np.interp(inside, positions, middle) + (values - inside)
+
+
+_TRANSFORMS: dict[Strategy, Callable[[Pixels, Shares, Change, Thresholds], Transform]] = {
+    Strategy.COLOR_SHIFT: _shift,
+    Strategy.LUMINANCE_PRESERVING: _shift_hue,
+    Strategy.HISTOGRAM_MATCH: _match,
+    Strategy.FLAT_FILL: _fill,
+}
+
+
+def _lab(colour: Colour) -> NDArray[np.float32]:
+    return to_lab(np.array([colour], np.uint8)).reshape(3)
+
+
+def _sampled(flat: Pixels) -> Pixels:
+    return flat[:: -(-len(flat) // _SAMPLES)]
+
+
+def _palette_weights(pixels: Pixels) -> Shares:
+    height, width = pixels.shape[:2]
+    weights = np.full((height, width), _FRAME_WEIGHT, np.float32)
+    deep, wide = round(_FRAME * height), round(_FRAME * width)
+    weights[deep : height - deep, wide : width - wide] = 1
+    return weights
+
+
+def _strips(pixels: Pixels) -> Iterator[slice]:
+    height, width = pixels.shape[:2]
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
