@@ -114,11 +114,13 @@ class EventType(StrEnum):
 class BackgroundFixStrategy(StrEnum):
     """How a background takes on the palette's colour. None is printed in the contract; these are ours.
 
-    COLOR_SHIFT moves every colour by what lies between the two backgrounds, HISTOGRAM_MATCH gives the background the
-    palette's distribution of colours, FLAT_FILL replaces it by the palette's colour and keeps soft shadows.
+    COLOR_SHIFT moves every colour by what lies between the two backgrounds, LUMINANCE_PRESERVING leaves its lightness
+    as it is, HISTOGRAM_MATCH gives the background the palette's distribution of colours, FLAT_FILL replaces it by the
+    palette's colour and keeps soft shadows.
     """
 
     COLOR_SHIFT = "COLOR_SHIFT"
+    LUMINANCE_PRESERVING = "LUMINANCE_PRESERVING"
     HISTOGRAM_MATCH = "HISTOGRAM_MATCH"
     FLAT_FILL = "FLAT_FILL"
 
