@@ -70,6 +70,10 @@ def limits_subject(account: str) -> str:
     return f"limits.v1.{account}"
 
 
+def inference_subject(tenant: str, task_id: str) -> str:
+    return f"inference.v1.{tenant}.{task_id}"
+
+
 def progress_subject(task_id: str) -> str:
     return f"progress.v1.{task_id}"
 

@@ -9,6 +9,7 @@ from compute.tasks.v1 import worker_pb2 as pb
 from nats.aio.msg import Msg
 
 from services.common.errors import ComputeError
+from services.inference.announcements import Announcements
 from services.inference.context import Context, Surroundings
 from services.inference.orders import Delivery, keys_of
 from services.inference.outcomes import failure_of, fault, timeout_failure
@@ -90,15 +91,18 @@ class Worker:
     async def _carry_out(self, run: Run) -> None:
         """Runs the handler and tells what came of it; what nobody accepts leaves nothing behind."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
-        context = Context(run, self._around)
+        context, announced = Context(run, self._around), Announcements(run, self._around.bus)
+        await announced.begun()
         finished = await self._attempt(run, context)
         run.reporting = True
+        accepted = False
         if finished is not None:
             finished.task_id, finished.attempt = run.key
             finished.service_requests.extend(context.service_requests)
-            if await self._reports.finish(finished) and finished.HasField("result"):
-                return
-        await context.outputs.discard()
+            accepted = await self._reports.finish(finished)
+        await announced.ended(finished, accepted=accepted)
+        if finished is None or not accepted or not finished.HasField("result"):
+            await context.outputs.discard()
 
     async def _attempt(self, run: Run, context: Context) -> pb.FinishedTask | None:
         """None when the run was stopped by those who own the task: there is nobody to tell."""

@@ -34,6 +34,7 @@ class FakeWorkerService(rpc.WorkerServiceServicer):
         self.tasks[task_id] = tasks_pb2.Task(
             id=task_id,
             tenant=tenant,
+            task_type=(params.WhichOneof("params") or "").upper(),
             status=tasks_pb2.TASK_STATUS_PENDING,
             attempt=attempt,
             spec=tasks_pb2.TaskSpec(params=params),

@@ -11,6 +11,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class BaseEvent(_message.Message):
+    __slots__ = ("event_type", "task_id", "status", "timestamp", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata")
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ZONE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    task_id: str
+    status: str
+    timestamp: _timestamp_pb2.Timestamp
+    entity_id: str
+    origin_instance: str
+    origin_zone: str
+    origin_version: str
+    metadata: _struct_pb2.Struct
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
 class TaskCreatedEvent(_message.Message):
     __slots__ = ("event_type", "task_id", "status", "task_type", "created_at", "timestamp", "total_steps", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata")
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +94,78 @@ class TaskStatusEvent(_message.Message):
     origin_version: str
     metadata: _struct_pb2.Struct
     def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., progress: _Optional[float] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_category: _Optional[str] = ..., error_message: _Optional[str] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class InferenceStatusEvent(_message.Message):
+    __slots__ = ("event_type", "task_id", "status", "timestamp", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "backend_generation_id", "backend_prediction_id", "prompt_id", "result_image_path", "refined_image_path", "error_message", "completed_at")
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ZONE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_GENERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
+    REFINED_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    task_id: str
+    status: str
+    timestamp: _timestamp_pb2.Timestamp
+    entity_id: str
+    origin_instance: str
+    origin_zone: str
+    origin_version: str
+    metadata: _struct_pb2.Struct
+    backend_generation_id: str
+    backend_prediction_id: str
+    prompt_id: str
+    result_image_path: str
+    refined_image_path: str
+    error_message: str
+    completed_at: _timestamp_pb2.Timestamp
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., backend_generation_id: _Optional[str] = ..., backend_prediction_id: _Optional[str] = ..., prompt_id: _Optional[str] = ..., result_image_path: _Optional[str] = ..., refined_image_path: _Optional[str] = ..., error_message: _Optional[str] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PreprocessingStatusEvent(_message.Message):
+    __slots__ = ("event_type", "task_id", "status", "timestamp", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "current_stage", "progress", "processed_files_count", "total_files_count", "processed_dataset_path", "error_message", "completed_at")
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ZONE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_STAGE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_FILES_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FILES_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_DATASET_PATH_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    task_id: str
+    status: str
+    timestamp: _timestamp_pb2.Timestamp
+    entity_id: str
+    origin_instance: str
+    origin_zone: str
+    origin_version: str
+    metadata: _struct_pb2.Struct
+    current_stage: str
+    progress: float
+    processed_files_count: int
+    total_files_count: int
+    processed_dataset_path: str
+    error_message: str
+    completed_at: _timestamp_pb2.Timestamp
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., current_stage: _Optional[str] = ..., progress: _Optional[float] = ..., processed_files_count: _Optional[int] = ..., total_files_count: _Optional[int] = ..., processed_dataset_path: _Optional[str] = ..., error_message: _Optional[str] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TaskChanges(_message.Message):
     __slots__ = ("sender", "tasks")
