@@ -231,7 +231,8 @@ class Publisher:
                 headers = {"Nats-Msg-Id": message.id}
                 await self._client.publish(message.subject, message.payload, reply=reply, headers=headers)
             try:
-                await asyncio.wait_for(self._done, self._timeout)
+                async with asyncio.timeout(self._timeout):  # wait_for may swallow a cancel that comes with the answer
+                    await self._done
             except TimeoutError as error:
                 raise Unavailable("JetStream did not acknowledge", reason="BUS_UNREACHABLE", retry_after=1.0) from error
             if self._failed:
