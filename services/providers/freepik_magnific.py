@@ -1,0 +1,86 @@
+"""FREEPIK_MAGNIFIC: Magnific's creative upscaler, by 2, 4 or 8; it invents detail, led by a prompt.
+
+Source: docs.magnific.com/api-reference/image-upscaler (and docs.freepik.com, image-upscaler-creative); see `magnific`
+for what is not verified. Denoise, steps and seed of a task are not told to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from services.catalog.enums import ProviderCapability, ProviderType
+from services.catalog.providers.freepik_magnific import FreepikMagnificConfig
+from services.common.errors import InvalidRequest
+from services.common.proto import invalid
+from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.upscaling import check_capabilities, target_size
+from services.providers.magnific.upscaler import MagnificSettings, Upscaler, open_upscaler
+from services.providers.media import Media
+from services.providers.ports import Check, OnStep
+
+NAME = ProviderType.FREEPIK_MAGNIFIC.value
+OFFERED = frozenset({ProviderCapability.UPSCALE_2X, ProviderCapability.UPSCALE_4X, ProviderCapability.UPSCALE_8X})
+
+
+class Settings(MagnificSettings):
+    """`creative_max_pixels` is the vendor's limit of a result."""
+
+    creative_path: str = "/v1/ai/image-upscaler"
+    creative_max_pixels: int = 25_300_000
+
+
+@dataclass(frozen=True)
+class FreepikMagnific:
+    settings: Settings
+    upscaler: Upscaler
+    config: FreepikMagnificConfig = field(default_factory=lambda: FreepikMagnificConfig.model_validate({}))
+    call: Call = field(default_factory=Unrecorded)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    canaries: Mapping[str, Check] = field(default_factory=dict)
+
+    @property
+    def terms(self) -> Terms:
+        return self.settings.terms("magnific")
+
+    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+        """Raises InvalidRequest or ProviderRefused."""
+        self.settings.require_key(NAME)
+        try:
+            return replace(self, config=FreepikMagnificConfig.model_validate(config), call=call)
+        except ValidationError as error:
+            raise invalid(error, prefix="provider_config.") from error
+
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+        """Raises InvalidRequest (CAPABILITY_MISSING, TOO_MANY_PIXELS) or what `Upscaler.enlarge` raises."""
+        check_capabilities(refinement, OFFERED, self.call)
+        width, height = target_size(refinement)
+        if width * height > self.settings.creative_max_pixels:
+            message = f"{width}x{height} is more than the {self.settings.creative_max_pixels} pixels Magnific makes"
+            raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
+        path, options = self.settings.creative_path, self._options(refinement)
+        return Refined(await self.upscaler.enlarge(path, refinement.image, options, self.call))
+
+    def _options(self, refinement: Refinement) -> dict[str, Any]:
+        prompt = (refinement.upscale.prompt if refinement.upscale else None) or self.config.defaultPrompt
+        return {
+            "scale_factor": f"{round(refinement.factor or 2)}x",
+            "optimized_for": self.config.optimized_for,
+            "creativity": self.config.creativity,
+            "hdr": self.config.hdr,
+            "resemblance": self.config.resemblance,
+            "fractality": self.config.fractality,
+            "engine": self.config.engine,
+            **({"prompt": prompt} if prompt else {}),
+        }
+
+
+@asynccontextmanager
+async def connect(settings: Settings, media: Media) -> AsyncIterator[FreepikMagnific]:
+    async with open_upscaler(settings, media) as upscaler:
+        yield FreepikMagnific(settings, upscaler)

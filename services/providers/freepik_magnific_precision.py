@@ -1,0 +1,114 @@
+"""FREEPIK_MAGNIFIC_PRECISION: Magnific's faithful upscaler, second version, by whole factors from 2 to 16.
+
+Source: docs.freepik.com/api-reference/image-upscaler-precision-v2 and a relay's mirror of its schema; see `magnific`
+for what is not verified. A factor between is drawn at the next whole one and shrunk. It takes no prompt, so a task's
+prompt and `defaultPrompt` are not told to it, nor are denoise, steps and seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from PIL import Image
+from pydantic import ValidationError
+
+from services.catalog.enums import ProviderCapability, ProviderType
+from services.catalog.providers.freepik_magnific_precision import FreepikMagnificPrecisionConfig
+from services.common.errors import InvalidRequest
+from services.common.proto import invalid
+from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.upscaling import check_capabilities, target_size
+from services.providers.magnific.upscaler import MagnificSettings, Upscaler, open_upscaler
+from services.providers.media import Media
+from services.providers.ports import Check, OnStep, Picture
+
+NAME = ProviderType.FREEPIK_MAGNIFIC_PRECISION.value
+OFFERED = frozenset(
+    {
+        ProviderCapability.UPSCALE_2X,
+        ProviderCapability.UPSCALE_4X,
+        ProviderCapability.UPSCALE_8X,
+        ProviderCapability.UPSCALE_FLOAT,
+    }
+)
+_LEAST_FACTOR, _MOST_FACTOR = 2, 16
+
+
+class Settings(MagnificSettings):
+    """`precision_max_pixels` is the most that is brought in; the vendor's own limit is 10060 on a side."""
+
+    precision_path: str = "/v1/ai/image-upscaler-precision-v2"
+    precision_flavor: Literal["sublime", "photo", "photo_denoiser"] = "photo"
+    precision_max_pixels: int = 64_000_000
+
+
+@dataclass(frozen=True)
+class FreepikMagnificPrecision:
+    settings: Settings
+    upscaler: Upscaler
+    config: FreepikMagnificPrecisionConfig = field(
+        default_factory=lambda: FreepikMagnificPrecisionConfig.model_validate({})
+    )
+    call: Call = field(default_factory=Unrecorded)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    canaries: Mapping[str, Check] = field(default_factory=dict)
+
+    @property
+    def terms(self) -> Terms:
+        return self.settings.terms("magnific")
+
+    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+        """Raises InvalidRequest or ProviderRefused."""
+        self.settings.require_key(NAME)
+        try:
+            return replace(self, config=FreepikMagnificPrecisionConfig.model_validate(config), call=call)
+        except ValidationError as error:
+            raise invalid(error, prefix="provider_config.") from error
+
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+        """Raises InvalidRequest (CAPABILITY_MISSING, TOO_MANY_PIXELS) or what `Upscaler.enlarge` raises."""
+        check_capabilities(refinement, OFFERED, self.call)
+        factor = self._whole_factor(refinement)
+        options = {
+            "scale_factor": factor,
+            "flavor": self.settings.precision_flavor,
+            "sharpen": self.config.sharpen,
+            "smart_grain": self.config.smart_grain,
+            "ultra_detail": self.config.ultra_detail,
+        }
+        picture = await self.upscaler.enlarge(self.settings.precision_path, refinement.image, options, self.call)
+        if factor == refinement.factor:
+            return Refined(picture)
+        return Refined(await asyncio.to_thread(shrink, picture, target_size(refinement)))
+
+    def _whole_factor(self, refinement: Refinement) -> int:
+        """Raises InvalidRequest."""
+        wanted = refinement.factor or 0.0
+        factor = max(_LEAST_FACTOR, math.ceil(wanted))
+        if wanted <= 1 or factor > _MOST_FACTOR:
+            message = f"{NAME} enlarges by more than 1 and at most {_MOST_FACTOR}, not by {wanted:g}"
+            raise InvalidRequest(message, reason="CAPABILITY_MISSING")
+        height, width = refinement.image.shape[:2]
+        if width * height * factor**2 > self.settings.precision_max_pixels:
+            message = f"{width * factor}x{height * factor} is more than {self.settings.precision_max_pixels} pixels"
+            raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
+        return factor
+
+
+@asynccontextmanager
+async def connect(settings: Settings, media: Media) -> AsyncIterator[FreepikMagnificPrecision]:
+    async with open_upscaler(settings, media) as upscaler:
+        yield FreepikMagnificPrecision(settings, upscaler)
+
+
+def shrink(picture: Picture, size: tuple[int, int]) -> Picture:
+    """To (width, height)."""
+    small = Image.fromarray(picture.pixels).resize(size, Image.Resampling.LANCZOS)
+    return replace(picture, pixels=np.asarray(small))

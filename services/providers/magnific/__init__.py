@@ -1,0 +1,1 @@
+"""Magnific's upscalers, Freepik's of old: one submit, one status, one account for all of them."""

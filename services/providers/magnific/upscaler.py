@@ -1,0 +1,121 @@
+"""One upscaler of Magnific: a task is submitted, looked at until it is done, and its picture is brought in.
+
+Sources: docs.magnific.com and the older docs.freepik.com (image-upscaler, -precision-v2, ratelimits), in stored copies
+of 2026; a relay's mirror of the schema. A FAILED task gives no reason; nothing can be cancelled or listed, so a
+submission whose answer is lost stays unknown, and so does one answered 5xx: the vendor does not say that nothing was
+started. Not verified: whether api.freepik.com still answers (with the header x-freepik-api-key), so host and header are
+settings; the fields of errors; how long a picture's address lives; whether a FAILED task is charged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.common.errors import ComputeError, OutcomeUnknown, ProviderFailed, ProviderRefused
+from services.providers.calls import Call, Job
+from services.providers.http import Answer, VendorHttp, judge_by_status, open_http
+from services.providers.jobs import bring_picture, until_done
+from services.providers.media import Media, as_base64
+from services.providers.ports import ModelCard, Picture, Pixels
+from services.providers.vendors import VendorSettings
+
+log = structlog.get_logger()
+_RUNNING = frozenset({"CREATED", "IN_PROGRESS"})
+
+
+class MagnificSettings(VendorSettings):
+    """Shared by all providers on Magnific. `usd_per_picture` is what an upscale is taken to cost.
+
+    Two tries, not more: a failure comes without a reason, and may have been charged.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FREEPIK_")
+
+    base_url: str = "https://api.magnific.com"
+    key_header: str = "x-magnific-api-key"
+    tries: int = Field(default=2, ge=1)
+    poll_seconds: float = Field(default=3.0, gt=0)
+    usd_per_picture: float | None = Field(default=None, ge=0)
+
+
+@dataclass(frozen=True)
+class Upscaler:
+    settings: MagnificSettings
+    http: VendorHttp
+    media: Media
+
+    async def enlarge(self, path: str, image: Pixels, options: Mapping[str, Any], call: Call) -> Picture:
+        """`path` names the upscaler; `image` is RGB `[H, W, 3]`.
+
+        Raises:
+            ProviderFailed: the task failed.
+            DeadlineExceeded: PROVIDER_TOO_SLOW; the task goes on.
+            ComputeError: as `VendorHttp` and `Media` raise.
+        """
+        job = await call.job(partial(self._submit, path, image, options), {"path": path})
+        look = partial(self._look, path, job)
+        # One second less than the whole try may take, so that its end is known for what it is.
+        seconds = max(1.0, self.settings.timeout_seconds - 1)
+        url = await until_done(look, every=self.settings.poll_seconds, seconds=seconds)
+        if self.settings.usd_per_picture is not None:
+            call.costs(self.settings.usd_per_picture)
+        pixels = await bring_picture(self.media, url, partial(self._look_again, path, job))
+        return Picture(pixels=pixels, model=ModelCard(name=path.rpartition("/")[2], sha256="", licence=""))
+
+    async def _submit(self, path: str, image: Pixels, options: Mapping[str, Any]) -> Job:
+        body = {"image": await as_base64(image), **options}
+        answer = await self.http.send(self.settings.base_url + path, body, judge=judge_submit)
+        task = _member(answer, "task_id")
+        if not isinstance(task, str) or not task:
+            raise OutcomeUnknown("Magnific took the request and named no task")
+        return Job(task, {"path": path})
+
+    async def _look(self, path: str, job: Job) -> str | None:
+        """The address of its picture; None while it runs."""
+        answer = await self.http.ask(f"{self.settings.base_url}{path}/{job.id}", judge=judge_status)
+        state = _member(answer, "status") or _member(answer, "task_status")
+        if state == "COMPLETED":
+            generated = _member(answer, "generated")
+            if not isinstance(generated, list) or not generated or not isinstance(generated[0], str):
+                raise ProviderRefused("Magnific completed without a picture", reason="PROVIDER_RESULT_UNUSABLE")
+            return generated[0]
+        if state == "FAILED":
+            raise ProviderFailed("Magnific says that the task failed, and gives no reason")
+        if state not in _RUNNING:
+            log.warning("unknown state of a task, taken as running", provider="magnific", state=str(state)[:100])
+        return None
+
+    async def _look_again(self, path: str, job: Job) -> str:
+        return await self._look(path, job) or ""
+
+
+@asynccontextmanager
+async def open_upscaler(settings: MagnificSettings, media: Media) -> AsyncIterator[Upscaler]:
+    headers = {settings.key_header: settings.secret}
+    async with open_http("Magnific", headers=headers, secrets=(settings.secret,)) as http:
+        yield Upscaler(settings, http, media)
+
+
+def judge_submit(answer: Answer) -> ComputeError | None:
+    error = judge_by_status(answer)
+    return OutcomeUnknown(error.message) if isinstance(error, ProviderFailed) else error
+
+
+def judge_status(answer: Answer) -> ComputeError | None:
+    if answer.status == 404:
+        return ProviderRefused("Magnific knows no such task", reason="PROVIDER_JOB_UNKNOWN")
+    return judge_by_status(answer)
+
+
+def _member(answer: Answer, name: str) -> Any:
+    """Newer answers are wrapped in `data`, older ones are not."""
+    found = answer.member("data", name)
+    return answer.member(name) if found is None else found
