@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from typing import Any
 
 from services.catalog.tasks.generation import GenerationParams, GenerationResult
 from services.inference.context import Context
+from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.pictures import encode_png
-from services.providers.ports import DIFFUSION, Drawing, Lora, Picture, Step
+from services.inference.provenance import DigitalSource
+from services.providers.ports import DIFFUSION, Drawing, Lora, Step
 
-_DRAWN_SEEDS = 2**31
 _LEAST_STRENGTH = 0.02
 
 
@@ -28,21 +27,14 @@ async def run(params: GenerationParams, context: Context) -> GenerationResult:
         await context.progress.report("denoising", step.step, step.of, preview=step.preview)
 
     picture = await context.ask(DIFFUSION, lambda provider: provider.draw(drawing, show))
-    png = await asyncio.to_thread(encode_png, picture.pixels, _recipe(params, drawing, picture))
-    path = await context.outputs.save("generations", "picture.png", png)
-    height, width, _ = picture.pixels.shape
+    reference_strength = None if drawing.image is None else drawing.strength
+    recipe = recipe_of(picture, prompt=params.prompt, reference_strength=reference_strength)
+    source = DigitalSource.GENERATED if drawing.image is None else DigitalSource.COMPOSITE
+    png = await asyncio.to_thread(encode_png, picture.pixels, recipe, source=source)
     return GenerationResult(
-        result_image_path=path,
+        result_image_path=await context.outputs.save("generations", "picture.png", png),
         reference_image_path=params.reference_image_path,
-        seed=picture.seed,
-        width=width,
-        height=height,
-        steps=picture.steps,
-        model_name=picture.model.name,
-        model_sha256=picture.model.sha256,
-        model_licence=picture.model.licence,
-        queued_seconds=picture.queued_seconds,
-        denoise_seconds=picture.denoise_seconds,
+        **facts_of(picture),
     )
 
 
@@ -64,28 +56,11 @@ async def _drawing(params: GenerationParams, context: Context) -> Drawing:
     )
     return Drawing(
         prompt=params.prompt,
-        seed=random.randrange(_DRAWN_SEEDS) if params.seed is None else params.seed,
+        seed=chosen_seed(params.seed),
         width=params.width,
         height=params.height,
         image=await context.load_image(reference) if reference else None,
         strength=strength_of(params.reference_image_strength),
+        app=params.fal_app_id,
         loras=tuple(Lora(path, 1.0 if weight is None else weight) for path, weight in slots if path),
     )
-
-
-def _recipe(params: GenerationParams, drawing: Drawing, picture: Picture) -> dict[str, Any]:
-    """What is needed to draw it again. Paths and addresses of the caller stay out."""
-    height, width, _ = picture.pixels.shape
-    recipe: dict[str, Any] = {
-        "prompt": params.prompt,
-        "seed": picture.seed,
-        "width": width,
-        "height": height,
-        "steps": picture.steps,
-        "guidance": picture.guidance,
-        "model": {"name": picture.model.name, "sha256": picture.model.sha256, "licence": picture.model.licence},
-        "loras": [{"sha256": sha256, "weight": weight} for sha256, weight in picture.loras],
-    }
-    if drawing.image is not None:
-        recipe["reference_strength"] = drawing.strength
-    return recipe

@@ -1,0 +1,42 @@
+"""Sets a picture in motion: H.264 in an MP4."""
+
+from __future__ import annotations
+
+from services.catalog.tasks.video_generation import VideoGenerationParams, VideoGenerationResult
+from services.inference.context import Context
+from services.inference.making import chosen_seed
+from services.providers.capabilities.animating import ANIMATING, Animation
+from services.providers.ports import Step
+
+
+async def run(params: VideoGenerationParams, context: Context) -> VideoGenerationResult:
+    """One film, stored with its recipe inside where it is made here; progress counts its frames.
+
+    Raises:
+        InvalidRequest: the picture cannot be read, or the provider refuses the request.
+        ComputeError: whatever else the provider raises; may pass.
+    """
+    animation = Animation(
+        image=await context.load_image(params.input_image_path),
+        prompt=params.prompt,
+        negative_prompt=params.negative_prompt or "",
+        seconds=params.duration_seconds,
+        guidance=params.cfg_scale,
+        seed=chosen_seed(params.seed),
+    )
+
+    async def show(step: Step) -> None:
+        await context.progress.report("animating", step.step, step.of, preview=step.preview)
+
+    film = await context.ask(ANIMATING, lambda provider: provider.animate(animation, show))
+    return VideoGenerationResult(
+        result_video_path=await context.outputs.save("video_generations", "film.mp4", film.mp4),
+        input_image_path=params.input_image_path,
+        video_seconds=film.frames / film.fps if film.fps else None,
+        fps=film.fps,
+        frames=film.frames,
+        width=film.width,
+        height=film.height,
+        seed=film.seed,
+        model_name=None if film.model is None else film.model.name,
+    )
