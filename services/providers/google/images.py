@@ -1,0 +1,154 @@
+"""One request for a picture, and the picture of its answer.
+
+Fields: ai.google.dev/api/generate-content and docs.cloud.google.com/vertex-ai model reference inference. Vertex AI
+wants a role with every content and takes at most 14 pictures of 7 MB each. The sides of a picture follow from its ratio
+and from 1K, 2K or 4K. Not verified: how many pictures the Gemini API takes for each model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+from services.common.errors import InvalidRequest, ProviderRefused
+from services.common.images.encoding import encode
+from services.providers.calls import Call
+from services.providers.google.access import Access
+from services.providers.google.failures import no_picture
+from services.providers.google.settings import GoogleSettings
+from services.providers.http import Answer, VendorHttp
+from services.providers.media import Media
+from services.providers.ports import ModelCard, Picture, Pixels
+
+RATIOS = ("1:1", "3:2", "2:3", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
+MAX_PICTURES = 14
+_MAX_PICTURE_BYTES = 7_000_000
+_JPEG_QUALITY = 95
+_SEEDS = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`pictures` are RGB `[H, W, 3]`. Without a `ratio` the answer has that of the first of them."""
+
+    words: str
+    pictures: tuple[Pixels, ...] = ()
+    ratio: str | None = None
+    size: str = "1K"
+    seed: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    system: str = ""
+
+
+@dataclass(frozen=True)
+class GoogleImages:
+    """`media` decodes what comes back."""
+
+    settings: GoogleSettings
+    http: VendorHttp
+    access: Access
+    media: Media
+
+    async def draw(self, model: str, wish: Wish, call: Call) -> Picture:
+        """Pays for one picture.
+
+        Raises:
+            ContentRefused: a policy stopped the request or the picture.
+            ProviderFailed: PROVIDER_NO_IMAGE, when the model only talks.
+            ComputeError: as `VendorHttp.send` and `Media.decode`.
+        """
+        if len(wish.pictures) > MAX_PICTURES:
+            raise InvalidRequest(f"the model takes at most {MAX_PICTURES} pictures", reason="TOO_MANY_PICTURES")
+        body = request_body(wish, [await asyncio.to_thread(inline_picture, one) for one in wish.pictures])
+        content, version = await call.once(lambda: self._send(model, body), {"model": model})
+        card = ModelCard(name=version or model, sha256="", licence="")
+        return Picture(pixels=await self.media.decode(content), model=card, seed=sent_seed(wish))
+
+    async def _send(self, model: str, body: Mapping[str, Any]) -> tuple[bytes, str]:
+        try:
+            answer = await self._post(model, body)
+        except ProviderRefused as error:
+            if error.reason != "PROVIDER_KEY_REFUSED" or not self.access.renew():
+                raise
+            answer = await self._post(model, body)
+        content = picture_of(answer)
+        if content is None:
+            raise no_picture(answer)
+        return content, str(answer.member("modelVersion") or "")
+
+    async def _post(self, model: str, body: Mapping[str, Any]) -> Answer:
+        headers = await self.access.headers()
+        # One second less than the whole try may take, so that its end is known for what it is.
+        seconds = self.settings.timeout_seconds - 1
+        return await self.http.send(self.settings.address(model), body, headers=headers, seconds=seconds)
+
+
+def request_body(wish: Wish, pictures: list[dict[str, Any]]) -> dict[str, Any]:
+    """`pictures` are parts."""
+    config: dict[str, Any] = {"responseModalities": ["TEXT", "IMAGE"]}
+    if wish.temperature is not None:
+        config["temperature"] = wish.temperature
+    if wish.top_p is not None:
+        config["topP"] = wish.top_p
+    if (seed := sent_seed(wish)) is not None:
+        config["seed"] = seed
+    image = {"aspectRatio": wish.ratio} if wish.ratio else {}
+    if wish.size != "1K":
+        # The default, and models that know no other refuse the field.
+        image["imageSize"] = wish.size
+    if image:
+        config["imageConfig"] = image
+    contents = [{"role": "user", "parts": [*pictures, {"text": wish.words}]}]
+    system = {"systemInstruction": {"parts": [{"text": wish.system}]}} if wish.system else {}
+    return {"contents": contents, "generationConfig": config, **system}
+
+
+def sent_seed(wish: Wish) -> int | None:
+    """The field holds 31 bits."""
+    return None if wish.seed is None else wish.seed % _SEEDS
+
+
+def inline_picture(pixels: Pixels) -> dict[str, Any]:
+    """`[H, W, 3]` as a part: PNG, or JPEG where that is too large, shrunk as far as it must be."""
+    content, kind = encode(pixels), "image/png"
+    picture = Image.fromarray(pixels)
+    while len(content) > _MAX_PICTURE_BYTES:
+        if kind == "image/jpeg":
+            picture = picture.reduce(2)
+        target = BytesIO()
+        picture.save(target, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        content, kind = target.getvalue(), "image/jpeg"
+    return {"inlineData": {"mimeType": kind, "data": base64.b64encode(content).decode()}}
+
+
+def picture_of(answer: Answer) -> bytes | None:
+    """The first picture that is not a draft of the model's thinking."""
+    parts = answer.member("candidates", 0, "content", "parts")
+    for part in parts if isinstance(parts, list) else []:
+        inline = part.get("inlineData") if isinstance(part, dict) and not part.get("thought") else None
+        if isinstance(inline, dict) and str(inline.get("mimeType")).startswith("image/"):
+            try:
+                return base64.b64decode(str(inline.get("data")), validate=True)
+            except binascii.Error as error:
+                message = "the provider's picture is not base64"
+                raise ProviderRefused(message, reason="PROVIDER_RESULT_UNUSABLE") from error
+    return None
+
+
+def nearest_ratio(width: int, height: int) -> str:
+    """Of RATIOS, by the quotient."""
+
+    def distance(ratio: str) -> float:
+        wide, high = ratio.split(":")
+        return abs(math.log(int(wide) / int(high) * height / width))
+
+    return min(RATIOS, key=distance)

@@ -1,0 +1,171 @@
+"""NANO_BANANA_UPSCALER: Google's image model draws a picture again, larger, and is held to the original's structure.
+
+Source: ai.google.dev/gemini-api/docs/image-generation (sizes 1K, 2K and 4K, ten ratios); see `vertex` for what is not
+verified. The picture is laid on a canvas of the nearest ratio, so that the model has no reason to crop or to invent
+borders, and the canvas is cut off afterwards. Denoise and steps of a task are not told to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
+
+import cv2
+import numpy as np
+from PIL import Image
+from pydantic import ValidationError
+
+from services.catalog.enums import ProviderCapability, ProviderType
+from services.catalog.providers.nano_banana_upscaler import NanoBananaUpscalerConfig
+from services.common.errors import InvalidRequest, ProviderRefused
+from services.common.proto import invalid
+from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.capabilities.measures import SSIM, Measure
+from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.upscaling import check_capabilities, target_size
+from services.providers.google.access import access
+from services.providers.google.failures import judge
+from services.providers.google.images import GoogleImages, Wish, nearest_ratio
+from services.providers.google.settings import GoogleSettings
+from services.providers.http import HttpTerms, open_http
+from services.providers.media import Media
+from services.providers.pipelines.measures import measure_ssim
+from services.providers.ports import Check, OnStep, Picture, Pixels
+
+NAME = ProviderType.NANO_BANANA_UPSCALER.value
+OFFERED = frozenset(
+    {
+        ProviderCapability.UPSCALE_2X,
+        ProviderCapability.UPSCALE_4X,
+        ProviderCapability.UPSCALE_8X,
+        ProviderCapability.UPSCALE_FLOAT,
+        ProviderCapability.OUTPUT_SIZE,
+    }
+)
+PROMPT = (
+    "Reproduce this picture at a higher resolution. Keep its framing, composition, proportions, people, faces, "
+    "garments, patterns, lettering, colours and light exactly as they are: nothing is added, removed, moved or "
+    "restyled. Only sharpness and fine detail grow: the weave of fabrics, seams, hair and skin as a better camera "
+    "would have shown them. Answer with the finished picture only."
+)
+# Pixels of a picture of each size, of any ratio; the sizes themselves are what third parties measured.
+_PIXELS = {"1K": 1 << 20, "2K": 1 << 22, "4K": 1 << 24}
+_SEEDS = 2**31
+
+
+class Settings(GoogleSettings):
+    upscaler_model: str = "gemini-3-pro-image"
+
+
+class Canvas(NamedTuple):
+    """`left` and `top` are where the picture lies on `pixels`."""
+
+    pixels: Pixels
+    ratio: str
+    left: int
+    top: int
+
+
+@dataclass(frozen=True)
+class NanoBananaUpscaler:
+    settings: Settings
+    google: GoogleImages
+    config: NanoBananaUpscalerConfig = field(default_factory=lambda: NanoBananaUpscalerConfig.model_validate({}))
+    call: Call = field(default_factory=Unrecorded)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    canaries: Mapping[str, Check] = field(default_factory=dict)
+
+    @property
+    def terms(self) -> Terms:
+        return self.settings.terms("google")
+
+    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+        """Raises InvalidRequest or ProviderRefused."""
+        self.settings.require_access(NAME)
+        try:
+            return replace(self, config=NanoBananaUpscalerConfig.model_validate(config), call=call)
+        except ValidationError as error:
+            raise invalid(error, prefix="provider_config.") from error
+
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+        """Pays for each picture until one is near enough to the original.
+
+        Raises:
+            InvalidRequest: CAPABILITY_MISSING, or TOO_MANY_PIXELS for more than 4K.
+            ProviderRefused: PROVIDER_NOT_CONSISTENT, when none was.
+            ComputeError: as `GoogleImages.draw`.
+        """
+        check_capabilities(refinement, OFFERED, self.call)
+        size = target_size(refinement)
+        canvas = await asyncio.to_thread(lay_out, refinement.image)
+        wish = self._wish(refinement, canvas, size)
+        found: list[Measure] = []
+        for attempt in range(self.config.max_retries + 1):
+            picture = await self._draw(replace(wish, seed=((wish.seed or 0) + attempt) % _SEEDS), attempt + 1)
+            pixels = await asyncio.to_thread(cut_out, picture.pixels, canvas, refinement.image.shape, size)
+            measure = await asyncio.to_thread(self._measure, refinement.image, pixels)
+            if measure is None or measure.passed:
+                return Refined(replace(picture, pixels=pixels), measures=(measure,) if measure else ())
+            found.append(measure)
+        best = max(measure.value or 0.0 for measure in found)
+        message = f"of {len(found)} pictures none was like the original: SSIM {best:.3f} at best"
+        message += f", {self.config.ssim_threshold:g} wanted"
+        raise ProviderRefused(message, reason="PROVIDER_NOT_CONSISTENT")
+
+    async def _draw(self, wish: Wish, number: int) -> Picture:
+        picture = await self.google.draw(self.settings.upscaler_model, wish, self.call)
+        if self.settings.usd_per_picture is not None:
+            self.call.costs(number * self.settings.usd_per_picture)
+        return picture
+
+    def _wish(self, refinement: Refinement, canvas: Canvas, size: tuple[int, int]) -> Wish:
+        words = self.config.default_prompt or PROMPT
+        if refinement.upscale and refinement.upscale.prompt:
+            words += f"\n\nThe picture shows: {refinement.upscale.prompt}"
+        height, width = refinement.image.shape[:2]
+        # What is asked for, with the canvas around it.
+        pixels = size[0] * size[1] * canvas.pixels.shape[0] * canvas.pixels.shape[1] / (width * height)
+        enough = [name for name, count in _PIXELS.items() if count >= pixels]
+        if not enough:
+            message = f"{NAME} makes at most 4K, which is too little for {size[0]}x{size[1]}"
+            raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
+        seed = refinement.upscale.seed if refinement.upscale else 0
+        return Wish(words, (canvas.pixels,), canvas.ratio, enough[0], seed=seed % _SEEDS)
+
+    def _measure(self, before: Pixels, after: Pixels) -> Measure | None:
+        """None where the check is turned off."""
+        if not self.config.ssim_threshold:
+            return None
+        height, width = before.shape[:2]
+        small = np.asarray(cv2.resize(after, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        return Measure(SSIM, measure_ssim(before, small), self.config.ssim_threshold)
+
+
+@asynccontextmanager
+async def connect(settings: Settings, media: Media) -> AsyncIterator[NanoBananaUpscaler]:
+    terms = HttpTerms(request_seconds=settings.timeout_seconds)
+    async with open_http("google", secrets=(settings.secret, settings.token), terms=terms, judge=judge) as http:
+        yield NanoBananaUpscaler(settings, GoogleImages(settings, http, access(settings, http), media))
+
+
+def lay_out(image: Pixels) -> Canvas:
+    """`[H, W, 3]` in the middle of a canvas of the nearest ratio, its edges continued outwards."""
+    height, width = image.shape[:2]
+    ratio = nearest_ratio(width, height)
+    wide, high = (int(part) for part in ratio.split(":"))
+    wider, higher = max(width, math.ceil(height * wide / high)), max(height, math.ceil(width * high / wide))
+    left, top = (wider - width) // 2, (higher - height) // 2
+    right, bottom = wider - width - left, higher - height - top
+    pixels = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    return Canvas(np.asarray(pixels, np.uint8), ratio, left, top)
+
+
+def cut_out(drawn: Pixels, canvas: Canvas, shape: tuple[int, ...], size: tuple[int, int]) -> Pixels:
+    """The part of `drawn` where the picture of that `shape` lay on the canvas, as (width, height)."""
+    across, down = drawn.shape[1] / canvas.pixels.shape[1], drawn.shape[0] / canvas.pixels.shape[0]
+    box = (canvas.left * across, canvas.top * down, (canvas.left + shape[1]) * across, (canvas.top + shape[0]) * down)
+    return np.asarray(Image.fromarray(drawn).resize(size, Image.Resampling.LANCZOS, box=box))

@@ -1,0 +1,122 @@
+"""VERTEX: Google's image models draw and edit, on the Gemini API or on Vertex AI.
+
+Sources: ai.google.dev/gemini-api/docs/image-generation and docs.cloud.google.com/vertex-ai, model reference and API
+errors, in stored copies up to October 2026. They know neither masks nor LoRAs, and the share of a picture that may
+change is told to them in words only. There is no job to come back to: a lost answer stays unknown. Not verified:
+whether blocked or abandoned pictures are billed; which ids of models Vertex AI shares with the Gemini API, so the model
+is a setting. A key file of a service account is not read: it would take a cryptographic library of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from services.catalog.enums import ProviderType
+from services.catalog.providers.vertex import VertexConfig
+from services.common.errors import InvalidRequest, ProviderRefused
+from services.common.proto import invalid
+from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.capabilities.editing import Edit
+from services.providers.google.access import access
+from services.providers.google.failures import judge
+from services.providers.google.images import GoogleImages, Wish, nearest_ratio
+from services.providers.google.settings import GoogleSettings
+from services.providers.http import HttpTerms, open_http
+from services.providers.media import Media
+from services.providers.ports import Check, Drawing, OnStep, Picture
+
+NAME = ProviderType.VERTEX.value
+SYSTEM = (
+    "You are a specialist for fashion and product photography. You know garments, fabrics, cuts, seams, prints and how "
+    "they fall on a body, and you work as the retoucher of a fashion house would. Keep the identity, pose and skin of "
+    "people, and the shape, colour, pattern, lettering and logos of garments and products exactly as they are shown, "
+    "unless you are told to change them. Light, perspective and shadows are consistent and natural. Add no text, frame "
+    "or watermark. Answer with one finished picture."
+)
+Settings = GoogleSettings
+
+
+@dataclass(frozen=True)
+class Vertex:
+    google: GoogleImages
+    config: VertexConfig = field(default_factory=lambda: VertexConfig.model_validate({}))
+    call: Call = field(default_factory=Unrecorded)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    canaries: Mapping[str, Check] = field(default_factory=dict)
+
+    @property
+    def terms(self) -> Terms:
+        return self.google.settings.terms("google")
+
+    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+        """Raises InvalidRequest or ProviderRefused."""
+        self.google.settings.require_access(NAME)
+        try:
+            return replace(self, config=VertexConfig.model_validate(config), call=call)
+        except ValidationError as error:
+            raise invalid(error, prefix="provider_config.") from error
+
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+        """Strength, steps and guidance are not told to the model; a negative prompt is put into words.
+
+        Raises:
+            InvalidRequest: CAPABILITY_MISSING for a mask or a LoRA.
+            ComputeError: as `GoogleImages.draw`.
+        """
+        if drawing.loras:
+            raise _cannot("LORA")
+        if drawing.mask is not None:
+            raise _cannot("INPAINTING")
+        words = drawing.prompt
+        if drawing.negative_prompt:
+            words += f"\n\nThe picture must not show: {drawing.negative_prompt}"
+        wish = self._wish(words, drawing.seed, drawing.width, drawing.height)
+        pictures = () if drawing.image is None else (drawing.image,)
+        return await self._draw(replace(wish, pictures=pictures))
+
+    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+        """The picture to be changed is the first of those sent. Raises as `draw`."""
+        if edit.mask is not None:
+            raise _cannot("INPAINTING")
+        wish = self._wish(edit.prompt, edit.seed, edit.width, edit.height)
+        return await self._draw(replace(wish, pictures=(edit.image, *edit.references)))
+
+    def _wish(self, words: str, seed: int, width: int | None, height: int | None) -> Wish:
+        ratio = self.config.aspect_ratio or (nearest_ratio(width, height) if width and height else None)
+        return Wish(
+            words,
+            ratio=ratio,
+            size=self.config.image_size,
+            seed=seed,
+            temperature=self.config.temperature,
+            top_p=self.config.top_p,
+            system=self.config.system_instructions or SYSTEM,
+        )
+
+    async def _draw(self, wish: Wish) -> Picture:
+        model = self.config.model or self.google.settings.model
+        try:
+            picture = await self.google.draw(model, wish, self.call)
+        except ProviderRefused as error:
+            if self.config.model and error.reason == "PROVIDER_MODEL_UNKNOWN":
+                raise InvalidRequest(error.message, reason=error.reason) from error
+            raise
+        if self.google.settings.usd_per_picture is not None:
+            self.call.costs(self.google.settings.usd_per_picture)
+        return picture
+
+
+def _cannot(capability: str) -> InvalidRequest:
+    return InvalidRequest(f"{NAME} cannot do {capability}", reason="CAPABILITY_MISSING")
+
+
+@asynccontextmanager
+async def connect(settings: Settings, media: Media) -> AsyncIterator[Vertex]:
+    terms = HttpTerms(request_seconds=settings.timeout_seconds)
+    async with open_http("google", secrets=(settings.secret, settings.token), terms=terms, judge=judge) as http:
+        yield Vertex(GoogleImages(settings, http, access(settings, http), media))
