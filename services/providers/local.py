@@ -19,11 +19,20 @@ from services.catalog.providers.local import LocalProviderConfig
 from services.common.background import running
 from services.common.errors import InvalidRequest
 from services.common.proto import invalid
-from services.providers.calls import Call, Terms
+from services.common.sharing import shared
+from services.providers.calls import Call, Terms, Unrecorded
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.capabilities.editing import Edit
+from services.providers.capabilities.fixing import FaceFix, Fixed, GarmentFix
+from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.upscaling import check_capabilities
 from services.providers.media import Media
-from services.providers.pipelines import animating, editing
+from services.providers.pipelines import animating, editing, face_fixing, garment_fixing, measures, refining
+from services.providers.pipelines.face_fixing import FaceSettings
+from services.providers.pipelines.garment_fixing import GarmentSettings
+from services.providers.pipelines.measures import Judge
+from services.providers.pipelines.redrawing import Brush, ModelSizes
+from services.providers.pipelines.refining import RefinerSettings
 from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels
 from services.providers.triton import connection
 from services.providers.triton.diffusion import Description, TritonDiffusion
@@ -46,7 +55,9 @@ class Local:
     diffusion: TritonDiffusion
     segmentation: TritonSegmentation
     models_root: Path
+    judge: Judge
     config: LocalProviderConfig = field(default_factory=lambda: LocalProviderConfig.model_validate({}))
+    call: Call = field(default_factory=Unrecorded)
 
     @property
     def checks(self) -> Mapping[str, Check]:
@@ -63,7 +74,7 @@ class Local:
     def configured(self, config: Mapping[str, Any], call: Call) -> Self:
         """Raises InvalidRequest."""
         try:
-            return replace(self, config=LocalProviderConfig.model_validate(config)) if config else self
+            return replace(self, config=LocalProviderConfig.model_validate(config), call=call)
         except ValidationError as error:
             raise invalid(error, prefix="provider_config.") from error
 
@@ -101,6 +112,26 @@ class Local:
         """Raises what `draw` raises."""
         return await animating.animate(self, animation, on_step, native_pixels=await self._native_pixels())
 
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+        """Raises InvalidRequest, also for a capability that the task leaves out; and what `draw` raises."""
+        check_capabilities(refinement, refining.CAPABILITIES, self.call)
+        return await refining.refine(refinement, RefinerSettings(), await self.brush(), on_step)
+
+    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
+        """Raises what `draw` and `matte` raise."""
+        return await garment_fixing.fix_garment(fix, GarmentSettings(), await self.brush(), self, on_step)
+
+    async def fix_faces(self, fix: FaceFix, on_step: OnStep) -> Fixed:
+        """Raises what `draw` raises."""
+        return await face_fixing.fix_faces(fix, FaceSettings(), await self.brush(), on_step)
+
+    async def brush(self) -> Brush:
+        """What our pipelines redraw and judge with. Raises Unavailable."""
+        model = await self.diffusion.describe()
+        brush = Brush(self, ModelSizes(model.width * model.height, model.multiple_of, model.max_pixels), self.judge)
+        said = "guidance" in self.config.model_fields_set
+        return replace(brush, guidance=self.config.guidance) if said else brush
+
     async def _native_pixels(self) -> int:
         model = await self.diffusion.describe()
         return model.width * model.height
@@ -120,11 +151,19 @@ class Local:
 
 @asynccontextmanager
 async def connect(settings: Settings, media: Media | None = None) -> AsyncIterator[Local]:
-    """Watches both models while it is open."""
+    """Watches both models while it is open; for several who want the same there is one."""
+    wanted = settings.triton_target, settings.models_root
+    async with shared((NAME, *wanted), lambda: _open(settings)) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _open(settings: Settings) -> AsyncIterator[Local]:
+    judge = await asyncio.to_thread(measures.judge, measures.Settings())
     async with connection.connect(settings.triton_target) as triton:
         diffusion, segmentation = TritonDiffusion(triton), TritonSegmentation(triton)
         async with running(diffusion=diffusion.supervisor.run, segmentation=segmentation.supervisor.run):
-            yield Local(diffusion, segmentation, settings.models_root.absolute())
+            yield Local(diffusion, segmentation, settings.models_root.absolute(), judge)
 
 
 def find_lora(root: Path, path: str) -> Path:

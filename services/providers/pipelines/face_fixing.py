@@ -28,10 +28,10 @@ class FaceSettings:
     prompt: str = PROMPT
     expand: float = 0.5
     feather: int = 24
-    denoise: float = 0.25
+    denoise: float = 0.15
     steps: int = 20
     retries: int = 2
-    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.5))
+    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.85))
     debug: bool = False
 
 

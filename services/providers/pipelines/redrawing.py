@@ -180,7 +180,9 @@ def fit(start: Pixels, sizes: ModelSizes) -> Sized:
 def drawn_picture(pixels: Pixels, redrawn: Iterable[Redrawn], seed: int, *, plain: ModelCard = UNTOUCHED) -> Picture:
     """`pixels` as the work of the model that drew the pieces; of `plain` where none was drawn."""
     last = next((found.drawn for found in redrawn if found.drawn is not None), None)
-    return Picture(pixels, plain) if last is None else replace(last, pixels=pixels, seed=seed)
+    if last is None:
+        return Picture(pixels, plain)
+    return replace(last, pixels=pixels, seed=seed, queued_seconds=None, denoise_seconds=None)
 
 
 async def all_of(jobs: Sequence[Callable[[], Awaitable[ResultT]]], at_once: int | None) -> list[ResultT]:

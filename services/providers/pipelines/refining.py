@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
+from services.catalog.enums import ProviderCapability
 from services.common.errors import InvalidRequest
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.measures import DebugPicture, Measure
@@ -28,6 +29,16 @@ from services.providers.pipelines.redrawing import Brush, Redrawn, Wish, drawn_p
 from services.providers.pipelines.tiles import Grid, cut
 from services.providers.ports import ModelCard, OnStep, Pixels
 
+CAPABILITIES = frozenset(
+    {
+        ProviderCapability.UPSCALE_2X,
+        ProviderCapability.UPSCALE_4X,
+        ProviderCapability.UPSCALE_8X,
+        ProviderCapability.UPSCALE_FLOAT,
+        ProviderCapability.OUTPUT_SIZE,
+        ProviderCapability.FACE_DETAIL,
+    }
+)
 PROMPT = "a sharp, detailed photo"
 LANCZOS = ModelCard("lanczos", "", "")
 FOUR_K = 4096
@@ -50,7 +61,7 @@ class RefinerSettings:
     feather: int = 32
     face_expand: float = 0.5
     retries: int = 1
-    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.4))
+    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.8))
     debug: bool = False
 
 

@@ -1,0 +1,48 @@
+"""SARTIQ_ULTIMATE_REFINER: our refiner on the deployment's own models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.catalog.enums import ProviderType
+from services.catalog.providers.sartiq_ultimate_refiner import SartiqUltimateRefinerConfig
+from services.providers import local
+from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.upscaling import check_capabilities
+from services.providers.in_house import InHouse
+from services.providers.media import Media
+from services.providers.pipelines import refining
+from services.providers.pipelines.measures import Thresholds
+from services.providers.pipelines.refining import RefinerSettings
+from services.providers.ports import OnStep
+
+NAME = ProviderType.SARTIQ_ULTIMATE_REFINER.value
+Settings = local.Settings
+
+
+class SartiqUltimateRefiner(InHouse[SartiqUltimateRefinerConfig]):
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+        """Raises what the pipeline raises, and InvalidRequest for a capability that the task leaves out."""
+        check_capabilities(refinement, refining.CAPABILITIES, self.call)
+        return await refining.refine(refinement, settings_of(self.config), await self.local.brush(), on_step)
+
+
+def settings_of(config: SartiqUltimateRefinerConfig) -> RefinerSettings:
+    return RefinerSettings(
+        version=config.version,
+        tiles=config.num_tiles,
+        workers=config.max_workers,
+        feather=config.feather_px,
+        face_expand=config.face_expand_percent,
+        retries=config.max_retries,
+        thresholds=Thresholds(config.ssim_threshold, config.lpips_threshold, config.dists_threshold),
+        debug=config.save_debug_tiles,
+    )
+
+
+@asynccontextmanager
+async def connect(settings: local.Settings, media: Media | None = None) -> AsyncIterator[SartiqUltimateRefiner]:
+    """Shares LOCAL's connection."""
+    async with local.connect(settings) as opened:
+        yield SartiqUltimateRefiner(opened, SartiqUltimateRefinerConfig.model_validate({}))
