@@ -1,0 +1,50 @@
+"""What pipelines measured and kept to be looked at, for a task's result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from services.catalog import results
+from services.inference.context import Context
+from services.inference.pictures import encode_png
+from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.measures import DebugPicture, Measure
+
+
+def shown_measures(measures: Iterable[Measure]) -> list[results.Measure]:
+    """0 asked for nothing, and an empty note says nothing: both are null outside."""
+    return [
+        results.Measure(
+            name=measure.name.upper(),
+            value=measure.value,
+            threshold=measure.threshold or None,
+            passed=measure.passed,
+            note=measure.note or None,
+        )
+        for measure in measures
+    ]
+
+
+def value_of(name: str, measures: Iterable[Measure]) -> float | None:
+    return next((measure.value for measure in measures if measure.name == name), None)
+
+
+def around(boxes: Sequence[Box]) -> results.Box | None:
+    """The smallest box that holds them all; None without any."""
+    if not boxes:
+        return None
+    left, top = min(box.left for box in boxes), min(box.top for box in boxes)
+    right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
+    return results.Box(left=left, top=top, width=right - left, height=bottom - top)
+
+
+async def save_debug(pictures: Sequence[DebugPicture], folder: str, context: Context) -> list[str] | None:
+    """Their stored paths; None without any. Raises what storing raises."""
+    if not pictures:
+        return None
+    paths = []
+    for picture in pictures:
+        png = await asyncio.to_thread(encode_png, picture.pixels)
+        paths.append(await context.outputs.save(folder, f"{picture.name}.png", png))
+    return paths
