@@ -24,7 +24,6 @@ from services.webhooks.service import WebhookService
 from services.webhooks.settings import WebhooksSettings
 
 log = structlog.get_logger()
-_MARGIN_SECONDS = 5.0
 _DAY = 86_400.0
 
 
@@ -47,7 +46,7 @@ class Replica:
             clock,
             lambda: self._leadership.held,
             owner=owner,
-            schedule=Schedule(),
+            schedule=Schedule(settings.webhook_steps_seconds),
             limits=_limits(settings),
         )
         self.service = WebhookService(
@@ -96,8 +95,8 @@ def http_limits(settings: WebhooksSettings) -> HttpLimits:
 
 def _limits(settings: WebhooksSettings) -> Limits:
     return Limits(
-        patience=settings.webhook_timeout_seconds + 2 * _MARGIN_SECONDS,
-        margin=_MARGIN_SECONDS,
+        patience=settings.webhook_timeout_seconds + 2 * settings.webhook_margin_seconds,
+        margin=settings.webhook_margin_seconds,
         everywhere=settings.webhook_concurrency,
         per_host=settings.webhook_host_concurrency,
         keep=settings.webhook_keep_days * _DAY,

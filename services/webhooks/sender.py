@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -75,10 +76,9 @@ class Sender:
         while True:
             self._wake.clear()
             pause = await self.turn()
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):  # wait_for may swallow a cancel that comes with the event
+                    await self._wake.wait()
 
     async def turn(self) -> float:
         """Starts what is due and has room; answers in how many seconds to look again, unless woken."""

@@ -8,12 +8,17 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.common.settings import ServiceSettings
+from services.webhooks.schedule import STEPS
 
 
 class WebhooksSettings(ServiceSettings):
     """`webhook_allow_private` lists host:port of inward servers that may be called (development and tests only)."""
 
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)
+    # Before each attempt, the first included.
+    webhook_steps_seconds: Annotated[tuple[float, ...], NoDecode, Field(min_length=1)] = STEPS
+    # By how much a call may begin late after its claim, and its end be recorded late.
+    webhook_margin_seconds: float = Field(default=5.0, gt=0)
     webhook_concurrency: int = Field(default=64, ge=1)
     webhook_host_concurrency: int = Field(default=4, ge=1)
     webhook_ports: Annotated[frozenset[int], NoDecode] = frozenset({80, 443, 8080, 8443})
@@ -26,7 +31,7 @@ class WebhooksSettings(ServiceSettings):
     webhook_ack_seconds: float = Field(default=30.0, gt=0)
     webhook_leader_patience_seconds: float = Field(default=3.0, gt=0)
 
-    @field_validator("webhook_ports", "webhook_allow_private", mode="before")
+    @field_validator("webhook_ports", "webhook_allow_private", "webhook_steps_seconds", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Comma-separated in the environment."""
