@@ -11,11 +11,12 @@ from typing import Any
 import grpc
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.grpc import InferInput, InferResult
+from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from services.providers.ports import Pixels
+from services.providers.triton.answers import tensors_of
 from services.providers.triton.failures import ModelLost, error_of
 from services.providers.triton.processes import is_here
 
@@ -28,8 +29,6 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 ]
-# What our models call the output that holds their JSON.
-_EVENTS = ("EVENT", "INFO")
 _CONTROL_SECONDS = 10.0
 _LOAD_SECONDS = 900.0
 
@@ -43,7 +42,10 @@ class Answer:
 
 
 class TritonConnection:
-    """Raises ModelLost for whatever Triton itself says, and the ComputeError our models name."""
+    """Raises ModelLost for whatever Triton itself says, and the ComputeError our models name.
+
+    What says nothing or cannot be read is Internal: MODEL_ANSWER_UNUSABLE.
+    """
 
     def __init__(self, client: InferenceServerClient, *, is_here: bool = False) -> None:
         """`is_here`: the server runs on this machine."""
@@ -64,7 +66,7 @@ class TritonConnection:
             async for result, error in responses:
                 if error is not None:
                     raise error_of(error.message())
-                yield _answer(result)
+                yield Answer(*tensors_of(result))
         except grpc.aio.AioRpcError as error:
             raise _lost(error.code(), error.details()) from error
         finally:
@@ -82,9 +84,10 @@ class TritonConnection:
     ) -> Answer:
         """One inference of a model that is not decoupled."""
         try:
-            return _answer(await self._client.infer(model, _inputs(request, images), client_timeout=timeout))
+            result = await self._client.infer(model, _inputs(request, images), client_timeout=timeout)
         except InferenceServerException as error:
             raise _failure(error) from error
+        return Answer(*tensors_of(result))
 
     async def state(self, model: str) -> str:
         """READY (also when it is dead), LOADING, UNLOADING, UNAVAILABLE, or "" when it was never loaded."""
@@ -122,18 +125,6 @@ def _tensor(name: str, kind: str, values: NDArray[Any]) -> InferInput:
     tensor = InferInput(name, list(values.shape), kind)
     tensor.set_data_from_numpy(np.ascontiguousarray(values))
     return tensor
-
-
-def _answer(result: InferResult) -> Answer:
-    pixels = {}
-    event: dict[str, Any] = {}
-    for output in result.get_response().outputs:
-        values = result.as_numpy(output.name)
-        if output.name in _EVENTS:
-            event = json.loads(values.ravel()[0])
-        else:
-            pixels[output.name] = values
-    return Answer(event, pixels)
 
 
 def _failure(error: InferenceServerException) -> Exception:

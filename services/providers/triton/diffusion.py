@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from services.common.errors import Internal, InvalidRequest, Overloaded
-from services.providers.ports import Drawing, ModelCard, OnStep, Picture, Step
-from services.providers.triton.connection import Answer, TritonConnection
+from services.providers.ports import Drawing, OnStep, Picture, Step
+from services.providers.triton.answers import CanaryEvent, DescribeEvent, EventT, event_of, picture_of, step_of
+from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 from services.providers.triton.processes import end_stub
 from services.providers.triton.supervisor import Guard, Pulse, Supervisor
@@ -45,7 +47,7 @@ class TritonDiffusion:
     async def describe(self) -> Description:
         """Asked once for each life of the model. Raises Unavailable."""
         if self._described is None or self._described[0] != self.supervisor.epoch:
-            event = await self.supervisor.carry(lambda _: self._ask({"describe": True}))
+            event = await self.supervisor.carry(lambda _: self._ask({"describe": True}, DescribeEvent))
             self._described = self.supervisor.epoch, _description(event)
         return self._described[1]
 
@@ -54,19 +56,22 @@ class TritonDiffusion:
         request = _request(drawing)
         pictures = {"IMAGE": drawing.image, "MASK": drawing.mask}
         images = {name: pixels for name, pixels in pictures.items() if pixels is not None}
+        guidance = (await self.describe()).guidance
 
-        async def once(guard: Guard) -> Answer:
+        async def once(guard: Guard) -> Picture:
+            last: Step | None = None
             async with aclosing(self._connection.stream(self.model, request, images)) as answers:
                 async for answer in answers:
                     guard.heard()
-                    if answer.event["event"] == "result":
-                        return answer
-                    await on_step(Step(answer.event["step"], answer.event["of"], answer.pixels.get("PREVIEW")))
+                    if answer.event.get("event") == "result":
+                        return picture_of(answer.event, answer.pixels, drawing, last, default_guidance=guidance)
+                    last = step_of(answer.event, answer.pixels)
+                    await on_step(last)
             raise ModelLost("the stream ended without a picture")
 
-        return _picture(await self._when_free(once), drawing, (await self.describe()).guidance)
+        return await self._when_free(once)
 
-    async def _when_free(self, once: Any) -> Answer:
+    async def _when_free(self, once: Callable[[Guard], Awaitable[Picture]]) -> Picture:
         """Waits out a full queue, and tries what failed inside the model one more time."""
         give_up, failed = time.monotonic() + self._busy_seconds, False
         while True:
@@ -82,26 +87,27 @@ class TritonDiffusion:
                 failed = True
 
     async def _canary(self) -> Pulse:
-        event = await self._ask({"canary": True})
-        return Pulse(event["queued"], event["pid"])
+        event = await self._ask({"canary": True}, CanaryEvent)
+        return Pulse(event.queued, event.pid)
 
-    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, request: dict[str, Any], kind: type[EventT]) -> EventT:
+        """What makes no sense is taken for a dead model: it is loaded anew."""
         try:
             async with asyncio.timeout(_ASK_SECONDS):
-                return await self._connection.ask(self.model, request)
+                return event_of(await self._connection.ask(self.model, request), kind)
         except TimeoutError as error:
             raise ModelLost(f"no answer within {_ASK_SECONDS:g} s") from error
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
 
 
-def _description(event: dict[str, Any]) -> Description:
+def _description(event: DescribeEvent) -> Description:
     return Description(
-        width=event["native"]["width"],
-        height=event["native"]["height"],
-        multiple_of=event["multiple_of"],
-        max_pixels=event["limits"]["max_pixels"],
-        guidance=event["defaults"]["guidance"],
+        width=event.native.width,
+        height=event.native.height,
+        multiple_of=event.multiple_of,
+        max_pixels=event.limits.max_pixels,
+        guidance=event.defaults.guidance,
     )
 
 
@@ -124,18 +130,3 @@ def _request(drawing: Drawing) -> dict[str, Any]:
         "height": drawing.height,
         **{name: value for name, value in optional.items() if value is not None},
     }
-
-
-def _picture(answer: Answer, drawing: Drawing, default_guidance: float) -> Picture:
-    event = answer.event
-    card = event["model"]
-    return Picture(
-        pixels=answer.pixels["RESULT"],
-        seed=event["seed"],
-        steps=event["steps"],
-        guidance=default_guidance if drawing.guidance is None else drawing.guidance,
-        model=ModelCard(card["name"], card["sha256"], card["licence"]),
-        loras=tuple((lora["sha256"], lora["weight"]) for lora in event["loras"]),
-        queued_seconds=event["queued_ms"] / 1e3,
-        denoise_seconds=event["denoise_ms"] / 1e3,
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from services.common.errors import Internal, InvalidRequest
-from services.providers.ports import Matte, ModelCard, Pixels
+from services.providers.ports import Matte, Pixels
+from services.providers.triton.answers import matte_of
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 from services.providers.triton.supervisor import Guard, Pulse, Supervisor
@@ -28,18 +29,15 @@ class TritonSegmentation:
 
         async def once(_: Guard) -> Matte:
             answer = await self._connection.infer(self._model, {}, {"IMAGE": pixels}, timeout=self._seconds)
-            card = answer.event["model"]
-            return Matte(
-                answer.pixels["MATTE"],
-                float(answer.event["confidence"]),
-                ModelCard(card["name"], card["sha256"], card["licence"]),
-            )
+            return matte_of(answer.event, answer.pixels, pixels)
 
         return await self.supervisor.carry(once)
 
     async def _canary(self) -> Pulse:
         try:
-            await self._connection.infer(self._model, {"canary": True}, {"IMAGE": _PROBE}, timeout=_CANARY_SECONDS)
+            request = {"canary": True}
+            answer = await self._connection.infer(self._model, request, {"IMAGE": _PROBE}, timeout=_CANARY_SECONDS)
+            matte_of(answer.event, answer.pixels, _PROBE)
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
         return Pulse()
