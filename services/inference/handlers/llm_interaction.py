@@ -1,0 +1,36 @@
+"""Asks a language model, with pictures if there are any."""
+
+from __future__ import annotations
+
+from services.catalog.tasks.llm_interaction import TYPE, LlmInteractionParams, LlmInteractionResult
+from services.inference.context import Context
+from services.providers.capabilities.conversing import CONVERSING, Question
+
+# Characters kept in the task itself, whose events have to fit onto the bus.
+_MOST_INLINE = 100_000
+
+
+async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionResult:
+    """The answer; one that is too long for a task is stored as a file, and the result holds its beginning.
+
+    Raises:
+        InvalidRequest: a picture cannot be read, or the vendor would not take the request.
+        ContentRefused: the vendor's policy or the model itself forbids it.
+        ComputeError: no vendor is configured, or what became of asking it.
+    """
+    images = [await context.load_image(reference) for reference in params.input_images or ()]
+    question = Question(params.prompt, params.system_prompt, tuple(images))
+    await context.progress.report("asking", 1, 2)
+    reply = await context.ask(CONVERSING, lambda model: model.converse(question))
+    path = None
+    if len(reply.text) > _MOST_INLINE:
+        path = await context.outputs.save(TYPE.folder, "answer.txt", reply.text.encode())
+    return LlmInteractionResult(
+        result_text=reply.text[:_MOST_INLINE],
+        result_text_path=path,
+        input_tokens=reply.input_tokens,
+        output_tokens=reply.output_tokens,
+        ai_provider=reply.vendor,
+        model_name=reply.model,
+        finish_reason=reply.finish,
+    )

@@ -1,0 +1,119 @@
+"""Gemini's generateContent where it answers in words: synchronous, and a lost answer cannot be looked up.
+
+Facts: ai.google.dev/gemini-api/docs (text-generation, structured-output, api-errors, troubleshooting). There is
+neither idempotency key nor list of answers. Blocked prompts and answers come with status 200; whether they are billed
+is not documented. Google recommends its Interactions API for new work and keeps this one running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.providers.capabilities.conversing import Reply
+from services.providers.chat.pictures import MEDIA_TYPE
+from services.providers.chat.vendor import (
+    Asking,
+    ChatSettings,
+    ChatVendor,
+    Choices,
+    Ended,
+    count,
+    forbidden,
+    text,
+    unfinished,
+    unreadable,
+)
+from services.providers.google.failures import judge
+from services.providers.http import Answer
+
+_GOOD = frozenset({"STOP", "MAX_TOKENS"})
+_FORBIDDEN = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"})
+
+
+class GeminiSettings(ChatSettings):
+    model_config = SettingsConfigDict(env_prefix="GEMINI_", populate_by_name=True)
+
+    needed: ClassVar[str] = "GEMINI_API_KEY"
+
+    key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("GEMINI_API_KEY", "GEMINI_KEY"))
+    base_url: str = "https://generativelanguage.googleapis.com/v1beta"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-goog-api-key": self.secret}
+
+
+@dataclass(frozen=True)
+class Gemini(ChatVendor):
+    settings: GeminiSettings
+    name: ClassVar[str] = "gemini"
+    longest_side: ClassVar[int] = 2048
+
+    async def exchange(self, asking: Asking) -> Ended:
+        url = f"{self.settings.base_url.rstrip('/')}/models/{quote(self.choices.model, safe='')}:generateContent"
+        body = request_of(asking, self.choices)
+
+        async def send() -> Ended:
+            return read(await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge))
+
+        return await self.call.once(send)
+
+
+def request_of(asking: Asking, choices: Choices) -> dict[str, Any]:
+    parts: list[dict[str, Any]] = [
+        {"inlineData": {"mimeType": MEDIA_TYPE, "data": picture}} for picture in asking.pictures
+    ]
+    body: dict[str, Any] = {"contents": [{"role": "user", "parts": [*parts, {"text": asking.prompt}]}]}
+    if asking.system:
+        body["systemInstruction"] = {"parts": [{"text": asking.system}]}
+    config: dict[str, Any] = {}
+    if choices.temperature is not None:
+        config["temperature"] = choices.temperature
+    if choices.max_tokens is not None:
+        config["maxOutputTokens"] = choices.max_tokens
+    if asking.schema is not None:
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": asking.schema}
+    return body | ({"generationConfig": config} if config else {})
+
+
+def read(answer: Answer) -> Ended:
+    """Raises ContentRefused, ProviderFailed or OutcomeUnknown."""
+    if blocked := text(answer.member("promptFeedback", "blockReason")):
+        raise forbidden(Gemini.name, blocked)
+    finish = text(answer.member("candidates", 0, "finishReason"))
+    if not finish:
+        raise unreadable(Gemini.name)
+    if finish in _FORBIDDEN:
+        raise forbidden(Gemini.name, finish)
+    if finish not in _GOOD:
+        raise unfinished(Gemini.name, finish)
+    reply = Reply(
+        text="".join(_said(answer)),
+        vendor=Gemini.name,
+        model=text(answer.member("modelVersion")),
+        finish=finish,
+        input_tokens=count(answer.member("usageMetadata", "promptTokenCount")),
+        output_tokens=_output_tokens(answer),
+    )
+    return Ended(reply, cut=finish == "MAX_TOKENS")
+
+
+def _said(answer: Answer) -> Iterator[str]:
+    """What is meant for us; thoughts are not."""
+    parts = answer.member("candidates", 0, "content", "parts")
+    for part in parts if isinstance(parts, list) else []:
+        if isinstance(part, dict) and not part.get("thought"):
+            yield text(part.get("text"))
+
+
+def _output_tokens(answer: Answer) -> int | None:
+    """Thoughts are billed as output."""
+    said = count(answer.member("usageMetadata", "candidatesTokenCount"))
+    thought = count(answer.member("usageMetadata", "thoughtsTokenCount"))
+    return None if said is None and thought is None else (said or 0) + (thought or 0)

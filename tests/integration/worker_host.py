@@ -1,0 +1,73 @@
+"""A worker of the product in the test's own process, at a tasks service that is one too."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from compute.common.v1 import common_pb2
+from compute.tasks.v1 import params_pb2, tasks_pb2
+
+from services.common.bus import ensure_streams, open_bus
+from services.common.grpc_client import Credentials
+from services.inference.app import open_worker
+from services.inference.context import Surroundings
+from services.inference.gates import Gates
+from services.inference.registry import discover_handlers
+from services.inference.reports import CallRecords
+from services.inference.runs import Runs
+from services.inference.settings import Settings
+from services.inference.tasks_client import TasksClient
+from services.inference.tries import Desk
+from services.providers.directory import Providers
+from services.providers.ports import Provider
+from tests.fakes.objects import FakeImages, FakeObjects
+from tests.integration.tasks_host import TOKEN, Host
+
+ENDED = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
+
+
+@dataclass
+class WorkerHost:
+    """Tasks in, ended tasks out. Pictures are those of `images`, files land in `objects`."""
+
+    host: Host
+    nats_url: str
+    images: FakeImages = field(default_factory=FakeImages)
+    objects: FakeObjects = field(default_factory=FakeObjects)
+
+    @asynccontextmanager
+    async def worker(self, providers: Mapping[str, Provider], **chosen: Any) -> AsyncIterator[Runs]:
+        """One with every handler there is, and no providers but these."""
+        given = {"internal_token": TOKEN, "worker_queue": self.host.queue, "drain_seconds": 0.0}
+        settings = Settings(**{**given, **chosen})
+        async with open_bus(self.nats_url, "worker of a test") as bus:
+            await ensure_streams(bus)
+            tasks = TasksClient(self.host.channel, Credentials(TOKEN), worker_id=settings.worker_id)
+            gates = Gates(bus, patience=settings.provider_patience_seconds)
+            desk = Desk(Providers(providers), gates, CallRecords(tasks), settings.provider_unknown_policy)
+            around = Surroundings(self.images, self.objects, bus, desk, "LOCAL")
+            async with open_worker(settings, tasks, bus, around, discover_handlers()) as runs:
+                yield runs
+
+    async def create(self, params: params_pb2.TaskParams, **more: Any) -> str:
+        """Answers its id. `more` are further fields of the specification; configurations as plain values."""
+        configs = {name: more.pop(name) for name in ("provider_config", "fallback_provider_config") if name in more}
+        origin = common_pb2.Origin(instance="test")
+        spec = tasks_pb2.TaskSpec(origin=origin, params=params, queue_name=self.host.queue, **more)
+        for name, config in configs.items():
+            getattr(spec, name).update(config)
+        request = tasks_pb2.CreateTaskRequest(spec=spec)
+        return str((await self.host.tasks.CreateTask(request, metadata=self.host.metadata, timeout=10)).task.id)
+
+    async def ended(self, task_id: str, timeout: float = 60.0) -> tasks_pb2.Task:
+        request = tasks_pb2.WatchTaskRequest(task_id=task_id)
+        async for update in self.host.tasks.WatchTask(request, metadata=self.host.metadata, timeout=timeout):
+            if update.HasField("task") and update.task.status in ENDED:
+                return update.task
+        raise AssertionError("the task was not watched to its end")
+
+    async def run(self, params: params_pb2.TaskParams, **more: Any) -> tasks_pb2.Task:
+        return await self.ended(await self.create(params, **more))
