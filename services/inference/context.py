@@ -15,6 +15,7 @@ from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, NotFound, Unavailable
 from services.inference.asking import Askings
 from services.inference.book import SUCCEEDED
+from services.inference.originals import OriginalPicture
 from services.inference.ports import Bus, Images, ObjectStore
 from services.inference.progress import ProgressFeed
 from services.inference.runs import Run
@@ -52,9 +53,23 @@ class Context:
         default = kind.default_provider if kind else None
         self._askings = Askings(run, around.desk, default.value if default else around.default_provider)
 
-    async def load_image(self, reference: str) -> Pixels:
-        """RGB, `[H, W, 3]`. Raises InvalidRequest when it cannot be had or is no picture."""
-        return await self._images.load(reference, tenant=self.tenant)
+    async def load_image(self, reference: str, *, local: bool = False) -> Pixels:
+        """RGB, `[H, W, 3]`, in sRGB. Raises InvalidRequest when it cannot be had or is no picture.
+
+        `local` allows a file of this machine, below the operator's roots.
+        """
+        return await self._images.load(reference, tenant=self.tenant, local=local)
+
+    async def load_original(self, reference: str, *, local: bool = False, grey: bool = True) -> OriginalPicture:
+        """As it is: its file, colours, transparency and ICC profile. Without `grey` a grey picture becomes sRGB.
+
+        The rest is as with `load_image`.
+        """
+        return await self._images.load_original(reference, tenant=self.tenant, local=local, grey=grey)
+
+    async def colour_in_profile(self, colour: tuple[int, int, int], profile: bytes | None) -> tuple[int, int, int]:
+        """An sRGB colour in the numbers of a picture with that profile."""
+        return await self._images.in_profile(colour, profile) if profile else colour
 
     async def ask(
         self, capability: Capability[CapabilityT], use: Callable[[CapabilityT], Awaitable[AnswerT]]

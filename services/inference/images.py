@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from services.common.images.loader import ImageLoader
+from services.common.images.sniffing import HEAD_BYTES, content_type_of
+from services.inference.originals import OriginalPicture
 from services.providers.media import lay_on_white
 from services.providers.ports import Pixels
 
@@ -15,7 +17,20 @@ class TaskImages:
     def __init__(self, loader: ImageLoader) -> None:
         self._loader = loader
 
-    async def load(self, reference: str, *, tenant: str) -> Pixels:
+    async def load(self, reference: str, *, tenant: str, local: bool = False) -> Pixels:
         """RGB, `[H, W, 3]`; what is transparent is laid on white. Raises what the loader raises."""
-        picture = await self._loader.load(reference, tenant=tenant)
+        picture = await self._loader.load(reference, tenant=tenant, local=local)
         return await asyncio.to_thread(lay_on_white, picture.pixels)
+
+    async def load_original(
+        self, reference: str, *, tenant: str, local: bool = False, grey: bool = True
+    ) -> OriginalPicture:
+        """In its own colours; without `grey` a grey picture becomes sRGB. `local` allows a file of this machine."""
+        content = await self._loader.fetch(reference, tenant=tenant, local=local)
+        found = await self._loader.decode_original(content, grey=grey)
+        content_type = content_type_of(content[:HEAD_BYTES])
+        return OriginalPicture(content, content_type, found.pixels, found.profile, found.converted)
+
+    async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
+        """An sRGB colour in the numbers of an ICC profile."""
+        return await self._loader.in_profile(colour, profile)

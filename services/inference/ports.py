@@ -6,6 +6,7 @@ from typing import Protocol
 
 from compute.storage.v1.storage_pb2 import ObjectInfo
 
+from services.inference.originals import OriginalPicture
 from services.providers.ports import Pixels
 
 
@@ -24,8 +25,18 @@ class ObjectStore(Protocol):
 class Images(Protocol):
     """Pictures of a request, whatever way they are named."""
 
-    async def load(self, reference: str, *, tenant: str) -> Pixels:
+    async def load(self, reference: str, *, tenant: str, local: bool = False) -> Pixels:
         """RGB, `[H, W, 3]`. Raises InvalidRequest when it cannot be had or is no picture."""
+        ...
+
+    async def load_original(
+        self, reference: str, *, tenant: str, local: bool = False, grey: bool = True
+    ) -> OriginalPicture:
+        """In its own colours; without `grey` a grey picture becomes sRGB. `local` allows a file of this machine."""
+        ...
+
+    async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
+        """An sRGB colour in the numbers of an ICC profile."""
         ...
 
 

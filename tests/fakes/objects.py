@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from compute.storage.v1.storage_pb2 import ObjectInfo
 
 from services.common.errors import InvalidRequest
+from services.inference.originals import OriginalPicture
 from services.providers.ports import Pixels
 
 
@@ -28,11 +29,22 @@ class FakeObjects:
 
 @dataclass
 class FakeImages:
-    """By reference."""
+    """By reference. A profile's colours are those of sRGB with red and blue exchanged."""
 
     pictures: dict[str, Pixels] = field(default_factory=dict)
+    originals: dict[str, OriginalPicture] = field(default_factory=dict)
 
-    async def load(self, reference: str, *, tenant: str) -> Pixels:
+    async def load(self, reference: str, *, tenant: str, local: bool = False) -> Pixels:
         if reference not in self.pictures:
             raise InvalidRequest(f"there is no picture {reference!r}", reason="IMAGE_NOT_FOUND")
         return self.pictures[reference]
+
+    async def load_original(
+        self, reference: str, *, tenant: str, local: bool = False, grey: bool = True
+    ) -> OriginalPicture:
+        if reference in self.originals:
+            return self.originals[reference]
+        return OriginalPicture(b"", "image/png", await self.load(reference, tenant=tenant))
+
+    async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
+        return colour[2], colour[1], colour[0]

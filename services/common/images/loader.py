@@ -67,9 +67,9 @@ class ImageLoader:
         self._max_bytes = max_bytes
         self._files = files or LocalFiles()
 
-    async def load(self, source: str, *, tenant: str) -> Picture:
+    async def load(self, source: str, *, tenant: str, local: bool = False) -> Picture:
         """The picture decoded: pixels uint8 [height, width, 3 or 4], upright, sRGB; the first frame of an animation."""
-        return await self._decoder.decode(await self.fetch(source, tenant=tenant))
+        return await self._decoder.decode(await self.fetch(source, tenant=tenant, local=local))
 
     async def decode_original(self, content: bytes, *, grey: bool = True) -> Original:
         """The picture in its own colours, with their ICC profile; without `grey` a grey one becomes sRGB."""

@@ -21,6 +21,8 @@ _STRIP_PIXELS = 1 << 20
 # Of a palette picture's sides: its outer frame counts more, as a backdrop shows there.
 _FRAME = 0.08
 _FRAME_WEIGHT = 4.0
+# Distance in CIE L*a*b* that still belongs to a backdrop with its shading.
+_NEAR = 25.0
 _SAMPLES = 1 << 18
 _LEVELS = 256
 
@@ -44,7 +46,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The colour a background has and the one it takes on, and for HISTOGRAM_MATCH the palette's pixels `[N, 3]`."""
+    """The colour a background has, the one it takes on, and for HISTOGRAM_MATCH a palette's pixels `[N, 3]`."""
 
     before: Colour
     after: Colour
@@ -54,6 +56,15 @@ class Change:
 def palette_colour(pixels: Pixels) -> Colour:
     """The dominant colour of `[H, W, 3]`, where the outer frame counts four times."""
     return dominant(pixels, _palette_weights(pixels))
+
+
+def palette_sample(pixels: Pixels, shown: Colour, colour: Colour) -> Pixels:
+    """`[N, 3]`: what of a palette picture lies near its dominant colour `shown`, moved to `colour` with it."""
+    flat = _sampled(pixels.reshape(-1, 3))
+    lab = to_lab(flat)
+    near = lab[np.linalg.norm(lab - _lab(shown), axis=1) <= _NEAR]
+    moved = from_lab(near + (_lab(colour) - _lab(shown)))
+    return moved.round().astype(np.uint8) if len(near) else np.array([colour], np.uint8)
 
 
 def background_colour(pixels: Pixels, protection: Shares, thresholds: Thresholds) -> Colour | None:
@@ -117,7 +128,7 @@ def _fill(_: Pixels, __: Shares, change: Change, ___: Thresholds) -> Transform:
 
 
 def _match(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds) -> Transform:
-    """Quantiles of the lit background and of the palette round its dominant colour."""
+    """Quantiles of the lit background and of the palette."""
     lit = (1 - protection) * light_share(pixels, thresholds) > 0.5
     own = _sampled(pixels[lit]) if lit.any() else np.array([change.before], np.uint8)
     wanted = np.array([change.after], np.uint8) if change.palette is None else _sampled(change.palette)

@@ -1,0 +1,168 @@
+"""Gives a picture another shape or size, with margins around its subject: exact to the pixel, its colours kept."""
+
+from __future__ import annotations
+
+import asyncio
+from fractions import Fraction
+from pathlib import PurePosixPath
+from typing import Any
+
+from services.catalog.enums import CroppingPosition, Resampling, ResizeMode
+from services.catalog.results import Box as ResultBox
+from services.catalog.tasks.image_adjuster import MAX_PIXELS, ImageAdjusterParams, ImageAdjusterResult
+from services.common.errors import InvalidRequest
+from services.inference.context import Context
+from services.inference.imaging.adjusting import adjust, placed_part, source_part
+from services.inference.imaging.framing import Frame, Mode, Wish, frame
+from services.inference.imaging.margins import Box, Margins, margins_around, subject_box
+from services.inference.originals import OriginalPicture
+from services.inference.pictures import encode_png
+from services.inference.provenance import DigitalSource
+from services.inference.subjects import Subject, find_subject
+
+_FOLDER = "image_adjusters"
+_SUFFIXES = {"image/jpeg": ".jpg", "image/tiff": ".tif"}
+_STAGES = 4
+_LONGEST_SIDE = 65_535
+
+
+async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterResult:
+    """PNG with the picture's ICC profile; where nothing has to be adjusted, the very file that came in.
+
+    Raises:
+        InvalidRequest: a picture cannot be read; SUBJECT_NOT_FOUND, MARGINS_IMPOSSIBLE or RESULT_TOO_LARGE.
+        Unavailable: the model that finds subjects is away; may pass.
+    """
+    original = await context.load_original(params.input_image, local=True)
+    await context.progress.report("loaded", 1, _STAGES)
+    wish = await _wish(params, context)
+    subject = await find_subject(original, context) if wish.margins.asked else None
+    box = await asyncio.to_thread(subject_box, subject.alpha) if subject else None
+    await context.progress.report("subject found", 2, _STAGES)
+    found = await asyncio.to_thread(frame, *original.size, wish, box)
+    if found is None:
+        return await _save_unchanged(params, original, box, context)
+    _check_size(found)
+    recipe = _recipe(params, wish, found, subject)
+    png = await asyncio.to_thread(_encode, original, found, params.resampling or Resampling.LANCZOS, recipe)
+    await context.progress.report("adjusted", 3, _STAGES)
+    path = await context.outputs.save(_FOLDER, "adjusted.png", png)
+    await context.progress.report("stored", _STAGES, _STAGES)
+    width, height = found.size
+    return ImageAdjusterResult(
+        result_image_path=path,
+        **_references(params),
+        width=width,
+        height=height,
+        applied_mode=found.mode.value,
+        crop_box=_result_box(Box(*(round(edge) for edge in source_part(original.pixels, found)))),
+        placed_box=_result_box(placed_part(original.pixels, found)),
+        subject_box=_result_box(_inside(found.mapped(box), width, height)) if box else None,
+        icc_profile=original.icc,
+    )
+
+
+async def _wish(params: ImageAdjusterParams, context: Context) -> Wish:
+    margins = Margins(
+        top=_fraction(params.margin_top),
+        bottom=_fraction(params.margin_bottom),
+        left=_fraction(params.margin_left),
+        right=_fraction(params.margin_right),
+    )
+    if params.reference_image is not None:
+        margins = margins.or_else(await _margins_of(params.reference_image, context))
+    _check_room(margins)
+    target = (params.target_width, params.target_height) if params.target_width and params.target_height else None
+    return Wish(
+        mode=None if params.mode is ResizeMode.AUTO else Mode(params.mode.value),
+        aspect=_fraction(params.aspect_ratio),
+        target=target,
+        margins=margins,
+        position=_share_of(params.cropping_position),
+        exact_axis=params.scaling_proportions.value if params.scaling_proportions else None,
+        tolerance=_fraction(params.tolerance) or Fraction(0),
+    )
+
+
+async def _margins_of(reference: str, context: Context) -> Margins:
+    original = await context.load_original(reference, local=True)
+    subject = await find_subject(original, context)
+    return margins_around(await asyncio.to_thread(subject_box, subject.alpha), *original.size)
+
+
+def _check_room(margins: Margins) -> None:
+    """Margins given and margins of a reference may together be too much."""
+    for one, other in ((margins.top, margins.bottom), (margins.left, margins.right)):
+        if (one or 0) + (other or 0) >= 1:
+            raise InvalidRequest("the margins leave no room for the subject", reason="MARGINS_IMPOSSIBLE")
+
+
+def _check_size(found: Frame) -> None:
+    width, height = found.size
+    if width * height > MAX_PIXELS or max(width, height) > _LONGEST_SIDE:
+        message = f"the result would have {width} × {height} pixels, more than {MAX_PIXELS}"
+        raise InvalidRequest(message, reason="RESULT_TOO_LARGE")
+
+
+async def _save_unchanged(
+    params: ImageAdjusterParams, original: OriginalPicture, box: Box | None, context: Context
+) -> ImageAdjusterResult:
+    kind = original.content_type
+    name = str(PurePosixPath("adjusted").with_suffix(_SUFFIXES.get(kind, "." + kind.rpartition("/")[2])))
+    path = await context.outputs.save(_FOLDER, name, original.content)
+    await context.progress.report("stored", _STAGES, _STAGES)
+    width, height = original.size
+    whole = ResultBox(left=0, top=0, width=width, height=height)
+    return ImageAdjusterResult(
+        result_image_path=path,
+        **_references(params),
+        width=width,
+        height=height,
+        applied_mode="none",
+        crop_box=whole,
+        placed_box=whole,
+        subject_box=_result_box(box) if box else None,
+        icc_profile="none" if original.icc == "none" else "kept",
+    )
+
+
+def _encode(original: OriginalPicture, found: Frame, resampling: Resampling, recipe: dict[str, Any]) -> bytes:
+    pixels = adjust(original.pixels, found, resampling=resampling.value)
+    flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    return encode_png(flat, recipe, source=DigitalSource.ENHANCED, icc=original.profile)
+
+
+def _recipe(params: ImageAdjusterParams, wish: Wish, found: Frame, subject: Subject | None) -> dict[str, Any]:
+    """Everything asked for but the pictures, whose names are the caller's."""
+    sides = ("top", "bottom", "left", "right")
+    margins = {side: float(share) for side in sides if (share := getattr(wish.margins, side)) is not None}
+    window = [float(edge) for edge in (found.left, found.top, found.width, found.height)]
+    asked = params.model_dump(mode="json", exclude_none=True, exclude={"input_image", "reference_image"})
+    told = subject.facts if subject else {}
+    return {**asked, "applied_mode": found.mode.value, "margins": margins, "window": window, **told}
+
+
+def _references(params: ImageAdjusterParams) -> dict[str, str | None]:
+    return {"input_image_path": params.input_image, "reference_image_path": params.reference_image}
+
+
+def _fraction(value: float | None) -> Fraction | None:
+    """As it is written: 0.1 is a tenth, not the nearest binary number."""
+    return None if value is None else Fraction(str(value))
+
+
+def _share_of(position: CroppingPosition | None) -> tuple[Fraction, Fraction] | None:
+    if position is None:
+        return None
+    words = position.value.split("_")
+    across = 0 if "left" in words else 2 if "right" in words else 1
+    down = 0 if "top" in words else 2 if "bottom" in words else 1
+    return Fraction(across, 2), Fraction(down, 2)
+
+
+def _inside(box: Box, width: int, height: int) -> Box:
+    return Box(max(0, box.left), max(0, box.top), min(width, box.right), min(height, box.bottom))
+
+
+def _result_box(box: Box) -> ResultBox:
+    return ResultBox(left=box.left, top=box.top, width=box.right - box.left, height=box.bottom - box.top)
