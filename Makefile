@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run test check crash fuzz bench profile protos openapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run test check crash fuzz bench profile protos openapi asyncapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ protos:  ## generate the code of the contracts anew
 
 openapi:  ## the gateway's OpenAPI document
 	@$(ATELIER) openapi
+
+asyncapi:  ## the AsyncAPI document of the events
+	@$(ATELIER) asyncapi
 
 starter-models:  ## train the starter models again from nothing (hours)
 	@$(ATELIER) starter-models $(ARGS)

@@ -34,6 +34,7 @@ COMMANDS = {
     "check": Command(("-m", "deploy.local.check")),
     "protos": Command(("protos/generate.py",)),
     "openapi": Command(("-m", "gateway.openapi")),
+    "asyncapi": Command(("-m", "gateway.asyncapi")),
     "starter-models": Command(("-m", "deploy.local.starter"), ("app", "models")),
     "setup": Command(("-c", "print('Everything is set up.')"), ALL),
 }

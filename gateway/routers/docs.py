@@ -1,10 +1,11 @@
-"""/docs and /openapi.json, without a key and without anything from elsewhere."""
+"""/docs, /openapi.json and /asyncapi.json, without a key and without anything from elsewhere."""
 from __future__ import annotations
 
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from gateway.asyncapi import document
 from gateway.reference import render
 
 router = APIRouter(include_in_schema=False)
@@ -14,6 +15,11 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 @router.get("/openapi.json")
 async def openapi_document(request: Request) -> Response:
     return Response(orjson.dumps(request.app.openapi()), media_type="application/json")
+
+
+@router.get("/asyncapi.json")
+async def asyncapi_document() -> Response:
+    return Response(orjson.dumps(document()), media_type="application/json")
 
 
 @router.get("/docs")

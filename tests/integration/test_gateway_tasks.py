@@ -11,12 +11,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import nats
+import numpy as np
 import pytest
 import pytest_asyncio
-from compute.tasks.v1 import tasks_pb2, worker_pb2
+from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2
 from PIL import Image
 
 from services.common.bus import progress_subject
+from services.common.images.recipes import read_recipe
+from services.inference.pictures import encode_png
+from services.inference.provenance import DigitalSource
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, events, generation, stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -313,7 +317,33 @@ async def test_health_names_every_dependency_and_needs_no_key(api: Stack) -> Non
 async def test_the_documents_are_served_without_a_key(api: Stack) -> None:
     document = (await api.stranger.get("/openapi.json")).json()
     assert "/api/v1/tasks/" in document["paths"]
+    told = (await api.stranger.get("/asyncapi.json")).json()
+    assert (told["asyncapi"], "taskEvents" in told["channels"]) == ("3.0.0", True)
     page = await api.stranger.get("/docs")
+    assert 'href="asyncapi.json"' in page.text
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "Create Task" in page.text
+
+
+async def test_a_task_s_provenance_is_what_its_file_says_and_who_was_asked(api: Stack) -> None:
+    task = await api.create()
+    source = DigitalSource.GENERATED
+    png = encode_png(np.zeros((8, 8, 3), np.uint8), {"seed": 7, "model": {"sha256": "ab" * 32}}, source=source)
+    stored = await api.http.post(f"{IMAGES}/drawn.png", files={"file": png})
+    assert stored.status_code == 200, stored.text
+    path = stored.json()["path"]
+    picture = params_pb2.GenerationResult(result_image_path=path, width=8, height=8)
+    await api.finish(task["id"], result=params_pb2.TaskResult(generation=picture))
+    told = (await api.http.get(f"{TASKS}{task['id']}/provenance")).json()
+    [file] = told["files"]
+    assert (told["task_id"], file["path"]) == (task["id"], path)
+    assert (file["recipe"]["seed"], file["recipe"]["digital_source_type"]) == (7, source.uri)
+    downloaded = (await api.http.get(f"{IMAGES}/{path}")).content
+    assert read_recipe(downloaded) == file["recipe"]
+    assert (await api.other.get(f"{TASKS}{task['id']}/provenance")).status_code == 404
+
+
+async def test_a_task_without_results_has_no_files_to_tell_of(api: Stack) -> None:
+    told = (await api.http.get(f"{TASKS}{(await api.create())['id']}/provenance")).json()
+    assert (told["files"], told["provider_calls"]) == ([], [])

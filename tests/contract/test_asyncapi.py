@@ -1,0 +1,125 @@
+"""The AsyncAPI document against the contract's events, the subjects in use and events as they are really published."""
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from compute.tasks.v1 import tasks_pb2
+
+from gateway.asyncapi import document, verbs
+from services.common.bus import inference_subject
+from services.inference.announcements import render as render_run
+from services.inference.runs import Key, Run
+from services.tasks.domain import Failure, Task, Verb
+from services.tasks.events import render
+
+ID = "0c5d1a3e-6a52-4a4e-9d3b-0d6a7e0f2a11"
+CONTRACT = json.loads((Path(__file__).parent / "compute-api.json").read_text())["components"]["schemas"]
+DOCUMENT = document()
+_EVENTS = ("BaseEvent", "TaskCreatedEvent", "TaskStatusEvent", "InferenceStatusEvent", "PreprocessingStatusEvent")
+
+
+def lives() -> Iterator[Task]:
+    """Tasks whose outboxes hold every verb."""
+    task = Task(ID, "acme", "GENERATION", "inference", "{}", 1, 1, 1, origin_instance="o", origin_zone="eu").created()
+    running = task.claimed("w", 2)
+    failure = Failure("DOWN", "no model", "UNAVAILABLE", retryable=True)
+    yield running.completed("{}", (), 3).cleaned(4).gone(5, "")
+    yield running.failed(failure, (), 3, backoff=0).cancelled(4)
+    yield running.returned((), 3)
+    yield running.failed(Failure("BAD", "no", "VALIDATION", retryable=False), (), 3, backoff=0).replayed(4, 3)
+
+
+def check(name: str, value: Any) -> None:
+    components = {"components": DOCUMENT["components"], "$ref": f"#/components/schemas/{name}"}
+    jsonschema_rs.validator_for(components, validate_formats=True).validate(value)
+
+
+@pytest.mark.parametrize("name", _EVENTS)
+def test_every_event_of_the_contract_has_exactly_its_fields(name: str) -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert set(schemas[name]["properties"]) == set(CONTRACT[name]["properties"])
+    for field, wanted in CONTRACT[name]["properties"].items():
+        found = schemas[name]["properties"][field]
+        found = schemas[found["$ref"].rpartition("/")[2]] if "$ref" in found else found
+        if "type" in wanted:
+            assert (found["type"], found.get("format")) == (wanted["type"], wanted.get("format")), field
+
+
+def test_every_verb_of_a_task_is_documented() -> None:
+    assert set(verbs()) == {*Verb}
+    assert {item.verb for task in lives() for item in task.outbox} == {*Verb}
+
+
+def test_every_event_of_a_task_is_what_the_document_says() -> None:
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^.]+)", re.escape(DOCUMENT["channels"]["taskEvents"]["address"]))
+    for task in lives():
+        for item in task.outbox:
+            sent = render(task, item)
+            found = re.fullmatch(pattern, sent.subject)
+            assert found is not None and found["verb"] in verbs()
+            event = json.loads(sent.payload)
+            check("TaskCreatedCloudEvent" if item.verb is Verb.CREATED else "TaskStatusCloudEvent", event)
+            assert set(event["data"]) >= set(DOCUMENT["components"]["schemas"]["BaseEvent"]["required"])
+
+
+def test_what_a_worker_announces_is_what_the_document_says() -> None:
+    task = tasks_pb2.Task(id=ID, tenant="acme", task_type="GENERATION", attempt=1)
+    task.spec.origin.instance, task.spec.origin.zone = "o", "eu"
+    job: Any = None
+    run = Run(Key(ID, 1), task, job, 0.0)
+    check("InferenceStatusCloudEvent", render_run(run, "EXECUTING", 1, {}))
+    said = {"completed_at": "2026-01-01T00:00:00.000000Z", "result_image_path": "a.png", "prompt_id": "x"}
+    check("InferenceStatusCloudEvent", render_run(run, "COMPLETED", 2, said))
+    address = DOCUMENT["channels"]["inferenceStatus"]["address"]
+    assert address.format(tenant="acme", task_id=ID) == inference_subject("acme", ID)
+
+
+def test_another_shape_is_noticed() -> None:
+    task = next(lives())
+    event = json.loads(render(task, task.outbox[-1]).payload)
+    for wrong in ({**event, "specversion": "0.3"}, {**event, "data": {**event["data"], "status": "ASLEEP"}}):
+        with pytest.raises(jsonschema_rs.ValidationError):
+            check("TaskStatusCloudEvent", wrong)
+
+
+def test_the_document_is_asyncapi_3_and_every_reference_leads_somewhere() -> None:
+    """The shape that AsyncAPI 3.0 asks for; its own JSON schema is in no package we have."""
+    required, known = {"asyncapi", "info"}, {"defaultContentType", "servers", "channels", "operations", "components"}
+    assert required <= set(DOCUMENT) <= required | known
+    assert DOCUMENT["asyncapi"] == "3.0.0" and {"title", "version"} <= set(DOCUMENT["info"])
+    assert all({"host", "protocol"} <= set(server) for server in DOCUMENT["servers"].values())
+    for channel in DOCUMENT["channels"].values():
+        named = re.findall(r"\{(\w+)\}", channel["address"] or "")
+        assert named == list(channel.get("parameters", {}))
+    for operation in DOCUMENT["operations"].values():
+        assert operation["action"] in ("send", "receive")
+        place = operation["channel"]["$ref"]
+        assert all(message["$ref"].startswith(f"{place}/messages/") for message in operation["messages"])
+    for reference in references(DOCUMENT):
+        node: Any = DOCUMENT
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_it_is_printed_without_a_stack() -> None:
+    printed = subprocess.run([sys.executable, "-m", "gateway.asyncapi"], capture_output=True, check=True, text=True)
+    assert json.loads(printed.stdout) == DOCUMENT
