@@ -17,6 +17,7 @@ from gateway.documents import (
     WAIT_HEADER,
     merged,
 )
+from gateway.provenance import Provenance, provenance_of
 from gateway.watching import watch_task
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
@@ -70,6 +71,12 @@ async def delete_task(request: Request, task_id: str) -> Response:
 async def clean_task(request: Request, task_id: str) -> Response:
     """Deletes the files of one task; its record stays and says when. One that runs is cancelled first."""
     return await task_routes.clean_task(request, task_id)
+
+
+@router.get("/{task_id}/provenance", summary="Get Provenance", response_model=Provenance)
+async def provenance(request: Request, task_id: str) -> Provenance:
+    """How the results were made: the recipe each file carries, and every call to a provider."""
+    return await provenance_of(request, task_id)
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {

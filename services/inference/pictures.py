@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from services.common.images.recipes import RECIPE_CHUNK
 from services.inference.provenance import DigitalSource, xmp_packet
 from services.providers.ports import Pixels
 
-RECIPE_CHUNK = "atelier-recipe"
 _XMP_CHUNK = "XML:com.adobe.xmp"
 
 
@@ -42,13 +42,6 @@ def encode_png(
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     picture.save(target, "PNG", compress_level=3, pnginfo=chunks, icc_profile=icc)
     return target.getvalue()
-
-
-def read_recipe(png: bytes) -> dict[str, Any] | None:
-    """What `encode_png` wrote; None when there is none."""
-    with Image.open(io.BytesIO(png)) as picture:
-        text = picture.text.get(RECIPE_CHUNK) if hasattr(picture, "text") else None
-    return json.loads(text) if text else None
 
 
 def cut_out(pixels: Pixels, alpha: Pixels) -> Pixels:

@@ -11,9 +11,10 @@ import pytest
 from services.catalog.enums import ErrorCategory
 from services.catalog.tasks import TYPES
 from services.common import errors
+from services.common.images.recipes import read_recipe
 from services.inference.handlers.generation import strength_of
 from services.inference.outcomes import failure_of, fault
-from services.inference.pictures import cut_out, encode_png, read_recipe
+from services.inference.pictures import cut_out, encode_png
 from services.inference.registry import discover_handlers
 from services.providers.calls import Call, Unrecorded
 from services.providers.directory import Providers

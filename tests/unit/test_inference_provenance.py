@@ -6,9 +6,12 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from services.inference.pictures import encode_png, read_recipe
+from services.common.images.recipes import read_recipe
+from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource, xmp_packet
 
 PIXELS = np.zeros((4, 6, 3), np.uint8)
@@ -56,3 +59,19 @@ def test_a_colour_profile_travels_with_the_pixels() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     with Image.open(io.BytesIO(encode_png(PIXELS, icc=profile))) as picture:
         assert picture.info["icc_profile"] == profile
+
+
+def test_the_beginning_of_a_file_is_enough_to_read_its_recipe() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    png = encode_png(noise, {"prompt": "a red mug, größer"}, source=DigitalSource.GENERATED)
+    recipe = read_recipe(png[:4096])
+    assert recipe is not None
+    assert recipe["prompt"] == "a red mug, größer"
+
+
+@given(st.binary(max_size=300), st.integers(0, 400))
+def test_no_file_breaks_the_reader(junk: bytes, cut: int) -> None:
+    png = encode_png(PIXELS, {"seed": 3})
+    for data in (junk, png[:cut] + junk, b"\0\0\0\x20ftypisom" + junk):
+        found = read_recipe(data)
+        assert found is None or found["seed"] == 3

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from services.common.errors import Unavailable
+from services.common.images.recipes import read_recipe
 from services.providers.capabilities.animating import Animation
 from services.providers.pipelines.animating import FPS, animate
 from services.providers.pipelines.camera import Movement, movement_of
@@ -55,12 +55,6 @@ def read_film(mp4: bytes, width: int, height: int) -> tuple[str, list[Pixels]]:
     return answer.stderr.decode(), list(frames)
 
 
-def read_comment(mp4: bytes) -> object:
-    answer = run_ffmpeg(mp4, "-loglevel", "error", "-f", "ffmetadata").stdout.decode()
-    comment = next(line for line in answer.splitlines() if line.startswith("comment="))
-    return json.loads(comment.removeprefix("comment=").replace("\\", ""))
-
-
 def run_ffmpeg(mp4: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(mp4)
@@ -91,7 +85,7 @@ async def test_the_same_animation_gives_the_same_bytes_with_its_recipe_inside() 
     wanted = Animation(gradient(64, 64), "pan left", 1, seed=3)
     films = [(await animate(Dimmer(), wanted, ignore, native_pixels=NATIVE)).mp4 for _ in range(2)]
     assert films[0] == films[1]
-    assert read_comment(films[0]) == {"prompt": "pan left", "seed": 3, "fps": FPS, "keyframes": 1}
+    assert read_recipe(films[0]) == {"prompt": "pan left", "seed": 3, "fps": FPS, "keyframes": 1}
 
 
 async def test_a_model_that_fails_fails_the_film_and_the_other_drawings_end() -> None:

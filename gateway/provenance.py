@@ -1,0 +1,87 @@
+"""How a task's results were made: what their own files say, and who was asked."""
+from __future__ import annotations
+
+from typing import Any
+
+from compute.tasks.v1 import tasks_pb2 as pb
+from fastapi import Request
+from pydantic import BaseModel, Field
+
+from gateway.translate import to_public
+from gateway.upstream import caller_of, upstream_of
+from services.common.errors import NotFound
+from services.common.images.recipes import HEAD_BYTES, read_recipe
+from services.common.storage_client import StorageClient
+
+
+class ResultFile(BaseModel):
+    """A file of the result and its recipe."""
+
+    path: str = Field(description="Where it is stored")
+    recipe: dict[str, Any] | None = Field(
+        description="Model and LoRA hashes, seed, parameters, IPTC digital source type and software, as the file itself"
+        " says; null when it says nothing or is gone"
+    )
+
+
+class ProviderCall(BaseModel):
+    """One call to a provider."""
+
+    provider: str = Field(description="Provider that was asked")
+    attempt: int = Field(description="Run of the task that asked, from 1")
+    fallback: bool = Field(description="Whether it was asked as the fallback")
+    request_id: str | None = Field(description="The provider's own id of it")
+    outcome: str = Field(description="SUCCEEDED, FAILED, CANCELLED, UNKNOWN; or INTENDED, SUBMITTED while it is open")
+    reason: str | None = Field(description="Reason of a failure")
+    duration_seconds: float = Field(description="How long it took")
+    cost_usd: float | None = Field(description="What it cost, where the provider says")
+
+
+class Provenance(BaseModel):
+    """How a task's results were made."""
+
+    task_id: str = Field(description="The task")
+    files: list[ResultFile] = Field(description="The result's files")
+    provider_calls: list[ProviderCall] = Field(description="Every call to a provider, in its order")
+
+
+async def provenance_of(request: Request, task_id: str) -> Provenance:
+    """Raises NotFound."""
+    upstream, tenant = upstream_of(request), caller_of(request).tenant
+    task = await upstream.tasks.get(request, task_id)
+    files = [
+        ResultFile(path=path, recipe=await _recipe(upstream.storage, path, tenant)) for path in _result_paths(task)
+    ]
+    return Provenance(task_id=task_id, files=files, provider_calls=[_call(made) for made in task.service_requests])
+
+
+def _result_paths(task: pb.Task) -> list[str]:
+    """What the public task names as a result's file: `result_…_path`, `result_…paths`."""
+    shown = to_public(task)
+    found: list[str] = []
+    for name, value in shown.items():
+        if name.startswith("result_") and name.endswith(("_path", "_paths")) and value:
+            found += value if isinstance(value, list) else [value]
+    return found
+
+
+async def _recipe(storage: StorageClient, path: str, tenant: str) -> dict[str, Any] | None:
+    try:
+        info = await storage.head(path, tenant=tenant)
+        _, chunks = await storage.download(path, tenant=tenant, length=min(info.size, HEAD_BYTES))
+        return read_recipe(b"".join([chunk async for chunk in chunks]))
+    except NotFound:
+        return None
+
+
+def _call(made: pb.ServiceRequest) -> ProviderCall:
+    return ProviderCall(
+        provider=made.provider,
+        attempt=made.attempt,
+        fallback=made.fallback,
+        request_id=made.request_id or None,
+        outcome=made.outcome,
+        reason=made.reason or None,
+        duration_seconds=made.duration_seconds,
+        cost_usd=made.cost_usd if made.HasField("cost_usd") else None,
+    )
