@@ -18,9 +18,9 @@ from gateway.errors import on_http_error, on_validation_error
 from gateway.event_log import EventLog
 from gateway.hot_paths import HotPaths
 from gateway.probes import HealthProbe
-from gateway.routers import docs, generation, health, storage, tasks
+from gateway.routers import docs, generation, health, storage, tasks, webhooks
 from gateway.settings import GatewaySettings
-from gateway.upstream import TasksClient, Upstream
+from gateway.upstream import TasksClient, Upstream, WebhooksClient
 from services.common.access_client import AccessClient
 from services.common.bus import open_bus
 from services.common.grpc_client import Credentials, connect
@@ -34,7 +34,7 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
     """The routes without anything behind them; ComputeError is left to the border."""
     app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     # The fixed path /tasks/generation goes before /tasks/{task_id}.
-    for module in (generation, tasks, storage, health, docs):
+    for module in (generation, tasks, storage, webhooks, health, docs):
         app.include_router(module.router)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
@@ -66,6 +66,7 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
         bus = await stack.enter_async_context(open_bus(settings.nats_url, "gateway"))
         tasks_channel = await stack.enter_async_context(connect(settings.tasks_target))
         storage_channel = await stack.enter_async_context(connect(settings.storage_target))
+        webhooks_channel = await stack.enter_async_context(connect(settings.webhooks_target))
         access_channel = await stack.enter_async_context(connect(settings.access_target))
         completions = Completions(bus)
         await stack.enter_async_context(completions.listening())
@@ -75,6 +76,7 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
             settings=settings,
             tasks=TasksClient(rpc.TaskServiceStub(tasks_channel), credentials, settings),
             storage=StorageClient(storage_channel, credentials, timeout=settings.call_timeout_seconds),
+            webhooks=WebhooksClient(webhooks_channel, credentials, timeout=settings.call_timeout_seconds),
             completions=completions,
             events=EventLog(bus),
         )

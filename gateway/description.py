@@ -20,6 +20,7 @@ _OPEN = ("/health",)
 _TAGS = [
     {"name": "Tasks", "description": "Submit, watch, change, cancel"},
     {"name": "Storage", "description": "The caller's pictures"},
+    {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
 ]
 
 

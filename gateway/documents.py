@@ -26,6 +26,11 @@ def _body(schema: dict[str, Any]) -> Extra:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def body_of(model: type[BaseModel]) -> Extra:
+    """A body that its route reads itself; the model is known to the document from elsewhere."""
+    return _body(_reference(model))
+
+
 def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 

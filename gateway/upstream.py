@@ -8,6 +8,7 @@ from typing import Any, cast
 import grpc
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
+from compute.webhooks.v1 import webhooks_pb2_grpc
 from fastapi import Request
 
 from gateway.batching import CreateBatcher
@@ -85,6 +86,19 @@ class TasksClient:
         return self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
 
 
+class WebhooksClient:
+    """WebhookService for one tenant at a time; raises ComputeError."""
+
+    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
+        self._stub = webhooks_pb2_grpc.WebhookServiceStub(channel)
+        self._credentials = credentials
+        self._timeout = timeout
+
+    async def call(self, method: str, wanted: Any, request: Request) -> Any:
+        metadata = self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
+        return await call(getattr(self._stub, method), wanted, timeout=self._timeout, metadata=metadata)
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """What `app.state.upstream` holds."""
@@ -92,6 +106,7 @@ class Upstream:
     settings: GatewaySettings
     tasks: TasksClient
     storage: StorageClient
+    webhooks: WebhooksClient
     completions: Completions
     events: EventLog
 

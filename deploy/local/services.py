@@ -24,6 +24,7 @@ def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str
         "NATS_URL": addresses.nats_url,
         "TASKS_TARGET": addresses.tasks,
         "ACCESS_TARGET": addresses.tasks,
+        "WEBHOOKS_TARGET": addresses.tasks,
         "STORAGE_TARGET": addresses.storage,
         "TRITON_TARGET": addresses.triton,
         "INTERNAL_TOKEN": token,
@@ -35,7 +36,7 @@ def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str
 
 
 def own_processes(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
-    tasks = _served("tasks", ("services.host", "access", "tasks"), ports.tasks, shared, after=_STORES)
+    tasks = _served("tasks", ("services.host", "access", "tasks", "webhooks"), ports.tasks, shared, after=_STORES)
     storage = _served("storage", ("services.host", "storage"), ports.storage, shared, after=_STORES)
     # Not after Triton: importing takes as long as the models take to load, and the worker waits for them by itself.
     inference = replace(

@@ -27,6 +27,7 @@ from services.common.health import HealthMonitor
 from services.storage import app as storage
 from services.tasks import app as tasks
 from services.tasks.settings import TasksSettings
+from services.webhooks import app as webhooks
 
 TOKEN = "internal-token"
 TASKS = "/api/v1/tasks/"
@@ -98,14 +99,15 @@ async def stack(
         "internal_token": TOKEN,
     }
     async with services(shared, folder, cdn_url) as target:
-        given = {**shared, "tasks_target": target, "storage_target": target, "access_target": target, **settings}
+        names = ("tasks_target", "storage_target", "access_target", "webhooks_target")
+        given = {**shared, **dict.fromkeys(names, target), **settings}
         async with serving(GatewaySettings(**given)) as url, connect(target) as channel, _clients(url, channel) as made:
             yield made
 
 
 @asynccontextmanager
 async def services(shared: dict[str, Any], folder: Path, cdn_url: str) -> AsyncIterator[str]:
-    """The three services on one gRPC server; yields its address."""
+    """The services on one gRPC server; yields its address."""
     server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=_Nobody(), timeout=20))
     monitor = HealthMonitor(server, {})
     kept = storage.Settings(**shared, storage_url=folder.as_uri(), cdn_url=cdn_url, image_workers=1)
@@ -114,6 +116,7 @@ async def services(shared: dict[str, Any], folder: Path, cdn_url: str) -> AsyncI
         access.mount(server, access.Settings(**shared)),
         tasks.mount(server, TasksSettings(**shared, storage_target=target)),
         storage.mount(server, kept),
+        webhooks.mount(server, webhooks.Settings(**shared)),
     ):
         grpc_server.bind(server, target)
         await server.start()
