@@ -51,6 +51,7 @@ _POLICY = frozenset({"ContentModerationError", "ThirdPartyError", "NSFWError"})
 # The input that takes a garment, of the models that put one on a person.
 _GARMENT = {"tryon-max": "product_image", "tryon-v1.6": "garment_image"}
 _SEEDS = 2**32
+_BRINGING_SECONDS = 120.0
 
 
 class Settings(VendorSettings):
@@ -76,7 +77,12 @@ class Fashn:
 
     @property
     def terms(self) -> Terms:
-        return self.settings.terms("fashn")
+        return self.terms_of({})
+
+    def terms_of(self, config: Mapping[str, Any]) -> Terms:
+        """One try lasts as long as the task is ready to wait, and then some to bring the picture in."""
+        wait = config.get("max_wait_seconds") or self.settings.editing_task_timeout
+        return replace(self.settings.terms("fashn"), seconds=float(wait) + _BRINGING_SECONDS)
 
     def configured(self, config: Mapping[str, Any], call: Call) -> Self:
         """Raises InvalidRequest or ProviderRefused."""

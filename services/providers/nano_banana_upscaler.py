@@ -29,12 +29,12 @@ from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.google.access import access
 from services.providers.google.failures import judge
-from services.providers.google.images import GoogleImages, Wish, nearest_ratio
+from services.providers.google.images import GoogleImages, Wish, nearest_ratio, pack
 from services.providers.google.settings import GoogleSettings
 from services.providers.http import HttpTerms, open_http
 from services.providers.media import Media
 from services.providers.pipelines.measures import measure_ssim
-from services.providers.ports import Check, OnStep, Picture, Pixels
+from services.providers.ports import Check, OnStep, Pixels
 
 NAME = ProviderType.NANO_BANANA_UPSCALER.value
 OFFERED = frozenset(
@@ -81,7 +81,12 @@ class NanoBananaUpscaler:
 
     @property
     def terms(self) -> Terms:
-        return self.settings.terms("google")
+        return self.terms_of({})
+
+    def terms_of(self, config: Mapping[str, Any]) -> Terms:
+        """One try may be as many pictures as the task allows for."""
+        terms, retries = self.settings.terms("google"), config.get("max_retries", self.config.max_retries)
+        return replace(terms, seconds=terms.seconds * (1 + (retries if isinstance(retries, int) else 0)))
 
     def configured(self, config: Mapping[str, Any], call: Call) -> Self:
         """Raises InvalidRequest or ProviderRefused."""
@@ -97,17 +102,29 @@ class NanoBananaUpscaler:
         Raises:
             InvalidRequest: CAPABILITY_MISSING, or TOO_MANY_PIXELS for more than 4K.
             ProviderRefused: PROVIDER_NOT_CONSISTENT, when none was.
-            ComputeError: as `GoogleImages.draw`.
+            ComputeError: as `GoogleImages.paint`.
         """
         check_capabilities(refinement, OFFERED, self.call)
         size = target_size(refinement)
         canvas = await asyncio.to_thread(lay_out, refinement.image)
-        wish = self._wish(refinement, canvas, size)
+        body = await pack(self._wish(refinement, canvas, size))
+        model = self.settings.upscaler_model
+
+        async def until_alike() -> Refined:
+            return await self._until_alike(model, body, refinement.image, canvas, size)
+
+        return await self.call.once(until_alike, {"model": model})
+
+    async def _until_alike(
+        self, model: str, body: Mapping[str, Any], image: Pixels, canvas: Canvas, size: tuple[int, int]
+    ) -> Refined:
         found: list[Measure] = []
         for attempt in range(self.config.max_retries + 1):
-            picture = await self._draw(replace(wish, seed=((wish.seed or 0) + attempt) % _SEEDS), attempt + 1)
-            pixels = await asyncio.to_thread(cut_out, picture.pixels, canvas, refinement.image.shape, size)
-            measure = await asyncio.to_thread(self._measure, refinement.image, pixels)
+            picture = await self.google.paint(model, reseeded(body, attempt))
+            if self.settings.usd_per_picture is not None:
+                self.call.costs((attempt + 1) * self.settings.usd_per_picture)
+            pixels = await asyncio.to_thread(cut_out, picture.pixels, canvas, image.shape, size)
+            measure = await asyncio.to_thread(self._measure, image, pixels)
             if measure is None or measure.passed:
                 return Refined(replace(picture, pixels=pixels), measures=(measure,) if measure else ())
             found.append(measure)
@@ -115,12 +132,6 @@ class NanoBananaUpscaler:
         message = f"of {len(found)} pictures none was like the original: SSIM {best:.3f} at best"
         message += f", {self.config.ssim_threshold:g} wanted"
         raise ProviderRefused(message, reason="PROVIDER_NOT_CONSISTENT")
-
-    async def _draw(self, wish: Wish, number: int) -> Picture:
-        picture = await self.google.draw(self.settings.upscaler_model, wish, self.call)
-        if self.settings.usd_per_picture is not None:
-            self.call.costs(number * self.settings.usd_per_picture)
-        return picture
 
     def _wish(self, refinement: Refinement, canvas: Canvas, size: tuple[int, int]) -> Wish:
         words = self.config.default_prompt or PROMPT
@@ -134,7 +145,7 @@ class NanoBananaUpscaler:
             message = f"{NAME} makes at most 4K, which is too little for {size[0]}x{size[1]}"
             raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
         seed = refinement.upscale.seed if refinement.upscale else 0
-        return Wish(words, (canvas.pixels,), canvas.ratio, enough[0], seed=seed % _SEEDS)
+        return Wish(words, (canvas.pixels,), canvas.ratio, enough[0], seed=seed)
 
     def _measure(self, before: Pixels, after: Pixels) -> Measure | None:
         """None where the check is turned off."""
@@ -150,6 +161,12 @@ async def connect(settings: Settings, media: Media) -> AsyncIterator[NanoBananaU
     terms = HttpTerms(request_seconds=settings.timeout_seconds)
     async with open_http("google", secrets=(settings.secret, settings.token), terms=terms, judge=judge) as http:
         yield NanoBananaUpscaler(settings, GoogleImages(settings, http, access(settings, http), media))
+
+
+def reseeded(body: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+    """The same request with another seed, for every attempt but the first."""
+    config = body["generationConfig"]
+    return {**body, "generationConfig": {**config, "seed": (config["seed"] + attempt) % _SEEDS}}
 
 
 def lay_out(image: Pixels) -> Canvas:

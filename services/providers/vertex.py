@@ -66,7 +66,7 @@ class Vertex:
 
         Raises:
             InvalidRequest: CAPABILITY_MISSING for a mask or a LoRA.
-            ComputeError: as `GoogleImages.draw`.
+            ComputeError: as `GoogleImages.paint`.
         """
         if drawing.loras:
             raise _cannot("LORA")

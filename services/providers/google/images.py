@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from services.common.errors import InvalidRequest, ProviderRefused
+from services.common.errors import InvalidRequest, OutcomeUnknown, Overloaded, ProviderRefused, Unavailable
 from services.common.images.encoding import encode
 from services.providers.calls import Call
 from services.providers.google.access import Access
@@ -59,31 +59,38 @@ class GoogleImages:
     media: Media
 
     async def draw(self, model: str, wish: Wish, call: Call) -> Picture:
-        """Pays for one picture.
+        """Pays for one picture. Raises InvalidRequest: TOO_MANY_PICTURES, or as `paint`."""
+        body = await pack(wish)
+        return await call.once(lambda: self.paint(model, body), {"model": model})
+
+    async def paint(self, model: str, body: Mapping[str, Any]) -> Picture:
+        """Pays for what `pack` made. To be run by a call.
 
         Raises:
             ContentRefused: a policy stopped the request or the picture.
             ProviderFailed: PROVIDER_NO_IMAGE, when the model only talks.
-            ComputeError: as `VendorHttp.send` and `Media.decode`.
+            ProviderRefused: PROVIDER_RESULT_UNUSABLE, or no right to ask.
+            OutcomeUnknown: the answer was lost, here or on its way.
+            ComputeError: what else the vendor said.
         """
-        if len(wish.pictures) > MAX_PICTURES:
-            raise InvalidRequest(f"the model takes at most {MAX_PICTURES} pictures", reason="TOO_MANY_PICTURES")
-        body = request_body(wish, [await asyncio.to_thread(inline_picture, one) for one in wish.pictures])
-        content, version = await call.once(lambda: self._send(model, body), {"model": model})
-        card = ModelCard(name=version or model, sha256="", licence="")
-        return Picture(pixels=await self.media.decode(content), model=card, seed=sent_seed(wish))
-
-    async def _send(self, model: str, body: Mapping[str, Any]) -> tuple[bytes, str]:
-        try:
-            answer = await self._post(model, body)
-        except ProviderRefused as error:
-            if error.reason != "PROVIDER_KEY_REFUSED" or not self.access.renew():
-                raise
-            answer = await self._post(model, body)
+        answer = await self._send(model, body)
         content = picture_of(answer)
         if content is None:
             raise no_picture(answer)
-        return content, str(answer.member("modelVersion") or "")
+        try:
+            pixels = await self.media.decode(content)
+        except (Unavailable, Overloaded) as error:
+            raise OutcomeUnknown(f"the picture came and was not read: {error.message}") from error
+        card = ModelCard(name=str(answer.member("modelVersion") or model), sha256="", licence="")
+        return Picture(pixels=pixels, model=card, seed=body["generationConfig"].get("seed"))
+
+    async def _send(self, model: str, body: Mapping[str, Any]) -> Answer:
+        try:
+            return await self._post(model, body)
+        except ProviderRefused as error:
+            if error.reason != "PROVIDER_KEY_REFUSED" or not self.access.renew():
+                raise
+        return await self._post(model, body)
 
     async def _post(self, model: str, body: Mapping[str, Any]) -> Answer:
         headers = await self.access.headers()
@@ -92,15 +99,22 @@ class GoogleImages:
         return await self.http.send(self.settings.address(model), body, headers=headers, seconds=seconds)
 
 
-def request_body(wish: Wish, pictures: list[dict[str, Any]]) -> dict[str, Any]:
-    """`pictures` are parts."""
+async def pack(wish: Wish) -> dict[str, Any]:
+    """The body of a request. Raises InvalidRequest: TOO_MANY_PICTURES."""
+    if len(wish.pictures) > MAX_PICTURES:
+        raise InvalidRequest(f"the model takes at most {MAX_PICTURES} pictures", reason="TOO_MANY_PICTURES")
+    return _body(wish, [await asyncio.to_thread(inline_picture, one) for one in wish.pictures])
+
+
+def _body(wish: Wish, pictures: list[dict[str, Any]]) -> dict[str, Any]:
     config: dict[str, Any] = {"responseModalities": ["TEXT", "IMAGE"]}
     if wish.temperature is not None:
         config["temperature"] = wish.temperature
     if wish.top_p is not None:
         config["topP"] = wish.top_p
-    if (seed := sent_seed(wish)) is not None:
-        config["seed"] = seed
+    if wish.seed is not None:
+        # The field holds 31 bits.
+        config["seed"] = wish.seed % _SEEDS
     image = {"aspectRatio": wish.ratio} if wish.ratio else {}
     if wish.size != "1K":
         # The default, and models that know no other refuse the field.
@@ -110,11 +124,6 @@ def request_body(wish: Wish, pictures: list[dict[str, Any]]) -> dict[str, Any]:
     contents = [{"role": "user", "parts": [*pictures, {"text": wish.words}]}]
     system = {"systemInstruction": {"parts": [{"text": wish.system}]}} if wish.system else {}
     return {"contents": contents, "generationConfig": config, **system}
-
-
-def sent_seed(wish: Wish) -> int | None:
-    """The field holds 31 bits."""
-    return None if wish.seed is None else wish.seed % _SEEDS
 
 
 def inline_picture(pixels: Pixels) -> dict[str, Any]:

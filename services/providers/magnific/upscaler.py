@@ -28,6 +28,7 @@ from services.providers.ports import ModelCard, Picture, Pixels
 from services.providers.vendors import VendorSettings
 
 log = structlog.get_logger()
+_WAITING = 0.85
 _RUNNING = frozenset({"CREATED", "IN_PROGRESS"})
 
 
@@ -42,6 +43,7 @@ class MagnificSettings(VendorSettings):
     base_url: str = "https://api.magnific.com"
     key_header: str = "x-magnific-api-key"
     tries: int = Field(default=2, ge=1)
+    timeout_seconds: float = Field(default=900.0, gt=0)
     poll_seconds: float = Field(default=3.0, gt=0)
     usd_per_picture: float | None = Field(default=None, ge=0)
 
@@ -62,8 +64,8 @@ class Upscaler:
         """
         job = await call.job(partial(self._submit, path, image, options), {"path": path})
         look = partial(self._look, path, job)
-        # One second less than the whole try may take, so that its end is known for what it is.
-        seconds = max(1.0, self.settings.timeout_seconds - 1)
+        # The rest of the try's time is for bringing the picture in.
+        seconds = _WAITING * self.settings.timeout_seconds
         url = await until_done(look, every=self.settings.poll_seconds, seconds=seconds)
         if self.settings.usd_per_picture is not None:
             call.costs(self.settings.usd_per_picture)
