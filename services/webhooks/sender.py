@@ -173,7 +173,7 @@ class Sender:
         if disabled is not None:
             await self._deliveries.save(delivery.skipped(disabled.reason, until=self._in(self._limits.keep_dead)))
             return
-        claimed = delivery.claimed(self._owner, until=self._in(self._limits.patience))
+        claimed = delivery.claimed(self._owner, until=self._in(self._limits.margin))
         asked = self._clock.elapsed()
         if not self._leads() or not await self._deliveries.save(claimed):
             return

@@ -271,3 +271,33 @@ def test_the_same_address_is_read_in_one_way_only() -> None:
     assert parse_target("http://example.com:8080/").authority == "example.com:8080"
     with pytest.raises(InvalidRequest):
         parse_target("http://example.com/" + "a" * 5000)
+
+
+async def test_a_post_carries_its_body_and_headers_but_not_another_host() -> None:
+    bodies: list[bytes] = []
+
+    async def keep(request: bytes, writer: asyncio.StreamWriter) -> None:
+        bodies.append(request)
+        await saying(b"thanks", status="202 Accepted", headers="Retry-After: 7\r\n")(request, writer)
+
+    async with web_server(keep) as (port, _), guarded(allowing(port)) as http:
+        headers = {"content-type": "application/json", "host": "elsewhere.example"}
+        answered = await http.post(f"http://127.0.0.1:{port}/hook", b"{}", headers, max_bytes=100)
+    assert (answered.status, answered.content, answered.headers["retry-after"]) == (202, b"thanks", "7")
+    assert bodies[0].startswith(b"POST /hook HTTP/1.1") and b"elsewhere" not in bodies[0]
+    assert b"content-length: 2" in bodies[0].lower() and b"content-type: application/json" in bodies[0].lower()
+
+
+async def test_a_post_follows_no_redirect_and_reads_the_beginning_of_an_answer_only() -> None:
+    long = saying(b"x" * 1_000_000, status="302 Found", headers="Location: /elsewhere\r\n")
+    async with web_server(long) as (port, seen), guarded(allowing(port)) as http:
+        answered = await http.post(f"http://127.0.0.1:{port}/", b"", {}, max_bytes=10)
+    assert (answered.status, answered.content, len(seen)) == (302, b"x" * 10, 1)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254"])
+async def test_a_post_reaches_no_inward_address(address: str) -> None:
+    async with guarded(resolve=Names(trap_example=[address])) as http:
+        with pytest.raises(InvalidRequest) as caught:
+            await http.post("http://trap.example/", b"", {}, max_bytes=10)
+    assert caught.value.reason == "URL_NOT_ALLOWED"
