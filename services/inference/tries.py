@@ -15,7 +15,7 @@ from services.common.errors import ComputeError
 from services.inference.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, Book, Place, RecordedCall, Recorder
 from services.inference.gates import PAUSED, RESTING, Gates
 from services.inference.runs import Run, Stop
-from services.providers.calls import Cancelling, Finding, Terms
+from services.providers.calls import JOB_UNKNOWN, Cancelling, Finding, Terms
 from services.providers.directory import Providers
 from services.providers.ports import Capability
 
@@ -28,7 +28,6 @@ PASSING = (errors.Unavailable, errors.Overloaded, errors.DeadlineExceeded, error
 # The vendor did not speak of the job itself: it still runs there.
 _JOB_GOES_ON = (errors.Unavailable, errors.Overloaded, errors.DeadlineExceeded)
 _NOT_NOW = (PAUSED, RESTING)
-_OVERDUE = "PROVIDER_DEADLINE"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 20.0
 _CANCEL_SECONDS = 20.0
 
@@ -111,6 +110,8 @@ class Tries:
                 await self._failed(call, error)
             raise
         except ComputeError as error:
+            if error.reason == JOB_UNKNOWN:
+                return await self._found_again(call, use, errors.OutcomeUnknown(error.message, reason=JOB_UNKNOWN))
             if error.reason != "ATTEMPT_LOST":
                 call.settle(FAILED, error)
             raise
@@ -138,7 +139,7 @@ class Tries:
                 if call.lost is not None:
                     raise errors.OutcomeUnknown(f"{self._place.provider} did not answer in time") from error
                 message = f"{self._place.provider} was not done within {self._terms.seconds:g} s"
-                raise errors.DeadlineExceeded(message, reason=_OVERDUE) from error
+                raise errors.DeadlineExceeded(message, reason="PROVIDER_DEADLINE") from error
 
     def _able(self, call: RecordedCall, use: Use[CapabilityT, AnswerT]) -> CapabilityT:
         return self._desk.providers.find(self._place.provider, use.capability, self._choice.config, call)
@@ -151,7 +152,7 @@ class Tries:
             await self._desk.gates.pause(self._terms.account, error.retry_after)
         if call.known_job is None or not isinstance(error, _JOB_GOES_ON):
             return None
-        if error.reason != _OVERDUE and self._made < self._terms.tries:
+        if not isinstance(error, errors.DeadlineExceeded) and self._made < self._terms.tries:
             return call
         return await self._withdrawn(call, error, use)
 

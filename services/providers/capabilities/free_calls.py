@@ -15,7 +15,7 @@ class FreeCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class MadeFile:
     """A file the model made. `pointer` is the JSON pointer of its address `url` in the answer."""
 
     pointer: str
@@ -30,12 +30,12 @@ class FreeAnswer:
 
     request_id: str
     output: dict[str, Any]
-    media: tuple[Media, ...] = ()
+    media: tuple[MadeFile, ...] = ()
 
 
 @runtime_checkable
 class FreeCalling(Protocol):
-    async def call(self, wanted: FreeCall, on_step: OnStep) -> FreeAnswer:
+    async def call_freely(self, wanted: FreeCall, on_step: OnStep) -> FreeAnswer:
         """Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
         ...
 

@@ -1,0 +1,42 @@
+"""Calls an app with parameters of the caller's own, and keeps the files it makes."""
+
+from __future__ import annotations
+
+import mimetypes
+
+from services.catalog.tasks.experimental_fal import ExperimentalFalParams, ExperimentalFalResult
+from services.inference.context import Context
+from services.providers.capabilities.free_calls import FREE_CALLING, FreeCall
+from services.providers.ports import Step
+
+_SUFFIXES = {"image/jpeg": ".jpg", "image/webp": ".webp", "application/x-safetensors": ".safetensors"}
+
+
+async def run(params: ExperimentalFalParams, context: Context) -> ExperimentalFalResult:
+    """Files are stored in the order of the answer.
+
+    Raises:
+        InvalidRequest: the app refuses its parameters.
+        ComputeError: whatever else the provider raises; may pass.
+    """
+    wanted = FreeCall(params.fal_app_id, dict(params.fal_parameters or {}))
+
+    async def show(step: Step) -> None:
+        await context.progress.report("running", step.step, step.of, preview=step.preview)
+
+    answer = await context.ask(FREE_CALLING, lambda provider: provider.call_freely(wanted, show))
+    paths = []
+    for number, file in enumerate(answer.media, start=1):
+        name = f"file-{number}{_suffix(file.content_type)}"
+        paths.append(await context.outputs.save("experimental_fals", name, file.content))
+        await context.progress.report("keeping", number, len(answer.media))
+    return ExperimentalFalResult(
+        result_url=answer.media[0].url if answer.media else None,
+        fal_request_id=answer.request_id,
+        result_paths=paths or None,
+        output=answer.output,
+    )
+
+
+def _suffix(content_type: str) -> str:
+    return _SUFFIXES.get(content_type) or mimetypes.guess_extension(content_type) or ".bin"

@@ -1,0 +1,77 @@
+"""FAL_SHOOTIFY_REFINER: a refiner that runs as a private app of fal.
+
+Its app has no public page: it is taken to have the inputs of fal's own upscaler, see `fal_refining`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from services.catalog.enums import ProviderCapability, ProviderType
+from services.catalog.providers.fal_shootify_refiner import FalShootifyRefinerConfig
+from services.common.errors import ProviderRefused
+from services.common.proto import invalid
+from services.providers.calls import Call
+from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.upscaling import check_capabilities
+from services.providers.fal_apps import picture_url
+from services.providers.fal_queue import FalProvider, FalSettings, open_queue
+from services.providers.fal_refining import fit_to, refining_inputs
+from services.providers.media import Media, as_data_url
+from services.providers.ports import ModelCard, OnStep, Picture
+
+NAME = ProviderType.FAL_SHOOTIFY_REFINER.value
+_OFFERED = frozenset(
+    {
+        ProviderCapability.UPSCALE_2X,
+        ProviderCapability.UPSCALE_4X,
+        ProviderCapability.UPSCALE_8X,
+        ProviderCapability.UPSCALE_FLOAT,
+        ProviderCapability.OUTPUT_SIZE,
+        ProviderCapability.FACE_DETAIL,
+    }
+)
+
+
+class Settings(FalSettings):
+    """FAL_SHOOTIFY_REFINER_APP."""
+
+    shootify_refiner_app: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FalShootifyRefiner(FalProvider):
+    settings: Settings
+    config: FalShootifyRefinerConfig = field(default_factory=lambda: FalShootifyRefinerConfig.model_validate({}))
+
+    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+        """Raises InvalidRequest or ProviderRefused."""
+        self.settings.require_key(NAME)
+        try:
+            return replace(self, config=FalShootifyRefinerConfig.model_validate(config), call=call)
+        except ValidationError as error:
+            raise invalid(error, prefix="provider_config.") from error
+
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+        """Raises InvalidRequest, ProviderRefused, or as `FalProvider.run` and `Media` raise."""
+        check_capabilities(refinement, _OFFERED, self.call)
+        app = refinement.app or self.config.fal_app_id or self.settings.shootify_refiner_app
+        if not app:
+            message = f"{NAME} needs the setting FAL_SHOOTIFY_REFINER_APP, or fal_app_id in its configuration"
+            raise ProviderRefused(message, reason="PROVIDER_NOT_CONFIGURED")
+        inputs = refining_inputs(refinement, await as_data_url(refinement.image))
+        _, answer = await self.run(app, inputs, request_id=self.config.fal_request_id)
+        pixels = await fit_to(refinement, await self.media.fetch_picture(picture_url(answer)))
+        seed = refinement.upscale.seed if refinement.upscale else None
+        return Refined(Picture(pixels=pixels, model=ModelCard(name=app, sha256="", licence=""), seed=seed))
+
+
+@asynccontextmanager
+async def connect(settings: Settings, media: Media) -> AsyncIterator[FalShootifyRefiner]:
+    async with open_queue(settings) as queue:
+        yield FalShootifyRefiner(settings=settings, queue=queue, media=media)
