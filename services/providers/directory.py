@@ -21,15 +21,15 @@ class Providers:
     """By the name tasks use in `provider_type`."""
 
     def __init__(self, found: Mapping[str, Provider]) -> None:
-        self._found = found
+        self.found = found
 
     @property
     def checks(self) -> dict[str, Check]:
-        return {name: check for provider in self._found.values() for name, check in provider.checks.items()}
+        return {name: check for provider in self.found.values() for name, check in provider.checks.items()}
 
     @property
     def canaries(self) -> dict[str, Check]:
-        return {name: check for provider in self._found.values() for name, check in provider.canaries.items()}
+        return {name: check for provider in self.found.values() for name, check in provider.canaries.items()}
 
     def terms(self, name: str, config: Mapping[str, Any]) -> Terms | None:
         """How its account may be used; None for our own. Raises InvalidRequest when there is no such provider."""
@@ -51,9 +51,9 @@ class Providers:
         return able
 
     def _provider(self, name: str) -> Provider:
-        if name not in self._found:
+        if name not in self.found:
             raise InvalidRequest(f"there is no provider {name!r} here", reason="PROVIDER_UNKNOWN")
-        return self._found[name]
+        return self.found[name]
 
 
 @asynccontextmanager
