@@ -24,8 +24,8 @@ from services.tasks.service import TaskService, visible
 log = structlog.get_logger()
 _TRIES = 8
 _PAGE = 256
-# Microseconds: how long the process that began a removal is left alone with it, and between two tries.
-_HEAD_START, _PAUSE = 15 * SECOND, 2 * SECOND
+# Microseconds between two tries.
+_PAUSE = 2 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,10 @@ class Tale:
 
 
 class Remover:
-    """`patience` bounds the deletion of files within a call, `grace` is how long a lost worker may still store any."""
+    """`patience` bounds deleting one folder within a call, `grace` is how long a lost worker may still store anything.
+
+    The process that began a removal is left alone with it for three times its patience.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Remover:
         self._tale = tale
         self._clock = clock
         self._patience = patience
+        self._head_start = int(3 * patience * SECOND)
         self._grace = int(grace * SECOND)
 
     async def delete(self, tenant: str, task_id: str, task_type: str | None = None) -> Removed:
@@ -116,7 +120,7 @@ class Remover:
         now = self._clock()
         again_at = task.updated_at + self._grace if task.attempt else now
         folders = self._tale.folders(task)
-        return Removal(task.id, task.tenant, erase, folders, again_at, now + _HEAD_START, uuid4().hex)
+        return Removal(task.id, task.tenant, erase, folders, again_at, now + self._head_start, uuid4().hex)
 
     async def _mark(self, removal: Removal) -> Task:
         """Raises IllegalTransition when it runs again, NotFound when somebody else was faster to delete it."""

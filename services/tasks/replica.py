@@ -53,6 +53,7 @@ class Replica:
             files,
             Tale(self.messages.folders, self.messages.last_words),
             clock,
+            patience=settings.removal_patience_seconds,
             grace=settings.removal_grace_seconds,
         )
         self._orders = BusOrders(bus)

@@ -18,3 +18,4 @@ class TasksSettings(ServiceSettings):
     event_hold_seconds: float = 3.0
     # How long a worker that lost its run may still store something of it.
     removal_grace_seconds: float = 180.0
+    removal_patience_seconds: float = 5.0

@@ -40,5 +40,5 @@ class MemoryTaskRepository:
         return {task_id: self.stored[task_id] for task_id in task_ids if task_id in self.stored}
 
     async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
-        found = [task for task in self.stored.values() if task.tenant == wanted.tenant]
+        found = [task for task in self.stored.values() if task.tenant == wanted.tenant and not task.erased]
         return sorted(found, key=lambda task: -task.created_at)[skip : skip + limit]

@@ -1,0 +1,124 @@
+"""Tasks are deleted wholly or not at all, whenever the process is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import grpc
+import nats
+import pytest
+from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2
+from motor.motor_asyncio import AsyncIOMotorClient
+from nats.errors import TimeoutError as NatsTimeoutError
+
+from services.common import grpc_server
+from services.common.grpc_client import Credentials, connect
+from services.common.storage_client import StorageClient
+from services.storage import app as storage
+from tests.reliability.service_process import METADATA, TOKEN, TasksProcess, lost_line
+
+TASKS, KILLS = 120, 6
+
+
+@asynccontextmanager
+async def stored_in(folder: Path) -> AsyncIterator[tuple[str, StorageClient]]:
+    """A storage service of this process, which nobody kills."""
+    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=None, timeout=20))
+    settings = storage.Settings(internal_token=TOKEN, storage_url=folder.as_uri(), image_workers=1)  # type: ignore[arg-type]
+    async with storage.mount(server, settings):
+        target = f"127.0.0.1:{grpc_server.bind(server, '127.0.0.1:0')}"
+        await server.start()
+        async with connect(target) as channel:
+            yield target, StorageClient(channel, Credentials(TOKEN))
+        await server.stop(1)
+
+
+async def finished(process: TasksProcess, files: StorageClient) -> str:
+    """A task that has run and left a file."""
+    request = tasks_pb2.CreateTaskRequest()
+    request.spec.origin.instance, request.spec.queue_name = "removal", "nobody"
+    request.spec.params.diagnostic.SetInParent()
+    async with process.stubs() as (tasks, worker):
+        task_id = (await tasks.CreateTask(request, timeout=10, metadata=METADATA)).task.id
+        claim = worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task_id)])
+        await worker.ClaimTasks(claim, timeout=10, metadata=METADATA)
+        await files.upload(path_of(task_id), b"made", tenant="acme")
+        result = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult())
+        ending = worker_pb2.FinishedTask(task_id=task_id, attempt=1, result=result)
+        await worker.FinishTasks(
+            worker_pb2.FinishTasksRequest(worker_id="w", finished=[ending]), timeout=10, metadata=METADATA
+        )
+    return str(task_id)
+
+
+def path_of(task_id: str) -> str:
+    return f"diagnostics/{task_id}/made.bin"
+
+
+async def delete_until_cut(tasks: tasks_pb2_grpc.TaskServiceStub, waiting: list[str], answered: set[str]) -> None:
+    while waiting:
+        task_id = waiting.pop()
+        try:
+            await tasks.DeleteTask(tasks_pb2.DeleteTaskRequest(task_id=task_id), timeout=10, metadata=METADATA)
+            answered.add(task_id)
+        except grpc.aio.AioRpcError as error:
+            assert lost_line(error), error  # noqa: PT017  # the only way it may fail
+            return
+
+
+async def deletions(nats_url: str, ids: set[str]) -> Counter[str]:
+    """How many different `deleted` events each task has."""
+    client = await nats.connect(nats_url)
+    stream = await client.jetstream().subscribe("evt.v1.acme.task.*.deleted", ordered_consumer=True)
+    found: set[tuple[str, str]] = set()
+    while True:
+        try:
+            event = json.loads((await stream.next_msg(timeout=1.0)).data)
+        except NatsTimeoutError:
+            break
+        found.add((event["subject"], event["id"]))
+    await client.close()
+    return Counter(task_id for task_id, _ in found if task_id in ids)
+
+
+@pytest.mark.timeout(240)
+async def test_no_deletion_is_left_half_done(mongodb_url: str, nats_url: str, tmp_path: Path) -> None:
+    chance, database = random.Random(11), f"t{uuid4().hex[:12]}"
+    quick = {"removal_grace_seconds": 0.5, "removal_patience_seconds": 0.5, "event_hold_seconds": 0.3}
+    async with stored_in(tmp_path) as (target, files):
+        process = TasksProcess(mongodb_url, nats_url, database, storage_target=target, **quick)
+        async with process.running():
+            made = [await finished(process, files) for _ in range(TASKS)]
+            waiting, answered = list(made), set[str]()
+            for _ in range(KILLS):
+                async with process.stubs() as (tasks, _worker):
+                    clients = [asyncio.create_task(delete_until_cut(tasks, waiting, answered)) for _ in range(2)]
+                    await asyncio.sleep(chance.uniform(0.02, 0.12))
+                    await process.end(signal.SIGKILL)
+                    await asyncio.wait_for(asyncio.gather(*clients), 30)
+                await process.start()
+            store: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongodb_url)
+            async with asyncio.timeout(60):
+                while await store[database]["removals"].find_one({}) is not None:  # noqa: ASYNC110  # only the store can tell
+                    await asyncio.sleep(0.2)
+            left = {str(row["_id"]) for row in await store[database]["tasks"].find({}).to_list(None)}
+            store.close()
+        kept = {path.split("/")[1] for path in await paths(files)}
+    assert 0 < len(answered) < TASKS, "the kills came too late or too early to say anything"
+    assert not answered & left
+    assert kept == left
+    assert await deletions(nats_url, set(made)) == Counter(set(made) - left)
+
+
+async def paths(files: StorageClient) -> list[str]:
+    found, truncated = await files.list(tenant="acme", prefix="diagnostics/", limit=1000)
+    assert not truncated
+    return [item.path for item in found]
