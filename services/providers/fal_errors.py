@@ -1,7 +1,7 @@
 """What answers of fal mean.
 
-Two kinds of errors: of a request (`detail` is a text, `error_type` a word) and of a model (`detail` is a list, each with
-a `type`). Sources: fal.ai/docs/documentation/model-apis/request-errors and fal.ai/docs/errors, stored copies of 2026.
+Two kinds of errors: of a request (`detail` is a text, `error_type` a word) and of a model (`detail` is a list, each
+with a `type`). Sources: fal.ai/docs/documentation/model-apis/request-errors and fal.ai/docs/errors, stored copies of 2026.
 Not verified: the status of a locked account (403 assumed); which of X-Fal-Retryable and X-Fal-Needs-Retry is sent.
 """
 
@@ -47,10 +47,13 @@ def judge(answer: Answer) -> ComputeError | None:
 
 
 def judge_job(answer: Answer) -> ComputeError | None:
-    """Of a look at a request."""
+    """Of a look at a request: what cannot be seen says nothing of it, it may run on."""
+    if 200 <= answer.status < 300:
+        return None
     if answer.status == 404:
         return ProviderRefused("fal knows no such request, or has forgotten it", reason=JOB_UNKNOWN)
-    return judge_by_status(answer)
+    message = f"fal answered {answer.status}: {words_of(answer)}"
+    return Unavailable(message, reason="PROVIDER_UNREACHABLE", retry_after=retry_after(answer))
 
 
 def judge_cancel(answer: Answer) -> ComputeError | None:
@@ -59,14 +62,11 @@ def judge_cancel(answer: Answer) -> ComputeError | None:
 
 
 def judge_passing(answer: Answer) -> ComputeError | None:
-    """Of a result: what the model said is final, whatever its status; what stands before it may give a better answer."""
+    """Of a result: what the model said is final, whatever its status; what stands before it may pass."""
     if answer.status == 404 and answer.member("status") == "NOT_FOUND":
         return judge_job(answer)
-    if answer.status == 429 or (answer.status >= 500 and not kind_of(answer) and answer.member("detail") is None):
-        return Unavailable(
-            f"fal answered {answer.status}", reason="PROVIDER_UNREACHABLE", retry_after=retry_after(answer)
-        )
-    return None
+    spoken = kind_of(answer) or answer.member("detail") is not None
+    return judge_job(answer) if answer.status == 429 or (answer.status >= 500 and not spoken) else None
 
 
 def of_status(answer: Answer) -> ComputeError | None:

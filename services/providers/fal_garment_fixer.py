@@ -1,7 +1,7 @@
 """FAL_GARMENT_FIXER: a garment fixer that runs as a private app of fal.
 
-Its app has no public page: it is taken to have the inputs `image_url`, `reference_image_url`, `label` and `seed`, and to
-answer as fal's picture apps do, with `accepted` and `regions` where it counts them.
+Its app has no public page: it is taken to have the inputs `image_url`, `reference_image_url`, `label` and `seed`, and
+to answer as fal's picture apps do, with `accepted` and `regions` where it counts them.
 """
 
 from __future__ import annotations

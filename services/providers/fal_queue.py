@@ -1,7 +1,7 @@
 """The queue of fal: submit, status, result, cancel, and a look at the list of requests.
 
-Sources (stored copies of 2026): fal.ai/docs/documentation/model-apis/inference/queue, …/common-parameters, …/request-errors,
-fal.ai/docs/errors, fal.ai/docs/api-reference/inference-api, fal.ai/docs/platform-apis/v1/models/requests/by-endpoint.
+Sources (stored copies of 2026): fal.ai/docs/documentation/model-apis/inference/queue, …/model-apis/common-parameters,
+fal.ai/docs/api-reference/inference-api, fal.ai/docs/platform-apis/v1/models/requests/by-endpoint.
 Not verified: what status shows of a request that was cancelled in the queue, whether the list shows requests that still
 run, and whether a request cancelled while it runs is charged.
 """
@@ -42,8 +42,8 @@ class FalSettings(VendorSettings):
     """Shared by all providers on fal.
 
     `start_timeout_seconds` is how long a request may wait for a runner; `media_seconds` how long fal keeps what it
-    makes, which is fetched at once; `find_seconds` how long a lost request is looked for, as the list may show a request
-    only when it has ended. `usd_per_unit` turns X-Fal-Billable-Units into costs.
+    makes, which is fetched at once; `find_seconds` how long a lost request is looked for, as the list may show one only
+    when it has ended. `usd_per_unit` turns X-Fal-Billable-Units into costs.
     """
 
     model_config = SettingsConfigDict(env_prefix="FAL_")

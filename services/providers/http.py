@@ -151,6 +151,9 @@ class VendorHttp:
         except _FAILURES as error:
             return self._unreachable(error)
         verdict = judge(answer)
+        if isinstance(verdict, ProviderFailed) and answer.status >= 500:
+            # A question that failed says nothing of what it was about: a job may well go on.
+            verdict = Unavailable(verdict.message, reason="PROVIDER_UNREACHABLE", retry_after=verdict.retry_after)
         if verdict is not None:
             return self._clean(verdict)
         if answer.body is None and answer.status != httpx2.codes.NO_CONTENT:
