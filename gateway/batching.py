@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from typing import TypeAlias
 
@@ -18,7 +19,10 @@ log = structlog.get_logger()
 _IN_FLIGHT = 2
 _GROUP_ITEMS = 256
 _GROUP_BYTES = 4 << 20
-_CAPACITY = 10_000
+# About half a second of what one gateway gets made: who waits longer had better ask again than be forgotten here.
+_CAPACITY = 512
+# Seconds; drawn anew for each, so that those refused together don't return together.
+_RETRY_SOONEST, _RETRY_LATEST = 1.0, 3.0
 Waiting: TypeAlias = "tuple[pb.CreateTasksItem, asyncio.Future[pb.CreateTaskResponse]]"
 
 
@@ -34,8 +38,7 @@ class CreateBatcher:
 
     async def create(self, tenant: str, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
         """Raises what the service says about this one, or Overloaded when too many wait."""
-        if len(self._waiting) >= _CAPACITY:
-            raise Overloaded("too many requests are waiting", retry_after=1.0)
+        self.check_room()
         future: asyncio.Future[pb.CreateTaskResponse] = asyncio.get_running_loop().create_future()
         self._waiting.append((pb.CreateTasksItem(tenant=tenant, request=request), future))
         if len(self._flights) < _IN_FLIGHT:
@@ -43,6 +46,11 @@ class CreateBatcher:
             self._flights.add(flight)
             flight.add_done_callback(self._flights.discard)
         return await future
+
+    def check_room(self) -> None:
+        """For those who would do work first that a refusal makes vain. Raises Overloaded."""
+        if len(self._waiting) >= _CAPACITY:
+            raise Overloaded("too many requests are waiting", retry_after=random.uniform(_RETRY_SOONEST, _RETRY_LATEST))
 
     async def _fly(self) -> None:
         while self._waiting:

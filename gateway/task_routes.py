@@ -60,6 +60,7 @@ class GenerationPage(Page):
 
 async def create_task(request: Request) -> Response:
     upstream, caller = upstream_of(request), caller_of(request)
+    upstream.tasks.check_room()
     seconds, key = wait_seconds(request, upstream.settings.max_wait_seconds), idempotency_key(request)
     wanted = await read_create(request, internal="admin" in caller.scopes)
     schemas = ALL_SCHEMAS[wanted.task_type]  # type: ignore[attr-defined]  # every derived model has it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -11,6 +12,7 @@ from services.common.errors import Overloaded
 
 OpT = TypeVar("OpT")
 OutcomeT = TypeVar("OutcomeT")
+_RETRY_SOONEST, _RETRY_LATEST = 1.0, 3.0
 
 
 class Lane(Generic[OpT, OutcomeT]):
@@ -36,7 +38,9 @@ class Lane(Generic[OpT, OutcomeT]):
     def put(self, op: OpT) -> asyncio.Future[OutcomeT]:
         """The future resolves when the flush that carried `op` is durable. Raises Overloaded."""
         if len(self._waiting) >= self._capacity:
-            raise Overloaded("too many writes are waiting", reason="STORE_BUSY", retry_after=1.0)
+            # Those refused together should not return together.
+            pause = random.uniform(_RETRY_SOONEST, _RETRY_LATEST)
+            raise Overloaded("too many writes are waiting", reason="STORE_BUSY", retry_after=pause)
         future: asyncio.Future[OutcomeT] = asyncio.get_running_loop().create_future()
         self._waiting.append((op, future))
         if self._flusher is None:

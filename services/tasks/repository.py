@@ -25,6 +25,8 @@ from services.tasks.ports import Added, Filter
 log = structlog.get_logger()
 _DUPLICATE = 11000
 _CACHE = 8_192
+# About a second of what the store takes. Steps of tasks that were accepted are bounded by the workers' room instead.
+_WAITING_CREATES = 2_048
 _PLAIN = tuple(
     name for name in Task.__dataclass_fields__ if name not in ("id", "state", "errors", "service_calls", "outbox")
 )
@@ -50,7 +52,7 @@ class MongoTaskRepository:
         self._tasks: Collection = database["tasks"]
         self._outbox = outbox
         self._on_written = on_written
-        self._creates: Lane[Task, Added] = Lane(self._insert)
+        self._creates: Lane[Task, Added] = Lane(self._insert, capacity=_WAITING_CREATES)
         self._transitions: Lane[Task, bool] = Lane(self._replace)
         self._recent: OrderedDict[str, Task] = OrderedDict()
         self._settling: set[asyncio.Task[None]] = set()
