@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run test check crash fuzz bench profile protos openapi asyncapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run test check crash fuzz bench profile gallery protos openapi asyncapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench:  ## the task path beside Celery in the same run: rates, latencies, CPU pe
 
 profile:  ## CPU time per task by process and by stage
 	@$(ATELIER) profile $(ARGS)
+
+gallery:  ## before and after of every task type that runs here, in docs/gallery; ARGS="refine editing" for some
+	@$(ATELIER) gallery $(ARGS)
 
 protos:  ## generate the code of the contracts anew
 	@$(ATELIER) protos

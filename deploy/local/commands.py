@@ -27,6 +27,7 @@ COMMANDS = {
     "down": Command(("-m", "deploy.local.lifecycle", "down")),
     "status": Command(("-m", "deploy.local.lifecycle", "status")),
     "test": Command(("-m", "deploy.local.testing"), ALL),
+    "gallery": Command(("-m", "deploy.local.gallery"), ALL),
     "crash": Command(("-m", "tests.crash"), ALL),
     "fuzz": Command(("-m", "tests.fuzz")),
     "bench": Command(("-m", "tests.bench")),

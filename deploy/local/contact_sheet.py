@@ -12,7 +12,7 @@ WIDTH, MARGIN, GAP = 1600, 64, 16
 LARGE = (WIDTH - 2 * MARGIN - 2 * GAP) // 2
 MOST_PREVIEWS = 10
 THUMBNAIL = (WIDTH - 2 * MARGIN - GAP * (MOST_PREVIEWS - 1)) // MOST_PREVIEWS
-_PAPER, _INK, _FAINT = (250, 249, 246), (28, 28, 32), (128, 126, 122)
+PAPER, INK, FAINT = (250, 249, 246), (28, 28, 32), (128, 126, 122)
 _SQUARE, _ROW = 24, 190
 
 
@@ -27,19 +27,19 @@ def draw(prompt: str, previews: Sequence[Preview], picture: Picture, cutout: Pic
     """`previews` are in the order of their steps; the sheet shows at most ten, first and last among them."""
     shown = _spread(previews)
     large = _ROW + (THUMBNAIL + 70 if shown else 0)
-    sheet = Image.new("RGB", (WIDTH, large + LARGE + 130), _PAPER)
+    sheet = Image.new("RGB", (WIDTH, large + LARGE + 130), PAPER)
     write = ImageDraw.Draw(sheet)
-    write.text((MARGIN, 52), "Atelier", fill=_FAINT, font=_font(26))
-    write.text((MARGIN, 92), _fitted(f"“{prompt}”", WIDTH - 2 * MARGIN, 46), fill=_INK, font=_font(46))
+    write.text((MARGIN, 52), "Atelier", fill=FAINT, font=font(26))
+    write.text((MARGIN, 92), fitted(f"“{prompt}”", WIDTH - 2 * MARGIN, 46), fill=INK, font=font(46))
     for column, (step, preview) in enumerate(shown):
         left = MARGIN + round(column * (WIDTH - 2 * MARGIN - THUMBNAIL) / max(len(shown) - 1, 4))
-        sheet.paste(_scaled(preview.convert("RGB"), THUMBNAIL), (left, _ROW))
-        write.text((left, _ROW + THUMBNAIL + 10), f"step {step}", fill=_FAINT, font=_font(18))
-    sheet.paste(_scaled(picture.convert("RGB"), LARGE), (MARGIN, large))
-    sheet.paste(_over_squares(_scaled(cutout.convert("RGBA"), LARGE)), (MARGIN + LARGE + 2 * GAP, large))
-    write.text((MARGIN, large + LARGE + 14), "generation", fill=_FAINT, font=_font(20))
-    write.text((MARGIN + LARGE + 2 * GAP, large + LARGE + 14), "background removed", fill=_FAINT, font=_font(20))
-    write.text((MARGIN, large + LARGE + 72), _fitted(footer, WIDTH - 2 * MARGIN, 18), fill=_FAINT, font=_font(18))
+        sheet.paste(scaled(preview.convert("RGB"), THUMBNAIL), (left, _ROW))
+        write.text((left, _ROW + THUMBNAIL + 10), f"step {step}", fill=FAINT, font=font(18))
+    sheet.paste(scaled(picture.convert("RGB"), LARGE), (MARGIN, large))
+    sheet.paste(over_squares(scaled(cutout.convert("RGBA"), LARGE)), (MARGIN + LARGE + 2 * GAP, large))
+    write.text((MARGIN, large + LARGE + 14), "generation", fill=FAINT, font=font(20))
+    write.text((MARGIN + LARGE + 2 * GAP, large + LARGE + 14), "background removed", fill=FAINT, font=font(20))
+    write.text((MARGIN, large + LARGE + 72), fitted(footer, WIDTH - 2 * MARGIN, 18), fill=FAINT, font=font(18))
     return sheet
 
 
@@ -51,14 +51,14 @@ def _spread(previews: Sequence[Preview]) -> list[Preview]:
     return [previews[place] for place in places]
 
 
-def _scaled(picture: Picture, side: int) -> Picture:
+def scaled(picture: Picture, side: int) -> Picture:
     """Fitted into a square of `side` pixels; small pictures keep their pixels crisp."""
     factor = side / max(picture.size)
     size = (round(picture.width * factor), round(picture.height * factor))
     return picture.resize(size, Image.Resampling.LANCZOS if factor < 8 else Image.Resampling.BICUBIC)
 
 
-def _over_squares(cutout: Picture) -> Picture:
+def over_squares(cutout: Picture) -> Picture:
     ground = Image.new("RGBA", cutout.size, (255, 255, 255, 255))
     draw = ImageDraw.Draw(ground)
     for top in range(0, cutout.height, _SQUARE):
@@ -67,17 +67,17 @@ def _over_squares(cutout: Picture) -> Picture:
     return Image.alpha_composite(ground, cutout).convert("RGB")
 
 
-def _fitted(text: str, width: int, size: int) -> str:
+def fitted(text: str, width: int, size: int) -> str:
     """The text, cut to one line of that many pixels."""
-    font = _font(size)
-    if font.getlength(text) <= width:
+    face = font(size)
+    if face.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
+    while text and face.getlength(text + "…") > width:
         text = text[:-1]
     return text + "…"
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise RuntimeError("this Pillow was built without FreeType")

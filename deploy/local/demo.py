@@ -5,7 +5,6 @@ import argparse
 import base64
 import io
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,11 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deploy.local import contact_sheet, runfile, terminal
 from deploy.local.client import Client, RequestFailed, ask_model
 from deploy.local.failures import LocalError
-from deploy.local.lifecycle import wait_ready
+from deploy.local.lifecycle import stack_at_hand
 from deploy.local.places import ROOT, Home, shown
 from deploy.local.process import last_lines
-from deploy.local.settings import Elsewhere, Ports
-from deploy.local.stack import Stack
 
 OUT = ROOT / "out" / "demo"
 PROMPT = "a red dotted mug on a beige background"
@@ -57,7 +54,8 @@ def main() -> None:
 
 def demonstrate(home: Home, record: Record, console: Console, out: Path = OUT) -> None:
     """On the stack that runs here, else on one of its own. Raises LocalError naming the component at fault."""
-    with _stack(home, record) as facts:
+    with stack_at_hand(home) as (facts, seconds):
+        record.seconds["start"] = seconds
         console.print(f"the stack is ready at {facts['gateway_url']} ({record.seconds['start']:.1f} s)")
         try:
             with closing(Client(facts["gateway_url"], facts["api_key"])) as client:
@@ -68,21 +66,6 @@ def demonstrate(home: Home, record: Record, console: Console, out: Path = OUT) -
             raise _blame(home, str(error)) from error
         save(record, picture, cutout, out)
         console.print(f"saved in {shown(out)}: generation.png, cutout.png, contact_sheet.png, report.json")
-
-
-@contextmanager
-def _stack(home: Home, record: Record) -> Iterator[dict[str, Any]]:
-    begun = time.monotonic()
-    if runfile.supervisor(home):
-        facts = wait_ready(home, tell=False)
-        record.seconds["start"] = round(time.monotonic() - begun, 2)
-        yield facts
-        return
-    print("starting the stack; the models take longest", flush=True)
-    with Stack(home, Ports.free(), Elsewhere.from_environment(os.environ), given=os.environ):
-        record.seconds["start"] = round(time.monotonic() - begun, 2)
-        yield runfile.read(home)
-        print("stopping what was started", flush=True)
 
 
 def _generate(client: Client, record: Record, console: Console) -> bytes:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,20 @@ def wait_ready(home: Home, *, tell: bool = True) -> dict[str, Any]:
         if runfile.supervisor(home) is None:
             raise LocalError(f"the supervisor has ended; the end of {shown(home.log_of('stack'))} says why")
         time.sleep(0.1)
+
+
+@contextmanager
+def stack_at_hand(home: Home) -> Iterator[tuple[dict[str, Any], float]]:
+    """The run file of the stack that runs here, else of one for as long as the block; and the seconds it took."""
+    begun = time.monotonic()
+    if runfile.supervisor(home):
+        facts = wait_ready(home, tell=False)
+        yield facts, round(time.monotonic() - begun, 2)
+        return
+    print("starting the stack; the models take longest", flush=True)
+    with Stack(home, Ports.free(), Elsewhere.from_environment(os.environ), given=os.environ):
+        yield runfile.read(home), round(time.monotonic() - begun, 2)
+        print("stopping what was started", flush=True)
 
 
 COMMANDS = {"up": up, "run": run_in_foreground, "serve": serve, "down": down, "status": status}

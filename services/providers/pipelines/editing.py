@@ -87,7 +87,7 @@ def _paste(image: Pixels, mask: Pixels, drawn: Pixels, box: Box) -> Pixels:
 
 def _softened(mask: Pixels) -> NDArray[np.float32]:
     """Weights 0 to 1 that fade towards the mask's edge from inside only."""
-    reach = max(1.0, 0.01 * max(mask.shape))
+    reach = max(1.0, 0.03 * max(mask.shape))
     blurred = cv2.GaussianBlur(mask, (0, 0), reach).astype(np.float32) / 255
     inside = mask.astype(np.float32) / 255
     return np.minimum(inside, np.clip(2 * blurred - 1, 0, 1))
