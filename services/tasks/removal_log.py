@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from pymongo.errors import DuplicateKeyError
+
 from services.common.store import Collection, Database, Document, persist
 from services.tasks.domain import Task
 from services.tasks.ports import Removal
@@ -20,7 +22,10 @@ class MongoRemovalLog:
 
     async def begin(self, removal: Removal) -> None:
         document = _document(removal)
-        await persist(lambda: self._removals.replace_one({"_id": removal.task_id}, document, upsert=True))
+        try:
+            await persist(lambda: self._removals.replace_one({"_id": removal.task_id}, document, upsert=True))
+        except DuplicateKeyError:  # somebody else began one in the same moment
+            await persist(lambda: self._removals.replace_one({"_id": removal.task_id}, document))
 
     async def due(self, now: int, *, limit: int) -> list[Removal]:
         cursor = self._removals.find({"due": {"$lte": now}}).sort("due", 1).limit(limit)

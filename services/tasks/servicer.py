@@ -127,9 +127,8 @@ class TaskServicer(rpc.TaskServiceServicer):
             # Silence: a change of another replica may have been missed, so look.
             fresh = changed or await self._service.get(owner, task_id)
             if fresh.version > task.version:
-                # Another replica says only that something changed, and of an end not what came of it.
-                whole = bool(fresh.spec) and not fresh.state.terminal
-                task = fresh if whole else await self._service.get(owner, task_id)
+                # Another replica says only that something changed. Our own writes are whole, and may be deleted since.
+                task = fresh if fresh.spec and not fresh.erased else await self._service.get(owner, task_id)
                 yield pb.WatchTaskResponse(task=self._shown(task))
 
     async def _create(self, owner: str, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
