@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 
 import structlog
 
 log = structlog.get_logger()
+_CANCEL_AGAIN_SECONDS = 2.0
 
 
 async def keep_running(name: str, loop: Callable[[], Awaitable[None]], *, pause: float = 1.0) -> None:
@@ -34,6 +35,12 @@ async def running(**loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]
     try:
         yield
     finally:
+        await _end(tasks)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancels them until they have ended: what a loop awaits may swallow a cancellation that meets its own end."""
+    while tasks:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_SECONDS)

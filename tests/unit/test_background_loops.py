@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from services.common import background
 from services.common.background import running
 
 
@@ -23,3 +26,19 @@ async def test_a_loop_whose_awaited_future_was_cancelled_runs_again() -> None:
     async with asyncio.timeout(5), running(loop=loop):
         await again.wait()
     assert len(runs) == 2
+
+
+async def test_a_loop_that_swallows_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_CANCEL_AGAIN_SECONDS", 0.01)
+    swallowed = asyncio.Event()
+
+    async def deaf_once() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5), running(loop=deaf_once):
+        await asyncio.sleep(0)
+    assert swallowed.is_set()
