@@ -28,25 +28,22 @@ class Picture:
 def largest_inside(picture: Picture, aspect: Fraction | None) -> tuple[int, int]:
     """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE."""
     widest, highest = (floor(axis.lengths_inside()[1]) for axis in (picture.across, picture.down))
+    widths, heights = range(widest, 0, -1), range(highest, 0, -1)
     if aspect is None:
-        sizes = _together(picture, range(widest, 0, -1), range(highest, 0, -1), Axis.starts_inside)
+        sizes = _together(picture, widths, heights, Axis.starts_inside)
     else:
-        # A little more than fits, as the shorter side is rounded.
-        wide = aspect >= 1
-        longest = min(widest, floor((highest + 1) * aspect)) if wide else min(highest, floor((widest + 1) / aspect))
-        sizes = (_of_aspect(longer, aspect) for longer in range(longest, 0, -1))
+        sizes = _of_ratio(picture, widths, heights, aspect, by_width=widest <= highest * aspect)
     return _first_possible(picture, sizes, Axis.starts_inside)
 
 
 def smallest_around(picture: Picture, aspect: Fraction | None) -> tuple[int, int]:
     """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE."""
     narrowest, lowest = (ceil(axis.least_around()) for axis in (picture.across, picture.down))
+    widths, heights = _from(narrowest), _from(lowest)
     if aspect is None:
-        sizes = _together(picture, _from(narrowest), _from(lowest), Axis.starts_around)
+        sizes = _together(picture, widths, heights, Axis.starts_around)
     else:
-        by_other = floor((lowest - 1) * aspect) if aspect >= 1 else floor((narrowest - 1) / aspect)
-        shortest = max(1, by_other, narrowest if aspect >= 1 else lowest)
-        sizes = (_of_aspect(longer, aspect) for longer in _from(shortest))
+        sizes = _of_ratio(picture, widths, heights, aspect, by_width=narrowest >= lowest * aspect)
     return _first_possible(picture, sizes, Axis.starts_around)
 
 
@@ -69,6 +66,26 @@ def _together(picture: Picture, widths: range, heights: range, starts: Starts) -
             return
 
 
+def _of_ratio(
+    picture: Picture, widths: range, heights: range, aspect: Fraction, *, by_width: bool
+) -> Iterator[tuple[int, int]]:
+    """The side that binds, and the other one rounded.
+
+    The picture's own size comes first where none is nearer to the ratio: no pixel is moved for a fraction of one.
+    """
+    own = width, height = picture.across.length, picture.down.length
+    if own in ((width, _rounded(width / aspect)), (_rounded(height * aspect), height)):
+        yield own
+    if by_width:
+        yield from ((width, _rounded(width / aspect)) for width in widths)
+    else:
+        yield from ((_rounded(height * aspect), height) for height in heights)
+
+
+def _rounded(length: Fraction) -> int:
+    return max(1, round(length))
+
+
 def _is_possible(axis: Axis, length: int, starts: Starts) -> bool:
     span = starts(axis, Fraction(length))
     return ceil(span.first) <= floor(span.last)
@@ -77,10 +94,3 @@ def _is_possible(axis: Axis, length: int, starts: Starts) -> bool:
 def _from(least: int) -> range:
     """Up to two pixels are lost to rounding the margins, which is at most three times the least length."""
     return range(least, 3 * least + 64)
-
-
-def _of_aspect(longer: int, aspect: Fraction) -> tuple[int, int]:
-    """The longer side is given, the shorter rounded: so the ratio is met as nearly as pixels allow."""
-    if aspect >= 1:
-        return longer, max(1, round(longer / aspect))
-    return max(1, round(longer * aspect)), longer
