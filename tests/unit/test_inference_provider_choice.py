@@ -1,4 +1,5 @@
 """Which provider runs a task: its own, its configuration's, its type's, or the deployment's."""
+
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -12,10 +13,12 @@ from services.inference.context import Context, Surroundings
 from services.inference.runs import Key, Run
 from services.providers.directory import Providers
 from services.providers.ports import DIFFUSION
+from tests.fakes.desk import desk_of
 
 
 def context_of(task: pb.Task) -> Context:
-    around = SimpleNamespace(default_provider="LOCAL", providers=Providers({}), store=None, bus=None, images=None)
+    desk = desk_of(Providers({}), cast("Any", None))
+    around = SimpleNamespace(default_provider="LOCAL", desk=desk, store=None, bus=None, images=None)
     return Context(Run(Key("t", 1), task, cast("Any", None), 0.0), cast("Surroundings", around))
 
 
@@ -38,5 +41,4 @@ async def test_the_nearest_that_names_a_provider_decides(
     if provider_type is not None:
         task.spec.provider_type = provider_type
     with pytest.raises(InvalidRequest, match=f"no provider '{asked}' here"):
-        async with context_of(task).using(DIFFUSION):
-            pass
+        await context_of(task).ask(DIFFUSION, cast("Any", None))

@@ -1,0 +1,392 @@
+"""fal's queue, its platform list and its media, as fal documents them.
+
+Sources: fal.ai/docs/documentation/model-apis/inference/queue, …/common-parameters, …/request-errors,
+fal.ai/docs/errors, the reference of the platform's list of requests, the OpenAPI of the queue, the schemas of its apps.
+Chosen here, as it is not documented: a cancelled request shows COMPLETED with the error type client_cancelled; the list
+shows what has ended only; 400 for a result that is asked for too early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from tests.fakes.vendors.films import tiny_film
+from tests.fakes.vendors.pictures import Unreadable, encode, noise, open_data_url
+from tests.fakes.vendors.script import Charge, Script
+from tests.fakes.vendors.wire import Answer, Asked, json_answer, serving
+
+_REQUEST = re.compile(r"/(?P<app>.+)/requests/(?P<id>[^/]+)(?P<what>/status|/response|/cancel)?")
+_PRESETS = ("square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9")
+_KONTEXT = ("21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21")
+_BANANA = ("auto", "21:9", "16:9", "3:2", "4:3", "5:4", "1:1", "4:5", "3:4", "2:3", "9:16")
+_RECENT = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a request ends: well, or with the model's or the platform's error."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    error_type: str = ""
+
+    @classmethod
+    def model(cls, status: int, kind: str, message: str, *, retryable: bool | None = None) -> Ending:
+        """`detail` is a list; says in a header whether to try again."""
+        headers = {} if retryable is None else {"X-Fal-Retryable": str(retryable).lower()}
+        detail = [{"loc": ["body"], "msg": message, "type": kind, "url": f"https://docs.fal.ai/errors#{kind}"}]
+        return cls(status, {"detail": detail}, headers, message, kind)
+
+    @classmethod
+    def platform(cls, status: int, kind: str, message: str, **headers: str) -> Ending:
+        """`detail` is a text."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return cls(status, {"detail": message, "error_type": kind}, {"X-Fal-Error-Type": kind, **named}, message, kind)
+
+
+@dataclass
+class Request:
+    """`states` still to be told, one at each look. `held` keeps it running; `sent_at` in seconds since the epoch."""
+
+    id: str
+    app: str
+    inputs: dict[str, Any]
+    states: deque[str]
+    ending: Ending
+    headers: Mapping[str, str]
+    held: bool = False
+    cancelled: bool = False
+    sent_at: float = field(default_factory=time.time)
+    ended_at: float | None = None
+    output: dict[str, Any] | None = None
+
+
+class Fal:
+    """`endings` of requests to come; none left, they go well. `path` is what each look tells before COMPLETED.
+
+    Charged when it is accepted, for it runs whoever asks for it or not; but not when it ends in 5xx, or is cancelled
+    while it waits.
+    """
+
+    def __init__(self, key: str = "fal-id:fal-secret") -> None:
+        self.key = key
+        self.script = Script()
+        self.ledger: list[Charge] = []
+        self.requests: dict[str, Request] = {}
+        self.endings: deque[Ending] = deque()
+        self.path: tuple[str, ...] = ("IN_QUEUE", "IN_PROGRESS")
+        self.holding = False
+        self.payloads_kept = True
+        self.media: dict[str, tuple[bytes, str]] = {}
+        self.asked: list[Asked] = []
+        self.url = ""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Fal]:
+        async with serving(self.answer) as self.url:
+            yield self
+
+    def settings(self) -> dict[str, str]:
+        """For a process that is to use it."""
+        return {
+            "FAL_KEY": self.key,
+            "FAL_BASE_URL": self.url,
+            "FAL_PLATFORM_URL": f"{self.url}/platform/v1",
+            "FAL_POLL_SECONDS": "0.05",
+            "FAL_FIND_SECONDS": "3",
+            "ALLOW_PRIVATE_URLS": self.url.removeprefix("http://"),
+        }
+
+    def release(self) -> None:
+        """What was held goes on."""
+        self.holding = False
+        for request in self.requests.values():
+            request.held = False
+
+    def operations(self, name: str) -> int:
+        """How often a request was submitted, looked at …"""
+        return sum(_operation(asked) == name for asked in self.asked)
+
+    async def answer(self, asked: Asked) -> Answer:
+        self.asked.append(asked)
+        if asked.path.startswith("/media/"):
+            return await self.script.play("media", self._given(lambda: self._file(asked)))
+        if asked.headers.get("authorization") != f"Key {self.key}":
+            return json_answer({"detail": "Authentication is required to access this application."}, 401)
+        work: dict[str, Callable[[Asked], Answer]] = {
+            "submit": self._submit,
+            "status": self._status,
+            "result": self._result,
+            "cancel": self._cancel,
+            "list": self._list,
+        }
+        operation = _operation(asked)
+        if operation not in work:
+            return json_answer({"detail": "Not Found"}, 404)
+        return await self.script.play(operation, self._given(lambda: work[operation](asked)))
+
+    def _given(self, work: Callable[[], Answer]) -> Any:
+        async def carry_out() -> Answer:
+            return await asyncio.to_thread(work)
+
+        return carry_out
+
+    def _submit(self, asked: Asked) -> Answer:
+        try:
+            inputs = asked.json()
+        except ValueError:
+            return json_answer({"detail": "Invalid JSON", "error_type": "bad_request"}, 400)
+        if not isinstance(inputs, dict):
+            return json_answer({"detail": "the body must be an object", "error_type": "bad_request"}, 400)
+        app = asked.path.lstrip("/")
+        ending = self.endings.popleft() if self.endings else check(app, inputs) or Ending()
+        request = Request(str(uuid4()), app, inputs, deque(self.path), ending, asked.headers, held=self.holding)
+        self.requests[request.id] = request
+        if ending.status < 500:
+            self.ledger.append(Charge(request.id, 1.0))
+        return json_answer(self._links(request) | {"status": "IN_QUEUE", "queue_position": 0})
+
+    def _status(self, asked: Asked) -> Answer:
+        request = self._request(asked)
+        if request is None:
+            return json_answer({"status": "NOT_FOUND"}, 404)
+        state = self._state(request)
+        body = self._links(request) | {"status": state}
+        if state == "IN_QUEUE":
+            body["queue_position"] = len(request.states)
+        elif state == "IN_PROGRESS":
+            body["logs"] = None
+        else:
+            body |= {"logs": None, "metrics": {"inference_time": 0.1}}
+            if request.ending.status >= 400:
+                body |= {"error": request.ending.error, "error_type": request.ending.error_type}
+        return json_answer(body, 200 if state == "COMPLETED" else 202)
+
+    def _result(self, asked: Asked) -> Answer:
+        request = self._request(asked)
+        if request is None:
+            return json_answer({"status": "NOT_FOUND"}, 404)
+        if request.ended_at is None:
+            return json_answer({"detail": "Request is still in progress", "error_type": "bad_request"}, 400)
+        if request.ending.status >= 400:
+            return json_answer(request.ending.body, request.ending.status, **request.ending.headers)
+        if request.output is None:
+            request.output = self._output(request)
+        headers = {"x-fal-request-id": request.id, "X-Fal-Billable-Units": "2"}
+        return json_answer(request.output, 200, **headers)
+
+    def _cancel(self, asked: Asked) -> Answer:
+        request = self._request(asked)
+        if asked.method != "PUT" or request is None:
+            return json_answer({"status": "NOT_FOUND"}, 404)
+        if request.ended_at is not None:
+            return json_answer({"status": "ALREADY_COMPLETED"}, 400)
+        in_queue = request.states and request.states[0] == "IN_QUEUE"
+        if in_queue:
+            self.ledger = [charge for charge in self.ledger if charge.request != request.id]
+        request.ending = Ending.platform(499, "client_cancelled", "Request was cancelled by the client")
+        request.states.clear()
+        request.held, request.cancelled = False, True
+        self._state(request)
+        return json_answer({"status": "CANCELLATION_REQUESTED"}, 202)
+
+    def _list(self, asked: Asked) -> Answer:
+        """Sorted by when they ended, so what still runs is not there."""
+        endpoints = ",".join(asked.query.get("endpoint_id", [])).split(",")
+        start, end = (_moment(asked.query.get(name, [""])[0]) for name in ("start", "end"))
+        limit, cursor = int(asked.query.get("limit", ["50"])[0]), int(asked.query.get("cursor", ["0"])[0])
+        for request in self.requests.values():
+            if not request.held:
+                request.ended_at = request.ended_at or time.time()
+        found = [
+            request
+            for request in self.requests.values()
+            if request.app in endpoints
+            and request.ended_at is not None
+            and (start or time.time() - _RECENT) <= request.ended_at <= (end or time.time() + 1)
+        ]
+        page = found[cursor : cursor + limit]
+        more = len(found) > cursor + limit
+        expanded = "payloads" in asked.query.get("expand", [])
+        items = [self._item(request, payloads=expanded and self.payloads_kept) for request in page]
+        return json_answer({"items": items, "has_more": more, "next_cursor": str(cursor + limit) if more else None})
+
+    def _item(self, request: Request, *, payloads: bool) -> dict[str, Any]:
+        item = {
+            "request_id": request.id,
+            "endpoint_id": request.app,
+            "sent_at": _iso(request.sent_at),
+            "started_at": _iso(request.sent_at),
+            "ended_at": _iso(request.ended_at or 0.0),
+            "status_code": request.ending.status,
+            "duration": 0.1,
+        }
+        return item | ({"json_input": request.inputs} if payloads else {})
+
+    def _state(self, request: Request) -> str:
+        if request.ended_at is not None:
+            return "COMPLETED"
+        if request.held:
+            return "IN_PROGRESS"
+        if request.states:
+            return request.states.popleft()
+        request.ended_at = time.time()
+        return "COMPLETED"
+
+    def _request(self, asked: Asked) -> Request | None:
+        """Under the first two parts of the app's id, three in two namespaces, or all of them."""
+        match = _REQUEST.fullmatch(asked.path)
+        request = self.requests.get(match["id"]) if match else None
+        if match is None or request is None:
+            return None
+        parts = request.app.split("/")
+        short = "/".join(parts[: 3 if parts[0] in ("workflows", "comfy") else 2])
+        return request if match["app"] in (short, request.app) else None
+
+    def _links(self, request: Request) -> dict[str, Any]:
+        base = f"{self.url}/{'/'.join(request.app.split('/')[:2])}/requests/{request.id}"
+        return {
+            "request_id": request.id,
+            "response_url": base,
+            "status_url": f"{base}/status",
+            "cancel_url": f"{base}/cancel",
+        }
+
+    def _output(self, request: Request) -> dict[str, Any]:
+        if "video" in request.app or "veo" in request.app:
+            url = self._keep(tiny_film(), "video/mp4", "mp4")
+            return {"video": {"url": url, "content_type": "video/mp4", "file_name": "output.mp4"}}
+        width, height = _size(request)
+        content = encode(noise(width, height, len(self.media)), "PNG")
+        image: dict[str, Any] = {"url": self._keep(content, "image/png", "png"), "content_type": "image/png"}
+        image |= {"width": width, "height": height}
+        if "upscaler" in request.app:
+            return {"image": image, "seed": request.inputs.get("seed", 1)}
+        if "nano-banana" in request.app:
+            return {"images": [image], "description": "as asked"}
+        return {
+            "images": [image],
+            "seed": request.inputs.get("seed", 1),
+            "prompt": request.inputs.get("prompt"),
+            "has_nsfw_concepts": [request.inputs.get("prompt") == "nsfw"],
+            "timings": {"inference": 0.1},
+        }
+
+    def _keep(self, content: bytes, kind: str, suffix: str) -> str:
+        path = f"/media/{uuid4().hex}.{suffix}"
+        self.media[path] = content, kind
+        return self.url + path
+
+    def _file(self, asked: Asked) -> Answer:
+        """Anybody may have it: it must never be asked for with the key."""
+        if "authorization" in asked.headers or asked.path not in self.media:
+            return json_answer({"detail": "Not Found"}, 404)
+        content, kind = self.media[asked.path]
+        return Answer(200, content, {"content-type": kind})
+
+
+def check(app: str, inputs: Mapping[str, Any]) -> Ending | None:
+    """What the app's schema has against its inputs."""
+    for name, allowed in _schema(app).items():
+        required, is_right = allowed
+        if name not in inputs:
+            if required:
+                return _wrong(name, "missing", "Field required")
+        elif not is_right(inputs[name]):
+            return _wrong(name, "value_error", f"{name} is not one of what {app} takes")
+    return None
+
+
+Rule = tuple[bool, Callable[[Any], bool]]
+
+
+def _schema(app: str) -> dict[str, Rule]:
+    text: Rule = (True, lambda value: isinstance(value, str) and bool(value))
+    picture: Rule = (True, _is_picture)
+    common: dict[str, Rule] = {"prompt": text, "seed": (False, _is_whole), "num_images": (False, lambda n: 1 <= n <= 4)}
+    if "kontext" in app:
+        return common | {"image_url": picture, "aspect_ratio": (False, _KONTEXT.__contains__)}
+    if "nano-banana" in app:
+        rules: dict[str, Rule] = {"image_urls": (True, lambda urls: bool(urls) and all(map(_is_picture, urls)))}
+        return common | rules | {"aspect_ratio": (False, _BANANA.__contains__)}
+    if "kling-video/v3" in app:
+        durations = tuple(str(number) for number in range(3, 16))
+        return {"start_image_url": picture, "duration": (False, durations.__contains__)}
+    if "kling-video" in app:
+        return {"prompt": text, "image_url": picture, "duration": (False, ("5", "10").__contains__)}
+    if "veo" in app:
+        return {"prompt": text, "image_url": picture, "duration": (False, ("4s", "6s", "8s").__contains__)}
+    if "upscaler" in app:
+        return {"image_url": picture, "upscale_factor": (False, lambda factor: 1 <= factor <= 16)}
+    if "flux" in app:
+        flux = common | {"image_size": (False, _is_size), "loras": (False, _are_loras)}
+        drawn_from = "image-to-image" in app or "inpainting" in app
+        flux |= {"image_url": picture, "strength": (False, lambda share: 0 < share <= 1)} if drawn_from else {}
+        return flux | ({"mask_url": picture} if "inpainting" in app else {})
+    return {}
+
+
+def _is_picture(value: Any) -> bool:
+    if isinstance(value, str) and value.startswith("data:"):
+        try:
+            open_data_url(value)
+        except Unreadable:
+            return False
+        return True
+    return isinstance(value, str) and value.startswith("http")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_size(value: Any) -> bool:
+    return value in _PRESETS or (isinstance(value, dict) and {"width", "height"} <= set(value))
+
+
+def _are_loras(value: Any) -> bool:
+    return isinstance(value, list) and all(str(lora.get("path", "")).startswith("http") for lora in value)
+
+
+def _wrong(name: str, kind: str, message: str) -> Ending:
+    detail = [{"loc": ["body", name], "msg": message, "type": kind, "url": "https://docs.fal.ai/errors"}]
+    return Ending(422, {"detail": detail}, {"X-Fal-Retryable": "false"}, message, kind)
+
+
+def _size(request: Request) -> tuple[int, int]:
+    size, image = request.inputs.get("image_size"), request.inputs.get("image_url")
+    if isinstance(size, dict):
+        return size["width"], size["height"]
+    if isinstance(image, str) and image.startswith("data:"):
+        width, height = open_data_url(image).size
+        factor = request.inputs.get("upscale_factor", 1)
+        return round(width * factor), round(height * factor)
+    return 64, 48
+
+
+def _operation(asked: Asked) -> str:
+    if asked.path.endswith("/platform/v1/models/requests/by-endpoint"):
+        return "list"
+    match = _REQUEST.fullmatch(asked.path)
+    if match is None:
+        return "submit" if asked.method == "POST" else "unknown"
+    return {"/status": "status", "/cancel": "cancel"}.get(match["what"] or "", "result")
+
+
+def _moment(text: str) -> float | None:
+    return datetime.fromisoformat(text).timestamp() if text else None
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
