@@ -8,8 +8,12 @@ from collections.abc import Iterable, Sequence
 from services.catalog import results
 from services.inference.context import Context
 from services.inference.pictures import encode_png
+from services.inference.provenance import DigitalSource
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.measures import DebugPicture, Measure
+from services.providers.pipelines.redrawing import UNTOUCHED
+from services.providers.pipelines.refining import LANCZOS
+from services.providers.ports import Picture
 
 
 def shown_measures(measures: Iterable[Measure]) -> list[results.Measure]:
@@ -37,6 +41,13 @@ def around(boxes: Sequence[Box]) -> results.Box | None:
     left, top = min(box.left for box in boxes), min(box.top for box in boxes)
     right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
     return results.Box(left=left, top=top, width=right - left, height=bottom - top)
+
+
+def source_of(picture: Picture) -> DigitalSource | None:
+    """None where the picture is the caller's own, bit by bit."""
+    if picture.model == UNTOUCHED:
+        return None
+    return DigitalSource.ENHANCED if picture.model == LANCZOS else DigitalSource.COMPOSITE
 
 
 async def save_debug(pictures: Sequence[DebugPicture], folder: str, context: Context) -> list[str] | None:

@@ -6,7 +6,7 @@ import asyncio
 
 from services.catalog.tasks.detail_enhancer import TYPE, DetailEnhancerParams, DetailEnhancerResult
 from services.inference.context import Context
-from services.inference.likeness import around, save_debug, shown_measures
+from services.inference.likeness import around, save_debug, shown_measures, source_of
 from services.inference.making import chosen_seed, recipe_of
 from services.inference.pictures import encode_png
 from services.providers.capabilities.fixing import GARMENT_FIXING, GarmentFix
@@ -30,7 +30,7 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape
     recipe = recipe_of(fixed.picture, detail_label=params.detail_label, accepted=fixed.accepted)
-    png = await asyncio.to_thread(encode_png, pixels, recipe)
+    png = await asyncio.to_thread(encode_png, pixels, recipe, source=source_of(fixed.picture))
     return DetailEnhancerResult(
         result_image_path=await context.outputs.save(TYPE.folder, "picture.png", png),
         base_image_path=params.base_image,

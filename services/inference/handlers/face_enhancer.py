@@ -6,7 +6,7 @@ import asyncio
 
 from services.catalog.tasks.face_enhancer import TYPE, FaceEnhancerParams, FaceEnhancerResult
 from services.inference.context import Context
-from services.inference.likeness import save_debug, shown_measures, value_of
+from services.inference.likeness import save_debug, shown_measures, source_of, value_of
 from services.inference.making import chosen_seed, recipe_of
 from services.inference.pictures import encode_png
 from services.providers.capabilities.fixing import FACE_FIXING, FaceFix
@@ -30,7 +30,7 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape
     recipe = recipe_of(fixed.picture, faces=fixed.regions, accepted=fixed.accepted)
-    png = await asyncio.to_thread(encode_png, pixels, recipe)
+    png = await asyncio.to_thread(encode_png, pixels, recipe, source=source_of(fixed.picture))
     return FaceEnhancerResult(
         result_image_path=await context.outputs.save(TYPE.folder, "picture.png", png),
         input_image_path=params.input_image,

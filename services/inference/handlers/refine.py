@@ -7,7 +7,7 @@ from typing import Any
 
 from services.catalog.tasks.refine import TYPE, RefineParams, RefineResult
 from services.inference.context import Context
-from services.inference.likeness import save_debug, shown_measures
+from services.inference.likeness import save_debug, shown_measures, source_of
 from services.inference.making import chosen_seed, recipe_of
 from services.inference.pictures import encode_png
 from services.providers.capabilities.refining import REFINING, Pass, Refined, Refinement
@@ -30,7 +30,8 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
     refined = await context.ask(REFINING, lambda provider: provider.refine(wanted, show))
     pixels = refined.picture.pixels
     height, width, _ = pixels.shape
-    png = await asyncio.to_thread(encode_png, pixels, _recipe(wanted, refined))
+    source = source_of(refined.picture)
+    png = await asyncio.to_thread(encode_png, pixels, _recipe(wanted, refined), source=source)
     return RefineResult(
         result_image_path=await context.outputs.save(TYPE.folder, "picture.png", png),
         base_image_path=params.base_image_url,

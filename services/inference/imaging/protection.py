@@ -58,9 +58,10 @@ def _backdrop(pixels: Pixels, protection: Shares, reach: float) -> Pixels:
     height, width = protection.shape
     factor = max(1, min(int(reach / _REDUCED_SIGMA), height, width))
     size = (-(-width // factor), -(-height // factor))
-    sure = (protection < _SURE).astype(np.float32)
-    weights = cv2.resize(sure, size, interpolation=cv2.INTER_AREA)
-    colours = cv2.resize(pixels * sure[..., np.newaxis], size, interpolation=cv2.INTER_AREA)
+    sure = np.where(protection < _SURE, np.uint8(255), np.uint8(0))
+    weights = cv2.resize(sure, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    known = cv2.bitwise_and(pixels, pixels, mask=sure)
+    colours = cv2.resize(known, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     sums, total = np.zeros((*weights.shape, 3), np.float32), np.full(weights.shape, 1e-6, np.float32)
     for times, faith in ((1, 1.0), (4, 1e-2), (16, 1e-4)):
         sigma = times * max(reach / factor, 1.0)

@@ -1,0 +1,92 @@
+"""A diffusion model and a matte that answer at once, and as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from services.providers.pipelines.measures import Judge
+from services.providers.pipelines.redrawing import Brush, ModelSizes
+from services.providers.ports import Drawing, Matte, ModelCard, OnStep, Picture, Pixels, Step
+
+CARD = ModelCard("painter", "0" * 64, "none")
+NATIVE = 64 * 64
+
+
+def idle(drawing: Drawing) -> Pixels:
+    assert drawing.image is not None
+    return drawing.image
+
+
+def noisy(amount: int) -> Callable[[Drawing], Pixels]:
+    """Noise by the seed on whatever is to be drawn anew."""
+
+    def paint(drawing: Drawing) -> Pixels:
+        image = idle(drawing).astype(np.int16)
+        if (drawing.strength or 0) < 0.01:
+            return image.astype(np.uint8)
+        noise = np.random.default_rng(drawing.seed).integers(-amount, amount + 1, image.shape)
+        return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+    return paint
+
+
+@dataclass
+class FakeDiffusion:
+    """Draws what `paint` makes of it. `seen` are the drawings that were meant to change something.
+
+    Of these it answers none before `gathering` of them are there at the same time.
+    """
+
+    paint: Callable[[Drawing], Pixels] = idle
+    gathering: int = 1
+    seen: list[Drawing] = field(default_factory=list)
+    most_at_once: int = 0
+    at_once: int = 0
+    barrier: asyncio.Barrier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.barrier = asyncio.Barrier(self.gathering)
+
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+        is_meant = (drawing.strength or 0) > 0.01
+        self.seen += [drawing] * is_meant
+        self.at_once += is_meant
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            if is_meant:
+                await self.barrier.wait()
+            for step in (1, 2):
+                await on_step(Step(step, 2))
+            return Picture(self.paint(drawing), CARD, drawing.seed, drawing.steps)
+        finally:
+            self.at_once -= is_meant
+
+
+@dataclass(frozen=True)
+class FakeMatting:
+    """The subject is what is darker than white."""
+
+    async def matte(self, pixels: Pixels) -> Matte:
+        return Matte(np.where(pixels.min(axis=2) < 200, np.uint8(255), np.uint8(0)), 1.0, CARD)
+
+
+def brush(
+    diffusion: FakeDiffusion, judge: Judge | None = None, *, multiple_of: int = 8, most: int = 256 * 256
+) -> Brush:
+    return Brush(diffusion, ModelSizes(NATIVE, multiple_of, most), judge or Judge())
+
+
+async def ignore(step: Step) -> None:
+    pass
+
+
+@dataclass
+class Steps:
+    seen: list[Step] = field(default_factory=list)
+
+    async def __call__(self, step: Step) -> None:
+        self.seen.append(step)

@@ -1,0 +1,217 @@
+"""Faces and garments made right, and nothing beside them touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from numpy.typing import NDArray
+from skimage import data
+
+from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.fixing import FaceFix, GarmentFix
+from services.providers.pipelines.aligning import Cut, find_homography
+from services.providers.pipelines.face_fixing import FaceSettings, fix_faces
+from services.providers.pipelines.faces import find_faces
+from services.providers.pipelines.garment_fixing import GarmentSettings, fix_garment
+from services.providers.pipelines.garments import find_garment, place_of
+from services.providers.pipelines.measures import Thresholds
+from services.providers.pipelines.redrawing import UNTOUCHED
+from services.providers.ports import Pixels
+from tests.fakes.diffusion import CARD, FakeDiffusion, FakeMatting, Steps, brush, ignore, noisy
+
+ANYTHING = Thresholds()
+FACE = Box(175, 65, 95, 95)
+
+
+def shirt(*, dots: bool, size: int = 400) -> Pixels:
+    """A garment laid out on white, with or without a print that can be recognised."""
+    picture = np.full((size, size, 3), 255, np.uint8)
+    picture[80:340, 100:300] = (40, 60, 150)
+    picture[80:150, 50:350] = (40, 60, 150)
+    if dots:
+        picture[150:310, 120:280] = data.astronaut()[300:460, 100:260] // 5 * 3
+    return picture
+
+
+def contact_sheet(samples: list[NDArray[np.uint8]]) -> Pixels:
+    sheet = np.full((400, 480, 3), 128, np.uint8)
+    for number, sample in enumerate(samples):
+        row, column = divmod(number, 6)
+        place = Box(column * 80 + 15, row * 80 + 15, 50, 50)
+        place.of(sheet)[:] = cv2.resize(sample, (50, 50), interpolation=cv2.INTER_CUBIC)[:, :, None]
+    return sheet
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.0, 2.0])
+def test_a_face_is_found_at_any_size_of_the_picture(factor: float) -> None:
+    picture = cv2.resize(data.astronaut(), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    [face] = find_faces(picture.astype(np.uint8))
+    unscaled = Box(*(round(side / factor) for side in (face.left, face.top, face.width, face.height)))
+    assert unscaled.overlap(FACE) > 0.7
+
+
+def test_most_of_many_faces_are_found_and_nothing_else() -> None:
+    """100 faces and 100 pieces of background, 25 pixels each, of Labeled Faces in the Wild."""
+    samples = [np.uint8(sample * 255) for sample in np.load(Path(skimage.data.__file__).parent / "lfw_subset.npy")]
+    assert len(find_faces(contact_sheet(samples[:30]))) >= 22
+    assert find_faces(contact_sheet(samples[100:130])) == []
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket"])
+def test_what_is_no_face_is_not_taken_for_one(name: str) -> None:
+    assert find_faces(getattr(data, name)()) == []
+
+
+async def test_a_picture_without_a_face_comes_back_bit_by_bit() -> None:
+    picture, diffusion = data.coffee(), FakeDiffusion(noisy(50))
+    fixed = await fix_faces(FaceFix(picture, 1), FaceSettings(), brush(diffusion), ignore)
+    assert (fixed.regions, fixed.accepted, fixed.tries, diffusion.seen) == (0, 0, 0, [])
+    assert np.array_equal(fixed.picture.pixels, picture)
+    assert fixed.picture.model == UNTOUCHED
+
+
+async def test_only_the_face_and_what_is_around_it_changes() -> None:
+    picture, steps = data.astronaut(), Steps()
+    settings = FaceSettings(expand=0.5, feather=20, thresholds=ANYTHING)
+    fixed = await fix_faces(FaceFix(picture, 1), settings, brush(FakeDiffusion(noisy(40))), steps)
+    [box] = fixed.boxes
+    assert 1.4 < box.width / FACE.width < 1.7
+    changed = (fixed.picture.pixels != picture).any(axis=2)
+    outside = np.ones_like(changed)
+    outside[box.top : box.bottom, box.left : box.right] = False
+    assert not changed[outside].any()
+    assert changed[~outside].mean() > 0.9
+    edge = np.abs(
+        fixed.picture.pixels[box.top, box.left : box.right].astype(int) - picture[box.top, box.left : box.right]
+    )
+    assert edge.max() <= 2
+    assert steps.seen[-1].step == steps.seen[-1].of
+
+
+async def test_a_face_that_strays_too_far_in_every_attempt_stays_as_it_was() -> None:
+    picture, diffusion = data.astronaut(), FakeDiffusion(noisy(200))
+    settings = FaceSettings(retries=2, thresholds=Thresholds(ssim=0.9), debug=True)
+    fixed = await fix_faces(FaceFix(picture, 7), settings, brush(diffusion), ignore)
+    assert (fixed.regions, fixed.accepted, fixed.tries) == (1, 0, 3)
+    assert [drawing.seed for drawing in diffusion.seen] == [7, 8, 9]
+    assert np.array_equal(fixed.picture.pixels, picture)
+    assert fixed.measures[0].passed is False
+    assert len(fixed.debug) == 4
+
+
+async def test_the_prompt_for_faces_leads_their_drawing() -> None:
+    diffusion = FakeDiffusion()
+    await fix_faces(FaceFix(data.astronaut(), 7), FaceSettings(prompt="an old man"), brush(diffusion), ignore)
+    assert {drawing.prompt for drawing in diffusion.seen} == {"an old man"}
+
+
+@pytest.mark.parametrize(
+    ("label", "place"),
+    [
+        ("T-Shirt", "upper"),
+        ("tshirt", "upper"),
+        ("denim jeans", "lower"),
+        ("logos", "mark"),
+        ("shirt logo", "mark"),
+        ("sneakers", "feet"),
+        ("dress", "body"),
+        ("qwertz", "body"),
+        (None, "body"),
+    ],
+)
+def test_labels_name_a_place(label: str | None, place: str) -> None:
+    assert place_of(label) == place
+
+
+def test_places_follow_the_proportions_of_a_figure() -> None:
+    picture, alpha = np.zeros((800, 400, 3), np.uint8), np.zeros((800, 400), np.uint8)
+    alpha[50:780, 120:280] = 255
+    face = [Box(165, 80, 70, 70)]
+    found = {label: find_garment(picture, alpha, label, face) for label in ("shirt", "pants", "shoes", "hat")}
+    shirt, pants, shoes, hat = (found[label] for label in ("shirt", "pants", "shoes", "hat"))
+    assert shirt is not None and pants is not None and shoes is not None and hat is not None
+    assert (shirt.top, pants.bottom, shoes.bottom, hat.top) == (150, 780, 780, 50)
+    assert hat.bottom < shirt.top < pants.top < shirt.bottom < shoes.top
+    headless = find_garment(picture, alpha, "pants", [])
+    assert headless is not None and headless.top > 350
+
+
+def test_a_garment_alone_is_meant_as_a_whole_and_a_print_on_it_is_found() -> None:
+    picture = shirt(dots=True)
+    alpha = np.where(picture.min(axis=2) < 200, np.uint8(255), np.uint8(0))
+    assert find_garment(picture, alpha, "pants", []) == Box(50, 80, 300, 260)
+    mark = find_garment(picture, alpha, "logo", [])
+    assert mark is not None and mark.overlap(Box(120, 150, 160, 160)) > 0.5
+    assert find_garment(picture, np.zeros_like(alpha), "shirt", []) is None
+
+
+def test_a_reference_is_laid_over_what_it_shows_and_over_nothing_else() -> None:
+    print_ = np.ascontiguousarray(data.astronaut()[300:460, 100:260])
+    opaque = np.full((160, 160), 255, np.uint8)
+    turned = cv2.warpAffine(print_, np.array([[0.9, 0.3, 10.0], [-0.3, 0.9, 60.0]]), (240, 240)).astype(np.uint8)
+    found = find_homography(Cut(print_, opaque), Cut(turned, np.full((240, 240), 255, np.uint8)))
+    assert found is not None
+    corner = cv2.perspectiveTransform(np.array([[[0.0, 0.0], [160.0, 160.0]]]), found)[0]
+    assert np.abs(corner - [[10, 60], [202, 156]]).max() < 2
+    other = np.ascontiguousarray(data.coffee()[100:260, 200:360])
+    assert find_homography(Cut(print_, opaque), Cut(other, opaque)) is None
+
+
+async def test_a_lost_print_comes_back_from_the_reference_and_the_background_stays() -> None:
+    good, spoilt = shirt(dots=True), shirt(dots=True)
+    part = np.s_[190:240, 150:250]
+    spoilt[part] = cv2.GaussianBlur(spoilt[part], (0, 0), 6)
+    reference = cv2.resize(good, (560, 560), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    settings = GarmentSettings(feather=8, thresholds=ANYTHING, debug=True)
+    fixed = await fix_garment(
+        GarmentFix(spoilt, reference, 1, "shirt"), settings, brush(FakeDiffusion()), FakeMatting(), ignore
+    )
+    before, after = (np.abs(found[part].astype(int) - good[part]).mean() for found in (spoilt, fixed.picture.pixels))
+    assert after < before / 2
+    background = spoilt.min(axis=2) == 255
+    assert np.array_equal(fixed.picture.pixels[background], spoilt[background])
+    assert (fixed.regions, fixed.accepted, fixed.picture.model) == (1, 1, CARD)
+    assert {"garment-matte", "garment-reference", "garment-start"} <= {picture.name for picture in fixed.debug}
+
+
+async def test_without_common_details_the_colours_come_from_the_reference() -> None:
+    base, reference = shirt(dots=False), shirt(dots=False)
+    reference[reference.min(axis=2) < 200] = (160, 40, 40)
+    settings = GarmentSettings(feather=0, thresholds=ANYTHING)
+    fixed = await fix_garment(GarmentFix(base, reference, 1), settings, brush(FakeDiffusion()), FakeMatting(), ignore)
+    assert np.abs(fixed.picture.pixels[200, 200].astype(int) - (160, 40, 40)).max() <= 2
+    assert np.array_equal(fixed.picture.pixels[:70], base[:70])
+
+
+async def test_a_long_garment_is_drawn_in_two_tiles() -> None:
+    picture = np.full((200, 100, 3), 255, np.uint8)
+    picture[10:190, 30:70] = (90, 120, 60)
+    for split, tiles in ((1.6, 2), (6.0, 1)):
+        diffusion = FakeDiffusion()
+        settings = GarmentSettings(split=split, expand=0.0)
+        fixed = await fix_garment(GarmentFix(picture, picture, 1), settings, brush(diffusion), FakeMatting(), ignore)
+        assert (fixed.regions, len(diffusion.seen), len(fixed.boxes)) == (tiles, tiles, tiles)
+        assert np.array_equal(fixed.picture.pixels, picture)
+
+
+async def test_a_garment_that_strays_too_far_stays_as_it_was() -> None:
+    base, reference = shirt(dots=True), shirt(dots=False)
+    settings = GarmentSettings(retries=1, thresholds=Thresholds(ssim=0.99))
+    diffusion = FakeDiffusion(noisy(90))
+    fixed = await fix_garment(GarmentFix(base, reference, 1), settings, brush(diffusion), FakeMatting(), ignore)
+    assert (fixed.accepted, fixed.tries) == (0, 2)
+    assert np.array_equal(fixed.picture.pixels, base)
+
+
+async def test_nothing_to_fix_is_no_region_and_no_change() -> None:
+    base, blank = shirt(dots=True), np.full((300, 300, 3), 255, np.uint8)
+    for image, reference in ((blank, base), (base, blank)):
+        fixed = await fix_garment(
+            GarmentFix(image, reference, 1), GarmentSettings(), brush(FakeDiffusion()), FakeMatting(), ignore
+        )
+        assert (fixed.regions, fixed.accepted) == (0, 0)
+        assert np.array_equal(fixed.picture.pixels, image)

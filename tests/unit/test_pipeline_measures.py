@@ -1,0 +1,98 @@
+"""Thresholds are checked by what can be measured, and by nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from skimage import data
+
+from services.providers.capabilities.measures import Measure
+from services.providers.pipelines.colour import match_histogram, match_lab
+from services.providers.pipelines.measures import Judge, Settings, Thresholds, judge, measure_ssim, worst
+from services.providers.ports import Pixels
+from tests.fakes.onnx import mean_difference
+
+
+@pytest.fixture(scope="module")
+def photo() -> Pixels:
+    return np.ascontiguousarray(data.astronaut()[:200, 100:260])
+
+
+def test_ssim_is_one_for_the_same_picture_and_falls_with_what_changes(photo: Pixels) -> None:
+    soft, softer = (cv2.GaussianBlur(photo, (0, 0), sigma) for sigma in (1.0, 3.0))
+    assert measure_ssim(photo, photo) == 1.0
+    assert 1 > measure_ssim(photo, soft) > measure_ssim(photo, softer) > 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (3, 3), (5, 40)])
+def test_ssim_of_the_smallest_pictures_is_measured_too(size: tuple[int, int]) -> None:
+    black, white = np.zeros((*size, 3), np.uint8), np.full((*size, 3), 255, np.uint8)
+    assert measure_ssim(black, black) == 1.0
+    assert measure_ssim(black, white) < 0.1
+
+
+def test_a_threshold_of_zero_asks_for_nothing(photo: Pixels) -> None:
+    verdict = Judge().compare(photo, 255 - photo, Thresholds())
+    assert verdict.accepted and verdict.measures == ()
+
+
+def test_what_cannot_be_measured_never_passes(photo: Pixels) -> None:
+    alone = Judge().compare(photo, photo, Thresholds(lpips=0.5))
+    [lpips] = alone.measures
+    assert (alone.accepted, alone.can_change, lpips.value, lpips.passed) == (False, False, None, None)
+    assert "LPIPS_MODEL" in lpips.note and "not checked" in lpips.note
+    beside = Judge().compare(photo, photo, Thresholds(ssim=0.5, dists=0.5))
+    assert beside.accepted
+    assert [measure.passed for measure in beside.measures] == [True, None]
+
+
+def test_ssim_must_reach_its_threshold_and_distances_must_not_exceed_theirs() -> None:
+    assert [Measure("ssim", 0.5, limit).passed for limit in (0.5, 0.6, 0.0)] == [True, False, None]
+    assert [Measure("lpips", 0.5, limit).passed for limit in (0.5, 0.4, 0.0)] == [True, False, None]
+
+
+def test_of_several_pieces_the_worst_is_told() -> None:
+    pieces = [
+        (Measure("ssim", 0.9, 0.5), Measure("dists", 0.3, 0.5)),
+        (Measure("ssim", 0.6, 0.5), Measure("dists", 0.1, 0.5)),
+    ]
+    assert [(measure.name, measure.value) for measure in worst(pieces)] == [("ssim", 0.6), ("dists", 0.3)]
+
+
+def test_a_network_of_the_deployment_measures_in_its_own_range(tmp_path: Path, photo: Pixels) -> None:
+    file = tmp_path / "distance.onnx"
+    file.write_bytes(mean_difference(256))
+    measured = judge(Settings(lpips_model=file, dists_model=file))
+    lighter = np.clip(photo.astype(int) // 2 + 51, 0, 255).astype(np.uint8)
+    plain = np.clip(photo.astype(int) // 2, 0, 255).astype(np.uint8)
+    verdict = measured.compare(plain, lighter, Thresholds(lpips=0.5, dists=0.1))
+    lpips, dists = verdict.measures
+    assert lpips.value == pytest.approx(0.4, abs=1e-3)
+    assert dists.value == pytest.approx(0.2, abs=1e-3)
+    assert (lpips.passed, dists.passed, verdict.accepted) == (True, False, False)
+
+
+def test_a_network_that_is_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="lpips_model"):
+        Settings(lpips_model=tmp_path / "nowhere.onnx")
+
+
+@pytest.mark.parametrize("match", [match_lab, match_histogram])
+def test_colours_follow_the_other_picture_and_stay_where_they_are_the_same(match: object, photo: Pixels) -> None:
+    assert callable(match)
+    tinted = np.clip(photo * np.array([1.0, 0.85, 0.7]) + 10, 0, 255).astype(np.uint8)
+    assert np.array_equal(match(photo, photo), photo)
+    off, mended = (np.abs(found.astype(int) - photo).mean() for found in (tinted, match(tinted, photo)))
+    assert mended < off / 3
+
+
+def test_colours_change_only_where_they_are_told_to(photo: Pixels) -> None:
+    where = np.zeros(photo.shape[:2], bool)
+    where[50:100, 50:100] = True
+    changed = match_lab(photo, 255 - photo, where)
+    assert np.array_equal(changed[~where], photo[~where])
+    assert np.abs(changed[where].astype(int) - photo[where]).mean() > 5

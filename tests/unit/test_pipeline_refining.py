@@ -1,0 +1,216 @@
+"""A picture made larger on models that do nothing, make noise, or break."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from services.common.errors import InvalidRequest, Unavailable
+from services.providers.capabilities.measures import Measure
+from services.providers.capabilities.refining import Pass, Refinement
+from services.providers.pipelines.measures import Thresholds
+from services.providers.pipelines.refining import LANCZOS, RefinerSettings, refine
+from services.providers.ports import Drawing, Pixels
+from tests.fakes.diffusion import CARD, FakeDiffusion, Steps, brush, ignore, noisy
+
+ANYTHING = Thresholds()
+PASS = Pass(denoise=0.3, steps=10, seed=5)
+
+
+@pytest.fixture(scope="module")
+def photo() -> Pixels:
+    return np.ascontiguousarray(data.astronaut()[20:220, 110:330])
+
+
+def lanczos(pixels: Pixels, width: int, height: int) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("tiles", [1, 4, 9, None])
+@pytest.mark.parametrize("feather", [0, 32])
+async def test_a_model_that_changes_nothing_leaves_the_plain_enlargement(
+    photo: Pixels, tiles: int | None, feather: int
+) -> None:
+    settings = RefinerSettings(tiles=tiles, feather=feather)
+    refined = await refine(Refinement(photo, factor=1.5, upscale=PASS), settings, brush(FakeDiffusion()), ignore)
+    assert np.array_equal(refined.picture.pixels, lanczos(photo, 330, 300))
+    assert [measure.value for measure in refined.measures] == [1.0]
+    assert (refined.picture.model, refined.picture.seed) == (CARD, 5)
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_a_plain_colour_stays_plain_where_tiles_meet(version: str) -> None:
+    plain = np.full((10, 60, 3), (90, 140, 30), np.uint8)
+    lighter = FakeDiffusion(lambda drawing: np.full_like(drawing.image, 200))  # type: ignore[arg-type]  # it has one
+    settings = RefinerSettings(version=version, tiles=6, thresholds=ANYTHING)  # type: ignore[arg-type]  # a literal
+    refined = await refine(Refinement(plain, factor=4, upscale=PASS), settings, brush(lighter), ignore)
+    assert np.ptp(refined.picture.pixels.astype(int), axis=(0, 1)).max() == 0
+
+
+async def test_no_grid_shows_where_noisy_tiles_meet() -> None:
+    plain = np.full((200, 200, 3), 128, np.uint8)
+    settings = RefinerSettings(tiles=4, thresholds=ANYTHING)
+    made = await refine(Refinement(plain, upscale=PASS), settings, brush(FakeDiffusion(noisy(20))), ignore)
+    rows = np.abs(np.diff(made.picture.pixels.astype(float), axis=0)).mean(axis=(1, 2))
+    assert rows[96:104].max() < rows[:80].max() * 1.2
+
+
+async def test_the_model_is_given_its_own_number_of_pixels_in_its_own_multiples(photo: Pixels) -> None:
+    diffusion = FakeDiffusion()
+    wanted, settings = Refinement(photo, width=333, upscale=PASS), RefinerSettings(tiles=4)
+    refined = await refine(wanted, settings, brush(diffusion, multiple_of=16), ignore)
+    assert (refined.tiles, refined.picture.pixels.shape) == (4, (303, 333, 3))
+    for drawing in diffusion.seen:
+        assert drawing.image is not None and drawing.width is not None and drawing.height is not None
+        assert drawing.image.shape == (drawing.height, drawing.width, 3)
+        assert drawing.width % 16 == drawing.height % 16 == 0
+        assert drawing.width * drawing.height <= 96 * 80
+
+
+async def test_a_model_that_can_draw_but_little_is_asked_for_no_more(photo: Pixels) -> None:
+    diffusion = FakeDiffusion()
+    small = brush(diffusion, most=40 * 40)
+    await refine(Refinement(photo[:100, :33], factor=3.3, upscale=PASS), RefinerSettings(tiles=1), small, ignore)
+    assert all((drawing.width or 0) * (drawing.height or 0) <= 40 * 40 for drawing in diffusion.seen)
+
+
+async def test_as_many_tiles_are_drawn_at_the_same_time_as_are_allowed(photo: Pixels) -> None:
+    wanted = Refinement(photo, factor=2, upscale=PASS)
+    for workers, most in ((3, 3), (None, 9), (1, 1)):
+        diffusion = FakeDiffusion(gathering=most)
+        await refine(wanted, RefinerSettings(tiles=9, workers=workers), brush(diffusion), ignore)
+        assert diffusion.most_at_once == most
+
+
+async def test_a_tile_that_strays_is_tried_with_other_seeds_and_stays_plain_in_the_end(photo: Pixels) -> None:
+    diffusion = FakeDiffusion(noisy(120))
+    settings = RefinerSettings(tiles=1, retries=2, thresholds=Thresholds(ssim=0.9))
+    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, brush(diffusion), ignore)
+    assert [drawing.seed for drawing in diffusion.seen] == [5, 6, 7]
+    assert np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
+    [ssim] = refined.measures
+    assert (ssim.passed, ssim.note) == (False, "1 of 1 tiles not accepted and left as they were")
+
+
+async def test_the_first_attempt_that_is_near_enough_is_kept(photo: Pixels) -> None:
+    def paint(drawing: Drawing) -> Pixels:
+        return noisy(120 if drawing.seed < 7 else 4)(drawing)
+
+    diffusion = FakeDiffusion(paint)
+    settings = RefinerSettings(tiles=1, retries=9, thresholds=Thresholds(ssim=0.8), debug=True)
+    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, brush(diffusion), ignore)
+    assert [drawing.seed for drawing in diffusion.seen] == [5, 6, 7]
+    assert not np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
+    names = [picture.name for picture in refined.debug]
+    assert names == ["tile-1-before", "tile-1-attempt-1", "tile-1-attempt-2", "tile-1-attempt-3"]
+
+
+async def test_what_cannot_be_measured_is_not_tried_again_and_changes_nothing(photo: Pixels) -> None:
+    diffusion = FakeDiffusion(noisy(30))
+    settings = RefinerSettings(tiles=1, retries=5, thresholds=Thresholds(dists=0.3))
+    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, brush(diffusion), ignore)
+    assert len(diffusion.seen) == 1
+    assert np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
+    assert refined.measures[0].passed is None
+    assert "DISTS_MODEL" in refined.measures[0].note
+
+
+async def test_one_tile_that_fails_fails_the_picture_with_the_model_s_own_error(photo: Pixels) -> None:
+    def paint(drawing: Drawing) -> Pixels:
+        raise Unavailable("the model is away")
+
+    diffusion = FakeDiffusion(paint)
+    with pytest.raises(Unavailable, match="the model is away"):
+        await refine(Refinement(photo, factor=2, upscale=PASS), RefinerSettings(tiles=9), brush(diffusion), ignore)
+    assert diffusion.at_once == 0
+
+
+async def test_a_cancelled_refinement_stops_every_tile(photo: Pixels) -> None:
+    begun = asyncio.Event()
+
+    class Endless(FakeDiffusion):
+        async def draw(self, drawing: object, on_step: object) -> None:  # type: ignore[override]  # it never answers
+            self.at_once += 1
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            finally:
+                self.at_once -= 1
+
+    diffusion = Endless()
+    job = asyncio.create_task(
+        refine(Refinement(photo, factor=2, upscale=PASS), RefinerSettings(tiles=4), brush(diffusion), ignore)
+    )
+    await begun.wait()
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert diffusion.at_once == 0
+
+
+async def test_progress_counts_every_step_never_goes_back_and_ends_full(photo: Pixels) -> None:
+    steps = Steps()
+    wanted = Refinement(photo, factor=2, upscale=PASS, faces=PASS)
+    refined = await refine(wanted, RefinerSettings(tiles=4), brush(FakeDiffusion()), steps)
+    assert refined.found_faces == 1
+    done = [step.step for step in steps.seen]
+    assert done == sorted(set(done))
+    assert {step.of for step in steps.seen} == {50}
+    assert done[-1] == 50
+    assert steps.seen[-1].preview is not None and max(steps.seen[-1].preview.shape) == 256
+
+
+async def test_without_denoising_nothing_is_drawn_and_the_picture_says_so(photo: Pixels) -> None:
+    diffusion = FakeDiffusion()
+    wanted = Refinement(photo, factor=2, upscale=Pass(0.0, 20, 1))
+    refined = await refine(wanted, RefinerSettings(), brush(diffusion), ignore)
+    assert (diffusion.seen, refined.picture.model) == ([], LANCZOS)
+    assert np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
+
+
+async def test_faces_alone_leave_the_rest_of_the_picture_as_it_was(photo: Pixels) -> None:
+    wanted = Refinement(photo, factor=4, faces=PASS)
+    settings = RefinerSettings(thresholds=ANYTHING)
+    refined = await refine(wanted, settings, brush(FakeDiffusion(noisy(30))), ignore)
+    changed = (refined.picture.pixels != photo).any(axis=2)
+    assert (refined.tiles, refined.found_faces) == (0, 1)
+    assert 0.1 < changed.mean() < 0.8
+    assert not changed[:, :20].any()
+
+
+async def test_version_2_is_4k_whatever_is_asked_for_and_sees_no_faces() -> None:
+    wide = np.full((3, 60, 3), 120, np.uint8)
+    settings = RefinerSettings(version="2", tiles=2)
+    for fields in ({"factor": 2.0}, {"width": 100, "height": 100}, {}):
+        wanted = Refinement(wide, upscale=PASS, faces=PASS, **fields)  # type: ignore[arg-type]  # as in the line above
+        refined = await refine(wanted, settings, brush(FakeDiffusion()), ignore)
+        assert refined.picture.pixels.shape == (205, 4096, 3)
+    with pytest.raises(InvalidRequest) as refused:
+        await refine(Refinement(wide, faces=PASS), settings, brush(FakeDiffusion()), ignore)
+    assert refused.value.reason == "NOTHING_TO_DO"
+
+
+async def test_what_would_become_too_large_is_refused_before_it_is_made(photo: Pixels) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await refine(
+            Refinement(photo, width=16384, height=16384, upscale=PASS),
+            RefinerSettings(),
+            brush(FakeDiffusion()),
+            ignore,
+        )
+    assert refused.value.reason == "TOO_MANY_PIXELS"
+
+
+async def test_other_proportions_are_covered_and_cut(photo: Pixels) -> None:
+    wanted = Refinement(photo, width=100, height=200, upscale=PASS)
+    refined = await refine(wanted, RefinerSettings(), brush(FakeDiffusion()), ignore)
+    assert refined.picture.pixels.shape == (200, 100, 3)
+    assert np.abs(refined.picture.pixels.astype(int) - photo[:, 60:160]).mean() < 1
+
+
+def test_a_measure_without_a_threshold_neither_passes_nor_fails() -> None:
+    assert Measure("ssim", 0.3).passed is None
