@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 _SECRET_NAMES = re.compile(r"token|secret|password|authorization|api_?key", re.IGNORECASE)
-_SECRET_VALUES = re.compile(r"(Bearer\s+|atl_)[\w\-.~+/=]+")
+_SECRET_VALUES = re.compile(r"(Bearer\s+|atl_|whsec_)[\w\-.~+/=]+")
 
 
 def redact(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -38,7 +38,7 @@ async def mount(
             async with running(**replica.loops()):
                 yield Mounted(
                     ["compute.webhooks.v1.WebhookService"],
-                    {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
+                    {"webhooks-store": lambda: store.ping(database), "webhooks-bus": lambda: nats_bus.ping(bus)},
                 )
         finally:
             await replica.close()

@@ -36,7 +36,7 @@ class Limits:
     everywhere: int = 64
     per_host: int = 4
     look: float = 5.0
-    keep: float = 7 * 86_400.0
+    keep: float = 3 * 86_400.0
     keep_dead: float = 30 * 86_400.0
 
 

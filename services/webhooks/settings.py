@@ -25,7 +25,7 @@ class WebhooksSettings(ServiceSettings):
     webhook_allow_private: Annotated[frozenset[str], NoDecode] = frozenset()
     # How long the former secret signs too.
     webhook_rotation_hours: float = Field(default=24.0, ge=0)
-    webhook_keep_days: float = Field(default=7.0, gt=0)
+    webhook_keep_days: float = Field(default=3.0, gt=0)
     webhook_keep_dead_days: float = Field(default=30.0, gt=0)
     # How long a notice is another's before the bus offers it again.
     webhook_ack_seconds: float = Field(default=30.0, gt=0)

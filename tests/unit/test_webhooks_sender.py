@@ -246,7 +246,7 @@ async def test_what_is_over_is_removed_when_its_time_has_come() -> None:
     world = World(WELL)
     name = await world.record()
     await world.quiet()
-    world.clock.turn(6.9 * DAY)
+    world.clock.turn(2.9 * DAY)
     await world.sender.turn()
     assert name in world.deliveries.stored
     world.clock.turn(0.2 * DAY)
