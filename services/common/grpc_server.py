@@ -33,6 +33,9 @@ _LINGER_SECONDS = 0.2
 _OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 OPTIONS = (
     ("grpc.max_concurrent_streams", 4096),
+    # gRPC cancels at random what waits beyond these, by default 1,000: who is refused should hear when to come back.
+    ("grpc.server.max_pending_requests", 32_768),
+    ("grpc.server.max_pending_requests_hard_limit", 65_536),
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),
     ("grpc.so_reuseport", 0),

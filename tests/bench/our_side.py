@@ -29,7 +29,7 @@ from tests.bench.sides import PROMPT, batched
 Tasks: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
 _ASK_EVERY_SECONDS = 0.25
 _GROUP = 500
-_PATH = "/api/v1/tasks/"
+TASKS_PATH = "/api/v1/tasks/"
 _PARAMS = {"prompt": PROMPT, "width": 1024, "height": 1024, "steps": 28, "guidance": 3.5, "lora": "style-a"}
 _seeds = itertools.count()
 _PARTS = ("nats", "mongodb", "tasks", "storage", "inference", "gateway")
@@ -50,13 +50,13 @@ class OurSide:
     name: str = OURS
 
     async def submit(self, connection: Connection) -> str:
-        status, answer = await connection.call("POST", _PATH, _body())
+        status, answer = await connection.call("POST", TASKS_PATH, task_body())
         if status not in (200, 201, 202):
             raise RuntimeError(f"the gateway answered {status}: {answer[:200]!r}")
         return str(json.loads(answer)["id"])
 
     async def follow(self, connection: Connection) -> None:
-        status, answer = await connection.call("POST", _PATH, _body(), b"prefer: wait=5\r\n")
+        status, answer = await connection.call("POST", TASKS_PATH, task_body(), b"prefer: wait=5\r\n")
         if status not in (200, 201, 202) or b'"COMPLETED"' not in answer:
             raise RuntimeError(f"not done within 5 s: {status}: {answer[:200]!r}")
 
@@ -120,7 +120,7 @@ def our_side(home: Home) -> Iterator[OurSide]:
         )
 
 
-def _body() -> bytes:
+def task_body() -> bytes:
     """Never the same twice, as in life: nothing may be remembered from the task before."""
     payload = json.dumps(_PARAMS | {"seed": next(_seeds)})
     wanted = {"task_type": "DIAGNOSTIC", "origin_instance": "bench", "payload": payload, "duration_ms": 0}
