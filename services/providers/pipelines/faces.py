@@ -14,8 +14,8 @@ from services.providers.pipelines.detail import resized
 from services.providers.ports import Pixels
 
 # The picture is looked at with these longer sides, each time mirrored too: what is a face is found in most of them.
-_LOOKS = (448, 576, 720)
-_LEAST_VOTES = 5
+_LOOKS = (416, 608)
+_LEAST_VOTES = 3
 _SAME = 0.35
 # Of a look's shorter side; the detector was trained on 24 pixels.
 _SMALLEST_SHARE, _SMALLEST = 16, 24
