@@ -17,6 +17,7 @@ from services.inference.imaging.recolouring import (
     Strategy,
     Thresholds,
     background_colour,
+    light_share,
     palette_colour,
     palette_sample,
     recolour,
@@ -93,10 +94,11 @@ async def _palette(reference: str, profile: bytes | None, context: Context) -> P
 def _fix(base: OriginalPicture, subject: Subject, palette: Palette, params: BackgroundFixParams) -> Fix:
     colours = np.ascontiguousarray(base.pixels[:, :, :3])
     growth, sigma = params.mask_expansion_percentage, params.edge_blur_sigma
+    thresholds = Thresholds(params.light_threshold, params.shadow_threshold)
+    light = light_share(colours, thresholds)
     protection = protect(subject.alpha, growth=growth, sigma=sigma)
     reach = growth * max(base.size) + 2 * sigma
-    protection = release_backdrop(colours, subject.alpha, protection, reach=reach)
-    thresholds = Thresholds(params.light_threshold, params.shadow_threshold)
+    protection = release_backdrop(colours, subject.alpha, protection, light, reach=reach)
     before = background_colour(colours, protection, thresholds)
     if before is None:
         return Fix(colours, protection, None)

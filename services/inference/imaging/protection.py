@@ -17,6 +17,9 @@ _HALF = 128
 # Distance in CIE L*a*b* from the backdrop beside it up to which a pixel is taken for it, and from which it is not.
 _LIKE, _UNLIKE = 4.0, 12.0
 _SURE = 0.02
+# Alpha from which on a pixel is taken for a mixture of subject and background; a twentieth.
+_MIXED = 13
+_EDGE_SIGMA = 1.5
 # Beyond this sigma the blur is worked out on a smaller picture, with at least this sigma left there.
 _FULL_SIGMA = 8.0
 _REDUCED_SIGMA = 4.0
@@ -34,34 +37,47 @@ def protect(alpha: Pixels, *, growth: float, sigma: float) -> Shares:
     return protection
 
 
-def release_backdrop(pixels: Pixels, alpha: Pixels, protection: Shares, *, reach: float) -> Shares:
+def release_backdrop(pixels: Pixels, alpha: Pixels, protection: Shares, light: Shares, *, reach: float) -> Shares:
     """`protection` without the halo: beside the subject, what looks like the backdrop there is not protected.
 
-    The backdrop is the mean of sure background within about `reach` pixels. So growth and softening guard hair, shadows
-    and busy backgrounds, but no rim of the old colour stays on a plain one. The matte itself is left as it is.
+    The backdrop is the mean of sure background within about `reach` pixels, as far as `light` is above a half there,
+    so without its shadows. Growth and softening then guard hair, shadows and busy backgrounds, but no rim of the old
+    colour stays on a plain one. The matte itself is left as it is.
     """
-    doubtful = (protection > 0) & (alpha < 255)
+    doubtful = (protection > 0) & (alpha < _MIXED)
     if not doubtful.any():
         return protection
-    backdrop = _backdrop(pixels, protection, reach)
+    backdrop = _backdrop(pixels, (protection < _SURE) & (light > 0.5), reach)
     distance = np.linalg.norm(to_lab(pixels[doubtful]) - to_lab(backdrop[doubtful]), axis=1)
     unlike = np.zeros_like(protection)
     unlike[doubtful] = np.clip((distance - _LIKE) / (_UNLIKE - _LIKE), 0, 1)
-    # Grain and compression make single pixels look unlike their neighbours.
-    unlike = np.asarray(cv2.GaussianBlur(unlike, (0, 0), 1.0), np.float32)
-    released: Shares = np.maximum(protection * unlike, alpha.astype(np.float32) / np.float32(255))
+    released: Shares = np.maximum(
+        protection * _carried_in(unlike, doubtful), alpha.astype(np.float32) / np.float32(255)
+    )
     return released
 
 
-def _backdrop(pixels: Pixels, protection: Shares, reach: float) -> Pixels:
-    """Each pixel's surroundings, of sure background only; where none is near, of what is farther."""
-    height, width = protection.shape
+def _carried_in(unlike: Shares, doubtful: NDArray[np.bool_]) -> Shares:
+    """Smoothed, as grain makes single pixels unlike, and carried on into the subject's edge.
+
+    There colours are mixed, and the matte says how: beside a plain backdrop it is to be believed.
+    """
+    weights = doubtful.astype(np.float32)
+    near = cv2.GaussianBlur(weights, (0, 0), _EDGE_SIGMA)
+    mean = cv2.GaussianBlur(unlike, (0, 0), _EDGE_SIGMA) / np.maximum(near, 1e-6)
+    carried: Shares = np.where(near > 1e-3, np.minimum(mean, 1), np.float32(1)).astype(np.float32)
+    return carried
+
+
+def _backdrop(pixels: Pixels, known: NDArray[np.bool_], reach: float) -> Pixels:
+    """Each pixel's surroundings, of what is `known` only; where none of it is near, of what is farther."""
+    height, width = known.shape
     factor = max(1, min(int(reach / _REDUCED_SIGMA), height, width))
     size = (-(-width // factor), -(-height // factor))
-    sure = np.where(protection < _SURE, np.uint8(255), np.uint8(0))
-    weights = cv2.resize(sure, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-    known = cv2.bitwise_and(pixels, pixels, mask=sure)
-    colours = cv2.resize(known, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    mask = known.astype(np.uint8) * np.uint8(255)
+    weights = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    shown = cv2.bitwise_and(pixels, pixels, mask=mask)
+    colours = cv2.resize(shown, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     sums, total = np.zeros((*weights.shape, 3), np.float32), np.full(weights.shape, 1e-6, np.float32)
     for times, faith in ((1, 1.0), (4, 1e-2), (16, 1e-4)):
         sigma = times * max(reach / factor, 1.0)
