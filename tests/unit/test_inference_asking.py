@@ -1,0 +1,451 @@
+"""How a run asks providers: tries, fallback, and one charge whatever breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from compute.tasks.v1 import tasks_pb2 as pb
+
+from services.common import errors
+from services.common.errors import ComputeError
+from services.common.proto import timestamp
+from services.inference import tries
+from services.inference.asking import Askings
+from services.inference.runs import Key, Run, Stop
+from services.inference.tries import UnknownPolicy
+from services.providers.calls import JOB_UNKNOWN, Job, Terms
+from services.providers.directory import Providers
+from services.providers.ports import DIFFUSION, Drawing, Picture, Step
+from tests.fakes.asked_provider import Acme, Careful, Prompt, Vendor
+from tests.fakes.desk import FakeRecorder, desk_of
+
+DRAWING = Drawing("a red coat", 7)
+FAILED = errors.ProviderFailed("broke")
+LOST_LINE = errors.OutcomeUnknown("no answer")
+AWAY = errors.Unavailable("away")
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tries, "_FIRST_PAUSE", 0.001)
+
+
+class SilentBus:
+    async def publish(self, subject: str, payload: bytes) -> None:
+        pass
+
+
+class Bench:
+    """One run, with the providers ACME (the task's) and OTHER (its fallback, where it has one)."""
+
+    def __init__(
+        self,
+        acme: Acme | None = None,
+        *,
+        other: Acme | None = None,
+        earlier: Sequence[pb.ServiceRequest] = (),
+        unknown: UnknownPolicy = "fail",
+        attempt: int = 1,
+    ) -> None:
+        self.acme = acme or Careful(Vendor())
+        self.vendor = self.acme.vendor
+        self.other = other or Careful(Vendor(), Terms("other.1"))
+        self.recorder = FakeRecorder()
+        self.task = pb.Task(id="t", tenant="acme", attempt=attempt, service_requests=earlier)
+        self.task.spec.provider_type = "ACME"
+        if other is not None:
+            self.task.spec.fallback_provider_type = "OTHER"
+            self.task.spec.fallback_provider_config.update({"fine": True})
+            self.task.spec.fallback_provider_capabilities.values.extend(["A", "B", "C"])
+        self.desk = desk_of(
+            Providers({"ACME": self.acme, "OTHER": self.other}), SilentBus(), recorder=self.recorder, unknown=unknown
+        )
+        self.run: Run | None = None
+        self.askings: Askings | None = None
+
+    async def ask(self, prompt: str = DRAWING.prompt) -> Picture:
+        if self.askings is None:
+            job = asyncio.current_task()
+            assert job is not None
+            self.run = Run(Key("t", self.task.attempt), self.task, job, 0.0)
+            self.askings = Askings(self.run, self.desk, "LOCAL")
+        return await self.askings.ask(DIFFUSION, lambda able: able.draw(replace(DRAWING, prompt=prompt), _quiet))
+
+    async def ask_stopped(self, why: Stop | None, at: asyncio.Event) -> None:
+        """Stops the run once `at` is set."""
+        asking = asyncio.create_task(self.ask())
+        await at.wait()
+        assert self.run is not None
+        if why is None:
+            asking.cancel()
+        else:
+            self.run.stop(why)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    @property
+    def calls(self) -> list[pb.ServiceRequest]:
+        assert self.askings is not None
+        return [entry for entry in self.askings.book.entries if entry.outcome]
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [call.outcome for call in self.calls]
+
+
+async def _quiet(step: Step) -> None:
+    pass
+
+
+def call(outcome: str, request_id: str = "", **said: Any) -> pb.ServiceRequest:
+    """A call of an earlier attempt."""
+    told = {"provider": "ACME", "attempt": 1, "call_id": "token", **said}
+    found = pb.ServiceRequest(outcome=outcome, request_id=request_id, **told)
+    found.started_at.CopyFrom(timestamp(1_700_000_000_000_000))
+    return found
+
+
+async def test_what_costs_money_is_stored_before_it_is_sent_and_before_it_is_waited_for() -> None:
+    bench = Bench()
+    bench.vendor.counter.clear()
+    asking = asyncio.create_task(bench.ask())
+    await bench.vendor.submitting.wait()
+    assert bench.recorder.said == [("INTENDED", "")]
+    bench.vendor.gate.clear()
+    bench.vendor.counter.set()
+    await bench.vendor.asking.wait()
+    assert bench.recorder.said == [("INTENDED", ""), ("SUBMITTED", "job-1")]
+    bench.vendor.gate.set()
+    await asking
+    [told] = bench.calls
+    assert (told.outcome, told.request_id, told.cost_usd, told.provider) == ("SUCCEEDED", "job-1", 0.5, "ACME")
+    assert len(told.call_id) >= 32
+    # The outcome goes with the end of the run: a crash before asks for the job again.
+    assert len(bench.recorder.said) == 2
+
+
+async def test_a_lost_attempt_sends_nothing() -> None:
+    bench = Bench(other=Careful(Vendor()))
+    bench.recorder.lost = True
+    with pytest.raises(errors.IllegalTransition):
+        await bench.ask()
+    assert (bench.vendor.charged, bench.other.vendor.charged, bench.outcomes) == ([], [], [])
+
+
+async def test_our_own_providers_need_no_record_before_the_end() -> None:
+    bench = Bench(Acme(Vendor(), terms=None))
+    await bench.ask()
+    assert bench.recorder.said == []
+    [told] = bench.calls
+    assert (told.provider, told.outcome, told.call_id) == ("ACME", "SUCCEEDED", "")
+
+
+async def test_what_fails_is_tried_again_and_every_try_is_told() -> None:
+    bench = Bench(Careful(Vendor(troubles=_queue(FAILED, FAILED))))
+    assert (await bench.ask()).model.name == "job-3"
+    assert bench.outcomes == ["FAILED", "FAILED", "SUCCEEDED"]
+    assert [told.reason for told in bench.calls] == ["PROVIDER_FAILED", "PROVIDER_FAILED", ""]
+
+
+async def test_tries_are_bounded() -> None:
+    bench = Bench(Careful(Vendor(troubles=_queue(*[FAILED] * 9))))
+    with pytest.raises(errors.ProviderFailed) as failed:
+        await bench.ask()
+    assert (len(bench.vendor.charged), failed.value.exhausted) == (3, True)
+
+
+async def test_a_crash_gives_no_more_tries() -> None:
+    earlier = [call("FAILED", call_id="a"), call("FAILED", call_id="b")]
+    bench = Bench(Careful(Vendor(troubles=_queue(FAILED))), earlier=earlier, attempt=2)
+    with pytest.raises(errors.ProviderFailed) as failed:
+        await bench.ask()
+    assert (len(bench.vendor.charged), failed.value.exhausted) == (1, True)
+
+
+async def test_a_replay_gives_new_tries() -> None:
+    earlier = [call("FAILED", call_id=name, past=True) for name in "abc"]
+    bench = Bench(earlier=earlier, attempt=4)
+    await bench.ask()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [errors.InvalidRequest("no"), errors.PayloadTooLarge("no"), errors.ContentRefused("no"), errors.NotFound("no")],
+)
+async def test_the_callers_own_fault_is_neither_tried_again_nor_sent_elsewhere(fault: ComputeError) -> None:
+    bench = Bench(Careful(Vendor(refusals=_queue(fault))), other=Careful(Vendor()))
+    with pytest.raises(type(fault)):
+        await bench.ask()
+    assert (bench.outcomes, bench.other.vendor.charged) == (["FAILED"], [])
+
+
+async def test_the_fallback_is_asked_once_every_try_is_used_up() -> None:
+    bench = Bench(Careful(Vendor(troubles=_queue(*[FAILED] * 3))), other=Careful(Vendor(), Terms("other.1")))
+    picture = await bench.ask()
+    assert picture.seed == 3  # with the fallback's own capabilities
+    assert [(told.provider, told.fallback, told.outcome) for told in bench.calls] == [
+        *[("ACME", False, "FAILED")] * 3,
+        ("OTHER", True, "SUCCEEDED"),
+    ]
+
+
+async def test_a_provider_that_serves_us_not_at_all_is_left_at_once() -> None:
+    refusal = errors.ProviderRefused("needs FAL_KEY", reason="PROVIDER_NOT_CONFIGURED")
+    bench = Bench(Careful(Vendor(refusals=_queue(refusal))), other=Careful(Vendor()))
+    await bench.ask()
+    assert bench.outcomes == ["FAILED", "SUCCEEDED"]
+    alone = Bench(Careful(Vendor(refusals=_queue(refusal))))
+    with pytest.raises(errors.ProviderRefused):
+        await alone.ask()
+    assert alone.outcomes == ["FAILED"]
+
+
+async def test_our_own_provider_falls_back_after_one_try() -> None:
+    bench = Bench(Acme(Vendor(troubles=_queue(AWAY)), terms=None), other=Careful(Vendor()))
+    await bench.ask()
+    assert bench.outcomes == ["FAILED", "SUCCEEDED"]
+
+
+@pytest.mark.parametrize("outcome", ["SUBMITTED", "SUCCEEDED", "UNKNOWN"])
+async def test_a_job_of_an_earlier_attempt_is_asked_for_before_anything_is_sent(outcome: str) -> None:
+    bench = Bench(earlier=[call(outcome, "job-of-before")], attempt=2)
+    assert (await bench.ask()).model.name == "job-of-before"
+    assert (bench.vendor.charged, bench.vendor.asked_for) == ([], ["job-of-before"])
+    [told] = bench.calls
+    assert (told.call_id, told.outcome, told.attempt) == ("token", "SUCCEEDED", 1)
+
+
+async def test_a_job_that_fails_after_the_crash_is_tried_anew_within_the_budget() -> None:
+    bench = Bench(Careful(Vendor(troubles=_queue(FAILED))), earlier=[call("SUBMITTED", "job-of-before")], attempt=2)
+    assert (await bench.ask()).model.name == "job-1"
+    assert bench.vendor.asked_for == ["job-of-before", "job-1"]
+
+
+async def test_what_an_attempt_that_died_may_have_sent_is_looked_for() -> None:
+    bench = Bench(Careful(Vendor(found=Job("found"))), earlier=[call("INTENDED")], attempt=2)
+    assert (await bench.ask()).model.name == "found"
+    assert bench.vendor.charged == []
+    assert bench.recorder.said == [("SUBMITTED", "found")]
+
+
+@pytest.mark.parametrize("provider", [Acme, Careful])
+async def test_what_cannot_be_found_fails_rather_than_being_paid_twice(provider: type[Acme]) -> None:
+    bench = Bench(provider(Vendor()), other=Careful(Vendor()), earlier=[call("INTENDED")], attempt=2)
+    with pytest.raises(errors.OutcomeUnknown, match="may have been charged") as failed:
+        await bench.ask()
+    assert failed.value.reason == "PROVIDER_OUTCOME_UNKNOWN"
+    assert (bench.vendor.charged, bench.other.vendor.charged, bench.outcomes) == ([], [], ["UNKNOWN"])
+
+
+async def test_a_deployment_may_rather_pay_twice() -> None:
+    bench = Bench(earlier=[call("INTENDED")], attempt=2, unknown="retry")
+    await bench.ask()
+    assert bench.outcomes == ["UNKNOWN", "SUCCEEDED"]
+    assert len(bench.vendor.charged) == 1
+
+
+async def test_a_replay_is_a_decision_to_pay_once_more() -> None:
+    bench = Bench(earlier=[call("UNKNOWN", past=True)], attempt=4)
+    await bench.ask()
+    assert bench.outcomes == ["SUCCEEDED"]
+
+
+async def test_a_lost_answer_is_looked_for_in_the_same_run() -> None:
+    bench = Bench(Careful(Vendor(refusals=_queue(LOST_LINE), found=Job("job-1"))), other=Careful(Vendor()))
+    assert (await bench.ask()).model.name == "job-1"
+    assert (bench.vendor.charged, bench.outcomes) == (["job-1"], ["SUCCEEDED"])
+
+
+async def test_a_lost_answer_that_cannot_be_found_is_told_and_not_tried_again() -> None:
+    bench = Bench(Careful(Vendor(refusals=_queue(LOST_LINE))), other=Careful(Vendor()))
+    with pytest.raises(errors.OutcomeUnknown):
+        await bench.ask()
+    [told] = bench.calls
+    assert (told.outcome, told.reason) == ("UNKNOWN", "PROVIDER_OUTCOME_UNKNOWN")
+    assert "may have been charged" in told.error
+    assert (len(bench.vendor.charged), bench.other.vendor.charged) == (1, [])
+
+
+async def test_a_lost_answer_of_one_that_answers_at_once_is_told_too() -> None:
+    bench = Bench(Prompt(Vendor(refusals=_queue(LOST_LINE))))
+    with pytest.raises(errors.OutcomeUnknown):
+        await bench.ask()
+    assert len(bench.vendor.charged) == 1
+
+
+async def test_an_answer_that_came_and_was_lost_afterwards_is_not_bought_again() -> None:
+    bench = Bench(Prompt(Vendor(troubles=_queue(AWAY))))
+    with pytest.raises(errors.OutcomeUnknown) as failed:
+        await bench.ask()
+    assert failed.value.reason == "PROVIDER_ANSWER_LOST"
+    later = Bench(Prompt(Vendor()), earlier=[call("SUCCEEDED")], attempt=2)
+    with pytest.raises(errors.OutcomeUnknown) as failed:
+        await later.ask()
+    assert (failed.value.reason, later.vendor.charged) == ("PROVIDER_ANSWER_LOST", [])
+
+
+async def test_a_job_the_vendor_forgot_is_not_paid_for_again() -> None:
+    gone = errors.ProviderRefused("no such job", reason=JOB_UNKNOWN)
+    bench = Bench(Careful(Vendor(troubles=_queue(gone))), other=Careful(Vendor()))
+    with pytest.raises(errors.OutcomeUnknown) as failed:
+        await bench.ask()
+    assert (failed.value.reason, bench.outcomes, bench.other.vendor.charged) == (JOB_UNKNOWN, ["UNKNOWN"], [])
+
+
+async def test_a_vendor_that_is_away_is_asked_for_the_same_job_again() -> None:
+    bench = Bench(Careful(Vendor(troubles=_queue(AWAY, AWAY))))
+    assert (await bench.ask()).model.name == "job-1"
+    assert (len(bench.vendor.charged), bench.vendor.asked_for) == (1, ["job-1"] * 3)
+
+
+async def test_a_job_is_cancelled_before_the_fallback_is_asked() -> None:
+    bench = Bench(Careful(Vendor(troubles=_queue(*[AWAY] * 3))), other=Careful(Vendor()))
+    await bench.ask()
+    assert bench.vendor.cancelled == ["job-1"]
+    assert bench.outcomes == ["CANCELLED", "SUCCEEDED"]
+
+
+async def test_no_fallback_is_asked_while_the_job_may_still_run() -> None:
+    stubborn = Vendor(troubles=_queue(*[AWAY] * 3), cancelling=AWAY)
+    bench = Bench(Careful(stubborn), other=Careful(Vendor()))
+    with pytest.raises(errors.OutcomeUnknown):
+        await bench.ask()
+    assert (bench.outcomes, bench.other.vendor.charged) == (["UNKNOWN"], [])
+
+
+async def test_a_job_that_takes_too_long_is_stopped_and_the_fallback_asked() -> None:
+    slow = Careful(Vendor(), Terms("acme.1", tries=1, seconds=0.05))
+    slow.vendor.gate.clear()
+    bench = Bench(slow, other=Careful(Vendor()))
+    await bench.ask()
+    assert bench.vendor.cancelled == ["job-1"]
+    assert [told.reason for told in bench.calls] == ["PROVIDER_DEADLINE", ""]
+
+
+async def test_a_job_that_was_done_before_it_could_be_stopped_is_taken() -> None:
+    late = errors.DeadlineExceeded("too slow", reason="PROVIDER_TOO_SLOW")
+    bench = Bench(Careful(Vendor(troubles=_queue(late), cancelling=False), Terms("acme.1", tries=1)))
+    assert (await bench.ask()).model.name == "job-1"
+    assert (bench.outcomes, bench.vendor.asked_for) == (["SUCCEEDED"], ["job-1", "job-1"])
+
+
+async def test_a_job_that_is_said_to_be_done_and_never_is_ends_as_unknown() -> None:
+    late = errors.DeadlineExceeded("too slow", reason="PROVIDER_TOO_SLOW")
+    bench = Bench(Careful(Vendor(troubles=_queue(*[late] * 9), cancelling=False), Terms("acme.1", tries=1)))
+    with pytest.raises(errors.OutcomeUnknown):
+        await bench.ask()
+    assert len(bench.vendor.asked_for) == 2
+
+
+async def test_cancelling_a_task_cancels_its_job() -> None:
+    bench = Bench()
+    bench.vendor.gate.clear()
+    await bench.ask_stopped(Stop.CANCELLED, bench.vendor.asking)
+    assert bench.vendor.cancelled == ["job-1"]
+    assert bench.recorder.said[-1] == ("CANCELLED", "job-1")
+
+
+async def test_a_job_that_could_not_be_cancelled_is_told_as_such() -> None:
+    bench = Bench(Careful(Vendor(cancelling=AWAY)))
+    bench.vendor.gate.clear()
+    await bench.ask_stopped(Stop.CANCELLED, bench.vendor.asking)
+    assert bench.recorder.said[-1] == ("UNKNOWN", "job-1")
+
+
+@pytest.mark.parametrize("why", [Stop.LOST, Stop.DRAINED, None])
+async def test_a_run_that_is_not_cancelled_leaves_its_job_for_the_next_attempt(why: Stop | None) -> None:
+    bench = Bench()
+    bench.vendor.gate.clear()
+    await bench.ask_stopped(why, bench.vendor.asking)
+    assert (bench.vendor.cancelled, bench.outcomes) == ([], ["SUBMITTED"])
+
+
+async def test_what_is_being_submitted_while_the_run_stops_is_not_lost() -> None:
+    bench = Bench()
+    bench.vendor.counter.clear()
+
+    async def let_go() -> None:
+        await bench.vendor.submitting.wait()
+        await asyncio.sleep(0)
+        bench.vendor.counter.set()
+
+    letting_go = asyncio.create_task(let_go())
+    await bench.ask_stopped(Stop.CANCELLED, bench.vendor.submitting)
+    await letting_go
+    assert (bench.vendor.charged, bench.vendor.cancelled) == (["job-1"], ["job-1"])
+    assert bench.recorder.said == [("INTENDED", ""), ("SUBMITTED", "job-1"), ("CANCELLED", "job-1")]
+
+
+async def test_what_the_fallback_has_open_is_asked_for_before_anybody_is_asked_anew() -> None:
+    earlier = [
+        *[call("FAILED", call_id=name) for name in "abc"],
+        call("SUBMITTED", "job-of-before", call_id="d", provider="OTHER", fallback=True),
+    ]
+    bench = Bench(other=Careful(Vendor()), earlier=earlier, attempt=2)
+    assert (await bench.ask()).model.name == "job-of-before"
+    assert (bench.vendor.charged, bench.other.vendor.charged) == ([], [])
+
+
+async def test_each_asking_of_a_run_has_its_own_job() -> None:
+    earlier = [call("SUCCEEDED", "first", call_id="a"), call("SUBMITTED", "second", call_id="b", asking=1)]
+    bench = Bench(earlier=earlier, attempt=2)
+    names = [(await bench.ask(prompt)).model.name for prompt in ("one", "two", "three")]
+    assert names == ["first", "second", "job-1"]
+
+
+async def test_a_rate_limit_costs_no_try_of_a_later_attempt() -> None:
+    limited = errors.RateLimited("slow down", retry_after=0.01)
+    bench = Bench(Careful(Vendor(refusals=_queue(*[limited] * 3))))
+    with pytest.raises(errors.RateLimited) as failed:
+        await bench.ask()
+    assert not failed.value.exhausted
+    later = Bench(earlier=bench.calls, attempt=2)
+    await later.ask()
+    assert later.outcomes == ["SUCCEEDED"]
+
+
+async def test_an_account_that_rests_is_not_asked_and_the_fallback_is() -> None:
+    bench = Bench(Careful(Vendor(), Terms("acme.1", failures=1, rest=60.0)), other=Careful(Vendor(), Terms("other.1")))
+    bench.vendor.troubles.append(FAILED)
+    await bench.ask()
+    await bench.ask()
+    assert len(bench.vendor.charged) == 1
+    assert len(bench.other.vendor.charged) == 2
+    alone = Bench(Careful(Vendor(refusals=_queue(FAILED)), Terms("acme.1", failures=1, rest=60.0, tries=1)))
+    for reason in ("PROVIDER_FAILED", "PROVIDER_RESTING"):
+        with pytest.raises(ComputeError) as failed:
+            await alone.ask()
+        assert failed.value.reason == reason
+    assert failed.value.retry_after is not None and failed.value.retry_after > 50
+    assert not failed.value.exhausted
+
+
+async def test_a_job_that_is_open_is_asked_for_though_the_account_rests() -> None:
+    acme = Careful(Vendor(refusals=_queue(FAILED)), Terms("acme.1", failures=1, rest=60.0, tries=2))
+    earlier = [call("SUBMITTED", "job-of-before", asking=1)]
+    bench = Bench(acme, earlier=earlier, attempt=2)
+    with pytest.raises(ComputeError):
+        await bench.ask()
+    assert (await bench.ask()).model.name == "job-of-before"
+
+
+async def test_no_more_are_asked_at_once_than_the_account_allows() -> None:
+    acme = Careful(Vendor(), Terms("acme.1", at_once=2))
+    benches = [Bench(acme) for _ in range(5)]
+    for bench in benches[1:]:
+        bench.desk = benches[0].desk
+    acme.vendor.gate.clear()
+    asking = [asyncio.create_task(bench.ask()) for bench in benches]
+    await acme.vendor.two.wait()
+    acme.vendor.gate.set()
+    await asyncio.gather(*asking)
+    assert acme.vendor.most == 2
+
+
+def _queue(*troubles: Any) -> Any:
+    return deque(troubles)
