@@ -1,7 +1,29 @@
 """Every enum of the public schema. The contract prints few members; those it prints are all here."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum, StrEnum
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TypeVar, cast
+
+MembersT = TypeVar("MembersT", bound=StrEnum)
+
+
+def with_files_of(folder: str, *, without: tuple[str, ...] = ()) -> Callable[[type[MembersT]], type[MembersT]]:
+    """Adds a member for each module in `folder` beside this file that has none, so that one file is all it takes.
+
+    They are there at run time only: type checkers know the members that are written down.
+    """
+    files = [info.name.upper() for info in iter_modules([str(Path(__file__).parent / folder)])]
+
+    def extend(written: type[MembersT]) -> type[MembersT]:
+        names = dict.fromkeys([member.name for member in written] + [name for name in files if name not in without])
+        made = StrEnum(written.__name__, {name: name for name in names}, module=written.__module__)  # type: ignore[misc]
+        made.__doc__ = written.__doc__
+        return cast("type[MembersT]", made)
+
+    return extend
 
 
 class TaskStatus(StrEnum):
@@ -14,6 +36,7 @@ class TaskStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+@with_files_of("tasks", without=("DIAGNOSTIC",))
 class TaskType(StrEnum):
     """Type of a task"""
 
@@ -39,6 +62,7 @@ class TaskPriority(IntEnum):
     URGENT = 3
 
 
+@with_files_of("providers")
 class ProviderType(StrEnum):
     """Provider that runs tasks"""
 

@@ -27,7 +27,7 @@ def _discover() -> dict[ProviderType, type[ProviderSettings]]:
             for value in vars(module).values()
             if isinstance(value, type) and issubclass(value, ProviderSettings) and value.__module__ == module.__name__
         )
-        found[settings.model_fields["provider_type"].default] = settings
+        found[ProviderType(settings.model_fields["provider_type"].default)] = settings
     return found
 
 
