@@ -81,8 +81,12 @@ class Fashn:
 
     def terms_of(self, config: Mapping[str, Any]) -> Terms:
         """One try lasts as long as the task is ready to wait, and then some to bring the picture in."""
-        wait = config.get("max_wait_seconds") or self.settings.editing_task_timeout
-        return replace(self.settings.terms("fashn"), seconds=float(wait) + _BRINGING_SECONDS)
+        try:
+            wait = self._wait(FashnStandardConfig.model_validate(config))
+        except ValidationError:
+            # Told by `configured`.
+            wait = self.settings.editing_task_timeout
+        return replace(self.settings.terms("fashn"), seconds=wait + _BRINGING_SECONDS)
 
     def configured(self, config: Mapping[str, Any], call: Call) -> Self:
         """Raises InvalidRequest or ProviderRefused."""
@@ -103,11 +107,14 @@ class Fashn:
         model = edit.app if edit.app in _GARMENT or edit.app == "edit" else self.settings.model
         known = Job(self.config.fashn_task_id) if self.config.fashn_task_id else None
         job = await self.call.job(lambda: self._submit(model, edit), {"model": model}, known=known)
-        seconds = float(self.config.max_wait_seconds or self.settings.editing_task_timeout)
+        seconds = self._wait(self.config)
         url = await until_done(partial(self._look, job), every=self.config.poll_interval, seconds=seconds)
         pixels = await bring_picture(self.media, url, partial(self._look_again, job))
         card = ModelCard(name=f"fashn/{model}", sha256="", licence="")
         return Picture(pixels=pixels, model=card, seed=edit.seed % _SEEDS)
+
+    def _wait(self, config: FashnStandardConfig) -> float:
+        return float(config.max_wait_seconds or self.settings.editing_task_timeout)
 
     async def _submit(self, model: str, edit: Edit) -> Job:
         inputs = await self._inputs(model, edit)

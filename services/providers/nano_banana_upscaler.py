@@ -85,8 +85,13 @@ class NanoBananaUpscaler:
 
     def terms_of(self, config: Mapping[str, Any]) -> Terms:
         """One try may be as many pictures as the task allows for."""
-        terms, retries = self.settings.terms("google"), config.get("max_retries", self.config.max_retries)
-        return replace(terms, seconds=terms.seconds * (1 + (retries if isinstance(retries, int) else 0)))
+        try:
+            pictures = NanoBananaUpscalerConfig.model_validate(config).max_retries + 1
+        except ValidationError:
+            # Told by `configured`.
+            pictures = 1
+        terms = self.settings.terms("google")
+        return replace(terms, seconds=terms.seconds * pictures)
 
     def configured(self, config: Mapping[str, Any], call: Call) -> Self:
         """Raises InvalidRequest or ProviderRefused."""

@@ -74,7 +74,7 @@ class Vendors:
                 (nano_banana_upscaler, nano_banana_upscaler.Settings(**drawing)),
             )
             found = {
-                module.NAME: await stack.enter_async_context(module.connect(settings, media))  # type: ignore[arg-type]
+                module.NAME: await stack.enter_async_context(module.connect(settings, media))
                 for module, settings in opened
             }
             yield Providers(found)
@@ -245,7 +245,7 @@ async def test_pictures_that_stray_give_way_to_the_fallback_and_its_capabilities
         )
     assert task.status == COMPLETED, task.errors
     first, second = task.service_requests
-    assert (first.reason, first.cost_usd) == ("PROVIDER_NOT_CONSISTENT", pytest.approx(0.2))
+    assert first.reason == "PROVIDER_NOT_CONSISTENT" and first.cost_usd == pytest.approx(0.2)
     assert (second.provider, second.outcome, len(vendors.magnific.ledger)) == (
         "FREEPIK_MAGNIFIC_PRECISION",
         "SUCCEEDED",

@@ -291,6 +291,13 @@ async def test_a_prediction_that_takes_too_long_goes_on(vendor: Fashn) -> None:
     assert not isinstance(provider, Cancelling)
 
 
+async def test_a_try_lasts_as_long_as_the_task_is_ready_to_wait(vendor: Fashn) -> None:
+    async with adapter(vendor, EDITING_TASK_TIMEOUT=50) as provider:
+        assert provider.terms.seconds == 170
+        assert provider.terms_of({"max_wait_seconds": 4000.0}).seconds == 4120
+        assert provider.terms_of({"max_wait_seconds": "soon"}).seconds == 170
+
+
 async def test_a_status_that_stumbles_is_asked_again(vendor: Fashn) -> None:
     vendor.script.instead(
         "status",

@@ -433,6 +433,11 @@ async def test_a_picture_that_strays_is_drawn_again_with_another_seed(vendor: Ge
     assert given.picture.seed == 6 and given.measures[0].passed
 
 
+async def test_a_try_lasts_as_long_as_all_its_pictures_may(vendor: Gemini) -> None:
+    async with upscaler(vendor, timeout_seconds=60) as provider:
+        assert [provider.terms_of({"max_retries": retries}).seconds for retries in (0, 2.0, "many")] == [60, 180, 60]
+
+
 async def test_pictures_that_all_stray_are_never_passed_on(vendor: Gemini) -> None:
     vendor.painters.extend([unlike] * 3)
     async with upscaler(vendor) as provider:

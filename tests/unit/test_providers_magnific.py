@@ -32,6 +32,7 @@ from services.providers.media import MediaSettings, open_media
 from services.providers.ports import Pixels, Step
 from tests.fakes.calls import Remembered
 from tests.fakes.vendors.magnific import CREATIVE, PRECISION_V2, Magnific, refusal
+from tests.fakes.vendors.pictures import open_base64
 from tests.fakes.vendors.wire import Answer, json_answer
 
 KEY = "magnific-key-of-a-test"
@@ -181,6 +182,15 @@ async def test_what_the_vendor_finds_too_small_is_the_callers_fault(vendor: Magn
     async with adapter(vendor, freepik_magnific_precision) as provider:
         with pytest.raises(InvalidRequest, match="too small"):
             await provider.configured({}, Unrecorded()).refine(wanted(2, image=picture(100, 100)), quiet)
+
+
+async def test_a_picture_too_long_as_png_is_sent_as_jpeg(vendor: Magnific) -> None:
+    noisy = np.random.default_rng(1).integers(0, 256, (160, 160, 3), np.uint8)
+    async with adapter(vendor, max_base64=90_000) as provider:
+        for image in (picture(), noisy):
+            await provider.configured({}, Unrecorded()).refine(wanted(image=image), quiet)
+    formats = [open_base64(task.body["image"]).format for task in vendor.tasks.values()]
+    assert formats == ["PNG", "JPEG"]
 
 
 @pytest.mark.parametrize("wrapped", [True, False])

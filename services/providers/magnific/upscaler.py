@@ -35,7 +35,8 @@ _RUNNING = frozenset({"CREATED", "IN_PROGRESS"})
 class MagnificSettings(VendorSettings):
     """Shared by all providers on Magnific. `usd_per_picture` is what an upscale is taken to cost.
 
-    Two tries, not more: a failure comes without a reason, and may have been charged.
+    Two tries, not more: a failure comes without a reason, and may have been charged. A picture of more than
+    `max_base64` characters is sent as JPEG; what the vendor takes at most is not documented.
     """
 
     model_config = SettingsConfigDict(env_prefix="FREEPIK_")
@@ -44,6 +45,7 @@ class MagnificSettings(VendorSettings):
     key_header: str = "x-magnific-api-key"
     tries: int = Field(default=2, ge=1)
     timeout_seconds: float = Field(default=900.0, gt=0)
+    max_base64: int = Field(default=20_000_000, gt=0)
     poll_seconds: float = Field(default=3.0, gt=0)
     usd_per_picture: float | None = Field(default=None, ge=0)
 
@@ -73,12 +75,17 @@ class Upscaler:
         return Picture(pixels=pixels, model=ModelCard(name=path.rpartition("/")[2], sha256="", licence=""))
 
     async def _submit(self, path: str, image: Pixels, options: Mapping[str, Any]) -> Job:
-        body = {"image": await as_base64(image), **options}
+        body = {"image": await self._packed(image), **options}
         answer = await self.http.send(self.settings.base_url + path, body, judge=judge_submit)
         task = _member(answer, "task_id")
         if not isinstance(task, str) or not task:
             raise OutcomeUnknown("Magnific took the request and named no task")
         return Job(task, {"path": path})
+
+    async def _packed(self, image: Pixels) -> str:
+        """Without loss where that is not too long."""
+        png = await as_base64(image)
+        return png if len(png) <= self.settings.max_base64 else await as_base64(image, "JPEG", quality=95)
 
     async def _look(self, path: str, job: Job) -> str | None:
         """The address of its picture; None while it runs."""
