@@ -1,0 +1,17 @@
+"""Three lines about something."""
+from __future__ import annotations
+
+from pydantic import Field
+
+from services.catalog.base import TaskParams, TaskResult, TaskType
+
+
+class HaikuParams(TaskParams):
+    about: str = Field(min_length=1, max_length=200, description="What it is about")
+
+
+class HaikuResult(TaskResult):
+    result_text: str = Field(description="The three lines")
+
+
+TYPE = TaskType(name="HAIKU", params=HaikuParams, result=HaikuResult)
