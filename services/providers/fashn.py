@@ -61,6 +61,8 @@ class Settings(VendorSettings):
 
     base_url: str = "https://api.fashn.ai"
     model: str = "edit"
+    # As integrators report of the vendor's own limit.
+    at_once: int = Field(default=6, ge=1)
     usd_per_credit: float | None = Field(default=None, ge=0)
     editing_task_timeout: float = Field(default=600.0, gt=0, validation_alias="EDITING_TASK_TIMEOUT")
 
