@@ -47,11 +47,15 @@ class DeliveryRepository(Protocol):
         """Newest first."""
         ...
 
-    async def due(self, now: int, *, without: Collection[str], limit: int) -> list[Delivery]:
-        """What must be seen to by now, longest overdue first; nothing for the hosts `without`."""
+    async def due(self, now: int, *, since: int, without: Collection[str], limit: int) -> list[Delivery]:
+        """What became due from `since` until now, in that order; nothing for the hosts `without`."""
         ...
 
-    async def next_due(self, after: int, *, without: Collection[str]) -> int | None:
+    async def due_at(self, host: str, now: int, *, limit: int) -> list[Delivery]:
+        """What is due for one host, longest overdue first."""
+        ...
+
+    async def next_due(self, after: int) -> int | None:
         """When the first later one will be due."""
         ...
 

@@ -55,7 +55,7 @@ class Replica:
             secrets,
             clock,
             overlap=int(settings.webhook_rotation_hours * 3_600) * SECOND,
-            on_due=self.sender.wake,
+            on_due=self.sender.offer,
         )
         self._intake = Intake(
             bus, self.service, lambda: self._leadership.held, ack_seconds=settings.webhook_ack_seconds

@@ -63,14 +63,21 @@ class MongoDeliveryRepository:
         cursor = self._deliveries.find(query).sort("listing", -1).skip(skip).limit(limit)
         return [to_delivery(document) for document in await persist(lambda: cursor.to_list(limit))]
 
-    async def due(self, now: int, *, without: Collection[str], limit: int) -> list[Delivery]:
-        cursor = self._deliveries.find({"due": {"$lte": now}, **_elsewhere(without)}).sort("due", 1).limit(limit)
-        return [to_delivery(document) for document in await persist(lambda: cursor.to_list(limit))]
+    async def due(self, now: int, *, since: int, without: Collection[str], limit: int) -> list[Delivery]:
+        elsewhere: Document = {"host": {"$nin": list(without)}} if without else {}
+        return await self._read_due({"due": {"$gte": since, "$lte": now}, **elsewhere}, limit)
 
-    async def next_due(self, after: int, *, without: Collection[str]) -> int | None:
-        cursor = self._deliveries.find({"due": {"$gt": after}, **_elsewhere(without)}).sort("due", 1).limit(1)
+    async def due_at(self, host: str, now: int, *, limit: int) -> list[Delivery]:
+        return await self._read_due({"due": {"$lte": now}, "host": {"$gte": host, "$lte": host}}, limit)
+
+    async def next_due(self, after: int) -> int | None:
+        cursor = self._deliveries.find({"due": {"$gt": after}}, {"due": 1}).sort("due", 1).limit(1)
         found = await persist(lambda: cursor.to_list(1))
         return int(found[0]["due"]) if found else None
+
+    async def _read_due(self, query: Document, limit: int) -> list[Delivery]:
+        cursor = self._deliveries.find(query).sort("due", 1).limit(limit)
+        return [to_delivery(document) for document in await persist(lambda: cursor.to_list(limit))]
 
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
@@ -106,10 +113,6 @@ class MongoDeliveryRepository:
         rows = await persist(lambda: self._deliveries.find(query, {"write": 1}).to_list(None))
         stored = {row["_id"]: row.get("write") for row in rows}
         return [stored.get(document["_id"]) == document["write"] for document in documents]
-
-
-def _elsewhere(hosts: Collection[str]) -> Document:
-    return {"host": {"$nin": list(hosts)}} if hosts else {}
 
 
 def _added(code: int | None) -> bool | Exception:

@@ -7,6 +7,7 @@ else had claimed is taken over after it stood still for longer than any call may
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,13 +15,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.common.errors import Unavailable
+from services.common.errors import NotFound, Unavailable
 from services.webhooks.domain import SECOND, Attempt, Delivery, DeliveryState, Endpoint
 from services.webhooks.ports import Answer, Clock, Courier, DeliveryRepository, EndpointRepository
+from services.webhooks.ready import Ready
 from services.webhooks.schedule import Schedule
 
 log = structlog.get_logger()
 _PAGE = 256
+_WHOLE_SECONDS = 30.0
 _GONE = 410
 
 
@@ -61,15 +64,26 @@ class Sender:
         self._owner = owner
         self._schedule = schedule
         self._limits = limits
+        self._ready = Ready()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._hosts: Counter[str] = Counter()
-        # Since when another's claim stands still.
-        self._seen: dict[tuple[str, int], float] = {}
+        # Others' claims, and since when they stand still.
+        self._watched: dict[str, tuple[int, float]] = {}
+        # What was due before then has been looked at, but not since the whole was looked through last.
+        self._since = 0
+        self._whole_at = -math.inf
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
         """Something may be due."""
+        self._since = 0
         self._wake.set()
+
+    def offer(self, delivery: Delivery) -> None:
+        """It has just been written, and is due."""
+        if self._leads():
+            self._ready.offer(delivery)
+            self._start_ready()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -83,17 +97,21 @@ class Sender:
     async def turn(self) -> float:
         """Starts what is due and has room; answers in how many seconds to look again, unless woken."""
         if not self._leads():
+            self._ready.clear()
+            self._watched.clear()
+            self._since = 0
             return min(1.0, self._limits.look)
-        watched = False
-        while len(self._running) < self._limits.everywhere:
-            page = await self._deliveries.due(self._clock.now(), without=self._busy(), limit=_PAGE)
-            started, waiting = self._begin([item for item in page if not item.state.over])
-            removed = [item for item in page if item.state.over]
-            await self._deliveries.remove(removed)
-            watched = watched or waiting
-            if not started and not removed:
-                break
-        return min(await self._until_next(), 1.0 if watched else self._limits.look)
+        if self._clock.elapsed() - self._whole_at > _WHOLE_SECONDS:
+            self._since, self._whole_at = 0, self._clock.elapsed()
+        now = self._clock.now()
+        await self._load(now)
+        for host in self._ready.starving:
+            await self._refill(host, now)
+        await self._take_over()
+        self._start_ready()
+        due = await self._deliveries.next_due(now)
+        pause = self._limits.look if due is None else max(0.0, (due - self._clock.now()) / SECOND)
+        return min(pause, 1.0 if self._watched else self._limits.look)
 
     async def settled(self) -> None:
         """Waits until nothing is being sent."""
@@ -102,46 +120,63 @@ class Sender:
 
     async def close(self, seconds: float) -> None:
         """Lets what is being sent end; what does not is sent again by the next leader."""
+        self._ready.clear()
         if self._running:
             await asyncio.wait(set(self._running.values()), timeout=seconds)
         for task in list(self._running.values()):
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    def _busy(self) -> list[str]:
-        return [host for host, count in self._hosts.items() if count >= self._limits.per_host]
+    async def _load(self, now: int) -> None:
+        """What became due since the last look. Of hosts that have more than waits here nothing is read."""
+        while True:
+            page = await self._deliveries.due(now, since=self._since, without=self._ready.cut, limit=_PAGE)
+            await self._sort(page)
+            if len(page) < _PAGE:
+                self._since = now + 1
+                return
+            # Of more than a page that are due at the same moment the rest is found by looking through the whole.
+            self._since = max(page[-1].due, self._since + 1)
 
-    async def _until_next(self) -> float:
-        now = self._clock.now()
-        due = await self._deliveries.next_due(now, without=self._busy())
-        return self._limits.look if due is None else max(0.0, (due - now) / SECOND)
+    async def _refill(self, host: str, now: int) -> None:
+        page = await self._deliveries.due_at(host, now, limit=_PAGE)
+        if len(page) < _PAGE:
+            self._ready.whole(host)
+        await self._sort(page)
 
-    def _begin(self, page: Sequence[Delivery]) -> tuple[int, bool]:
-        """How many were started, and whether another's claim is being watched."""
-        started, watched = 0, False
-        for delivery in page:
-            if delivery.id in self._running or not self._has_room(delivery.host):
+    async def _sort(self, page: Sequence[Delivery]) -> None:
+        """By what is to be done: to be removed, to be watched, to be sent."""
+        await self._deliveries.remove([item for item in page if item.state.over])
+        for item in page:
+            if item.state.over or item.id in self._running:
                 continue
-            if delivery.state is DeliveryState.SENDING and not self._is_left(delivery):
-                watched = True
-                continue
-            self._start(delivery)
-            started += 1
-        return started, watched
+            if item.state is DeliveryState.SENDING and item.owner != self._owner:
+                if self._watched.get(item.id, (0, 0.0))[0] != item.version:
+                    self._watched[item.id] = (item.version, self._clock.elapsed())
+            else:
+                self._ready.offer(item)
+
+    async def _take_over(self) -> None:
+        """Claims that stood still for so long that nobody can be sending any more."""
+        now = self._clock.elapsed()
+        left = [(name, at[0]) for name, at in self._watched.items() if now - at[1] > self._limits.patience]
+        for name, version in left:
+            del self._watched[name]
+            with suppress(NotFound):
+                delivery = await self._deliveries.get(name)
+                if delivery.version == version:
+                    self._ready.offer(delivery)
+
+    def _start_ready(self) -> None:
+        while len(self._running) < self._limits.everywhere:
+            delivery = self._ready.take(self._has_room)
+            if delivery is None:
+                return
+            if delivery.id not in self._running:
+                self._start(delivery)
 
     def _has_room(self, host: str) -> bool:
-        return len(self._running) < self._limits.everywhere and self._hosts[host] < self._limits.per_host
-
-    def _is_left(self, delivery: Delivery) -> bool:
-        """Whether nobody can be sending it any more."""
-        if delivery.owner == self._owner:
-            return True
-        key = (delivery.id, delivery.version)
-        since = self._seen.setdefault(key, self._clock.elapsed())
-        left = self._clock.elapsed() - since > self._limits.patience
-        if left:
-            del self._seen[key]
-        return left
+        return self._hosts[host] < self._limits.per_host
 
     def _start(self, delivery: Delivery) -> None:
         self._hosts[delivery.host] += 1
@@ -153,6 +188,7 @@ class Sender:
             self._hosts[delivery.host] -= 1
             if not self._hosts[delivery.host]:
                 del self._hosts[delivery.host]
+            self._start_ready()
             self._wake.set()
 
         task.add_done_callback(ended)
@@ -167,6 +203,7 @@ class Sender:
         except Exception:
             log.exception("delivery failed on our side", delivery=delivery.id)
         await asyncio.sleep(1.0)  # keeps its place, lest it is tried again at once, and again
+        self._since = 0
 
     async def _attempt(self, delivery: Delivery) -> None:
         disabled = await self._endpoints.get(delivery.endpoint)
@@ -188,7 +225,8 @@ class Sender:
             await self._disable(claimed)
         ended = self._ended(claimed, attempt, answer)
         stands = await self._deliveries.save(ended)
-        log.info("called", delivery=claimed.id, state=ended.state, status=answer.status, recorded=stands)
+        note = log.info if attempt.error else log.debug
+        note("called", delivery=claimed.id, state=ended.state, status=answer.status, recorded=stands)
 
     async def _disable(self, delivery: Delivery) -> None:
         reason = f"answered 410 Gone to {delivery.id}"

@@ -20,9 +20,9 @@ class WebhookService:
         clock: Clock,
         *,
         overlap: int,
-        on_due: Callable[[], None],
+        on_due: Callable[[Delivery], None],
     ) -> None:
-        """`overlap` is how long a former secret signs too, in microseconds; `on_due` hears that there is work."""
+        """`overlap` is how long a former secret signs too, in microseconds; `on_due` hears of what is to be sent."""
         self._deliveries = deliveries
         self._endpoints = endpoints
         self._secrets = secrets
@@ -32,8 +32,10 @@ class WebhookService:
 
     async def record(self, occasion: Occasion) -> bool:
         """Once this answers, the delivery outlives us. False when it was recorded before."""
-        added = await self._deliveries.add(new_delivery(occasion, self._clock.now()))
-        self._on_due()
+        delivery = new_delivery(occasion, self._clock.now())
+        added = await self._deliveries.add(delivery)
+        if added:
+            self._on_due(delivery)
         return added
 
     async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Delivery]:
@@ -47,7 +49,7 @@ class WebhookService:
                 raise NotFound(f"delivery {delivery_id} does not exist", reason="DELIVERY_NOT_FOUND")
             replayed = delivery.replayed(self._clock.now())
             if await self._deliveries.save(replayed):
-                self._on_due()
+                self._on_due(replayed)
                 return replayed
         raise Overloaded(f"delivery {delivery_id} changes too fast", reason="CONTENTION", retry_after=0.1)
 

@@ -57,14 +57,16 @@ class MemoryDeliveryRepository:
         ]
         return sorted(found, key=lambda item: -item.created_at)[skip : skip + limit]
 
-    async def due(self, now: int, *, without: Collection[str], limit: int) -> list[Delivery]:
-        found = [item for item in self.stored.values() if item.due <= now and item.host not in without]
+    async def due(self, now: int, *, since: int, without: Collection[str], limit: int) -> list[Delivery]:
+        found = [item for item in self.stored.values() if since <= item.due <= now and item.host not in without]
         return sorted(found, key=lambda item: item.due)[:limit]
 
-    async def next_due(self, after: int, *, without: Collection[str]) -> int | None:
-        return min(
-            (item.due for item in self.stored.values() if item.due > after and item.host not in without), default=None
-        )
+    async def due_at(self, host: str, now: int, *, limit: int) -> list[Delivery]:
+        found = [item for item in self.stored.values() if item.due <= now and item.host == host]
+        return sorted(found, key=lambda item: item.due)[:limit]
+
+    async def next_due(self, after: int) -> int | None:
+        return min((item.due for item in self.stored.values() if item.due > after), default=None)
 
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
         for item in deliveries:
@@ -130,7 +132,7 @@ async def run_until_quiet(sender: Sender, deliveries: DeliveryRepository, clock:
         await sender.settled()
         pause = await sender.turn()
         await sender.settled()
-        found = await deliveries.find(Filter(), limit=1_000, skip=0)
+        found = await deliveries.find(Filter(), limit=10_000, skip=0)
         if all(item.state.over for item in found):
             return
         clock.turn(pause)

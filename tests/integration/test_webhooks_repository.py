@@ -67,12 +67,13 @@ async def test_what_is_due_comes_in_its_order_and_not_for_busy_hosts(deliveries:
     for number in (3, 1, 2):
         await deliveries.add(made(number))
     await deliveries.add(made(0, "busy.example"))
-    due = await deliveries.due(1_002, without=["busy.example"], limit=10)
+    due = await deliveries.due(1_002, since=0, without=["busy.example"], limit=10)
     assert [item.task_id for item in due] == ["t1", "t2"]
-    assert [item.task_id for item in await deliveries.due(1_002, without=[], limit=2)] == ["t0", "t1"]
-    assert await deliveries.next_due(1_002, without=[]) == 1_003
-    assert await deliveries.next_due(999, without=["busy.example"]) == 1_001
-    assert await deliveries.next_due(1_003, without=[]) is None
+    assert [item.task_id for item in await deliveries.due(1_002, since=0, without=[], limit=2)] == ["t0", "t1"]
+    assert [item.task_id for item in await deliveries.due(1_003, since=1_002, without=[], limit=9)] == ["t2", "t3"]
+    assert [item.task_id for item in await deliveries.due_at("a.example", 1_003, limit=2)] == ["t1", "t2"]
+    assert await deliveries.next_due(1_001) == 1_002
+    assert await deliveries.next_due(1_003) is None
 
 
 async def test_only_what_has_not_changed_is_removed(deliveries: DeliveryRepository) -> None:

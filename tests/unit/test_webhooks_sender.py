@@ -43,7 +43,7 @@ class World:
             MemorySecretRepository(),
             self.clock,
             overlap=SECOND,
-            on_due=self.sender.wake,
+            on_due=self.sender.offer,
         )
 
     def replica(self, owner: str, **limits: float) -> Sender:
@@ -162,7 +162,18 @@ async def test_few_go_to_one_host_at_a_time_and_it_keeps_nobody_else_waiting() -
     assert other in [name for name, _ in world.courier.called]
     assert world.courier.most_at_once == 5
     world.courier.hold.set()
-    await world.sender.settled()
+    await world.quiet()
+    assert sorted(name for name, _ in world.courier.called) == sorted(world.deliveries.stored)
+
+
+async def test_a_backlog_found_at_the_start_is_sent_once_each_whatever_fits_into_memory() -> None:
+    world = World(WELL)
+    world.leads = False
+    for number in range(1_500):
+        await world.record(number, f"https://h{number % 3}.example.com/")
+    world.leads = True
+    await world.quiet()
+    assert sorted(name for name, _ in world.courier.called) == sorted(world.deliveries.stored)
 
 
 async def test_two_replicas_never_send_the_same_delivery_at_the_same_time() -> None:
