@@ -48,6 +48,12 @@ async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterRes
     await context.progress.report("adjusted", 3, _STAGES)
     path = await context.outputs.save(_FOLDER, "adjusted.png", png)
     await context.progress.report("stored", _STAGES, _STAGES)
+    return _result(params, original, found, box, path)
+
+
+def _result(
+    params: ImageAdjusterParams, original: OriginalPicture, found: Frame, box: Box | None, path: str
+) -> ImageAdjusterResult:
     width, height = found.size
     return ImageAdjusterResult(
         result_image_path=path,
