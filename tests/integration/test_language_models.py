@@ -18,6 +18,7 @@ from services.providers.chat.gemini import GeminiSettings
 from services.providers.chat.ollama import OllamaSettings
 from services.providers.chat.openai import OpenAiSettings
 from services.providers.chat.vendor import Price
+from services.providers.directory import Providers
 from tests.fakes.vendors.anthropic import Anthropic
 from tests.fakes.vendors.chat import ChatVendor
 from tests.fakes.vendors.gemini_text import GeminiText
@@ -44,7 +45,7 @@ class Vendors:
         }
 
     @asynccontextmanager
-    async def opened(self, **chosen: Any) -> AsyncIterator[dict[str, Any]]:
+    async def opened(self, **chosen: Any) -> AsyncIterator[Providers]:
         """The worker's providers."""
         async with AsyncExitStack() as stack:
             urls = {name: await stack.enter_async_context(serving(fake)) for name, fake in self.fakes.items()}
@@ -56,7 +57,8 @@ class Vendors:
                 gemini=GeminiSettings(base_url=f"{urls['gemini']}/v1beta", **given),
                 ollama=OllamaSettings(base_url=urls["ollama"], **{**given, "key": None}),
             )
-            yield {"AI_CORE": await stack.enter_async_context(ai_core.connect(settings, None))}  # type: ignore[arg-type]
+            core = await stack.enter_async_context(ai_core.connect(settings, None))  # type: ignore[arg-type]
+            yield Providers({"AI_CORE": core})
 
 
 @pytest.fixture
@@ -208,7 +210,7 @@ async def test_without_a_vendor_the_error_names_the_settings(host: WorkerHost) -
         gemini=GeminiSettings(**nothing),
         ollama=OllamaSettings(**nothing),
     )
-    async with ai_core.connect(settings, None) as core, host.worker({"AI_CORE": core}):  # type: ignore[arg-type]
+    async with ai_core.connect(settings, None) as core, host.worker(Providers({"AI_CORE": core})):  # type: ignore[arg-type]
         task = await host.run(prompt())
     assert (task.status, task.attempt, task.error_reason) == (FAILED, 1, "PROVIDER_NOT_CONFIGURED")
     assert "OLLAMA_URL" in task.errors[-1] and "OPENAI_API_KEY" in task.errors[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,6 @@ from services.inference.settings import Settings
 from services.inference.tasks_client import TasksClient
 from services.inference.tries import Desk
 from services.providers.directory import Providers
-from services.providers.ports import Provider
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.integration.tasks_host import TOKEN, Host
 
@@ -39,7 +38,7 @@ class WorkerHost:
     objects: FakeObjects = field(default_factory=FakeObjects)
 
     @asynccontextmanager
-    async def worker(self, providers: Mapping[str, Provider], **chosen: Any) -> AsyncIterator[Runs]:
+    async def worker(self, providers: Providers, **chosen: Any) -> AsyncIterator[Runs]:
         """One with every handler there is, and no providers but these."""
         given = {"internal_token": TOKEN, "worker_queue": self.host.queue, "drain_seconds": 0.0}
         settings = Settings(**{**given, **chosen})
@@ -47,7 +46,7 @@ class WorkerHost:
             await ensure_streams(bus)
             tasks = TasksClient(self.host.channel, Credentials(TOKEN), worker_id=settings.worker_id)
             gates = Gates(bus, patience=settings.provider_patience_seconds)
-            desk = Desk(Providers(providers), gates, CallRecords(tasks), settings.provider_unknown_policy)
+            desk = Desk(providers, gates, CallRecords(tasks), settings.provider_unknown_policy)
             around = Surroundings(self.images, self.objects, bus, desk, "LOCAL")
             async with open_worker(settings, tasks, bus, around, discover_handlers()) as runs:
                 yield runs
