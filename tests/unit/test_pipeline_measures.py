@@ -13,6 +13,7 @@ from skimage import data
 from services.providers.capabilities.measures import Measure
 from services.providers.pipelines.colour import match_histogram, match_lab
 from services.providers.pipelines.measures import Judge, Settings, Thresholds, judge, measure_ssim, worst
+from services.providers.pipelines.palette import match_palette
 from services.providers.ports import Pixels
 from tests.fakes.onnx import mean_difference
 
@@ -96,3 +97,14 @@ def test_colours_change_only_where_they_are_told_to(photo: Pixels) -> None:
     changed = match_lab(photo, 255 - photo, where)
     assert np.array_equal(changed[~where], photo[~where])
     assert np.abs(changed[where].astype(int) - photo[where]).mean() > 5
+
+
+def test_each_colour_of_a_garment_becomes_one_of_the_other_s() -> None:
+    striped, other = (np.full((60, 60, 3), 245, np.uint8) for _ in range(2))
+    striped[::10], striped[1::10], other[:, ::5] = (200, 20, 20), (200, 20, 20), (20, 60, 180)
+    everywhere = np.ones((60, 60), bool)
+    recoloured = match_palette(striped, other, everywhere, everywhere).astype(int)
+    assert np.abs(recoloured[0] - (20, 60, 180)).max() < 40
+    assert np.abs(recoloured[5] - 245).max() < 25
+    nowhere = np.zeros_like(everywhere)
+    assert np.array_equal(match_palette(striped, other, nowhere, everywhere), striped)

@@ -18,7 +18,7 @@ class SartiqUltimateFaceFixerConfig(ProviderSettings):
     expand_percent: Growth = Field(0.5, description="How much a face's box grows (0.5 = 50%)")
     feather_px: Feather = Field(24, description="Width in pixels over which a face is blended in")
     max_retries: Retries = Field(2, description="Further attempts when a face strays too far")
-    ssim_threshold: Share = Field(0.5, description="Least SSIM; 0 turns the check off")
+    ssim_threshold: Share = Field(0.85, description="Least SSIM; 0 turns the check off")
     lpips_threshold: Share = Field(0.0, description="Largest LPIPS; 0 turns the check off and spares its network")
     dists_threshold: Share = Field(0.0, description="Largest DISTS; 0 turns the check off and spares its network")
     save_debug_images: bool = Field(False, description="Whether what lies between is kept")

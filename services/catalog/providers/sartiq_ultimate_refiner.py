@@ -26,7 +26,7 @@ class SartiqUltimateRefinerConfig(ProviderSettings):
     feather_px: Feather = Field(32, description="Width in pixels over which tiles are blended; 0 for hard seams")
     face_expand_percent: Growth = Field(0.5, description="How much a face's box grows (0.5 = 50%); version '1' only")
     max_retries: Retries = Field(2, description="Further attempts for each tile that strays too far")
-    ssim_threshold: Share = Field(0.4, description="Least SSIM; 0 turns the check off")
+    ssim_threshold: Share = Field(0.85, description="Least SSIM; 0 turns the check off")
     lpips_threshold: Share = Field(0.0, description="Largest LPIPS; 0 turns the check off and spares its network")
     dists_threshold: Share = Field(0.0, description="Largest DISTS; 0 turns the check off and spares its network")
     save_debug_tiles: bool = Field(False, description="Whether what lies between is kept")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from services.providers.capabilities.boxes import Box
 from services.providers.pipelines.colour import match_lab
 from services.providers.pipelines.detail import resized
+from services.providers.pipelines.palette import match_palette
 from services.providers.ports import Pixels
 
 _SUBJECT = 128
@@ -43,7 +44,7 @@ def dress(base: Cut, reference: Cut, feather: int) -> Pixels:
     homography = find_homography(reference, base)
     if homography is None:
         subject, like = base.alpha >= _SUBJECT, reference.alpha >= _SUBJECT
-        return match_lab(base.pixels, reference.pixels, subject, like)
+        return match_palette(base.pixels, reference.pixels, subject, like)
     return _lay_over(base, reference, homography, feather)
 
 

@@ -28,7 +28,7 @@ def match_lab(
     """
     if pixels is like or np.array_equal(pixels, like):
         return pixels
-    source, wanted = _to_lab(pixels), _to_lab(like)
+    source, wanted = to_lab(pixels), to_lab(like)
     here = source.reshape(-1, 3) if where is None else source[where]
     there = wanted.reshape(-1, 3) if like_where is None else wanted[like_where]
     if not len(here) or not len(there):
@@ -38,7 +38,7 @@ def match_lab(
     stretch = np.clip(stretch, 1 / _LARGEST_STRETCH, _LARGEST_STRETCH)
     moved = (source - mean) * stretch + there.mean(0, dtype=np.float64)
     moved[:, :, channels:] = source[:, :, channels:]
-    matched = _from_lab(moved.astype(np.float32))
+    matched = from_lab(moved.astype(np.float32))
     if where is not None:
         matched[~where] = pixels[~where]
     return matched
@@ -50,11 +50,13 @@ def match_histogram(pixels: Pixels, like: Pixels) -> Pixels:
     return np.clip(np.rint(matched), 0, 255).astype(np.uint8)
 
 
-def _to_lab(pixels: Pixels) -> NDArray[np.float32]:
+def to_lab(pixels: Pixels) -> NDArray[np.float32]:
+    """RGB to CIE Lab, L from 0 to 100."""
     return cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).astype(np.float32, copy=False)
 
 
-def _from_lab(lab: NDArray[np.float32]) -> Pixels:
+def from_lab(lab: NDArray[np.float32]) -> Pixels:
+    """What RGB cannot show is cut off."""
     rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     pixels: Pixels = np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
     return pixels

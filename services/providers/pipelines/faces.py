@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+import cv2
 import numpy as np
 from skimage.data import lbp_frontal_face_cascade_filename
 from skimage.feature import Cascade
@@ -17,6 +18,9 @@ from services.providers.ports import Pixels
 _LOOKS = (416, 608)
 _LEAST_VOTES = 3
 _SAME = 0.35
+_LEAST_SKIN = 0.25
+# Between the channels of a picture on average, in levels; below, it is black and white.
+_GREY, _GLANCE = 3.0, 64
 # Of a look's shorter side; the detector was trained on 24 pixels.
 _SMALLEST_SHARE, _SMALLEST = 16, 24
 
@@ -25,8 +29,9 @@ def find_faces(pixels: Pixels) -> list[Box]:
     """Faces seen from the front in RGB `[H, W, 3]`, from left to right.
 
     scikit-image's LBP cascade (Viola and Jones' boosting on the local binary patterns of Liao et al. 2007) finds faces
-    and, alone, other things, too: a box counts when most of several looks at the picture agree on it. Faces
-    from the side, turned heads, and faces below a twentieth of the picture's longer side are missed.
+    and, alone, other things, too, round badges above all: a box counts when most of several looks at the picture agree
+    on it, and when there is skin in it, unless the picture is black and white. Faces from the side or in coloured
+    light, turned heads, and faces below a twentieth of the picture's longer side are missed.
     """
     height, width, _ = pixels.shape
     groups: list[list[Box]] = []
@@ -35,8 +40,9 @@ def find_faces(pixels: Pixels) -> list[Box]:
         size = max(round(width * factor), 1), max(round(height * factor), 1)
         for box in _look(resized(pixels, *size)):
             _vote(groups, Box(*(round(side / factor) for side in (box.left, box.top, box.width, box.height))))
-    faces = (_middle(group).grown(0, 0, width=width, height=height) for group in groups if len(group) >= _LEAST_VOTES)
-    return sorted(faces, key=lambda box: (box.left, box.top))
+    is_grey = _is_grey(pixels)
+    boxes = (_middle(group).grown(0, 0, width=width, height=height) for group in groups if len(group) >= _LEAST_VOTES)
+    return sorted((box for box in boxes if is_grey or _is_skin(box.of(pixels))), key=lambda box: (box.left, box.top))
 
 
 def _look(pixels: Pixels) -> Iterator[Box]:
@@ -74,3 +80,14 @@ def _vote(groups: list[list[Box]], box: Box) -> None:
 def _middle(group: Sequence[Box]) -> Box:
     sides = np.median([(box.left, box.top, box.width, box.height) for box in group], axis=0)
     return Box(*(round(float(side)) for side in sides))
+
+
+def _is_grey(pixels: Pixels) -> bool:
+    return float(np.ptp(resized(pixels, _GLANCE, _GLANCE).astype(np.int16), axis=2).mean()) < _GREY
+
+
+def _is_skin(part: Pixels) -> bool:
+    """Chai and Ngan, Face Segmentation Using Skin-Color Map, 1999: light skin and dark differ in luminance alone."""
+    colours = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2YCrCb)
+    skin = cv2.inRange(colours, np.array([0, 133, 77]), np.array([255, 173, 127]))
+    return float((skin > 0).mean()) >= _LEAST_SKIN

@@ -61,7 +61,7 @@ class RefinerSettings:
     feather: int = 32
     face_expand: float = 0.5
     retries: int = 1
-    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.8))
+    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.9))
     debug: bool = False
 
 
