@@ -135,7 +135,8 @@ class Sender:
             if len(page) < _PAGE:
                 self._since = now + 1
                 return
-            # Of more than a page that are due at the same moment the rest is found by looking through the whole.
+            if page[0].due == page[-1].due:
+                self._whole_at = -math.inf  # there may be more of that very moment: they are next
             self._since = max(page[-1].due, self._since + 1)
 
     async def _refill(self, host: str, now: int) -> None:

@@ -166,10 +166,12 @@ async def test_few_go_to_one_host_at_a_time_and_it_keeps_nobody_else_waiting() -
     assert sorted(name for name, _ in world.courier.called) == sorted(world.deliveries.stored)
 
 
-async def test_a_backlog_found_at_the_start_is_sent_once_each_whatever_fits_into_memory() -> None:
+@pytest.mark.parametrize("apart", [0.0, 0.001])
+async def test_a_backlog_found_at_the_start_is_sent_once_each_whatever_fits_into_memory(apart: float) -> None:
     world = World(WELL)
     world.leads = False
     for number in range(1_500):
+        world.clock.turn(apart)
         await world.record(number, f"https://h{number % 3}.example.com/")
     world.leads = True
     await world.quiet()
