@@ -26,6 +26,7 @@ _STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
     (errors.IllegalTransition, 409),
     (errors.IdempotencyConflict, 422),
     (errors.Overloaded, 429),
+    (errors.OutOfSpace, 507),
     (errors.Unavailable, 503),
     (errors.DeadlineExceeded, 504),
 )

@@ -11,6 +11,7 @@ ComputeError
 ├── Overloaded            try again later; says when
 │   └── RateLimited       an outside provider allows no more for now
 ├── Unavailable           a dependency does not answer
+│   └── OutOfSpace        it answers, but its disk is full
 ├── DeadlineExceeded      it took longer than the caller allows
 ├── ContentRefused        an outside provider's content policy forbids it
 ├── ProviderFailed        an outside provider failed; another try may go well
@@ -114,6 +115,13 @@ class Unavailable(ComputeError):
     """A dependency does not answer."""
 
     default_reason = "UNAVAILABLE"
+
+
+class OutOfSpace(Unavailable):
+    """A dependency's disk is full: of the objects (STORAGE_FULL) or of the documents (STORE_FULL)."""
+
+    default_reason = "STORAGE_FULL"
+    reasons: ClassVar[frozenset[str]] = frozenset({"STORAGE_FULL", "STORE_FULL"})
 
 
 class DeadlineExceeded(ComputeError):

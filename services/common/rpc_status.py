@@ -29,6 +29,8 @@ _CODES: dict[type[errors.ComputeError], int] = {
     errors.Internal: code_pb2.INTERNAL,
 }
 _TYPES: dict[int, type[errors.ComputeError]] = {code: kind for kind, code in _CODES.items()}
+# Added last: whoever else says RESOURCE_EXHAUSTED is overloaded.
+_CODES[errors.OutOfSpace] = code_pb2.RESOURCE_EXHAUSTED
 _TYPES[code_pb2.CANCELLED] = errors.DeadlineExceeded
 
 
@@ -62,6 +64,8 @@ def from_status(status: status_pb2.Status) -> errors.ComputeError:
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToNanoseconds() / 1e9
     kind: type[errors.ComputeError] = _TYPES.get(status.code, errors.Internal)
+    if reason in errors.OutOfSpace.reasons:
+        kind = errors.OutOfSpace
     return kind(status.message, reason=reason, violations=violations, retry_after=retry_after)
 
 

@@ -12,12 +12,14 @@ import structlog
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
-from services.common.errors import Unavailable
+from services.common.errors import OutOfSpace, Unavailable
 
 log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
 Document: TypeAlias = dict[str, Any]
 Database: TypeAlias = "AsyncIOMotorDatabase[Document]"
+# MongoDB's OutOfDiskSpace, and what the embedded store says in SQLite's words and the system's.
+_FULL_CODE, _FULL_WORDS = 14031, ("disk is full", "no space left")
 Collection: TypeAlias = "AsyncIOMotorCollection[Document]"
 
 
@@ -46,7 +48,8 @@ async def persist(operation: Callable[[], Awaitable[ResultT]], *, patience: floa
     """Repeats an idempotent `operation` while the store cannot be reached.
 
     Raises:
-        Unavailable: not reached for `patience` seconds (STORE_UNREACHABLE), or it refused (STORE_REFUSED: a full disk).
+        OutOfSpace: its disk is full (STORE_FULL).
+        Unavailable: not reached for `patience` seconds (STORE_UNREACHABLE), or it refused (STORE_REFUSED).
         DuplicateKeyError: as the store says it.
     """
     give_up, pause = time.monotonic() + patience, 0.05
@@ -62,7 +65,15 @@ async def persist(operation: Callable[[], Awaitable[ResultT]], *, patience: floa
         except DuplicateKeyError:
             raise
         except OperationFailure as error:
+            if _is_full(error):
+                log.error("store full", error=str(error)[:200])
+                raise OutOfSpace("the store's disk is full", reason="STORE_FULL", retry_after=30.0) from error
             log.error("store refused", error=str(error)[:500])
             raise Unavailable("the store refused the operation", reason="STORE_REFUSED", retry_after=5.0) from error
         except PyMongoError as error:
             raise Unavailable("the store failed", reason="STORE_FAILED", retry_after=5.0) from error
+
+
+def _is_full(error: OperationFailure) -> bool:
+    said = str(error).lower()
+    return error.code == _FULL_CODE or any(words in said for words in _FULL_WORDS)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from services.common.errors import ComputeError, IllegalTransition, InvalidRequest, NotFound, Unavailable
+from services.common.errors import ComputeError, IllegalTransition, InvalidRequest, NotFound, OutOfSpace, Unavailable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CONFLICT = frozenset({errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY})
@@ -33,7 +33,7 @@ def translated() -> Iterator[None]:
 
 def _of(error: OSError) -> ComputeError:
     if error.errno in _FULL:
-        return Unavailable("the storage is full", reason="STORAGE_FULL", retry_after=60.0)
+        return OutOfSpace("the storage is full", reason="STORAGE_FULL", retry_after=60.0)
     if error.errno in _CONFLICT:
         return InvalidRequest("a part of this path is an object, or this object is a folder", reason="PATH_CONFLICT")
     if error.errno == errno.ENAMETOOLONG:

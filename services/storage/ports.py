@@ -22,7 +22,7 @@ class Gathering(Protocol):
     def size(self) -> int: ...
 
     async def write(self, chunk: bytes) -> None:
-        """Raises Unavailable: STORAGE_FULL."""
+        """Raises OutOfSpace: STORAGE_FULL."""
         ...
 
     def facts(self) -> Facts: ...
@@ -53,7 +53,7 @@ class ObjectStore(Protocol):
         Raises:
             IllegalTransition: ALREADY_EXISTS, only with `if_absent`.
             InvalidRequest: PATH_CONFLICT where a part of the path is an object itself and the store forbids that.
-            Unavailable: STORAGE_FULL.
+            OutOfSpace: STORAGE_FULL.
         """
         ...
 

@@ -42,7 +42,8 @@ class StorageService:
             InvalidRequest: PATH_INVALID, CHECKSUM_MISMATCH, IMAGE_INVALID, IMAGE_TOO_MANY_PIXELS.
             IllegalTransition: ALREADY_EXISTS.
             DeadlineExceeded: UPLOAD_STALLED when no chunk came for the idle time.
-            Unavailable: STORAGE_FULL, STORAGE_UNAVAILABLE.
+            OutOfSpace: STORAGE_FULL.
+            Unavailable: STORAGE_UNAVAILABLE.
         """
         key = Key.of(tenant, wish.path)
         async with self._objects.gather() as gathering:

@@ -27,7 +27,7 @@ class Gathering:
         self._digest = hashlib.sha256()
 
     async def write(self, chunk: bytes) -> None:
-        """Raises Unavailable: STORAGE_FULL."""
+        """Raises OutOfSpace: STORAGE_FULL."""
         self.size += len(chunk)
         with translated():
             await asyncio.to_thread(self._take, chunk)
