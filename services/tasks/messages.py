@@ -55,7 +55,7 @@ class Messages:
         if len(request.idempotency_key) > MAX_KEY_LENGTH:
             raise _refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
         params = read(getattr(request.spec.params, kind), TYPES[kind.upper()].params, prefix=f"spec.params.{kind}.")
-        common = _read_common(request.spec)
+        common = _read_common(request.spec, TYPES[kind.upper()])
         spec = _stored(common, _compact(params))
         self._remember(spec, _wire_spec(TYPES[kind.upper()], common, params))
         return NewTask(
@@ -238,8 +238,11 @@ def _inputs(folder: str) -> str | None:
     return folder or None
 
 
-def _read_common(spec: pb.TaskSpec) -> CommonFields:
+def _read_common(spec: pb.TaskSpec, kind: TaskType) -> CommonFields:
     values = to_dict(spec, CommonFields)
+    if kind.default_provider is not None and "provider_type" not in (values.get("provider_config") or {}):
+        # Otherwise the configuration would be taken for our own models'.
+        values["provider_type"] = values.get("provider_type") or kind.default_provider
     for name, member in _ORIGIN.items():
         if member == "instance":
             values[name] = spec.origin.instance

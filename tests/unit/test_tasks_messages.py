@@ -40,3 +40,12 @@ def test_what_was_just_created_is_shown_without_being_read_again() -> None:
 def test_the_stored_spec_holds_no_nulls_but_the_callers_own() -> None:
     text = Messages().new_task("a", request()).spec
     assert text.count(":null") == str(CONFIG).count(": None")
+
+
+def test_a_configuration_without_a_provider_is_that_of_the_type_s_own() -> None:
+    wanted = pb.CreateTaskRequest()
+    wanted.spec.origin.instance = "here"
+    wanted.spec.params.llm_interaction.prompt = "hello"
+    wanted.spec.provider_config.update({"ai_provider": "ollama"})
+    task = Messages().new_task("acme", wanted)
+    assert '"provider_type":"AI_CORE"' in task.spec

@@ -9,7 +9,7 @@ from services.common.errors import InvalidRequest
 from services.providers.calls import Call
 from services.providers.capabilities.refining import Refinement
 
-_BY_FACTOR = {
+_BY_FACTOR: dict[float, ProviderCapability] = {
     2: ProviderCapability.UPSCALE_2X,
     4: ProviderCapability.UPSCALE_4X,
     8: ProviderCapability.UPSCALE_8X,
