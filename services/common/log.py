@@ -46,5 +46,7 @@ def configure(service: str, *, level: str, style: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     # At DEBUG libraries show whole documents and messages, callers' secrets among them.
+    # The client of vendors names every address it asks, and some addresses are secrets.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     logging.basicConfig(handlers=[handler], level=max(logging.getLevelName(level), logging.INFO), force=True)
     structlog.contextvars.bind_contextvars(service=service)

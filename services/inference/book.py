@@ -106,7 +106,10 @@ class RecordedCall:
         await self._record(self.entry)
 
     def settle(self, outcome: str, error: BaseException | None = None) -> None:
-        """Told with the end of the run. What was never sent costs nothing, and is not counted as a try."""
+        """Told with the end of the run, so that a crash before it asks for the answer again.
+
+        What was never sent costs nothing, and is not counted as a try.
+        """
         if not self.entry.outcome:
             self.entry.call_id = ""
         self.entry.outcome = outcome
@@ -115,7 +118,7 @@ class RecordedCall:
             self.entry.duration_seconds = max(0.0, time.time() - self.entry.started_at.ToMicroseconds() / 1e6)
 
     async def settle_now(self, outcome: str, error: BaseException | None = None) -> None:
-        """For a run that nobody hears of again."""
+        """Stored too: something else may be sent next, or nobody hears of the run again."""
         self.settle(outcome, error)
         if self.token:
             with contextlib.suppress(ComputeError, TimeoutError):

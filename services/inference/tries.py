@@ -113,7 +113,7 @@ class Tries:
             if error.reason == JOB_UNKNOWN:
                 return await self._found_again(call, use, errors.OutcomeUnknown(error.message, reason=JOB_UNKNOWN))
             if error.reason != "ATTEMPT_LOST":
-                call.settle(FAILED, error)
+                await call.settle_now(FAILED, error)
             raise
         call.settle(SUCCEEDED)
         return answer
@@ -123,7 +123,7 @@ class Tries:
         if call.answered:
             await self._unknown(call, errors.OutcomeUnknown(error.message, reason="PROVIDER_ANSWER_LOST"))
         else:
-            call.settle(FAILED, error)
+            await call.settle_now(FAILED, error)
 
     async def _within_terms(self, call: RecordedCall, use: Use[CapabilityT, AnswerT]) -> AnswerT:
         """Through the account's gate, within the deadline of one try."""
@@ -165,7 +165,7 @@ class Tries:
         """
         stopped = await self._cancelled(call, use)
         if stopped:
-            call.settle(CANCELLED, why)
+            await call.settle_now(CANCELLED, why)
             return None
         if stopped is None or self._collected:
             await self._unknown(call, errors.OutcomeUnknown(f"{why.message}, and could not be stopped"))
@@ -225,7 +225,7 @@ class Tries:
         message = f"{error.message}: it may have been charged"
         log.warning("outcome unknown", provider=self._place.provider, call_id=call.token, error=repr(error))
         if settle:
-            call.settle(UNKNOWN, errors.OutcomeUnknown(message, reason=error.reason))
+            await call.settle_now(UNKNOWN, errors.OutcomeUnknown(message, reason=error.reason))
         if self._desk.unknown == "fail" and not call.entry.past:
             raise errors.OutcomeUnknown(message, reason=error.reason) from error
 

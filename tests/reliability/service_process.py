@@ -26,8 +26,9 @@ class TasksProcess:
     def __init__(
         self, mongodb_url: str, nats_url: str, database: str, *, clock_shift: float = 0.0, **settings: object
     ) -> None:
-        """`clock_shift` is how many seconds its wall clock is ahead."""
+        """`clock_shift` is how many seconds its wall clock is ahead; `services` all live in the one process."""
         self._clock_shift = clock_shift
+        self.services: tuple[str, ...] = ("tasks",)
         [port] = free_ports(1)
         self.target = f"127.0.0.1:{port}"
         self._environment = os.environ | {
@@ -48,7 +49,7 @@ class TasksProcess:
         return self._process.pid
 
     async def start(self) -> None:
-        shifted = ("tests.reliability.shifted", str(self._clock_shift), "services.host.__main__", "tasks")
+        shifted = ("tests.reliability.shifted", str(self._clock_shift), "services.host.__main__", *self.services)
         command = (sys.executable, "-m", *shifted)
         self._process = await asyncio.create_subprocess_exec(*command, env=self._environment)
         async with connect(self.target) as channel:

@@ -233,6 +233,13 @@ async def test_what_an_attempt_that_died_may_have_sent_is_looked_for() -> None:
     assert bench.recorder.said == [("SUBMITTED", "found")]
 
 
+async def test_a_failed_call_is_stored_as_such_before_the_next_one_is_sent() -> None:
+    bench = Bench(Careful(Vendor(refusals=_queue(FAILED))))
+    await bench.ask()
+    outcomes = [outcome for outcome, _ in bench.recorder.said]
+    assert outcomes == ["INTENDED", "FAILED", "INTENDED", "SUBMITTED"]
+
+
 @pytest.mark.parametrize("provider", [Acme, Careful])
 async def test_what_cannot_be_found_fails_rather_than_being_paid_twice(provider: type[Acme]) -> None:
     bench = Bench(provider(Vendor()), other=Careful(Vendor()), earlier=[call("INTENDED")], attempt=2)
