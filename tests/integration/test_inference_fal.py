@@ -1,0 +1,194 @@
+"""Tasks on fal, from creation to result: a real worker and tasks service, fal on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from compute.tasks.v1 import params_pb2, tasks_pb2
+from google.protobuf import json_format
+from pydantic import SecretStr
+
+from services.inference.runs import Runs
+from services.providers import fal, fal_shootify_refiner
+from services.providers.directory import Providers
+from services.providers.media import MediaSettings, open_media
+from tests.fakes.vendors.fal import Ending, Fal
+from tests.fakes.vendors.wire import json_answer
+from tests.integration.tasks_host import hosting
+from tests.integration.worker_host import WorkerHost
+
+COMPLETED, FAILED = tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED
+OTHER_APP = {"fal_app_id": "acme/other"}
+BROKEN = Ending.model(500, "internal_server_error", "broke")
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Fal]:
+    async with Fal().open() as vendor:
+        yield vendor
+
+
+@pytest.fixture
+async def host(mongodb_url: str, nats_url: str) -> AsyncIterator[WorkerHost]:
+    async with hosting(mongodb_url, nats_url, f"t{uuid4().hex[:12]}", retry_first_seconds=0.05) as tasks:
+        yield WorkerHost(tasks, nats_url)
+
+
+@asynccontextmanager
+async def working(host: WorkerHost, vendor: Fal, *, key: str | None = None, **chosen: Any) -> AsyncIterator[Runs]:
+    told: dict[str, Any] = {
+        "key": SecretStr(vendor.key if key is None else key),
+        "base_url": vendor.url,
+        "platform_url": f"{vendor.url}/platform/v1",
+        "poll_seconds": 0.01,
+        "find_seconds": 2.0,
+        "usd_per_unit": 0.02,
+    }
+    async with AsyncExitStack() as stack:
+        reach = MediaSettings(allow_private_urls=frozenset({vendor.url.removeprefix("http://")}))
+        media = await stack.enter_async_context(open_media(reach))
+        providers = {
+            fal.NAME: await stack.enter_async_context(fal.connect(fal.Settings(**told), media)),
+            fal_shootify_refiner.NAME: await stack.enter_async_context(
+                fal_shootify_refiner.connect(fal_shootify_refiner.Settings(**told), media)
+            ),
+        }
+        yield await stack.enter_async_context(host.worker(Providers(providers), **chosen))
+
+
+def generation(**fields: Any) -> params_pb2.TaskParams:
+    given = {"prompt": "a red coat", "seed": 7, "width": 96, "height": 64, **fields}
+    return params_pb2.TaskParams(generation=params_pb2.GenerationParams(**given))
+
+
+def free(app: str = "acme/anything", **parameters: Any) -> params_pb2.TaskParams:
+    params = params_pb2.ExperimentalFalParams(fal_app_id=app)
+    params.fal_parameters.update(parameters)
+    return params_pb2.TaskParams(experimental_fal=params)
+
+
+async def test_a_picture_is_drawn_stored_and_told_with_its_cost(host: WorkerHost, vendor: Fal) -> None:
+    async with working(host, vendor):
+        task = await host.run(generation(fal_app_id="fal-ai/flux-lora"), provider_type="FAL")
+    assert task.status == COMPLETED, task.errors
+    result = task.result.generation
+    assert (result.width, result.height, result.seed, result.model_name) == (96, 64, 7, "fal-ai/flux-lora")
+    assert host.objects.kept["acme", result.result_image_path].startswith(b"\x89PNG")
+    [call] = task.service_requests
+    assert (call.provider, call.outcome, call.cost_usd) == ("FAL", "SUCCEEDED", pytest.approx(0.04))
+    assert vendor.key not in json_format.MessageToJson(task)
+
+
+async def test_any_app_can_be_called_with_any_parameters(host: WorkerHost, vendor: Fal) -> None:
+    async with working(host, vendor):
+        task = await host.run(free(prompt="x", odd=[1, None, {"deep": True}]))
+    assert task.status == COMPLETED, task.errors
+    result = task.result.experimental_fal
+    [request] = vendor.requests.values()
+    assert (request.app, request.inputs) == ("acme/anything", {"prompt": "x", "odd": [1, None, {"deep": True}]})
+    [path] = result.result_paths.values
+    assert path.endswith(".png") and ("acme", path) in host.objects.kept
+    assert result.fal_request_id == request.id
+    assert json_format.MessageToDict(result.output)["images"][0]["url"] == result.result_url
+
+
+@pytest.mark.parametrize(
+    ("ending", "category", "reason"),
+    [
+        (Ending.model(422, "content_policy_violation", "flagged"), "CONTENT_POLICY", "CONTENT_REFUSED"),
+        (Ending.model(422, "image_too_small", "small", retryable=False), "VALIDATION", "PROVIDER_REJECTED"),
+    ],
+)
+async def test_the_callers_own_fault_is_told_once_and_goes_nowhere_else(
+    host: WorkerHost, vendor: Fal, ending: Ending, category: str, reason: str
+) -> None:
+    vendor.endings.append(ending)
+    async with working(host, vendor):
+        task = await host.run(
+            generation(), provider_type="FAL", fallback_provider_type="FAL", fallback_provider_config=OTHER_APP
+        )
+    assert (task.status, task.error_category, task.error_reason) == (FAILED, category, reason)
+    assert (task.attempt, len(vendor.requests), task.dead_letter) == (1, 1, False)
+
+
+async def test_a_task_whose_tries_are_used_up_fails_for_somebody_to_look_at(host: WorkerHost, vendor: Fal) -> None:
+    vendor.endings.extend([BROKEN] * 9)
+    async with working(host, vendor):
+        task = await host.run(generation(), provider_type="FAL")
+        assert (task.status, task.error_category, task.dead_letter) == (FAILED, "PROVIDER", True)
+        assert (task.attempt, len(vendor.requests)) == (1, 3)
+        vendor.endings.clear()
+        request = tasks_pb2.ReplayTaskRequest(task_id=task.id)
+        await host.host.tasks.ReplayTask(request, metadata=host.host.metadata, timeout=10)
+        task = await host.ended(task.id)
+    assert task.status == COMPLETED
+    assert [call.outcome for call in task.service_requests] == ["FAILED"] * 3 + ["SUCCEEDED"]
+
+
+async def test_the_fallback_with_its_own_configuration_steps_in(host: WorkerHost, vendor: Fal) -> None:
+    vendor.endings.extend([BROKEN] * 3)
+    async with working(host, vendor):
+        task = await host.run(
+            generation(), provider_type="FAL", fallback_provider_type="FAL", fallback_provider_config=OTHER_APP
+        )
+    assert task.status == COMPLETED, task.errors
+    assert [request.app for request in vendor.requests.values()] == ["fal-ai/flux/dev"] * 3 + ["acme/other"]
+    assert [call.fallback for call in task.service_requests] == [False] * 3 + [True]
+
+
+async def test_without_a_key_the_task_says_which_setting_is_missing(host: WorkerHost, vendor: Fal) -> None:
+    async with working(host, vendor, key=""):
+        task = await host.run(generation(), provider_type="FAL")
+    assert (task.status, task.error_reason, task.attempt) == (FAILED, "PROVIDER_NOT_CONFIGURED", 1)
+    assert "FAL_KEY" in task.errors[-1]
+
+
+async def test_a_pause_longer_than_the_patience_puts_the_task_off(host: WorkerHost, vendor: Fal) -> None:
+    vendor.script.instead("submit", json_answer({"detail": "slow down"}, 429, Retry_After="3"))
+    async with working(host, vendor, provider_patience_seconds=0.2):
+        task = await host.run(generation(), provider_type="FAL")
+    assert task.status == COMPLETED, task.errors
+    assert (task.attempt, vendor.operations("submit")) == (2, 2)
+
+
+async def test_a_request_named_by_the_task_is_taken_up(host: WorkerHost, vendor: Fal) -> None:
+    async with working(host, vendor):
+        first = await host.run(generation(), provider_type="FAL")
+        config = {"fal_request_id": first.service_requests[0].request_id, "fal_app_id": "fal-ai/flux/dev"}
+        second = await host.run(generation(), provider_type="FAL", provider_config=config)
+    assert second.status == COMPLETED, second.errors
+    assert len(vendor.ledger) == 1
+
+
+async def test_a_worker_that_drains_hands_its_job_on(host: WorkerHost, vendor: Fal) -> None:
+    vendor.holding = True
+    async with working(host, vendor):
+        task_id = await host.create(generation(), provider_type="FAL")
+        await vendor.script.arrived("status")
+    vendor.release()
+    async with working(host, vendor):
+        task = await host.ended(task_id)
+    assert task.status == COMPLETED, task.errors
+    assert (len(vendor.ledger), vendor.operations("cancel")) == (1, 0)
+
+
+async def begun(host: WorkerHost, task_id: str, *, attempt: int) -> None:
+    request = tasks_pb2.WatchTaskRequest(task_id=task_id)
+    async for update in host.host.tasks.WatchTask(request, metadata=host.host.metadata, timeout=30):
+        if update.task.attempt == attempt:
+            return
+
+
+async def test_a_task_that_takes_too_long_is_taken_up_by_its_next_attempt(host: WorkerHost, vendor: Fal) -> None:
+    vendor.holding = True
+    async with working(host, vendor, task_timeout_seconds=1.0):
+        task_id = await host.create(generation(), provider_type="FAL")
+        await begun(host, task_id, attempt=2)
+        vendor.release()
+        task = await host.ended(task_id)
+    assert task.status == COMPLETED, task.errors
+    assert (len(vendor.ledger), task.attempt) == (1, 2)
