@@ -152,6 +152,7 @@ class OutcomeUnknown(ComputeError):
     """An outside provider was sent what costs money, and its answer was never seen."""
 
     default_reason = "PROVIDER_OUTCOME_UNKNOWN"
+    exhausted = True
 
 
 class Internal(ComputeError):

@@ -46,7 +46,7 @@ class Askings:
         self.book = Book(run, desk.recorder)
         self._run = run
         self._desk = desk
-        self._choices = choices_of(run.task.spec, default_provider)
+        self._default = default_provider
         self._count = 0
 
     async def ask(
@@ -58,15 +58,16 @@ class Askings:
             ComputeError: what the last provider that was asked said.
         """
         number, self._count = self._count, self._count + 1
-        places = [Place(number, choice.name, choice.fallback) for choice in self._choices]
+        choices = choices_of(self._run.task.spec, self._default)
+        places = [Place(number, choice.name, choice.fallback) for choice in choices]
         wanted = Use(capability, use)
         if len(places) > 1 and not self.book.is_open(places[1]):
             try:
-                return await self._ask(self._choices[0], places[0], wanted)
+                return await self._ask(choices[0], places[0], wanted)
             except _FALL_BACK as error:
                 log.warning("provider failed, asking the fallback", provider=places[0].provider, error=repr(error))
         # What an earlier attempt has open with the fallback is asked for before anybody is asked anew.
-        return await self._ask(self._choices[-1], places[-1], wanted)
+        return await self._ask(choices[-1], places[-1], wanted)
 
     async def _ask(self, choice: Choice, place: Place, use: Use[CapabilityT, AnswerT]) -> AnswerT:
         terms = self._desk.providers.terms(choice.name, choice.config)

@@ -21,7 +21,7 @@ _KINDS: tuple[tuple[type[errors.ComputeError], ErrorCategory, bool], ...] = (
     (errors.ContentRefused, ErrorCategory.CONTENT_POLICY, False),
     (errors.ProviderFailed, ErrorCategory.PROVIDER, True),
     (errors.ProviderRefused, ErrorCategory.PROVIDER, False),
-    (errors.OutcomeUnknown, ErrorCategory.PROVIDER, False),
+    (errors.OutcomeUnknown, ErrorCategory.PROVIDER, True),
     (errors.Unavailable, ErrorCategory.UNAVAILABLE, True),
     (errors.ComputeError, ErrorCategory.INTERNAL, True),
 )

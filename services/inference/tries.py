@@ -71,27 +71,36 @@ class Tries:
         self._place = place
         self._terms = terms
         self._gate = desk.gates.of(terms)
+        self._call: RecordedCall | None = None
         self._made = 0
         self._collected = False
 
     async def run(self, use: Use[CapabilityT, AnswerT]) -> AnswerT:
         """What is open is asked for first, by its id or by looking for it; only then is anything sent anew."""
-        call = self._book.reopen(self._place)
-        if call is not None and call.known_job is None:
-            call = await self._recovered(call, use)
+        self._call = self._book.reopen(self._place)
+        try:
+            return await self._until_answered(use)
+        except asyncio.CancelledError:
+            if self._run.stopped is Stop.CANCELLED and self._call is not None:
+                await self._stopped(self._call, use)
+            raise
+
+    async def _until_answered(self, use: Use[CapabilityT, AnswerT]) -> AnswerT:
+        if self._call is not None and self._call.known_job is None:
+            self._call = await self._recovered(self._call, use)
         error: ComputeError | None = None
         while self._made < self._terms.tries:
-            if call is None:
+            if self._call is None:
                 self._check_budget(error)
-                call = self._book.begin(self._place)
+                self._call = self._book.begin(self._place)
             self._made += 1
             try:
-                return await self._once(call, use)
+                return await self._once(self._call, use)
             except PASSING as failure:
                 if failure.reason in _NOT_NOW:
                     raise
                 error = failure
-                call = await self._after(call, failure, use)
+                self._call = await self._after(self._call, failure, use)
             await self._rest(error)
         raise _used_up(error or _budget_spent(self._place))
 
@@ -100,9 +109,6 @@ class Tries:
         call.capabilities = self._choice.capabilities
         try:
             answer = await self._within_terms(call, use)
-        except asyncio.CancelledError:
-            await self._stopped(call, use)
-            raise
         except errors.OutcomeUnknown as error:
             return await self._found_again(call, use, error)
         except _JOB_GOES_ON as error:
@@ -230,9 +236,7 @@ class Tries:
             raise errors.OutcomeUnknown(message, reason=error.reason) from error
 
     async def _stopped(self, call: RecordedCall, use: Use[CapabilityT, AnswerT]) -> None:
-        """The task was cancelled: so is its job, as far as that goes. Otherwise a later attempt asks for it."""
-        if self._run.stopped is not Stop.CANCELLED:
-            return
+        """The task was cancelled: so is its job, as far as that goes."""
         message = "the task was cancelled, and its job may have gone on: it may have been charged"
         if call.known_job is None and call.lost is None:
             call.settle(CANCELLED)

@@ -33,6 +33,7 @@ class Vendor:
     counter: asyncio.Event = field(default_factory=asyncio.Event)
     submitting: asyncio.Event = field(default_factory=asyncio.Event)
     asking: asyncio.Event = field(default_factory=asyncio.Event)
+    troubled: asyncio.Event = field(default_factory=asyncio.Event)
     two: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
     most: int = 0
@@ -64,6 +65,7 @@ class Vendor:
             self.running -= 1
         trouble = self.troubles.popleft() if self.troubles else None
         if trouble is not None:
+            self.troubled.set()
             raise trouble
 
 

@@ -16,6 +16,7 @@ from services.inference.runs import Runs
 from services.providers import fal, fal_shootify_refiner
 from services.providers.directory import Providers
 from services.providers.media import MediaSettings, open_media
+from services.providers.ports import Provider
 from tests.fakes.vendors.fal import Ending, Fal
 from tests.fakes.vendors.wire import json_answer
 from tests.integration.tasks_host import hosting
@@ -51,7 +52,7 @@ async def working(host: WorkerHost, vendor: Fal, *, key: str | None = None, **ch
     async with AsyncExitStack() as stack:
         reach = MediaSettings(allow_private_urls=frozenset({vendor.url.removeprefix("http://")}))
         media = await stack.enter_async_context(open_media(reach))
-        providers = {
+        providers: dict[str, Provider] = {
             fal.NAME: await stack.enter_async_context(fal.connect(fal.Settings(**told), media)),
             fal_shootify_refiner.NAME: await stack.enter_async_context(
                 fal_shootify_refiner.connect(fal_shootify_refiner.Settings(**told), media)
@@ -79,7 +80,8 @@ async def test_a_picture_is_drawn_stored_and_told_with_its_cost(host: WorkerHost
     assert (result.width, result.height, result.seed, result.model_name) == (96, 64, 7, "fal-ai/flux-lora")
     assert host.objects.kept["acme", result.result_image_path].startswith(b"\x89PNG")
     [call] = task.service_requests
-    assert (call.provider, call.outcome, call.cost_usd) == ("FAL", "SUCCEEDED", pytest.approx(0.04))
+    assert (call.provider, call.outcome) == ("FAL", "SUCCEEDED")
+    assert call.cost_usd == pytest.approx(0.04)
     assert vendor.key not in json_format.MessageToJson(task)
 
 

@@ -364,6 +364,13 @@ async def test_a_job_that_could_not_be_cancelled_is_told_as_such() -> None:
     assert bench.recorder.said[-1] == ("UNKNOWN", "job-1")
 
 
+async def test_a_job_is_cancelled_with_its_task_between_two_looks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tries, "_FIRST_PAUSE", 60.0)
+    bench = Bench(Careful(Vendor(troubles=_queue(AWAY))))
+    await bench.ask_stopped(Stop.CANCELLED, bench.vendor.troubled)
+    assert bench.vendor.cancelled == ["job-1"]
+
+
 @pytest.mark.parametrize("why", [Stop.LOST, Stop.DRAINED, None])
 async def test_a_run_that_is_not_cancelled_leaves_its_job_for_the_next_attempt(why: Stop | None) -> None:
     bench = Bench()

@@ -112,7 +112,9 @@ def test_every_error_has_a_category_of_the_public_schema(kind: type[errors.Compu
     failure = failure_of(kind("why"))
     assert failure.category in set(ErrorCategory)
     passing = (errors.Overloaded, errors.Unavailable, errors.DeadlineExceeded, errors.ProviderFailed, errors.Internal)
-    assert failure.retryable == (kind in passing or failure.category == ErrorCategory.INTERNAL)
+    waiting = kind is errors.OutcomeUnknown
+    assert failure.retryable == (kind in passing or waiting or failure.category == ErrorCategory.INTERNAL)
+    assert failure.exhausted == waiting
 
 
 def test_a_bugs_own_words_stay_in_the_log() -> None:
