@@ -30,13 +30,13 @@ test:  ## every test, on free ports, beside a running stack too; ARGS="-k name" 
 check:  ## ruff, mypy, import-linter, buf, generated code
 	@$(ATELIER) check
 
-crash:  ## load while kill -9 hits one process after the other, then the ledger; ARGS="--kills 8 --seconds 60"
+crash:  ## load while kill -9 hits one process after the other, then the ledger; ARGS="--short" is what CI runs
 	@$(ATELIER) crash $(ARGS)
 
 fuzz:  ## 20,000 hostile requests to every door, then the ledger of answers, memory and secrets; ARGS="--cases 500 --seed 2"
 	@$(ATELIER) fuzz $(ARGS)
 
-bench:  ## the task path beside Celery in the same run: rates, latencies, CPU per task; ARGS="--quick" is the short form
+bench:  ## the task path beside Celery in the same run: rates, latencies, CPU per task; ARGS="--short" is what CI runs
 	@$(ATELIER) bench $(ARGS)
 
 profile:  ## CPU time per task by process and by stage

@@ -32,7 +32,7 @@ class Plan:
     poll: float = 0.01
 
 
-QUICK = Plan(tasks=300, concurrencies=(16, 64), kinds=("submit",), lean=False)
+SHORT = Plan(tasks=300, concurrencies=(64,), kinds=("submit",), lean=False)
 
 
 def measure(plan: Plan) -> list[Row]:

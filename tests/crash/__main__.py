@@ -20,10 +20,11 @@ from deploy.local.places import Home
 from tests.crash import ledger
 from tests.crash.chaos import Chaos, Recovery
 from tests.crash.load import Load
-from tests.crash.plan import Plan, make_plan
+from tests.crash.plan import TARGETS, Plan, make_plan
 from tests.stack import RunningStack, running_stack
 
 OUT = Path("out/crash/report.json")
+SHORT_SECONDS = 28.0
 
 
 def tell(text: str) -> None:
@@ -81,6 +82,7 @@ def report(plan: Plan, load: Load, closed: ledger.Ledger, recoveries: list[Recov
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make crash")
+    parser.add_argument("--short", action="store_true", help="each process once within half a minute: for CI")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=300.0)
@@ -88,6 +90,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=float, default=0.2, help="of them pictures a second")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
+    if given.short:
+        given.kills, given.seconds = len(TARGETS), SHORT_SECONDS
     plan = make_plan(
         seed=given.seed, seconds=given.seconds, kills=given.kills, rate=given.rate, pictures=given.pictures
     )

@@ -50,27 +50,27 @@ def test_a_ratio_without_both_passes_is_unknown() -> None:
 
 
 def test_what_was_reached_is_not_complained_about() -> None:
-    assert complaints([ROW, PEER], quick=False) == []
+    assert complaints([ROW, PEER], short=False) == []
 
 
 def test_too_small_a_ratio_fails_the_long_form_before_the_short_one() -> None:
     slower = replace(ROW, done_per_s=1400.0)
-    assert complaints([slower, PEER], quick=True) == []
-    assert complaints([slower, PEER], quick=False) == ["finished tasks at 64: 3.5 times Celery's, wanted 4"]
-    assert complaints([replace(ROW, done_per_s=1100.0), PEER], quick=True)
+    assert complaints([slower, PEER], short=True) == []
+    assert complaints([slower, PEER], short=False) == ["finished tasks at 64: 3.5 times Celery's, wanted 4"]
+    assert complaints([replace(ROW, done_per_s=1100.0), PEER], short=True)
 
 
 def test_absolute_costs_count_in_the_long_form_on_a_quiet_machine_only() -> None:
     dear = replace(ROW, cpu_us={"gateway": 1000.0})
-    assert complaints([dear, PEER], quick=True) == []
-    assert complaints([replace(dear, foreign_cpu_share=0.5), PEER], quick=False) == []
-    assert len(complaints([dear, PEER], quick=False)) == 1
+    assert complaints([dear, PEER], short=True) == []
+    assert complaints([replace(dear, foreign_cpu_share=0.5), PEER], short=False) == []
+    assert len(complaints([dear, PEER], short=False)) == 1
 
 
 @pytest.mark.parametrize("fault", [{"lost": 1}, {"doubled": 1}])
 def test_one_lost_or_doubled_task_fails_every_form(fault: dict[str, int]) -> None:
-    assert complaints([replace(ROW, **fault), PEER], quick=True)
-    assert complaints([replace(ROW, **fault), PEER], quick=False)
+    assert complaints([replace(ROW, **fault), PEER], short=True)
+    assert complaints([replace(ROW, **fault), PEER], short=False)
 
 
 def test_the_file_names_what_was_not_measured_as_null() -> None:
