@@ -252,6 +252,14 @@ def test_a_crop_that_cannot_leave_the_margins_is_refused(target: tuple[int, int]
     assert caught.value.reason == "MARGINS_IMPOSSIBLE"
 
 
+@pytest.mark.timeout(20)
+def test_margins_that_leave_next_to_nothing_are_refused_at_once() -> None:
+    margins = Margins(left=F(9_999_999, 10_000_000), right=F(1, 10**300))
+    with pytest.raises(InvalidRequest) as caught:
+        frame(1, 1, Wish(mode=Mode.PAD, margins=margins), Box(0, 0, 1, 1))
+    assert caught.value.reason == "RESULT_TOO_LARGE"
+
+
 @pytest.mark.parametrize(
     ("position", "corner"),
     [((0, 0), (0, 0)), ((F(1, 2), 0), (30, 0)), ((1, 1), (60, 0)), (None, (30, 0))],

@@ -15,6 +15,7 @@ from services.inference.context import Context
 from services.inference.imaging.adjusting import adjust, placed_part, source_part
 from services.inference.imaging.framing import Frame, Mode, Wish, frame
 from services.inference.imaging.margins import Box, Margins, margins_around, subject_box
+from services.inference.imaging.sizes import LONGEST_SIDE
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -23,7 +24,6 @@ from services.inference.subjects import Subject, find_subject
 _FOLDER = "image_adjusters"
 _SUFFIXES = {"image/jpeg": ".jpg", "image/tiff": ".tif"}
 _STAGES = 4
-_LONGEST_SIDE = 65_535
 
 
 async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterResult:
@@ -105,7 +105,7 @@ def _check_room(margins: Margins) -> None:
 
 def _check_size(found: Frame) -> None:
     width, height = found.size
-    if width * height > MAX_PIXELS or max(width, height) > _LONGEST_SIDE:
+    if width * height > MAX_PIXELS or max(width, height) > LONGEST_SIDE:
         message = f"the result would have {width} × {height} pixels, more than {MAX_PIXELS}"
         raise InvalidRequest(message, reason="RESULT_TOO_LARGE")
 

@@ -89,7 +89,7 @@ def frame(width: int, height: int, wish: Wish, subject: Box | None = None) -> Fr
     margin, but for a resampled result, where they are exact before its edges fall on pixels.
 
     Raises:
-        InvalidRequest: MARGINS_IMPOSSIBLE.
+        InvalidRequest: MARGINS_IMPOSSIBLE or RESULT_TOO_LARGE.
     """
     box = subject or Box(0, 0, width, height)
     margins = wish.margins

@@ -11,6 +11,7 @@ from services.common.errors import InvalidRequest
 from services.inference.imaging.margins import Axis, Span
 
 Starts = Callable[[Axis, Fraction], Span]
+LONGEST_SIDE = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,13 @@ def largest_inside(picture: Picture, aspect: Fraction | None) -> tuple[int, int]
 
 
 def smallest_around(picture: Picture, aspect: Fraction | None) -> tuple[int, int]:
-    """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE."""
+    """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE or RESULT_TOO_LARGE."""
     narrowest, lowest = (ceil(axis.least_around()) for axis in (picture.across, picture.down))
+    if max(narrowest, lowest) > LONGEST_SIDE:
+        # Margins of nearly everything make sides of millions, of which each would be tried below.
+        raise InvalidRequest(
+            f"a side of the result would have more than {LONGEST_SIDE} pixels", reason="RESULT_TOO_LARGE"
+        )
     widths, heights = _from(narrowest), _from(lowest)
     if aspect is None:
         sizes = _together(picture, widths, heights, Axis.starts_around)
