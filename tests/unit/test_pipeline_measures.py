@@ -12,7 +12,7 @@ from skimage import data
 
 from services.providers.capabilities.measures import Measure
 from services.providers.pipelines.colour import match_histogram, match_lab
-from services.providers.pipelines.measures import Judge, Settings, Thresholds, judge, measure_ssim, worst
+from services.providers.pipelines.measures import Judge, Settings, Thresholds, judge, keep_alike, measure_ssim, worst
 from services.providers.pipelines.palette import match_palette
 from services.providers.ports import Pixels
 from tests.fakes.onnx import mean_difference
@@ -108,3 +108,12 @@ def test_each_colour_of_a_garment_becomes_one_of_the_other_s() -> None:
     assert np.abs(recoloured[5] - 245).max() < 25
     nowhere = np.zeros_like(everywhere)
     assert np.array_equal(match_palette(striped, other, nowhere, everywhere), striped)
+
+
+def test_a_spot_that_went_wrong_is_taken_back_and_the_rest_kept(photo: Pixels) -> None:
+    after = cv2.convertScaleAbs(photo, alpha=0.96).astype(np.uint8)
+    after[20:50, 20:50] = np.random.default_rng(1).integers(0, 256, (30, 30, 3))
+    kept = keep_alike(photo, after, 0.9)
+    assert np.array_equal(kept[28:42, 28:42], photo[28:42, 28:42])
+    assert np.array_equal(kept[60:, :90], after[60:, :90])
+    assert np.array_equal(keep_alike(photo, after, 0.0), after)

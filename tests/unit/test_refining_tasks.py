@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +23,8 @@ from services.common.errors import InvalidRequest
 from services.common.images.recipes import read_recipe
 from services.inference.context import Context, Outputs
 from services.inference.handlers import detail_enhancer, face_enhancer, refine
+from services.providers import local as local_provider
+from services.providers import sartiq_ultimate_refiner
 from services.providers.calls import Unrecorded
 from services.providers.in_house import InHouse
 from services.providers.local import Local
@@ -193,3 +196,10 @@ async def test_a_garment_is_fixed_and_its_region_told() -> None:
     assert (region.left, region.top, region.width, region.height) == (20, 20, 40, 80)
     assert [measure.name for measure in result.measures] == ["SSIM"]
     assert result.debug_image_paths is not None and len(result.debug_image_paths) == 3 + 2 * 2
+
+
+async def test_our_providers_share_one_watch_over_the_models(tmp_path: Path) -> None:
+    settings = local_provider.Settings(triton_target="127.0.0.1:9", models_root=tmp_path)
+    async with local_provider.connect(settings) as own, sartiq_ultimate_refiner.connect(settings) as ours:
+        assert ours.local is own
+        assert (ours.checks, ours.terms) == ({}, None)

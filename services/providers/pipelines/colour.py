@@ -16,6 +16,8 @@ from services.providers.ports import Pixels
 Match: TypeAlias = Callable[[Pixels, Pixels], Pixels]
 Mask: TypeAlias = NDArray[np.bool_]
 _LARGEST_STRETCH = 1.5
+# Points across a picture that its broad run is told by.
+_BROAD = 32
 
 
 def match_lab(
@@ -45,9 +47,16 @@ def match_lab(
 
 
 def match_histogram(pixels: Pixels, like: Pixels) -> Pixels:
-    """Gives each RGB channel of `pixels` the histogram of `like` (scikit-image)."""
-    matched: NDArray[np.float64] = match_histograms(pixels, like, channel_axis=2)
-    return np.clip(np.rint(matched), 0, 255).astype(np.uint8)
+    """Brings each RGB channel of `pixels` to the histogram of `like` (scikit-image), both `[H, W, 3]`.
+
+    Only the broad run of that correction is used: pixel by pixel it would make specks of what is rare.
+    """
+    matched = match_histograms(pixels, like, channel_axis=2)
+    correction = matched.astype(np.float32) - pixels
+    few = cv2.resize(correction, (_BROAD, _BROAD), interpolation=cv2.INTER_AREA)
+    broad = cv2.resize(cv2.GaussianBlur(few, (0, 0), 1.0), pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    corrected: Pixels = np.clip(np.rint(pixels + broad), 0, 255).astype(np.uint8)
+    return corrected
 
 
 def to_lab(pixels: Pixels) -> NDArray[np.float32]:

@@ -121,6 +121,22 @@ def measure_ssim(before: Pixels, after: Pixels) -> float:
     return float(structural_similarity(first, second, win_size=window, data_range=255))
 
 
+def keep_alike(before: Pixels, after: Pixels, threshold: float) -> Pixels:
+    """`after` where it resembles `before`, `before` where it does not: a mean hides the spot that went wrong.
+
+    Fully kept where the SSIM is what is asked for on average, not at all where it is two thirds of that; 0 keeps all.
+    """
+    first, second = _grey(before), _grey(after)
+    if not threshold or min(first.shape) < _SSIM_WINDOW:
+        return after
+    _, local = structural_similarity(first, second, win_size=_SSIM_WINDOW, data_range=255, full=True)
+    smooth = cv2.GaussianBlur(local.astype(np.float32), (0, 0), _SSIM_WINDOW / 2)
+    share = np.clip(smooth * 3 / threshold - 2, 0, 1)
+    weights = cv2.resize(share, (before.shape[1], before.shape[0]), interpolation=cv2.INTER_LINEAR)[:, :, None]
+    mixed: Pixels = np.rint(before + (after.astype(np.float32) - before) * weights).astype(np.uint8)
+    return mixed
+
+
 def _grey(pixels: Pixels) -> Pixels:
     grey: Pixels = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
     factor = max(1, round(min(grey.shape) / _SSIM_SIDE))

@@ -15,7 +15,7 @@ from services.common.errors import Internal
 from services.providers.capabilities.measures import Measure
 from services.providers.pipelines.colour import Match
 from services.providers.pipelines.detail import carry_change, resized
-from services.providers.pipelines.measures import Judge, Thresholds, Verdict
+from services.providers.pipelines.measures import Judge, Thresholds, Verdict, keep_alike
 from services.providers.ports import Diffusion, Drawing, ModelCard, OnStep, Picture, Pixels, Step
 
 ResultT = TypeVar("ResultT")
@@ -82,7 +82,8 @@ async def redraw(before: Pixels, wish: Wish, brush: Brush, on_step: OnStep, *, s
 
     Drawing begins at `start`, of the same size, where that is something else. What the model does to a picture it is
     told to leave alone, by its codec, is measured by such a drawing and not counted: the answer is `start` and what
-    was meant to change. So an idle model changes nothing, and what is finer than it can see is not lost.
+    was meant to change. So an idle model changes nothing, and what is finer than it can see is not lost. Where SSIM is
+    asked for, spots of an accepted piece that resemble nothing of what was there stay as they were, too.
 
     Raises:
         Overloaded, Unavailable, Internal: as the model says.
@@ -123,7 +124,8 @@ def _judged(
     meant: Callable[[], Pixels], before: Pixels, start: Pixels, wish: Wish, judge: Judge
 ) -> tuple[Pixels, Verdict]:
     pixels = wish.match(meant(), start)
-    return pixels, judge.compare(before, pixels, wish.thresholds)
+    verdict = judge.compare(before, pixels, wish.thresholds)
+    return keep_alike(start, pixels, wish.thresholds.ssim), verdict
 
 
 async def _draw(sized: Sized, wish: Wish, number: int, brush: Brush, on_step: OnStep) -> Picture:
