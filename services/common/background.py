@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import structlog
 
 log = structlog.get_logger()
+ResultT = TypeVar("ResultT")
 _CANCEL_AGAIN_SECONDS = 2.0
+
+
+async def together(work: Sequence[Coroutine[Any, Any, ResultT]]) -> list[ResultT]:
+    """As `asyncio.gather`; what is alone gets no task of its own."""
+    return [await work[0]] if len(work) == 1 else await asyncio.gather(*work)
 
 
 async def keep_running(name: str, loop: Callable[[], Awaitable[None]], *, pause: float = 1.0) -> None:

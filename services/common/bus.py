@@ -79,11 +79,14 @@ def progress_subject(task_id: str) -> str:
 
 
 @asynccontextmanager
-async def open_bus(url: str, name: str) -> AsyncIterator[Client]:
-    """A connection that reconnects for as long as the block runs. Raises Unavailable when nobody answers at first."""
+async def open_bus(url: str, name: str, *, echo: bool = True) -> AsyncIterator[Client]:
+    """A connection that reconnects for as long as the block runs. Without `echo` it does not hear what it says itself.
+
+    Raises Unavailable when nobody answers at first.
+    """
     try:
         async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
-            client = await _connect(url, name)
+            client = await _connect(url, name, echo=echo)
     except (OSError, TimeoutError, nats.errors.Error) as error:
         raise Unavailable("NATS does not answer: is NATS_URL right?", reason="BUS_UNREACHABLE") from error
     try:
@@ -92,10 +95,11 @@ async def open_bus(url: str, name: str) -> AsyncIterator[Client]:
         await client.close()
 
 
-async def _connect(url: str, name: str) -> Client:
+async def _connect(url: str, name: str, *, echo: bool) -> Client:
     return await nats.connect(
         url,
         name=name,
+        no_echo=not echo,
         max_reconnect_attempts=-1,
         reconnect_time_wait=0.25,
         connect_timeout=5,

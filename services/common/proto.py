@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType
 from typing import Any, TypeVar, get_args
 
@@ -186,10 +186,23 @@ def _plain_list(values: ListValue) -> list[Any]:
 
 
 def timestamp(microseconds: int) -> Timestamp:
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=rest * 1000)
+    message = Timestamp()
+    set_time(message, microseconds)
+    return message
+
+
+def set_time(message: Timestamp, microseconds: int) -> None:
+    message.seconds, rest = divmod(microseconds, 1_000_000)
+    message.nanos = rest * 1000
 
 
 def iso(microseconds: int) -> str:
     """RFC 3339 in UTC."""
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_to_the_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _to_the_second(seconds: int) -> str:
+    """Many moments that are written down lie in the same few seconds."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from services.common.errors import IllegalTransition, NotFound
@@ -124,7 +125,7 @@ class Task:
         return self.max_attempts - self.attempt
 
     def created(self) -> Task:
-        return replace(self, outbox=(Occurrence(self.version, Verb.CREATED, self.state, 0, self.created_at),))
+        return _changed(self, outbox=(Occurrence(self.version, Verb.CREATED, self.state, 0, self.created_at),))
 
     def claimed(self, worker: str, now: int) -> Task:
         """Begins the next attempt."""
@@ -180,7 +181,7 @@ class Task:
         calls = kept(self.service_calls, (call,))
         if calls == self.service_calls:
             return self
-        return replace(self, version=self.version + 1, updated_at=now, service_calls=calls)
+        return _changed(self, version=self.version + 1, updated_at=now, service_calls=calls)
 
     def cancelled(self, now: int) -> Task:
         return self._moved(TaskState.CANCELLED, Verb.CANCELLED, now, completed_at=now)
@@ -207,7 +208,7 @@ class Task:
             raise IllegalTransition(
                 f"task {self.id} is {self.state} and can no longer be changed", reason="TASK_NOT_PENDING"
             )
-        return replace(self, version=self.version + 1, updated_at=now, spec=spec, priority=priority)
+        return _changed(self, version=self.version + 1, updated_at=now, spec=spec, priority=priority)
 
     def cleaned(self, now: int) -> Task:
         """Its files are to go, its record stays; again changes nothing. Raises IllegalTransition: TASK_LIVE."""
@@ -216,7 +217,7 @@ class Task:
 
     def gone(self, now: int, last_words: str) -> Task:
         """Nothing is left but what its last event must say. Raises IllegalTransition: TASK_LIVE."""
-        return replace(
+        return _changed(
             self._removed(Verb.DELETED, now),
             erased=True,
             spec=last_words,
@@ -233,7 +234,7 @@ class Task:
         if not self.state.terminal:
             raise IllegalTransition(f"task {self.id} is {self.state}: cancel it first", reason="TASK_LIVE")
         said = Occurrence(self.version + 1, verb, self.state, self.attempt, now)
-        return replace(self, version=said.version, updated_at=now, deleted_at=now, outbox=(*self.outbox, said))
+        return _changed(self, version=said.version, updated_at=now, deleted_at=now, outbox=(*self.outbox, said))
 
     def _check_there(self) -> None:
         if self.erased:
@@ -247,4 +248,18 @@ class Task:
         said = Occurrence(self.version + 1, verb, state, changes.get("attempt", self.attempt), now)
         if verb in (Verb.FAILED, Verb.RETRYING):
             said = replace(said, category=changes["error_category"], message=changes["errors"][-1])
-        return replace(self, state=state, version=said.version, updated_at=now, outbox=(*self.outbox, said), **changes)
+        return _changed(self, state=state, version=said.version, updated_at=now, outbox=(*self.outbox, said), **changes)
+
+
+_PLACES = {name: Task.__dict__[name].__set__ for name in Task.__slots__}
+_values = attrgetter(*_PLACES)
+
+
+def _changed(task: Task, **changes: Any) -> Task:
+    """As `dataclasses.replace`, which takes three times as long: every step of every task is one."""
+    made: Task = object.__new__(Task)
+    for place, value in zip(_PLACES.values(), _values(task), strict=True):
+        place(made, value)
+    for name, value in changes.items():
+        _PLACES[name](made, value)
+    return made

@@ -23,43 +23,49 @@ def event_id(task_id: str, occurrence: Occurrence) -> str:
 def render(task: Task, occurrence: Occurrence) -> Outgoing:
     """The message for `evt.v1.<tenant>.task.<id>.<verb>`."""
     created = occurrence.verb is Verb.CREATED
-    name = event_id(task.id, occurrence)
+    name, at = event_id(task.id, occurrence), iso(occurrence.at)
     envelope = {
         "specversion": "1.0",
         "id": name,
         "source": SOURCE,
         "type": f"atelier.task.{occurrence.verb}.v{VERSION}",
         "subject": task.id,
-        "time": iso(occurrence.at),
+        "time": at,
         "datacontenttype": "application/json",
         "dataschema": f"compute.events.v1.{'TaskCreatedEvent' if created else 'TaskStatusEvent'}",
         "tenant": task.tenant,
-        "data": _created(task, occurrence) if created else _status(task, occurrence),
+        "data": _created(task, occurrence, at) if created else _status(task, occurrence, at),
     }
     subject = f"evt.v1.{task.tenant}.task.{task.id}.{occurrence.verb}"
     return Outgoing(subject, orjson.dumps(envelope), name)
 
 
-def _base(task: Task, occurrence: Occurrence) -> dict[str, Any]:
-    return {
+def _base(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:
+    base = {
         "event_type": f"TASK_{occurrence.verb.upper()}",
         "task_id": task.id,
         "status": occurrence.status,
         "task_type": task.task_type,
-        "timestamp": iso(occurrence.at),
+        "timestamp": at,
         "entity_id": task.id,
         "origin_instance": task.origin_instance,
         "origin_version": VERSION,
         "metadata": {"attempt": occurrence.attempt},
-    } | ({"origin_zone": task.origin_zone} if task.origin_zone is not None else {})
+    }
+    if task.origin_zone is not None:
+        base["origin_zone"] = task.origin_zone
+    return base
 
 
-def _created(task: Task, occurrence: Occurrence) -> dict[str, Any]:
-    return _base(task, occurrence) | {"created_at": iso(task.created_at), "total_steps": 1}
+def _created(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:
+    data = _base(task, occurrence, at)
+    data["created_at"], data["total_steps"] = iso(task.created_at), 1
+    return data
 
 
-def _status(task: Task, occurrence: Occurrence) -> dict[str, Any]:
-    data = _base(task, occurrence) | {"progress": 100.0 if occurrence.status is TaskState.COMPLETED else 0.0}
+def _status(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:
+    data = _base(task, occurrence, at)
+    data["progress"] = 100.0 if occurrence.status is TaskState.COMPLETED else 0.0
     if task.started_at is not None and task.started_at <= occurrence.at:
         data["started_at"] = iso(task.started_at)
     if occurrence.status.terminal:

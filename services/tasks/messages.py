@@ -20,7 +20,7 @@ from services.catalog import webhook_events
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.tasks import TYPES
 from services.common.errors import Internal, InvalidRequest, Violation
-from services.common.proto import fill, invalid, read, struct_to_dict, timestamp, to_dict
+from services.common.proto import fill, invalid, read, set_time, struct_to_dict, timestamp, to_dict
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
 from services.tasks.removal import folders_in
@@ -37,7 +37,7 @@ _ORIGIN = {
 }
 _STATUS: dict[TaskState, Any] = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}
 _STATE = {number: state for state, number in _STATUS.items()}
-_TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at")
+_TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at", "not_before")
 _INPUTS = re.compile(r"references/[A-Za-z0-9\-]{16,64}/")
 
 
@@ -74,7 +74,13 @@ class Messages:
 
     def task(self, task: Task) -> pb.Task:
         """Everything there is to know. Raises Internal: TASK_UNREADABLE for what a later version may have written."""
-        message = self.brief(task)
+        message = pb.Task()
+        self.fill(task, message)
+        return message
+
+    def fill(self, task: Task, message: pb.Task) -> None:
+        """As `task`, into an empty message."""
+        _fill_brief(task, message)
         message.spec.CopyFrom(self.spec(task))
         if task.result is not None:
             self._fill_result(message, task)
@@ -83,38 +89,27 @@ class Messages:
         for name in ("error_category", "error_reason"):
             if (value := getattr(task, name)) is not None:
                 setattr(message, name, value)
-        message.service_requests.extend(service_request(call) for call in task.service_calls)
-        return message
+        if task.service_calls:
+            message.service_requests.extend(service_request(call) for call in task.service_calls)
 
     def shown(self, task: Task) -> pb.Task:
         """Everything that can be understood: at least its state."""
+        message = pb.Task()
+        self.show(task, message)
+        return message
+
+    def show(self, task: Task, message: pb.Task) -> None:
+        """As `shown`, into an empty message."""
         try:
-            return self.task(task)
+            self.fill(task, message)
         except Internal:
-            return self.brief(task)
+            message.Clear()
+            _fill_brief(task, message)
 
     def brief(self, task: Task) -> pb.Task:
         """Its state, without what was asked for and what came of it."""
-        message = pb.Task(
-            id=task.id,
-            tenant=task.tenant,
-            version=task.version,
-            status=_STATUS[task.state],
-            task_type=task.task_type,
-            queue=task.queue,
-            attempt=task.attempt,
-            max_attempts=task.max_attempts,
-            priority=task.priority,
-            dead_letter=task.dead_letter,
-            progress=100.0 if task.state is TaskState.COMPLETED else 0.0,
-        )
-        for name in _TIMES:
-            if (value := getattr(task, name)) is not None:
-                getattr(message, name).CopyFrom(timestamp(value))
-        if task.not_before:
-            message.not_before.CopyFrom(timestamp(task.not_before))
-        if task.worker is not None:
-            message.executor_type, message.executor_instance = "worker", task.worker
+        message = pb.Task()
+        _fill_brief(task, message)
         return message
 
     def from_brief(self, message: pb.Task) -> Task:
@@ -230,6 +225,25 @@ class Messages:
         if len(self._specs) > _SPECS:
             self._specs.popitem(last=False)
         return spec
+
+
+def _fill_brief(task: Task, message: pb.Task) -> None:
+    message.id = task.id
+    message.tenant = task.tenant
+    message.version = task.version
+    message.status = _STATUS[task.state]
+    message.task_type = task.task_type
+    message.queue = task.queue
+    message.attempt = task.attempt
+    message.max_attempts = task.max_attempts
+    message.priority = task.priority
+    message.dead_letter = task.dead_letter
+    message.progress = 100.0 if task.state is TaskState.COMPLETED else 0.0
+    for name in _TIMES:
+        if value := getattr(task, name):
+            set_time(getattr(message, name), value)
+    if task.worker is not None:
+        message.executor_type, message.executor_instance = "worker", task.worker
 
 
 def _inputs(folder: str) -> str | None:

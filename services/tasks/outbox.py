@@ -37,12 +37,11 @@ def token(owner: str, number: int) -> str:
 
 
 class Sent(NamedTuple):
-    """A write whose events were acknowledged at `at` (monotonic) over `connection`."""
+    """Writes whose events were acknowledged at `at` (monotonic) over `connection`."""
 
     at: float
     connection: int
-    number: int
-    task: Task
+    writes: list[tuple[int, Task]]
 
 
 class Outbox:
@@ -112,8 +111,8 @@ class Outbox:
             self._group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP))]
             connection = self._publisher.connection
             await self._publish_surely(self._messages(self._group))
-            for number, task in self._group:
-                self._unsettled.append(Sent(time.monotonic(), connection, number, task))
+            self._unsettled.append(Sent(time.monotonic(), connection, self._group))
+            for _, task in self._group:
                 _note(self._sent, task)
             self._group = []
             if not self._queue:
@@ -140,16 +139,17 @@ class Outbox:
         if not await self._publisher.lasted(connection):
             return
         while self._unsettled and self._unsettled[0].at <= before and self._unsettled[0].connection == connection:
-            sent = self._unsettled.popleft()
-            self._open.pop(sent.number, None)
-            _note(self._published, sent.task)
+            for number, task in self._unsettled.popleft().writes:
+                self._open.pop(number, None)
+                _note(self._published, task)
 
     def _send_again(self) -> None:
         """The server may have lost what it had acknowledged; it drops what it has already."""
-        log.info("events are sent again", tasks=len(self._unsettled))
-        for sent in self._unsettled:
-            self._sent.pop(sent.task.id, None)
-        self._queue.extendleft((sent.number, sent.task) for sent in reversed(self._unsettled))
+        again = [write for sent in self._unsettled for write in sent.writes]
+        log.info("events are sent again", tasks=len(again))
+        for _, task in again:
+            self._sent.pop(task.id, None)
+        self._queue.extendleft(reversed(again))
         self._unsettled.clear()
         self._wake.set()
 

@@ -11,6 +11,7 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from services.common.background import together
 from services.common.bus import progress_subject
 from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
 from services.common.grpc_client import PAGE_BYTES
@@ -47,12 +48,15 @@ class TaskServicer(rpc.TaskServiceServicer):
         self._progress = progress
 
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
-        return await self._create(tenant(), request)
+        answer = pb.CreateTaskResponse()
+        await self._create(tenant(), request, answer)
+        return answer
 
     async def CreateTasks(self, request: pb.CreateTasksRequest, context: Context) -> pb.CreateTasksResponse:
         current_caller().require_internal()
-        outcomes = await asyncio.gather(*(self._outcome(item) for item in request.items))
-        return pb.CreateTasksResponse(outcomes=outcomes)
+        answer = pb.CreateTasksResponse()
+        await together([self._create_one(item, answer.outcomes.add()) for item in request.items])
+        return answer
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         task = await self._service.get(tenant(), request.task_id, _optional(request, "task_type"))
@@ -131,19 +135,21 @@ class TaskServicer(rpc.TaskServiceServicer):
                 task = fresh if fresh.spec and not fresh.erased else await self._service.get(owner, task_id)
                 yield pb.WatchTaskResponse(task=self._shown(task))
 
-    async def _create(self, owner: str, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
+    async def _create(self, owner: str, request: pb.CreateTaskRequest, answer: pb.CreateTaskResponse) -> None:
         created = await self._service.create(self._messages.new_task(check_tenant(owner), request))
-        return pb.CreateTaskResponse(task=self._messages.shown(created.task), replayed=created.replayed)
+        self._messages.show(created.task, answer.task)
+        answer.replayed = created.replayed
 
-    async def _outcome(self, item: pb.CreateTasksItem) -> pb.CreateTasksOutcome:
+    async def _create_one(self, item: pb.CreateTasksItem, outcome: pb.CreateTasksOutcome) -> None:
         try:
-            return pb.CreateTasksOutcome(created=await self._create(item.tenant, item.request))
+            await self._create(item.tenant, item.request, outcome.created)
+            return
         except ComputeError as error:
             failure = error if type(error) is not ComputeError else Internal(error.message)
         except Exception:
             log.exception("create failed")
             failure = Internal("something went wrong on our side")  # of this one; its neighbours are made
-        return pb.CreateTasksOutcome(error=to_status(failure).SerializeToString())
+        outcome.error = to_status(failure).SerializeToString()
 
     def _shown(self, task: Task) -> pb.Task:
         message = self._messages.shown(task)

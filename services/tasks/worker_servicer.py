@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 from compute.tasks.v1 import worker_pb2 as wire
 from compute.tasks.v1 import worker_pb2_grpc as rpc
 from google.protobuf.duration_pb2 import Duration
 
+from services.common.background import together
 from services.common.errors import ComputeError, Internal, InvalidRequest, NotFound
 from services.common.grpc_server import Context
 from services.common.identity import current_caller
@@ -43,8 +42,11 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     async def ClaimTasks(self, request: wire.ClaimTasksRequest, context: Context) -> wire.ClaimTasksResponse:
         _check_worker(request.worker_id)
         found = await self._repository.get_many([ref.task_id for ref in request.tasks])
-        claims = [self._claim(request.worker_id, found.get(ref.task_id), ref) for ref in request.tasks]
-        return wire.ClaimTasksResponse(claims=await asyncio.gather(*claims), lease=self._lease)
+        answer = wire.ClaimTasksResponse(lease=self._lease)
+        await together(
+            [self._claim(request.worker_id, found.get(ref.task_id), ref, answer.claims.add()) for ref in request.tasks]
+        )
+        return answer
 
     async def HeartbeatTasks(
         self, request: wire.HeartbeatTasksRequest, context: Context
@@ -64,18 +66,20 @@ class WorkerServicer(rpc.WorkerServiceServicer):
 
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)
-        accepted = await asyncio.gather(*(self._finish(item) for item in request.finished))
+        accepted = await together([self._finish(item) for item in request.finished])
         return wire.FinishTasksResponse(accepted=accepted)
 
-    async def _claim(self, worker_id: str, task: Task | None, ref: wire.TaskRef) -> wire.Claim:
+    async def _claim(self, worker_id: str, task: Task | None, ref: wire.TaskRef, answer: wire.Claim) -> None:
+        answer.task_id = ref.task_id
         try:
             if task is not None:
                 self._messages.spec(task)  # before it begins: nobody could run it
             claimed = await self._service.claim(worker_id, task, ref.attempt)
         except ComputeError as error:
             await self._correct_books(ref.task_id, error)
-            return wire.Claim(task_id=ref.task_id, refusal=error.reason)
-        return wire.Claim(task_id=ref.task_id, task=self._messages.task(claimed))
+            answer.refusal = error.reason
+        else:
+            self._messages.fill(claimed, answer.task)
 
     async def _finish(self, item: wire.FinishedTask) -> bool:
         kind = item.WhichOneof("outcome")
