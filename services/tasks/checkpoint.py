@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import structlog
@@ -30,6 +31,8 @@ class Checkpoints:
         interval: float = 1.0,
         patience: float = 3.0,
         hold: float = 3.0,
+        again: float = 30.0,
+        forget: float = 3_600.0,
     ) -> None:
         self._relays: Collection = database["relays"]
         self._outbox = outbox
@@ -38,6 +41,9 @@ class Checkpoints:
         self._interval = interval
         self._patience = patience
         self._hold = hold
+        self._again = again
+        self._forget = forget
+        self._looked: dict[str, float] = {}
         self._beat = 0
         self._seen: dict[str, tuple[int, float]] = {}
 
@@ -60,33 +66,56 @@ class Checkpoints:
         await persist(lambda: self._relays.delete_one({"_id": self._outbox.owner}), patience=2.0)
 
     async def adopt_dead(self) -> None:
-        """Publishes what dead relays left, under the same event ids. For the leader."""
+        """Publishes what dead relays left, under the same event ids. For the leader.
+
+        Who was taken for dead may only have been stopped, and write once more before it dies: so its checkpoint stays,
+        and is looked at again every `again` seconds, until it has stood still for `forget` seconds.
+        """
         connection = self._publisher.connection
         found = await persist(lambda: self._relays.find({}).to_list(None))
-        dead = [item for item in found if item["_id"] != self._outbox.owner and self._stands_still(item)]
-        counts = {item["_id"]: await self._publish_from(item["_id"], item["through"]) for item in dead}
-        if any(counts.values()):
+        dead = [item for item in found if item["_id"] != self._outbox.owner and self._is_due(item)]
+        reached = {item["_id"]: await self._publish_from(item["_id"], item["through"]) for item in dead}
+        news = [item for item in dead if reached[item["_id"]] > item["through"] or not item.get("adopted")]
+        if any(reached[item["_id"]] > item["through"] for item in news):
             await asyncio.sleep(self._hold)
         if not dead or not await self._publisher.lasted(connection):
-            return  # the next look finds them still there, and publishes again
-        for owner, count in counts.items():
-            await persist(lambda owner=owner: self._relays.delete_one({"_id": owner}))  # type: ignore[misc]  # bound now
-            self._seen.pop(owner, None)
-            log.info("relay adopted", owner=owner, tasks=count)
+            return  # the next look finds them as they were, and publishes again
+        for item in news:
+            await self._adopt(item, reached[item["_id"]])
+        for item in dead:
+            self._looked[item["_id"]] = time.monotonic()
+            if self._still_for(item) > self._forget:
+                await persist(lambda item=item: self._relays.delete_one(_same(item)))  # type: ignore[misc]  # bound now
+                self._seen.pop(item["_id"], None)
+                self._looked.pop(item["_id"], None)
 
-    def _stands_still(self, document: Document) -> bool:
+    async def _adopt(self, item: Document, through: int) -> None:
+        """Says how far it was published; not where its owner lives after all and says so itself."""
+        await persist(lambda: self._relays.replace_one(_same(item), {**item, "through": through, "adopted": True}))
+        log.info("relay adopted", owner=item["_id"], through=through)
+
+    def _is_due(self, item: Document) -> bool:
+        """It stands still, and what it left was not looked at just now."""
+        rested = not item.get("adopted") or time.monotonic() - self._looked.get(item["_id"], -math.inf) > self._again
+        return self._still_for(item) > self._patience and rested
+
+    def _still_for(self, document: Document) -> float:
+        """Seconds since another beat was seen here; below nought for one that is new."""
         beat, since = self._seen.get(document["_id"], (-1, 0.0))
         if beat != document["beat"]:
             self._seen[document["_id"]] = (document["beat"], time.monotonic())
-            return False
-        return time.monotonic() - since > self._patience
+            return -math.inf
+        return time.monotonic() - since
 
     async def _publish_from(self, owner: str, through: int) -> int:
-        """Answers how many tasks' events were published."""
-        count = 0
+        """Answers the last number published."""
         while page := await self._repository.relayed_after(owner, through, limit=_PAGE):
             due = [message for _, task in page for item in task.outbox for message in outgoing(task, item)]
             await self._publisher.publish(due)
             through = page[-1][0]
-            count += len(page)
-        return count
+        return through
+
+
+def _same(document: Document) -> Document:
+    """As it was found: its owner has said nothing since."""
+    return {"_id": document["_id"], "beat": document["beat"]}

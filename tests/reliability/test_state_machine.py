@@ -1,0 +1,343 @@
+"""The life of tasks as a state machine: whatever two replicas and their workers do, and wherever a process dies.
+
+The use cases, the repository, the relay, its checkpoints and the removals are the real ones; store and stream are in
+memory, so that a process can die between any two writes. What was ever written is the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from services.common.errors import ComputeError
+from services.tasks.checkpoint import Checkpoints
+from services.tasks.domain import SECOND, Failure, Task, TaskState
+from services.tasks.messages import Messages
+from services.tasks.outbox import Outbox
+from services.tasks.removal import Remover, Tale
+from services.tasks.removal_log import MongoRemovalLog
+from services.tasks.repository import MongoTaskRepository, to_task
+from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from tests.fakes.jetstream import MemoryPublisher, Stream
+from tests.fakes.mongo import Database, DiedError, Document, Life, Store
+from tests.fakes.removals import MemoryFiles
+
+AnswerT = TypeVar("AnswerT")
+P, E, C, F, X = TaskState  # pending, executing, completed, failed, cancelled
+# What may follow what; the same again is a task cleaned up, deleted, or with a call to a provider on record.
+NEXT = {P: {E, X, F}, E: {P, C, F, X}, F: {F, P}, C: {C}, X: {X}}
+KEYS, WORKERS, REPLICAS = st.sampled_from(["", "k1", "k2"]), st.sampled_from(["w1", "w2"]), st.sampled_from([0, 1])
+EXAMPLES = int(os.environ.get("TASK_LIVES", "60"))
+ENDINGS = st.sampled_from(["result", "passing", "lasting", "returned"])
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """Time passes at once when there is nothing to do but wait."""
+
+    skipped = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.skipped
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]  # of the base class
+            self.skipped += max(0.0, self._scheduled[0].when() - self.time())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+class World:
+    """What outlives every process, and what was ever written."""
+
+    def __init__(self) -> None:
+        self.now = 1_000 * SECOND
+        self.store = Store(self.note)
+        self.stream = Stream()
+        self.files = MemoryFiles()
+        self.history: dict[str, list[Task]] = defaultdict(list)
+
+    def clock(self) -> int:
+        self.now += 1
+        return self.now
+
+    def note(self, collection: str, document: Document) -> None:
+        if collection == "tasks" and "queue" in document:  # not the bare id that stays of a deleted one
+            self.history[document["_id"]].append(to_task(document))
+
+    def said(self) -> dict[str, tuple[str, str]]:
+        """Of every write that happened its event's id, and what it must say."""
+        return {
+            f"{name}.{item.version}": (item.verb.value, item.status.value)
+            for name, tasks in self.history.items()
+            for task in tasks
+            for item in task.outbox
+            if item.version == task.version
+        }
+
+
+class Replica:
+    """One process."""
+
+    def __init__(self, world: World) -> None:
+        self.life = Life()
+        self.publisher = MemoryPublisher(world.stream, self.life)
+        database: Any = Database(world.store, self.life)
+        publisher: Any = self.publisher
+        self.outbox = Outbox(publisher, self._nothing, hold=0.01)
+        self.repository = MongoTaskRepository(database, self.outbox, lambda _: None)
+        self.checkpoints = Checkpoints(
+            database, self.outbox, self.repository, publisher, patience=-1.0, hold=0.0, again=-1.0
+        )
+        self.service = TaskService(self.repository, world.clock, RetryPolicy(attempts=2, first=0.0))
+        messages = Messages()
+        tale = Tale(messages.folders, messages.last_words)
+        removals = MongoRemovalLog(database)
+        self.remover = Remover(
+            self.service, self.repository, removals, world.files, tale, world.clock, grace=60.0, patience=1e9
+        )
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def _nothing(self) -> None:
+        """No streams to make."""
+
+    async def start(self) -> None:
+        await self.checkpoints.write()
+        self._loops = [asyncio.create_task(self.outbox.run()), asyncio.create_task(self.outbox.settle())]
+
+    async def kill(self) -> None:
+        self.life.over = True
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    async def relay(self) -> None:
+        """Until everything is out and on the disk, or the process dies of it."""
+        self.publisher.open = True
+        try:
+            while not self.outbox.settled and not self.life.over:  # noqa: ASYNC110  # time skips
+                await asyncio.sleep(0.01)
+        finally:
+            self.publisher.open = False
+
+
+class TaskLives(RuleBasedStateMachine):
+    tasks = Bundle("tasks")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = SkippingLoop()
+        self.loop.set_exception_handler(lambda *_: None)  # the dead leave futures behind that nobody reads
+        self.world = World()
+        self.replicas = [Replica(self.world), Replica(self.world)]
+        self.granted: dict[tuple[str, int], str] = {}
+        self.promised: dict[str, str] = {}
+        self.deleted: set[str] = set()
+        for replica in self.replicas:
+            self.loop.run_until_complete(replica.start())
+
+    # -- what callers, workers and time do
+
+    @rule(target=tasks, at=REPLICAS, key=KEYS)
+    def create(self, at: int, key: str) -> Any:
+        new = NewTask("acme", "GENERATION", "q", "{}", 0, "test", idempotency_key=key)
+        created = self.do(at, lambda replica: replica.service.create(new))
+        if created is None:
+            return multiple()
+        assert self.world.history[created.task.id], "answered, and not stored"
+        return created.task.id
+
+    @rule(at=REPLICAS, task=tasks, worker=WORKERS, blind=st.booleans())
+    def claim(self, at: int, task: str, worker: str, blind: bool) -> None:
+        async def claim(replica: Replica) -> Task:
+            found = (await replica.repository.get_many([task])).get(task)
+            return await replica.service.claim(worker, found, 0 if blind or found is None else found.attempt + 1)
+
+        claimed = self.do(at, claim)
+        if claimed is not None:
+            assert self.granted.setdefault((task, claimed.attempt), worker) == worker, "one attempt, two workers"
+
+    @rule(at=REPLICAS, task=tasks, back=st.integers(0, 2), kind=ENDINGS)
+    def finish(self, at: int, task: str, back: int, kind: str) -> None:
+        """Also by a worker that lost its lease long ago."""
+        attempt = max((one.attempt for one in self.world.history[task]), default=0) - back
+        if attempt < 1:
+            return
+        failure = Failure("R", "m", "PROVIDER", retryable=kind == "passing") if kind in ("passing", "lasting") else None
+        result = result_of(task, attempt) if kind == "result" else None
+        ending = Ending(task, attempt, result=result, failure=failure)
+        if self.do(at, lambda replica: replica.service.finish(ending)) and result is not None:
+            assert self.promised.setdefault(task, result) == result, "two results were accepted"
+
+    @rule(at=REPLICAS, task=tasks)
+    def expire(self, at: int, task: str) -> None:
+        attempt = max((one.attempt for one in self.world.history[task]), default=0)
+        self.do(at, lambda replica: replica.service.expire(task, attempt))
+
+    @rule(at=REPLICAS, task=tasks, what=st.sampled_from(["cancel", "replay"]))
+    def change(self, at: int, task: str, what: str) -> None:
+        self.do(at, lambda replica: getattr(replica.service, what)("acme", task))
+
+    @rule(at=REPLICAS, task=tasks, what=st.sampled_from(["delete", "clean"]))
+    def remove(self, at: int, task: str, what: str) -> None:
+        done = self.do(at, lambda replica: getattr(replica.remover, what)("acme", task))
+        if done is not None and what == "delete":
+            self.deleted.add(task)
+
+    @rule(task=tasks, worker=WORKERS)
+    def race(self, task: str, worker: str) -> None:
+        """A cancel here meets a claim there."""
+
+        async def both() -> None:
+            one, other = self.replicas
+            found = (await other.repository.get_many([task])).get(task)
+            doing = (one.service.cancel("acme", task), other.service.claim(worker, found, 0))
+            cancelled, claimed = await asyncio.gather(*doing, return_exceptions=True)
+            if isinstance(claimed, Task):
+                assert self.granted.setdefault((task, claimed.attempt), worker) == worker
+            for outcome in (cancelled, claimed):
+                if isinstance(outcome, BaseException) and not isinstance(outcome, (ComputeError, DiedError)):
+                    raise outcome
+
+        self.loop.run_until_complete(self.survive(both))
+
+    @rule(at=REPLICAS)
+    def relay(self, at: int) -> None:
+        self.do(at, lambda replica: replica.relay())
+
+    @rule(at=REPLICAS)
+    def write_checkpoint(self, at: int) -> None:
+        self.do(at, lambda replica: replica.checkpoints.write())
+
+    @rule(at=REPLICAS)
+    def adopt_dead(self, at: int) -> None:
+        self.do(at, self._adopt)
+
+    @rule(at=REPLICAS, seconds=st.sampled_from([3, 20, 100]))
+    def sweep(self, at: int, seconds: int) -> None:
+        self.world.now += seconds * SECOND
+        self.do(at, lambda replica: replica.remover.sweep())
+
+    # -- what goes wrong
+
+    @rule(at=REPLICAS, steps=st.integers(1, 8))
+    def die_soon(self, at: int, steps: int) -> None:
+        """Within the next command, between it and its answer, or some commands later."""
+        self.replicas[at].life.steps_left = steps
+
+    @rule(at=REPLICAS)
+    def die(self, at: int) -> None:
+        self.loop.run_until_complete(self._replace(at))
+
+    @rule()
+    def crash_the_stream(self) -> None:
+        self.world.stream.crash()
+
+    # -- what always holds
+
+    @invariant()
+    def every_write_follows_from_the_one_before(self) -> None:
+        for writes in self.world.history.values():
+            assert [task.version for task in writes] == list(range(1, len(writes) + 1))
+            for before, after in pairwise(writes):
+                assert after.state in NEXT[before.state]
+                begun = before.state is P and after.state is E
+                assert after.attempt == before.attempt + begun
+                if after.state is C and before.state is E:
+                    assert after.result == result_of(after.id, before.attempt)
+                assert after.state is not C or after.erased or before.state is E or after.result == before.result
+
+    @invariant()
+    def what_was_promised_stays(self) -> None:
+        for name, result in self.promised.items():
+            last = self.world.history[name][-1]
+            assert last.erased or (last.state, last.result) == (C, result)
+        for name in self.deleted:
+            assert self.world.history[name][-1].erased
+
+    @invariant()
+    def nothing_is_told_that_did_not_happen(self) -> None:
+        said = self.world.said()
+        for name, message in self.world.stream.heard.items():
+            event = json.loads(message.payload)
+            assert said[name] == (event["type"].split(".")[2], event["data"]["status"])
+
+    def teardown(self) -> None:
+        """With everybody alive and time enough, everything that happened has been told, and is on the disk."""
+        try:
+            self.loop.run_until_complete(self._settle())
+            assert self.world.stream.kept >= set(self.world.said())
+            assert not self.world.store.collections.get("removals"), "removals end"
+        finally:
+            for replica in self.replicas:
+                self.loop.run_until_complete(replica.kill())
+            self.loop.close()
+
+    async def _settle(self) -> None:
+        for at in (0, 1):
+            await self._replace(at)
+        for _ in range(4):
+            for replica in self.replicas:
+                await replica.relay()
+                await replica.checkpoints.write()
+                await self._adopt(replica)
+                self.world.now += 1_000 * SECOND
+                await replica.remover.sweep()
+
+    async def _adopt(self, replica: Replica) -> None:
+        """Twice: who stands still is dead only when looked at again."""
+        replica.publisher.open = True
+        try:
+            await replica.checkpoints.adopt_dead()
+            await self._beat(other=replica)
+            await replica.checkpoints.adopt_dead()
+        finally:
+            replica.publisher.open = False
+
+    async def _beat(self, *, other: Replica) -> None:
+        for replica in self.replicas:
+            if replica is not other and not replica.life.over:
+                await self.survive(replica.checkpoints.write)
+
+    def do(self, at: int, what: Callable[[Replica], Awaitable[AnswerT]]) -> AnswerT | None:
+        """None where it was refused, or its process died of it; then another one takes its place."""
+        return self.loop.run_until_complete(self.survive(lambda: what(self.replicas[at])))
+
+    async def survive(self, what: Callable[[], Awaitable[AnswerT]]) -> AnswerT | None:
+        try:
+            async with asyncio.timeout(1e6):
+                return await what()
+        except (ComputeError, DiedError):
+            return None
+        finally:
+            for at, replica in enumerate(self.replicas):
+                if replica.life.over:
+                    await self._replace(at)
+
+    async def _replace(self, at: int) -> None:
+        await self.replicas[at].kill()
+        self.replicas[at] = Replica(self.world)
+        await self.replicas[at].start()
+
+
+def result_of(task: str, attempt: int) -> str:
+    return json.dumps({"seed": attempt, "result_image_path": f"generations/{task}/picture-{attempt}.png"})
+
+
+TestTaskLives = pytest.mark.timeout(120 + EXAMPLES)(TaskLives.TestCase)
+TestTaskLives.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=EXAMPLES == 60,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
