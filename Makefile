@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run test check crash fuzz bench profile gallery protos openapi asyncapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run test check reliability crash fuzz bench profile gallery protos openapi asyncapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test:  ## every test, on free ports, beside a running stack too; ARGS="-k name" 
 
 check:  ## ruff, mypy, import-linter, buf, generated code
 	@$(ATELIER) check
+
+reliability:  ## every promise of docs/reliability.md in its long form, about half an hour; ARGS="-k nats" for some
+	@$(ATELIER) reliability $(ARGS)
 
 crash:  ## load while kill -9 hits one process after the other, then the ledger; ARGS="--short" is what CI runs
 	@$(ATELIER) crash $(ARGS)

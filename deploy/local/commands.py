@@ -28,6 +28,7 @@ COMMANDS = {
     "status": Command(("-m", "deploy.local.lifecycle", "status")),
     "test": Command(("-m", "deploy.local.testing"), ALL),
     "gallery": Command(("-m", "deploy.local.gallery"), ALL),
+    "reliability": Command(("-m", "tests.reliability"), ALL),
     "crash": Command(("-m", "tests.crash"), ALL),
     "fuzz": Command(("-m", "tests.fuzz")),
     "bench": Command(("-m", "tests.bench")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import statistics
 import time
 from uuid import uuid4
 
@@ -55,7 +56,7 @@ async def test_losing_all_of_nats_store_costs_only_latency(mongodb_url: str, nat
         assert all([await completed(host, task.id) for task in tasks + later])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(60 + 20 * RESTARTS)
 async def test_work_flows_within_ten_seconds_after_every_restart_of_nats(
     mongodb_url: str, nats_server: OwnServer
 ) -> None:
@@ -71,6 +72,7 @@ async def test_work_flows_within_ten_seconds_after_every_restart_of_nats(
                     await carry_out(host, before.id)
                 if not await completed(host, after.id):
                     waits.append(await carry_out(host, after.id))
+    print(f"\n{RESTARTS} restarts: work again after {statistics.median(waits):.1f} s, at worst {max(waits):.1f} s")
     assert max(waits) < 10.0, waits
 
 
