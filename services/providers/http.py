@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, TypeAlias
 
 import httpx2
@@ -214,10 +216,17 @@ async def open_http(
         headers={"user-agent": "atelier", **(headers or {})},
         limits=limits,
         timeout=timeout,
+        verify=_trusted(),
         trust_env=False,
         follow_redirects=False,
     ) as client:
         yield VendorHttp(client, vendor, terms, secrets=secrets, judge=judge)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """One for all vendors: reading the roots takes longer than everything else of a client."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def judge_by_status(answer: Answer) -> ComputeError | None:
@@ -251,11 +260,11 @@ def words_of(answer: Answer) -> str:
 def retry_after(answer: Answer) -> float | None:
     """Seconds of a Retry-After header, which names seconds or a date (RFC 9110, 10.2.3)."""
     value = answer.headers.get("retry-after", "").strip()
-    if value.replace(".", "", 1).isdigit():
+    if value.isascii() and value.replace(".", "", 1).isdigit():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

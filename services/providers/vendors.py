@@ -14,15 +14,15 @@ from services.providers.calls import Terms
 class VendorSettings(BaseSettings):
     """Inherited with an `env_prefix`: FAL_KEY, FAL_BASE_URL, FAL_TRIES …
 
-    `tries`: how often one asking of a task may be sent, over all its attempts. `timeout_seconds` bounds one try,
-    `at_once` the calls of one worker at the same time. After `breaker_failures` in a row the account rests for
-    `breaker_seconds`.
+    `tries`: how often one asking of a task may be sent, over all its attempts. `timeout_seconds` bounds one try; it is
+    less than what a run may take, so that its job can be stopped in time. `at_once`: calls of one worker at the same
+    time. After `breaker_failures` in a row the account rests for `breaker_seconds`.
     """
 
     key: SecretStr | None = None
     base_url: str = ""
     tries: int = Field(default=3, ge=1)
-    timeout_seconds: float = Field(default=600.0, gt=0)
+    timeout_seconds: float = Field(default=540.0, gt=0)
     at_once: int = Field(default=8, ge=1)
     breaker_failures: int = Field(default=5, ge=1)
     breaker_seconds: float = Field(default=30.0, gt=0)
