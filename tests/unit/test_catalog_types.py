@@ -1,4 +1,5 @@
 """The catalog: what is accepted, what is not, and what follows from one file per type."""
+
 from __future__ import annotations
 
 import json
@@ -108,7 +109,8 @@ def test_paths_that_climb_or_hide_do_not_pass(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://example.com/a.png", "http://example.com:8080/?q=ü", "https://93.184.216.34/x", "https://[2606:2800::1]/"]
+    "url",
+    ["https://example.com/a.png", "http://example.com:8080/?q=ü", "https://93.184.216.34/x", "https://[2606:2800::1]/"],
 )
 def test_public_urls_pass(url: str) -> None:
     assert check_url(url) == url
@@ -228,7 +230,9 @@ def test_a_local_reference_names_its_path() -> None:
 
 def test_bytes_are_told_from_references() -> None:
     assert all(map(holds_bytes, (PICTURE, f"data:image/png;base64,{PICTURE}", "A" * 4000)))
-    assert not any(map(holds_bytes, ("a/b", "generations/1/a.png", "https://example.com/a.png", "file:///a", "ftp://a/b")))
+    assert not any(
+        map(holds_bytes, ("a/b", "generations/1/a.png", "https://example.com/a.png", "file:///a", "ftp://a/b"))
+    )
 
 
 def test_older_fields_stand_for_newer_ones_but_not_beside_them() -> None:
@@ -272,6 +276,20 @@ def test_a_null_number_stands_for_its_default() -> None:
 )
 def test_what_contradicts_itself_is_refused(kind: str, fields: dict[str, Any], said: str) -> None:
     assert said in refused(kind, **fields)
+
+
+@pytest.mark.parametrize("odd", ["../x", "a/b", "a?key=1", "a#b", "a b", ".", "..", "a%2fb"])
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [
+        ("FAL", "fal_request_id"),
+        ("FAL_SHOOTIFY_REFINER", "fal_request_id"),
+        ("FASHN", "fashn_task_id"),
+        ("VERTEX", "model"),
+    ],
+)
+def test_no_part_of_a_vendors_address_leads_elsewhere(provider: str, name: str, odd: str) -> None:
+    assert name in refused("EDITING", provider_type=provider, provider_config={name: odd})
 
 
 def test_types_that_run_elsewhere_by_nature_name_their_provider() -> None:

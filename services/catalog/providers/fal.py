@@ -1,4 +1,5 @@
 """A plain app of fal."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -7,7 +8,7 @@ from pydantic import Field
 
 from services.catalog.enums import ProviderType
 from services.catalog.free_json import JsonObject
-from services.catalog.numbers import FalApp, Plain
+from services.catalog.numbers import AddressPart, FalApp
 from services.catalog.providers import ProviderSettings
 
 
@@ -16,5 +17,7 @@ class FalStandardConfig(ProviderSettings):
 
     provider_type: Literal[ProviderType.FAL] = ProviderType.FAL
     fal_app_id: FalApp | None = Field(None, description="Id of the FAL app, such as fal-ai/flux/dev")
-    fal_request_id: Plain | None = Field(None, description="Id of a request that already runs at FAL, to be resumed")
+    fal_request_id: AddressPart | None = Field(
+        None, description="Id of a request that already runs at FAL, to be resumed"
+    )
     additional_static_params: JsonObject | None = Field(None, description="Parameters handed to FAL as they are")

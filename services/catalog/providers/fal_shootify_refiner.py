@@ -1,4 +1,5 @@
 """The Shootify refiner that runs as an app of fal."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -6,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
-from services.catalog.numbers import FalApp, Plain
+from services.catalog.numbers import AddressPart, FalApp
 from services.catalog.providers import ProviderSettings
 
 
@@ -15,4 +16,6 @@ class FalShootifyRefinerConfig(ProviderSettings):
 
     provider_type: Literal[ProviderType.FAL_SHOOTIFY_REFINER] = ProviderType.FAL_SHOOTIFY_REFINER
     fal_app_id: FalApp | None = Field(None, description="FAL app that refines; left out, the deployment's")
-    fal_request_id: Plain | None = Field(None, description="Id of a request that already runs at FAL, to be resumed")
+    fal_request_id: AddressPart | None = Field(
+        None, description="Id of a request that already runs at FAL, to be resumed"
+    )

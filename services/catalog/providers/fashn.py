@@ -1,4 +1,5 @@
 """FASHN, for fashion pictures."""
+
 from __future__ import annotations
 
 from typing import Annotated, Literal
@@ -6,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
-from services.catalog.numbers import Plain
+from services.catalog.numbers import AddressPart
 from services.catalog.providers import ProviderSettings
 
 
@@ -21,4 +22,4 @@ class FashnStandardConfig(ProviderSettings):
     max_wait_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         None, description="Longest wait in seconds; left out, the deployment's EDITING_TASK_TIMEOUT"
     )
-    fashn_task_id: Plain | None = Field(None, description="Id of a job that already runs at FASHN, to be resumed")
+    fashn_task_id: AddressPart | None = Field(None, description="Id of a job that already runs at FASHN, to be resumed")
