@@ -1,7 +1,9 @@
 """What a stored picture says of itself."""
+
 from __future__ import annotations
 
 import io
+import struct
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
-from services.common.images.recipes import read_recipe
+from services.common.images.recipes import RECIPE_CHUNK, read_recipe
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource, xmp_packet
 
@@ -75,3 +78,20 @@ def test_no_file_breaks_the_reader(junk: bytes, cut: int) -> None:
     for data in (junk, png[:cut] + junk, b"\0\0\0\x20ftypisom" + junk):
         found = read_recipe(data)
         assert found is None or found["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 50_000, '{"a":' * 400 + "1" + "}" * 400, '{"a": NaN}', '{"a": "\\ud800"}', '{"a": 1e999}', "{"]
+)
+def test_a_strangers_recipe_that_cannot_be_shown_is_none(text: str) -> None:
+    chunks, target = PngInfo(), io.BytesIO()
+    chunks.add_itxt(RECIPE_CHUNK, text)
+    Image.fromarray(PIXELS).save(target, "PNG", pnginfo=chunks)
+    assert read_recipe(target.getvalue()) is None
+
+
+def test_a_film_that_nests_without_end_has_no_recipe() -> None:
+    film = b""
+    for _ in range(5_000):
+        film = struct.pack(">I4s", len(film) + 8, b"moov") + film
+    assert read_recipe(film) is None

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
+
+import orjson
 
 RECIPE_CHUNK = "atelier-recipe"
 # Every writer of ours puts the recipe in front of the pixels.
 HEAD_BYTES = 256 << 10
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CONTAINERS = (b"moov", b"udta", b"ilst", b"\xa9cmt")
+# Deeper than any file of ours; a stranger's may nest until the reader breaks.
+_DEPTH = 12
 
 
 def read_recipe(head: bytes) -> dict[str, Any] | None:
-    """None when there is none, or none that can be read. `head` may be cut anywhere."""
-    text = _png_text(head) if head.startswith(_PNG) else _mp4_comment(head)
+    """None when there is none, or none that can be read and shown as JSON again. `head` may be cut anywhere.
+
+    The file may be a stranger's: what an app made, or a picture that was handed on as it came.
+    """
+    text = _png_text(head) if head.startswith(_PNG) else _mp4_comment(head, _DEPTH)
     try:
-        found = json.loads(text) if text else None
-    except ValueError:
+        found = orjson.loads(text) if text else None
+    except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and _is_shallow(found, _DEPTH) else None
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_shallow(item, depth - 1) for item in inner)
 
 
 def _png_text(head: bytes) -> bytes | None:
@@ -38,8 +51,10 @@ def _png_text(head: bytes) -> bytes | None:
     return None
 
 
-def _mp4_comment(head: bytes) -> bytes | None:
+def _mp4_comment(head: bytes, depth: int) -> bytes | None:
     """The `©cmt` item of moov/udta/meta/ilst, as ffmpeg writes it."""
+    if not depth:
+        return None
     for kind, body in _boxes(head):
         if kind == b"data":
             return body[8:]
@@ -47,7 +62,7 @@ def _mp4_comment(head: bytes) -> bytes | None:
             body = body[4:]
         elif kind not in _CONTAINERS:
             continue
-        if found := _mp4_comment(body):
+        if found := _mp4_comment(body, depth - 1):
             return found
     return None
 
