@@ -71,6 +71,6 @@ def _retry_after(headers: Mapping[str, str], now: int) -> float | None:
         return float(given[:9])
     try:
         moment = parsedate_to_datetime(given)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now / SECOND)

@@ -173,7 +173,11 @@ def test_a_vendors_own_words_are_found(body: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("7", 7.0), ("0.5", 0.5), ("", None), ("soon", None), ("-1", None), ("1.2.3", None)]
+    ("value", "seconds"),
+    [
+        *(("7", 7.0), ("0.5", 0.5), ("", None), ("soon", None), ("-1", None), ("1.2.3", None), ("\u00b2", None)),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", None),
+    ],
 )
 def test_a_wait_is_read_in_seconds(value: str, seconds: float | None) -> None:
     assert retry_after(Told(429, {"retry-after": value})) == seconds

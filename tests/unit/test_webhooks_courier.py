@@ -1,0 +1,49 @@
+"""What a receiver's answer means, however odd it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from services.common.guarded_http import Answered, GuardedHttp
+from services.webhooks.courier import HttpCourier
+from services.webhooks.domain import Occasion, SecretPair, new_delivery, new_secret
+from services.webhooks.ports import Answer, SecretRepository
+from tests.fakes.webhooks import TurnedClock
+
+DELIVERY = new_delivery(Occasion("acme", "1", "1.1", "atelier.task.failed.v1", "https://a.example/", "{}"), 0)
+
+
+class Receiver:
+    """Answers 503 with these headers."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, max_bytes: int) -> Answered:
+        return Answered(503, self._headers, b"")
+
+
+class Secrets:
+    async def get(self, tenant: str) -> SecretPair:
+        return SecretPair(tenant, new_secret())
+
+
+async def answer(headers: Mapping[str, str]) -> Answer:
+    secrets: Any = Secrets()
+    courier = HttpCourier(cast("GuardedHttp", Receiver(headers)), cast("SecretRepository", secrets), TurnedClock())
+    return await courier.call(DELIVERY)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "soon", "-1", "\u00b2", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "1 Jan 99999999999999999999 0:0:0"],
+)
+async def test_a_retry_after_that_says_nothing_is_none(given: str) -> None:
+    assert await answer({"retry-after": given}) == Answer(503, "answered 503")
+
+
+async def test_a_retry_after_in_seconds_is_taken() -> None:
+    assert (await answer({"retry-after": "120"})).retry_after == 120
