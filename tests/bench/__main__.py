@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from deploy.local.failures import LocalError
-from tests.bench import orchestration, profiling, report
-from tests.bench.figures import Row, complaints, losses
+from tests.bench import memory, models, orchestration, profiling, report
+from tests.bench.figures import Row, complaints, losses, models_complaints
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("orchestration", "profile"), default="orchestration")
     parser.add_argument("--short", action="store_true", help="300 tasks, ratios only: for CI")
+    parser.add_argument("--models", action="store_true", help="pictures: through the system beside Triton alone")
+    parser.add_argument("--memory", action="store_true", help="of every process, idle and after 10,000 tasks")
     parser.add_argument("--tasks", type=int, help="tasks of each pass")
     parser.add_argument("--concurrency", help="for instance 16,64; others are left out")
     arguments = parser.parse_args()
     try:
-        profile(arguments) if arguments.what == "profile" else bench(arguments)
+        _chosen(arguments)(arguments)
     except (LocalError, RuntimeError) as error:
         raise SystemExit(f"\n{error}") from error
+
+
+def _chosen(arguments: argparse.Namespace) -> Callable[[argparse.Namespace], None]:
+    if arguments.what == "profile":
+        return profile
+    if arguments.models:
+        return models_bench
+    return memory_bench if arguments.memory else bench
+
+
+def models_bench(_: argparse.Namespace) -> None:
+    found = models.measure()
+    print(json.dumps(found, indent=1))
+    print(f"\nwritten to {report.update('orchestration.json', found)}")
+    if short := models_complaints(found):
+        raise SystemExit("\n" + "\n".join(short))
+
+
+def memory_bench(_: argparse.Namespace) -> None:
+    found = memory.measure()
+    print(memory.table(found))
+    print(f"\nwritten to {report.update('orchestration.json', found)}")
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -34,8 +59,7 @@ def bench(arguments: argparse.Namespace) -> None:
     if found and arguments.short:
         print(f"\nonce more, for machines are noisy: {'; '.join(found)}")
         rows, found = _measure(plan, short=True)
-    models: dict[str, Any] = {}
-    print(f"\nwritten to {report.write('orchestration.json', report.orchestration(rows, models))}")
+    print(f"\nwritten to {report.update('orchestration.json', report.orchestration(rows))}")
     if found:
         raise SystemExit("\n" + "\n".join(found))
 

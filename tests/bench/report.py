@@ -12,6 +12,7 @@ from deploy.local.places import ROOT
 from tests.bench.figures import CELERY, LEAN, OURS, Row, find, ratio_cpu, ratio_done
 
 OUT = ROOT / "out" / "bench"
+KEYS = ("ratio_done_c64", "cpu_us_per_task_c64", "rss_mib", "through_system_share", "cancel_steps_max", "rows")
 _HEAD = (
     "| c | stack | pass | done/s | accepted/s | submit p50/p99 ms | end to end p50/p99 ms | CPU us/task (by process) |"
     " others |\n|---|---|---|---|---|---|---|---|---|"
@@ -53,18 +54,15 @@ def summary(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def orchestration(rows: Sequence[Row], models: dict[str, Any]) -> dict[str, Any]:
-    """The content of orchestration.json; what was not measured is null."""
+def orchestration(rows: Sequence[Row]) -> dict[str, Any]:
+    """What the rows say for orchestration.json; what was not measured is null."""
     ours = find(rows, OURS, "submit", 64)
     ratio = ratio_done(rows, 64)
     return {
         "ratio_done_c64": None if ratio is None else round(ratio, 2),
         "cpu_us_per_task_c64": None if ours is None else round(ours.cpu_us_total),
         "rss_mib": {} if ours is None else {role: round(size, 1) for role, size in ours.rss_mib.items()},
-        "through_system_share": models.get("through_system_share"),
-        "cancel_steps_max": models.get("cancel_steps_max"),
         "rows": [_rounded(asdict(row)) for row in rows],
-        "models": models.get("rows"),
     }
 
 
@@ -73,6 +71,13 @@ def write(name: str, content: dict[str, Any]) -> Path:
     path = OUT / name
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
+
+
+def update(name: str, found: dict[str, Any]) -> Path:
+    """Beside what other parts of the bench have measured before; of what none has, the file says null."""
+    path = OUT / name
+    known = json.loads(path.read_text()) if path.exists() else {}
+    return write(name, dict.fromkeys(KEYS) | known | found)
 
 
 def _rounded(value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.bench import report
 from tests.bench.figures import CELERY, OURS, Row, complaints, percentile, ratio_cpu, ratio_done
-from tests.bench.report import orchestration
 
 ROW = Row(
     stack=OURS,
@@ -73,10 +75,13 @@ def test_one_lost_or_doubled_task_fails_every_form(fault: dict[str, int]) -> Non
     assert complaints([replace(ROW, **fault), PEER], short=False)
 
 
-def test_the_file_names_what_was_not_measured_as_null() -> None:
-    written = orchestration([ROW, PEER], {})
+def test_the_file_names_what_was_not_measured_as_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "OUT", tmp_path)
+    report.update("orchestration.json", report.orchestration([ROW, PEER]))
+    path = report.update("orchestration.json", {"cancel_steps_max": 1})
+    written = json.loads(path.read_text())
     assert written["ratio_done_c64"] == 4.0
     assert written["cpu_us_per_task_c64"] == 800
     assert written["through_system_share"] is None
-    assert written["cancel_steps_max"] is None
+    assert written["cancel_steps_max"] == 1
     assert [row["stack"] for row in written["rows"]] == [OURS, CELERY]
