@@ -168,7 +168,7 @@ async def test_a_lost_print_comes_back_from_the_reference_and_the_background_sta
     reference = cv2.resize(good, (560, 560), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     settings = GarmentSettings(feather=8, thresholds=ANYTHING, debug=True)
     fixed = await fix_garment(
-        GarmentFix(spoilt, reference, 1, "shirt"), settings, brush(FakeDiffusion()), FakeMatting(), ignore
+        GarmentFix(spoilt, reference, 1, "shirt"), settings, brush(FakeDiffusion(noisy(6))), FakeMatting(), ignore
     )
     before, after = (np.abs(found[part].astype(int) - good[part]).mean() for found in (spoilt, fixed.picture.pixels))
     assert after < before / 2

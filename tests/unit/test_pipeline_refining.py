@@ -155,7 +155,8 @@ async def test_a_cancelled_refinement_stops_every_tile(photo: Pixels) -> None:
 async def test_progress_counts_every_step_never_goes_back_and_ends_full(photo: Pixels) -> None:
     steps = Steps()
     wanted = Refinement(photo, factor=2, upscale=PASS, faces=PASS)
-    refined = await refine(wanted, RefinerSettings(tiles=4), brush(FakeDiffusion()), steps)
+    strict = RefinerSettings(tiles=4, retries=2, thresholds=Thresholds(ssim=0.99))
+    refined = await refine(wanted, strict, brush(FakeDiffusion(noisy(60))), steps)
     assert refined.found_faces == 1
     done = [step.step for step in steps.seen]
     assert done == sorted(set(done))

@@ -49,6 +49,11 @@ def test_the_grid_follows_the_picture_s_proportions(
     assert lay_out(width, height, tiles) == layout
 
 
+def test_the_model_sees_more_of_a_tile_than_is_kept() -> None:
+    first = next(iter(cut(400, 400, tiles=4, feather=20)))
+    assert (first.kept, first.drawn) == (Box(0, 0, 210, 210), Box(0, 0, 226, 226))
+
+
 def test_tiles_that_differ_fade_into_each_other_without_a_step() -> None:
     grid = cut(200, 200, tiles=4, feather=40)
     joined = join(grid, plain(grid, 60, 100, 80, 120)).astype(int)
