@@ -1,20 +1,23 @@
 """Pictures sent inside a request go to storage first; the task carries their paths only."""
+
 from __future__ import annotations
 
 import hashlib
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
+import structlog
 from pydantic.fields import FieldInfo
 
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.images import MAX_INLINE, holds_bytes
 from services.catalog.schemas import Schemas, inline_mark, is_list
 from services.catalog.tasks import TYPES
-from services.common.errors import InvalidRequest, Violation
+from services.common.errors import ComputeError, InvalidRequest, Violation
 from services.common.images.sources import Kind, Source, read_inline
 from services.common.storage_client import StorageClient
 
+log = structlog.get_logger()
 _ENDINGS = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 
 
@@ -36,7 +39,15 @@ class InlineStore:
 
         Raises:
             InvalidRequest: IMAGE_ENCODING_INVALID, or what storage says of bytes that are no picture.
+            ComputeError: storage is away, or full.
         """
+        try:
+            return await self._taken(schemas, wanted)
+        except ComputeError:
+            await self.forget()
+            raise
+
+    async def _taken(self, schemas: Schemas, wanted: CommonFields) -> CommonFields:
         kind = schemas.kind
         changes: dict[str, Any] = {}
         for name in _MARKED[kind.name]:
@@ -51,10 +62,19 @@ class InlineStore:
                 changes |= {name: None, target: _joined(kind.params.model_fields[target], present, picture)}
         return wanted.model_copy(update=changes) if changes else wanted
 
+    async def forget(self) -> None:
+        """The request was refused. With a key the folder may be that of an earlier task, and stays."""
+        if not self._key:
+            await self.discard()
+
     async def discard(self) -> None:
-        """No task will ask for them."""
-        if self.folder:
+        """No task will ask for them. Storage that cannot be asked keeps them."""
+        if not self.folder:
+            return
+        try:
             await self._storage.delete_prefix(self.folder, tenant=self._tenant)
+        except ComputeError as error:
+            log.warning("pictures of a refused request stay", folder=self.folder, reason=error.reason)
 
     def _new_folder(self) -> str:
         name = uuid5(NAMESPACE_URL, f"atelier:inputs:{self._tenant}:{self._key}") if self._key else uuid4()

@@ -1,4 +1,5 @@
 """What the task routes do, for tasks of any type or of one."""
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -19,7 +20,7 @@ from gateway.upstream import caller_of, upstream_of
 from services.catalog.enums import TaskStatus, TaskType
 from services.catalog.public import TaskPublicUpdate
 from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS
-from services.common.errors import IdempotencyConflict, InvalidRequest, NotFound, Violation
+from services.common.errors import IdempotencyConflict, InvalidRequest, NotFound, Overloaded, Violation
 from services.common.proto import struct_to_dict
 
 Label = Annotated[str, Field(max_length=512)]
@@ -71,6 +72,9 @@ async def create_task(request: Request) -> Response:
     except IdempotencyConflict as error:
         if error.reason == "IDEMPOTENCY_KEY_SPENT":
             await inputs.discard()
+        raise
+    except (InvalidRequest, Overloaded):
+        await inputs.forget()
         raise
     headers = {"idempotent-replayed": "true"} if created.replayed else {}
     return await _answer(request, created.task, seconds, headers)

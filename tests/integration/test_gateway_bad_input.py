@@ -1,4 +1,5 @@
 """What the gateway refuses: a clear 4xx with a stable reason, and nothing changed."""
+
 from __future__ import annotations
 
 import asyncio
@@ -8,10 +9,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 import pytest_asyncio
 
 from gateway.protocol import MAX_HEAD_BYTES
+from services.common.images.encoding import encode
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, generation, stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -160,6 +163,29 @@ async def test_an_inline_picture_that_is_none_is_refused(api: Stack, data: str, 
     assert (answer.status_code, answer.json()["reason"]) == (400, reason)
     assert answer.json()["violations"][0]["field"] == "reference_image_data"
     assert await _count(api) == before
+
+
+EDITING = {"task_type": "EDITING", "origin_instance": "test", "prompt": "x"}
+PICTURE = base64.b64encode(encode(np.zeros((4, 4, 3), np.uint8))).decode()
+BROKEN = base64.b64encode(b"\x89PNG\r\n\x1a\nbroken" + bytes(600)).decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"base_image": PICTURE, "reference_images": [BROKEN]}, "IMAGE_INVALID"),
+        (
+            {"base_image": "a.png", "reference_images": ["a.png"] * 8, "reference_image_data": PICTURE},
+            "INVALID_REQUEST",
+        ),
+    ],
+    ids=["a broken picture behind a good one", "one picture too many"],
+)
+async def test_a_refused_request_leaves_none_of_its_pictures(api: Stack, fields: Any, reason: str) -> None:
+    before = (await api.http.get(IMAGES)).json()
+    answer = await api.http.post(TASKS, json=EDITING | fields)
+    assert (answer.status_code, answer.json()["reason"]) == (400, reason)
+    assert (await api.http.get(IMAGES)).json() == before
 
 
 @pytest.mark.parametrize(
