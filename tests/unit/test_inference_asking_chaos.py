@@ -1,0 +1,197 @@
+"""Random faults and crashes at every step of paid calls: never two jobs that are both worth their money."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from compute.tasks.v1 import tasks_pb2 as pb
+
+from services.common import errors
+from services.common.errors import ComputeError
+from services.inference import book, tries
+from services.inference.asking import Askings
+from services.inference.runs import Key, Run
+from services.providers.calls import Call, Job, Lost, Terms, Unrecorded
+from services.providers.directory import Providers
+from services.providers.ports import DIFFUSION, Drawing, ModelCard, OnStep, Picture, Step
+from tests.fakes.desk import FakeRecorder, desk_of
+
+LIVES, SCENARIOS = 12, 400
+
+
+class Fate:
+    """One process: after so many steps it is dead, and nothing it does has any effect."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+        self.died = asyncio.Event()
+
+    async def step(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            self.died.set()
+            await asyncio.Event().wait()
+
+
+class MortalRecorder(FakeRecorder):
+    fate: Fate
+
+    async def record(self, key: Key, call: pb.ServiceRequest) -> bool:
+        await self.fate.step()
+        answer = await super().record(key, call)
+        await self.fate.step()
+        return answer
+
+
+@dataclass
+class Vendor:
+    """Its jobs by id: True once it is sure that they end well. `tokens` tells which call each belongs to."""
+
+    chance: random.Random
+    findable: bool
+    jobs: dict[str, bool] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def worth(self) -> int:
+        """How many jobs were charged and ended, or will end, well."""
+        return sum(self.jobs.values())
+
+
+@dataclass(frozen=True)
+class Shaky:
+    """An adapter whose vendor, line and process may fail at any moment."""
+
+    vendor: Vendor
+    fate: Fate
+    terms: Terms
+    call: Call = field(default_factory=Unrecorded)
+    checks: dict[str, Any] = field(default_factory=dict)
+    canaries: dict[str, Any] = field(default_factory=dict)
+
+    def configured(self, config: Any, call: Call) -> Shaky:
+        return replace(self, call=call)
+
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+        job = await self.call.job(self._submit, {"prompt": drawing.prompt})
+        await self.fate.step()
+        await self._trouble(errors.Unavailable("away"), 0.3)
+        if not self.vendor.jobs[job.id]:
+            raise errors.ProviderFailed("the job failed")
+        await self.fate.step()
+        return Picture(np.zeros((1, 1, 3), np.uint8), ModelCard(job.id, "", ""))
+
+    async def cancel(self, job: Job) -> bool:
+        await self.fate.step()
+        await self._trouble(errors.Unavailable("away"), 0.3)
+        done = self.vendor.jobs[job.id] and self.vendor.chance.random() < 0.5
+        if not done:
+            self.vendor.jobs[job.id] = False
+        return not done
+
+    async def find(self, lost: Lost) -> Job | None:
+        await self.fate.step()
+        await self._trouble(errors.Unavailable("away"), 0.2)
+        found = [job for job, token in self.vendor.tokens.items() if token == lost.token]
+        return Job(found[0]) if found and self.vendor.findable else None
+
+    async def _submit(self) -> Job:
+        await self.fate.step()
+        await self._trouble(errors.Unavailable("never left"), 0.1)
+        await self._trouble(errors.RateLimited("slow down", retry_after=0.0001), 0.1)
+        job = f"{id(self.vendor)}-{len(self.vendor.jobs)}"
+        self.vendor.jobs[job] = self.vendor.chance.random() < 0.7
+        self.vendor.tokens[job] = self.call.token
+        await self.fate.step()
+        await self._trouble(errors.OutcomeUnknown("the line was cut"), 0.2)
+        return Job(job)
+
+    async def _trouble(self, error: ComputeError, likely: float) -> None:
+        if self.vendor.chance.random() < likely:
+            raise error
+
+
+class SilentBus:
+    async def publish(self, subject: str, payload: bytes) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tries, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(book, "_LAST_SECONDS", 0.0)
+
+
+async def live(task: pb.Task, vendors: dict[str, Vendor], recorder: MortalRecorder, steps: int) -> Any:
+    """One attempt of a task by one process: its picture, its error, or None when the process died."""
+    fate = recorder.fate = Fate(steps)
+    found = {name: Shaky(vendor, fate, Terms(f"{name}.1", failures=10**6)) for name, vendor in vendors.items()}
+    desk = desk_of(Providers(found), SilentBus(), recorder=recorder)
+    run = Run(Key(task.id, task.attempt), task, asyncio.create_task(asyncio.sleep(0)), 0.0)
+    askings = Askings(run, desk, "ACME")
+
+    async def quiet(step: Step) -> None:
+        pass
+
+    async def attempt() -> Any:
+        try:
+            return await askings.ask(DIFFUSION, lambda able: able.draw(Drawing("x", 1), quiet))
+        except ComputeError as error:
+            return error
+
+    asking, dying = asyncio.create_task(attempt()), asyncio.create_task(fate.died.wait())
+    async with asyncio.timeout(20):
+        await asyncio.wait({asking, dying}, return_when=asyncio.FIRST_COMPLETED)
+    dead = not asking.done()
+    for one in (asking, dying):
+        one.cancel()
+    ended = (await asyncio.gather(asking, dying, return_exceptions=True))[0]
+    if dead:
+        return None
+    for entry in askings.book.entries:
+        if entry.outcome and entry.call_id:
+            recorder.kept[entry.call_id] = entry  # told with the end of the run
+    return ended
+
+
+async def scenario(seed: int) -> tuple[str, int]:
+    """How it ended, and how many jobs were worth their money."""
+    chance = random.Random(seed)
+    findable = chance.random() < 0.6
+    vendors = {name: Vendor(chance, findable) for name in ("ACME", "OTHER")}
+    recorder = MortalRecorder()
+    task = pb.Task(id="t", tenant="acme")
+    task.spec.provider_type = "ACME"
+    if chance.random() < 0.6:
+        task.spec.fallback_provider_type = "OTHER"
+    for number in range(1, LIVES + 1):
+        task.attempt = number
+        del task.service_requests[:]
+        task.service_requests.extend(recorder.kept.values())
+        ended = await live(task, vendors, recorder, chance.randrange(1, 30) if number < LIVES else 10**6)
+        if ended is None or (isinstance(ended, errors.RateLimited) and number < LIVES):
+            continue
+        told = "DONE" if isinstance(ended, Picture) else ended.reason
+        return told, sum(vendor.worth for vendor in vendors.values())
+    raise AssertionError("the last life does not end")
+
+
+@pytest.mark.timeout(300)
+async def test_no_crash_and_no_fault_buys_the_same_thing_twice() -> None:
+    endings: Counter[str] = Counter()
+    for seed in range(SCENARIOS):
+        told, worth = await scenario(seed)
+        endings[told] += 1
+        assert worth <= 1, f"seed {seed}: paid {worth} times ({told})"
+        assert told != "DONE" or worth == 1, f"seed {seed}"
+    assert endings["DONE"] > SCENARIOS // 4
+    assert set(endings) <= {
+        *("DONE", "PROVIDER_OUTCOME_UNKNOWN", "PROVIDER_FAILED", "PROVIDER_TRIES_USED_UP"),
+        *("RATE_LIMITED", "UNAVAILABLE"),
+    }
