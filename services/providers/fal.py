@@ -96,7 +96,8 @@ class Fal(FalProvider):
         """The answer has the very size asked for. Raises InvalidRequest, or as `FalProvider.run` and `Media` raise."""
         check_capabilities(refinement, _OFFERED, self.call)
         app = refinement.app or self.config.fal_app_id or self.settings.refine_app
-        answer = await self._run(app, refining_inputs(refinement, await as_data_url(refinement.image)))
+        image, largest = await as_data_url(refinement.image), self.settings.refine_max_factor
+        answer = await self._run(app, refining_inputs(refinement, image, max_factor=largest))
         seed = refinement.upscale.seed if refinement.upscale else None
         picture = await self._picture(app, answer, seed)
         return Refined(replace(picture, pixels=await fit_to(refinement, picture.pixels)))

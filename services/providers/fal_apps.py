@@ -1,7 +1,7 @@
 """The inputs and outputs of fal's usual apps, told apart by their ids.
 
-Sources: the apps' own pages and schemas as of August 2026 (fal.ai/models/<id>/api). Not verified: the inpainting app
-and the upscaler. An unknown app is given what the flux family takes; `additional_static_params` says the rest.
+Sources: the apps' own pages and schemas as of August 2026 (fal.ai/models/<id>/api); the inpainting app's schema is a
+relay's copy. An unknown app is given what the flux family takes; `additional_static_params` says the rest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What answers of fal mean.
 
 Two kinds of errors: of a request (`detail` is a text, `error_type` a word) and of a model (`detail` is a list, each
-with a `type`). Sources (stored copies of 2026): fal.ai/docs/documentation/model-apis/request-errors, fal.ai/docs/errors.
+with a `type`). Sources: fal.ai/docs/documentation/model-apis/request-errors and fal.ai/docs/errors, stored copies of
+2026.
 Not verified: the status of a locked account (403 assumed); which of X-Fal-Retryable and X-Fal-Needs-Retry is sent.
 """
 

@@ -2,7 +2,7 @@
 
 Sources (stored copies of 2026): fal.ai/docs/documentation/model-apis/inference/queue, …/model-apis/common-parameters,
 fal.ai/docs/api-reference/inference-api, fal.ai/docs/platform-apis/v1/models/requests/by-endpoint.
-Not verified: what status shows of a request that was cancelled in the queue, whether the list shows requests that still
+Not verified: what status shows of a request that was cancelled, whether the list shows requests that still
 run, and whether a request cancelled while it runs is charged.
 """
 
@@ -43,7 +43,8 @@ class FalSettings(VendorSettings):
 
     `start_timeout_seconds` is how long a request may wait for a runner; `media_seconds` how long fal keeps what it
     makes, which is fetched at once; `find_seconds` how long a lost request is looked for, as the list may show one only
-    when it has ended. `usd_per_unit` turns X-Fal-Billable-Units into costs.
+    when it has ended. `usd_per_unit` turns X-Fal-Billable-Units into costs. `refine_max_factor` is what the refining
+    apps take.
     """
 
     model_config = SettingsConfigDict(env_prefix="FAL_")
@@ -54,6 +55,7 @@ class FalSettings(VendorSettings):
     start_timeout_seconds: float | None = Field(default=None, gt=1)
     media_seconds: int = Field(default=24 * 3600, ge=60)
     find_seconds: float = Field(default=120.0, ge=0)
+    refine_max_factor: float = Field(default=4.0, ge=1)
     usd_per_unit: float | None = Field(default=None, ge=0)
 
 
@@ -91,8 +93,10 @@ class FalQueue:
         return answer
 
     async def cancel(self, job: Job) -> bool:
-        """The final state decides, not the answer to the cancelling. As `Cancelling`."""
-        await self._http.ask(self._link(job, "cancel_url", "/cancel"), method="PUT", judge=judge_cancel)
+        """Where it was not simply removed from the queue, its final state decides. As `Cancelling`."""
+        answer = await self._http.ask(self._link(job, "cancel_url", "/cancel"), method="PUT", judge=judge_cancel)
+        if answer.member("status") == "OK":
+            return True
         try:
             await self.result(job)
         except ComputeError as error:

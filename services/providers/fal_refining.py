@@ -1,7 +1,7 @@
 """Enlarging through an app of fal: its inputs, and the very size that was asked for.
 
-Not verified: the inputs are those of fal-ai/clarity-upscaler as its page was known in 2025, and private refiners are
-taken to follow it. Steps of a task are passed on; faces are left to the app.
+Source: fal.ai/models/fal-ai/clarity-upscaler (stored copy of 2026): a factor of 1 to 4, a creativity of 0 to 1. Not
+verified: its range of steps. Private refiners are taken to follow it. Faces are left to the app.
 """
 
 from __future__ import annotations
@@ -12,22 +12,31 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from services.common.errors import InvalidRequest
 from services.providers.capabilities.refining import Refinement
 from services.providers.capabilities.upscaling import target_size
 from services.providers.ports import Pixels
 
-_LARGEST_FACTOR = 16.0
+_STEPS = 4, 50
 
 
-def refining_inputs(refinement: Refinement, image: str) -> dict[str, Any]:
-    """`image` is an address. The factor is the least that covers the size asked for."""
+def refining_inputs(refinement: Refinement, image: str, *, max_factor: float) -> dict[str, Any]:
+    """`image` is an address. The factor is the least that covers the size asked for.
+
+    Raises:
+        InvalidRequest: CAPABILITY_MISSING when that is more than the app takes.
+    """
     height, width = refinement.image.shape[:2]
     target_width, target_height = target_size(refinement)
-    factor = min(_LARGEST_FACTOR, max(1.0, target_width / width, target_height / height))
+    factor = max(1.0, target_width / width, target_height / height)
+    if factor > max_factor:
+        message = f"fal enlarges at most {max_factor:g} times, not {factor:.3g} times"
+        raise InvalidRequest(message, reason="CAPABILITY_MISSING")
     inputs: dict[str, Any] = {"image_url": image, "upscale_factor": round(factor, 4)}
     pass_ = refinement.upscale
     if pass_ is not None:
-        inputs |= {"creativity": pass_.denoise, "num_inference_steps": pass_.steps, "seed": pass_.seed % 2**31}
+        steps = min(max(pass_.steps, _STEPS[0]), _STEPS[1])
+        inputs |= {"creativity": pass_.denoise, "num_inference_steps": steps, "seed": pass_.seed % 2**31}
         inputs |= {"prompt": pass_.prompt} if pass_.prompt else {}
     return inputs
 

@@ -64,7 +64,8 @@ class FalShootifyRefiner(FalProvider):
         if not app:
             message = f"{NAME} needs the setting FAL_SHOOTIFY_REFINER_APP, or fal_app_id in its configuration"
             raise ProviderRefused(message, reason="PROVIDER_NOT_CONFIGURED")
-        inputs = refining_inputs(refinement, await as_data_url(refinement.image))
+        image, largest = await as_data_url(refinement.image), self.settings.refine_max_factor
+        inputs = refining_inputs(refinement, image, max_factor=largest)
         _, answer = await self.run(app, inputs, request_id=self.config.fal_request_id)
         pixels = await fit_to(refinement, await self.media.fetch_picture(picture_url(answer)))
         seed = refinement.upscale.seed if refinement.upscale else None

@@ -230,6 +230,15 @@ async def test_a_refinement_has_the_very_size_asked_for(vendor: Fal, opened: fal
     assert (inputs["prompt"], inputs["creativity"], inputs["seed"]) == ("sharp", 0.3, 5)
 
 
+async def test_what_the_app_cannot_enlarge_so_far_is_refused_before_anything_is_sent(
+    vendor: Fal, opened: fal.Fal
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await opened.refine(Refinement(grey(), factor=8, upscale=Pass(0.3, 20, 5)), quiet)
+    assert refused.value.reason == "CAPABILITY_MISSING"
+    assert not vendor.requests
+
+
 async def test_a_capability_that_a_task_leaves_out_is_not_used(opened: fal.Fal) -> None:
     call = Unrecorded(frozenset({ProviderCapability.UPSCALE_2X}))
     wish = Refinement(grey(), factor=4, upscale=Pass(0.3, 20, 5))
@@ -410,11 +419,12 @@ async def test_a_request_that_is_forgotten_is_told_as_such(vendor: Fal, opened: 
     assert failed.value.reason == JOB_UNKNOWN
 
 
+@pytest.mark.parametrize("removes", [True, False])
 @pytest.mark.parametrize(("path", "charged"), [(("IN_QUEUE",) * 100, 0), (("IN_PROGRESS",) * 100, 1)])
 async def test_what_is_cancelled_runs_no_more(
-    vendor: Fal, opened: fal.Fal, path: tuple[str, ...], charged: int
+    vendor: Fal, opened: fal.Fal, path: tuple[str, ...], charged: int, removes: bool
 ) -> None:
-    vendor.path = path
+    vendor.path, vendor.removes = path, removes
     job = await opened.queue.submit("fal-ai/flux/dev", {"prompt": "x"})
     assert await opened.cancel(job)
     assert (vendor.requests[job.id].cancelled, len(vendor.ledger)) == (True, charged)

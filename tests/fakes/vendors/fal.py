@@ -76,7 +76,7 @@ class Fal:
     """`endings` of requests to come; none left, they go well. `path` is what each look tells before COMPLETED.
 
     Charged when it is accepted, for it runs whoever asks for it or not; but not when it ends in 5xx, or is cancelled
-    while it waits.
+    while it waits; its reference says 200 OK to that (`removes`), its guide 202 CANCELLATION_REQUESTED.
     """
 
     def __init__(self, key: str = "fal-id:fal-secret") -> None:
@@ -88,6 +88,7 @@ class Fal:
         self.path: tuple[str, ...] = ("IN_QUEUE", "IN_PROGRESS")
         self.holding = False
         self.payloads_kept = True
+        self.removes = True
         self.media: dict[str, tuple[bytes, str]] = {}
         self.asked: list[Asked] = []
         self.url = ""
@@ -192,13 +193,15 @@ class Fal:
             return json_answer({"status": "NOT_FOUND"}, 404)
         if request.ended_at is not None:
             return json_answer({"status": "ALREADY_COMPLETED"}, 400)
-        in_queue = request.states and request.states[0] == "IN_QUEUE"
+        in_queue = bool(request.states) and request.states[0] == "IN_QUEUE"
         if in_queue:
             self.ledger = [charge for charge in self.ledger if charge.request != request.id]
         request.ending = Ending.platform(499, "client_cancelled", "Request was cancelled by the client")
         request.states.clear()
         request.held, request.cancelled = False, True
         self._state(request)
+        if in_queue and self.removes:
+            return json_answer({"status": "OK"}, 200)
         return json_answer({"status": "CANCELLATION_REQUESTED"}, 202)
 
     def _list(self, asked: Asked) -> Answer:
@@ -328,7 +331,7 @@ def _schema(app: str) -> dict[str, Rule]:
     if "veo" in app:
         return {"prompt": text, "image_url": picture, "duration": (False, ("4s", "6s", "8s").__contains__)}
     if "upscaler" in app:
-        return {"image_url": picture, "upscale_factor": (False, lambda factor: 1 <= factor <= 16)}
+        return {"image_url": picture, "upscale_factor": (False, lambda factor: 1 <= factor <= 4)}
     if "flux" in app:
         flux = common | {"image_size": (False, _is_size), "loras": (False, _are_loras)}
         drawn_from = "image-to-image" in app or "inpainting" in app
