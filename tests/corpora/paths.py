@@ -57,3 +57,21 @@ REFUSED = [
     "/".join(["abc"] * 129),
 ]
 KEPT = ["a", "a.b", "a/b/c.png", "a..b", "a b", "%2e%2e/%2e%2e", "~root", "$HOME", "-rf", "日本/é.png", "x" * 200]
+# No plain name of a local file, whatever folders are open.
+LOCAL_REFUSED = [
+    "file:///a/../b.png",
+    "file:///a/%2e%2e/b.png",
+    "file:///a/%2E./b.png",
+    "file:///../etc/passwd",
+    "file://host/a.png",
+    "file://localhost/etc/passwd",
+    "file:///a.png?x",
+    "file:///a.png#x",
+    "file:///a%00.png",
+    "file:///a%0a.png",
+    "file://",
+    "file:a.png",
+    "file:..",
+    "file:////server/share",
+    " file:///etc/passwd",
+]

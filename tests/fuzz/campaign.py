@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
-from tests.fuzz import bulk, corpora, openapi, pictures, protobufs, raw_http
+from tests.fuzz import bulk, corpora, openapi, pictures, protobufs, raw_http, task_types
 from tests.fuzz.cases import Case, HttpCase, Shoot
 from tests.fuzz.sending import Answer, Gun
 from tests.fuzz.target import Target
@@ -21,10 +21,11 @@ _LARGEST_KEPT = 1 << 20
 _SHARES = {
     openapi.KIND: 15,
     openapi.STATEFUL: 5,
-    protobufs.KIND: 40,
-    pictures.KIND: 10,
-    corpora.KIND: 10,
-    raw_http.KIND: 19.5,
+    protobufs.KIND: 25,
+    pictures.KIND: 8,
+    corpora.KIND: 12,
+    task_types.KIND: 20,
+    raw_http.KIND: 14.5,
     bulk.KIND: 0.5,
 }
 
@@ -99,6 +100,7 @@ def _attacks(target: Target) -> dict[str, Attack]:
         protobufs.KIND: protobufs.attack,
         pictures.KIND: pictures.attack,
         corpora.KIND: corpora.attack,
+        task_types.KIND: task_types.attack,
         bulk.KIND: bulk.attack,
         raw_http.KIND: raw_http.attack,
     }

@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import quote
 
 from compute.storage.v1 import storage_pb2 as pb
@@ -15,6 +16,7 @@ from tests.corpora.urls import INWARD
 from tests.fuzz.cases import Case, GrpcCase, HttpCase, Metadata, Shoot, http_request, json_request
 from tests.fuzz.raw_http import task
 from tests.fuzz.target import TENANT
+from tests.fuzz.task_types import addressed
 
 KIND = "SSRF and paths"
 _IMAGES = "/api/v1/storage/images/"
@@ -27,7 +29,7 @@ _LATER = (":22/", ":25/", ":6379/")
 
 def attack(shoot: Shoot, cases: int, seed: int) -> None:
     rng = random.Random(f"{seed}:{KIND}")
-    every: list[Case] = [*_urls(), *_paths(), *_grpc_paths()]
+    every: list[Case] = [*_urls(), *_paths(), *_grpc_paths(), *_addressed()]
     rng.shuffle(every)
     for case in itertools.islice(itertools.chain(every, _mixed(rng)), cases):
         shoot(case)
@@ -44,6 +46,10 @@ def _urls() -> Iterator[HttpCase]:
         yield _create(url, task(reference_image_path=url))
         removal = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "fuzz"}
         yield _create(url, {**removal, "input_image_paths": [url]})
+
+
+def _addressed() -> Iterator[HttpCase]:
+    return (replace(case, kind=KIND) for case in addressed())
 
 
 def _create(url: str, body: dict[str, object]) -> HttpCase:

@@ -23,7 +23,7 @@ _BOUNDARY = "fuzz-boundary"
 def attack(shoot: Shoot, cases: int, seed: int) -> None:
     rng = random.Random(f"{seed}:{KIND}")
     for number in range(cases):
-        note, content = _damaged(rng)
+        note, content = damaged(rng)
         if number % 3:
             shoot(HttpCase(KIND, f"upload of {note}", _upload(rng, number, content)))
         else:
@@ -62,7 +62,8 @@ def _inline(rng: random.Random, content: bytes) -> bytes:
     return json_request("POST", TASKS, body.encode())
 
 
-def _damaged(rng: random.Random) -> tuple[str, bytes]:
+def damaged(rng: random.Random) -> tuple[str, bytes]:
+    """What was done to it, and the bytes."""
     name = rng.choice(_FORMATS)
     content = bytearray(_good(name))
     choice = rng.randrange(8)

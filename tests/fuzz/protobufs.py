@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from compute.access.v1 import access_pb2
 from compute.storage.v1 import storage_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2
+from compute.webhooks.v1 import webhooks_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -14,10 +16,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
+from services.catalog.tasks import TYPES
+from services.common.proto import fill
 from tests.corpora.paths import KEPT, REFUSED
 from tests.fuzz.cases import GrpcCase, Metadata, Shoot
 from tests.fuzz.corpora import GOOD
 from tests.fuzz.target import CALLERS_SECRET, TENANT
+from tests.fuzz.task_types import NEEDED
 
 KIND = "protobufs"
 _SERVICES = (
@@ -25,6 +30,7 @@ _SERVICES = (
     worker_pb2.DESCRIPTOR.services_by_name["WorkerService"],
     storage_pb2.DESCRIPTOR.services_by_name["StorageService"],
     access_pb2.DESCRIPTOR.services_by_name["AccessService"],
+    webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"],
 )
 METHODS: tuple[MethodDescriptor, ...] = tuple(method for service in _SERVICES for method in service.methods)
 _DEPTH = 6
@@ -98,7 +104,7 @@ def _contents(draw: st.DrawFn, method: MethodDescriptor) -> bytes:
     message = GetMessageClass(method.input_type)()
     good = _GOOD.get(method.input_type.name)
     if good is not None and draw(st.integers(0, 2)):
-        message.CopyFrom(good)
+        message.CopyFrom(draw(st.sampled_from(good)))
         for _ in range(draw(st.integers(0, 3))):
             _change(draw, message)
     else:
@@ -170,18 +176,27 @@ def _good_task(**params: Any) -> tasks_pb2.CreateTaskRequest:
     return request
 
 
-def _good_requests() -> dict[str, Message]:
+def _good_requests() -> dict[str, list[Message]]:
+    """By the name of their message."""
     create = _good_task(generation=params_pb2.GenerationParams(prompt="a mug", width=64, height=64))
     diagnostic = _good_task(diagnostic=params_pb2.DiagnosticParams(payload="x"))
     result = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult(payload="x"))
     task_id = "11111111-1111-4111-8111-111111111111"
     messages: tuple[Message, ...] = (
         create,
+        *_good_tasks(),
         tasks_pb2.CreateTasksRequest(
             items=[tasks_pb2.CreateTasksItem(tenant=TENANT, request=one) for one in (create, diagnostic)]
         ),
         tasks_pb2.ListTasksRequest(limit=10, skip=0, status=tasks_pb2.TASK_STATUS_PENDING),
         tasks_pb2.GetTaskRequest(task_id=task_id),
+        tasks_pb2.WatchTaskRequest(task_id=task_id),
+        tasks_pb2.DeleteTaskRequest(task_id=task_id),
+        tasks_pb2.CleanupTaskRequest(task_id=task_id),
+        tasks_pb2.ReplayTaskRequest(task_id=task_id),
+        webhooks_pb2.ListDeliveriesRequest(limit=10, state=webhooks_pb2.DELIVERY_STATE_DEAD),
+        webhooks_pb2.ReplayDeliveryRequest(delivery_id="1_x"),
+        webhooks_pb2.EnableEndpointRequest(url="https://hooks.example.com/"),
         tasks_pb2.UpdateTaskRequest(task_id=task_id, priority=7),
         storage_pb2.UploadObjectRequest(header=storage_pb2.UploadHeader(path="fuzz/a.bin")),
         storage_pb2.DownloadObjectRequest(path="fuzz/a.bin", offset=0, length=10),
@@ -195,7 +210,18 @@ def _good_requests() -> dict[str, Message]:
             worker_id="w", finished=[worker_pb2.FinishedTask(task_id=task_id, attempt=1, result=result)]
         ),
     )
-    return {message.DESCRIPTOR.name: message for message in messages}
+    found: dict[str, list[Message]] = {}
+    for message in messages:
+        found.setdefault(message.DESCRIPTOR.name, []).append(message)
+    return found
+
+
+def _good_tasks() -> Iterator[Message]:
+    """One of each public type."""
+    for kind, fields in NEEDED.items():
+        params = params_pb2.TaskParams()
+        fill(getattr(params, kind.lower()), TYPES[kind].params.model_validate(fields))
+        yield _good_task(**{kind.lower(): getattr(params, kind.lower())})
 
 
 _GOOD = _good_requests()

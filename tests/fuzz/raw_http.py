@@ -12,6 +12,8 @@ from tests.fuzz.target import CALLERS_SECRET
 KIND = "raw HTTP"
 TASKS = "/api/v1/tasks/"
 _PATHS = (TASKS, f"{TASKS}generation", f"{TASKS}x", f"{TASKS}x/cancel", f"{TASKS}x/events", "/health", "/docs",
+          f"{TASKS}x/resume", f"{TASKS}x/cleanup", f"{TASKS}x/provenance", "/asyncapi.json",
+          "/api/v1/webhooks/deliveries", "/api/v1/webhooks/deliveries/x/replay", "/api/v1/webhooks/endpoints/enable",
           "/openapi.json", "/api/v1/storage/images", "/api/v1/storage/images/a.png",
           "/api/v1/nothing", "/")  # fmt: skip
 _METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "TRACE", "CONNECT", "get", "X" * 40, "G\x00T")
@@ -95,7 +97,8 @@ def _target(rng: random.Random) -> HttpCase:
 
 
 def _query(rng: random.Random) -> HttpCase:
-    names = ("limit", "skip", "status", "task_type", "origin_zone", "prefix", "start_after", "previews", "x")
+    names = ("limit", "skip", "status", "task_type", "origin_zone", "prefix", "start_after", "previews", "x",
+             "state", "task_id", "url", "workflow_id")  # fmt: skip
     pairs = [f"{rng.choice(names)}={rng.choice(_ODD)}" for _ in range(rng.choice((1, 2, 50)))]
     query = "&".join(pairs).encode("utf-8", "replace").decode()
     quoted = "".join(f"%{byte:02X}" if byte < 33 or byte > 126 else chr(byte) for byte in query.encode())

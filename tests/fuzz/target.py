@@ -19,10 +19,21 @@ PARTS = ("nats", "mongodb", "tasks", "storage", "gateway")
 # Of the development key.
 TENANT = "demo"
 _TOKEN = "canary-internal-token-4f1d0c5b8e"
+_VENDORS = (
+    "FAL_KEY",
+    "FASHN_KEY",
+    "FREEPIK_KEY",
+    "VERTEX_KEY",
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "GEMINI_API_KEY",
+)
+_KEYS = {name: f"canary-{name.lower()}-0b7e29" for name in _VENDORS}
 _SETTINGS = {
     "INTERNAL_TOKEN": _TOKEN,
     "AWS_ACCESS_KEY_ID": "canary-aws-id-77aa31",
     "AWS_SECRET_ACCESS_KEY": "canary-aws-secret-93b1c0",
+    **_KEYS,
     "LOG_LEVEL": "DEBUG",
     "LOG_FORMAT": "json",
     "MAX_WAIT_SECONDS": "0.2",
@@ -84,6 +95,7 @@ def _secrets(api_key: str) -> dict[str, str]:
         "INTERNAL_TOKEN": _TOKEN,
         "AWS_ACCESS_KEY_ID": _SETTINGS["AWS_ACCESS_KEY_ID"],
         "AWS_SECRET_ACCESS_KEY": _SETTINGS["AWS_SECRET_ACCESS_KEY"],
+        **_KEYS,
         "the API key": api_key.split("_", 2)[2],
         "a caller's secret": CALLERS_SECRET,
     }
