@@ -16,6 +16,7 @@ from gateway.completions import Completions
 from gateway.description import TITLE, VERSION, document
 from gateway.errors import on_http_error, on_validation_error
 from gateway.event_log import EventLog
+from gateway.gate import Gate
 from gateway.hot_paths import HotPaths
 from gateway.probes import HealthProbe
 from gateway.routers import docs, generation, health, storage, tasks, webhooks
@@ -46,6 +47,7 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app = routed(partial(_running, settings))
     app.add_middleware(HotPaths)
     app.add_middleware(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
+    app.add_middleware(Gate)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -92,10 +92,14 @@ def problem(request: Request, error: errors.ComputeError) -> Response:
         missing = error.reason == "KEY_MISSING"
         headers["www-authenticate"] = 'Bearer realm="atelier"' + ("" if missing else ', error="invalid_token"')
     if status in _RETRYABLE or error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after or 1)))
+        headers["retry-after"] = str(retry_seconds(error))
     if isinstance(error, RangeNotSatisfiable):
         headers["content-range"] = f"bytes */{error.size}"
     return _problem(request, status, error.reason, error.message, error.violations, headers)
+
+
+def retry_seconds(error: errors.ComputeError) -> int:
+    return max(1, math.ceil(error.retry_after or 1))
 
 
 def status_of(error: errors.ComputeError) -> int:

@@ -101,9 +101,7 @@ class Replica:
         messages = Messages()
         tale = Tale(messages.folders, messages.last_words)
         removals = MongoRemovalLog(database)
-        self.remover = Remover(
-            self.service, self.repository, removals, world.files, tale, world.clock, grace=60.0, patience=1e9
-        )
+        self.remover = Remover(self.service, self.repository, removals, world.files, tale, world.clock, grace=60.0)
         self._loops: list[asyncio.Task[None]] = []
 
     async def _nothing(self) -> None:

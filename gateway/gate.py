@@ -1,0 +1,42 @@
+"""Turns creates away while too many wait, before anything is read, checked or looked up for them: refusing must cost
+a small part of what accepting does."""
+from __future__ import annotations
+
+from uuid import uuid4
+
+import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.errors import PROBLEM_TYPE, problem_body, retry_seconds, status_of
+from services.common.errors import Overloaded
+
+_CREATES = "/api/v1/tasks/"
+
+
+class Gate:
+    """ASGI middleware outside the border; `app.state.upstream` knows whether there is room."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == _CREATES and scope["method"] == "POST":
+            try:
+                scope["app"].state.upstream.tasks.check_room()
+            except Overloaded as error:
+                await _refuse(error, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _refuse(error: Overloaded, send: Send) -> None:
+    name = uuid4().hex
+    body = orjson.dumps(problem_body(error, instance=_CREATES, request_id=name))
+    headers = [
+        (b"content-type", PROBLEM_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"retry-after", b"%d" % retry_seconds(error)),
+        (b"x-request-id", name.encode()),
+    ]
+    await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
+    await send({"type": "http.response.body", "body": body})
