@@ -20,8 +20,8 @@ AnswerT = TypeVar("AnswerT")
 INTENDED, SUBMITTED, UNKNOWN = "INTENDED", "SUBMITTED", "UNKNOWN"
 SUCCEEDED, FAILED, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLED"
 _ERROR_LIMIT = 500
-# What is being sent while the run is stopped is waited for that long, so that its id is known.
-_LAST_SECONDS = 5.0
+# What is being sent while the run is stopped is waited for that long, less than a worker takes to drain.
+_LAST_SECONDS = 4.0
 
 
 class Place(NamedTuple):
