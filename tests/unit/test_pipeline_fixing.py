@@ -178,6 +178,19 @@ async def test_a_lost_print_comes_back_from_the_reference_and_the_background_sta
     assert {"garment-matte", "garment-reference", "garment-start"} <= {picture.name for picture in fixed.debug}
 
 
+async def test_a_garment_of_the_same_outline_takes_on_the_reference_s_pattern() -> None:
+    base, reference = shirt(dots=False), shirt(dots=False)
+    garment = reference.min(axis=2) < 200
+    striped = garment & (np.arange(reference.shape[0]) // 12 % 2 == 0)[:, None]
+    reference[garment], reference[striped] = (190, 170, 90), (30, 60, 140)
+    settings = GarmentSettings(feather=0, thresholds=ANYTHING)
+    larger = cv2.resize(reference, None, fx=1.3, fy=1.3, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    fixed = await fix_garment(GarmentFix(base, larger, 1), settings, brush(FakeDiffusion()), FakeMatting(), ignore)
+    away = np.abs(fixed.picture.pixels.astype(int) - reference)[garment]
+    assert away.mean() < 8
+    assert np.array_equal(fixed.picture.pixels[:70], base[:70])
+
+
 async def test_without_common_details_the_colours_come_from_the_reference() -> None:
     base, reference = shirt(dots=False), shirt(dots=False)
     reference[reference.min(axis=2) < 200] = (160, 40, 40)

@@ -73,7 +73,9 @@ class _Work:
     reference: _Found
 
     async def run(self, on_step: OnStep) -> Fixed:
-        before, feather = self.base.cut.pixels, self.settings.feather
+        before = self.base.cut.pixels
+        # Of a small garment little would be left.
+        feather = min(self.settings.feather, min(before.shape[:2]) // 20)
         start = await asyncio.to_thread(dress, self.base.cut, self.reference.cut, feather)
         grid = self._grid()
         boxes = [tile.drawn for tile in grid]
