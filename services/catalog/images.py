@@ -55,8 +55,18 @@ def check_url(url: str) -> str:
 
 
 def check_reference(value: str) -> str:
-    """Raises ValueError unless it is a storage path or a URL that may be fetched."""
-    return check_url(value) if "://" in value else check_path(value)
+    """Raises ValueError unless it is a storage path or a URL that may be fetched.
+
+    What the loader would take for something else than a path, as `file:a.png`, is none.
+    """
+    return check_path(value) if "://" not in value and _is_path(value) else check_url(value)
+
+
+def _is_path(value: str) -> bool:
+    try:
+        return tell_apart(value).kind is Kind.PATH
+    except InvalidRequest:
+        return False
 
 
 def check_local_reference(value: str) -> str:

@@ -201,7 +201,8 @@ def test_a_picture_can_be_given_in_every_way(kind: str) -> None:
     (name, *_) = (name for name in BODIES[kind] if "image" in name)
     for picture in (PICTURE, f"data:image/png;base64,{PICTURE}", "https://example.com/a.png", "generations/1/a.png"):
         assert getattr(ask(kind, **{name: picture}), name) == picture
-    for picture in ("", "../a.png", "http://localhost/a.png", "ftp://example.com/a.png", None, 5):
+    wrong = ("", "../a.png", "http://localhost/a.png", "ftp://example.com/a.png", "file:a.png", "http:a.png", None, 5)
+    for picture in wrong:
         refused(kind, **{name: picture})
 
 
