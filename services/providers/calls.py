@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 AnswerT = TypeVar("AnswerT")
-# The reason when a vendor no longer knows a job of ours, by its id: it was paid for, perhaps, and nothing is left of it.
+# The reason when a vendor no longer knows a job of ours by its id: it was perhaps paid for, and nothing is left of it.
 JOB_UNKNOWN = "PROVIDER_JOB_UNKNOWN"
 
 

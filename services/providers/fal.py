@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
-
-from pydantic import ValidationError
+from dataclasses import dataclass, replace
+from typing import Any
 
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.fal import FalStandardConfig
 from services.common.errors import InvalidRequest, ProviderRefused
-from services.common.proto import invalid
-from services.providers.calls import Call
+from services.providers.adapter import defaults
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.capabilities.editing import Edit
 from services.providers.capabilities.free_calls import FreeAnswer, FreeCall, MadeFile
@@ -66,17 +63,12 @@ class Settings(FalSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fal(FalProvider):
+class Fal(FalProvider[FalStandardConfig]):
     settings: Settings
-    config: FalStandardConfig = field(default_factory=lambda: FalStandardConfig.model_validate({}))
+    config: FalStandardConfig = defaults(FalStandardConfig)
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
-        """Raises InvalidRequest or ProviderRefused."""
+    def require_settings(self) -> None:
         self.settings.require_key(NAME)
-        try:
-            return replace(self, config=FalStandardConfig.model_validate(config), call=call)
-        except ValidationError as error:
-            raise invalid(error, prefix="provider_config.") from error
 
     async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
         """Raises InvalidRequest, or as `FalProvider.run` and `Media` raise."""

@@ -6,18 +6,15 @@ to answer as fal's picture apps do, with `accepted` and `regions` where it count
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Self
-
-from pydantic import ValidationError
+from dataclasses import dataclass
+from typing import Any
 
 from services.catalog.enums import ProviderType
 from services.catalog.providers.fal_garment_fixer import FalGarmentFixerConfig
 from services.common.errors import ProviderRefused
-from services.common.proto import invalid
-from services.providers.calls import Call
+from services.providers.adapter import defaults
 from services.providers.capabilities.fixing import Fixed, GarmentFix
 from services.providers.fal_apps import picture_url
 from services.providers.fal_queue import FalProvider, FalSettings, open_queue
@@ -35,20 +32,15 @@ class Settings(FalSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FalGarmentFixer(FalProvider):
+class FalGarmentFixer(FalProvider[FalGarmentFixerConfig]):
     settings: Settings
+    config: FalGarmentFixerConfig = defaults(FalGarmentFixerConfig)
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
-        """Raises InvalidRequest or ProviderRefused."""
+    def require_settings(self) -> None:
         self.settings.require_key(NAME)
         if not self.settings.garment_fixer_app:
             message = f"{NAME} needs the setting FAL_GARMENT_FIXER_APP"
             raise ProviderRefused(message, reason="PROVIDER_NOT_CONFIGURED")
-        try:
-            FalGarmentFixerConfig.model_validate(config)
-        except ValidationError as error:
-            raise invalid(error, prefix="provider_config.") from error
-        return replace(self, call=call)
 
     async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
         """Raises as `FalProvider.run` and `Media` raise."""

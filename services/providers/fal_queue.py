@@ -13,7 +13,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,11 +24,11 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import ComputeError, OutcomeUnknown
-from services.providers.calls import Call, Job, Lost, Terms, Unrecorded
+from services.providers.adapter import Adapter, ConfigT
+from services.providers.calls import Job, Lost, Terms
 from services.providers.fal_errors import judge, judge_cancel, judge_job, judge_passing, of_status
 from services.providers.http import Answer, HttpTerms, VendorHttp, open_http
 from services.providers.media import Media
-from services.providers.ports import Check
 from services.providers.vendors import VendorSettings
 
 log = structlog.get_logger()
@@ -156,15 +156,12 @@ class FalQueue:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FalProvider:
+class FalProvider(Adapter[ConfigT]):
     """What the providers on fal have in common."""
 
     settings: FalSettings
     queue: FalQueue
     media: Media
-    call: Call = field(default_factory=Unrecorded)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    canaries: Mapping[str, Check] = field(default_factory=dict)
 
     @property
     def terms(self) -> Terms:

@@ -5,18 +5,14 @@ Its app has no public page: it is taken to have the inputs of fal's own upscaler
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
-
-from pydantic import ValidationError
+from dataclasses import dataclass
 
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.fal_shootify_refiner import FalShootifyRefinerConfig
 from services.common.errors import ProviderRefused
-from services.common.proto import invalid
-from services.providers.calls import Call
+from services.providers.adapter import defaults
 from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.capabilities.upscaling import check_capabilities
 from services.providers.fal_apps import picture_url
@@ -45,17 +41,12 @@ class Settings(FalSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FalShootifyRefiner(FalProvider):
+class FalShootifyRefiner(FalProvider[FalShootifyRefinerConfig]):
     settings: Settings
-    config: FalShootifyRefinerConfig = field(default_factory=lambda: FalShootifyRefinerConfig.model_validate({}))
+    config: FalShootifyRefinerConfig = defaults(FalShootifyRefinerConfig)
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
-        """Raises InvalidRequest or ProviderRefused."""
+    def require_settings(self) -> None:
         self.settings.require_key(NAME)
-        try:
-            return replace(self, config=FalShootifyRefinerConfig.model_validate(config), call=call)
-        except ValidationError as error:
-            raise invalid(error, prefix="provider_config.") from error
 
     async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
         """Raises InvalidRequest, ProviderRefused, or as `FalProvider.run` and `Media` raise."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import structlog
@@ -32,13 +32,13 @@ from services.common.errors import (
     ProviderFailed,
     ProviderRefused,
 )
-from services.common.proto import invalid
-from services.providers.calls import Call, Job, Terms, Unrecorded
+from services.providers.adapter import Adapter, defaults
+from services.providers.calls import Job, Terms
 from services.providers.capabilities.editing import Edit
 from services.providers.http import Answer, VendorHttp, judge_by_status, open_http
 from services.providers.jobs import bring_picture, until_done
 from services.providers.media import Media, as_data_url
-from services.providers.ports import Check, ModelCard, OnStep, Picture, Pixels
+from services.providers.ports import ModelCard, OnStep, Picture, Pixels
 from services.providers.vendors import VendorSettings
 
 NAME = ProviderType.FASHN.value
@@ -67,15 +67,12 @@ class Settings(VendorSettings):
     editing_task_timeout: float = Field(default=600.0, gt=0, validation_alias="EDITING_TASK_TIMEOUT")
 
 
-@dataclass(frozen=True)
-class Fashn:
+@dataclass(frozen=True, kw_only=True)
+class Fashn(Adapter[FashnStandardConfig]):
     settings: Settings
     http: VendorHttp
     media: Media
-    config: FashnStandardConfig = field(default_factory=lambda: FashnStandardConfig.model_validate({}))
-    call: Call = field(default_factory=Unrecorded)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    canaries: Mapping[str, Check] = field(default_factory=dict)
+    config: FashnStandardConfig = defaults(FashnStandardConfig)
 
     @property
     def terms(self) -> Terms:
@@ -90,13 +87,8 @@ class Fashn:
             wait = self.settings.editing_task_timeout
         return replace(self.settings.terms("fashn"), seconds=wait + _BRINGING_SECONDS)
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
-        """Raises InvalidRequest or ProviderRefused."""
+    def require_settings(self) -> None:
         self.settings.require_key(NAME)
-        try:
-            return replace(self, config=FashnStandardConfig.model_validate(config), call=call)
-        except ValidationError as error:
-            raise invalid(error, prefix="provider_config.") from error
 
     async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
         """`fashn_task_id` is taken up instead of paying for a new prediction.
@@ -179,7 +171,7 @@ class Fashn:
 async def connect(settings: Settings, media: Media) -> AsyncIterator[Fashn]:
     headers = {"authorization": f"Bearer {settings.secret}"}
     async with open_http("FASHN", headers=headers, secrets=(settings.secret,), judge=judge) as http:
-        yield Fashn(settings, http, media)
+        yield Fashn(settings=settings, http=http, media=media)
 
 
 def judge(answer: Answer) -> ComputeError | None:

@@ -6,23 +6,21 @@ for what is not verified. Denoise, steps and seed of a task are not told to it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
-
-from pydantic import ValidationError
+from dataclasses import dataclass
+from typing import Any
 
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.freepik_magnific import FreepikMagnificConfig
 from services.common.errors import InvalidRequest
-from services.common.proto import invalid
-from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.adapter import Adapter, defaults
+from services.providers.calls import Terms
 from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.magnific.upscaler import MagnificSettings, Upscaler, open_upscaler
 from services.providers.media import Media
-from services.providers.ports import Check, OnStep
+from services.providers.ports import OnStep
 
 NAME = ProviderType.FREEPIK_MAGNIFIC.value
 OFFERED = frozenset({ProviderCapability.UPSCALE_2X, ProviderCapability.UPSCALE_4X, ProviderCapability.UPSCALE_8X})
@@ -35,26 +33,18 @@ class Settings(MagnificSettings):
     creative_max_pixels: int = 25_300_000
 
 
-@dataclass(frozen=True)
-class FreepikMagnific:
+@dataclass(frozen=True, kw_only=True)
+class FreepikMagnific(Adapter[FreepikMagnificConfig]):
     settings: Settings
     upscaler: Upscaler
-    config: FreepikMagnificConfig = field(default_factory=lambda: FreepikMagnificConfig.model_validate({}))
-    call: Call = field(default_factory=Unrecorded)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    canaries: Mapping[str, Check] = field(default_factory=dict)
+    config: FreepikMagnificConfig = defaults(FreepikMagnificConfig)
 
     @property
     def terms(self) -> Terms:
         return self.settings.terms("magnific")
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
-        """Raises InvalidRequest or ProviderRefused."""
+    def require_settings(self) -> None:
         self.settings.require_key(NAME)
-        try:
-            return replace(self, config=FreepikMagnificConfig.model_validate(config), call=call)
-        except ValidationError as error:
-            raise invalid(error, prefix="provider_config.") from error
 
     async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
         """Raises InvalidRequest (CAPABILITY_MISSING, TOO_MANY_PIXELS) or what `Upscaler.enlarge` raises."""
@@ -83,4 +73,4 @@ class FreepikMagnific:
 @asynccontextmanager
 async def connect(settings: Settings, media: Media) -> AsyncIterator[FreepikMagnific]:
     async with open_upscaler(settings, media) as upscaler:
-        yield FreepikMagnific(settings, upscaler)
+        yield FreepikMagnific(settings=settings, upscaler=upscaler)

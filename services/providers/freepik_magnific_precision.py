@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import ValidationError
 
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.freepik_magnific_precision import FreepikMagnificPrecisionConfig
 from services.common.errors import InvalidRequest
-from services.common.proto import invalid
-from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.adapter import Adapter, defaults
+from services.providers.calls import Terms
 from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.magnific.upscaler import MagnificSettings, Upscaler, open_upscaler
 from services.providers.media import Media
-from services.providers.ports import Check, OnStep, Picture
+from services.providers.ports import OnStep, Picture
 
 NAME = ProviderType.FREEPIK_MAGNIFIC_PRECISION.value
 OFFERED = frozenset(
@@ -49,28 +48,18 @@ class Settings(MagnificSettings):
     precision_max_pixels: int = 64_000_000
 
 
-@dataclass(frozen=True)
-class FreepikMagnificPrecision:
+@dataclass(frozen=True, kw_only=True)
+class FreepikMagnificPrecision(Adapter[FreepikMagnificPrecisionConfig]):
     settings: Settings
     upscaler: Upscaler
-    config: FreepikMagnificPrecisionConfig = field(
-        default_factory=lambda: FreepikMagnificPrecisionConfig.model_validate({})
-    )
-    call: Call = field(default_factory=Unrecorded)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    canaries: Mapping[str, Check] = field(default_factory=dict)
+    config: FreepikMagnificPrecisionConfig = defaults(FreepikMagnificPrecisionConfig)
 
     @property
     def terms(self) -> Terms:
         return self.settings.terms("magnific")
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
-        """Raises InvalidRequest or ProviderRefused."""
+    def require_settings(self) -> None:
         self.settings.require_key(NAME)
-        try:
-            return replace(self, config=FreepikMagnificPrecisionConfig.model_validate(config), call=call)
-        except ValidationError as error:
-            raise invalid(error, prefix="provider_config.") from error
 
     async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
         """Raises InvalidRequest (CAPABILITY_MISSING, TOO_MANY_PIXELS) or what `Upscaler.enlarge` raises."""
@@ -105,7 +94,7 @@ class FreepikMagnificPrecision:
 @asynccontextmanager
 async def connect(settings: Settings, media: Media) -> AsyncIterator[FreepikMagnificPrecision]:
     async with open_upscaler(settings, media) as upscaler:
-        yield FreepikMagnificPrecision(settings, upscaler)
+        yield FreepikMagnificPrecision(settings=settings, upscaler=upscaler)
 
 
 def shrink(picture: Picture, size: tuple[int, int]) -> Picture:

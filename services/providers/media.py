@@ -21,6 +21,8 @@ from services.common.images.sources import Kind, Source, read_inline
 from services.providers.ports import Pixels
 
 _PAUSES = (0.3, 1.0, 3.0)
+# Rows are blended in strips: a picture in words of two bytes, several times over, would take four times its own memory.
+_STRIP_PIXELS = 1 << 20
 
 
 class MediaSettings(ImageSettings):
@@ -129,11 +131,16 @@ async def as_base64(pixels: Pixels, form: Format = "PNG", *, quality: int = 92) 
 
 def lay_on_white(pixels: Pixels) -> Pixels:
     """`[H, W, 3]` as it is, `[H, W, 4]` (straight alpha) to `[H, W, 3]`."""
-    if pixels.shape[2] == 3:
+    height, width, channels = pixels.shape
+    if channels == 3:
         return pixels
-    alpha = pixels[:, :, 3:].astype(np.uint16)
-    blended = (pixels[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
-    return blended.astype(np.uint8)
+    laid = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        part = pixels[top : top + rows]
+        alpha = part[:, :, 3:].astype(np.uint16)
+        laid[top : top + rows] = (part[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return laid
 
 
 def _unusable(message: str) -> ProviderRefused:

@@ -11,8 +11,8 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.nano_banana_upscaler import NanoBananaUpscalerConfig
 from services.common.errors import InvalidRequest, ProviderRefused
-from services.common.proto import invalid
-from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.adapter import Adapter, defaults
+from services.providers.calls import Terms
 from services.providers.capabilities.measures import SSIM, Measure
 from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.capabilities.upscaling import check_capabilities, target_size
@@ -34,7 +34,7 @@ from services.providers.google.settings import GoogleSettings
 from services.providers.http import HttpTerms, open_http
 from services.providers.media import Media
 from services.providers.pipelines.measures import measure_ssim
-from services.providers.ports import Check, OnStep, Pixels
+from services.providers.ports import OnStep, Pixels
 
 NAME = ProviderType.NANO_BANANA_UPSCALER.value
 OFFERED = frozenset(
@@ -70,14 +70,11 @@ class Canvas(NamedTuple):
     top: int
 
 
-@dataclass(frozen=True)
-class NanoBananaUpscaler:
+@dataclass(frozen=True, kw_only=True)
+class NanoBananaUpscaler(Adapter[NanoBananaUpscalerConfig]):
     settings: Settings
     google: GoogleImages
-    config: NanoBananaUpscalerConfig = field(default_factory=lambda: NanoBananaUpscalerConfig.model_validate({}))
-    call: Call = field(default_factory=Unrecorded)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    canaries: Mapping[str, Check] = field(default_factory=dict)
+    config: NanoBananaUpscalerConfig = defaults(NanoBananaUpscalerConfig)
 
     @property
     def terms(self) -> Terms:
@@ -93,13 +90,8 @@ class NanoBananaUpscaler:
         terms = self.settings.terms("google")
         return replace(terms, seconds=terms.seconds * pictures)
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
-        """Raises InvalidRequest or ProviderRefused."""
+    def require_settings(self) -> None:
         self.settings.require_access(NAME)
-        try:
-            return replace(self, config=NanoBananaUpscalerConfig.model_validate(config), call=call)
-        except ValidationError as error:
-            raise invalid(error, prefix="provider_config.") from error
 
     async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
         """Pays for each picture until one is near enough to the original.
@@ -165,7 +157,7 @@ class NanoBananaUpscaler:
 async def connect(settings: Settings, media: Media) -> AsyncIterator[NanoBananaUpscaler]:
     terms = HttpTerms(request_seconds=settings.timeout_seconds)
     async with open_http("google", secrets=(settings.secret, settings.token), terms=terms, judge=judge) as http:
-        yield NanoBananaUpscaler(settings, GoogleImages(settings, http, access(settings, http), media))
+        yield NanoBananaUpscaler(settings=settings, google=GoogleImages(settings, http, access(settings, http), media))
 
 
 def reseeded(body: Mapping[str, Any], attempt: int) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from services.catalog.enums import ProviderType
 from services.catalog.providers.sartiq_ultimate_face_fixer import SartiqUltimateFaceFixerConfig
 from services.providers import local
+from services.providers.adapter import defaults
 from services.providers.capabilities.fixing import FaceFix, Fixed
 from services.providers.in_house import InHouse
 from services.providers.media import Media
@@ -20,7 +22,10 @@ NAME = ProviderType.SARTIQ_ULTIMATE_FACE_FIXER.value
 Settings = local.Settings
 
 
+@dataclass(frozen=True, kw_only=True)
 class SartiqUltimateFaceFixer(InHouse[SartiqUltimateFaceFixerConfig]):
+    config: SartiqUltimateFaceFixerConfig = defaults(SartiqUltimateFaceFixerConfig)
+
     async def fix_faces(self, fix: FaceFix, on_step: OnStep) -> Fixed:
         """Raises what the pipeline raises."""
         return await face_fixing.fix_faces(fix, settings_of(self.config), await self.local.brush(), on_step)
@@ -42,4 +47,4 @@ def settings_of(config: SartiqUltimateFaceFixerConfig) -> FaceSettings:
 async def connect(settings: local.Settings, media: Media | None = None) -> AsyncIterator[SartiqUltimateFaceFixer]:
     """Shares LOCAL's connection."""
     async with local.connect(settings) as opened:
-        yield SartiqUltimateFaceFixer(opened, SartiqUltimateFaceFixerConfig.model_validate({}))
+        yield SartiqUltimateFaceFixer(local=opened)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from services.catalog.enums import ProviderType
 from services.catalog.providers.sartiq_ultimate_garment_fixer import SartiqUltimateGarmentFixerConfig
 from services.providers import local
+from services.providers.adapter import defaults
 from services.providers.capabilities.fixing import Fixed, GarmentFix
 from services.providers.in_house import InHouse
 from services.providers.media import Media
@@ -20,7 +22,10 @@ NAME = ProviderType.SARTIQ_ULTIMATE_GARMENT_FIXER.value
 Settings = local.Settings
 
 
+@dataclass(frozen=True, kw_only=True)
 class SartiqUltimateGarmentFixer(InHouse[SartiqUltimateGarmentFixerConfig]):
+    config: SartiqUltimateGarmentFixerConfig = defaults(SartiqUltimateGarmentFixerConfig)
+
     async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
         """Raises what the pipeline raises."""
         settings, brush = settings_of(self.config), await self.local.brush()
@@ -42,4 +47,4 @@ def settings_of(config: SartiqUltimateGarmentFixerConfig) -> GarmentSettings:
 async def connect(settings: local.Settings, media: Media | None = None) -> AsyncIterator[SartiqUltimateGarmentFixer]:
     """Shares LOCAL's connection."""
     async with local.connect(settings) as opened:
-        yield SartiqUltimateGarmentFixer(opened, SartiqUltimateGarmentFixerConfig.model_validate({}))
+        yield SartiqUltimateGarmentFixer(local=opened)

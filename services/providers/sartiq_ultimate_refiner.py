@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from services.catalog.enums import ProviderType
 from services.catalog.providers.sartiq_ultimate_refiner import SartiqUltimateRefinerConfig
 from services.providers import local
+from services.providers.adapter import defaults
 from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.capabilities.upscaling import check_capabilities
 from services.providers.in_house import InHouse
@@ -21,7 +23,10 @@ NAME = ProviderType.SARTIQ_ULTIMATE_REFINER.value
 Settings = local.Settings
 
 
+@dataclass(frozen=True, kw_only=True)
 class SartiqUltimateRefiner(InHouse[SartiqUltimateRefinerConfig]):
+    config: SartiqUltimateRefinerConfig = defaults(SartiqUltimateRefinerConfig)
+
     async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
         """Raises what the pipeline raises, and InvalidRequest for a capability that the task leaves out."""
         check_capabilities(refinement, refining.CAPABILITIES, self.call)
@@ -45,4 +50,4 @@ def settings_of(config: SartiqUltimateRefinerConfig) -> RefinerSettings:
 async def connect(settings: local.Settings, media: Media | None = None) -> AsyncIterator[SartiqUltimateRefiner]:
     """Shares LOCAL's connection."""
     async with local.connect(settings) as opened:
-        yield SartiqUltimateRefiner(opened, SartiqUltimateRefinerConfig.model_validate({}))
+        yield SartiqUltimateRefiner(local=opened)

@@ -9,18 +9,15 @@ is a setting. A key file of a service account is not read: it would take a crypt
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
-
-from pydantic import ValidationError
+from dataclasses import dataclass, replace
 
 from services.catalog.enums import ProviderType
 from services.catalog.providers.vertex import VertexConfig
 from services.common.errors import InvalidRequest, ProviderRefused
-from services.common.proto import invalid
-from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.adapter import Adapter, defaults
+from services.providers.calls import Terms
 from services.providers.capabilities.editing import Edit
 from services.providers.google.access import access
 from services.providers.google.failures import judge
@@ -28,7 +25,7 @@ from services.providers.google.images import GoogleImages, Wish, nearest_ratio
 from services.providers.google.settings import GoogleSettings
 from services.providers.http import HttpTerms, open_http
 from services.providers.media import Media
-from services.providers.ports import Check, Drawing, OnStep, Picture
+from services.providers.ports import Drawing, OnStep, Picture
 
 NAME = ProviderType.VERTEX.value
 SYSTEM = (
@@ -41,25 +38,17 @@ SYSTEM = (
 Settings = GoogleSettings
 
 
-@dataclass(frozen=True)
-class Vertex:
+@dataclass(frozen=True, kw_only=True)
+class Vertex(Adapter[VertexConfig]):
     google: GoogleImages
-    config: VertexConfig = field(default_factory=lambda: VertexConfig.model_validate({}))
-    call: Call = field(default_factory=Unrecorded)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    canaries: Mapping[str, Check] = field(default_factory=dict)
+    config: VertexConfig = defaults(VertexConfig)
 
     @property
     def terms(self) -> Terms:
         return self.google.settings.terms("google")
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
-        """Raises InvalidRequest or ProviderRefused."""
+    def require_settings(self) -> None:
         self.google.settings.require_access(NAME)
-        try:
-            return replace(self, config=VertexConfig.model_validate(config), call=call)
-        except ValidationError as error:
-            raise invalid(error, prefix="provider_config.") from error
 
     async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
         """Strength, steps and guidance are not told to the model; a negative prompt is put into words.
@@ -119,4 +108,4 @@ def _cannot(capability: str) -> InvalidRequest:
 async def connect(settings: Settings, media: Media) -> AsyncIterator[Vertex]:
     terms = HttpTerms(request_seconds=settings.timeout_seconds)
     async with open_http("google", secrets=(settings.secret, settings.token), terms=terms, judge=judge) as http:
-        yield Vertex(GoogleImages(settings, http, access(settings, http), media))
+        yield Vertex(google=GoogleImages(settings, http, access(settings, http), media))

@@ -89,7 +89,7 @@ async def adapter(vendor: Fashn, *, seconds: float = 20.0, **settings: Any) -> A
         open_media(reach) as pictures,
         open_http("FASHN", headers=headers, secrets=(told.secret,), terms=terms, judge=fashn.judge) as http,
     ):
-        yield fashn.Fashn(told, http, pictures)
+        yield fashn.Fashn(settings=told, http=http, media=pictures)
 
 
 def picture(width: int = 48, height: int = 64) -> Pixels:

@@ -13,9 +13,6 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from services.catalog.providers.sartiq_ultimate_face_fixer import SartiqUltimateFaceFixerConfig
-from services.catalog.providers.sartiq_ultimate_garment_fixer import SartiqUltimateGarmentFixerConfig
-from services.catalog.providers.sartiq_ultimate_refiner import SartiqUltimateRefinerConfig
 from services.catalog.tasks.detail_enhancer import DetailEnhancerParams
 from services.catalog.tasks.face_enhancer import FaceEnhancerParams
 from services.catalog.tasks.refine import RefineParams
@@ -90,7 +87,7 @@ def local() -> Local:
 
 
 def refiner() -> SartiqUltimateRefiner:
-    return SartiqUltimateRefiner(local(), SartiqUltimateRefinerConfig.model_validate({}))
+    return SartiqUltimateRefiner(local=local())
 
 
 def as_context(context: FakeContext) -> Context:
@@ -161,7 +158,7 @@ async def test_a_configuration_that_does_not_exist_is_refused() -> None:
 
 
 async def test_a_face_is_enhanced_and_its_score_told() -> None:
-    provider = SartiqUltimateFaceFixer(local(), SartiqUltimateFaceFixerConfig.model_validate({}))
+    provider = SartiqUltimateFaceFixer(local=local())
     context = FakeContext(provider, {"a.png": data.astronaut()}, ssim_threshold=0.2, save_debug_images=True)
     result = await face_enhancer.run(FaceEnhancerParams(input_image="a.png"), as_context(context))
     assert (result.face_detected, result.faces_found, result.accepted, result.attempts_used) == (True, 1, True, 1)
@@ -172,7 +169,7 @@ async def test_a_face_is_enhanced_and_its_score_told() -> None:
 
 
 async def test_without_a_face_the_picture_is_stored_as_it_was() -> None:
-    provider = SartiqUltimateFaceFixer(local(), SartiqUltimateFaceFixerConfig.model_validate({}))
+    provider = SartiqUltimateFaceFixer(local=local())
     photo = np.ascontiguousarray(data.coffee()[:200, :300])
     context = FakeContext(provider, {"a.png": photo})
     result = await face_enhancer.run(FaceEnhancerParams(input_image="a.png"), as_context(context))
@@ -185,7 +182,7 @@ async def test_without_a_face_the_picture_is_stored_as_it_was() -> None:
 async def test_a_garment_is_fixed_and_its_region_told() -> None:
     picture = np.full((120, 80, 3), 255, np.uint8)
     picture[20:100, 20:60] = (40, 90, 160)
-    provider = SartiqUltimateGarmentFixer(local(), SartiqUltimateGarmentFixerConfig.model_validate({}))
+    provider = SartiqUltimateGarmentFixer(local=local())
     pictures = {"a.png": picture, "b.png": picture}
     context = FakeContext(provider, pictures, bbox_expand_percent=0, save_debug_images=True)
     params = DetailEnhancerParams(base_image="a.png", reference_image="b.png", detail_label="dress")
