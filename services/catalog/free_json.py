@@ -19,6 +19,22 @@ def check_json(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def with_large_numbers_as_text(value: dict[str, Any]) -> dict[str, Any]:
+    """Seeds of 64 bits among them. Raises ValueError for what is nested too deeply."""
+    found: dict[str, Any] = _told(value, MAX_DEPTH)
+    return found
+
+
+def _told(value: Any, depth: int) -> Any:
+    if depth < 0:
+        raise ValueError(f"must be nested at most {MAX_DEPTH} levels deep")
+    if isinstance(value, dict):
+        return {name: _told(item, depth - 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_told(item, depth - 1) for item in value]
+    return str(value) if isinstance(value, int) and abs(value) > _EXACT else value
+
+
 def _weigh(value: Any, depth: int) -> int:
     if depth < 0:
         raise ValueError(f"must be nested at most {MAX_DEPTH} levels deep")

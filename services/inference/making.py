@@ -8,6 +8,7 @@ from typing import Any
 from services.providers.ports import ModelCard, Picture
 
 _DRAWN_SEEDS = 2**31
+_SEED_LIMIT = 2**63
 
 
 def chosen_seed(given: int | None) -> int:
@@ -15,11 +16,16 @@ def chosen_seed(given: int | None) -> int:
     return random.randrange(_DRAWN_SEEDS) if given is None else given
 
 
+def told_seed(seed: int | None) -> int | None:
+    """A seed as a task's result holds it: None for a vendor's of 64 bits, which only the recipe tells."""
+    return seed if seed is not None and -_SEED_LIMIT <= seed < _SEED_LIMIT else None
+
+
 def facts_of(picture: Picture) -> dict[str, Any]:
     """The fields that the results of drawing tasks share; durations in seconds."""
     height, width, _ = picture.pixels.shape
     return {
-        "seed": picture.seed,
+        "seed": told_seed(picture.seed),
         "width": width,
         "height": height,
         "steps": picture.steps,

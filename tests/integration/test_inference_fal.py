@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 from google.protobuf import json_format
 from pydantic import SecretStr
 
+from services.common.images.recipes import read_recipe
 from services.inference.runs import Runs
 from services.providers import fal, fal_shootify_refiner
 from services.providers.directory import Providers
@@ -96,6 +98,34 @@ async def test_any_app_can_be_called_with_any_parameters(host: WorkerHost, vendo
     assert path.endswith(".png") and ("acme", path) in host.objects.kept
     assert result.fal_request_id == request.id
     assert json_format.MessageToDict(result.output)["images"][0]["url"] == result.result_url
+
+
+@pytest.mark.parametrize(
+    "more", [{"blob": "x" * 70_000}, {"deep": [[[[[[[[[[[[[[1]]]]]]]]]]]]]]}], ids=["large", "deep"]
+)
+async def test_an_answer_that_no_task_can_hold_is_kept_as_a_file(
+    host: WorkerHost, vendor: Fal, more: dict[str, Any]
+) -> None:
+    vendor.more = more
+    async with working(host, vendor):
+        task = await host.run(free(prompt="x"))
+    assert (task.status, task.attempt) == (COMPLETED, 1), task.errors
+    result = task.result.experimental_fal
+    assert not result.HasField("output")
+    kept = json.loads(host.objects.kept["acme", result.result_paths.values[-1]])
+    assert kept.items() >= more.items()
+
+
+async def test_seeds_of_64_bits_are_told_as_far_as_they_fit(host: WorkerHost, vendor: Fal) -> None:
+    vendor.more = {"seed": 2**64 - 1}
+    async with working(host, vendor):
+        task = await host.run(free(prompt="x"))
+        picture = await host.run(generation(fal_app_id="fal-ai/flux-lora"), provider_type="FAL")
+    assert json_format.MessageToDict(task.result.experimental_fal.output)["seed"] == str(2**64 - 1)
+    assert picture.status == COMPLETED, picture.errors
+    assert not picture.result.generation.HasField("seed")
+    recipe = read_recipe(host.objects.kept["acme", picture.result.generation.result_image_path])
+    assert recipe is not None and recipe["seed"] == 2**64 - 1
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ class ExperimentalFalResult(TaskResult):
     result_url: str | None = Field(None, description="URL of the first file of the answer; it may expire")
     fal_request_id: str | None = Field(None, description="Id of the request at FAL")
     result_paths: list[str] | None = Field(None, description="Stored paths of our copies of the answer's files")
-    output: JsonObject | None = Field(None, description="The app's answer")
+    output: JsonObject | None = Field(
+        None, description="The app's answer; a very large one lies in the last of result_paths instead"
+    )
 
 
 TYPE = TaskType(

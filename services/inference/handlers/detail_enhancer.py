@@ -7,7 +7,7 @@ import asyncio
 from services.catalog.tasks.detail_enhancer import TYPE, DetailEnhancerParams, DetailEnhancerResult
 from services.inference.context import Context
 from services.inference.likeness import around, save_debug, shown_measures, source_of
-from services.inference.making import chosen_seed, recipe_of
+from services.inference.making import chosen_seed, recipe_of, told_seed
 from services.inference.pictures import encode_png
 from services.providers.capabilities.fixing import GARMENT_FIXING, GarmentFix
 from services.providers.ports import Step
@@ -42,7 +42,7 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
         tiles=fixed.regions,
         width=width,
         height=height,
-        seed=fixed.picture.seed,
+        seed=told_seed(fixed.picture.seed),
         measures=shown_measures(fixed.measures),
         debug_image_paths=await save_debug(fixed.debug, TYPE.folder, context),
     )

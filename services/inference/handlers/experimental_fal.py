@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import mimetypes
+from typing import Any
 
+import orjson
+
+from services.catalog.free_json import check_json, with_large_numbers_as_text
 from services.catalog.tasks.experimental_fal import ExperimentalFalParams, ExperimentalFalResult
 from services.inference.context import Context
 from services.providers.capabilities.free_calls import FREE_CALLING, FreeCall
@@ -13,7 +17,7 @@ _SUFFIXES = {"image/jpeg": ".jpg", "image/webp": ".webp", "application/x-safeten
 
 
 async def run(params: ExperimentalFalParams, context: Context) -> ExperimentalFalResult:
-    """Files are stored in the order of the answer.
+    """Files are stored in the order of the answer; behind them the answer itself where a task cannot hold it.
 
     Raises:
         InvalidRequest: the app refuses its parameters.
@@ -30,12 +34,23 @@ async def run(params: ExperimentalFalParams, context: Context) -> ExperimentalFa
         name = f"file-{number}{_suffix(file.content_type)}"
         paths.append(await context.outputs.save("experimental_fals", name, file.content))
         await context.progress.report("keeping", number, len(answer.media))
+    output = _holdable(answer.output)
+    if output is None:
+        paths.append(await context.outputs.save("experimental_fals", "answer.json", orjson.dumps(answer.output)))
     return ExperimentalFalResult(
         result_url=answer.media[0].url if answer.media else None,
         fal_request_id=answer.request_id,
         result_paths=paths or None,
-        output=answer.output,
+        output=output,
     )
+
+
+def _holdable(output: dict[str, Any]) -> dict[str, Any] | None:
+    """None for an answer that is too large or too deep."""
+    try:
+        return check_json(with_large_numbers_as_text(output))
+    except ValueError:
+        return None
 
 
 def _suffix(content_type: str) -> str:

@@ -7,7 +7,7 @@ import asyncio
 from services.catalog.tasks.face_enhancer import TYPE, FaceEnhancerParams, FaceEnhancerResult
 from services.inference.context import Context
 from services.inference.likeness import save_debug, shown_measures, source_of, value_of
-from services.inference.making import chosen_seed, recipe_of
+from services.inference.making import chosen_seed, recipe_of, told_seed
 from services.inference.pictures import encode_png
 from services.providers.capabilities.fixing import FACE_FIXING, FaceFix
 from services.providers.capabilities.measures import DISTS, LPIPS, SSIM
@@ -44,7 +44,7 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
         final_dists_score=value_of(DISTS, fixed.measures),
         width=width,
         height=height,
-        seed=fixed.picture.seed,
+        seed=told_seed(fixed.picture.seed),
         measures=shown_measures(fixed.measures),
         debug_image_paths=await save_debug(fixed.debug, TYPE.folder, context),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.catalog.tasks.video_generation import VideoGenerationParams, VideoGenerationResult
 from services.inference.context import Context
-from services.inference.making import chosen_seed
+from services.inference.making import chosen_seed, told_seed
 from services.providers.capabilities.animating import ANIMATING, Animation
 from services.providers.ports import Step
 
@@ -37,6 +37,6 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
         frames=film.frames,
         width=film.width,
         height=film.height,
-        seed=film.seed,
+        seed=told_seed(film.seed),
         model_name=None if film.model is None else film.model.name,
     )

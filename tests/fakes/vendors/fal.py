@@ -76,7 +76,8 @@ class Fal:
     """`endings` of requests to come; none left, they go well. `path` is what each look tells before COMPLETED.
 
     Charged when it is accepted, for it runs whoever asks for it or not; but not when it ends in 5xx, or is cancelled
-    while it waits; its reference says 200 OK to that (`removes`), its guide 202 CANCELLATION_REQUESTED.
+    while it waits; its reference says 200 OK to that (`removes`), its guide 202 CANCELLATION_REQUESTED. `more` is in
+    every answer.
     """
 
     def __init__(self, key: str = "fal-id:fal-secret") -> None:
@@ -87,6 +88,7 @@ class Fal:
         self.endings: deque[Ending] = deque()
         self.path: tuple[str, ...] = ("IN_QUEUE", "IN_PROGRESS")
         self.holding = False
+        self.more: dict[str, Any] = {}
         self.payloads_kept = True
         self.removes = True
         self.media: dict[str, tuple[bytes, str]] = {}
@@ -183,7 +185,7 @@ class Fal:
         if request.ending.status >= 400:
             return json_answer(request.ending.body, request.ending.status, **request.ending.headers)
         if request.output is None:
-            request.output = self._output(request)
+            request.output = self._output(request) | self.more
         headers = {"x-fal-request-id": request.id, "X-Fal-Billable-Units": "2"}
         return json_answer(request.output, 200, **headers)
 
