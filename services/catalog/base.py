@@ -24,19 +24,20 @@ Weight = Annotated[float, Field(ge=-10, le=10)]
 class TaskParams(BaseModel):
     """What a task of one type needs; its fields are those of the type's message."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class TaskResult(BaseModel):
     """What a finished task of one type leaves behind."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    # Errors of it end in logs.
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), hide_input_in_errors=True)
 
 
 class CommonFields(BaseModel):
     """What a caller may say about a task of any type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
     origin_instance: Text = Field(min_length=1, max_length=100, description="Instance creating the task")
     origin_zone: Annotated[Text, Field(max_length=50)] | None = Field(
