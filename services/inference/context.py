@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -25,6 +25,9 @@ from services.providers.ports import Capability, Pixels
 log = structlog.get_logger()
 CapabilityT = TypeVar("CapabilityT")
 AnswerT = TypeVar("AnswerT")
+P = ParamSpec("P")
+# Of a whole picture: each may take gigabytes, and more at a time would not be faster.
+_THREADS_AT_ONCE = 2
 # Seconds; a result that took minutes to make is not thrown away because the store restarts.
 _STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -38,6 +41,7 @@ class Surroundings:
     bus: Bus
     desk: Desk
     default_provider: str
+    threads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_THREADS_AT_ONCE))
 
 
 class Context:
@@ -49,6 +53,7 @@ class Context:
         self.outputs = Outputs(self.tenant, self.task_id, self.attempt, around.store)
         self.progress = ProgressFeed(run, around.bus)
         self._images = around.images
+        self._threads = around.threads
         kind = TYPES.get(run.task.task_type)
         default = kind.default_provider if kind else None
         self._askings = Askings(run, around.desk, default.value if default else around.default_provider)
@@ -70,6 +75,19 @@ class Context:
     async def colour_in_profile(self, colour: tuple[int, int, int], profile: bytes | None) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of a picture with that profile."""
         return await self._images.in_profile(colour, profile) if profile else colour
+
+    async def work(self, job: Callable[P, AnswerT], *args: P.args, **kwargs: P.kwargs) -> AnswerT:
+        """`job` in a thread, when it is its turn among the runs of this worker. Only waiting can be cancelled."""
+        await self._threads.acquire()
+        thread = asyncio.ensure_future(asyncio.to_thread(job, *args, **kwargs))
+        # It goes on when its run is cancelled, and keeps its place for as long.
+        thread.add_done_callback(self._thread_ended)
+        return await asyncio.shield(thread)
+
+    def _thread_ended(self, thread: asyncio.Future[AnswerT]) -> None:
+        self._threads.release()
+        if not thread.cancelled():
+            thread.exception()  # heard, as its run may be gone
 
     async def ask(
         self, capability: Capability[CapabilityT], use: Callable[[CapabilityT], Awaitable[AnswerT]]

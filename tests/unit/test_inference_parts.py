@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
+import tracemalloc
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from compute.tasks.v1.tasks_pb2 import Task
 
 from services.catalog.enums import ErrorCategory
 from services.catalog.tasks import TYPES
 from services.common import errors
 from services.common.images.recipes import read_recipe
+from services.inference.context import Context, Surroundings
 from services.inference.handlers.generation import strength_of
 from services.inference.outcomes import failure_of, fault
 from services.inference.pictures import cut_out, encode_png
 from services.inference.registry import discover_handlers
+from services.inference.runs import Key, Run
 from services.providers.calls import Call, Unrecorded
 from services.providers.directory import Providers
 from services.providers.local import crop, find_lora, fit
@@ -23,6 +30,7 @@ from services.providers.media import lay_on_white
 from services.providers.ports import DIFFUSION, Check
 from services.providers.triton.failures import ModelLost, error_of
 from services.providers.triton.processes import end_stub, is_here
+from tests.fakes.desk import desk_of
 
 
 def test_every_task_type_of_the_catalog_has_its_handler() -> None:
@@ -51,6 +59,37 @@ def test_what_is_cut_away_keeps_no_colour() -> None:
 def test_transparency_is_laid_on_white() -> None:
     pixels = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128]]], np.uint8)
     assert lay_on_white(pixels).tolist() == [[[10, 20, 30], [255, 255, 255], [127, 127, 127]]]
+
+
+def test_laying_on_white_takes_little_more_than_the_picture() -> None:
+    pixels = np.full((2000, 4000, 4), 128, np.uint8)
+    tracemalloc.start()
+    laid = lay_on_white(pixels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (laid == 191).all()
+    assert peak < 3 * laid.nbytes
+
+
+async def test_no_more_than_two_runs_work_on_whole_pictures_at_once() -> None:
+    nothing = cast("Any", None)
+    around = Surroundings(nothing, nothing, nothing, desk_of(Providers({}), nothing), "LOCAL")
+    context = Context(Run(Key("t", 1), Task(), nothing, 0.0), around)
+    begun, end = threading.Semaphore(0), threading.Event()
+
+    def job(number: int) -> int:
+        begun.release()
+        end.wait(10)
+        return number
+
+    runs = [asyncio.create_task(context.work(job, number)) for number in range(4)]
+    for _ in range(2):
+        await asyncio.to_thread(begun.acquire)
+    runs[0].cancel()
+    await asyncio.wait([runs[0]])
+    assert not begun.acquire(timeout=0.1)
+    end.set()
+    assert await asyncio.gather(*runs[1:]) == [1, 2, 3]
 
 
 def test_a_reference_is_covered_and_a_picture_cropped_at_the_middle() -> None:

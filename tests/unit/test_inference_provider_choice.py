@@ -18,7 +18,7 @@ from tests.fakes.desk import desk_of
 
 def context_of(task: pb.Task) -> Context:
     desk = desk_of(Providers({}), cast("Any", None))
-    around = SimpleNamespace(default_provider="LOCAL", desk=desk, store=None, bus=None, images=None)
+    around = SimpleNamespace(default_provider="LOCAL", desk=desk, store=None, bus=None, images=None, threads=None)
     return Context(Run(Key("t", 1), task, cast("Any", None), 0.0), cast("Surroundings", around))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +45,8 @@ async def run(params: BackgroundFixParams, context: Context) -> BackgroundFixRes
     await context.progress.report("loaded", 1, _STAGES)
     subject = await find_subject(base, context)
     await context.progress.report("subject found", 2, _STAGES)
-    fix = await asyncio.to_thread(_fix, base, subject, palette, params)
-    files = await asyncio.to_thread(_encode, base, fix, _recipe(params, palette, fix, subject))
+    fix = await context.work(_fix, base, subject, palette, params)
+    files = await context.work(_encode, base, fix, _recipe(params, palette, fix, subject))
     await context.progress.report("recoloured", 3, _STAGES)
     result_path = await context.outputs.save(_FOLDER, "fixed.png", files[0])
     mask_path = await context.outputs.save(_FOLDER, "mask.png", files[1])
@@ -86,9 +85,9 @@ class Fix:
 async def _palette(reference: str, profile: bytes | None, context: Context) -> Palette:
     """Both pictures may have profiles of their own: the palette's colours are seen in sRGB."""
     pixels = await context.load_image(reference, local=True)
-    shown = await asyncio.to_thread(palette_colour, pixels)
+    shown = await context.work(palette_colour, pixels)
     colour = await context.colour_in_profile(shown, profile)
-    return Palette(shown, colour, await asyncio.to_thread(palette_sample, pixels, shown, colour))
+    return Palette(shown, colour, await context.work(palette_sample, pixels, shown, colour))
 
 
 def _fix(base: OriginalPicture, subject: Subject, palette: Palette, params: BackgroundFixParams) -> Fix:

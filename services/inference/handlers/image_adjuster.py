@@ -44,7 +44,7 @@ async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterRes
         return await _save_unchanged(params, original, box, context)
     _check_size(found)
     recipe = _recipe(params, wish, found, subject)
-    png = await asyncio.to_thread(_encode, original, found, params.resampling or Resampling.LANCZOS, recipe)
+    png = await context.work(_encode, original, found, params.resampling or Resampling.LANCZOS, recipe)
     await context.progress.report("adjusted", 3, _STAGES)
     path = await context.outputs.save(_FOLDER, "adjusted.png", png)
     await context.progress.report("stored", _STAGES, _STAGES)

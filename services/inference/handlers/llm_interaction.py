@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import numpy as np
+from PIL import Image
+
 from services.catalog.tasks.llm_interaction import TYPE, LlmInteractionParams, LlmInteractionResult
 from services.inference.context import Context
 from services.providers.capabilities.conversing import CONVERSING, Question
+from services.providers.ports import Pixels
 
 # Characters kept in the task itself, whose events have to fit onto the bus.
 _MOST_INLINE = 100_000
+# No vendor looks at more of a picture, and sixteen whole ones would be gigabytes.
+_LONGEST_SIDE = 2048
 
 
 async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionResult:
@@ -18,7 +26,7 @@ async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionR
         ContentRefused: the vendor's policy or the model itself forbids it.
         ComputeError: no vendor is configured, or what became of asking it.
     """
-    images = [await context.load_image(reference) for reference in params.input_images or ()]
+    images = [await _seen(reference, context) for reference in params.input_images or ()]
     question = Question(params.prompt, params.system_prompt, tuple(images))
     await context.progress.report("asking", 1, 2)
     reply = await context.ask(CONVERSING, lambda model: model.converse(question))
@@ -34,3 +42,15 @@ async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionR
         model_name=reply.model,
         finish_reason=reply.finish,
     )
+
+
+async def _seen(reference: str, context: Context) -> Pixels:
+    return await asyncio.to_thread(_shrunk, await context.load_image(reference))
+
+
+def _shrunk(pixels: Pixels) -> Pixels:
+    if max(pixels.shape) <= _LONGEST_SIDE:
+        return pixels
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
