@@ -4,7 +4,7 @@ from __future__ import annotations
 import uvicorn
 
 from gateway.app import build_app
-from gateway.protocol import HttpProtocol
+from gateway.serving import options
 from gateway.settings import GatewaySettings
 from services.common import log
 from services.common.memory import calm_collector
@@ -15,18 +15,7 @@ def main() -> None:
     settings = read_settings(GatewaySettings)
     log.configure("gateway", level=settings.log_level, style=settings.log_format)
     calm_collector()
-    uvicorn.run(
-        build_app(settings),
-        host=settings.gateway_host,
-        port=settings.gateway_port,
-        loop="uvloop",
-        http=HttpProtocol,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        root_path=settings.root_path,
-        timeout_graceful_shutdown=10,
-    )
+    uvicorn.run(build_app(settings), **options(settings))
 
 
 if __name__ == "__main__":

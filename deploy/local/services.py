@@ -1,7 +1,7 @@
 """Atelier's own processes and the environment they get."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -9,12 +9,13 @@ from deploy.local import probes
 from deploy.local.component import Component
 from deploy.local.places import APP_PYTHON, Home
 from deploy.local.ports import HOST
-from deploy.local.settings import Addresses, Ports
+from deploy.local.settings import Addresses, Layout, Ports
 
 # Of the stack's own parts; those that run elsewhere are left out by the supervisor.
 _STORES = ("nats", "mongodb")
 # A store slow to answer on a busy machine makes a service give up once.
 _TRIES = 3
+_TOGETHER = "atelier"
 
 
 def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str, str]) -> dict[str, str]:
@@ -35,7 +36,39 @@ def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str
     }
 
 
-def own_processes(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
+def own_processes(ports: Ports, shared: Mapping[str, str], layout: Layout = Layout.APART) -> list[Component]:
+    return [_together(ports, shared)] if layout is Layout.TOGETHER else _apart(ports, shared)
+
+
+def serves_the_api(names: Collection[str]) -> bool:
+    """Whether these components do."""
+    return _TOGETHER in names or {"tasks", "gateway"} <= set(names)
+
+
+def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
+    """Everything of ours in one process, whose parts call each other without sockets."""
+    listen = f"{HOST}:{ports.tasks}"
+
+    def probe() -> None:
+        probes.ask_grpc_health(listen)
+        probes.ask_worker(listen, shared["INTERNAL_TOKEN"])
+        probes.ask_http(f"http://{HOST}:{ports.gateway}/health")
+
+    targets = dict.fromkeys(("TASKS_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET", "STORAGE_TARGET"), "inprocess")
+    names = ("access", "tasks", "webhooks", "storage", "inference", "gateway")
+    return Component(
+        name=_TOGETHER,
+        command=(str(APP_PYTHON), "-m", "services.host", *names),
+        probe=probe,
+        ports=(("TASKS_PORT", ports.tasks), ("GATEWAY_PORT", ports.gateway)),
+        environment={**shared, **targets, "LISTEN": listen, "GATEWAY_HOST": HOST, "GATEWAY_PORT": str(ports.gateway)},
+        after=_STORES,
+        patience=300.0,
+        tries=_TRIES,
+    )
+
+
+def _apart(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
     tasks = _served("tasks", ("services.host", "access", "tasks", "webhooks"), ports.tasks, shared, after=_STORES)
     storage = _served("storage", ("services.host", "storage"), ports.storage, shared, after=_STORES)
     # Not after Triton: importing takes as long as the models take to load, and the worker waits for them by itself.

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 
 from deploy.local.failures import LocalError
 from deploy.local.ports import HOST, free_ports
@@ -50,6 +51,21 @@ def _port(setting: str, text: str) -> int:
     return int(text)
 
 
+class Layout(StrEnum):
+    """Atelier's own services as processes of their own, or all in one. `ATELIER_LAYOUT=together` in the environment."""
+
+    APART = "apart"
+    TOGETHER = "together"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Layout:
+        """Raises LocalError."""
+        name = environment.get("ATELIER_LAYOUT") or cls.APART
+        if name not in list(cls):
+            raise LocalError(f"ATELIER_LAYOUT={name} is no layout: give {' or '.join(cls)}")
+        return cls(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
     """Servers that run already and are used instead of our own."""
@@ -76,7 +92,9 @@ class Addresses:
     triton: str
 
     @classmethod
-    def of(cls, ports: Ports, elsewhere: Elsewhere) -> Addresses:
+    def of(cls, ports: Ports, elsewhere: Elsewhere, layout: Layout = Layout.APART) -> Addresses:
+        if layout is Layout.TOGETHER:
+            ports = replace(ports, storage=ports.tasks, inference=ports.tasks)
         return cls(
             gateway_url=f"http://{HOST}:{ports.gateway}",
             tasks=f"{HOST}:{ports.tasks}",

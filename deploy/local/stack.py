@@ -21,7 +21,7 @@ from deploy.local.failures import LocalError, PortBusy
 from deploy.local.keeper import Keeper
 from deploy.local.places import Home
 from deploy.local.ports import holder_of, is_free
-from deploy.local.settings import Addresses, Elsewhere, Ports
+from deploy.local.settings import Addresses, Elsewhere, Layout, Ports
 from deploy.local.triton import triton
 
 log = logging.getLogger("stack")
@@ -41,7 +41,8 @@ class Stack:
     ) -> None:
         self.home = home
         self.ports = ports
-        self.addresses = Addresses.of(ports, elsewhere)
+        self._layout = Layout.from_environment(given)
+        self.addresses = Addresses.of(ports, elsewhere, self._layout)
         self.api_key: str | None = None
         home.make()
         self._elsewhere = elsewhere
@@ -79,7 +80,7 @@ class Stack:
         for keeper in self.keepers.values():
             keeper.start()
         self._wait_ready()
-        if "tasks" in self.keepers and "gateway" in self.keepers:
+        if services.serves_the_api(self.keepers):
             self.api_key = access.development_key(self.home, self.addresses, self.environment)
         self._turn("ready")
 
@@ -109,7 +110,7 @@ class Stack:
             yield stores.nats(self.home, ports.nats, sync_interval=given.get("NATS_SYNC_INTERVAL") or "1s")
         if self._elsewhere.mongodb_url is None:
             yield stores.mongodb(self.home, ports.mongodb)
-        yield from services.own_processes(ports, self.environment)
+        yield from services.own_processes(ports, self.environment, self._layout)
 
     def _ask_elsewhere(self) -> None:
         try:

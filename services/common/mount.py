@@ -20,5 +20,6 @@ class Mounted:
     checks: dict[str, Check] = field(default_factory=dict)
 
 
-# Every `services/<name>/app.py` has `Settings` and `mount` of this shape.
+# Every `services/<name>/app.py` has `Settings` and `mount` of this shape. Where it says `FRONT = True` it asks other
+# services until its own end, which therefore comes before theirs.
 Mount = Callable[[grpc.aio.Server, ServiceSettings], AbstractAsyncContextManager[Mounted]]

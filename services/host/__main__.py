@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from importlib import import_module
+from types import ModuleType
 
 import structlog
 import uvloop
@@ -17,6 +18,7 @@ from services.common.background import running
 from services.common.errors import ComputeError
 from services.common.grpc_client import Credentials, connect
 from services.common.health import Check, HealthMonitor
+from services.common.inprocess import Exchange
 from services.common.memory import calm_collector
 from services.common.settings import ServiceSettings, read_settings
 
@@ -37,35 +39,43 @@ async def serve(names: list[str], settings: ServiceSettings) -> None:
     started = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack, AsyncExitStack() as fronts:
+        exchange = Exchange()
+        exchange.make_current()
         channel = await stack.enter_async_context(connect(settings.access_target))
         border = grpc_server.Border(
             internal_token=token,
             authenticator=AccessClient(channel, Credentials(token)),
             timeout=settings.call_timeout_seconds,
         )
-        server = grpc_server.build_server(border)
+        exchange.open(grpc_server.build_server(border), border)
         full_names: list[str] = []
         checks: dict[str, Check] = {}
-        for name in names:
-            app = import_module(f"services.{name}.app")
-            mounted = await stack.enter_async_context(app.mount(server, read_settings(app.Settings)))
+        for app in map(_app, names):
+            owner = fronts if getattr(app, "FRONT", False) else stack
+            mounted = await owner.enter_async_context(app.mount(exchange, read_settings(app.Settings)))
             full_names += mounted.names
             checks |= mounted.checks
-        health = HealthMonitor(server, checks)
+        health = HealthMonitor(exchange, checks)
         if settings.grpc_reflection:
-            grpc_server.enable_reflection(server, full_names)
-        port = grpc_server.bind(server, settings.listen)
-        await server.start()
+            grpc_server.enable_reflection(exchange, full_names)
+        port = grpc_server.bind(exchange, settings.listen)
+        await exchange.start()
         calm_collector()
         started.set()
         logger.info("serving", services=names, port=port)
         async with running(health=health.run):
             await stop.wait()
             await health.drain()
+            await fronts.aclose()
             await border.drain(GRACE_SECONDS)
-            await server.stop(GRACE_SECONDS)
+            await exchange.stop(GRACE_SECONDS)
     logger.info("stopped", services=names)
+
+
+def _app(name: str) -> ModuleType:
+    """Of a service, or of the gateway."""
+    return import_module("gateway.serving" if name == "gateway" else f"services.{name}.app")
 
 
 def main() -> None:

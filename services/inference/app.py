@@ -37,6 +37,8 @@ from services.providers.directory import open_providers
 from services.providers.media import MediaSettings, open_media
 
 log = structlog.get_logger()
+# What runs is reported to the tasks service when this one ends.
+FRONT = True
 SERVICE = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 

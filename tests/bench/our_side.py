@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -17,13 +18,14 @@ import nats
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from nats.aio.client import Client
 
+from deploy.local import probes
 from deploy.local.component import Component
 from deploy.local.places import Home
-from deploy.local.settings import Elsewhere, Ports
+from deploy.local.settings import Elsewhere, Layout, Ports
 from deploy.local.stack import Stack
 from services.common.bus import EVENTS
 from tests.bench.connection import Connection
-from tests.bench.figures import OURS
+from tests.bench.figures import OURS, TOGETHER
 from tests.bench.sides import PROMPT, batched
 
 Tasks: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
@@ -32,9 +34,10 @@ _GROUP = 500
 TASKS_PATH = "/api/v1/tasks/"
 _PARAMS = {"prompt": PROMPT, "width": 1024, "height": 1024, "steps": 28, "guidance": 3.5, "lora": "style-a"}
 _seeds = itertools.count()
-_PARTS = ("nats", "mongodb", "tasks", "storage", "inference", "gateway")
+_PARTS = ("nats", "mongodb", "tasks", "storage", "inference", "gateway", "atelier")
 # No task here draws anything, so as many may run at once as the peer would prefetch and more.
 _CAPACITY = "256"
+_WORKERS = ("inference", "atelier")
 _ROLES = {"mongodb": "store", "inference": "worker"}
 
 
@@ -105,10 +108,11 @@ class OurSide:
 
 
 @contextmanager
-def our_side(home: Home) -> Iterator[OurSide]:
+def our_side(home: Home, layout: Layout = Layout.APART) -> Iterator[OurSide]:
     """On free ports, with its data below `home`. Raises LocalError."""
-    stack = Stack(home, Ports.free(), Elsewhere(), given=os.environ, only=_PARTS)
-    stack.components = [_fitted(component) for component in stack.components]
+    given = {**os.environ, "ATELIER_LAYOUT": layout}
+    stack = Stack(home, Ports.free(), Elsewhere(), given=given, only=_PARTS)
+    stack.components = [_fitted(component, stack.addresses.gateway_url) for component in stack.components]
     with stack:
         parts = urlsplit(stack.addresses.gateway_url)
         yield OurSide(
@@ -117,6 +121,7 @@ def our_side(home: Home) -> Iterator[OurSide]:
             pids={_ROLES.get(name, name): keeper.child.pid for name, keeper in stack.keepers.items() if keeper.child},
             mongodb_url=stack.addresses.mongodb_url,
             nats_url=stack.addresses.nats_url,
+            name=OURS if layout is Layout.APART else TOGETHER,
         )
 
 
@@ -127,12 +132,13 @@ def task_body() -> bytes:
     return json.dumps(wanted).encode()
 
 
-def _fitted(component: Component) -> Component:
-    if component.name != "inference":
+def _fitted(component: Component, url: str) -> Component:
+    if component.name not in _WORKERS:
         return component
     # Without models it never calls itself ready; the warm-up shows that it works.
     variables = {**component.environment, "WORKER_CAPACITY": _CAPACITY}
-    return replace(component, environment=variables, probe=lambda: None)
+    probe = (lambda: None) if component.name == "inference" else partial(probes.ask_http, f"{url}/asyncapi.json")
+    return replace(component, environment=variables, probe=probe)
 
 
 async def _any_left(tasks: Tasks) -> bool:
