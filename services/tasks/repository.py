@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -30,7 +30,9 @@ _WAITING_CREATES = 2_048
 _PLAIN = tuple(
     name for name in Task.__dataclass_fields__ if name not in ("id", "state", "errors", "service_calls", "outbox")
 )
-
+_DEFAULTS = tuple(
+    (field.name, None if field.default is MISSING else field.default) for field in fields(Task) if field.name in _PLAIN
+)
 _UNTOLD = {field.name: field.default for field in fields(ServiceCall)}
 
 
@@ -272,7 +274,8 @@ def to_task(document: Document) -> Task:
 
 
 def _task_of(document: Document) -> Task:
-    plain: dict[str, Any] = {name: document.get(name) for name in _PLAIN}
+    # The bare id that stays of a deleted task has none of the rest.
+    plain: dict[str, Any] = {name: document.get(name, default) for name, default in _DEFAULTS}
     calls = orjson.loads(document.get("service_calls") or "[]")
     return Task(
         id=document["_id"],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from services.common.errors import Internal, Unavailable
+from services.common.errors import Internal, NotFound, Unavailable
 from services.tasks.domain import Task
 from services.tasks.outbox import Outbox
 from services.tasks.repository import MongoTaskRepository, readable, to_document, to_task
@@ -58,3 +58,11 @@ def test_what_a_later_version_wrote_hides_no_neighbour() -> None:
     assert readable([later, to_document(TASK)]) == [TASK]
     with pytest.raises(Internal):
         to_task(later)
+
+
+def test_what_stays_of_a_deleted_task_can_neither_be_claimed_nor_replayed() -> None:
+    bare = to_task({"_id": "t1", "version": 3, "state": "FAILED", "erased": True, "tenant": "", "outbox": "[]"})
+    with pytest.raises(NotFound):
+        bare.claimed("w1", 1)
+    with pytest.raises(NotFound):
+        bare.replayed(1, 3)
