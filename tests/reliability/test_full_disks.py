@@ -49,8 +49,8 @@ async def _on_a_small_disk(server: OwnServer) -> AsyncIterator[tuple[OwnServer, 
 async def create_until_refused(host: Host) -> tuple[dict[str, str], str, OutOfSpace]:
     """Ids of what was accepted by key, the key that was refused, and what was said."""
     accepted: dict[str, str] = {}
-    for number in range(10_000):
-        key = f"k{number}"
+    for _ in range(10_000):
+        key = uuid4().hex
         try:
             accepted[key] = (await host.create(key=key, payload=PAYLOAD)).id
         except grpc.aio.AioRpcError as error:
@@ -89,7 +89,7 @@ async def test_a_full_store_refuses_tasks_whole_and_takes_them_when_there_is_spa
 ) -> None:
     server, small = small_store
     async with hosting(server.url, nats_url, f"t{uuid4().hex[:12]}") as host:
-        begun = (await host.create(key="begun")).id
+        begun = (await host.create()).id
         assert (await host.claim("w", begun)).HasField("task")
         small.leave(600)
         accepted, refused, refusal = await create_until_refused(host)
