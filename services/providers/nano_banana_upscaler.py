@@ -53,6 +53,7 @@ PROMPT = (
     "would have shown them. Answer with the finished picture only."
 )
 # Pixels of a picture of each size, of any ratio; the sizes themselves are what third parties measured.
+_LARGEST_CANVAS = 1 << 27
 _PIXELS = {"1K": 1 << 20, "2K": 1 << 22, "4K": 1 << 24}
 _SEEDS = 2**31
 
@@ -167,11 +168,18 @@ def reseeded(body: Mapping[str, Any], attempt: int) -> dict[str, Any]:
 
 
 def lay_out(image: Pixels) -> Canvas:
-    """`[H, W, 3]` in the middle of a canvas of the nearest ratio, its edges continued outwards."""
+    """`[H, W, 3]` in the middle of a canvas of the nearest ratio, its edges continued outwards.
+
+    Raises:
+        InvalidRequest: TOO_MANY_PIXELS; the canvas of a very long picture is far larger than the picture.
+    """
     height, width = image.shape[:2]
     ratio = nearest_ratio(width, height)
     wide, high = (int(part) for part in ratio.split(":"))
     wider, higher = max(width, math.ceil(height * wide / high)), max(height, math.ceil(width * high / wide))
+    if wider * higher > _LARGEST_CANVAS:
+        message = f"{width}x{height} needs a canvas of {wider}x{higher} pixels, more than {NAME} can use"
+        raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
     left, top = (wider - width) // 2, (higher - height) // 2
     right, bottom = wider - width - left, higher - height - top
     pixels = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REPLICATE)

@@ -221,6 +221,13 @@ async def test_an_edit_goes_to_the_app_that_takes_it(
     assert inputs.get("aspect_ratio", "9:16") == "9:16"
 
 
+async def test_a_picture_that_could_not_be_brought_in_is_not_paid_for(vendor: Fal, opened: fal.Fal) -> None:
+    wish = Refinement(np.zeros((4_200, 4_200, 3), np.uint8), factor=2, upscale=Pass(0.3, 20, 5))
+    with pytest.raises(InvalidRequest) as refused:
+        await opened.refine(wish, quiet)
+    assert refused.value.reason == "TOO_MANY_PIXELS" and not vendor.requests
+
+
 async def test_a_refinement_has_the_very_size_asked_for(vendor: Fal, opened: fal.Fal) -> None:
     wish = Refinement(grey(33, 21), width=100, height=77, upscale=Pass(0.3, 20, 5, "sharp"))
     refined = await opened.refine(wish, quiet)

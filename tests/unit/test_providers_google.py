@@ -482,3 +482,11 @@ async def test_more_than_it_can_draw_is_never_sent(vendor: Gemini) -> None:
         with pytest.raises(InvalidRequest) as caught:
             await provider.configured({}, Unrecorded()).refine(wanted(factor=8, image=scene(900, 800)), quiet)
     assert caught.value.reason == "TOO_MANY_PIXELS" and not vendor.asked
+
+
+async def test_a_picture_as_thin_as_a_thread_is_laid_on_no_canvas(vendor: Gemini) -> None:
+    thread = np.zeros((30_000, 1, 3), np.uint8)
+    async with upscaler(vendor) as provider:
+        with pytest.raises(InvalidRequest) as caught:
+            await provider.configured({}, Unrecorded()).refine(wanted(factor=2, image=thread), quiet)
+    assert caught.value.reason == "TOO_MANY_PIXELS" and not vendor.asked
