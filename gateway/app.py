@@ -33,7 +33,15 @@ _EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-
 
 def routed(lifespan: Lifespan | None = None) -> FastAPI:
     """The routes without anything behind them; ComputeError is left to the border."""
-    app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     # The fixed path /tasks/generation goes before /tasks/{task_id}.
     for module in (generation, tasks, storage, webhooks, health, docs):
         app.include_router(module.router)

@@ -48,12 +48,19 @@ class Outbox:
     """Between the repository, which asks for tokens and reports what became of them, and JetStream."""
 
     def __init__(
-        self, publisher: Publisher, renew_streams: Callable[[], Awaitable[None]], *, hold: float = 3.0
+        self,
+        publisher: Publisher,
+        renew_streams: Callable[[], Awaitable[None]],
+        *,
+        hold: float = 3.0,
+        linger: float = 0.01,
     ) -> None:
+        """`linger` seconds a small group waits for company: what happens to a short task goes out at once."""
         self.owner = uuid4().hex
         self._publisher = publisher
         self._renew_streams = renew_streams
         self._hold = hold
+        self._linger = linger
         self._number = 0
         self._open: dict[int, None] = {}
         self._queue: deque[tuple[int, Task]] = deque()
@@ -108,6 +115,8 @@ class Outbox:
             while not self._queue:
                 self._wake.clear()
                 await self._wake.wait()
+            if len(self._queue) < _GROUP:
+                await asyncio.sleep(self._linger)
             self._group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP))]
             connection = self._publisher.connection
             await self._publish_surely(self._messages(self._group))

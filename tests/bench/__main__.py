@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="300 tasks, ratios only: for CI")
     parser.add_argument("--models", action="store_true", help="pictures: through the system beside Triton alone")
     parser.add_argument("--memory", action="store_true", help="of every process, idle and after 10,000 tasks")
+    parser.add_argument("--together", action="store_true", help="also with all services in one process")
     parser.add_argument("--tasks", type=int, help="tasks of each pass")
     parser.add_argument("--concurrency", help="for instance 16,64; others are left out")
     arguments = parser.parse_args()
@@ -51,6 +52,7 @@ def memory_bench(_: argparse.Namespace) -> None:
 
 def bench(arguments: argparse.Namespace) -> None:
     plan = orchestration.SHORT if arguments.short else orchestration.Plan()
+    plan = replace(plan, together=arguments.together)
     if arguments.tasks:
         plan = replace(plan, tasks=arguments.tasks)
     if arguments.concurrency:

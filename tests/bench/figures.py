@@ -57,15 +57,19 @@ def find(rows: Sequence[Row], stack: str, kind: str, concurrency: int) -> Row | 
     return next((r for r in reversed(rows) if (r.stack, r.kind, r.concurrency) == (stack, kind, concurrency)), None)
 
 
-def ratio_done(rows: Sequence[Row], concurrency: int, *, beside: str = CELERY, kind: str = "submit") -> float | None:
+def ratio_done(
+    rows: Sequence[Row], concurrency: int, *, name: str = OURS, beside: str = CELERY, kind: str = "submit"
+) -> float | None:
     """How many times as many tasks we finished in a second."""
-    ours, theirs = find(rows, OURS, kind, concurrency), find(rows, beside, kind, concurrency)
+    ours, theirs = find(rows, name, kind, concurrency), find(rows, beside, kind, concurrency)
     return ours.done_per_s / theirs.done_per_s if ours and theirs and theirs.done_per_s else None
 
 
-def ratio_cpu(rows: Sequence[Row], concurrency: int, *, beside: str = CELERY, kind: str = "submit") -> float | None:
+def ratio_cpu(
+    rows: Sequence[Row], concurrency: int, *, name: str = OURS, beside: str = CELERY, kind: str = "submit"
+) -> float | None:
     """How many times as much CPU time the other needs for a task."""
-    ours, theirs = find(rows, OURS, kind, concurrency), find(rows, beside, kind, concurrency)
+    ours, theirs = find(rows, name, kind, concurrency), find(rows, beside, kind, concurrency)
     return theirs.cpu_us_total / ours.cpu_us_total if ours and theirs and ours.cpu_us_total else None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import uvloop
 
 from deploy.local.places import LOCAL, Home
+from deploy.local.settings import Layout
 from tests.bench import report
 from tests.bench.celery_side import DEFAULT_STYLE, LEAN_STYLE, celery_side
 from tests.bench.figures import Row
@@ -23,12 +24,13 @@ HOME = LOCAL / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure. `poll` is in seconds; `rounds` repeats everything, the last of equal rows counts."""
+    """What to measure. `poll` is in seconds; `together` adds Atelier with all of its services in one process."""
 
     tasks: int = 2_000
     concurrencies: tuple[int, ...] = (1, 16, 64)
     kinds: tuple[str, ...] = ("submit", "follow")
     lean: bool = True
+    together: bool = False
     poll: float = 0.01
 
 
@@ -38,7 +40,8 @@ SHORT = Plan(tasks=300, concurrencies=(64,), kinds=("submit",), lean=False)
 def measure(plan: Plan) -> list[Row]:
     """Prints each row as it is measured. Raises LocalError, RuntimeError."""
     with fresh_home("orchestration") as home, ExitStack() as stack:
-        sides: list[Side] = [stack.enter_context(our_side(Home(home.folder / "ours")))]
+        layouts = Layout if plan.together else (Layout.APART,)
+        sides: list[Side] = [stack.enter_context(our_side(Home(home.folder / layout), layout)) for layout in layouts]
         for style in (DEFAULT_STYLE, LEAN_STYLE) if plan.lean else (DEFAULT_STYLE,):
             peer_home = Home(home.folder / style.name.replace(" ", "-"))
             sides.append(stack.enter_context(celery_side(style, peer_home, poll=plan.poll)))

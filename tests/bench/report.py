@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from deploy.local.places import ROOT
-from tests.bench.figures import CELERY, LEAN, OURS, Row, find, ratio_cpu, ratio_done
+from tests.bench.figures import CELERY, LEAN, OURS, TOGETHER, Row, find, ratio_cpu, ratio_done
 
 OUT = ROOT / "out" / "bench"
 KEYS = ("ratio_done_c64", "cpu_us_per_task_c64", "rss_mib", "through_system_share", "cancel_steps_max", "rows")
@@ -40,13 +41,13 @@ def summary(rows: Sequence[Row]) -> str:
     lines = []
     for concurrency in sorted({row.concurrency for row in rows}):
         for kind in ("submit", "follow"):
-            for beside in (CELERY, LEAN):
-                done = ratio_done(rows, concurrency, beside=beside, kind=kind)
-                cpu = ratio_cpu(rows, concurrency, beside=beside, kind=kind)
+            for name, beside in product((OURS, TOGETHER), (CELERY, LEAN)):
+                done = ratio_done(rows, concurrency, name=name, beside=beside, kind=kind)
+                cpu = ratio_cpu(rows, concurrency, name=name, beside=beside, kind=kind)
                 if done is not None and cpu is not None:
-                    said = f"{done:.1f}x {beside}'s tasks/s; a task costs it {cpu:.1f}x our CPU"
-                    lines.append(f"c={concurrency:<3} {kind}: {said}")
-    for name in (OURS, CELERY, LEAN):
+                    said = f"{done:.1f}x {beside}'s tasks/s; a task costs it {cpu:.1f}x the CPU"
+                    lines.append(f"c={concurrency:<3} {kind}: {name} {said}")
+    for name in (OURS, TOGETHER, CELERY, LEAN):
         row = next((row for row in reversed(rows) if row.stack == name), None)
         if row is not None:
             parts = ", ".join(f"{role} {size:.0f}" for role, size in row.rss_mib.items())
