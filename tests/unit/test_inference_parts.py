@@ -110,7 +110,7 @@ def test_models_are_found_below_their_root_only(tmp_path: Path) -> None:
         with pytest.raises(errors.InvalidRequest) as failed:
             find_lora(root, path)
         assert failed.value.reason == "MODEL_PATH_INVALID"
-    for path in ("loras", "loras/b.safetensors"):
+    for path in ("loras", "loras/b.safetensors", "a\0b", "x" * 300):
         with pytest.raises(errors.InvalidRequest) as failed:
             find_lora(root, path)
         assert failed.value.reason == "LORA_NOT_FOUND"
