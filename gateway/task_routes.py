@@ -61,10 +61,10 @@ class GenerationPage(Page):
 
 async def create_task(request: Request) -> Response:
     upstream, caller = upstream_of(request), caller_of(request)
-    upstream.tasks.check_room()
     seconds, key = wait_seconds(request, upstream.settings.max_wait_seconds), idempotency_key(request)
     wanted = await read_create(request, internal="admin" in caller.scopes)
     schemas = ALL_SCHEMAS[wanted.task_type]  # type: ignore[attr-defined]  # every derived model has it
+    upstream.tasks.check_room()  # once more: the body may have been long in coming, and its pictures are stored next
     inputs = InlineStore(upstream.storage, caller.tenant, key)
     wanted = await inputs.take(schemas, wanted)
     try:
