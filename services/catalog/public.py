@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.catalog.enums import ErrorCategory, ProviderType, TaskStatus
 from services.catalog.free_json import JsonObject
+from services.catalog.webhook_events import check_webhook_events
 
 
 class TaskPublic(BaseModel):
@@ -57,3 +58,9 @@ class TaskPublicUpdate(BaseModel):
     executor_instance: str | None = Field(None, description="Instance that runs it")
     errors: list[str] | None = Field(None, description="Error texts")
     config: JsonObject | None = Field(None, description="Free-form settings")
+
+    @field_validator("config")
+    @classmethod
+    def _check_webhook_events(cls, config: JsonObject | None) -> JsonObject | None:
+        check_webhook_events(config)
+        return config

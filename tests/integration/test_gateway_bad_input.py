@@ -228,7 +228,11 @@ async def test_an_unknown_id_is_not_found(api: Stack, task_id: str, path: str) -
 
 
 @pytest.mark.parametrize(
-    "body", [{"priority": "high"}, {"priority": 101}, {"prompt": "x"}, {"config": 1}, {"status": "DONE"}, []]
+    "body",
+    [
+        *({"priority": "high"}, {"priority": 101}, {"prompt": "x"}, {"config": 1}, {"status": "DONE"}, []),
+        {"config": {"webhook_events": ["ended"]}},
+    ],
 )
 async def test_an_update_that_cannot_be_understood_is_refused(api: Stack, body: Any) -> None:
     task = await api.create()
