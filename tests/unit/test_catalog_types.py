@@ -293,6 +293,12 @@ def test_no_part_of_a_vendors_address_leads_elsewhere(provider: str, name: str, 
     assert name in refused("EDITING", provider_type=provider, provider_config={name: odd})
 
 
+def test_an_error_of_a_result_tells_no_values() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TYPES["EXPERIMENTAL_FAL"].result(output={"secret": "x" * 70_000})
+    assert "xxx" not in str(caught.value) and "secret" not in str(caught.value)
+
+
 def test_types_that_run_elsewhere_by_nature_name_their_provider() -> None:
     assert ask("LLM_INTERACTION", provider_config={"model": "gpt-x"}).provider_type == ProviderType.AI_CORE
     assert ask("EXPERIMENTAL_FAL").provider_type == ProviderType.FAL
