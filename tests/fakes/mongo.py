@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pymongo import ReplaceOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 Document = dict[str, Any]
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -101,13 +101,6 @@ class Collection:
     async def find_one(self, query: Document) -> Document | None:
         found = await self.find(query).to_list(1)
         return found[0] if found else None
-
-    async def insert_one(self, document: Document) -> None:
-        await self._life.step()
-        if document["_id"] in self._documents:
-            raise DuplicateKeyError("there is one")
-        self._write(document)
-        await self._life.step()
 
     async def insert_one(self, document: Document) -> None:
         await self._life.step()
