@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from services.common.errors import Internal, NotFound, Unavailable
 from services.tasks.domain import Task
@@ -28,8 +28,8 @@ class Cursor:
 class Refusing:
     """A collection where the id is taken, and which fails when it is asked by whom."""
 
-    async def insert_many(self, documents: list[dict[str, Any]], *, ordered: bool) -> None:
-        raise BulkWriteError({"writeErrors": [{"index": 0, "code": 11000}]})
+    async def insert_one(self, _: dict[str, Any]) -> None:
+        raise DuplicateKeyError("it is taken")
 
     async def find_one(self, _: dict[str, Any]) -> None:
         raise OperationFailure("the disk is gone")
