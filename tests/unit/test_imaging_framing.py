@@ -7,7 +7,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.common.errors import InvalidRequest
@@ -121,6 +121,7 @@ def rounded_away(ratio: Fraction) -> int:
 
 
 @given(picture=pictures(), margins=MARGINS.filter(lambda margins: margins.asked), ratio=RATIOS)
+@example(picture=(4, 46, Box(0, 0, 1, 41)), margins=Margins(right=F(0)), ratio=F(1, 10))
 @settings(max_examples=100, deadline=None)
 def test_no_larger_crop_would_do(picture: tuple[int, int, Box], margins: Margins, ratio: Fraction) -> None:
     try:

@@ -75,17 +75,17 @@ def _together(picture: Picture, widths: range, heights: range, starts: Starts) -
 def _of_ratio(
     picture: Picture, widths: range, heights: range, aspect: Fraction, *, by_width: bool
 ) -> Iterator[tuple[int, int]]:
-    """The side that binds, and the other one rounded.
+    """The side that binds, and the other one rounded; then the other way round, which of thin pictures fits more.
 
     The picture's own size comes first where none is nearer to the ratio: no pixel is moved for a fraction of one.
     """
     own = width, height = picture.across.length, picture.down.length
     if own in ((width, _rounded(width / aspect)), (_rounded(height * aspect), height)):
         yield own
-    if by_width:
-        yield from ((width, _rounded(width / aspect)) for width in widths)
-    else:
-        yield from ((_rounded(height * aspect), height) for height in heights)
+    of_widths = ((width, _rounded(width / aspect)) for width in widths)
+    of_heights = ((_rounded(height * aspect), height) for height in heights)
+    yield from of_widths if by_width else of_heights
+    yield from of_heights if by_width else of_widths
 
 
 def _rounded(length: Fraction) -> int:
