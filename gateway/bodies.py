@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, Union
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect
 
 from gateway.errors import UnsupportedMediaType, details
 from services.catalog.base import CommonFields
@@ -40,11 +41,23 @@ async def read_json(request: Request) -> bytes:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType("send application/json")
-    body = await request.body()
+    body = await _whole(request)
     # A large body is one with pictures: one with a million values would keep everybody else waiting.
     if len(body) > _MOST_VALUES and sum(map(body.count, _BEGINNINGS)) > _MOST_VALUES:
         raise PayloadTooLarge(f"the body has more than {_MOST_VALUES} values", reason="BODY_TOO_COMPLEX")
     return body
+
+
+async def _whole(request: Request) -> bytes:
+    """As `Request.body`, without the generator that asyncio would keep book of. Raises ClientDisconnect."""
+    parts = []
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _adapter(model: type[BaseModel]) -> TypeAdapter[Any]:
