@@ -87,7 +87,7 @@ def _key(wanted: Animation, small: Pixels, plan: _Plan, at: int) -> Drawing:
         prompt=wanted.prompt,
         negative_prompt=wanted.negative_prompt,
         seed=wanted.seed,
-        variation_seed=wanted.seed + 1,
+        variation_seed=(wanted.seed + 1) % 2**63,
         variation=_FARTHEST * at / plan.keys,
         width=plan.drawn_width,
         height=plan.drawn_height,
