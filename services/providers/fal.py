@@ -115,15 +115,20 @@ class Fal(FalProvider[FalStandardConfig]):
         )
 
     async def call_freely(self, wanted: FreeCall, on_step: OnStep) -> FreeAnswer:
-        """Whatever the app takes and makes. Raises InvalidRequest, or as `FalProvider.run` and `Media` raise."""
+        """Whatever the app takes and makes; its files together are no larger than one may be.
+
+        Raises:
+            InvalidRequest, or as `FalProvider.run` and `Media` raise.
+        """
         check_parameters(wanted.parameters)
         inputs = {**wanted.parameters, **(self.config.additional_static_params or {})}
         job, answer = await self.run(wanted.app, inputs, request_id=self.config.fal_request_id)
         if not isinstance(answer.body, dict):
             raise ProviderRefused("fal's answer is no object", reason="PROVIDER_RESULT_UNUSABLE")
-        made = []
+        made, room = [], self.media.max_bytes
         for pointer, url in files_in(answer.body):
-            file = await self.media.fetch(url)
+            file = await self.media.fetch(url, room=room)
+            room -= len(file.content)
             made.append(MadeFile(pointer, url, file.content, file.content_type))
         return FreeAnswer(job.id, answer.body, tuple(made))
 

@@ -23,6 +23,8 @@ from services.providers.ports import Pixels
 _PAUSES = (0.3, 1.0, 3.0)
 # Rows are blended in strips: a picture in words of two bytes, several times over, would take four times its own memory.
 _STRIP_PIXELS = 1 << 20
+# Samples: 12 megapixels in three colours, about 25 MB as PNG. A mask has one, and packs well.
+_LARGEST_EXACT = 36_000_000
 
 
 class MediaSettings(ImageSettings):
@@ -50,21 +52,21 @@ class Media:
     def __init__(self, http: Http, decoder: Decoder, *, max_bytes: int) -> None:
         self._http = http
         self._decoder = decoder
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
 
-    async def fetch(self, url: str) -> File:
-        """The file at a vendor's address or in a data URL.
+    async def fetch(self, url: str, *, room: int | None = None) -> File:
+        """The file at a vendor's address or in a data URL; at most `room` bytes, where there is less than the limit.
 
         Raises:
             Unavailable: PROVIDER_RESULT_UNREACHABLE; the job that made it can be asked for it again.
             ProviderRefused: PROVIDER_RESULT_UNUSABLE: its address is not public, or it is too large.
         """
-        content = await self._content(url)
+        content = await self._content(url, self.max_bytes if room is None else min(room, self.max_bytes))
         return File(content, content_type_of(content[:HEAD_BYTES]))
 
     async def fetch_picture(self, url: str) -> Pixels:
         """RGB `[H, W, 3]`. Raises as `fetch` and `decode` do."""
-        return await self.decode(await self._content(url))
+        return await self.decode(await self._content(url, self.max_bytes))
 
     async def decode(self, content: bytes) -> Pixels:
         """RGB `[H, W, 3]`, what is transparent laid on white. Raises ProviderRefused: PROVIDER_RESULT_UNUSABLE."""
@@ -74,20 +76,20 @@ class Media:
             raise _unusable(f"the provider's picture cannot be read: {error.message}") from error
         return await asyncio.to_thread(lay_on_white, picture.pixels)
 
-    async def _content(self, url: str) -> bytes:
+    async def _content(self, url: str, limit: int) -> bytes:
         try:
             if url.startswith("data:"):
-                return read_inline(Source(Kind.DATA_URL, url), max_bytes=self._max_bytes)
-            return await self._fetched(url)
+                return read_inline(Source(Kind.DATA_URL, url), max_bytes=limit)
+            return await self._fetched(url, limit)
         except PayloadTooLarge as error:
             raise _unusable("the provider's file is too large") from error
         except InvalidRequest as error:
             raise _unusable(f"the provider's file cannot be fetched: {error.message}") from error
 
-    async def _fetched(self, url: str) -> bytes:
+    async def _fetched(self, url: str, limit: int) -> bytes:
         for pause in (*_PAUSES, None):
             try:
-                return (await self._http.get(url, max_bytes=self._max_bytes)).content
+                return (await self._http.get(url, max_bytes=limit)).content
             except InvalidRequest as error:
                 if error.reason != "URL_UNREACHABLE":
                     raise
@@ -115,8 +117,13 @@ async def open_media(settings: MediaSettings) -> AsyncIterator[Media]:
         yield Media(http, decoder, max_bytes=settings.max_media_bytes)
 
 
-async def as_data_url(pixels: Pixels, form: Format = "PNG", *, quality: int = 92) -> str:
-    """`[H, W]`, `[H, W, 3]` or `[H, W, 4]` as vendors take a picture inside JSON."""
+async def as_data_url(pixels: Pixels, form: Format | None = None, *, quality: int = 92) -> str:
+    """`[H, W]`, `[H, W, 3]` or `[H, W, 4]` as vendors take a picture inside JSON.
+
+    Without a `form` exactly, as PNG, up to a size where a photograph would fill a request by itself; then as JPEG.
+    """
+    if form is None:
+        form, quality = ("JPEG", 95) if pixels.size > _LARGEST_EXACT else ("PNG", quality)
     return f"data:{CONTENT_TYPES[form]};base64,{await as_base64(pixels, form, quality=quality)}"
 
 

@@ -33,7 +33,7 @@ from services.providers.capabilities.refining import REFINING, Pass, Refinement
 from services.providers.fal_apps import files_in
 from services.providers.fal_queue import root_of
 from services.providers.film_facts import read_facts
-from services.providers.media import MediaSettings, open_media
+from services.providers.media import File, MediaSettings, open_media
 from services.providers.ports import DIFFUSION, Drawing, Lora, Pixels, Step
 from tests.fakes.vendors.fal import Ending, Fal
 from tests.fakes.vendors.films import FPS, FRAMES, SIZE, tiny_film
@@ -289,6 +289,24 @@ async def test_a_free_call_takes_any_parameters_and_brings_every_file(vendor: Fa
     assert (file.pointer, file.content_type) == ("/images/0/url", "image/png")
     assert answer.output["images"][0]["url"] == file.url
     assert answer.request_id in vendor.requests
+
+
+async def test_the_files_of_a_free_call_together_are_no_larger_than_one_may_be(
+    vendor: Fal, opened: fal.Fal
+) -> None:
+    asked: list[int | None] = []
+
+    class Counting:
+        max_bytes = 100
+
+        async def fetch(self, url: str, *, room: int | None = None) -> File:
+            asked.append(room)
+            return File(b"x" * 30, "image/png")
+
+    vendor.more = {"images": [{"url": f"https://example.com/{number}.png"} for number in range(3)]}
+    media: Any = Counting()
+    answer = await replace(opened, media=media).call_freely(FreeCall("acme/anything", {}), quiet)
+    assert (len(answer.media), asked) == (3, [100, 70, 40])
 
 
 async def test_a_call_that_could_not_be_found_again_is_not_made(vendor: Fal, opened: fal.Fal) -> None:
