@@ -285,7 +285,7 @@ async def test_what_a_vendor_documents_becomes_our_error(
     assert reason == "any" or error.reason == (reason or kind.default_reason)
     assert KEY not in f"{error!r} {error.message} {logs}"
     failure = failure_of(error)
-    assert (failure.category, failure.retryable) == RETRYABLE[kind]
+    assert (failure.category, failure.retryable and not failure.exhausted) == RETRYABLE[kind]
     assert len([asked for asked in setting.fake.asked if asked.method == "POST"]) == 1
 
 
