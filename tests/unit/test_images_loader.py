@@ -38,7 +38,8 @@ class Shelf:
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     request = await reader.readuntil(b"\r\n\r\n")
     body = PNG if request.startswith(b"GET /picture") else b"x" * (LIMIT + 1)
-    writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    status = "404 Not Found" if request.startswith(b"GET /gone") else "200 OK"
+    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     await writer.drain()
     writer.close()
 
@@ -125,6 +126,15 @@ async def test_a_picture_is_fetched_from_an_allowed_server(loader: ImageLoader, 
 )
 async def test_what_cannot_be_used_is_refused_with_its_reason(loader: ImageLoader, source: str, reason: str) -> None:
     assert await refusal(loader, source) == reason
+
+
+async def test_a_refusal_names_the_picture_it_speaks_of(loader: ImageLoader, port: int) -> None:
+    url = f"http://127.0.0.1:{port}/gone?token=secret"
+    told = {"no/such.png": "there is no object 'no/such.png'", url: "127.0.0.1: the server answered 404"}
+    for source, words in told.items():
+        with pytest.raises(ComputeError) as caught:
+            await loader.load(source, tenant="acme")
+        assert caught.value.message == words
 
 
 async def test_another_tenants_path_is_unknown(loader: ImageLoader) -> None:

@@ -9,7 +9,8 @@ from typing import Annotated, Protocol
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from services.common.errors import PayloadTooLarge
+from services.common.addresses import parse_target
+from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge
 from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
 from services.common.images.decoder import Decoder, Limits, Original, Picture
 from services.common.images.local_files import LocalFiles
@@ -95,10 +96,17 @@ class ImageLoader:
             return (await self._http.get(url, max_bytes=self._max_bytes)).content
         except PayloadTooLarge as error:
             raise PayloadTooLarge(error.message, reason="IMAGE_TOO_LARGE") from error
+        except InvalidRequest as error:
+            if error.reason != "URL_UNREACHABLE":
+                raise
+            # The host only: the rest of an address may be a secret.
+            raise InvalidRequest(f"{parse_target(url).host}: {error.message}", reason=error.reason) from error
 
     async def _read_path(self, path: str, tenant: str) -> bytes:
         try:
             return await self._store.read(path, tenant=tenant, limit=self._max_bytes)
+        except NotFound as error:
+            raise NotFound(f"there is no object {path!r}", reason=error.reason) from error
         except PayloadTooLarge as error:
             raise PayloadTooLarge(error.message, reason="IMAGE_TOO_LARGE") from error
 
