@@ -45,7 +45,10 @@ class Providers:
             InvalidRequest: there is no such provider, it cannot do this, or not with that configuration.
             ProviderRefused: PROVIDER_NOT_CONFIGURED.
         """
-        able = capability.of(self._provider(name).configured(config, call))
+        provider = self._provider(name)
+        # First: a key would not help who asks for what the provider cannot do at all.
+        fit = isinstance(provider, Branching) or capability.of(provider) is not None
+        able = capability.of(provider.configured(config, call)) if fit else None
         if able is None:
             raise InvalidRequest(f"{name} cannot do {capability.name}", reason="CAPABILITY_MISSING")
         return able

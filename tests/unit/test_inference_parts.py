@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import tracemalloc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -175,3 +176,17 @@ def test_an_unknown_provider_and_a_missing_capability_are_the_callers_fault() ->
         with pytest.raises(errors.InvalidRequest) as failed:
             providers.find(name, DIFFUSION, {}, Unrecorded())
         assert failed.value.reason == reason
+
+
+def test_a_provider_that_cannot_do_it_asks_for_no_key_first() -> None:
+    class Keyless:
+        terms = None
+        checks: Mapping[str, Check] = {}
+        canaries: Mapping[str, Check] = {}
+
+        def configured(self, config: object, call: Call) -> Keyless:
+            raise errors.ProviderRefused("it needs a key", reason="PROVIDER_NOT_CONFIGURED")
+
+    with pytest.raises(errors.InvalidRequest) as failed:
+        Providers({"KEYLESS": Keyless()}).find("KEYLESS", DIFFUSION, {}, Unrecorded())
+    assert failed.value.reason == "CAPABILITY_MISSING"
