@@ -32,6 +32,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make gallery", description=__doc__)
     parser.add_argument("names", nargs="*", help='only these: make gallery ARGS="refine editing"')
     names = parser.parse_args().names
+    if unknown := set(names) - (known := {exhibit.name for exhibit in EXHIBITS}):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
     terminal.log_to()
     terminal.said_plainly(lambda: hang(Home(), names))
 
