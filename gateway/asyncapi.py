@@ -70,7 +70,7 @@ def document() -> dict[str, Any]:
         "info": {"title": f"{TITLE}: events", "version": VERSION, "description": _ABOUT},
         "defaultContentType": "application/json",
         "servers": {
-            "nats": {"host": "127.0.0.1:4222", "protocol": "nats", "description": "Where the local stack has it"},
+            "nats": {"host": "127.0.0.1:15222", "protocol": "nats", "description": "Where the local stack has it"},
             "receiver": {
                 "host": "{host}",
                 "protocol": "https",
