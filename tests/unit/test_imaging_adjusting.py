@@ -97,6 +97,15 @@ def test_a_studio_backdrop_goes_on_without_a_seam() -> None:
     assert shade[:100].mean() - shade[-100:].mean() > 10
 
 
+def test_a_dark_edge_of_a_small_picture_is_not_carried_on_as_a_frame() -> None:
+    picture = np.full((128, 128, 3), 236, np.uint8)
+    picture[[0, -1]] = picture[:, [0, -1]] = 216
+    result = pad(picture, 40, 40, 20, 20)
+    assert np.array_equal(result[40:-40, 20:-20], picture)
+    for part in (result[:40], result[-40:], result[40:-40, :20], result[40:-40, -20:]):
+        assert part.min() >= 232
+
+
 def test_a_busy_border_is_padded_with_one_colour_that_is_there() -> None:
     picture = data.coffee()
     result = pad(picture, 50, 50, 50, 50)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from services.inference.imaging.colours import dominant
 from services.providers.ports import Pixels
 
-# Of the side across the border, and of the one along it.
-_BORDER_DEPTH = 0.01
-_SMOOTHING = 0.02
+# Of the side across the border, and of the one along it; in pixels at least, as small pictures often have an edge of
+# one or two pixels that is darker than the rest, which would be carried on as a frame.
+_BORDER_DEPTH, _LEAST_DEPTH = 0.01, 8
+_SMOOTHING, _LEAST_SMOOTHING = 0.02, 12.0
 # Mean distance of a border's pixels from their median, in levels of 255, up to which it counts as plain.
 _PLAIN = 14.0
 _OPAQUE = 255
@@ -45,7 +46,7 @@ def _borders(pixels: Pixels) -> tuple[Pixels, Pixels, Pixels, Pixels]:
 
 
 def _depth(length: int) -> int:
-    return max(1, round(_BORDER_DEPTH * length))
+    return max(1, round(_BORDER_DEPTH * length), min(_LEAST_DEPTH, length // 8))
 
 
 def _is_plain(pixels: Pixels, *padded: int) -> bool:
@@ -73,8 +74,8 @@ def _carry_on(canvas: Pixels, begin: int, length: int) -> None:
 
 def _course(border: Pixels) -> Pixels:
     """One row `[W, C]` for a border `[depth, W, C]`."""
-    mean = border.mean(axis=0, dtype=np.float32)
-    sigma = max(1.0, _SMOOTHING * len(mean))
-    column = cv2.GaussianBlur(mean[:, np.newaxis], (1, 0), sigmaX=1.0, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE)
+    mean = np.median(border, axis=0).astype(np.float32)
+    sigma = max(_LEAST_SMOOTHING, _SMOOTHING * len(mean))
+    column = cv2.GaussianBlur(mean[:, np.newaxis], (1, 0), sigmaX=1.0, sigmaY=sigma, borderType=cv2.BORDER_REFLECT_101)
     course: Pixels = column.reshape(mean.shape).round().astype(np.uint8)
     return course
