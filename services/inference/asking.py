@@ -55,19 +55,25 @@ class Askings:
         """What `use` makes of the task's provider, or of the fallback. It may be run several times.
 
         Raises:
-            ComputeError: what the last provider that was asked said.
+            ComputeError: what the last provider that was asked said, and why the one before it did not serve.
         """
         number, self._count = self._count, self._count + 1
         choices = choices_of(self._run.task.spec, self._default)
         places = [Place(number, choice.name, choice.fallback) for choice in choices]
-        wanted = Use(capability, use)
+        wanted, first = Use(capability, use), ""
         if len(places) > 1 and not self.book.is_open(places[1]):
             try:
                 return await self._ask(choices[0], places[0], wanted)
             except _FALL_BACK as error:
                 log.warning("provider failed, asking the fallback", provider=places[0].provider, error=repr(error))
-        # What an earlier attempt has open with the fallback is asked for before anybody is asked anew.
-        return await self._ask(choices[-1], places[-1], wanted)
+                first = error.message
+        try:
+            # What an earlier attempt has open with the fallback is asked for before anybody is asked anew.
+            return await self._ask(choices[-1], places[-1], wanted)
+        except errors.ComputeError as error:
+            if first:
+                error.message += f"; {places[0].provider}, asked first: {first}"
+            raise
 
     async def _ask(self, choice: Choice, place: Place, use: Use[CapabilityT, AnswerT]) -> AnswerT:
         terms = self._desk.providers.terms(choice.name, choice.config)

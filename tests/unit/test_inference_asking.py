@@ -194,6 +194,14 @@ async def test_the_fallback_is_asked_once_every_try_is_used_up() -> None:
     ]
 
 
+async def test_where_both_fail_the_error_tells_of_both() -> None:
+    refusal = errors.ProviderRefused("needs FAL_KEY", reason="PROVIDER_NOT_CONFIGURED")
+    other = Careful(Vendor(refusals=_queue(errors.InvalidRequest("no such size"))), Terms("other.1"))
+    with pytest.raises(errors.InvalidRequest) as failed:
+        await Bench(Careful(Vendor(refusals=_queue(refusal))), other=other).ask()
+    assert failed.value.message == "no such size; ACME, asked first: needs FAL_KEY"
+
+
 async def test_a_provider_that_serves_us_not_at_all_is_left_at_once() -> None:
     refusal = errors.ProviderRefused("needs FAL_KEY", reason="PROVIDER_NOT_CONFIGURED")
     bench = Bench(Careful(Vendor(refusals=_queue(refusal))), other=Careful(Vendor()))
