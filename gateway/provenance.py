@@ -82,6 +82,6 @@ def _call(made: pb.ServiceRequest) -> ProviderCall:
         request_id=made.request_id or None,
         outcome=made.outcome,
         reason=made.reason or None,
-        duration_seconds=made.duration_seconds,
+        duration_seconds=round(made.duration_seconds, 6),
         cost_usd=made.cost_usd if made.HasField("cost_usd") else None,
     )

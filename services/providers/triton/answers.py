@@ -131,8 +131,8 @@ def picture_of(
         guidance=default_guidance if drawing.guidance is None else drawing.guidance,
         model=said.model.card(),
         loras=tuple((lora.sha256, lora.weight) for lora in said.loras),
-        queued_seconds=said.queued_ms / 1e3,
-        denoise_seconds=said.denoise_ms / 1e3,
+        queued_seconds=round(said.queued_ms / 1e3, 6),
+        denoise_seconds=round(said.denoise_ms / 1e3, 6),
     )
 
 
