@@ -4,8 +4,6 @@ Everything in it follows from the messages in compute.events.v1 and the subjects
 """
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway.description import TITLE, VERSION
+from gateway.printing import print_json
 from services.catalog.enums import ErrorCategory, EventType, TaskStatus
 
 Schema = dict[str, Any]
@@ -190,8 +189,7 @@ def _field(message: str, field: FieldDescriptor) -> Schema:
 
 
 def main() -> None:
-    json.dump(document(), sys.stdout, indent=2, ensure_ascii=False)
-    print()
+    print_json(document())
 
 
 if __name__ == "__main__":

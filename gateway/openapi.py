@@ -1,16 +1,13 @@
 """`python -m gateway.openapi` prints the OpenAPI document; no stack is needed."""
 from __future__ import annotations
 
-import json
-import sys
-
 from gateway.app import routed
 from gateway.description import document
+from gateway.printing import print_json
 
 
 def main() -> None:
-    json.dump(document(routed()), sys.stdout, indent=2, ensure_ascii=False)
-    print()
+    print_json(document(routed()))
 
 
 if __name__ == "__main__":

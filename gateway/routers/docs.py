@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import orjson
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.asyncapi import document
 from gateway.reference import render
@@ -20,6 +20,11 @@ async def openapi_document(request: Request) -> Response:
 @router.get("/asyncapi.json")
 async def asyncapi_document() -> Response:
     return Response(orjson.dumps(document()), media_type="application/json")
+
+
+@router.get("/")
+async def start() -> Response:
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

@@ -50,7 +50,7 @@ class Providers:
         fit = isinstance(provider, Branching) or capability.of(provider) is not None
         able = capability.of(provider.configured(config, call)) if fit else None
         if able is None:
-            raise InvalidRequest(f"{name} cannot do {capability.name}", reason="CAPABILITY_MISSING")
+            raise InvalidRequest(f"{name} cannot {capability.name}", reason="CAPABILITY_MISSING")
         return able
 
     def _provider(self, name: str) -> Provider:

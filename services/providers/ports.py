@@ -120,7 +120,7 @@ class Matting(Protocol):
 
 
 class Capability(Generic[CapabilityT]):
-    """Names an interface where one is asked for; type checkers take no protocol as a value."""
+    """Names an interface where one is asked for, in words that follow "cannot"; no protocol can be a value to mypy."""
 
     def __init__(self, name: str, kind: Any) -> None:
         self.name = name
@@ -131,8 +131,8 @@ class Capability(Generic[CapabilityT]):
         return cast(CapabilityT, provider) if isinstance(provider, self.kind) else None
 
 
-DIFFUSION: Capability[Diffusion] = Capability("diffusion", Diffusion)
-MATTING: Capability[Matting] = Capability("matting", Matting)
+DIFFUSION: Capability[Diffusion] = Capability("draw pictures from a prompt", Diffusion)
+MATTING: Capability[Matting] = Capability("cut out subjects", Matting)
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
 

@@ -41,4 +41,4 @@ class Animating(Protocol):
         ...
 
 
-ANIMATING: Capability[Animating] = Capability("animating", Animating)
+ANIMATING: Capability[Animating] = Capability("animate pictures", Animating)

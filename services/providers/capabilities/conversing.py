@@ -40,4 +40,4 @@ class Conversing(Protocol):
         ...
 
 
-CONVERSING: Capability[Conversing] = Capability("conversing", Conversing)
+CONVERSING: Capability[Conversing] = Capability("answer prompts", Conversing)

@@ -34,4 +34,4 @@ class Editing(Protocol):
         ...
 
 
-EDITING: Capability[Editing] = Capability("editing", Editing)
+EDITING: Capability[Editing] = Capability("edit pictures", Editing)

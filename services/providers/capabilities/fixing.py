@@ -58,5 +58,5 @@ class FaceFixing(Protocol):
         ...
 
 
-GARMENT_FIXING: Capability[GarmentFixing] = Capability("garment fixing", GarmentFixing)
-FACE_FIXING: Capability[FaceFixing] = Capability("face fixing", FaceFixing)
+GARMENT_FIXING: Capability[GarmentFixing] = Capability("fix garments", GarmentFixing)
+FACE_FIXING: Capability[FaceFixing] = Capability("fix faces", FaceFixing)

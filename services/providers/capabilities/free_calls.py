@@ -40,4 +40,4 @@ class FreeCalling(Protocol):
         ...
 
 
-FREE_CALLING: Capability[FreeCalling] = Capability("free calls", FreeCalling)
+FREE_CALLING: Capability[FreeCalling] = Capability("run apps with free parameters", FreeCalling)

@@ -53,4 +53,4 @@ class Refining(Protocol):
         ...
 
 
-REFINING: Capability[Refining] = Capability("refining", Refining)
+REFINING: Capability[Refining] = Capability("enlarge and refine pictures", Refining)
