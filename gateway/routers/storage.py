@@ -106,12 +106,13 @@ async def get_image(request: Request, path: str) -> Response:
     part = wanted_part(request, info.size, info.etag)
     offset, length = part or (0, 0)
     found, chunks = await storage.download(path, tenant=tenant, offset=offset, length=length)
-    if found.etag != info.etag:
+    if part and found.etag != info.etag:
         raise Unavailable("the picture is being replaced", reason="OBJECT_CHANGED", retry_after=1.0)
-    headers["content-length"] = str(part.length if part else info.size)
+    # The whole of it may have been replaced meanwhile: what is sent is described.
+    headers = _headers(found) | {"content-length": str(part.length if part else found.size)}
     if part:
-        headers["content-range"] = part.content_range(info.size)
-    return StreamingResponse(chunks, 206 if part else 200, headers, media_type=info.content_type)
+        headers["content-range"] = part.content_range(found.size)
+    return StreamingResponse(chunks, 206 if part else 200, headers, media_type=found.content_type)
 
 
 @router.post("/{path:path}", summary="Save Image", response_model=Image, openapi_extra=_FORM)

@@ -53,6 +53,23 @@ async def test_a_saved_picture_comes_back_byte_for_byte(api: Stack) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_a_picture_that_is_being_replaced_comes_as_one_or_the_other(api: Stack) -> None:
+    versions, path = [noise(8), noise(40)], f"{IMAGES}/{uuid4().hex}.png"
+
+    async def replace_often() -> None:
+        for number in range(40):
+            assert (await api.http.post(path, files={"file": versions[number % 2]})).status_code == 200
+
+    stored = (await api.http.post(path, files={"file": versions[0]})).json()["path"]
+    replacing = asyncio.create_task(replace_often())
+    while not replacing.done():
+        answer = await api.http.get(f"{IMAGES}/{stored}")
+        assert answer.status_code == 200, answer.text
+        assert answer.content in versions
+        assert int(answer.headers["content-length"]) == len(answer.content)
+    await replacing
+
+
 async def test_saving_tells_what_the_picture_is(api: Stack) -> None:
     answer = (await api.http.post(f"{IMAGES}/what/is.jpg", files={"file": PICTURE})).json()
     assert (answer["width"], answer["height"], answer["size"]) == (40, 40, len(PICTURE))
