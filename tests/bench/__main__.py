@@ -12,7 +12,7 @@ from tests.bench import memory, models, orchestration, profiling, report
 from tests.bench.figures import Row, complaints, losses, models_complaints
 
 # Of the short form, ten seconds each.
-_MORE_TRIES = 2
+_MORE_TRIES = 4
 
 
 def main() -> None:

@@ -14,8 +14,9 @@ LEAST_RATIO, MOST_CPU_US = 4.0, 900.0
 QUIET_SHARE = 0.2
 # Pictures: the share of Triton's own rate, the gain of batching at 8 clients, seconds to the first preview.
 LEAST_SHARE, LEAST_GAIN, LATEST_PREVIEW = 0.95, 2.5, 0.3
-# Under this the short form in CI fails: a shared runner is noisy, a regression is not subtle.
-LEAST_RATIO_SHORT = 3.0
+# Under this the short form in CI fails: a shared runner is noisy, a regression is not subtle. CPU for a task holds
+# stiller than tasks a second, so either may show it, as long as the rate does not collapse.
+LEAST_RATIO_SHORT, LEAST_RATE_SHORT = 3.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def complaints(rows: Sequence[Row], *, short: bool) -> list[str]:
     """What was not reached, in words. Absolute costs count only in the long form and on a quiet machine."""
     found = losses(rows)
     ratio, least = ratio_done(rows, 64), LEAST_RATIO_SHORT if short else LEAST_RATIO
-    if ratio is not None and ratio < least:
+    cheap = short and (ratio_cpu(rows, 64) or 0.0) >= LEAST_RATIO_SHORT and (ratio or 0.0) >= LEAST_RATE_SHORT
+    if ratio is not None and ratio < least and not cheap:
         found.append(f"finished tasks at 64: {ratio:.1f} times Celery's, wanted {least:g}")
     ours = find(rows, OURS, "submit", 64)
     judged = ours is not None and not short and ours.foreign_cpu_share <= QUIET_SHARE
