@@ -50,11 +50,13 @@ class Context:
     def __init__(self, run: Run, around: Surroundings) -> None:
         self.task_id, self.attempt = run.key
         self.tenant = run.task.tenant
-        self.outputs = Outputs(self.tenant, self.task_id, self.attempt, around.store)
         self.progress = ProgressFeed(run, around.bus)
         self._images = around.images
         self._threads = around.threads
         kind = TYPES.get(run.task.task_type)
+        # A task of a type that is not known here finds no handler that could store anything.
+        folder = kind.folder if kind else ""
+        self.outputs = Outputs(self.tenant, folder, self.task_id, self.attempt, around.store)
         default = kind.default_provider if kind else None
         self._askings = Askings(run, around.desk, default.value if default else around.default_provider)
 
@@ -115,22 +117,28 @@ class Context:
 
 @dataclass
 class Outputs:
-    """Results of one attempt. The attempt is part of every name, so a late one never overwrites its successor's."""
+    """Results of one attempt, in the folder of the task's type.
+
+    The attempt is part of every name, so a late one never overwrites its successor's.
+    """
 
     tenant: str
+    folder: str
     task_id: str
     attempt: int
     store: ObjectStore
     saved: list[str] = field(default_factory=list)
 
-    async def save(self, folder: str, name: str, content: bytes) -> str:
-        """Below `folder/<task id>/`; answers the path the store used. A store that is away for a moment is waited for.
+    async def save(self, name: str, content: bytes) -> str:
+        """Below `<folder>/<task id>/`, where the task's removal looks for it; answers the path the store used.
+
+        A store that is away for a moment is waited for.
 
         Raises:
             ComputeError: it stays away, or refuses.
         """
         plain = PurePosixPath(name)
-        wished = f"{folder}/{self.task_id}/{plain.stem}-{self.attempt}{plain.suffix}"
+        wished = f"{self.folder}/{self.task_id}/{plain.stem}-{self.attempt}{plain.suffix}"
         # Remembered first: an upload that is cut off may have been carried out.
         self.saved.append(wished)
         for pause in (*_STORE_PAUSES, None):

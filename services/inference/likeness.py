@@ -50,12 +50,12 @@ def source_of(picture: Picture) -> DigitalSource | None:
     return DigitalSource.ENHANCED if picture.model == LANCZOS else DigitalSource.COMPOSITE
 
 
-async def save_debug(pictures: Sequence[DebugPicture], folder: str, context: Context) -> list[str] | None:
+async def save_debug(pictures: Sequence[DebugPicture], context: Context) -> list[str] | None:
     """Their stored paths; None without any. Raises what storing raises."""
     if not pictures:
         return None
     paths = []
     for picture in pictures:
         png = await asyncio.to_thread(encode_png, picture.pixels)
-        paths.append(await context.outputs.save(folder, f"{picture.name}.png", png))
+        paths.append(await context.outputs.save(f"{picture.name}.png", png))
     return paths

@@ -92,7 +92,7 @@ class Steps:
     async def __call__(self, params: DiagnosticParams, context: Context) -> DiagnosticResult:
         name = f"{context.task_id}.{context.attempt}"
         self.ended[name] = asyncio.Event()
-        await context.outputs.save("diagnostics", "picture.png", b"pixels")
+        await context.outputs.save("picture.png", b"pixels")
         try:
             for step in range(1, (params.duration_ms or 0) // 10 + 1):
                 self.steps[name] = step
@@ -251,7 +251,7 @@ async def test_a_failure_says_whose_fault_it_is_and_neighbours_finish(
     bench: Bench, error: Exception, category: str, retryable: bool
 ) -> None:
     async def fail(params: DiagnosticParams, context: Context) -> DiagnosticResult:
-        await context.outputs.save("diagnostics", "half.png", b"half")
+        await context.outputs.save("half.png", b"half")
         if context.task_id == "poison":
             raise error
         return DiagnosticResult()

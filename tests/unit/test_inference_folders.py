@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from compute.tasks.v1 import tasks_pb2 as pb
 
+from services.catalog.base import TaskType
 from services.catalog.tasks import TYPES
 from services.inference import handlers
+from services.inference.context import Context, Surroundings
+from services.inference.runs import Key, Run
+from services.providers.directory import Providers
+from tests.fakes.desk import desk_of
+from tests.fakes.objects import FakeImages, FakeObjects
 
 FOLDER = Path(str(handlers.__file__)).parent
 
 
 @pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.name)
-def test_a_handler_names_no_folder_but_its_types(kind: object) -> None:
-    source = (FOLDER / f"{kind.field}.py").read_text()  # type: ignore[attr-defined]  # a TaskType
-    assert set(re.findall(r'outputs\.save\(\s*"([^"]+)"', source)) <= {kind.folder}  # type: ignore[attr-defined]
+async def test_what_a_run_stores_lies_in_its_types_folder(kind: TaskType) -> None:
+    bus, objects = cast("Any", None), FakeObjects()
+    around = Surroundings(FakeImages(), objects, bus, desk_of(Providers({}), bus), "LOCAL")
+    task = pb.Task(task_type=kind.name, tenant="acme")
+    context = Context(Run(Key("t", 2), task, cast("Any", None), 0.0), around)
+    path = await context.outputs.save("picture.png", b"pixels")
+    assert path == f"{kind.folder}/t/picture-2.png"
+    assert objects.kept == {("acme", path): b"pixels"}
+
+
+@pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.name)
+def test_a_handler_names_no_folder(kind: TaskType) -> None:
+    source = (FOLDER / f"{kind.field}.py").read_text()
+    named = re.findall(r"outputs\.save\(\s*f?\"([^\"]+)\"", source)
+    assert [name for name in named if "/" in name or "." not in name] == []
 
 
 def test_the_folders_the_contract_names_are_these() -> None:

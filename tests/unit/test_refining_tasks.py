@@ -65,7 +65,7 @@ class FakeContext:
         self.provider = provider.configured(config, Unrecorded(self.capabilities))
         self.pictures = pictures
         self.store = FakeObjects()
-        self.outputs = Outputs("tenant", "task", 1, self.store)
+        self.outputs = Outputs("tenant", "results", "task", 1, self.store)
         self.progress = FakeProgress()
 
     capabilities: frozenset[str] | None = None

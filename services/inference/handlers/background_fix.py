@@ -27,7 +27,6 @@ from services.inference.provenance import DigitalSource
 from services.inference.subjects import Subject, find_subject
 from services.providers.ports import Pixels
 
-_FOLDER = "background_fixes"
 _STAGES = 4
 
 
@@ -48,8 +47,8 @@ async def run(params: BackgroundFixParams, context: Context) -> BackgroundFixRes
     fix = await context.work(_fix, base, subject, palette, params)
     files = await context.work(_encode, base, fix, _recipe(params, palette, fix, subject))
     await context.progress.report("recoloured", 3, _STAGES)
-    result_path = await context.outputs.save(_FOLDER, "fixed.png", files[0])
-    mask_path = await context.outputs.save(_FOLDER, "mask.png", files[1])
+    result_path = await context.outputs.save("fixed.png", files[0])
+    mask_path = await context.outputs.save("mask.png", files[1])
     await context.progress.report("stored", _STAGES, _STAGES)
     width, height = base.size
     return BackgroundFixResult(

@@ -25,7 +25,7 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
         pixels = await context.load_image(reference)
         matte = await _matte(pixels, context)
         png = await asyncio.to_thread(_encode, pixels, matte)
-        paths.append(await context.outputs.save("background_removals", f"cutout-{number}.png", png))
+        paths.append(await context.outputs.save(f"cutout-{number}.png", png))
         confidences.append(matte.confidence)
         await context.progress.report("cutting out", number, total)
     return BackgroundRemovalResult(result_image_paths=paths, confidences=confidences)

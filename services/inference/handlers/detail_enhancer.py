@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from services.catalog.tasks.detail_enhancer import TYPE, DetailEnhancerParams, DetailEnhancerResult
+from services.catalog.tasks.detail_enhancer import DetailEnhancerParams, DetailEnhancerResult
 from services.inference.context import Context
 from services.inference.likeness import around, save_debug, shown_measures, source_of
 from services.inference.making import chosen_seed, recipe_of, told_seed
@@ -32,7 +32,7 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
     recipe = recipe_of(fixed.picture, detail_label=params.detail_label, accepted=fixed.accepted)
     png = await asyncio.to_thread(encode_png, pixels, recipe, source=source_of(fixed.picture))
     return DetailEnhancerResult(
-        result_image_path=await context.outputs.save(TYPE.folder, "picture.png", png),
+        result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image,
         reference_image_path=params.reference_image,
         accepted=fixed.accepted > 0,
@@ -44,5 +44,5 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
         height=height,
         seed=told_seed(fixed.picture.seed),
         measures=shown_measures(fixed.measures),
-        debug_image_paths=await save_debug(fixed.debug, TYPE.folder, context),
+        debug_image_paths=await save_debug(fixed.debug, context),
     )

@@ -39,7 +39,7 @@ async def run(params: EditingParams, context: Context) -> EditingResult:
     )
     png = await asyncio.to_thread(encode_png, picture.pixels, recipe, source=DigitalSource.COMPOSITE)
     return EditingResult(
-        result_image_path=await context.outputs.save("editings", "picture.png", png),
+        result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image,
         reference_image_path=params.reference_images[0] if params.reference_images else None,
         reference_image_paths=params.reference_images,

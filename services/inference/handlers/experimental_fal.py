@@ -32,11 +32,11 @@ async def run(params: ExperimentalFalParams, context: Context) -> ExperimentalFa
     paths = []
     for number, file in enumerate(answer.media, start=1):
         name = f"file-{number}{_suffix(file.content_type)}"
-        paths.append(await context.outputs.save("experimental_fals", name, file.content))
+        paths.append(await context.outputs.save(name, file.content))
         await context.progress.report("keeping", number, len(answer.media))
     output = _holdable(answer.output)
     if output is None:
-        paths.append(await context.outputs.save("experimental_fals", "answer.json", orjson.dumps(answer.output)))
+        paths.append(await context.outputs.save("answer.json", orjson.dumps(answer.output)))
     return ExperimentalFalResult(
         result_url=answer.media[0].url if answer.media else None,
         fal_request_id=answer.request_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from services.catalog.tasks.face_enhancer import TYPE, FaceEnhancerParams, FaceEnhancerResult
+from services.catalog.tasks.face_enhancer import FaceEnhancerParams, FaceEnhancerResult
 from services.inference.context import Context
 from services.inference.likeness import save_debug, shown_measures, source_of, value_of
 from services.inference.making import chosen_seed, recipe_of, told_seed
@@ -32,7 +32,7 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
     recipe = recipe_of(fixed.picture, faces=fixed.regions, accepted=fixed.accepted)
     png = await asyncio.to_thread(encode_png, pixels, recipe, source=source_of(fixed.picture))
     return FaceEnhancerResult(
-        result_image_path=await context.outputs.save(TYPE.folder, "picture.png", png),
+        result_image_path=await context.outputs.save("picture.png", png),
         input_image_path=params.input_image,
         face_detected=fixed.regions > 0,
         faces_found=fixed.regions,
@@ -46,5 +46,5 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
         height=height,
         seed=told_seed(fixed.picture.seed),
         measures=shown_measures(fixed.measures),
-        debug_image_paths=await save_debug(fixed.debug, TYPE.folder, context),
+        debug_image_paths=await save_debug(fixed.debug, context),
     )

@@ -32,7 +32,7 @@ async def run(params: GenerationParams, context: Context) -> GenerationResult:
     source = DigitalSource.GENERATED if drawing.image is None else DigitalSource.COMPOSITE
     png = await asyncio.to_thread(encode_png, picture.pixels, recipe, source=source)
     return GenerationResult(
-        result_image_path=await context.outputs.save("generations", "picture.png", png),
+        result_image_path=await context.outputs.save("picture.png", png),
         reference_image_path=params.reference_image_path,
         **facts_of(picture),
     )

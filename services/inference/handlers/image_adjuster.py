@@ -21,7 +21,6 @@ from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.inference.subjects import Subject, find_subject
 
-_FOLDER = "image_adjusters"
 _SUFFIXES = {"image/jpeg": ".jpg", "image/tiff": ".tif"}
 _STAGES = 4
 
@@ -46,7 +45,7 @@ async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterRes
     recipe = _recipe(params, wish, found, subject)
     png = await context.work(_encode, original, found, params.resampling or Resampling.LANCZOS, recipe)
     await context.progress.report("adjusted", 3, _STAGES)
-    path = await context.outputs.save(_FOLDER, "adjusted.png", png)
+    path = await context.outputs.save("adjusted.png", png)
     await context.progress.report("stored", _STAGES, _STAGES)
     return _result(params, original, found, box, path)
 
@@ -115,7 +114,7 @@ async def _save_unchanged(
 ) -> ImageAdjusterResult:
     kind = original.content_type
     name = str(PurePosixPath("adjusted").with_suffix(_SUFFIXES.get(kind, "." + kind.rpartition("/")[2])))
-    path = await context.outputs.save(_FOLDER, name, original.content)
+    path = await context.outputs.save(name, original.content)
     await context.progress.report("stored", _STAGES, _STAGES)
     width, height = original.size
     whole = ResultBox(left=0, top=0, width=width, height=height)

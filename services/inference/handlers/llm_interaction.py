@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 from PIL import Image
 
-from services.catalog.tasks.llm_interaction import TYPE, LlmInteractionParams, LlmInteractionResult
+from services.catalog.tasks.llm_interaction import LlmInteractionParams, LlmInteractionResult
 from services.inference.context import Context
 from services.providers.capabilities.conversing import CONVERSING, Question
 from services.providers.ports import Pixels
@@ -32,7 +32,7 @@ async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionR
     reply = await context.ask(CONVERSING, lambda model: model.converse(question))
     path = None
     if len(reply.text) > _MOST_INLINE:
-        path = await context.outputs.save(TYPE.folder, "answer.txt", reply.text.encode())
+        path = await context.outputs.save("answer.txt", reply.text.encode())
     return LlmInteractionResult(
         result_text=reply.text[:_MOST_INLINE],
         result_text_path=path,

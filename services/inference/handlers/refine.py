@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from services.catalog.tasks.refine import TYPE, RefineParams, RefineResult
+from services.catalog.tasks.refine import RefineParams, RefineResult
 from services.inference.context import Context
 from services.inference.likeness import save_debug, shown_measures, source_of
 from services.inference.making import chosen_seed, recipe_of
@@ -33,7 +33,7 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
     source = source_of(refined.picture)
     png = await asyncio.to_thread(encode_png, pixels, _recipe(wanted, refined), source=source)
     return RefineResult(
-        result_image_path=await context.outputs.save(TYPE.folder, "picture.png", png),
+        result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image_url,
         capability=needed_capability(wanted) if wanted.upscale else None,
         applied_factor=width / wanted.image.shape[1],
@@ -44,7 +44,7 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
         upscale_seed=wanted.upscale.seed if wanted.upscale else None,
         face_detail_seed=wanted.faces.seed if wanted.faces else None,
         measures=shown_measures(refined.measures),
-        debug_image_paths=await save_debug(refined.debug, TYPE.folder, context),
+        debug_image_paths=await save_debug(refined.debug, context),
         model_name=refined.picture.model.name,
     )
 

@@ -30,7 +30,7 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
 
     film = await context.ask(ANIMATING, lambda provider: provider.animate(animation, show))
     return VideoGenerationResult(
-        result_video_path=await context.outputs.save("video_generations", "film.mp4", film.mp4),
+        result_video_path=await context.outputs.save("film.mp4", film.mp4),
         input_image_path=params.input_image_path,
         video_seconds=film.frames / film.fps if film.fps else None,
         fps=film.fps,
