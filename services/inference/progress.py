@@ -13,7 +13,7 @@ from services.common.bus import progress_subject
 from services.inference.pictures import encode_png
 from services.inference.ports import Bus
 from services.inference.runs import Run
-from services.providers.ports import Pixels
+from services.providers.ports import OnStep, Pixels, Step
 
 log = structlog.get_logger()
 _INTERVAL = 0.1
@@ -26,6 +26,14 @@ class ProgressFeed:
         self._run = run
         self._bus = bus
         self._sent_at = 0.0
+
+    def steps(self, stage: str) -> OnStep:
+        """What a provider is given to report a stage by."""
+
+        async def show(step: Step) -> None:
+            await self.report(stage, step.step, step.of, preview=step.preview)
+
+        return show
 
     async def report(self, stage: str, step: int, total: int, *, preview: Pixels | None = None) -> None:
         """`step` of `total` is done. `preview`: RGB, `[h, w, 3]`."""

@@ -26,7 +26,7 @@ from services.providers.calls import Unrecorded
 from services.providers.in_house import InHouse
 from services.providers.local import Local
 from services.providers.pipelines.redrawing import Brush
-from services.providers.ports import Capability, Matte, Pixels
+from services.providers.ports import Capability, Matte, OnStep, Pixels, Step
 from services.providers.sartiq_ultimate_face_fixer import SartiqUltimateFaceFixer
 from services.providers.sartiq_ultimate_garment_fixer import SartiqUltimateGarmentFixer
 from services.providers.sartiq_ultimate_refiner import SartiqUltimateRefiner
@@ -51,9 +51,12 @@ class FakeProgress:
     def __init__(self) -> None:
         self.last: tuple[str, int, int] | None = None
 
-    async def report(self, stage: str, step: int, total: int, *, preview: Pixels | None = None) -> None:
-        assert preview is not None and preview.dtype == np.uint8
-        self.last = stage, step, total
+    def steps(self, stage: str) -> OnStep:
+        async def show(step: Step) -> None:
+            assert step.preview is not None and step.preview.dtype == np.uint8
+            self.last = stage, step.step, step.of
+
+        return show
 
 
 class FakeContext:

@@ -10,7 +10,6 @@ from services.inference.likeness import around, save_debug, shown_measures, sour
 from services.inference.making import chosen_seed, recipe_of, told_seed
 from services.inference.pictures import encode_png
 from services.providers.capabilities.fixing import GARMENT_FIXING, GarmentFix
-from services.providers.ports import Step
 
 
 async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerResult:
@@ -22,10 +21,7 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
     """
     image, reference = await asyncio.gather(*map(context.load_image, (params.base_image, params.reference_image)))
     fix = GarmentFix(image, reference, chosen_seed(None), params.detail_label)
-
-    async def show(step: Step) -> None:
-        await context.progress.report("fixing the garment", step.step, step.of, preview=step.preview)
-
+    show = context.progress.steps("fixing the garment")
     fixed = await context.ask(GARMENT_FIXING, lambda provider: provider.fix_garment(fix, show))
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape

@@ -14,7 +14,7 @@ from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.editing import EDITING, Edit
-from services.providers.ports import Pixels, Step
+from services.providers.ports import Pixels
 
 _LEAST_STRENGTH = 0.02
 # How far a mask's proportions may be off its picture's.
@@ -29,10 +29,7 @@ async def run(params: EditingParams, context: Context) -> EditingResult:
         ComputeError: whatever else the provider raises; may pass.
     """
     edit = await _edit(params, context)
-
-    async def show(step: Step) -> None:
-        await context.progress.report("editing", step.step, step.of, preview=step.preview)
-
+    show = context.progress.steps("editing")
     picture = await context.ask(EDITING, lambda provider: provider.edit(edit, show))
     recipe = recipe_of(
         picture, prompt=params.prompt, edit_strength=params.edit_strength, masked=edit.mask is not None or None

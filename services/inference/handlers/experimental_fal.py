@@ -11,7 +11,6 @@ from services.catalog.free_json import check_json, with_large_numbers_as_text
 from services.catalog.tasks.experimental_fal import ExperimentalFalParams, ExperimentalFalResult
 from services.inference.context import Context
 from services.providers.capabilities.free_calls import FREE_CALLING, FreeCall
-from services.providers.ports import Step
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/webp": ".webp", "application/x-safetensors": ".safetensors"}
 
@@ -24,10 +23,7 @@ async def run(params: ExperimentalFalParams, context: Context) -> ExperimentalFa
         ComputeError: whatever else the provider raises; may pass.
     """
     wanted = FreeCall(params.fal_app_id, dict(params.fal_parameters or {}))
-
-    async def show(step: Step) -> None:
-        await context.progress.report("running", step.step, step.of, preview=step.preview)
-
+    show = context.progress.steps("running")
     answer = await context.ask(FREE_CALLING, lambda provider: provider.call_freely(wanted, show))
     paths = []
     for number, file in enumerate(answer.media, start=1):

@@ -11,7 +11,6 @@ from services.inference.making import chosen_seed, recipe_of, told_seed
 from services.inference.pictures import encode_png
 from services.providers.capabilities.fixing import FACE_FIXING, FaceFix
 from services.providers.capabilities.measures import DISTS, LPIPS, SSIM
-from services.providers.ports import Step
 
 
 async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResult:
@@ -22,10 +21,7 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
         ComputeError: whatever else the provider raises; may pass.
     """
     fix = FaceFix(await context.load_image(params.input_image), chosen_seed(None))
-
-    async def show(step: Step) -> None:
-        await context.progress.report("fixing faces", step.step, step.of, preview=step.preview)
-
+    show = context.progress.steps("fixing faces")
     fixed = await context.ask(FACE_FIXING, lambda provider: provider.fix_faces(fix, show))
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape

@@ -9,7 +9,7 @@ from services.inference.context import Context
 from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.providers.ports import DIFFUSION, Drawing, Lora, Step
+from services.providers.ports import DIFFUSION, Drawing, Lora
 
 _LEAST_STRENGTH = 0.02
 
@@ -22,10 +22,7 @@ async def run(params: GenerationParams, context: Context) -> GenerationResult:
         Overloaded, Unavailable, Internal: the model has no room, is away, or fails; may pass.
     """
     drawing = await _drawing(params, context)
-
-    async def show(step: Step) -> None:
-        await context.progress.report("denoising", step.step, step.of, preview=step.preview)
-
+    show = context.progress.steps("denoising")
     picture = await context.ask(DIFFUSION, lambda provider: provider.draw(drawing, show))
     reference_strength = None if drawing.image is None else drawing.strength
     recipe = recipe_of(picture, prompt=params.prompt, reference_strength=reference_strength)

@@ -12,7 +12,7 @@ from services.inference.making import chosen_seed, recipe_of
 from services.inference.pictures import encode_png
 from services.providers.capabilities.refining import REFINING, Pass, Refined, Refinement
 from services.providers.capabilities.upscaling import needed_capability
-from services.providers.ports import Pixels, Step
+from services.providers.ports import Pixels
 
 
 async def run(params: RefineParams, context: Context) -> RefineResult:
@@ -23,10 +23,7 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
         ComputeError: whatever else the provider raises; may pass.
     """
     wanted = _refinement(params, await context.load_image(params.base_image_url))
-
-    async def show(step: Step) -> None:
-        await context.progress.report("refining", step.step, step.of, preview=step.preview)
-
+    show = context.progress.steps("refining")
     refined = await context.ask(REFINING, lambda provider: provider.refine(wanted, show))
     pixels = refined.picture.pixels
     height, width, _ = pixels.shape

@@ -6,7 +6,6 @@ from services.catalog.tasks.video_generation import VideoGenerationParams, Video
 from services.inference.context import Context
 from services.inference.making import chosen_seed, told_seed
 from services.providers.capabilities.animating import ANIMATING, Animation
-from services.providers.ports import Step
 
 
 async def run(params: VideoGenerationParams, context: Context) -> VideoGenerationResult:
@@ -24,10 +23,7 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
         guidance=params.cfg_scale,
         seed=chosen_seed(params.seed),
     )
-
-    async def show(step: Step) -> None:
-        await context.progress.report("animating", step.step, step.of, preview=step.preview)
-
+    show = context.progress.steps("animating")
     film = await context.ask(ANIMATING, lambda provider: provider.animate(animation, show))
     return VideoGenerationResult(
         result_video_path=await context.outputs.save("film.mp4", film.mp4),
