@@ -3,6 +3,23 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.catalog.base import TaskResult
+
+
+class DrawnResult(TaskResult):
+    """A picture that a model drew, and what made it; durations in seconds."""
+
+    result_image_path: str = Field(description="Stored path of the result picture")
+    seed: int | None = Field(None, description="Seed that was used, where the provider says")
+    width: int = Field(description="Width of the picture")
+    height: int = Field(description="Height of the picture")
+    steps: int | None = Field(None, description="Denoising steps taken")
+    model_name: str | None = Field(None, description="Model that drew it")
+    model_sha256: str | None = Field(None, description="Hash of the model's weights")
+    model_licence: str | None = Field(None, description="Licence of the model")
+    queued_seconds: float | None = Field(None, description="Seconds waited for room on the model")
+    denoise_seconds: float | None = Field(None, description="Seconds spent drawing")
+
 
 class Measure(BaseModel):
     """One score. Without `value` it was not measured, and `note` says why."""

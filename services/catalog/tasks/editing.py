@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.base import TaskParams, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, Percent, Seed, Side
+from services.catalog.results import DrawnResult
 
 MAX_REFERENCES = 8
 
@@ -35,23 +36,13 @@ class EditingParams(TaskParams):
     workflow_id: Annotated[str, Field(max_length=64)] | None = Field(None, description="Workflow id")
 
 
-class EditingResult(TaskResult):
-    """The picture and what made it; durations in seconds."""
+class EditingResult(DrawnResult):
+    """The picture and what it was made from."""
 
-    result_image_path: str = Field(description="Stored path of the result picture")
     base_image_path: str | None = Field(None, description="Stored path of the base picture")
     reference_image_path: str | None = Field(None, description="Stored path of the first reference picture")
     reference_image_paths: list[str] | None = Field(None, description="Stored paths of the reference pictures")
     mask_image_path: str | None = Field(None, description="Stored path of the mask")
-    seed: int | None = Field(None, description="Seed that was used")
-    width: int = Field(description="Width of the picture")
-    height: int = Field(description="Height of the picture")
-    steps: int | None = Field(None, description="Denoising steps taken")
-    model_name: str | None = Field(None, description="Model that drew it")
-    model_sha256: str | None = Field(None, description="Hash of the model's weights")
-    model_licence: str | None = Field(None, description="Licence of the model")
-    queued_seconds: float | None = Field(None, description="Seconds waited for room on the model")
-    denoise_seconds: float | None = Field(None, description="Seconds spent drawing")
 
 
 TYPE = TaskType(

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType, Weight
+from services.catalog.base import TaskParams, TaskType, Weight
 from services.catalog.images import ImageUrl, StoragePath
 from services.catalog.numbers import FalApp, Percent, Seed, Side
+from services.catalog.results import DrawnResult
 
 ModelPath = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -36,20 +37,10 @@ class GenerationParams(TaskParams):
     workflow_id: Annotated[str, Field(max_length=64)] | None = Field(None, description="Workflow id")
 
 
-class GenerationResult(TaskResult):
-    """The picture and what made it; durations in seconds."""
+class GenerationResult(DrawnResult):
+    """The picture and what it was made from."""
 
-    result_image_path: str = Field(description="Stored path of the result picture")
     reference_image_path: str | None = Field(None, description="Stored path of the reference picture")
-    seed: int | None = Field(None, description="Seed that was used, where the provider says")
-    width: int = Field(description="Width of the picture")
-    height: int = Field(description="Height of the picture")
-    steps: int | None = Field(None, description="Denoising steps taken")
-    model_name: str | None = Field(None, description="Model that drew it")
-    model_sha256: str | None = Field(None, description="Hash of the model's weights")
-    model_licence: str | None = Field(None, description="Licence of the model")
-    queued_seconds: float | None = Field(None, description="Seconds waited for room on the model")
-    denoise_seconds: float | None = Field(None, description="Seconds spent drawing")
 
 
 TYPE = TaskType(
