@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from gateway.translate import to_public
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import NotFound
-from services.common.images.recipes import HEAD_BYTES, read_recipe
+from services.common.images.recipes import BESIDE, HEAD_BYTES, TAIL_BYTES, lies_at_end, parse_recipe, read_recipe
 from services.common.storage_client import StorageClient
 
 
@@ -20,7 +20,11 @@ class ResultFile(BaseModel):
     path: str = Field(description="Where it is stored")
     recipe: dict[str, Any] | None = Field(
         description="Model and LoRA hashes, seed, parameters, IPTC digital source type and software, as the file itself"
-        " says; null when it says nothing or is gone"
+        " says, or what lies beside it; null when nothing is said or the file is gone"
+    )
+    in_file: bool = Field(
+        description="Whether the file itself carries the recipe. Signed files (C2PA), files nobody can read and kinds"
+        " without a place for it are kept as they came, the recipe beside them: `beside_the_file_because` says why"
     )
 
 
@@ -49,9 +53,7 @@ async def provenance_of(request: Request, task_id: str) -> Provenance:
     """Raises NotFound."""
     upstream, tenant = upstream_of(request), caller_of(request).tenant
     task = await upstream.tasks.get(request, task_id)
-    files = [
-        ResultFile(path=path, recipe=await _recipe(upstream.storage, path, tenant)) for path in _result_paths(task)
-    ]
+    files = [await _file(upstream.storage, path, tenant) for path in _result_paths(task)]
     return Provenance(task_id=task_id, files=files, provider_calls=[_call(made) for made in task.service_requests])
 
 
@@ -65,13 +67,32 @@ def _result_paths(task: pb.Task) -> list[str]:
     return found
 
 
-async def _recipe(storage: StorageClient, path: str, tenant: str) -> dict[str, Any] | None:
+async def _file(storage: StorageClient, path: str, tenant: str) -> ResultFile:
     try:
-        info = await storage.head(path, tenant=tenant)
-        _, chunks = await storage.download(path, tenant=tenant, length=min(info.size, HEAD_BYTES))
-        return read_recipe(b"".join([chunk async for chunk in chunks]))
+        inside = await _recipe_inside(storage, path, tenant)
+        beside = None if inside else await _recipe_beside(storage, path, tenant)
     except NotFound:
-        return None
+        inside = beside = None
+    return ResultFile(path=path, recipe=inside or beside, in_file=inside is not None)
+
+
+async def _recipe_inside(storage: StorageClient, path: str, tenant: str) -> dict[str, Any] | None:
+    """Raises NotFound."""
+    info = await storage.head(path, tenant=tenant)
+    head = await _part(storage, path, tenant, 0, min(info.size, HEAD_BYTES))
+    if info.size <= HEAD_BYTES or not lies_at_end(head):
+        return read_recipe(head)
+    return read_recipe(head, await _part(storage, path, tenant, info.size - TAIL_BYTES, TAIL_BYTES))
+
+
+async def _recipe_beside(storage: StorageClient, path: str, tenant: str) -> dict[str, Any] | None:
+    """Raises NotFound."""
+    return parse_recipe(await _part(storage, path + BESIDE, tenant, 0, HEAD_BYTES))
+
+
+async def _part(storage: StorageClient, path: str, tenant: str, offset: int, length: int) -> bytes:
+    _, chunks = await storage.download(path, tenant=tenant, offset=offset, length=length)
+    return b"".join([chunk async for chunk in chunks])
 
 
 def _call(made: pb.ServiceRequest) -> ProviderCall:

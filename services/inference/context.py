@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, NotFound, Unavailable
+from services.common.images.carriers.edits import Part
+from services.common.images.recipes import BESIDE
+from services.common.storage_client import CHUNK_BYTES
 from services.inference.asking import Askings
 from services.inference.book import SUCCEEDED
 from services.inference.originals import OriginalPicture
 from services.inference.ports import Bus, Images, ObjectStore
 from services.inference.progress import ProgressFeed
+from services.inference.provenance import DigitalSource, mark, told_recipe
 from services.inference.runs import Run
 from services.inference.tries import Desk
 from services.providers.ports import Capability, Pixels
@@ -137,13 +141,37 @@ class Outputs:
         Raises:
             ComputeError: it stays away, or refuses.
         """
+        return await self._upload(self._path(name), [content])
+
+    async def save_as_made(
+        self, name: str, content: bytes, recipe: Mapping[str, Any], source: DigitalSource | None
+    ) -> str:
+        """A file that is not to be encoded anew, with its recipe inside, or beside it where it has no place for one.
+
+        The rest is as with `save`.
+        """
+        parts, beside = await asyncio.to_thread(mark, content, recipe, source)
+        path = await self._upload(self._path(name), parts)
+        if beside is not None:
+            await self._upload(path + BESIDE, [beside])
+        return path
+
+    async def save_as_given(self, name: str, content: bytes, recipe: Mapping[str, Any]) -> str:
+        """The caller's own file, byte by byte, with the recipe beside it. The rest is as with `save`."""
+        path = await self.save(name, content)
+        await self._upload(path + BESIDE, [told_recipe(recipe, None).encode()])
+        return path
+
+    def _path(self, name: str) -> str:
         plain = PurePosixPath(name)
-        wished = f"{self.folder}/{self.task_id}/{plain.stem}-{self.attempt}{plain.suffix}"
+        return f"{self.folder}/{self.task_id}/{plain.stem}-{self.attempt}{plain.suffix}"
+
+    async def _upload(self, wished: str, parts: Sequence[Part]) -> str:
         # Remembered first: an upload that is cut off may have been carried out.
         self.saved.append(wished)
         for pause in (*_STORE_PAUSES, None):
             try:
-                self.saved[-1] = (await self.store.upload(wished, content, tenant=self.tenant)).path
+                self.saved[-1] = (await self.store.upload(wished, _chunks(parts), tenant=self.tenant)).path
                 break
             except Unavailable:
                 if pause is None:
@@ -161,3 +189,9 @@ class Outputs:
             except ComputeError as error:
                 log.warning("unwanted output left behind", path=path, error=repr(error))
         self.saved.clear()
+
+
+async def _chunks(parts: Sequence[Part]) -> AsyncIterator[bytes]:
+    for part in parts:
+        for start in range(0, len(part), CHUNK_BYTES):
+            yield bytes(part[start : start + CHUNK_BYTES])

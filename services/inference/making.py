@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from services.providers.capabilities.animating import Animation, Film
 from services.providers.ports import ModelCard, Picture
 
 _DRAWN_SEEDS = 2**31
@@ -50,6 +51,23 @@ def recipe_of(picture: Picture, **more: Any) -> dict[str, Any]:
         "loras": [{"sha256": sha256, "weight": weight} for sha256, weight in picture.loras],
     }
     return recipe | {name: value for name, value in more.items() if value is not None}
+
+
+def film_recipe(film: Film, asked: Animation) -> dict[str, Any]:
+    """The same of a film; `fps` as it came out."""
+    return {
+        "prompt": asked.prompt,
+        "negative_prompt": asked.negative_prompt,
+        "seconds": asked.seconds,
+        "guidance": asked.guidance,
+        "seed": film.seed,
+        "width": film.width,
+        "height": film.height,
+        "frames": film.frames,
+        "fps": film.fps,
+        "model": None if film.model is None else model_facts(film.model),
+        "loras": [],
+    }
 
 
 def model_facts(card: ModelCard) -> dict[str, str]:

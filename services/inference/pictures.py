@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from services.common.images.recipes import RECIPE_CHUNK
-from services.inference.provenance import DigitalSource, xmp_packet
+from services.inference.provenance import DigitalSource, software, told_recipe, xmp_packet
 from services.providers.ports import Pixels
 
 _XMP_CHUNK = "XML:com.adobe.xmp"
@@ -31,13 +29,11 @@ def encode_png(
     The recipe goes into a text chunk, as JSON; `source` into XMP, where photo software looks for it.
     """
     chunks = PngInfo()
-    software = f"atelier {software_version()}"
     if recipe is not None:
-        chunks.add_text("Software", software)
-        told = {} if source is None else {"digital_source_type": source.uri}
-        chunks.add_itxt(RECIPE_CHUNK, json.dumps({**recipe, **told, "software": software}, sort_keys=True))
+        chunks.add_text("Software", software())
+        chunks.add_itxt(RECIPE_CHUNK, told_recipe(recipe, source))
     if source is not None:
-        chunks.add_itxt(_XMP_CHUNK, xmp_packet(source, software))
+        chunks.add_itxt(_XMP_CHUNK, xmp_packet(source, software()))
     target = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     picture.save(target, "PNG", compress_level=3, pnginfo=chunks, icc_profile=icc)
@@ -49,10 +45,3 @@ def cut_out(pixels: Pixels, alpha: Pixels) -> Pixels:
     rgba = np.dstack([pixels, alpha])
     rgba[alpha == 0] = 0
     return rgba
-
-
-def software_version() -> str:
-    try:
-        return version("atelier")
-    except PackageNotFoundError:
-        return "unreleased"

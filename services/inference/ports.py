@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from typing import Protocol
 
 from compute.storage.v1.storage_pb2 import ObjectInfo
@@ -13,7 +14,7 @@ from services.providers.ports import Pixels
 class ObjectStore(Protocol):
     """Bytes by path, below a tenant; `StorageClient` is one."""
 
-    async def upload(self, path: str, content: bytes, *, tenant: str) -> ObjectInfo:
+    async def upload(self, path: str, content: bytes | AsyncIterable[bytes], *, tenant: str) -> ObjectInfo:
         """Its `path` is the one to keep. Raises ComputeError."""
         ...
 

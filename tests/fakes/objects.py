@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 
 from compute.storage.v1.storage_pb2 import ObjectInfo
@@ -18,9 +19,10 @@ class FakeObjects:
     kept: dict[tuple[str, str], bytes] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
 
-    async def upload(self, path: str, content: bytes, *, tenant: str) -> ObjectInfo:
-        self.kept[tenant, path] = content
-        return ObjectInfo(path=path, size=len(content))
+    async def upload(self, path: str, content: bytes | AsyncIterable[bytes], *, tenant: str) -> ObjectInfo:
+        whole = content if isinstance(content, bytes) else b"".join([part async for part in content])
+        self.kept[tenant, path] = whole
+        return ObjectInfo(path=path, size=len(whole))
 
     async def delete(self, path: str, *, tenant: str) -> None:
         self.deleted.append(path)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from google.protobuf import json_format
+from PIL import Image
 from pydantic import SecretStr
 
-from services.common.images.recipes import read_recipe
+from services.common.images.recipes import BESIDE, read_recipe
 from services.inference.runs import Runs
 from services.providers import fal, fal_shootify_refiner
 from services.providers.directory import Providers
 from services.providers.media import MediaSettings, open_media
 from services.providers.ports import Provider
 from tests.fakes.vendors.fal import Ending, Fal
+from tests.fakes.vendors.films import tiny_film
 from tests.fakes.vendors.wire import json_answer
 from tests.integration.tasks_host import hosting
 from tests.integration.worker_host import WorkerHost
@@ -98,6 +103,60 @@ async def test_any_app_can_be_called_with_any_parameters(host: WorkerHost, vendo
     assert path.endswith(".png") and ("acme", path) in host.objects.kept
     assert result.fal_request_id == request.id
     assert json_format.MessageToDict(result.output)["images"][0]["url"] == result.result_url
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix"), [("PNG", ".png"), ("JPEG", ".jpg"), ("WEBP", ".webp"), ("GIF", ".gif"), ("AVIF", ".avif")]
+)
+async def test_a_file_of_any_app_carries_its_recipe_around_the_very_pixels(
+    host: WorkerHost, vendor: Fal, form: str, suffix: str
+) -> None:
+    vendor.form = form
+    address = "https://bucket.example/coat.png?signature=private"
+    async with working(host, vendor):
+        task = await host.run(free(prompt="x", image_url=address, api_key="private"))
+    assert task.status == COMPLETED, task.errors
+    [path], [(theirs, _)] = task.result.experimental_fal.result_paths.values, vendor.media.values()
+    kept = host.objects.kept["acme", path]
+    assert path.endswith(suffix)
+    with Image.open(io.BytesIO(theirs)) as before, Image.open(io.BytesIO(kept)) as after:
+        assert before.tobytes() == after.tobytes()
+    recipe = read_recipe(kept)
+    assert recipe is not None and b"private" not in kept and b"compositeWithTrained" in kept
+    assert (recipe["parameters"]["prompt"], recipe["seed"]) == ("x", 1)
+    assert recipe["provider_request_id"] == task.result.experimental_fal.fal_request_id
+
+
+async def test_a_signed_file_and_one_that_is_no_picture_keep_every_byte(host: WorkerHost, vendor: Fal) -> None:
+    signed = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(13)) + chunk(b"caBX", b"jumb")
+    weights = (2).to_bytes(8, "little") + b"{}"
+    files = {"image/png": signed, "application/octet-stream": weights}
+    vendor.more = {"images": [{"url": vendor.keep(content, kind, "bin")} for kind, content in files.items()]}
+    async with working(host, vendor):
+        task = await host.run(free(prompt="x"))
+    assert task.status == COMPLETED, task.errors
+    paths, kept = task.result.experimental_fal.result_paths.values, host.objects.kept
+    assert [kept["acme", path] for path in paths] == [signed, weights]
+    beside = [json.loads(kept["acme", path + BESIDE]) for path in paths]
+    assert [told["place_in_answer"] for told in beside] == ["/images/0/url", "/images/1/url"]
+    assert ["digital_source_type" in told for told in beside] == [True, False]
+    assert "C2PA" in beside[0]["beside_the_file_because"]
+
+
+async def test_a_film_carries_its_recipe_behind_the_very_film(host: WorkerHost, vendor: Fal) -> None:
+    host.images.pictures["a.png"] = np.full((48, 64, 3), 90, np.uint8)
+    params = params_pb2.VideoGenerationParams(prompt="it turns", input_image_path="a.png", duration_seconds=5, seed=4)
+    async with working(host, vendor):
+        task = await host.run(params_pb2.TaskParams(video_generation=params), provider_type="FAL")
+    assert task.status == COMPLETED, task.errors
+    film = host.objects.kept["acme", task.result.video_generation.result_video_path]
+    recipe = read_recipe(film)
+    assert film.startswith(tiny_film()) and recipe is not None and b"compositeWithTrained" in film
+    assert (recipe["prompt"], recipe["model"]["name"]) == ("it turns", task.result.video_generation.model_name)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from deploy.local.ports import free_ports
 from services.catalog.enums import ProviderType, TaskType
 from services.catalog.providers import PROVIDERS
 from services.catalog.tasks import TYPES
+from services.common.images.recipes import read_recipe
 from services.providers.directory import Providers, open_providers
 from services.providers.media import MediaSettings, open_media
 from tests.catalogue import garment_picture
@@ -124,15 +125,22 @@ def result_of(task: tasks_pb2.Task) -> dict[str, Any]:
     return json_format.MessageToDict(getattr(task.result, task.result.WhichOneof("result") or ""))
 
 
-def stored(host: WorkerHost) -> set[str]:
-    return {path for _, path in host.objects.kept}
-
-
 def paths_in(value: Any) -> Iterator[str]:
     """Of the files a result names as its own."""
     for name, part in value.items():
         if "result" in name and "Path" in name:
             yield from part["values"] if isinstance(part, dict) else [part]
+
+
+def check_recipes(task: tasks_pb2.Task, host: WorkerHost) -> None:
+    """Each file of the result is stored, and says itself how it was made: to us, and to photo software by XMP."""
+    paths = list(paths_in(result_of(task)))
+    assert len(paths) == (0 if task.task_type == TaskType.LLM_INTERACTION else 1)
+    for path in paths:
+        content = host.objects.kept["acme", path]
+        recipe = read_recipe(content)
+        assert recipe is not None and recipe["software"].startswith("atelier "), path
+        assert recipe["digital_source_type"].encode() in content.split(b"xpacket")[2], path
 
 
 def test_the_table_speaks_of_every_type_and_every_provider() -> None:
@@ -151,7 +159,7 @@ async def test_a_type_is_served_by_its_providers_and_by_no_other(
         if provider in TABLE[kind]:
             assert task.status == COMPLETED, (provider, task.error_reason, task.errors)
             assert {call.provider for call in task.service_requests} == {provider}
-            assert set(paths_in(result_of(task))) <= stored(host), provider
+            check_recipes(task, host)
         else:
             assert (task.status, task.error_reason) == (FAILED, "CAPABILITY_MISSING"), (provider, task.errors)
     assert charges(vendors) == Counter(PAID[provider] for provider in TABLE[kind] if provider in PAID)
@@ -177,3 +185,4 @@ async def test_each_provider_of_a_type_gives_way_to_its_fallback_when_it_is_away
             assert task.status == COMPLETED, (first, second, task.errors)
             told = {(call.provider, call.fallback, call.outcome) for call in task.service_requests}
             assert told == {(first, False, "FAILED"), (second, True, "SUCCEEDED")}
+            check_recipes(task, host)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import struct
+import re
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from services.common.images.recipes import RECIPE_CHUNK, read_recipe
+from services.inference.free_recipes import free_recipe, source_of
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource, xmp_packet
+from services.providers.capabilities.free_calls import FreeAnswer, FreeCall, MadeFile
 
 PIXELS = np.zeros((4, 6, 3), np.uint8)
 NAMES = {
@@ -90,8 +94,53 @@ def test_a_strangers_recipe_that_cannot_be_shown_is_none(text: str) -> None:
     assert read_recipe(target.getvalue()) is None
 
 
-def test_a_film_that_nests_without_end_has_no_recipe() -> None:
-    film = b""
-    for _ in range(5_000):
-        film = struct.pack(">I4s", len(film) + 8, b"moov") + film
-    assert read_recipe(film) is None
+def free(parameters: dict[str, Any], output: dict[str, Any] | None = None) -> dict[str, Any]:
+    answer = FreeAnswer("request-1", output or {})
+    return free_recipe(FreeCall("acme/app", parameters), answer, MadeFile("/image/url", "https://x.example/1", b"", ""))
+
+
+def test_a_free_calls_recipe_tells_what_to_ask_for_again() -> None:
+    recipe = free({"prompt": "a red coat", "steps": 8, "deep": [{"on": True, "none": None}]}, {"seed": 2**64 - 1})
+    assert recipe == {
+        "model": {"name": "acme/app", "sha256": "", "licence": ""},
+        "seed": 2**64 - 1,
+        "parameters": {"prompt": "a red coat", "steps": 8, "deep": [{"on": True, "none": None}]},
+        "provider_request_id": "request-1",
+        "place_in_answer": "/image/url",
+    }
+
+
+def test_secrets_addresses_and_pictures_stay_out_of_a_free_calls_recipe() -> None:
+    parameters = {
+        "hf_token": "hf_private",
+        "apiKey": "private-1",
+        "nested": [{"authorization": "Bearer private-2", "image_url": "https://b.example/a.png?signature=private-3"}],
+        "prompt": "like s3://private-4/b but red",
+        "mask": "data:image/png;base64,cHJpdmF0ZQprivate",
+        "raw": "private" * 2_000,
+        "max_tokens": 7,
+    }
+    recipe = free(parameters)
+    assert "private" not in str(recipe)
+    assert recipe["parameters"]["max_tokens"] == 7
+    hashed = hashlib.sha256(str(parameters["mask"]).encode()).hexdigest()
+    assert recipe["parameters"]["mask"] == f"sha256:{hashed}"
+    assert re.fullmatch(r"like sha256:[0-9a-f]{64} but red", recipe["parameters"]["prompt"])
+
+
+def test_a_free_calls_recipe_stays_small_enough_for_any_file() -> None:
+    recipe = free({f"{number}": "ü" * 7_000 for number in range(9)})
+    assert recipe["parameters"].startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "source"),
+    [
+        ({"prompt": "a coat"}, DigitalSource.GENERATED),
+        ({"prompt": "a coat", "loras": [{"path": "https://x.example/coat.safetensors"}]}, DigitalSource.GENERATED),
+        ({"prompt": "a coat", "inputs": [{"image": "https://x.example/coat.png"}]}, DigitalSource.COMPOSITE),
+        ({"image_url": "data:image/png;base64,AAAA"}, DigitalSource.COMPOSITE),
+    ],
+)
+def test_a_model_that_was_given_a_file_has_drawn_over_it(parameters: dict[str, Any], source: DigitalSource) -> None:
+    assert source_of(FreeCall("acme/app", parameters)) is source

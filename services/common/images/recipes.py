@@ -1,27 +1,59 @@
-"""How a file of ours was made, read from the beginning of the file: PNG's text chunks, MP4's comment."""
+"""How a file was made, read from the file itself, and put into it without touching its pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-RECIPE_CHUNK = "atelier-recipe"
-# Every writer of ours puts the recipe in front of the pixels.
+from services.common.images.carriers.edits import MARK, PacketFor, Part, Unfit, assembled
+from services.common.images.carriers.kinds import carrier_of
+
+RECIPE_CHUNK = MARK[:-1].decode()
+# Of a file that cannot carry its recipe, the recipe lies beside it, under the file's name and this.
+BESIDE = ".recipe.json"
+# Every writer of ours puts the recipe in front of the pixels, or so far from the end.
 HEAD_BYTES = 256 << 10
-_PNG = b"\x89PNG\r\n\x1a\n"
-_CONTAINERS = (b"moov", b"udta", b"ilst", b"\xa9cmt")
-# Deeper than any file of ours; a stranger's may nest until the reader breaks.
-_DEPTH = 12
+TAIL_BYTES = 128 << 10
+_LARGEST = 60_000
+# Deeper than any recipe of ours; a stranger's may nest until the reader breaks.
+_DEPTH = 14
 
 
-def read_recipe(head: bytes) -> dict[str, Any] | None:
-    """None when there is none, or none that can be read and shown as JSON again. `head` may be cut anywhere.
+def inscribed(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Part]:
+    """The file in pieces, with the recipe (JSON) and an XMP packet; compressed pixels are the very same bytes.
 
-    The file may be a stranger's: what an app made, or a picture that was handed on as it came.
+    Raises:
+        Unfit: it is signed, broken, or of a kind that can carry neither.
     """
-    text = _png_text(head) if head.startswith(_PNG) else _mp4_comment(head, _DEPTH)
+    carrier = carrier_of(content)
+    if carrier is None:
+        raise Unfit("files of its kind have no place for it")
+    if len(recipe) > _LARGEST:
+        raise Unfit("its recipe is too long")
+    return assembled(content, carrier.edits(content, recipe, packet_for))
+
+
+def lies_at_end(head: bytes) -> bool:
+    """Whether a file that begins so has its recipe within its last TAIL_BYTES."""
+    carrier = carrier_of(head)
+    return carrier is not None and carrier.AT_END
+
+
+def read_recipe(head: bytes, tail: bytes | None = None) -> dict[str, Any] | None:
+    """None when there is none, or none that can be read and shown as JSON again. Both parts may be cut anywhere.
+
+    Without a `tail` the head is the whole file. It may be a stranger's: what an app made, or a picture that was
+    handed on as it came.
+    """
+    carrier = carrier_of(head)
+    if carrier is None:
+        return None
+    return parse_recipe(carrier.recipe_in(tail if carrier.AT_END and tail is not None else head))
+
+
+def parse_recipe(text: bytes | None) -> dict[str, Any] | None:
+    """None for what is no object of JSON, or nests too deeply."""
     try:
         found = orjson.loads(text) if text else None
     except orjson.JSONDecodeError:
@@ -34,45 +66,3 @@ def _is_shallow(value: object, depth: int) -> bool:
         return True
     inner = value.values() if isinstance(value, dict) else value
     return depth > 0 and all(_is_shallow(item, depth - 1) for item in inner)
-
-
-def _png_text(head: bytes) -> bytes | None:
-    """The recipe's iTXt chunk (PNG 11.3.3.4): keyword, two flags, language, translated keyword, then the text."""
-    keyword = RECIPE_CHUNK.encode() + b"\0"
-    at = len(_PNG)
-    while at + 8 <= len(head):
-        size, kind = int.from_bytes(head[at : at + 4]), head[at + 4 : at + 8]
-        if kind == b"IDAT":
-            return None
-        body = head[at + 8 : at + 8 + size]
-        if kind == b"iTXt" and body.startswith(keyword) and len(body) == size:
-            return body[len(keyword) + 2 :].split(b"\0", 2)[-1]
-        at += size + 12
-    return None
-
-
-def _mp4_comment(head: bytes, depth: int) -> bytes | None:
-    """The `©cmt` item of moov/udta/meta/ilst, as ffmpeg writes it."""
-    if not depth:
-        return None
-    for kind, body in _boxes(head):
-        if kind == b"data":
-            return body[8:]
-        if kind == b"meta":
-            body = body[4:]
-        elif kind not in _CONTAINERS:
-            continue
-        if found := _mp4_comment(body, depth - 1):
-            return found
-    return None
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, body) of each box that is there as a whole."""
-    at = 0
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4])
-        if size < 8 or at + size > len(data):
-            return
-        yield data[at + 4 : at + 8], data[at + 8 : at + size]
-        at += size

@@ -10,13 +10,17 @@ import orjson
 from services.catalog.free_json import check_json, with_large_numbers_as_text
 from services.catalog.tasks.experimental_fal import ExperimentalFalParams, ExperimentalFalResult
 from services.inference.context import Context
+from services.inference.free_recipes import free_recipe, source_of
 from services.providers.capabilities.free_calls import FREE_CALLING, FreeCall
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/webp": ".webp", "application/x-safetensors": ".safetensors"}
 
+_DRAWN = ("image/", "video/")
+
 
 async def run(params: ExperimentalFalParams, context: Context) -> ExperimentalFalResult:
-    """Files are stored in the order of the answer; behind them the answer itself where a task cannot hold it.
+    """Files are stored in the order of the answer, as the app made them but for their recipes inside; behind them the
+    answer itself where a task cannot hold it.
 
     Raises:
         InvalidRequest: the app refuses its parameters.
@@ -28,7 +32,9 @@ async def run(params: ExperimentalFalParams, context: Context) -> ExperimentalFa
     paths = []
     for number, file in enumerate(answer.media, start=1):
         name = f"file-{number}{_suffix(file.content_type)}"
-        paths.append(await context.outputs.save(name, file.content))
+        recipe = free_recipe(wanted, answer, file)
+        source = source_of(wanted) if file.content_type.startswith(_DRAWN) else None
+        paths.append(await context.outputs.save_as_made(name, file.content, recipe, source))
         await context.progress.report("keeping", number, len(answer.media))
     output = _holdable(answer.output)
     if output is None:

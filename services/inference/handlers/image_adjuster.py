@@ -112,9 +112,10 @@ def _check_size(found: Frame) -> None:
 async def _save_unchanged(
     params: ImageAdjusterParams, original: OriginalPicture, box: Box | None, context: Context
 ) -> ImageAdjusterResult:
+    recipe = {**_asked(params), "applied_mode": "none"}
     kind = original.content_type
     name = str(PurePosixPath("adjusted").with_suffix(_SUFFIXES.get(kind, "." + kind.rpartition("/")[2])))
-    path = await context.outputs.save(name, original.content)
+    path = await context.outputs.save_as_given(name, original.content, recipe)
     await context.progress.report("stored", _STAGES, _STAGES)
     width, height = original.size
     whole = ResultBox(left=0, top=0, width=width, height=height)
@@ -138,13 +139,16 @@ def _encode(original: OriginalPicture, found: Frame, resampling: Resampling, rec
 
 
 def _recipe(params: ImageAdjusterParams, wish: Wish, found: Frame, subject: Subject | None) -> dict[str, Any]:
-    """Everything asked for but the pictures, whose names are the caller's."""
     sides = ("top", "bottom", "left", "right")
     margins = {side: float(share) for side in sides if (share := getattr(wish.margins, side)) is not None}
     window = [float(edge) for edge in (found.left, found.top, found.width, found.height)]
-    asked = params.model_dump(mode="json", exclude_none=True, exclude={"input_image", "reference_image"})
     told = subject.facts if subject else {}
-    return {**asked, "applied_mode": found.mode.value, "margins": margins, "window": window, **told}
+    return {**_asked(params), "applied_mode": found.mode.value, "margins": margins, "window": window, **told}
+
+
+def _asked(params: ImageAdjusterParams) -> dict[str, Any]:
+    """Everything asked for but the pictures, whose names are the caller's."""
+    return params.model_dump(mode="json", exclude_none=True, exclude={"input_image", "reference_image"})
 
 
 def _references(params: ImageAdjusterParams) -> dict[str, str | None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from services.catalog.tasks.video_generation import VideoGenerationParams, VideoGenerationResult
 from services.inference.context import Context
-from services.inference.making import chosen_seed, told_seed
+from services.inference.making import chosen_seed, film_recipe, told_seed
+from services.inference.provenance import DigitalSource
 from services.providers.capabilities.animating import ANIMATING, Animation
 
 
 async def run(params: VideoGenerationParams, context: Context) -> VideoGenerationResult:
-    """One film, stored with its recipe inside where it is made here; progress counts its frames.
+    """One film, stored with its recipe inside; progress counts its frames.
 
     Raises:
         InvalidRequest: the picture cannot be read, or the provider refuses the request.
@@ -25,8 +26,9 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
     )
     show = context.progress.steps("animating")
     film = await context.ask(ANIMATING, lambda provider: provider.animate(animation, show))
+    recipe, source = film_recipe(film, animation), DigitalSource.COMPOSITE
     return VideoGenerationResult(
-        result_video_path=await context.outputs.save("film.mp4", film.mp4),
+        result_video_path=await context.outputs.save_as_made("film.mp4", film.mp4, recipe, source),
         input_image_path=params.input_image_path,
         video_seconds=film.frames / film.fps if film.fps else None,
         fps=film.fps,

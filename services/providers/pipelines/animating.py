@@ -53,10 +53,9 @@ async def animate(diffusion: Diffusion, wanted: Animation, on_step: OnStep, *, n
     small = resized(start, plan.drawn_width, plan.drawn_height)
     keys = [_key(wanted, small, plan, at) for at in range(plan.keys + 1)]
     drawn = [asyncio.ensure_future(diffusion.draw(key, _quiet)) for key in keys]
-    recipe = {"prompt": wanted.prompt, "seed": wanted.seed, "fps": FPS, "keyframes": plan.keys}
     try:
         async with aclosing(_frames(wanted, start, drawn, plan, on_step)) as frames:
-            mp4 = await encode_mp4(frames, width=plan.width, height=plan.height, fps=FPS, recipe=recipe)
+            mp4 = await encode_mp4(frames, width=plan.width, height=plan.height, fps=FPS)
     finally:
         # Of several that failed, the first has been raised.
         for key in drawn:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import imageio_ffmpeg
 
@@ -19,10 +17,8 @@ _LAST_WORDS = 400
 _CLOSE_SECONDS = 60.0
 
 
-async def encode_mp4(
-    frames: AsyncIterator[Pixels], *, width: int, height: int, fps: int, recipe: Mapping[str, Any] | None = None
-) -> bytes:
-    """`frames` are RGB `[height, width, 3]` with even sides. The recipe is kept in the file's comment, as JSON.
+async def encode_mp4(frames: AsyncIterator[Pixels], *, width: int, height: int, fps: int) -> bytes:
+    """`frames` are RGB `[height, width, 3]` with even sides.
 
     The same frames give the same bytes. Cancelling it ends the process.
 
@@ -33,7 +29,7 @@ async def encode_mp4(
         # A file, not a pipe: the index is moved to its front, so that a browser plays while it loads.
         target = Path(folder) / "film.mp4"
         process = await asyncio.create_subprocess_exec(
-            *_command(target, width, height, fps, recipe),
+            *_command(target, width, height, fps),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -66,13 +62,12 @@ async def _feed(process: asyncio.subprocess.Process, frames: AsyncIterator[Pixel
         said.cancel()
 
 
-def _command(target: Path, width: int, height: int, fps: int, recipe: Mapping[str, Any] | None) -> list[str]:
+def _command(target: Path, width: int, height: int, fps: int) -> list[str]:
     given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0"]
     # Players take an untagged film for BT.601 or BT.709 by its size; ours says what it is.
     colours = ["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-colorspace", "bt709", "-color_primaries", "bt709"]
     codec = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", "-color_trc", "bt709"]
     exact = ["-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
-    kept = [] if recipe is None else ["-metadata", f"comment={json.dumps(recipe, sort_keys=True)}"]
     program = imageio_ffmpeg.get_ffmpeg_exe()
     start = [program, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
-    return [*start, *given, *colours, *codec, *exact, *kept, "-movflags", "+faststart", str(target)]
+    return [*start, *given, *colours, *codec, *exact, "-movflags", "+faststart", str(target)]

@@ -77,7 +77,7 @@ class Fal:
 
     Charged when it is accepted, for it runs whoever asks for it or not; but not when it ends in 5xx, or is cancelled
     while it waits; its reference says 200 OK to that (`removes`), its guide 202 CANCELLATION_REQUESTED. `more` is in
-    every answer.
+    every answer. `form` is that of its pictures, as Pillow names it.
     """
 
     def __init__(self, key: str = "fal-id:fal-secret") -> None:
@@ -89,6 +89,7 @@ class Fal:
         self.path: tuple[str, ...] = ("IN_QUEUE", "IN_PROGRESS")
         self.holding = False
         self.more: dict[str, Any] = {}
+        self.form = "PNG"
         self.payloads_kept = True
         self.removes = True
         self.media: dict[str, tuple[bytes, str]] = {}
@@ -270,11 +271,11 @@ class Fal:
 
     def _output(self, request: Request) -> dict[str, Any]:
         if "video" in request.app or "veo" in request.app:
-            url = self._keep(tiny_film(), "video/mp4", "mp4")
+            url = self.keep(tiny_film(), "video/mp4", "mp4")
             return {"video": {"url": url, "content_type": "video/mp4", "file_name": "output.mp4"}}
         width, height = _size(request)
-        content = encode(noise(width, height, len(self.media)), "PNG")
-        image: dict[str, Any] = {"url": self._keep(content, "image/png", "png"), "content_type": "image/png"}
+        content, kind = encode(noise(width, height, len(self.media)), self.form), self.form.lower()
+        image: dict[str, Any] = {"url": self.keep(content, f"image/{kind}", kind), "content_type": f"image/{kind}"}
         image |= {"width": width, "height": height}
         if "upscaler" in request.app:
             return {"image": image, "seed": request.inputs.get("seed", 1)}
@@ -288,7 +289,8 @@ class Fal:
             "timings": {"inference": 0.1},
         }
 
-    def _keep(self, content: bytes, kind: str, suffix: str) -> str:
+    def keep(self, content: bytes, kind: str, suffix: str) -> str:
+        """The address of a file of its media."""
         path = f"/media/{uuid4().hex}.{suffix}"
         self.media[path] = content, kind
         return self.url + path

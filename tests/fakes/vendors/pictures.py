@@ -36,7 +36,7 @@ def open_base64(text: str) -> Image.Image:
 
 
 def encode(picture: Image.Image, kind: str) -> bytes:
-    """`kind` is "PNG" or "JPEG"."""
+    """`kind` as Pillow names it: "PNG", "JPEG" …"""
     buffer = BytesIO()
     picture.convert("RGB").save(buffer, kind)
     return buffer.getvalue()

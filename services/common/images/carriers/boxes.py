@@ -1,0 +1,100 @@
+"""MP4 and what else is made of its boxes, AVIF and HEIC among them: the recipe and XMP behind everything else.
+
+ISO/IEC 14496-12; XMP part 3, 1.2.7. Places in a film are counted from its beginning, so nothing may be put there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+
+AT_END = True
+_RECIPE = bytes.fromhex("28a5aecfc39c4aeb9271dc2ad9f6342e")
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_SIGNED = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+# XMP of QuickTime and of still pictures, inside their index.
+_XMP_WITHIN = {b"moov": b"XMP_", b"meta": b"application/rdf+xml"}
+_BROKEN = "it is no whole film"
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    kind: bytes
+    start: int
+    body: int
+    end: int
+
+
+@dataclass(slots=True)
+class _Landmarks:
+    """`packets` are the boxes of XMP; `within` says that there is XMP where it cannot be changed."""
+
+    packets: list[_Box] = field(default_factory=list)
+    within: bool = False
+    kinds: set[bytes] = field(default_factory=set)
+    last: _Box | None = None
+
+
+def recipe_in(tail: bytes) -> bytes | None:
+    """`tail` may begin anywhere."""
+    at = tail.rfind(b"uuid" + _RECIPE + MARK)
+    if at < 4:
+        return None
+    end = at - 4 + int.from_bytes(tail[at - 4 : at])
+    return tail[at + 20 + len(MARK) : end] if end <= len(tail) else None
+
+
+def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
+    """Raises Unfit. XMP that is there already is written anew at the end, and its box becomes an empty one."""
+    marks = _landmarks(content)
+    last = marks.last
+    # An index of fragments is looked for at the very end.
+    place = last.start if last and last.kind == b"mfra" else len(content)
+    made = []
+    if not marks.packets and not marks.within:
+        if packet := packet_for(None):
+            made.append(Edit(place, place, _box(_XMP, packet)))
+    elif len(marks.packets) == 1 and not marks.within:
+        [old] = marks.packets
+        if packet := packet_for(content[old.body + 16 : old.end]):
+            made = [Edit(old.start + 4, old.start + 8, b"free"), Edit(old.body, old.end, bytes(old.end - old.body))]
+            made.append(Edit(place, place, _box(_XMP, packet)))
+    return [*made, Edit(place, place, _box(_RECIPE, MARK + recipe))]
+
+
+def _landmarks(content: bytes) -> _Landmarks:
+    found = _Landmarks()
+    for box in _boxes(content):
+        if found.last is None and box.kind != b"ftyp":
+            raise Unfit(_BROKEN)
+        found.last = box
+        found.kinds.add(box.kind)
+        if box.kind in _XMP_WITHIN:
+            found.within |= content.find(_XMP_WITHIN[box.kind], box.body, box.end) >= 0
+        if box.kind == b"uuid" and content.startswith(_SIGNED, box.body):
+            raise Unfit(C2PA)
+        if box.kind == b"uuid" and content.startswith(_XMP, box.body):
+            found.packets.append(box)
+    if b"mdat" not in found.kinds or not found.kinds & _XMP_WITHIN.keys():
+        raise Unfit(_BROKEN)
+    return found
+
+
+def _boxes(content: bytes) -> Iterator[_Box]:
+    """The outermost. Raises Unfit unless they fill the file, each with its size told."""
+    at, number = 0, 0
+    while at < len(content):
+        size, body = int.from_bytes(content[at : at + 4]), at + 8
+        if size == 1:
+            size, body = int.from_bytes(content[at + 8 : at + 16]), at + 16
+        if at + size > len(content) or at + size < body:
+            raise Unfit(_BROKEN)
+        number = counted(number)
+        yield _Box(content[at + 4 : at + 8], at, body, at + size)
+        at += size
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return (24 + len(body)).to_bytes(4) + b"uuid" + kind + body

@@ -1,0 +1,45 @@
+"""Changes to a file that leave the rest of it as it is, without a second copy of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+# In front of the recipe wherever a format has no names for its parts.
+MARK = b"atelier-recipe\0"
+# A stranger's file of nothing but empty parts would keep a thread busy for minutes.
+MOST_PARTS = 1 << 20
+C2PA = "its maker signed it (C2PA)"
+Part: TypeAlias = bytes | memoryview
+# From the file's own XMP packet, or None, to the one to have; None leaves things as they are. May raise Unfit.
+PacketFor: TypeAlias = Callable[[bytes | None], bytes | None]
+
+
+class Unfit(ValueError):
+    """Nothing can be put into this file, and its message says why, in words that follow "because"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`new` in place of the bytes from `start` to `end`."""
+
+    start: int
+    end: int
+    new: bytes
+
+
+def assembled(content: bytes, edits: Iterable[Edit]) -> list[Part]:
+    """The changed file in pieces, those of `content` as views of it. At one place, edits keep their order."""
+    whole, parts, at = memoryview(content), list[Part](), 0
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        parts += [whole[at : edit.start], edit.new]
+        at = edit.end
+    return [part for part in (*parts, whole[at:]) if len(part)]
+
+
+def counted(number: int) -> int:
+    """The next number of a part. Raises Unfit when there are too many."""
+    if number >= MOST_PARTS:
+        raise Unfit("it has too many parts")
+    return number + 1

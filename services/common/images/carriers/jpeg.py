@@ -1,0 +1,107 @@
+"""JPEG: the recipe in a comment, XMP in an APP1 segment, both in front (ITU-T T.81 B.2.4; XMP part 3, 1.1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+
+AT_END = False
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_EXIF = b"Exif\0\0"
+_COMMENT, _APP0, _APP1, _APP2, _APP11, _SCAN, _END = 0xFE, 0xE0, 0xE1, 0xE2, 0xEB, 0xDA, 0xD9
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# What two bytes can count, themselves included.
+_MOST_BODY = 65_533
+_BROKEN = "it is no whole JPEG"
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """From `start`, where its marker begins, to `end`; `body` is where its length has been told."""
+
+    kind: int
+    start: int
+    body: int
+    end: int
+
+
+def recipe_in(head: bytes) -> bytes | None:
+    """`head` may be cut anywhere."""
+    try:
+        for segment in _segments(head):
+            if segment.kind == _COMMENT and head.startswith(MARK, segment.body):
+                return head[segment.body + len(MARK) : segment.end]
+    except Unfit:
+        pass
+    return None
+
+
+def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
+    """Raises Unfit. A packet that would not fit into one segment is not written."""
+    place, packets = _landmarks(content)
+    made = []
+    if not packets:
+        if packet := _fitting(packet_for(None)):
+            made.append(Edit(place, place, _segment(_APP1, _XMP + packet)))
+    elif len(packets) == 1 and packets[0].end <= _fixed_from(content):
+        [old] = packets
+        if packet := _fitting(packet_for(content[old.body + len(_XMP) : old.end])):
+            made.append(Edit(old.start, old.end, _segment(_APP1, _XMP + packet)))
+    return [Edit(place, place, _segment(_COMMENT, MARK + recipe)), *made]
+
+
+def _landmarks(content: bytes) -> tuple[int, list[_Segment]]:
+    """Behind what has to come first, which is JFIF and Exif; and the segments of XMP."""
+    place, packets, frame, first = 2, list[_Segment](), False, True
+    for segment in _segments(content):
+        if segment.kind == _APP11 and b"c2pa" in content[segment.body : segment.end]:
+            raise Unfit(C2PA)
+        first &= segment.kind == _APP0 or (segment.kind == _APP1 and content.startswith(_EXIF, segment.body))
+        place = segment.end if first else place
+        if segment.kind == _APP1 and content.startswith(_XMP, segment.body):
+            packets.append(segment)
+        frame |= segment.kind in _FRAMES
+        if segment.kind == _SCAN:
+            if frame and content.rfind(b"\xff\xd9", segment.end) >= 0:
+                return place, packets
+            break
+    raise Unfit(_BROKEN)
+
+
+def _fixed_from(content: bytes) -> int:
+    """Where an index of further pictures counts from (CIPA DC-007): nothing behind it may change its length."""
+    for segment in _segments(content):
+        if segment.kind == _SCAN or (segment.kind == _APP2 and content.startswith(b"MPF\0", segment.body)):
+            return segment.start
+    return len(content)
+
+
+def _segments(content: bytes) -> Iterator[_Segment]:
+    """Up to the scan. Raises Unfit at the first that is not there as a whole."""
+    at, number = 2, 0
+    while at + 4 <= len(content):
+        if content[at] != 0xFF:
+            raise Unfit(_BROKEN)
+        kind = content[at + 1]
+        number = counted(number)
+        if kind == 0xFF:
+            at += 1
+            continue
+        size = int.from_bytes(content[at + 2 : at + 4])
+        end = at + 2 + size
+        if kind < 0xC0 or 0xD0 <= kind <= _END or size < 2 or end > len(content):
+            raise Unfit(_BROKEN)
+        yield _Segment(kind, at, at + 4, end)
+        if kind == _SCAN:
+            return
+        at = end
+
+
+def _fitting(packet: bytes | None) -> bytes | None:
+    return packet if packet and len(_XMP + packet) <= _MOST_BODY else None
+
+
+def _segment(kind: int, body: bytes) -> bytes:
+    return bytes((0xFF, kind)) + (len(body) + 2).to_bytes(2) + body

@@ -1,0 +1,39 @@
+"""Which format a file has, by its first bytes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from services.common.images.carriers import boxes, gif, jpeg, png, webp
+from services.common.images.carriers.edits import Edit, PacketFor
+from services.common.images.sniffing import HEAD_BYTES, content_type_of
+
+
+class Carrier(Protocol):
+    """A format. `AT_END`: its recipe is found in the end of a file, else in the beginning."""
+
+    AT_END: bool
+
+    def recipe_in(self, part: bytes, /) -> bytes | None:
+        """The recipe's text, None where `part` has none."""
+        ...
+
+    def edits(self, content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
+        """What puts a recipe and XMP into a file. Raises Unfit."""
+        ...
+
+
+_CARRIERS: dict[str, Carrier] = {
+    "image/png": png,
+    "image/jpeg": jpeg,
+    "image/webp": webp,
+    "image/gif": gif,
+    "image/avif": boxes,
+    "image/heic": boxes,
+    "video/mp4": boxes,
+    "video/quicktime": boxes,
+}
+
+
+def carrier_of(head: bytes) -> Carrier | None:
+    return _CARRIERS.get(content_type_of(head[:HEAD_BYTES]))
