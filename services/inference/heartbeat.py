@@ -19,11 +19,13 @@ log = structlog.get_logger()
 class Heartbeat:
     """Three beats to a lease. The lease is judged by this process' own monotonic clock, never by the wall's."""
 
-    def __init__(self, client: TasksClient, runs: Runs, reports: Reports, *, queue: str) -> None:
+    def __init__(self, client: TasksClient, runs: Runs, reports: Reports, *, queue: str, inbox: str) -> None:
+        """`inbox` is the subject on which this worker hears of attempts that were begun for it."""
         self._client = client
         self._runs = runs
         self._reports = reports
         self._queue = queue
+        self._inbox = inbox
         self._answering = True
         self.draining = False
 
@@ -53,6 +55,7 @@ class Heartbeat:
                 self._queue,
                 self._runs.capacity,
                 running,
+                inbox=self._inbox,
                 draining=self.draining,
                 timeout=max(1.0, self._reports.lease / 3),
             )

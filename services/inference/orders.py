@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import nats.errors
 import structlog
 from compute.inference.v1 import inference_pb2 as pb
@@ -36,11 +38,15 @@ class Delivery:
             log.debug("work order not acknowledged", error=repr(error))
 
 
-def keys_of(message: Msg) -> list[Key]:
+def items_of(message: Msg) -> Sequence[pb.WorkItem]:
     """Empty for what is no work order."""
     try:
-        order = pb.WorkOrder.FromString(message.data)
+        return pb.WorkOrder.FromString(message.data).items
     except DecodeError:
         log.warning("not a work order", subject=message.subject, size=len(message.data))
         return []
-    return [Key(item.task_id, item.attempt) for item in order.items]
+
+
+def keys_of(message: Msg) -> list[Key]:
+    """Empty for what is no work order."""
+    return [Key(item.task_id, item.attempt) for item in items_of(message)]

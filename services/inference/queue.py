@@ -1,8 +1,9 @@
-"""The worker's end of its queue: one standing pull, renewed whenever room appears or the bus comes back."""
+"""The worker's ears: a standing pull on its queue, and what is begun or stopped for it by name."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import nats.errors
 import structlog
@@ -19,11 +20,15 @@ log = structlog.get_logger()
 
 
 class WorkQueue:
-    """Brings work orders to the worker, and cancel orders to its runs."""
+    """Brings work orders to the worker, and cancel orders to its runs.
 
-    def __init__(self, client: Client, queue: str, worker: Worker, runs: Runs) -> None:
+    The pull is renewed whenever room appears or the bus comes back; `inbox` is this worker's own subject.
+    """
+
+    def __init__(self, client: Client, queue: str, inbox: str, worker: Worker, runs: Runs) -> None:
         self._client = client
         self._queue = queue
+        self._inbox = inbox
         self._worker = worker
         self._runs = runs
         self._pull: Pull | None = None
@@ -67,7 +72,14 @@ class WorkQueue:
 
     async def heed_cancels(self) -> None:
         """Until cancelled."""
-        subscription = await self._client.subscribe(CANCEL_SUBJECT, cb=self._cancel)
+        await self._listen(CANCEL_SUBJECT, self._cancel)
+
+    async def heed_grants(self) -> None:
+        """Until cancelled."""
+        await self._listen(self._inbox, self._worker.given)
+
+    async def _listen(self, subject: str, heed: Callable[[Msg], Awaitable[None]]) -> None:
+        subscription = await self._client.subscribe(subject, cb=heed)
         try:
             await asyncio.Event().wait()
         finally:

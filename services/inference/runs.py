@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
 from compute.tasks.v1 import tasks_pb2 as pb
+
+_REMEMBERED = 4_096
 
 
 class Key(NamedTuple):
@@ -51,6 +54,7 @@ class Runs:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self._ended: OrderedDict[Key, None] = OrderedDict()
         self._expected: dict[Key, Stop | None] = {}
         self._running: dict[Key, Run] = {}
 
@@ -65,6 +69,10 @@ class Runs:
 
     def knows(self, key: Key) -> bool:
         return key in self._running or key in self._expected
+
+    def had(self, key: Key) -> bool:
+        """It ran here, not long ago."""
+        return key in self._ended
 
     def expect(self, key: Key) -> None:
         """A place is kept for `key` until `begin` or `forget`."""
@@ -81,7 +89,10 @@ class Runs:
 
     def forget(self, key: Key) -> None:
         self._expected.pop(key, None)
-        self._running.pop(key, None)
+        if self._running.pop(key, None) is not None:
+            self._ended[key] = None
+            if len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
 
     def stop(self, key: Key, why: Stop) -> None:
         """Stops that attempt and no other, also when its claim is still out."""

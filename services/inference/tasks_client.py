@@ -28,10 +28,17 @@ class TasksClient:
         return await call(self._stub.ClaimTasks, request, timeout=self._timeout, metadata=self._metadata)
 
     async def heartbeat(
-        self, queue: str, capacity: int, running: Sequence[pb.RunningTask], *, draining: bool, timeout: float
+        self,
+        queue: str,
+        capacity: int,
+        running: Sequence[pb.RunningTask],
+        *,
+        inbox: str,
+        draining: bool,
+        timeout: float,
     ) -> pb.HeartbeatTasksResponse:
         request = pb.HeartbeatTasksRequest(
-            worker_id=self.worker_id, queue=queue, capacity=capacity, running=running, draining=draining
+            worker_id=self.worker_id, queue=queue, capacity=capacity, running=running, draining=draining, inbox=inbox
         )
         return await call(self._stub.HeartbeatTasks, request, timeout=timeout, metadata=self._metadata)
 

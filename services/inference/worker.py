@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
+from compute.tasks.v1 import tasks_pb2
 from compute.tasks.v1 import worker_pb2 as pb
 from nats.aio.msg import Msg
 
 from services.common.errors import ComputeError
 from services.inference.announcements import Announcements
 from services.inference.context import Context, Surroundings
-from services.inference.orders import Delivery, keys_of
+from services.inference.orders import Delivery, items_of, keys_of
 from services.inference.outcomes import failure_of, fault, timeout_failure
 from services.inference.registry import Handlers
 from services.inference.reports import Reports
 from services.inference.runs import Key, Run, Runs, Stop
 
 log = structlog.get_logger()
+_TAKEN = nullcontext()
 
 
 class Worker:
@@ -47,10 +52,24 @@ class Worker:
         if not fresh:
             await delivery.settle()
         for key in fresh:
-            self._runs.expect(key)
-            job = asyncio.create_task(self._serve(key, delivery))
-            self._jobs.add(job)
-            job.add_done_callback(self._jobs.discard)
+            self._begin(key, self._claim_and_run(key, delivery))
+
+    async def given(self, message: Msg) -> None:
+        """Attempts that were begun for this worker. One that comes without its task is asked for: it may be over."""
+        for item in items_of(message):
+            key = Key(item.task_id, item.attempt)
+            if self._runs.knows(key):
+                continue
+            if not item.HasField("task"):
+                self._begin(key, self._claim_and_run(key, None))
+            elif not self._runs.had(key):
+                self._begin(key, self._run_given(key, item.task))
+
+    def _begin(self, key: Key, work: Coroutine[None, None, None]) -> None:
+        self._runs.expect(key)
+        job = asyncio.create_task(self._serve(key, work))
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
 
     async def drain(self, grace: float) -> None:
         """Takes no more, waits `grace` seconds for what runs, and gives the rest back."""
@@ -65,12 +84,9 @@ class Worker:
         if self._jobs:
             await asyncio.wait(set(self._jobs), timeout=seconds)
 
-    async def _serve(self, key: Key, delivery: Delivery) -> None:
+    async def _serve(self, key: Key, work: Coroutine[None, None, None]) -> None:
         try:
-            async with self._places:
-                if run := await self._claim(key, delivery):
-                    key = run.key
-                    await self._carry_out(run)
+            await work
         except ComputeError as error:
             log.warning("attempt not reported", task_id=key.task_id, attempt=key.attempt, error=repr(error))
         except Exception:
@@ -79,21 +95,35 @@ class Worker:
             self._runs.forget(key)
             self.freed.set()
 
-    async def _claim(self, key: Key, delivery: Delivery) -> Run | None:
+    async def _claim_and_run(self, key: Key, delivery: Delivery | None) -> None:
+        async with self._places:
+            if run := await self._claim(key, delivery):
+                await self._carry_out(run)
+
+    async def _run_given(self, key: Key, task: tasks_pb2.Task) -> None:
+        """Its lease runs already, so it is told of in heartbeats while it still waits for a place."""
+        run = self._runs.begin(key, task, time.monotonic())
+        if not self._open:
+            run.stop(Stop.DRAINED)
+        await self._carry_out(run, self._places)
+
+    async def _claim(self, key: Key, delivery: Delivery | None) -> Run | None:
         """None when somebody else has it. Raises ComputeError when nobody answers: then it is delivered again."""
         if not self._open:
-            await delivery.answered(kept=False)
+            if delivery is not None:
+                await delivery.answered(kept=False)
             return None
         granted = await self._reports.claim(key)
-        await delivery.answered()
+        if delivery is not None:
+            await delivery.answered()
         return None if granted is None else self._runs.begin(key, granted.task, granted.sent_at)
 
-    async def _carry_out(self, run: Run) -> None:
-        """Runs the handler and tells what came of it; what nobody accepts leaves nothing behind."""
+    async def _carry_out(self, run: Run, place: AbstractAsyncContextManager[object] = _TAKEN) -> None:
+        """Runs the handler in its `place` and tells what came of it; what nobody accepts leaves nothing behind."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
         context, announced = Context(run, self._around), Announcements(run, self._around.bus)
         await announced.begun()
-        finished = await self._attempt(run, context)
+        finished = await self._attempt(run, context, place)
         run.reporting = True
         accepted = False
         if finished is not None:
@@ -104,14 +134,17 @@ class Worker:
         if finished is None or not accepted or not finished.HasField("result"):
             await context.outputs.discard()
 
-    async def _attempt(self, run: Run, context: Context) -> pb.FinishedTask | None:
+    async def _attempt(
+        self, run: Run, context: Context, place: AbstractAsyncContextManager[object]
+    ) -> pb.FinishedTask | None:
         """None when the run was stopped by those who own the task: there is nobody to tell."""
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 if run.stopped is not None:
                     raise asyncio.CancelledError
-                params = run.task.spec.params
-                return pb.FinishedTask(result=await self._handlers.of(params)(params, context))
+                async with place:
+                    params = run.task.spec.params
+                    return pb.FinishedTask(result=await self._handlers.of(params)(params, context))
         except asyncio.CancelledError:
             return self._stopped(run)
         except ComputeError as error:

@@ -38,7 +38,12 @@ class Beats:
 
     def _note(self, beat: wire.HeartbeatTasksRequest) -> list[wire.TaskRef]:
         self._dispatcher.heard(
-            beat.worker_id, beat.queue, beat.capacity, running=len(beat.running), draining=beat.draining
+            beat.worker_id,
+            beat.queue,
+            beat.capacity,
+            running=len(beat.running),
+            draining=beat.draining,
+            inbox=beat.inbox,
         )
         return [
             wire.TaskRef(task_id=run.task_id, attempt=run.attempt)

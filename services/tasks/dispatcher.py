@@ -1,8 +1,14 @@
-"""Releases waiting tasks to the queues, as many as workers have room for, and takes back what went silent."""
+"""Hands tasks to workers, as many as they have room for, and takes back what went silent.
+
+What is created while nothing waits and a worker has room is begun for that worker by the write that creates it: its
+claim would only cost another call, another write and a turn of the queue. Everything else is released to a queue, to be
+claimed by whoever is first.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,6 +21,7 @@ from services.common.errors import ComputeError
 from services.tasks.backlog import Backlog, Waiting
 from services.tasks.domain import Task, TaskState
 from services.tasks.ports import Clock
+from services.tasks.roster import Roster
 
 log = structlog.get_logger()
 _LARGEST_ORDER = 32
@@ -25,31 +32,34 @@ class Orders(Protocol):
 
     async def release(self, queue: str, items: list[Waiting]) -> None: ...
 
+    async def hand(self, inbox: str, tasks: list[Task]) -> None:
+        """To the worker these were begun for."""
+        ...
+
+    async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
+        """Of an attempt that was begun for it, and of which it has not said anything."""
+        ...
+
     async def stop(self, task_id: str, attempt: int) -> None: ...
 
 
 @dataclass(slots=True)
 class Lease:
-    """A run as its worker last vouched for it; `until` is this process's monotonic clock."""
+    """A run as its worker last vouched for it; `until` and `remind_at` are this process's monotonic clock."""
 
     task_id: str
     attempt: int
     queue: str
+    worker_id: str | None
     until: float
+    remind_at: float
     progress: float = 0.0
     version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    queue: str
-    capacity: int
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. `lease`: silence after which a run is lost; `claim`: after which an order nobody took is repeated."""
+    """Seconds. `lease`: silence after which a run is lost; `claim`: after which what nobody took is said again."""
 
     lease: float = 10.0
     claim: float = 5.0
@@ -77,10 +87,28 @@ class Dispatcher:
         self._leases: dict[str, Lease] = {}
         self._running: dict[str, int] = defaultdict(int)
         self._on_the_way: dict[str, int] = defaultdict(int)
-        self._workers: dict[str, Worker] = {}
+        self._roster = Roster(timing.lease)
+        self._handing: dict[str, list[Task]] = defaultdict(list)
         self._weights: dict[str, float] = {}
         self._readings: list[set[str]] = []
         self._wake = asyncio.Event()
+
+    def grant(self, task: Task) -> str | None:
+        """The worker that a task which is to be created may be begun for: a place is kept until that is noticed."""
+        queue = task.queue
+        if not self._leads() or self._backlogs[queue] or self._room(queue) <= 0:
+            return None
+        chosen = self._roster.keep_place(task.id, queue, time.monotonic() + self._timing.claim)
+        if chosen is not None:
+            self._on_the_way[queue] += 1
+        return chosen
+
+    def withdraw(self, task_id: str) -> bool:
+        """The place kept for it is free again. False when there was none."""
+        place = self._roster.free_place(task_id)
+        if place is not None:
+            self._on_the_way[place.queue] -= 1
+        return place is not None
 
     def noticed(self, task: Task) -> None:
         """A durable write, of this replica or another; what was overtaken on its way changes nothing."""
@@ -98,6 +126,8 @@ class Dispatcher:
         elif task.state is TaskState.EXECUTING:
             self._forget(task)
             self._begin_lease(task)
+            if self.withdraw(task.id) and task.worker:
+                self._handing[task.worker].append(task)
         else:
             self._forget(task)
         self._wake.set()
@@ -109,16 +139,13 @@ class Dispatcher:
         for backlog in self._backlogs.values():
             backlog.remove(task_id)
 
-    def heard(self, worker_id: str, queue: str, capacity: int, *, running: int = 0, draining: bool = False) -> None:
+    def heard(
+        self, worker_id: str, queue: str, capacity: int, *, running: int = 0, draining: bool = False, inbox: str = ""
+    ) -> None:
         """A worker is alive and has this many slots; while it drains, no more than it still runs."""
-        known = self._workers.get(worker_id)
         if draining:
-            capacity = min(capacity, running)
-        if capacity <= 0:
-            self._workers.pop(worker_id, None)
-        else:
-            self._workers[worker_id] = Worker(queue, capacity, time.monotonic() + self._timing.lease)
-        if known is None or known.capacity != capacity:
+            capacity, inbox = min(capacity, running), ""
+        if self._roster.heard(worker_id, queue, capacity, inbox):
             self._wake.set()
 
     def vouched(self, task_id: str, attempt: int, progress: float) -> bool:
@@ -127,6 +154,7 @@ class Dispatcher:
         if lease is None or lease.attempt != attempt:
             return False
         lease.until = time.monotonic() + self._timing.lease
+        lease.remind_at = math.inf
         lease.progress = progress
         return True
 
@@ -165,6 +193,8 @@ class Dispatcher:
             await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(0)  # the rest of this turn joins
+            while self._handing:
+                await self._hand(*self._handing.popitem())
             if self._leads():
                 for queue in list(self._backlogs):
                     await self._release(queue)
@@ -177,9 +207,12 @@ class Dispatcher:
             now = time.monotonic()
             self._forgive(now - last - self._timing.sweep)
             last = now
-            self._drop_silent_workers(now)
+            self._roster.drop_silent(now)
             self._repeat_orders(now)
+            for task_id in self._roster.late_places(now):
+                self.withdraw(task_id)
             if self._leads():
+                await self._remind(now)
                 await self._expire_leases(now)
             else:
                 self._drop_unkept(now)
@@ -194,17 +227,19 @@ class Dispatcher:
             return
         for lease in self._leases.values():
             lease.until += stalled
-        for worker_id, worker in self._workers.items():
-            self._workers[worker_id] = Worker(worker.queue, worker.capacity, worker.until + stalled)
+            lease.remind_at += stalled
+        self._roster.forgive(stalled)
+
+    def _room(self, queue: str) -> int:
+        return sum(self._roster.capacities(queue)) - self._running[queue] - self._on_the_way[queue]
 
     async def _release(self, queue: str) -> None:
         backlog = self._backlogs[queue]
-        capacities = [worker.capacity for worker in self._workers.values() if worker.queue == queue]
-        room = sum(capacities) - self._running[queue] - self._on_the_way[queue]
+        room = self._room(queue)
         if room <= 0 or not backlog:
             return
         items = backlog.pop(room, self._clock())
-        size = max(1, min(_LARGEST_ORDER, min(capacities) // 8))
+        size = max(1, min(_LARGEST_ORDER, min(self._roster.capacities(queue)) // 8))
         until = time.monotonic() + self._timing.claim
         for item in items:
             self._released[item.task_id] = (item, until)
@@ -217,6 +252,27 @@ class Dispatcher:
             await self._orders.release(queue, items)
         except Exception as error:  # noqa: BLE001  # whatever the bus raises: the sweep repeats the order
             log.warning("order not sent", queue=queue, count=len(items), error=repr(error))
+
+    async def _hand(self, worker_id: str, tasks: list[Task]) -> None:
+        inbox = self._roster.inbox(worker_id)
+        if not inbox:
+            return  # gone meanwhile: their leases will run out
+        try:
+            await self._orders.hand(inbox, tasks)
+        except Exception as error:  # noqa: BLE001  # whatever the bus raises: the worker is reminded
+            log.warning("tasks not handed over", worker_id=worker_id, count=len(tasks), error=repr(error))
+
+    async def _remind(self, now: float) -> None:
+        """Who never vouched for a run may not know of it: its order was lost, or whoever began it died before."""
+        for lease in [lease for lease in self._leases.values() if lease.remind_at <= now]:
+            lease.remind_at = now + self._timing.claim
+            inbox = self._roster.inbox(lease.worker_id)
+            if not inbox:
+                continue
+            try:
+                await self._orders.remind(inbox, lease.task_id, lease.attempt)
+            except Exception as error:  # noqa: BLE001  # as with releases
+                log.warning("worker not reminded", task_id=lease.task_id, error=repr(error))
 
     def _repeat_orders(self, now: float) -> None:
         late = [item for item, until in self._released.values() if until <= now]
@@ -244,11 +300,6 @@ class Dispatcher:
         for lease in [lease for lease in self._leases.values() if lease.until <= now]:
             self._drop_lease(lease.task_id)
 
-    def _drop_silent_workers(self, now: float) -> None:
-        for worker_id in [worker_id for worker_id, worker in self._workers.items() if worker.until <= now]:
-            log.warning("worker silent", worker_id=worker_id)
-            del self._workers[worker_id]
-
     def _waiting(self, task: Task) -> Waiting:
         weight = self._weights.get(task.task_type, 1.0)
         # How long to wait is what the writer's clock says; from when on is this process's own affair.
@@ -275,14 +326,19 @@ class Dispatcher:
         if known is not None and known.attempt == task.attempt:
             return
         self._drop_lease(task.id)
-        until = time.monotonic() + self._timing.lease
-        self._leases[task.id] = Lease(task.id, task.attempt, task.queue, until, version=task.version)
+        now = time.monotonic()
+        until, remind_at = now + self._timing.lease, now + self._timing.claim
+        self._leases[task.id] = Lease(
+            task.id, task.attempt, task.queue, task.worker, until, remind_at, version=task.version
+        )
         self._running[task.queue] += 1
+        self._roster.began(task.worker)
 
     def _drop_lease(self, task_id: str) -> None:
         lease = self._leases.pop(task_id, None)
         if lease is not None:
             self._running[lease.queue] -= 1
+            self._roster.ended(lease.worker_id)
 
     def _forget(self, task: Task) -> None:
         self._recall(task.id)

@@ -129,6 +129,7 @@ class Messages:
             attempt=message.attempt,
             max_attempts=message.max_attempts,
             not_before=_microseconds(message.not_before),
+            worker=message.executor_instance or None,
         )
 
     def folders(self, task: Task) -> tuple[str, ...]:

@@ -94,6 +94,18 @@ class RemovalLog(Protocol):
         ...
 
 
+class Grants(Protocol):
+    """Which worker a task may be begun for as it is created."""
+
+    def grant(self, task: Task) -> str | None:
+        """Keeps a place. None when others wait before it, or nobody has room."""
+        ...
+
+    def withdraw(self, task_id: str) -> object:
+        """It is not begun after all."""
+        ...
+
+
 class Files(Protocol):
     """The storage service."""
 

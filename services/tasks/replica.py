@@ -44,7 +44,14 @@ class Replica:
         self._outbox = Outbox(Publisher(bus), lambda: ensure_streams(bus), hold=settings.event_hold_seconds)
         self.repository = MongoTaskRepository(database, self._outbox, self._written)
         retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
-        self.service = TaskService(self.repository, clock, retry)
+        self._orders = BusOrders(bus, self.messages)
+        owner = self._outbox.owner
+        self._leadership = Leadership(
+            database, "dispatcher", owner, self._load, patience=settings.leader_patience_seconds
+        )
+        timing = Timing(settings.lease_seconds, settings.claim_seconds)
+        self.dispatcher = Dispatcher(self._orders, self._expire, clock, lambda: self._leadership.held, timing)
+        self.service = TaskService(self.repository, clock, retry, grants=self.dispatcher)
         self._removals = MongoRemovalLog(database)
         self.remover = Remover(
             self.service,
@@ -56,13 +63,6 @@ class Replica:
             patience=settings.removal_patience_seconds,
             grace=settings.removal_grace_seconds,
         )
-        self._orders = BusOrders(bus)
-        owner = self._outbox.owner
-        self._leadership = Leadership(
-            database, "dispatcher", owner, self._load, patience=settings.leader_patience_seconds
-        )
-        timing = Timing(settings.lease_seconds, settings.claim_seconds)
-        self.dispatcher = Dispatcher(self._orders, self.service.expire, clock, lambda: self._leadership.held, timing)
         self._feed = ChangeFeed(bus, self.messages, owner, self._heard)
         self.beats = Beats(bus, self.dispatcher, owner)
         self._checkpoints = Checkpoints(
@@ -128,6 +128,9 @@ class Replica:
             return  # overtaken on its way
         self.dispatcher.noticed(task)
         self.hub.noticed(task)
+
+    async def _expire(self, task_id: str, attempt: int) -> None:
+        await self.service.expire(task_id, attempt)
 
     async def _load(self) -> None:
         """This replica leads from here on: what the store holds is what there is."""

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Overloaded
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.ports import Clock, Filter, TaskRepository
+from services.tasks.ports import Added, Clock, Filter, Grants, TaskRepository
 
 _CONTENTION_LIMIT = 8
 # A task that is replayed often has many attempts: more doublings than a float can hold.
@@ -67,13 +67,20 @@ class RetryPolicy:
 
 
 class TaskService:
-    def __init__(self, tasks: TaskRepository, clock: Clock, retry: RetryPolicy) -> None:
+    def __init__(
+        self, tasks: TaskRepository, clock: Clock, retry: RetryPolicy, *, grants: Grants | None = None
+    ) -> None:
+        """Without `grants` every task waits to be claimed."""
         self._tasks = tasks
+        self._grants = grants
         self._clock = clock
         self._retry = retry
 
     async def create(self, new: NewTask) -> Created:
-        """Raises IdempotencyConflict when the key was used with another body, or its task was deleted."""
+        """Answers the task as it was created, though a worker may have been given it in the same write.
+
+        Raises IdempotencyConflict when the key was used with another body, or its task was deleted.
+        """
         now = self._clock()
         fingerprint = _fingerprint(new) if new.idempotency_key else None
         task = Task(
@@ -93,13 +100,22 @@ class TaskService:
             fingerprint=fingerprint,
             inputs=new.inputs,
         ).created()
-        added = await self._tasks.add(task)
+        added = await self._add(task)
         if added.existing and added.task.erased:
             said = "the task this Idempotency-Key made was deleted; use another key"
             raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
         if added.existing and added.task.fingerprint != fingerprint:
             raise IdempotencyConflict("this Idempotency-Key was used before with another body")
-        return Created(added.task, added.existing)
+        return Created(added.task if added.existing else task, added.existing)
+
+    async def _add(self, task: Task) -> Added:
+        worker = self._grants.grant(task) if self._grants else None
+        if worker is None or self._grants is None:
+            return await self._tasks.add(task)
+        added = await self._tasks.add(task.claimed(worker, self._clock()))
+        if added.existing:
+            self._grants.withdraw(task.id)
+        return added
 
     async def get(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
         """Raises NotFound, also for another tenant's task and for one of another type."""

@@ -1,0 +1,103 @@
+"""The workers heard of lately, what each runs, and the places kept for tasks that are begun as they are written."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+import structlog
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """`until` is this process's monotonic clock; without `inbox` it only takes what it claimed itself."""
+
+    queue: str
+    capacity: int
+    until: float
+    inbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Kept for a task that is being written, until `until`."""
+
+    worker_id: str
+    queue: str
+    until: float
+
+
+class Roster:
+    """`patience`: seconds of silence after which a worker is taken for gone."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._workers: dict[str, Worker] = {}
+        self._running: dict[str, int] = defaultdict(int)
+        self._places: dict[str, Place] = {}
+
+    def heard(self, worker_id: str, queue: str, capacity: int, inbox: str) -> bool:
+        """Whether there may be room that was not there before."""
+        known = self._workers.get(worker_id)
+        if capacity <= 0:
+            self._workers.pop(worker_id, None)
+        else:
+            self._workers[worker_id] = Worker(queue, capacity, time.monotonic() + self._patience, inbox)
+        return known is None or known.capacity != capacity
+
+    def capacities(self, queue: str) -> list[int]:
+        return [worker.capacity for worker in self._workers.values() if worker.queue == queue]
+
+    def inbox(self, worker_id: str | None) -> str:
+        """Empty where it has none, or is not there any more."""
+        worker = self._workers.get(worker_id or "")
+        return worker.inbox if worker else ""
+
+    def began(self, worker_id: str | None) -> None:
+        if worker_id is not None:
+            self._running[worker_id] += 1
+
+    def ended(self, worker_id: str | None) -> None:
+        if worker_id is None:
+            return
+        self._running[worker_id] -= 1
+        if self._running[worker_id] <= 0:
+            del self._running[worker_id]
+
+    def keep_place(self, task_id: str, queue: str, until: float) -> str | None:
+        """The worker with an inbox that has most room; None when there is none, or a place is kept already."""
+        free = {
+            worker_id: worker.capacity - self._running.get(worker_id, 0)
+            for worker_id, worker in self._workers.items()
+            if worker.inbox and worker.queue == queue
+        }
+        chosen = max(free, key=free.__getitem__, default=None)
+        if chosen is None or free[chosen] <= 0 or task_id in self._places:
+            return None
+        self._places[task_id] = Place(chosen, queue, until)
+        self.began(chosen)
+        return chosen
+
+    def free_place(self, task_id: str) -> Place | None:
+        """The place that was kept, which is free again."""
+        place = self._places.pop(task_id, None)
+        if place is not None:
+            self.ended(place.worker_id)
+        return place
+
+    def late_places(self, now: float) -> list[str]:
+        """Tasks whose writing has taken too long."""
+        return [task_id for task_id, place in self._places.items() if place.until <= now]
+
+    def forgive(self, stalled: float) -> None:
+        """Those many seconds of silence were this process's own."""
+        for worker_id, worker in self._workers.items():
+            self._workers[worker_id] = replace(worker, until=worker.until + stalled)
+
+    def drop_silent(self, now: float) -> None:
+        for worker_id in [worker_id for worker_id, worker in self._workers.items() if worker.until <= now]:
+            log.warning("worker silent", worker_id=worker_id)
+            del self._workers[worker_id]
