@@ -11,17 +11,16 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Size:
-    """`cycles`: how many steps the learning rate is planned for, and the step at which the next plan takes over."""
-
     cutouts: int
     places: int
     products: int
-    cycles: tuple[tuple[int, int], ...]
+    steps: int
+    calibrated: int
     scored: int
 
 
-FULL = Size(cutouts=4000, places=3000, products=500, cycles=((1800, 700), (1400, 1400), (2400, 2400)), scored=100)
-QUICK = Size(cutouts=40, places=30, products=10, cycles=((12, 6), (12, 12)), scored=5)
+FULL = Size(cutouts=12_000, places=8_000, products=3_000, steps=12_000, calibrated=120, scored=100)
+QUICK = Size(cutouts=40, places=30, products=10, steps=12, calibrated=5, scored=5)
 """Shows in about a minute that every script works; its network is no good."""
 
 
@@ -34,11 +33,10 @@ def build(out: Path, size: Size, seed: int, photos: Path | None) -> None:
     counts = ("--cutouts", size.cutouts, "--places", size.places, "--products", size.products)
     if not (bank / "products.npy").exists():
         run("scenes_bank.py", "--out", bank, "--seed", 100_000, *counts)
-    for steps, until in size.cycles:
-        run("train_matte.py", "--bank", bank, "--out", work, "--steps", steps, "--until", until, "--seed", seed)
+    run("train_matte.py", "--bank", bank, "--out", work, "--steps", size.steps, "--seed", seed)
     run("export_matte.py", "--checkpoint", work / "matte.pt", "--out", out / "segmentation")
     model = out / "segmentation" / "segmentation.onnx"
-    run("calibrate_matte.py", "--model", model, "--out", out / "calibration.json", "--count", size.scored)
+    run("calibrate_matte.py", "--model", model, "--out", out / "calibration.json", "--count", size.calibrated)
     shown = ("--photos", photos) if photos else ()
     run("evaluate_matte.py", "--model", model, "--out", out / "scores", "--count", size.scored, *shown)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from evaluate_matte import catalogue_scenes
-from scenes import Scene, draw_scene
+from evaluate_matte import catalogue_scenes, composites, hard_scenes
+from scenes import Scene
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from matting import Settings
@@ -31,9 +31,9 @@ HIDDEN = {"both": (), "network": ("border",), "border": ("network", "decided")}
 
 
 def scenes(count: int) -> Iterator[Scene]:
-    for number in range(count):
-        yield draw_scene(256, np.random.default_rng([SEED, number]))
-    yield from catalogue_scenes(count // 5, seed=SEED)
+    yield from composites(count, SEED)
+    yield from hard_scenes(count // 2, SEED)
+    yield from catalogue_scenes(count // 5, SEED)
 
 
 def observations(network: MatteNetwork, count: int) -> Iterator[tuple[Evidence, float]]:

@@ -15,7 +15,7 @@ import numpy as np
 from catalogue import BACKGROUNDS, subjects
 from PIL import Image
 from render import render
-from scenes import Scene, draw_scene
+from scenes import HARD, Scene, draw_scene
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from matting import Cut, Matter, MattingRequest, Settings
@@ -50,10 +50,19 @@ def catalogue_scenes(count: int, seed: int = SEED) -> Iterator[Scene]:
         yield Scene(*render(subject, BACKGROUNDS[rng.integers(len(BACKGROUNDS))], rng, size=256))
 
 
-def wild_scenes(count: int) -> Iterator[Scene]:
-    """Any subject in any place, with other numbers than training's."""
+def composites(count: int, seed: int = SEED) -> Iterator[Scene]:
+    """Any subject in any place: training's generator with numbers that training never drew, none left out."""
     for number in range(count):
-        yield draw_scene(320, np.random.default_rng([SEED, 2, number]))
+        yield draw_scene(320, np.random.default_rng([seed, 2, number]))
+
+
+def hard_scenes(count: int, seed: int = SEED) -> Iterator[Scene]:
+    """Camouflage and rivals of the subject, which training leaves out; some have no right answer."""
+    for number in range(count):
+        yield draw_scene(320, np.random.default_rng([seed, 3, number]), HARD)
+
+
+SETS = {"catalogue": catalogue_scenes, "composites": composites, "hard": hard_scenes}
 
 
 def score(scene: Scene, cut: Cut) -> Score:
@@ -88,7 +97,8 @@ def trustworthiness(scores: list[Score]) -> dict[str, float | None]:
 
 def evaluate(matter: Matter, count: int) -> dict[str, object]:
     report: dict[str, object] = {}
-    for name, scenes in (("catalogue", list(catalogue_scenes(count))), ("wild", list(wild_scenes(count)))):
+    for name, draw in SETS.items():
+        scenes = list(draw(count))
         scored = {
             way: [score(scene, matter.cut(scene.picture, request)) for scene in scenes] for way, request in WAYS.items()
         }
@@ -119,7 +129,7 @@ def tile(picture: np.ndarray, matte: np.ndarray, height: int = 150) -> np.ndarra
 
 
 def contact_sheet(matter: Matter, photos: Path | None) -> np.ndarray:
-    scenes = [*catalogue_scenes(4), *wild_scenes(8)]
+    scenes = [*catalogue_scenes(4), *composites(8), *hard_scenes(4)]
     tiles = [tile(scene.picture, matter.cut(scene.picture, MattingRequest()).matte, 110) for scene in scenes]
     rows = [np.hstack(tiles[n : n + 2]) for n in range(0, len(tiles), 2)]
     for name in PHOTOS if photos else ():

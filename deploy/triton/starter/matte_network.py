@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTHS = (16, 32, 64, 128)
+WIDTHS = (24, 48, 96, 160)
 
 
 def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

@@ -20,16 +20,37 @@ class Scene:
     alpha: Bytes
 
 
-def draw_scene(size: int, rng: Rng) -> Scene:
-    """A scene drawn from nothing."""
-    return compose(draw_subject(size, rng), draw_place(size, rng), rng)
+@dataclass(frozen=True)
+class Manner:
+    """`likened`: how often a subject takes on its place's mean colour, how far at least and at most. `rivals`: whether
+    things behind it may be as large and sharp. `seen`: whether scenes whose subject cannot be seen are drawn again."""
+
+    likened: tuple[float, float, float]
+    rivals: bool
+    seen: bool
 
 
-def compose(subject: Subject, place: Picture, rng: Rng) -> Scene:
+COMPOSED = Manner(likened=(0.15, 0.2, 0.5), rivals=False, seen=True)
+"""One subject that a person would point at, in any place: what the network is trained on."""
+HARD = Manner(likened=(0.6, 0.4, 0.8), rivals=True, seen=False)
+"""Camouflage and rivals, with or without a right answer: only scored."""
+
+
+def draw_scene(size: int, rng: Rng, manner: Manner = COMPOSED) -> Scene:
+    """A scene drawn from nothing, `size` pixels along its longer side."""
+    while True:
+        subject, place = draw_subject(size, rng), draw_place(size, rng, crowded=manner.rivals)
+        scene = cropped(compose(subject, place, rng, manner), rng)
+        if not manner.seen or is_seen(scene):
+            return scene
+
+
+def compose(subject: Subject, place: Picture, rng: Rng, manner: Manner = COMPOSED) -> Scene:
     """The subject before the place [S, S, 3], with shadow, light, focus and a camera's faults."""
     rgb = subject.rgb
-    if rng.random() < 0.3:
-        rgb = likened(rgb, subject.alpha, place, rng.uniform(0.3, 0.75))
+    often, *reach = manner.likened
+    if rng.random() < often:
+        rgb = likened(rgb, subject.alpha, place, rng.uniform(*reach))
     if rng.random() < 0.55:
         place = cv2.GaussianBlur(place, (0, 0), rng.uniform(0.8, 7) * place.shape[0] / 256)
     behind = place * (1 - shadow(subject, rng))[..., None]
@@ -39,6 +60,41 @@ def compose(subject: Subject, place: Picture, rng: Rng) -> Scene:
         alpha = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.4, 1.4))
     picture = behind + (rgb - behind) * alpha[..., None]
     return Scene(photographed(picture, rng), np.rint(alpha * 255).astype(np.uint8))
+
+
+def cropped(scene: Scene, rng: Rng) -> Scene:
+    """A third of the scenes in landscape or portrait format, with most of the subject kept."""
+    if rng.random() > 0.35:
+        return scene
+    size = scene.alpha.shape[0]
+    short, upright = round(size / rng.uniform(1.15, 1.8)), rng.random() < 0.4
+    profile = scene.alpha.sum(0 if upright else 1, dtype=np.float64)
+    starts = rng.integers(0, size - short + 1, 4)
+    start = max(starts, key=lambda first: profile[first : first + short].sum())
+    if profile[start : start + short].sum() < 0.7 * profile.sum():
+        return scene
+    window = (slice(None), slice(start, start + short)) if upright else slice(start, start + short)
+    return Scene(scene.picture[window], scene.alpha[window])
+
+
+def is_seen(scene: Scene, *, least: float = 0.75, difference: float = 10.0) -> bool:
+    """Whether `least` of the outline stands out: local mean colours inside and outside it differ, in Lab, by more than
+    `difference`; and the subject fills between 2 and 85 percent of the picture."""
+    picture, alpha = (
+        cv2.resize(whole, (64, 64), interpolation=cv2.INTER_AREA) for whole in (scene.picture, scene.alpha)
+    )
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    sides = [local_mean(lab, (side > 0.75).astype(np.float32)) for side in (alpha / 255, 1 - alpha / 255)]
+    outline = cv2.morphologyEx((alpha > 127).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3))) > 0
+    known = outline & (sides[0][1] > 0) & (sides[1][1] > 0)
+    apart = np.linalg.norm(sides[0][0] - sides[1][0], axis=2)[known] > difference
+    return bool(apart.any() and apart.mean() >= least and 0.02 < (alpha > 127).mean() < 0.85)
+
+
+def local_mean(values: Picture, weight: Picture, window: int = 7) -> tuple[Picture, Picture]:
+    """Weighted mean [H, W, 3] in square windows, and the weight there."""
+    total = cv2.blur(weight, (window, window))
+    return cv2.blur(values * weight[..., None], (window, window)) / np.maximum(total, 1e-4)[..., None], total
 
 
 def likened(rgb: Picture, alpha: Picture, place: Picture, share: float) -> Picture:

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from catalogue import BACKGROUNDS, pick, subjects
 from render import render
-from scenes import Scene, compose
+from scenes import Scene, compose, cropped, is_seen
 from scenes_places import draw_place
 from scenes_subjects import Subject, draw_subject
-from scenes_textures import Rng
+from scenes_textures import Picture, Rng
 
 SIZE = 256
 
@@ -33,20 +33,30 @@ class Bank:
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
 
     def scene(self, size: int, rng: Rng, *, products: float) -> Scene:
-        """A new pairing of a stored subject and place, or with probability `products` a catalogue picture."""
+        """A new pairing of a stored subject and place, or with probability `products` a catalogue picture; square."""
         if rng.random() < products:
             whole = shrunk(self.products[rng.integers(len(self.products))], size)
             return mirrored(Scene(whole[..., :3], whole[..., 3]), rng)
+        while True:
+            scene = cropped(self.composed(size, rng), rng)
+            if is_seen(scene):
+                return mirrored(squared(scene), rng)
+
+    def composed(self, size: int, rng: Rng) -> Scene:
         number = rng.integers(len(self.cutouts))
-        cutout = jittered(shrunk(self.cutouts[number], size), bool(self.anchors[number]), rng)
-        place = shrunk(self.places[rng.integers(len(self.places))], size).astype(np.float32)
+        cutout = jittered(self.cutouts[number], size, bool(self.anchors[number]), rng)
+        place = zoomed(self.places[rng.integers(len(self.places))], size, rng)
         rgb, alpha = cutout[..., :3].astype(np.float32), cutout[..., 3].astype(np.float32) / 255
-        subject = Subject(rgb, alpha, "bottom" if self.anchors[number] else "free")
-        return mirrored(compose(subject, place[:, :: rng.choice([-1, 1])], rng), rng)
+        return compose(Subject(rgb, alpha, "bottom" if self.anchors[number] else "free"), place, rng)
 
 
 def shrunk(picture: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(picture), (size, size), interpolation=cv2.INTER_AREA)
+
+
+def halved(picture: np.ndarray, size: int) -> np.ndarray:
+    """At half its size where that is still enough for `size`; halving is much cheaper than any other ratio."""
+    return shrunk(picture, SIZE // 2) if size <= SIZE // 2 else np.ascontiguousarray(picture)
 
 
 def mirrored(scene: Scene, rng: Rng) -> Scene:
@@ -55,16 +65,42 @@ def mirrored(scene: Scene, rng: Rng) -> Scene:
     return Scene(np.ascontiguousarray(scene.picture[:, ::-1]), np.ascontiguousarray(scene.alpha[:, ::-1]))
 
 
-def jittered(cutout: np.ndarray, anchored: bool, rng: Rng) -> np.ndarray:
-    """Turned, scaled, stretched and moved a little, in another tone; colour under alpha 0 stays usable."""
-    size = cutout.shape[0]
-    turn = cv2.getRotationMatrix2D((size / 2, size if anchored else size / 2), rng.normal(0, 6), rng.uniform(0.8, 1.25))
+def squared(scene: Scene) -> Scene:
+    """The square filled with the edges' own pixels, as the runtime fills it."""
+    height, width = scene.alpha.shape
+    size = max(height, width)
+    top, left = (size - height) // 2, (size - width) // 2
+    sides = top, size - height - top, left, size - width - left
+    return Scene(*(cv2.copyMakeBorder(one, *sides, cv2.BORDER_REPLICATE) for one in (scene.picture, scene.alpha)))
+
+
+def jittered(stored: np.ndarray, size: int, anchored: bool, rng: Rng) -> np.ndarray:
+    """Turned, scaled, stretched and moved a little, in other colours; colour under alpha 0 stays usable."""
+    cutout = halved(stored, size)
+    side = cutout.shape[0]
+    scale = rng.uniform(0.8 if anchored else 0.65, 1.25)
+    turn = cv2.getRotationMatrix2D((side / 2, side if anchored else side / 2), rng.normal(0, 6), scale)
     turn[0] *= rng.uniform(0.85, 1.18)
-    turn[:, 2] += rng.normal(0, size * 0.04, 2) * (1, 0 if anchored else 1) + (0, size * 0.04 * anchored)
+    turn[:, 2] += rng.normal(0, side * 0.05, 2) * (1, 0 if anchored else 1) + (0, side * 0.04 * anchored)
+    turn *= size / side
     rgb = cv2.warpAffine(cutout[..., :3], turn, (size, size), borderMode=cv2.BORDER_REFLECT)
     alpha = cv2.warpAffine(cutout[..., 3], turn, (size, size), borderMode=cv2.BORDER_CONSTANT)
-    gains = rng.uniform(0.7, 1.3, 3)
-    return np.dstack([np.clip(rgb * gains, 0, 255).astype(np.uint8), alpha])
+    return np.dstack([np.clip(recoloured(rgb, rng) * rng.uniform(0.7, 1.3, 3), 0, 255).astype(np.uint8), alpha])
+
+
+def zoomed(stored: np.ndarray, size: int, rng: Rng) -> Picture:
+    """A part of a place, at times mirrored, in other colours; float32."""
+    place = halved(stored, size)
+    side = place.shape[0]
+    part = round(side * rng.uniform(0.6, 1.0))
+    top, left = rng.integers(0, side - part + 1, 2)
+    part_seen = place[top : top + part, left : left + part][:, :: rng.choice([-1, 1])]
+    return recoloured(cv2.resize(np.ascontiguousarray(part_seen), (size, size)), rng).astype(np.float32)
+
+
+def recoloured(rgb: np.ndarray, rng: Rng) -> np.ndarray:
+    """A quarter of the pictures with their colour channels exchanged."""
+    return rgb[..., rng.permutation(3)] if rng.random() < 0.25 else rgb
 
 
 def _cutout(seed: int) -> tuple[np.ndarray, bool]:
@@ -102,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=100_000)
-    for name, count in (("cutouts", 4000), ("places", 3000), ("products", 500), ("processes", 2)):
+    for name, count in (("cutouts", 12_000), ("places", 8_000), ("products", 3_000), ("processes", 2)):
         parser.add_argument(f"--{name}", type=int, default=count)
     options = vars(parser.parse_args())
     draw_bank(options.pop("out"), options.pop("seed"), **options)

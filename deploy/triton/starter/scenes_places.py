@@ -106,16 +106,26 @@ def room(size: int, rng: Rng) -> Picture:
 
 
 def clutter(size: int, rng: Rng) -> Picture:
-    """Other things, small or out of focus or cut off by the frame, so that not everything drawn is the subject."""
+    """Other things: small, out of focus and towards the frame, so that nobody would take them for the subject."""
+    return strewn(size, rng, scales=(0.12, 0.4), blurs=(1.5, 6))
+
+
+def crowd(size: int, rng: Rng) -> Picture:
+    """Other things that may be as large and as sharp as the subject."""
+    return strewn(size, rng, scales=(0.25, 0.8), blurs=(0.3, 4))
+
+
+def strewn(size: int, rng: Rng, *, scales: tuple[float, float], blurs: tuple[float, float]) -> Picture:
+    """One to four other subjects near the left and right side, as large as `scales`, then blurred (at 256 pixels)."""
     picture = texture(size, colour(rng), rng) if rng.random() < 0.6 else table(size, rng)
     for _ in range(rng.integers(1, 5)):
         other = draw_subject(size, rng)
-        scale = rng.uniform(0.25, 0.8)
+        scale = rng.uniform(*scales)
         towards = rng.choice([rng.uniform(0, 0.15), rng.uniform(0.85, 1)]), rng.uniform(0, 1)
         move = np.float32([[scale, 0, (towards[0] - scale / 2) * size], [0, scale, (towards[1] - scale / 2) * size]])
         cover = cv2.warpAffine(other.alpha, move, (size, size))[..., None]
         picture = picture + (cv2.warpAffine(other.rgb, move, (size, size)) - picture) * cover
-    return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 4) * size / 256)
+    return cv2.GaussianBlur(picture, (0, 0), rng.uniform(*blurs) * size / 256)
 
 
 def print_lines(size: int, rng: Rng) -> Picture:
@@ -144,16 +154,19 @@ PLACES: tuple[tuple[Callable[[int, Rng], Picture], float], ...] = (
     (foliage, 1.5),
     (bokeh, 1),
     (room, 2),
-    (clutter, 4),
+    (clutter, 2),
     (print_lines, 0.7),
     (surface, 2.5),
     (catalogue, 1.5),
 )
 
 
-def draw_place(size: int, rng: Rng) -> Picture:
-    """Any place, float32 [size, size, 3] in about 0..255."""
-    kinds, weights = zip(*PLACES, strict=True)
+CROWDED = tuple((crowd, 8.0) if kind is clutter else (kind, weight) for kind, weight in PLACES)
+
+
+def draw_place(size: int, rng: Rng, *, crowded: bool = False) -> Picture:
+    """Any place, float32 [size, size, 3] in about 0..255; if `crowded`, at times with rivals of the subject."""
+    kinds, weights = zip(*(CROWDED if crowded else PLACES), strict=True)
     return np.clip(kinds[rng.choice(len(kinds), p=np.array(weights) / sum(weights))](size, rng), 0, 255).astype(
         np.float32
     )

@@ -225,12 +225,12 @@ def frame(rng: Rng) -> Sketch:
                 Piece(np.float32([[x, 0.4], [x + wheel * np.cos(t), 0.4 + wheel * np.sin(t)]]), width=0.02, skin=3)
                 for t in rng.uniform(0, 6.3, 5)
             ]
-    for _ in range(rng.integers(3, 12)):
+    for _ in range(rng.integers(3, 8)):
         line = rng.uniform(-0.8, 0.8, (rng.integers(2, 5), 2))
         pieces.append(
             Piece(
                 curve(np.concatenate([rng.uniform(-0.2, 0.2, (1, 2)), line]), closed=False),
-                width=rng.uniform(0.03, 0.14),
+                width=rng.uniform(0.05, 0.16),
                 skin=int(rng.integers(4)),
             )
         )
@@ -260,13 +260,13 @@ def blocks(rng: Rng) -> Sketch:
 
 
 SKETCHES: tuple[tuple[Callable[[Rng], Sketch], float], ...] = (
-    (shapeless, 3),
+    (shapeless, 2),
     (portrait, 4),
     (figure, 2),
-    (animal, 2),
-    (face, 2),
+    (animal, 2.5),
+    (face, 2.5),
     (vessel, 3),
     (product, 4),
-    (frame, 1),
+    (frame, 0.6),
     (blocks, 2),
 )

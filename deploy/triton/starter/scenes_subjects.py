@@ -18,12 +18,12 @@ class Subject:
 
 
 def draw_subject(size: int, rng: Rng) -> Subject:
-    """Any subject, placed in the frame so that it covers between 2 and 90 percent of it."""
+    """Any subject, placed in the frame so that it covers between 2 and 80 percent of it."""
     kinds, weights = zip(*SKETCHES, strict=True)
     while True:
         sketch = kinds[rng.choice(len(kinds), p=np.array(weights) / sum(weights))](rng)
         rgb, alpha = paint(sketch, placement(sketch, size, rng), size, rng)
-        if 0.02 < alpha.mean() < 0.9:
+        if 0.02 < alpha.mean() < 0.8:
             break
     if sketch.hair:
         alpha = fray(alpha, size * rng.uniform(0.006, 0.025) * sketch.hair, rng)

@@ -118,9 +118,18 @@ def streaks(size: int, base: Picture, rng: Rng) -> Picture:
     return blend(level, near(base, rng) * 0.7, near(base, rng, 40) * 1.2) * (1 + 0.1 * noise(size, rng))[..., None]
 
 
+def tabby(size: int, base: Picture, rng: Rng) -> Picture:
+    """Dark bands with ragged edges, bent along the body."""
+    x, y = grid(size)
+    turn, count = rng.uniform(0, np.pi), rng.uniform(4, 14)
+    along = x * np.cos(turn) + y * np.sin(turn) + rng.uniform(0.02, 0.08) * noise(size, rng, zoom=(0.2, 0.6))
+    level = np.sin(along * count * 2 * np.pi) * rng.uniform(0.8, 3) + 0.4 * noise(size, rng) + rng.uniform(-0.5, 0.5)
+    return blend(level, clouds(size, base, rng), near(base, rng, 20) * rng.uniform(0.35, 0.75))
+
+
 def fur(size: int, base: Picture, rng: Rng) -> Picture:
     """Short hair lying along a flow, over patches of the coat."""
-    coat = patches(size, base, rng) if rng.random() < 0.5 else clouds(size, base, rng)
+    coat = (patches, clouds, tabby)[rng.choice(3, p=(0.4, 0.4, 0.2))](size, base, rng)
     hair = noise(size, rng, slice(6, 9), (0.3, 0.8)) * 0.6 + noise(size, rng, slice(9, 11), (0.7, 1.0)) * 0.4
     x, y = grid(size)
     bend = noise(size, rng, zoom=(0.2, 0.5)) * size * 0.06

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 import time
 from copy import deepcopy
@@ -11,19 +12,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.distributed as dist
 from allocator import keep_memory
 from matte_network import MatteNetwork
 from scenes_bank import Bank
 from torch import Tensor
+from torch.multiprocessing import get_context
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from matting.saliency import border_prior
 
-STAGES = ((0.85, 128, 16), (1.0, 192, 12))
-"""Until which share of the steps, at which picture size, how many pictures a step: small ones first, they are cheap."""
-PEAK_RATE, WARM_UP, AVERAGE = 2e-3, 60, 0.995
+WORKERS = 2
+"""Processes of one thread that share every step: on two cores half as fast again as one process of two threads."""
+PRODUCTS = 0.15
+"""Share of catalogue pictures among the scenes."""
+FIRST, FIRST_STEPS = (96, 24), 2400
+STAGES = ((0.85, 128, 16), (0.95, 192, 12), (1.0, 256, 8))
+"""Picture size and pictures a step: `FIRST` for the first steps, then until each share of the steps. Small pictures
+come first, they are cheap; the last ones are as large as the runtime's."""
+PEAK_RATE, WARM_UP, FALL, AVERAGE = 2e-3, 200, 0.3, 0.998
+"""`FALL`: over which last share of the steps the learning rate falls."""
 
 
 @dataclass(frozen=True)
@@ -34,34 +43,24 @@ class Plan:
 
     def stage(self, step: int) -> tuple[int, int]:
         """Picture size and batch size of a step."""
+        if step < min(FIRST_STEPS, self.steps // 3):
+            return FIRST
         return next((size, count) for share, size, count in STAGES if step < share * self.steps)
 
 
-class Batches(Dataset):  # type: ignore[type-arg]
-    """Item n is the whole batch of step n, drawn from its own seed."""
+Batch = tuple[Tensor, Tensor, Tensor]
 
-    def __init__(self, plan: Plan, start: int, end: int) -> None:
-        self.plan, self.start, self.end = plan, start, end
-        self.bank: Bank | None = None
 
-    def __len__(self) -> int:
-        return self.end - self.start
-
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor]:
-        if self.bank is None:
-            cv2.setNumThreads(1)
-            self.bank = Bank.load(self.plan.bank)
-        step = self.start + item
-        size, count = self.plan.stage(step)
-        rng = np.random.default_rng([self.plan.seed, step])
-        scenes = [self.bank.scene(size, rng, products=0.15) for _ in range(count)]
-        pictures = np.stack([scene.picture for scene in scenes])
-        alphas = torch.from_numpy(np.stack([scene.alpha for scene in scenes]))[:, None].float() / 255
-        return (
-            torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255,
-            torch.from_numpy(border_prior(pictures)),
-            alphas,
-        )
+def draw_batch(bank: Bank, plan: Plan, step: int, rank: int) -> Batch:
+    """Pictures [N, 3, S, S], priors [N, 2, S, S] and alphas [N, 1, S, S] of one worker's share of a step, from a seed
+    of their own."""
+    size, count = plan.stage(step)
+    rng = np.random.default_rng([plan.seed, step, rank])
+    scenes = [bank.scene(size, rng, products=PRODUCTS) for _ in range(count // WORKERS)]
+    pictures = np.stack([scene.picture for scene in scenes])
+    alphas = torch.from_numpy(np.stack([scene.alpha for scene in scenes]))[:, None].float() / 255
+    planes = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    return planes, torch.from_numpy(border_prior(pictures)), alphas
 
 
 def matte_loss(logits: Tensor, coarse: Tensor, alpha: Tensor) -> Tensor:
@@ -78,9 +77,9 @@ def region_loss(logits: Tensor, alpha: Tensor) -> Tensor:
 
 
 def rate(step: int, steps: int) -> float:
-    """Linear warm-up, then a half cosine down to a hundredth."""
-    done = step / steps
-    return PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+    """Linear warm-up, then level, then a half cosine down to a hundredth."""
+    fallen = max(0.0, 1 - (1 - step / steps) / FALL)
+    return PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fallen)))
 
 
 def average_into(average: MatteNetwork, network: MatteNetwork, step: int) -> None:
@@ -106,7 +105,7 @@ class Training:
     def begin(cls, seed: int) -> "Training":
         torch.manual_seed(seed)
         network = MatteNetwork().to(memory_format=torch.channels_last)
-        optimizer = torch.optim.AdamW(network.parameters(), PEAK_RATE, weight_decay=0.02, betas=(0.9, 0.98))
+        optimizer = torch.optim.AdamW(network.parameters(), PEAK_RATE, weight_decay=0.02, betas=(0.9, 0.98), fused=True)
         return cls(network, deepcopy(network), optimizer)
 
     def save(self, path: Path) -> None:
@@ -124,54 +123,75 @@ class Training:
             getattr(self, name).load_state_dict(whole[name])
         self.step, self.seconds = whole["step"], whole["seconds"]
 
-    def advance(self, batch: tuple[Tensor, Tensor, Tensor], steps: int) -> float:
+    def advance(self, batch: Batch, steps: int) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.step, steps)
         image, prior, alpha = (values.contiguous(memory_format=torch.channels_last) for values in batch)
-        loss = matte_loss(*self.network(image, prior), alpha)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits, coarse = self.network(image, prior)
+        loss = matte_loss(logits.float(), coarse.float(), alpha)
         self.optimizer.zero_grad()
         loss.backward()
+        self.share_gradients()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
         self.optimizer.step()
         average_into(self.average, self.network, self.step)
         self.step += 1
         return float(loss.detach())
 
+    def share_gradients(self) -> None:
+        """The mean over all workers."""
+        gradients = [parameter.grad for parameter in self.network.parameters()]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        parts = flat.div_(WORKERS).split([gradient.numel() for gradient in gradients])
+        torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
 
-def train(plan: Plan, out: Path, *, workers: int, until: int) -> Training:
-    """Runs to the plan's last step or to `until`, from the checkpoint in `out` if there is one."""
-    out.mkdir(parents=True, exist_ok=True)
-    training, checkpoint = Training.begin(plan.seed), out / "matte.pt"
+
+def train(plan: Plan, out: Path, rank: int) -> None:
+    """Runs to the plan's last step, from the checkpoint in `out` if there is one; worker 0 keeps the checkpoint."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{out.absolute()}/meeting", rank=rank, world_size=WORKERS)
+    training, checkpoint, bank = Training.begin(plan.seed), out / "matte.pt", Bank.load(plan.bank)
     if checkpoint.exists():
         training.load(checkpoint)
-    batches = Batches(plan, training.step, until)
-    loader = DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+    dist.barrier()
     running, mark = None, time.perf_counter()
-    for batch in loader:
-        loss = training.advance(batch, plan.steps)
+    while training.step < plan.steps:
+        loss = training.advance(draw_batch(bank, plan, training.step, rank), plan.steps)
         running = loss if running is None else 0.97 * running + 0.03 * loss
         now = time.perf_counter()
         training.seconds, mark = training.seconds + now - mark, now
-        if training.step % 25 == 0:
+        if rank == 0 and training.step % 25 == 0:
             print(f"step {training.step} of {plan.steps}, {training.seconds:.0f} s, loss {running:.4f}", flush=True)
-        if training.step % 50 == 0 or training.step == until:
+        if rank == 0 and (training.step % 100 == 0 or training.step == plan.steps):
             training.save(checkpoint)
-    return training
+    dist.destroy_process_group()
+
+
+def train_together(plan: Plan, out: Path) -> None:
+    """This process as worker 0, the others beside it."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "meeting").unlink(missing_ok=True)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    others = [get_context("spawn").Process(target=train, args=(plan, out, rank)) for rank in range(1, WORKERS)]
+    for other in others:
+        other.start()
+    train(plan, out, 0)
+    for other in others:
+        other.join()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--until", type=int, help="stop after this step of the plan; a later run goes on from there")
-    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     keep_memory()
-    torch.set_num_threads(2)
-    plan = Plan(options.steps, options.seed, options.bank)
-    train(plan, options.out, workers=options.workers, until=options.until or options.steps)
+    train_together(Plan(options.steps, options.seed, options.bank), options.out)
 
 
 if __name__ == "__main__":
