@@ -21,7 +21,7 @@ from services.inference.book import SUCCEEDED
 from services.inference.originals import OriginalPicture
 from services.inference.ports import Bus, Images, ObjectStore
 from services.inference.progress import ProgressFeed
-from services.inference.provenance import DigitalSource, mark, told_recipe
+from services.inference.provenance import BESIDE_BECAUSE, DigitalSource, mark, told_recipe
 from services.inference.runs import Run
 from services.inference.tries import Desk
 from services.providers.ports import Capability, Pixels
@@ -159,7 +159,8 @@ class Outputs:
     async def save_as_given(self, name: str, content: bytes, recipe: Mapping[str, Any]) -> str:
         """The caller's own file, byte by byte, with the recipe beside it. The rest is as with `save`."""
         path = await self.save(name, content)
-        await self._upload(path + BESIDE, [told_recipe(recipe, None).encode()])
+        told = {**recipe, BESIDE_BECAUSE: "it is the very file that came in"}
+        await self._upload(path + BESIDE, [told_recipe(told, None).encode()])
         return path
 
     def _path(self, name: str) -> str:

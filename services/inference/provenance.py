@@ -15,6 +15,8 @@ from services.common.images.carriers.edits import Part, Unfit
 from services.common.images.recipes import inscribed
 from services.inference.xmp import Description, new_packet, with_description
 
+# Why a recipe lies beside its file.
+BESIDE_BECAUSE = "beside_the_file_because"
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
 
@@ -60,7 +62,7 @@ def mark(content: bytes, recipe: Mapping[str, Any], source: DigitalSource | None
     try:
         return inscribed(content, told_recipe(recipe, source).encode(), packet_for), None
     except Unfit as error:
-        return [content], told_recipe({**recipe, "beside_the_file_because": str(error)}, source).encode()
+        return [content], told_recipe({**recipe, BESIDE_BECAUSE: str(error)}, source).encode()
 
 
 def software() -> str:

@@ -16,7 +16,6 @@ _META = "{adobe:ns:meta/}xmpmeta"
 # Where the manifest of a signed file lies, if not inside it.
 _SIGNED_ELSEWHERE = "{http://purl.org/dc/terms/}provenance"
 _CLOSING = re.compile(rb"</(?:[\w.-]+:)?RDF\s*>")
-_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def with_description(packet: bytes, mine: Description) -> bytes | None:
 
 def _parsed(packet: bytes) -> ET.Element | None:
     """Its `rdf:RDF`; None unless there is one, in UTF-8 and without entities of its own."""
-    if len(packet) > _LARGEST or b"\0" in packet or b"<!" in packet:
+    if b"\0" in packet or b"<!" in packet:
         return None
     try:
         root = ET.fromstring(packet.decode().strip().removeprefix("\ufeff"))

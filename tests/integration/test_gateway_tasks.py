@@ -18,10 +18,14 @@ from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2
 from PIL import Image
 
 from services.common.bus import progress_subject
+from services.common.grpc_client import Credentials
 from services.common.images.recipes import read_recipe
+from services.common.storage_client import StorageClient
+from services.inference.context import Outputs
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from tests.integration.gateway_host import IMAGES, TASKS, Stack, events, generation, stack
+from tests.fakes.vendors.films import tiny_film
+from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, events, generation, stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -341,7 +345,25 @@ async def test_a_task_s_provenance_is_what_its_file_says_and_who_was_asked(api: 
     assert (file["recipe"]["seed"], file["recipe"]["digital_source_type"]) == (7, source.uri)
     downloaded = (await api.http.get(f"{IMAGES}/{path}")).content
     assert read_recipe(downloaded) == file["recipe"]
+    assert file["in_file"]
     assert (await api.other.get(f"{TASKS}{task['id']}/provenance")).status_code == 404
+
+
+async def test_provenance_is_told_of_a_film_by_its_end_and_of_a_file_by_what_lies_beside_it(api: Stack) -> None:
+    asked = {"task_type": "EXPERIMENTAL_FAL", "origin_instance": "test", "fal_app_id": "acme/app"}
+    task = (await api.http.post(TASKS, json=asked)).json()
+    outputs = Outputs("acme", "experimental_fals", task["id"], 1, StorageClient(api.channel, Credentials(TOKEN)))
+    film = tiny_film() + (1 << 20).to_bytes(4) + b"free" + bytes((1 << 20) - 8)
+    files = {"film.mp4": film, "small.mp4": tiny_film(), "weights.zip": b"PK\x03\x04"}
+    paths = [await outputs.save_as_made(name, content, {"seed": 7}, None) for name, content in files.items()]
+    paths += [await outputs.save("answer.json", b"{}"), "experimental_fals/gone.png"]
+    result = params_pb2.ExperimentalFalResult(result_paths={"values": paths})
+    await api.finish(task["id"], result=params_pb2.TaskResult(experimental_fal=result))
+    told = (await api.http.get(f"{TASKS}{task['id']}/provenance")).json()["files"]
+    assert [file["path"] for file in told] == paths
+    assert [file["in_file"] for file in told] == [True, True, False, False, False]
+    assert [(file["recipe"] or {}).get("seed") for file in told] == [7, 7, 7, None, None]
+    assert "no place" in told[2]["recipe"]["beside_the_file_because"]
 
 
 async def test_a_task_without_results_has_no_files_to_tell_of(api: Stack) -> None:

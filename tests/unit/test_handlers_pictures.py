@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 
 from services.common.errors import InvalidRequest, NotFound
 from services.common.images.loader import ImageLoader, ImageSettings, open_loader
-from services.common.images.recipes import read_recipe
+from services.common.images.recipes import BESIDE, parse_recipe, read_recipe
 from services.inference.context import Context, Surroundings
 from services.inference.images import TaskImages
 from services.inference.registry import discover_handlers
@@ -192,6 +192,8 @@ async def test_where_nothing_has_to_be_adjusted_the_very_same_file_comes_back(be
     for fields in ({"aspect_ratio": 0.75}, {"target_width": 303, "target_height": 398, "tolerance": 0.02}):
         result = await bench.adjust(content, **fields)
         assert bench.file(result.result_image_path) == content
+        beside = parse_recipe(bench.file(result.result_image_path + BESIDE))
+        assert beside is not None and beside["applied_mode"] == "none" and "inputs/" not in str(beside)
         assert (result.applied_mode, result.width, result.height) == ("none", 300, 400)
         assert Path(result.result_image_path).suffix == {"JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif"}[form]
     assert len(bench.matting.asked) == asked

@@ -7,6 +7,7 @@ import json
 import struct
 import subprocess
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -303,6 +304,19 @@ def test_a_films_own_words_are_kept_once() -> None:
 
 def test_a_large_film_is_not_held_twice() -> None:
     content = tiny_film() + struct.pack(">I4s", 32 << 20, b"mdat") + bytes((32 << 20) - 8)
+    tracemalloc.start()
+    parts, _ = mark(content, RECIPE, GENERATED)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(map(len, parts)) > len(content) and most < 1 << 20
+
+
+def test_a_large_picture_is_not_held_twice() -> None:
+    packet = b"iTXtXML:com.adobe.xmp\0\0\0\0\0" + bytes(32 << 20)
+    chunk = (len(packet) - 4).to_bytes(4) + packet + zlib.crc32(packet).to_bytes(4)
+    small = saved("PNG", "RGB")
+    content = small[:33] + chunk + small[33:]
+    del packet, chunk
     tracemalloc.start()
     parts, _ = mark(content, RECIPE, GENERATED)
     _, most = tracemalloc.get_traced_memory()

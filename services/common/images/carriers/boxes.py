@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
 
 AT_END = True
 _RECIPE = bytes.fromhex("28a5aecfc39c4aeb9271dc2ad9f6342e")
@@ -58,7 +58,7 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
             made.append(Edit(place, place, _box(_XMP, packet)))
     elif len(marks.packets) == 1 and not marks.within:
         [old] = marks.packets
-        if packet := packet_for(content[old.body + 16 : old.end]):
+        if packet := packet_for(packet_at(content, old.body + 16, old.end)):
             made = [Edit(old.start + 4, old.start + 8, b"free"), Edit(old.body, old.end, bytes(old.end - old.body))]
             made.append(Edit(place, place, _box(_XMP, packet)))
     return [*made, Edit(place, place, _box(_RECIPE, MARK + recipe))]

@@ -10,6 +10,8 @@ from typing import TypeAlias
 MARK = b"atelier-recipe\0"
 # A stranger's file of nothing but empty parts would keep a thread busy for minutes.
 MOST_PARTS = 1 << 20
+# More than any maker says of a picture.
+_LARGEST_PACKET = 1 << 20
 C2PA = "its maker signed it (C2PA)"
 Part: TypeAlias = bytes | memoryview
 # From the file's own XMP packet, or None, to the one to have; None leaves things as they are. May raise Unfit.
@@ -43,3 +45,8 @@ def counted(number: int) -> int:
     if number >= MOST_PARTS:
         raise Unfit("it has too many parts")
     return number + 1
+
+
+def packet_at(content: bytes, start: int, end: int) -> bytes:
+    """What lies there; nothing, to which nobody can add, where that is a large part of a file."""
+    return content[start:end] if end - start <= _LARGEST_PACKET else b""

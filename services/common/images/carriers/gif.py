@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
 
 AT_END = False
 _EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B
@@ -54,7 +54,7 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
             made.append(Edit(place, place, _packet(packet)))
     elif len(packets) == 1 and content.endswith(_TRAILER, 0, packets[0].end):
         [old] = packets
-        if packet := packet_for(content[old.body + len(_XMP) : old.end - len(_TRAILER)]):
+        if packet := packet_for(packet_at(content, old.body + len(_XMP), old.end - len(_TRAILER))):
             made.append(Edit(old.start, old.end, _packet(packet)))
     return made
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
 
 AT_END = False
 _MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -45,12 +45,12 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
     """Raises Unfit."""
     header, *packets = _landmarks(content)
     made = [Edit(header.end, header.end, _text(MARK, recipe))]
-    bodies = [chunk.body(content) for chunk in packets]
     if not packets and (packet := packet_for(None)):
         made.append(Edit(header.end, header.end, _text(_XMP, packet)))
-    elif len(packets) == 1 and bodies[0].startswith(_XMP + _PLAIN):
-        packet = packet_for(bodies[0][len(_XMP + _PLAIN) :])
-        made += [Edit(packets[0].start, packets[0].end, _text(_XMP, packet))] if packet else []
+    elif len(packets) == 1 and content.startswith(_XMP + _PLAIN, packets[0].start + 8):
+        [old] = packets
+        packet = packet_for(packet_at(content, old.start + 8 + len(_XMP + _PLAIN), old.end - 4))
+        made += [Edit(old.start, old.end, _text(_XMP, packet))] if packet else []
     return made
 
 

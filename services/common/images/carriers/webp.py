@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
 
 AT_END = True
 _CHUNK = b"ATLR"
@@ -46,7 +46,7 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
     old = packets[0] if len(packets) == 1 else None
     packet = None
     if len(packets) < 2:
-        packet = packet_for(content[old.body : old.body + old.size] if old else None)
+        packet = packet_for(packet_at(content, old.body, old.body + old.size) if old else None)
     extended, flags = _extended(content, first)
     flags |= _HAS_XMP if packet or packets else 0
     made = [Edit(first.start, first.end if first.kind == b"VP8X" else first.start, _with_flags(extended, flags))]
