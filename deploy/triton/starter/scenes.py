@@ -62,8 +62,19 @@ def compose(subject: Subject, place: Picture, rng: Rng, manner: Manner = COMPOSE
     return Scene(photographed(picture, rng), np.rint(alpha * 255).astype(np.uint8))
 
 
+def from_near(scene: Scene, rng: Rng) -> Scene:
+    """A window of the scene blown up to all of it: the subject is cut off by one side or more."""
+    size = scene.alpha.shape[0]
+    side = round(size * rng.uniform(0.55, 0.85))
+    windows = [np.s_[top : top + side, left : left + side] for top, left in rng.integers(0, size - side + 1, (2, 2))]
+    window = max(windows, key=lambda one: scene.alpha[one].sum())
+    return Scene(*(cv2.resize(whole[window], (size, size)) for whole in (scene.picture, scene.alpha)))
+
+
 def cropped(scene: Scene, rng: Rng) -> Scene:
-    """A third of the scenes in landscape or portrait format, with most of the subject kept."""
+    """An eighth of the scenes from near, a third in landscape or portrait format with most of the subject kept."""
+    if rng.random() < 0.125:
+        scene = from_near(scene, rng)
     if rng.random() > 0.35:
         return scene
     size = scene.alpha.shape[0]

@@ -78,7 +78,7 @@ def jittered(stored: np.ndarray, size: int, anchored: bool, rng: Rng) -> np.ndar
     """Turned, scaled, stretched and moved a little, in other colours; colour under alpha 0 stays usable."""
     cutout = halved(stored, size)
     side = cutout.shape[0]
-    scale = rng.uniform(0.8 if anchored else 0.65, 1.25)
+    scale = rng.uniform(0.95 if anchored else 0.65, 1.25)
     turn = cv2.getRotationMatrix2D((side / 2, side if anchored else side / 2), rng.normal(0, 6), scale)
     turn[0] *= rng.uniform(0.85, 1.18)
     turn[:, 2] += rng.normal(0, side * 0.05, 2) * (1, 0 if anchored else 1) + (0, side * 0.04 * anchored)
