@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Overloaded
+from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound, Overloaded
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.ports import Added, Clock, Filter, Grants, TaskRepository
@@ -112,7 +112,12 @@ class TaskService:
         worker = self._grants.grant(task) if self._grants else None
         if worker is None or self._grants is None:
             return await self._tasks.add(task)
-        added = await self._tasks.add(task.claimed(worker, self._clock()))
+        try:
+            added = await self._tasks.add(task.claimed(worker, self._clock()))
+        except ComputeError:
+            # Should it stand after all, its worker is reminded.
+            self._grants.withdraw(task.id)
+            raise
         if added.existing:
             self._grants.withdraw(task.id)
         return added
@@ -156,7 +161,10 @@ class TaskService:
         if task is None:
             raise NotFound("the task does not exist", reason="TASK_NOT_FOUND")
         if _runs(task, worker, attempt):
-            return task  # the same claim again, after an answer that was lost
+            # The same claim again after an answer that was lost, or a reminder: a cache may not know how it went on.
+            task = await self._tasks.get_fresh(task.id)
+            if _runs(task, worker, attempt):
+                return task
         if attempt and task.attempt + 1 != attempt:
             raise IllegalTransition(f"task {task.id} is past attempt {attempt}", reason="ATTEMPT_PAST")
         claimed = task.claimed(worker, self._clock())
