@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import structlog
 from compute.tasks.v1 import worker_pb2 as wire
 from compute.tasks.v1 import worker_pb2_grpc as rpc
@@ -19,6 +21,8 @@ from services.tasks.ports import TaskRepository
 from services.tasks.service import Ending, TaskService
 
 log = structlog.get_logger()
+# Whatever is said there must not be taken for an event or an order.
+_INBOX = re.compile(r"_INBOX(\.[A-Za-z0-9_\-]{1,64}){1,4}")
 
 
 class WorkerServicer(rpc.WorkerServiceServicer):
@@ -52,6 +56,8 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         self, request: wire.HeartbeatTasksRequest, context: Context
     ) -> wire.HeartbeatTasksResponse:
         _check_worker(request.worker_id)
+        if request.inbox and not _INBOX.fullmatch(request.inbox):
+            raise InvalidRequest("inbox is not one of NATS", reason="INBOX_INVALID")
         unknown = await self._beats.take(request)
         lost = [ref for ref in unknown if await self._is_lost(request.worker_id, ref)]
         return wire.HeartbeatTasksResponse(lost=lost, lease=self._lease)
