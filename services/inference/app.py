@@ -50,9 +50,8 @@ async def open_worker(
     runs = Runs(settings.worker_capacity)
     reports = Reports(tasks, lease=settings.assumed_lease_seconds)
     worker = Worker(runs, reports, handlers, around, timeout=settings.task_timeout_seconds)
-    inbox = bus.new_inbox()
-    heartbeat = Heartbeat(tasks, runs, reports, queue=settings.worker_queue, inbox=inbox)
-    queue = WorkQueue(bus, settings.worker_queue, inbox, worker, runs)
+    queue = WorkQueue(bus, settings.worker_queue, worker, runs)
+    heartbeat = Heartbeat(tasks, runs, reports, queue=settings.worker_queue, inbox=queue.inbox)
     async with running(
         cancels=queue.heed_cancels, grants=queue.heed_grants, heartbeat=heartbeat.run, leases=heartbeat.watch_leases
     ):

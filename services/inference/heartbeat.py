@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
 from compute.tasks.v1 import worker_pb2 as pb
@@ -19,8 +20,10 @@ log = structlog.get_logger()
 class Heartbeat:
     """Three beats to a lease. The lease is judged by this process' own monotonic clock, never by the wall's."""
 
-    def __init__(self, client: TasksClient, runs: Runs, reports: Reports, *, queue: str, inbox: str) -> None:
-        """`inbox` is the subject on which this worker hears of attempts that were begun for it."""
+    def __init__(
+        self, client: TasksClient, runs: Runs, reports: Reports, *, queue: str, inbox: Callable[[], str]
+    ) -> None:
+        """`inbox` answers where this worker hears of attempts that were begun for it; nothing while it hears none."""
         self._client = client
         self._runs = runs
         self._reports = reports
@@ -55,7 +58,7 @@ class Heartbeat:
                 self._queue,
                 self._runs.capacity,
                 running,
-                inbox=self._inbox,
+                inbox=self._inbox(),
                 draining=self.draining,
                 timeout=max(1.0, self._reports.lease / 3),
             )

@@ -39,14 +39,15 @@ class Delivery:
 
 
 def items_of(message: Msg) -> Sequence[pb.WorkItem]:
-    """Empty for what is no work order."""
+    """Those that name an attempt at a task; empty for what is no work order."""
     try:
-        return pb.WorkOrder.FromString(message.data).items
+        items = pb.WorkOrder.FromString(message.data).items
     except DecodeError:
         log.warning("not a work order", subject=message.subject, size=len(message.data))
         return []
+    return [item for item in items if item.task_id and item.attempt > 0]
 
 
 def keys_of(message: Msg) -> list[Key]:
-    """Empty for what is no work order."""
+    """As `items_of`."""
     return [Key(item.task_id, item.attempt) for item in items_of(message)]

@@ -22,17 +22,21 @@ log = structlog.get_logger()
 class WorkQueue:
     """Brings work orders to the worker, and cancel orders to its runs.
 
-    The pull is renewed whenever room appears or the bus comes back; `inbox` is this worker's own subject.
+    The pull is renewed whenever room appears or the bus comes back.
     """
 
-    def __init__(self, client: Client, queue: str, inbox: str, worker: Worker, runs: Runs) -> None:
+    def __init__(self, client: Client, queue: str, worker: Worker, runs: Runs) -> None:
         self._client = client
         self._queue = queue
-        self._inbox = inbox
+        self._inbox = client.new_inbox()
         self._worker = worker
         self._runs = runs
         self._pull: Pull | None = None
         self._reconnects = 0
+
+    def inbox(self) -> str:
+        """This worker's own subject; empty while it would not hear what is said there."""
+        return self._inbox if self._client.is_connected else ""
 
     async def run(self) -> None:
         """Until cancelled. Makes the stream and the consumer when they are missing."""

@@ -54,7 +54,7 @@ class Runs:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._ended: OrderedDict[Key, None] = OrderedDict()
+        self._over: OrderedDict[Key, None] = OrderedDict()
         self._expected: dict[Key, Stop | None] = {}
         self._running: dict[Key, Run] = {}
 
@@ -71,8 +71,8 @@ class Runs:
         return key in self._running or key in self._expected
 
     def had(self, key: Key) -> bool:
-        """It ran here, not long ago."""
-        return key in self._ended
+        """It ran here or was cancelled, not long ago."""
+        return key in self._over
 
     def expect(self, key: Key) -> None:
         """A place is kept for `key` until `begin` or `forget`."""
@@ -90,16 +90,21 @@ class Runs:
     def forget(self, key: Key) -> None:
         self._expected.pop(key, None)
         if self._running.pop(key, None) is not None:
-            self._ended[key] = None
-            if len(self._ended) > _REMEMBERED:
-                self._ended.popitem(last=False)
+            self._remember(key)
 
     def stop(self, key: Key, why: Stop) -> None:
-        """Stops that attempt and no other, also when its claim is still out."""
+        """Stops that attempt and no other, also when its claim is still out or nothing was heard of it yet."""
         if key in self._expected:
             self._expected[key] = why
         elif run := self._running.get(key):
             run.stop(why)
+        else:
+            self._remember(key)
+
+    def _remember(self, key: Key) -> None:
+        self._over[key] = None
+        if len(self._over) > _REMEMBERED:
+            self._over.popitem(last=False)
 
     def stop_all(self, why: Stop) -> None:
         for key in (*self._expected, *self._running):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import structlog
 from compute.tasks.v1 import tasks_pb2
@@ -18,24 +18,38 @@ from services.inference.context import Context, Surroundings
 from services.inference.orders import Delivery, items_of, keys_of
 from services.inference.outcomes import failure_of, fault, timeout_failure
 from services.inference.registry import Handlers
-from services.inference.reports import Reports
+from services.inference.reports import Granted, Reports
 from services.inference.runs import Key, Run, Runs, Stop
 
 log = structlog.get_logger()
-_TAKEN = nullcontext()
+
+
+class Crowded(Exception):
+    """No place became free here for a while."""
 
 
 class Worker:
-    """Runs what it could claim, each attempt in an asyncio task of its own. `timeout` bounds one run, in seconds."""
+    """Runs what it could claim or was given, each attempt in an asyncio task of its own. Times are seconds.
+
+    `timeout` bounds one run; what finds no place within `patience` is left to other workers.
+    """
 
     def __init__(
-        self, runs: Runs, reports: Reports, handlers: Handlers, around: Surroundings, *, timeout: float
+        self,
+        runs: Runs,
+        reports: Reports,
+        handlers: Handlers,
+        around: Surroundings,
+        *,
+        timeout: float,
+        patience: float = 1.0,
     ) -> None:
         self._runs = runs
         self._reports = reports
         self._handlers = handlers
         self._around = around
         self._timeout = timeout
+        self._patience = patience
         self._jobs: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(runs.capacity)
         self._open = True
@@ -58,12 +72,9 @@ class Worker:
         """Attempts that were begun for this worker. One that comes without its task is asked for: it may be over."""
         for item in items_of(message):
             key = Key(item.task_id, item.attempt)
-            if self._runs.knows(key):
-                continue
-            if not item.HasField("task"):
-                self._begin(key, self._claim_and_run(key, None))
-            elif not self._runs.had(key):
-                self._begin(key, self._run_given(key, item.task))
+            told = (item.task.id, item.task.attempt) == key
+            if not self._runs.knows(key) and not (told and self._runs.had(key)):
+                self._begin(key, self._run_given(key, item.task if told else None))
 
     def _begin(self, key: Key, work: Coroutine[None, None, None]) -> None:
         self._runs.expect(key)
@@ -95,31 +106,53 @@ class Worker:
             self._runs.forget(key)
             self.freed.set()
 
-    async def _claim_and_run(self, key: Key, delivery: Delivery | None) -> None:
-        async with self._places:
-            if run := await self._claim(key, delivery):
-                await self._carry_out(run)
+    async def _claim_and_run(self, key: Key, delivery: Delivery) -> None:
+        try:
+            async with self._place():
+                if run := await self._claim(key, delivery):
+                    await self._carry_out(run)
+        except Crowded:
+            await delivery.answered(kept=False)
 
-    async def _run_given(self, key: Key, task: tasks_pb2.Task) -> None:
+    async def _run_given(self, key: Key, task: tasks_pb2.Task | None) -> None:
         """Its lease runs already, so it is told of in heartbeats while it still waits for a place."""
-        run = self._runs.begin(key, task, time.monotonic())
-        if not self._open:
-            run.stop(Stop.DRAINED)
-        await self._carry_out(run, self._places)
+        granted = Granted(task, time.monotonic()) if task is not None else await self._reports.claim(key)
+        if granted is None:
+            return
+        run = self._runs.begin(key, granted.task, granted.sent_at)
+        if not self._open and run.stopped is None:
+            run.stopped = Stop.DRAINED
+        await self._carry_out(run, self._place)
 
-    async def _claim(self, key: Key, delivery: Delivery | None) -> Run | None:
+    def _place(self) -> AbstractAsyncContextManager[object]:
+        return self._place_soon() if self._places.locked() else self._places
+
+    @asynccontextmanager
+    async def _place_soon(self) -> AsyncIterator[None]:
+        """Raises Crowded where others may have had room for long."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise Crowded from error
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _claim(self, key: Key, delivery: Delivery) -> Run | None:
         """None when somebody else has it. Raises ComputeError when nobody answers: then it is delivered again."""
         if not self._open:
-            if delivery is not None:
-                await delivery.answered(kept=False)
+            await delivery.answered(kept=False)
             return None
         granted = await self._reports.claim(key)
-        if delivery is not None:
-            await delivery.answered()
+        await delivery.answered()
         return None if granted is None else self._runs.begin(key, granted.task, granted.sent_at)
 
-    async def _carry_out(self, run: Run, place: AbstractAsyncContextManager[object] = _TAKEN) -> None:
-        """Runs the handler in its `place` and tells what came of it; what nobody accepts leaves nothing behind."""
+    async def _carry_out(
+        self, run: Run, place: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+    ) -> None:
+        """Runs the handler in a `place` and tells what came of it; what nobody accepts leaves nothing behind."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
         context, announced = Context(run, self._around), Announcements(run, self._around.bus)
         await announced.begun()
@@ -135,18 +168,20 @@ class Worker:
             await context.outputs.discard()
 
     async def _attempt(
-        self, run: Run, context: Context, place: AbstractAsyncContextManager[object]
+        self, run: Run, context: Context, place: Callable[[], AbstractAsyncContextManager[object]]
     ) -> pb.FinishedTask | None:
         """None when the run was stopped by those who own the task: there is nobody to tell."""
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 if run.stopped is not None:
                     raise asyncio.CancelledError
-                async with place:
+                async with place():
                     params = run.task.spec.params
                     return pb.FinishedTask(result=await self._handlers.of(params)(params, context))
         except asyncio.CancelledError:
             return self._stopped(run)
+        except Crowded:
+            return pb.FinishedTask(returned=pb.TaskReturn(why="the worker is full"))
         except ComputeError as error:
             return pb.FinishedTask(failure=failure_of(error))
         except Exception as error:
