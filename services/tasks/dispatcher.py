@@ -21,7 +21,7 @@ from services.common.errors import ComputeError
 from services.tasks.backlog import Backlog, Waiting
 from services.tasks.domain import Task, TaskState
 from services.tasks.ports import Clock
-from services.tasks.roster import Roster
+from services.tasks.roster import Place, Roster
 
 log = structlog.get_logger()
 _LARGEST_ORDER = 32
@@ -29,6 +29,9 @@ _LARGEST_ORDER = 32
 
 class Orders(Protocol):
     """The way to the workers."""
+
+    @property
+    def connected(self) -> bool: ...
 
     async def release(self, queue: str, items: list[Waiting]) -> None: ...
 
@@ -41,6 +44,18 @@ class Orders(Protocol):
         ...
 
     async def stop(self, task_id: str, attempt: int) -> None: ...
+
+
+class Endings(Protocol):
+    """Ends runs that nobody carries out. Both raise ComputeError."""
+
+    async def expire(self, task_id: str, attempt: int) -> object:
+        """Its worker went silent."""
+        ...
+
+    async def give_back(self, task_id: str, attempt: int) -> object:
+        """No worker ever heard of it: the attempt does not count."""
+        ...
 
 
 @dataclass(slots=True)
@@ -72,13 +87,13 @@ class Dispatcher:
     def __init__(
         self,
         orders: Orders,
-        expire: Callable[[str, int], Awaitable[object]],
+        endings: Endings,
         clock: Clock,
         leads: Callable[[], bool],
         timing: Timing,
     ) -> None:
         self._orders = orders
-        self._expire = expire
+        self._endings = endings
         self._clock = clock
         self._leads = leads
         self._timing = timing
@@ -89,6 +104,8 @@ class Dispatcher:
         self._on_the_way: dict[str, int] = defaultdict(int)
         self._roster = Roster(timing.lease)
         self._handing: dict[str, list[Task]] = defaultdict(list)
+        self._unheard: set[tuple[str, int]] = set()
+        self._complete = False
         self._weights: dict[str, float] = {}
         self._readings: list[set[str]] = []
         self._wake = asyncio.Event()
@@ -96,19 +113,21 @@ class Dispatcher:
     def grant(self, task: Task) -> str | None:
         """The worker that a task which is to be created may be begun for: a place is kept until that is noticed."""
         queue = task.queue
-        if not self._leads() or self._backlogs[queue] or self._room(queue) <= 0:
+        able = self._leads() and self._complete and self._orders.connected
+        if not able or self._backlogs[queue] or self._room(queue) <= 0:
             return None
         chosen = self._roster.keep_place(task.id, queue, time.monotonic() + self._timing.claim)
         if chosen is not None:
             self._on_the_way[queue] += 1
         return chosen
 
-    def withdraw(self, task_id: str) -> bool:
-        """The place kept for it is free again. False when there was none."""
+    def withdraw(self, task_id: str) -> Place | None:
+        """The place that was kept for it, which is free again."""
         place = self._roster.free_place(task_id)
         if place is not None:
             self._on_the_way[place.queue] -= 1
-        return place is not None
+            self._wake.set()
+        return place
 
     def noticed(self, task: Task) -> None:
         """A durable write, of this replica or another; what was overtaken on its way changes nothing."""
@@ -126,8 +145,10 @@ class Dispatcher:
         elif task.state is TaskState.EXECUTING:
             self._forget(task)
             self._begin_lease(task)
-            if self.withdraw(task.id) and task.worker:
-                self._handing[task.worker].append(task)
+            place = self.withdraw(task.id)
+            # Where another replica's write of that id came first, there is nothing to hand over.
+            if place is not None and place.worker_id == task.worker and task.spec:
+                self._handing[place.worker_id].append(task)
         else:
             self._forget(task)
         self._wake.set()
@@ -138,6 +159,7 @@ class Dispatcher:
         self._drop_lease(task_id)
         for backlog in self._backlogs.values():
             backlog.remove(task_id)
+        self._wake.set()
 
     def heard(
         self, worker_id: str, queue: str, capacity: int, *, running: int = 0, draining: bool = False, inbox: str = ""
@@ -147,6 +169,11 @@ class Dispatcher:
             capacity, inbox = min(capacity, running), ""
         if self._roster.heard(worker_id, queue, capacity, inbox):
             self._wake.set()
+
+    def unheard(self, inbox: str, attempts: Iterable[tuple[str, int]]) -> None:
+        """These were handed over where nobody listens."""
+        self._roster.deafen(inbox)
+        self._unheard.update(attempts)
 
     def vouched(self, task_id: str, attempt: int, progress: float) -> bool:
         """A worker says it runs this. False when the books know better: the attempt is over or another's."""
@@ -187,14 +214,19 @@ class Dispatcher:
                 self._begin_lease(task)
         self._wake.set()
 
+    def complete(self) -> None:
+        """All that is not over was loaded: from now on it is known whether anybody waits."""
+        self._complete = True
+
     async def run(self) -> None:
         """Releases whenever something changed, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(0)  # the rest of this turn joins
-            while self._handing:
-                await self._hand(*self._handing.popitem())
+            handing, self._handing = self._handing, defaultdict(list)
+            for worker_id, tasks in handing.items():
+                await self._hand(worker_id, [task for task in tasks if self._unvouched(task.id, task.attempt)])
             if self._leads():
                 for queue in list(self._backlogs):
                     await self._release(queue)
@@ -211,10 +243,12 @@ class Dispatcher:
             self._repeat_orders(now)
             for task_id in self._roster.late_places(now):
                 self.withdraw(task_id)
+            await self._return_unheard()
             if self._leads():
                 await self._remind(now)
                 await self._expire_leases(now)
             else:
+                self._complete = False
                 self._drop_unkept(now)
             if any(
                 (due := backlog.next_due()) is not None and due <= self._clock() for backlog in self._backlogs.values()
@@ -255,12 +289,30 @@ class Dispatcher:
 
     async def _hand(self, worker_id: str, tasks: list[Task]) -> None:
         inbox = self._roster.inbox(worker_id)
-        if not inbox:
-            return  # gone meanwhile: their leases will run out
+        if not inbox:  # it went meanwhile
+            self._unheard.update((task.id, task.attempt) for task in tasks)
+            return
         try:
             await self._orders.hand(inbox, tasks)
         except Exception as error:  # noqa: BLE001  # whatever the bus raises: the worker is reminded
             log.warning("tasks not handed over", worker_id=worker_id, count=len(tasks), error=repr(error))
+
+    def _unvouched(self, task_id: str, attempt: int) -> bool:
+        """Whether it runs as far as is known here, while its worker has not said so yet."""
+        lease = self._leases.get(task_id)
+        return lease is not None and lease.attempt == attempt and lease.remind_at < math.inf
+
+    async def _return_unheard(self) -> None:
+        """What nobody heard of waits again, at once."""
+        unheard, self._unheard = self._unheard, set()
+        await asyncio.gather(*(self._return(*key) for key in unheard if self._unvouched(*key)))
+
+    async def _return(self, task_id: str, attempt: int) -> None:
+        log.info("nobody heard of the task", task_id=task_id, attempt=attempt)
+        try:
+            await self._endings.give_back(task_id, attempt)
+        except ComputeError as error:
+            log.warning("task not given back", task_id=task_id, reason=error.reason)  # its lease runs out
 
     async def _remind(self, now: float) -> None:
         """Who never vouched for a run may not know of it: its order was lost, or whoever began it died before."""
@@ -287,13 +339,14 @@ class Dispatcher:
         for lease in [lease for lease in self._leases.values() if lease.until <= now]:
             log.warning("lease expired", task_id=lease.task_id, attempt=lease.attempt)
             try:
-                await self._expire(lease.task_id, lease.attempt)
+                await self._endings.expire(lease.task_id, lease.attempt)
             except ComputeError as error:
                 log.warning("lease not expired", task_id=lease.task_id, reason=error.reason)
                 lease.until = now + 1.0
             else:
                 if self._leases.get(lease.task_id) is lease:
                     self._drop_lease(lease.task_id)  # the store knew already that it was over
+                    self._wake.set()
 
     def _drop_unkept(self, now: float) -> None:
         """A replica that leads later reads the store anew; until then it need not remember whose end it missed."""

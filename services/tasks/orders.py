@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
 from compute.inference.v1 import inference_pb2 as wire
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from services.common.bus import CANCEL_SUBJECT, work_subject
 from services.tasks.backlog import Waiting
 from services.tasks.domain import Task
 from services.tasks.messages import Messages
 
-# NATS takes a megabyte, and a task's own text is longer than its message. What is larger alone the worker asks for.
-_ORDER_BYTES = 256 << 10
+# NATS takes a megabyte. What is larger alone the worker asks for.
+_ORDER_BYTES = 768 << 10
+# A character of a task's text is at most this many bytes of its message: "1," in a list of free values.
+_GROWTH = 6
+# The bus says at once that nobody listens, unless it is away.
+_REMEMBERED = 256
+_NOBODY = "503"
 
 
 class BusOrders:
@@ -20,6 +29,23 @@ class BusOrders:
     def __init__(self, client: Client, messages: Messages) -> None:
         self._client = client
         self._messages = messages
+        self._replies = client.new_inbox()
+        self._number = 0
+        self._handed: OrderedDict[str, tuple[str, list[tuple[str, int]]]] = OrderedDict()
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected
+
+    async def listen(self, on_unheard: Callable[[str, Sequence[tuple[str, int]]], None]) -> None:
+        """`on_unheard` hears the inbox where nobody listens, and the attempts that were handed over there."""
+
+        async def receive(message: Msg) -> None:
+            handed = self._handed.pop(message.subject, None)
+            if handed is not None and (message.headers or {}).get("Status") == _NOBODY:
+                on_unheard(*handed)
+
+        await self._client.subscribe(f"{self._replies}.*", cb=receive)
 
     async def release(self, queue: str, items: list[Waiting]) -> None:
         order = wire.WorkOrder(items=[wire.WorkItem(task_id=item.task_id, attempt=item.attempt) for item in items])
@@ -28,15 +54,24 @@ class BusOrders:
     async def hand(self, inbox: str, tasks: list[Task]) -> None:
         order, size = wire.WorkOrder(), 0
         for task in tasks:
-            item = order.items.add(task_id=task.id, attempt=task.attempt)
-            if len(task.spec) < _ORDER_BYTES:
-                self._messages.fill(task, item.task)
-                size += len(task.spec)
-            if size > _ORDER_BYTES:
-                await self._client.publish(inbox, order.SerializeToString())
+            bytes_ = _GROWTH * len(task.spec)
+            if order.items and size + bytes_ > _ORDER_BYTES:
+                await self._hand(inbox, order)
                 order, size = wire.WorkOrder(), 0
+            item = order.items.add(task_id=task.id, attempt=task.attempt)
+            if bytes_ <= _ORDER_BYTES:
+                self._messages.fill(task, item.task)
+                size += bytes_
         if order.items:
-            await self._client.publish(inbox, order.SerializeToString())
+            await self._hand(inbox, order)
+
+    async def _hand(self, inbox: str, order: wire.WorkOrder) -> None:
+        self._number += 1
+        reply = f"{self._replies}.{self._number}"
+        self._handed[reply] = (inbox, [(item.task_id, item.attempt) for item in order.items])
+        if len(self._handed) > _REMEMBERED:
+            self._handed.popitem(last=False)
+        await self._client.publish(inbox, order.SerializeToString(), reply=reply)
 
     async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
         order = wire.WorkOrder(items=[wire.WorkItem(task_id=task_id, attempt=attempt)])

@@ -27,7 +27,7 @@ from services.tasks.ports import Files
 from services.tasks.removal import Remover, Tale
 from services.tasks.removal_log import MongoRemovalLog
 from services.tasks.repository import MongoTaskRepository
-from services.tasks.service import RetryPolicy, TaskService
+from services.tasks.service import Ending, RetryPolicy, TaskService
 from services.tasks.settings import TasksSettings
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class Replica:
             database, "dispatcher", owner, self._load, patience=settings.leader_patience_seconds
         )
         timing = Timing(settings.lease_seconds, settings.claim_seconds)
-        self.dispatcher = Dispatcher(self._orders, self._expire, clock, lambda: self._leadership.held, timing)
+        self.dispatcher = Dispatcher(self._orders, self, clock, lambda: self._leadership.held, timing)
         self.service = TaskService(self.repository, clock, retry, grants=self.dispatcher)
         self._removals = MongoRemovalLog(database)
         self.remover = Remover(
@@ -82,6 +82,7 @@ class Replica:
         await self.repository.prepare()
         await self._removals.prepare()
         await self._checkpoints.write()
+        await self._orders.listen(self.dispatcher.unheard)
         await self._feed.listen()
         await self.beats.listen()
 
@@ -111,6 +112,12 @@ class Replica:
         except (TimeoutError, Unavailable) as error:
             log.warning("left to the next replica", waiting=self._outbox.waiting, error=repr(error))
 
+    async def expire(self, task_id: str, attempt: int) -> None:
+        await self.service.expire(task_id, attempt)
+
+    async def give_back(self, task_id: str, attempt: int) -> None:
+        await self.service.finish(Ending(task_id, attempt))
+
     def _written(self, task: Task) -> None:
         self._notice(task)
         self._feed.noticed(task)
@@ -129,13 +136,11 @@ class Replica:
         self.dispatcher.noticed(task)
         self.hub.noticed(task)
 
-    async def _expire(self, task_id: str, attempt: int) -> None:
-        await self.service.expire(task_id, attempt)
-
     async def _load(self) -> None:
         """This replica leads from here on: what the store holds is what there is."""
         for state in (TaskState.EXECUTING, TaskState.PENDING):
             await self.dispatcher.load(self.repository.in_state(state, limit=_LOAD_LIMIT))
+        self.dispatcher.complete()
 
     async def _adopt(self) -> None:
         while True:

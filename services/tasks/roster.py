@@ -56,6 +56,12 @@ class Roster:
         worker = self._workers.get(worker_id or "")
         return worker.inbox if worker else ""
 
+    def deafen(self, inbox: str) -> None:
+        """Nobody listens there; its worker is given nothing until it says again where it listens."""
+        for worker_id, worker in self._workers.items():
+            if worker.inbox == inbox:
+                self._workers[worker_id] = replace(worker, inbox="")
+
     def began(self, worker_id: str | None) -> None:
         if worker_id is not None:
             self._running[worker_id] += 1

@@ -13,14 +13,27 @@ CLOCK = SteadyClock()
 
 
 class Orders:
-    """Remembers what was released."""
+    """Remembers what was released, handed over and asked for again."""
 
     def __init__(self) -> None:
+        self.connected = True
+        self.deaf = False
         self.released: list[str] = []
+        self.handed: list[tuple[str, list[str]]] = []
+        self.reminded: list[tuple[str, str, int]] = []
         self.arrived = asyncio.Event()
 
     async def release(self, queue: str, items: list[Waiting]) -> None:
         self.released += [item.task_id for item in items]
+        self.arrived.set()
+
+    async def hand(self, inbox: str, tasks: list[Task]) -> None:
+        if self.deaf:
+            raise ConnectionError
+        self.handed.append((inbox, [task.id for task in tasks]))
+
+    async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
+        self.reminded.append((inbox, task_id, attempt))
         self.arrived.set()
 
     async def stop(self, task_id: str, attempt: int) -> None:
@@ -33,12 +46,29 @@ class Desk:
     def __init__(self, *, leads: bool = True, timing: Timing = Timing()) -> None:  # noqa: B008  # frozen
         self.orders = Orders()
         self.expired: list[tuple[str, int]] = []
-        self.books = Dispatcher(self.orders, self._expire, CLOCK, lambda: leads, timing)
+        self.returned: list[tuple[str, int]] = []
+        self.leads = leads
+        self.books = Dispatcher(self.orders, self, CLOCK, lambda: self.leads, timing)
+        self.books.complete()
         self.expiring = asyncio.Event()
+        self.returning = asyncio.Event()
 
-    async def _expire(self, task_id: str, attempt: int) -> None:
+    async def expire(self, task_id: str, attempt: int) -> None:
         self.expired.append((task_id, attempt))
         self.expiring.set()
+
+    async def give_back(self, task_id: str, attempt: int) -> None:
+        self.returned.append((task_id, attempt))
+        self.returning.set()
+
+    def begin(self, name: str) -> Task:
+        """Granted, written and noticed."""
+        waiting = task(name, spec="{...}").created()
+        worker = self.books.grant(waiting)
+        assert worker is not None
+        begun = waiting.claimed(worker, CLOCK())
+        self.books.noticed(begun)
+        return begun
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Desk"]:
@@ -57,7 +87,8 @@ class Desk:
 
 def task(name: str, **changes: object) -> Task:
     now = CLOCK()
-    return Task(name, "acme", "GENERATION", "inference", "{}", 0, now, now, **changes)  # type: ignore[arg-type]
+    fields = {"spec": "{}", **changes}
+    return Task(name, "acme", "GENERATION", "inference", priority=0, created_at=now, updated_at=now, **fields)  # type: ignore[arg-type]
 
 
 async def test_only_what_workers_have_room_for_is_released() -> None:
