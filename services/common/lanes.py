@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
 from services.common.errors import Overloaded
 
@@ -80,3 +80,10 @@ class Lane(Generic[OpT, OutcomeT]):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+
+
+def abandon(futures: Iterable[asyncio.Future[Any]]) -> None:
+    """Whoever asked is gone: what is not on its way yet is not sent, and what fails is nobody's business any more."""
+    for future in futures:
+        if not future.cancel() and not future.cancelled():
+            future.exception()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,10 +35,16 @@ class Added:
 class TaskRepository(Protocol):
     """Tasks, each one a document under compare-and-set on its version."""
 
-    async def add(self, task: Task) -> Added: ...
+    def add(self, task: Task) -> asyncio.Future[Added]:
+        """Goes with the group that is written next, which is not before the caller waits."""
+        ...
 
-    async def save(self, task: Task) -> bool:
-        """False when the stored version is not the one `task` was made from."""
+    def save(self, task: Task) -> asyncio.Future[bool]:
+        """As `add`; false when the stored version is not the one `task` was made from."""
+        ...
+
+    def known(self, task_id: str) -> Task | None:
+        """What a cache holds of it, which may be old."""
         ...
 
     async def get(self, task_id: str) -> Task:

@@ -77,11 +77,14 @@ class MongoTaskRepository:
         while self._settling:
             await asyncio.wait(set(self._settling))
 
-    async def add(self, task: Task) -> Added:
-        return await self._creates.put(task)
+    def add(self, task: Task) -> asyncio.Future[Added]:
+        return self._creates.put(task)
 
-    async def save(self, task: Task) -> bool:
-        return await self._transitions.put(task)
+    def save(self, task: Task) -> asyncio.Future[bool]:
+        return self._transitions.put(task)
+
+    def known(self, task_id: str) -> Task | None:
+        return self._recent.get(task_id)
 
     async def get(self, task_id: str) -> Task:
         return self._recent.get(task_id) or await self.get_fresh(task_id)
@@ -252,7 +255,8 @@ def to_document(task: Task) -> Document:
 
     What is not there is left out: every byte costs again in each index of the embedded store.
     """
-    document: Document = {name: value for name in _PLAIN if (value := getattr(task, name)) is not None}
+    fields = task.__dict__
+    document: Document = {name: value for name in _PLAIN if (value := fields[name]) is not None}
     document["_id"] = task.id
     if not task.erased:
         document["listing"] = f"{task.tenant}/{task.created_at:020d}"
@@ -261,7 +265,7 @@ def to_document(task: Task) -> Document:
         document["errors"] = list(task.errors)
     if task.service_calls:
         document["service_calls"] = orjson.dumps([_told(call) for call in task.service_calls]).decode()
-    document["outbox"] = orjson.dumps([_pack(item) for item in task.outbox]).decode()
+    document["outbox"] = orjson.dumps(list(map(list, task.outbox))).decode()
     return document
 
 
@@ -301,10 +305,6 @@ def _task_of(document: Document) -> Task:
 def _told(call: ServiceCall) -> dict[str, Any]:
     """Without what is as it is by default."""
     return {name: value for name, value in asdict(call).items() if value != _UNTOLD[name]}
-
-
-def _pack(item: Occurrence) -> list[Any]:
-    return [item.version, item.verb, item.status, item.attempt, item.at, item.category, item.message]
 
 
 def _unpack(row: list[Any]) -> Occurrence:

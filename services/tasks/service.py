@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound, Overloaded
@@ -35,10 +37,17 @@ class NewTask:
     inputs: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(NamedTuple):
     task: Task
     replayed: bool
+
+
+class Creation(NamedTuple):
+    """A task on its way into the store; `kept` where a worker's place is kept for it."""
+
+    task: Task
+    kept: bool
+    written: asyncio.Future[Added]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +86,13 @@ class TaskService:
         self._retry = retry
 
     async def create(self, new: NewTask) -> Created:
-        """Answers the task as it was created, though a worker may have been given it in the same write.
+        """`begin` and `created`."""
+        return await self.created(self.begin(new))
 
-        Raises IdempotencyConflict when the key was used with another body, or its task was deleted.
+    def begin(self, new: NewTask) -> Creation:
+        """The first half, for groups: those that begin in one turn of the event loop are written together.
+
+        Raises Overloaded.
         """
         now = self._clock()
         fingerprint = _fingerprint(new) if new.idempotency_key else None
@@ -100,27 +113,36 @@ class TaskService:
             fingerprint=fingerprint,
             inputs=new.inputs,
         ).created()
-        added = await self._add(task)
+        worker = self._grants.grant(task) if self._grants else None
+        try:
+            written = self._tasks.add(task if worker is None else task.claimed(worker, self._clock()))
+        except Overloaded:
+            self._withdraw(task, kept=worker is not None)
+            raise
+        return Creation(task, worker is not None, written)
+
+    async def created(self, creation: Creation) -> Created:
+        """The task as it was created, though a worker may have been given it in the same write.
+
+        Raises IdempotencyConflict when the key was used with another body, or its task was deleted.
+        """
+        task, kept, written = creation
+        try:
+            added = await written
+        except ComputeError:
+            self._withdraw(task, kept=kept)  # should it stand after all, its worker is reminded
+            raise
+        self._withdraw(task, kept=added.existing and kept)
         if added.existing and added.task.erased:
             said = "the task this Idempotency-Key made was deleted; use another key"
             raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
-        if added.existing and added.task.fingerprint != fingerprint:
+        if added.existing and added.task.fingerprint != task.fingerprint:
             raise IdempotencyConflict("this Idempotency-Key was used before with another body")
         return Created(added.task if added.existing else task, added.existing)
 
-    async def _add(self, task: Task) -> Added:
-        worker = self._grants.grant(task) if self._grants else None
-        if worker is None or self._grants is None:
-            return await self._tasks.add(task)
-        try:
-            added = await self._tasks.add(task.claimed(worker, self._clock()))
-        except ComputeError:
-            # Should it stand after all, its worker is reminded.
+    def _withdraw(self, task: Task, *, kept: bool) -> None:
+        if kept and self._grants:
             self._grants.withdraw(task.id)
-            raise
-        if added.existing:
-            self._grants.withdraw(task.id)
-        return added
 
     async def get(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
         """Raises NotFound, also for another tenant's task and for one of another type."""
@@ -174,6 +196,13 @@ class TaskService:
                 return fresh  # its first asking was still being written
             raise IllegalTransition(f"task {task.id} was claimed by another", reason="CLAIM_LOST")
         return claimed
+
+    def begin_finish(self, ending: Ending) -> asyncio.Future[bool] | None:
+        """The first half of `finish` where nothing has to be read for it. Where it answers false, `finish` it."""
+        task = self._tasks.known(ending.task_id)
+        if task is None or task.attempt != ending.attempt or task.state is not TaskState.EXECUTING:
+            return None
+        return self._tasks.save(self._ended(task, ending))
 
     async def finish(self, ending: Ending) -> bool:
         """Ends a run. False, and nothing changes, where the attempt is no longer the task's."""

@@ -11,19 +11,19 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.common.background import together
 from services.common.bus import progress_subject
 from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
 from services.common.grpc_client import PAGE_BYTES
 from services.common.grpc_server import Context
 from services.common.identity import check_tenant, current_caller
+from services.common.lanes import abandon
 from services.common.rpc_status import to_status
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
 from services.tasks.messages import Messages
 from services.tasks.ports import Filter
 from services.tasks.removal import Remover
-from services.tasks.service import TaskService
+from services.tasks.service import Created, Creation, TaskService
 
 log = structlog.get_logger()
 _WATCH_POLL_SECONDS = 10.0
@@ -49,13 +49,19 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
         answer = pb.CreateTaskResponse()
-        await self._create(tenant(), request, answer)
+        self._show(await self._service.create(self._messages.new_task(tenant(), request)), answer)
         return answer
 
     async def CreateTasks(self, request: pb.CreateTasksRequest, context: Context) -> pb.CreateTasksResponse:
         current_caller().require_internal()
         answer = pb.CreateTasksResponse()
-        await together([self._create_one(item, answer.outcomes.add()) for item in request.items])
+        begun = [self._begin(item) for item in request.items]
+        try:
+            for one in begun:
+                await self._end(one, answer.outcomes.add())
+        except asyncio.CancelledError:
+            abandon(one.written for one in begun if isinstance(one, Creation))
+            raise
         return answer
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
@@ -135,14 +141,17 @@ class TaskServicer(rpc.TaskServiceServicer):
                 task = fresh if fresh.spec and not fresh.erased else await self._service.get(owner, task_id)
                 yield pb.WatchTaskResponse(task=self._shown(task))
 
-    async def _create(self, owner: str, request: pb.CreateTaskRequest, answer: pb.CreateTaskResponse) -> None:
-        created = await self._service.create(self._messages.new_task(check_tenant(owner), request))
-        self._messages.show(created.task, answer.task)
-        answer.replayed = created.replayed
-
-    async def _create_one(self, item: pb.CreateTasksItem, outcome: pb.CreateTasksOutcome) -> None:
+    def _begin(self, item: pb.CreateTasksItem) -> Creation | Exception:
         try:
-            await self._create(item.tenant, item.request, outcome.created)
+            return self._service.begin(self._messages.new_task(check_tenant(item.tenant), item.request))
+        except Exception as error:  # noqa: BLE001  # told for this one; its neighbours are made
+            return error
+
+    async def _end(self, begun: Creation | Exception, outcome: pb.CreateTasksOutcome) -> None:
+        try:
+            if isinstance(begun, Exception):
+                raise begun
+            self._show(await self._service.created(begun), outcome.created)
             return
         except ComputeError as error:
             failure = error if type(error) is not ComputeError else Internal(error.message)
@@ -150,6 +159,10 @@ class TaskServicer(rpc.TaskServiceServicer):
             log.exception("create failed")
             failure = Internal("something went wrong on our side")  # of this one; its neighbours are made
         outcome.error = to_status(failure).SerializeToString()
+
+    def _show(self, created: Created, answer: pb.CreateTaskResponse) -> None:
+        self._messages.show(created.task, answer.task)
+        answer.replayed = created.replayed
 
     def _shown(self, task: Task) -> pb.Task:
         message = self._messages.shown(task)

@@ -13,6 +13,7 @@ from services.common.background import together
 from services.common.errors import ComputeError, Internal, InvalidRequest, NotFound
 from services.common.grpc_server import Context
 from services.common.identity import current_caller
+from services.common.lanes import abandon
 from services.tasks.beats import Beats
 from services.tasks.dispatcher import Dispatcher
 from services.tasks.domain import Failure, Task, TaskState
@@ -72,7 +73,15 @@ class WorkerServicer(rpc.WorkerServiceServicer):
 
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)
-        accepted = await together([self._finish(item) for item in request.finished])
+        endings = [self._ending(item) for item in request.finished]
+        begun = [self._service.begin_finish(ending) for ending in endings]
+        try:
+            accepted = [
+                (written is not None and await written) or await self._service.finish(ending)
+                for ending, written in zip(endings, begun, strict=True)
+            ]
+        finally:
+            abandon(written for written in begun if written is not None)
         return wire.FinishTasksResponse(accepted=accepted)
 
     async def _claim(self, worker_id: str, task: Task | None, ref: wire.TaskRef, answer: wire.Claim) -> None:
@@ -87,12 +96,13 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         else:
             self._messages.fill(claimed, answer.task)
 
-    async def _finish(self, item: wire.FinishedTask) -> bool:
+    def _ending(self, item: wire.FinishedTask) -> Ending:
+        """Raises InvalidRequest."""
         kind = item.WhichOneof("outcome")
         calls = self._messages.service_calls(item)
         if kind == "result":
             result = self._messages.result_json(item.result)
-            return await self._service.finish(Ending(item.task_id, item.attempt, result=result, calls=calls))
+            return Ending(item.task_id, item.attempt, result=result, calls=calls)
         failure = None
         if kind == "failure":
             said = item.failure
@@ -100,7 +110,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
             failure = Failure(said.reason, said.message, said.category, said.retryable, said.exhausted, pause)
         elif kind is None:
             raise InvalidRequest("an ending needs a result, a failure or a return", reason="OUTCOME_MISSING")
-        return await self._service.finish(Ending(item.task_id, item.attempt, failure=failure, calls=calls))
+        return Ending(item.task_id, item.attempt, failure=failure, calls=calls)
 
     async def _correct_books(self, task_id: str, refusal: ComputeError) -> None:
         """Somebody released what cannot be claimed: the books missed a change, or nobody here understands it."""

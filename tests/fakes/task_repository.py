@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from services.common.errors import NotFound
 from services.tasks.domain import Task
 from services.tasks.ports import Added, Filter
+
+AnswerT = TypeVar("AnswerT")
+
+
+def _answered(answer: AnswerT) -> asyncio.Future[AnswerT]:
+    future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
+    future.set_result(answer)
+    return future
 
 
 class MemoryTaskRepository:
@@ -14,20 +24,23 @@ class MemoryTaskRepository:
         self.stored: dict[str, Task] = {}
         self._on_written = on_written
 
-    async def add(self, task: Task) -> Added:
+    def add(self, task: Task) -> asyncio.Future[Added]:
         if task.id in self.stored:
-            return Added(self.stored[task.id], existing=True)
+            return _answered(Added(self.stored[task.id], existing=True))
         self.stored[task.id] = task
         self._on_written(task)
-        return Added(task, existing=False)
+        return _answered(Added(task, existing=False))
 
-    async def save(self, task: Task) -> bool:
+    def save(self, task: Task) -> asyncio.Future[bool]:
         known = self.stored.get(task.id)
         if known is None or known.version != task.version - 1:
-            return False
+            return _answered(False)
         self.stored[task.id] = task
         self._on_written(task)
-        return True
+        return _answered(True)
+
+    def known(self, task_id: str) -> Task | None:
+        return self.stored.get(task_id)
 
     async def get(self, task_id: str) -> Task:
         if task_id not in self.stored:
