@@ -91,6 +91,7 @@ class _Watch:
         self._first = first
         self._start = start
         self._seen = latest.version if latest is not None and latest.sequence <= start.after else 0
+        self._versions: set[int] = set()
         self._end: pb.Task | None = None
         self._failure: ComputeError | None = None
         self._give_up = 0.0
@@ -139,6 +140,9 @@ class _Watch:
             self._failure, self._give_up = item, time.monotonic() + (_LAG_SECONDS if isinstance(item, NotFound) else 0)
             return None
         if isinstance(item, Entry):
+            if item.version in self._versions:  # the relay was away longer than the stream remembers ids
+                return None
+            self._versions.add(item.version)
             self._seen = max(self._seen, item.version)
             return _event("status", item.payload, item.sequence)
         if item.WhichOneof("update") == "progress":

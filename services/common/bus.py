@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import nats
@@ -26,14 +27,19 @@ CHANGES_SUBJECT, CANCEL_SUBJECT, BEATS_SUBJECT = "changes.v1", "control.v1.cance
 _FIRST_ANSWER_SECONDS = 60.0
 _QUIET_SECONDS = 30.0
 _EXPIRED = "408"
+# The server remembers every stored event's subject, whose task nobody else has: their number bounds its memory.
+EVENTS_KEPT = 100_000
+# Three times what NATS or the relay may take to be back. It remembers every id for as long.
+_WINDOW_SECONDS = 30
 _STREAMS = (
     StreamConfig(
         name=EVENTS,
         subjects=["evt.v1.>"],
         storage=StorageType.FILE,
         max_age=7 * 24 * 3600,
+        max_msgs=EVENTS_KEPT,
         max_bytes=2 << 30,
-        duplicate_window=120,
+        duplicate_window=_WINDOW_SECONDS,
     ),
     # Work orders are hints that the dispatcher repeats: memory is enough.
     StreamConfig(
@@ -52,9 +58,11 @@ _STREAMS = (
         retention=RetentionPolicy.WORK_QUEUE,
         max_age=7 * 24 * 3600,
         max_bytes=1 << 30,
-        duplicate_window=120,
+        duplicate_window=_WINDOW_SECONDS,
     ),
 )
+# Raised when limits above change: streams made before then get the new ones, once, and whoever runs NATS may edit them.
+_REVISION = {"atelier.revision": "2"}
 
 
 def work_subject(queue: str) -> str:
@@ -144,11 +152,16 @@ async def ensure_streams(client: Client) -> None:
     """Makes what is missing, for instance after NATS lost its store; harmless when repeated."""
     manager = client.jsm()
     for config in _STREAMS:
+        wanted = replace(config, metadata=dict(_REVISION))
         try:
-            await manager.stream_info(str(config.name))
+            found = (await manager.stream_info(str(config.name))).config
         except NotFoundError:
-            await manager.add_stream(config)
+            await manager.add_stream(wanted)
             log.info("stream made", stream=config.name)
+            continue
+        if not _REVISION.items() <= (found.metadata or {}).items():
+            await manager.update_stream(wanted)
+            log.info("stream renewed", stream=config.name)
 
 
 async def ensure_worker_queue(client: Client, queue: str) -> str:

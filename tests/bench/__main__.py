@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("orchestration", "profile"), default="orchestration")
     parser.add_argument("--short", action="store_true", help="300 tasks, ratios only: for CI")
     parser.add_argument("--models", action="store_true", help="pictures: through the system beside Triton alone")
-    parser.add_argument("--memory", action="store_true", help="of every process, idle and after 10,000 tasks")
+    parser.add_argument("--memory", action="store_true", help="of every process, idle and after up to 60,000 tasks")
     parser.add_argument("--together", action="store_true", help="also with all services in one process")
     parser.add_argument("--tasks", type=int, help="tasks of each pass")
     parser.add_argument("--concurrency", help="for instance 16,64; others are left out")
@@ -50,7 +50,9 @@ def models_bench(_: argparse.Namespace) -> None:
 def memory_bench(_: argparse.Namespace) -> None:
     found = memory.measure()
     print(memory.table(found))
-    print(f"\nwritten to {report.update('orchestration.json', found)}")
+    print(f"\nFlat is: {found['rule']}.\nwritten to {report.write('memory.json', found)}")
+    if grew := found["grown_mib"]:
+        raise SystemExit("\nnot flat: " + ", ".join(f"{role} grew by {size:g} MiB" for role, size in grew.items()))
 
 
 def bench(arguments: argparse.Namespace) -> None:

@@ -14,6 +14,9 @@ LEAST_RATIO, MOST_CPU_US = 4.0, 900.0
 QUIET_SHARE = 0.2
 # Pictures: the share of Triton's own rate, the gain of batching at 8 clients, seconds to the first preview.
 LEAST_SHARE, LEAST_GAIN, LATEST_PREVIEW = 0.95, 2.5, 0.3
+# Memory that is flat: the kernel and Go's and Python's heaps breathe by as much without any growth.
+MOST_GROWN_MIB, MOST_GROWN_SHARE = 8.0, 0.05
+FLAT = f"between the last two marks no process grows by more than {MOST_GROWN_MIB:g} MiB and {MOST_GROWN_SHARE:.0%}"
 # Under this the short form in CI fails: a shared runner is noisy, a regression is not subtle. CPU for a task holds
 # stiller than tasks a second, so either may show it, as long as the rate does not collapse.
 LEAST_RATIO_SHORT, LEAST_RATE_SHORT = 3.0, 2.0
@@ -95,6 +98,15 @@ def complaints(rows: Sequence[Row], *, short: bool) -> list[str]:
     if ours is not None and judged and ours.cpu_us_total > MOST_CPU_US:
         found.append(f"CPU at 64: {ours.cpu_us_total:.0f} us per task, wanted at most {MOST_CPU_US:.0f}")
     return found
+
+
+def grown(moments: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """MiB by which each role that is not flat grew between the last two moments. Raises ValueError with fewer."""
+    if len(moments) < 2:
+        raise ValueError("two moments are needed")
+    before, after = list(moments.values())[-2:]
+    found = {role: round(after[role] - before[role], 1) for role in after}
+    return {role: more for role, more in found.items() if more > max(MOST_GROWN_MIB, MOST_GROWN_SHARE * before[role])}
 
 
 def models_complaints(found: Mapping[str, Any]) -> list[str]:

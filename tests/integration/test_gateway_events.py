@@ -133,6 +133,19 @@ async def test_a_connection_cut_at_every_event_misses_none_and_sees_none_twice(a
     assert [(sign.mark, sign.name, sign.data["status"]) for sign in left] == [(None, "task", "CANCELLED")]
 
 
+async def test_an_event_stored_twice_is_told_once(api: Stack, nats_url: str) -> None:
+    task = await api.create()
+    created = (await settled(nats_url, task["id"], 1))[0]
+    async with await nats.connect(nats_url) as bus:
+        stored_first = await bus.jsm().get_msg(EVENTS, seq=created)
+        headers = {"Nats-Msg-Id": f"again-{task['id']}.1"}  # as if the server no longer remembered the first
+        await bus.jetstream().publish(str(stored_first.subject), stored_first.data or b"", headers=headers)
+    await api.claim(task["id"])
+    assert len(await settled(nats_url, task["id"], 3)) == 3
+    async with watching(api, task["id"], after=created - 1) as stream:
+        assert [sign.verb for sign in await read(stream, 2)] == ["created", "executing"]
+
+
 async def test_a_fresh_stream_begins_with_the_task_and_a_place_to_come_back_to(api: Stack, nats_url: str) -> None:
     task = await api.create()
     await settled(nats_url, task["id"], 1)

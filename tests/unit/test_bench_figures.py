@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import report
-from tests.bench.figures import CELERY, OURS, Row, complaints, percentile, ratio_cpu, ratio_done
+from tests.bench.figures import CELERY, OURS, Row, complaints, grown, percentile, ratio_cpu, ratio_done
 
 ROW = Row(
     stack=OURS,
@@ -76,6 +76,16 @@ def test_absolute_costs_count_in_the_long_form_on_a_quiet_machine_only() -> None
 def test_one_lost_or_doubled_task_fails_every_form(fault: dict[str, int]) -> None:
     assert complaints([replace(ROW, **fault), PEER], short=True)
     assert complaints([replace(ROW, **fault), PEER], short=False)
+
+
+def test_memory_that_breathes_is_flat_and_memory_that_grows_is_named() -> None:
+    idle = {"nats": 20.0, "tasks": 80.0}
+    full = {"nats": 180.0, "tasks": 110.0}
+    before = {"idle": idle, "10,000 tasks": full}
+    assert grown(before | {"20,000 tasks": {"nats": 188.5, "tasks": 117.9}}) == {}
+    assert grown(before | {"20,000 tasks": {"nats": 189.5, "tasks": 118.5}}) == {"nats": 9.5, "tasks": 8.5}
+    with pytest.raises(ValueError, match="two moments"):
+        grown({"idle": idle})
 
 
 def test_the_file_names_what_was_not_measured_as_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
