@@ -116,7 +116,7 @@ class Dispatcher:
         able = self._leads() and self._complete and self._orders.connected
         if not able or self._backlogs[queue] or self._room(queue) <= 0:
             return None
-        chosen = self._roster.keep_place(task.id, queue, time.monotonic() + self._timing.claim)
+        chosen = self._roster.keep_place(task.id, queue, time.monotonic(), self._timing.claim)
         if chosen is not None:
             self._on_the_way[queue] += 1
         return chosen
@@ -151,6 +151,7 @@ class Dispatcher:
                 self._handing[place.worker_id].append(task)
         else:
             self._forget(task)
+            self.withdraw(task.id)
         self._wake.set()
 
     def gone(self, task_id: str) -> None:

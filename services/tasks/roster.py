@@ -73,17 +73,20 @@ class Roster:
         if self._running[worker_id] <= 0:
             del self._running[worker_id]
 
-    def keep_place(self, task_id: str, queue: str, until: float) -> str | None:
-        """The worker with an inbox that has most room; None when there is none, or a place is kept already."""
+    def keep_place(self, task_id: str, queue: str, now: float, seconds: float) -> str | None:
+        """The worker with an inbox that has most room; None when there is none, or a place is kept already.
+
+        Who is late with a beat may not be there any more, and can still take what it claims itself.
+        """
         free = {
             worker_id: worker.capacity - self._running.get(worker_id, 0)
             for worker_id, worker in self._workers.items()
-            if worker.inbox and worker.queue == queue
+            if worker.inbox and worker.queue == queue and worker.until > now + self._patience / 2
         }
         chosen = max(free, key=free.__getitem__, default=None)
         if chosen is None or free[chosen] <= 0 or task_id in self._places:
             return None
-        self._places[task_id] = Place(chosen, queue, until)
+        self._places[task_id] = Place(chosen, queue, now + seconds)
         self.began(chosen)
         return chosen
 
