@@ -29,6 +29,7 @@ from services.tasks.removal_log import MongoRemovalLog
 from services.tasks.repository import MongoTaskRepository, to_task
 from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
 from tests.fakes.jetstream import MemoryPublisher, Stream
+from tests.fakes.loops import SkippingLoop
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
 from tests.fakes.removals import MemoryFiles
 
@@ -39,20 +40,6 @@ NEXT = {P: {E, X, F}, E: {P, C, F, X}, F: {F, P}, C: {C}, X: {X}}
 KEYS, WORKERS, REPLICAS = st.sampled_from(["", "k1", "k2"]), st.sampled_from(["w1", "w2"]), st.sampled_from([0, 1])
 EXAMPLES = int(os.environ.get("TASK_LIVES", "60"))
 ENDINGS = st.sampled_from(["result", "passing", "lasting", "returned"])
-
-
-class SkippingLoop(asyncio.SelectorEventLoop):
-    """Time passes at once when there is nothing to do but wait."""
-
-    skipped = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.skipped
-
-    def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]  # of the base class
-            self.skipped += max(0.0, self._scheduled[0].when() - self.time())  # type: ignore[attr-defined]
-        super()._run_once()  # type: ignore[misc]
 
 
 class World:

@@ -1,0 +1,292 @@
+"""Places kept for tasks that are being written, and what the books make of any order of events: nothing leaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from services.tasks.backlog import Waiting
+from services.tasks.dispatcher import Dispatcher, Timing
+from services.tasks.domain import SECOND, Failure, Task, TaskState
+from services.tasks.roster import Roster
+from tests.fakes.loops import SkippingLoop
+
+LOST = Failure("LEASE_EXPIRED", "m", "INTERNAL", retryable=True)
+QUEUES, WORKERS = st.sampled_from(["q", "r"]), st.sampled_from(["w1", "w2", "w3"])
+# A queue's name and a number: few, so that they meet.
+NAMES = st.sampled_from(["q0", "q1", "q2", "r0"])
+
+
+def roster() -> Roster:
+    with mock.patch("services.tasks.roster.time", SimpleNamespace(monotonic=lambda: 100.0)):
+        found = Roster(10.0)
+        found.heard("small", "q", 1, "_INBOX.small")
+        found.heard("large", "q", 3, "_INBOX.large")
+        found.heard("deaf", "q", 9, "")
+        found.heard("elsewhere", "r", 9, "_INBOX.elsewhere")
+    return found
+
+
+def test_a_place_is_kept_where_most_room_is_until_there_is_none() -> None:
+    books = roster()
+    kept = [books.keep_place(f"t{number}", "q", 100.0, 5.0) for number in range(5)]
+    assert kept[:2] == ["large", "large"] and Counter(kept) == {"large": 3, "small": 1, None: 1}
+
+
+def test_one_task_has_one_place() -> None:
+    books = roster()
+    assert books.keep_place("t", "q", 100.0, 5.0) == "large"
+    assert books.keep_place("t", "q", 100.0, 5.0) is None
+    place = books.free_place("t")
+    assert place is not None and place.worker_id == "large"
+    assert books.free_place("t") is None
+    assert books.keep_place("t", "q", 100.0, 5.0) == "large"
+
+
+def test_what_a_worker_runs_takes_its_room() -> None:
+    books = roster()
+    for _ in range(3):
+        books.began("large")
+    assert books.keep_place("t", "q", 100.0, 5.0) == "small"
+    books.ended("large")
+    assert books.keep_place("u", "q", 100.0, 5.0) == "large"
+
+
+def test_a_worker_that_missed_a_beat_is_given_nothing() -> None:
+    books = roster()
+    assert books.keep_place("t", "q", 104.9, 5.0) == "large"
+    assert books.keep_place("u", "q", 105.1, 5.0) is None
+
+
+def test_a_worker_is_given_nothing_from_when_nobody_listens_until_it_speaks_again() -> None:
+    books = roster()
+    books.deafen("_INBOX.large")
+    assert (books.keep_place("t", "q", 100.0, 5.0), books.inbox("large")) == ("small", "")
+    books.heard("large", "q", 3, "_INBOX.large")
+    assert books.keep_place("u", "q", 100.0, 5.0) == "large"
+
+
+def test_a_place_that_nobody_came_for_is_late() -> None:
+    books = roster()
+    books.keep_place("t", "q", 100.0, 5.0)
+    assert (books.late_places(104.9), books.late_places(105.0)) == ([], ["t"])
+
+
+class Books(RuleBasedStateMachine):
+    """A dispatcher under everything that may happen around it, against the tasks as a store would hold them."""
+
+    writes = Bundle("writes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = SkippingLoop()
+        clock = SimpleNamespace(monotonic=self.loop.time)
+        self.patches = [mock.patch(f"services.tasks.{name}.time", clock) for name in ("dispatcher", "roster")]
+        for patch in self.patches:
+            patch.start()
+        self.faults: list[str] = []
+        self.stored: dict[str, Task] = {}
+        self.before: dict[str, Task] = {}
+        self.leads, self.connected = True, True
+        self.capacity: dict[str, int] = {}
+        self.books = Dispatcher(self, self, self.clock, lambda: self.leads, Timing(lease=10.0, claim=5.0))
+        self.books.complete()
+        self.loops = [self.loop.create_task(self.books.run()), self.loop.create_task(self.books.sweep())]
+
+    # -- what the dispatcher sees of the world
+
+    def clock(self) -> int:
+        return int(self.loop.time() * SECOND)
+
+    async def release(self, queue: str, items: list[Waiting]) -> None:
+        if not self.leads:
+            self.faults.append("released by who does not lead")
+
+    async def hand(self, inbox: str, tasks: list[Task]) -> None:
+        """What is raised here would be taken for the bus's fault."""
+        for task in tasks:
+            if inbox != f"_INBOX.{task.worker}" or not task.spec:
+                self.faults.append(f"{task.id} handed to {inbox}")
+
+    async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
+        if not inbox:
+            self.faults.append(f"nobody reminded of {task_id}")
+
+    async def stop(self, task_id: str, attempt: int) -> None:
+        raise AssertionError("the dispatcher stops nothing by itself")
+
+    async def expire(self, task_id: str, attempt: int) -> None:
+        task = self.stored.get(task_id)
+        if task is not None and (task.state, task.attempt) == (TaskState.EXECUTING, attempt):
+            self.write(task.failed(LOST, (), self.clock(), backoff=SECOND))
+
+    async def give_back(self, task_id: str, attempt: int) -> None:
+        task = self.stored.get(task_id)
+        if task is not None and (task.state, task.attempt) == (TaskState.EXECUTING, attempt):
+            self.write(task.returned((), self.clock()))
+
+    def write(self, task: Task) -> None:
+        self.before[task.id] = self.stored.get(task.id, task)
+        self.stored[task.id] = task
+        self.books.noticed(task)
+
+    # -- what happens
+
+    @initialize(worker=WORKERS)
+    def begin(self, worker: str) -> None:
+        self.beat(worker, "q", 2, listens=True, draining=False)
+
+    @rule(worker=WORKERS, queue=QUEUES, capacity=st.integers(0, 3), listens=st.booleans(), draining=st.booleans())
+    def beat(self, worker: str, queue: str, capacity: int, listens: bool, draining: bool) -> None:
+        self.capacity[worker] = 0 if draining else capacity
+        inbox = f"_INBOX.{worker}" if listens else ""
+        self.books.heard(worker, queue, capacity, running=0, draining=draining, inbox=inbox)
+        for task in self.stored.values():
+            if task.state is TaskState.EXECUTING and task.worker == worker:
+                self.books.vouched(task.id, task.attempt, 1.0)
+
+    @rule(name=NAMES)
+    def create(self, name: str) -> None:
+        self.end_write(self.begin_write(name), "stands")
+
+    @rule(target=writes, name=NAMES)
+    def begin_write(self, name: str) -> tuple[Task, str | None]:
+        """Also of one that is there, or is being written, as by a repeated key."""
+        now = self.clock()
+        task = Task(name, "acme", "GENERATION", name[0], "{}", 0, now, now).created()
+        worker = self.books.grant(task)
+        if worker is not None:
+            assert self.leads and self.connected
+            assert self.taken()[worker] <= self.capacity[worker], "more than it has room for"
+        return task, worker
+
+    @rule(write=writes, fate=st.sampled_from(["stands", "refused", "forgotten"]))
+    def end_write(self, write: tuple[Task, str | None], fate: str) -> None:
+        task, worker = write
+        if fate == "stands" and task.id not in self.stored:
+            self.write(task if worker is None else task.claimed(worker, self.clock()))
+        elif fate != "forgotten":
+            self.books.withdraw(task.id)
+
+    @rule(name=NAMES, worker=WORKERS, kind=st.sampled_from(["claim", "result", "lost", "back", "cancel", "replay"]))
+    def change(self, name: str, worker: str, kind: str) -> None:
+        task = self.stored.get(name)
+        if task is None:
+            return
+        now, runs = self.clock(), task.state is TaskState.EXECUTING
+        if kind == "claim" and task.state is TaskState.PENDING:
+            self.write(task.claimed(worker, now))
+        elif kind == "result" and runs:
+            self.write(task.completed("{}", (), now))
+        elif kind == "lost" and runs:
+            self.write(task.failed(LOST, (), now, backoff=SECOND))
+        elif kind == "back" and runs:
+            self.write(task.returned((), now))
+        elif kind == "cancel" and not task.state.terminal:
+            self.write(task.cancelled(now))
+        elif kind == "replay" and task.state is TaskState.FAILED:
+            self.write(task.replayed(now, 3))
+
+    @rule(name=NAMES, brief=st.booleans())
+    def hear_again(self, name: str, brief: bool) -> None:
+        """What was overtaken on its way, while the books still know better; or the last word, as a replica says it."""
+        if name in self.stored:
+            task = self.stored[name]
+            self.books.noticed(replace(task, spec="") if brief else task)
+
+    @rule(name=NAMES)
+    def hear_late(self, name: str) -> None:
+        if name in self.stored and self.stored[name].state is TaskState.EXECUTING:
+            self.books.noticed(self.before[name])
+
+    @rule(name=NAMES)
+    def find_nobody_listening(self, name: str) -> None:
+        task = self.stored.get(name)
+        if task is not None and task.state is TaskState.EXECUTING:
+            self.books.unheard(f"_INBOX.{task.worker}", [(task.id, task.attempt)])
+
+    @rule(name=NAMES)
+    def erase(self, name: str) -> None:
+        self.stored.pop(name, None)
+        self.books.gone(name)
+
+    @rule(leads=st.booleans(), connected=st.booleans())
+    def move_leadership(self, leads: bool, connected: bool) -> None:
+        self.leads, self.connected = leads, connected
+        if leads:
+            self.load()
+
+    @rule()
+    def load(self) -> None:
+        async def reading() -> list[Task]:
+            return [task for task in self.stored.values() if not task.state.terminal]
+
+        self.loop.run_until_complete(self.books.load(reading()))
+        self.books.complete()
+
+    @rule(seconds=st.sampled_from([0.0, 0.6, 3.0, 6.0, 12.0]))
+    def wait(self, seconds: float) -> None:
+        self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    # -- what always holds
+
+    def taken(self) -> Counter[str]:
+        """Of each worker: what it runs, and what is kept for it."""
+        books: Any = self.books
+        found = Counter(lease.worker_id for lease in books._leases.values() if lease.worker_id)
+        return found + Counter(place.worker_id for place in books._roster._places.values())
+
+    @invariant()
+    def orders_go_where_they_belong(self) -> None:
+        assert self.faults == []
+
+    @invariant()
+    def every_count_is_what_it_counts(self) -> None:
+        books: Any = self.books
+        places, leases = books._roster._places.values(), books._leases.values()
+        released = (item for item, _ in books._released.values())
+        assert +Counter(books._running) == Counter(lease.queue for lease in leases)
+        on_the_way = Counter(place.queue for place in places) + Counter(item.queue for item in released)
+        assert +Counter(books._on_the_way) == on_the_way
+        assert Counter(books._roster._running) == self.taken()
+        assert min((*books._running.values(), *books._on_the_way.values()), default=0) >= 0
+
+    def teardown(self) -> None:
+        """When all is over and nobody speaks any more, nothing is left."""
+        try:
+            self.leads = True
+            for task in list(self.stored.values()):
+                if not task.state.terminal:
+                    self.write(task.cancelled(self.clock()))
+            self.wait(30.0)
+            books: Any = self.books
+            assert (books._leases, books._released, books._roster._places, books._roster._workers) == ({}, {}, {}, {})
+            assert not any(books.depth().values())
+            self.every_count_is_what_it_counts()
+        finally:
+            for loop in self.loops:
+                loop.cancel()
+            self.loop.run_until_complete(asyncio.gather(*self.loops, return_exceptions=True))
+            for patch in self.patches:
+                patch.stop()
+            self.loop.close()
+
+
+TestBooks = pytest.mark.timeout(120)(Books.TestCase)
+TestBooks.settings = settings(
+    max_examples=100,
+    stateful_step_count=50,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
