@@ -212,3 +212,156 @@ async def test_a_replica_that_does_not_lead_forgets_runs_whose_end_it_missed() -
             while desk.books.progress("t"):  # noqa: ASYNC110  # the sweep's own timer decides
                 await asyncio.sleep(0.01)
         assert desk.expired == []
+
+
+def given(desk: Desk, *, capacity: int = 2) -> None:
+    desk.books.heard("w1", "inference", capacity, inbox="_INBOX.w1")
+
+
+async def test_what_is_created_while_nobody_waits_is_handed_to_a_worker_with_room() -> None:
+    async with Desk().open() as desk:
+        given(desk)
+        begun = [desk.begin("a"), desk.begin("b")]
+        assert {one.worker for one in begun} == {"w1"}
+        assert desk.books.grant(task("c")) is None
+        await desk.settle()
+        assert (desk.orders.handed, desk.orders.released) == ([("_INBOX.w1", ["a", "b"])], [])
+
+
+async def test_nothing_is_granted_before_what_waits_already() -> None:
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        first = desk.begin("first")
+        desk.books.noticed(task("waits"))
+        desk.books.heard("w1", "inference", 3, inbox="_INBOX.w1")
+        assert desk.books.grant(task("late")) is None
+        await desk.settle()
+        assert desk.orders.released == ["waits"] and desk.books.vouched(first.id, 1, 0.0)
+
+
+async def test_only_a_connected_leader_that_knows_who_waits_grants() -> None:
+    desk = Desk()
+    given(desk)
+    desk.leads = False
+    assert desk.books.grant(task("t")) is None
+    desk.leads, desk.orders.connected = True, False
+    assert desk.books.grant(task("t")) is None
+    desk.orders.connected = True
+    assert desk.books.grant(task("t")) == "w1"
+    fresh = Dispatcher(desk.orders, desk, CLOCK, lambda: True, Timing())
+    fresh.heard("w1", "inference", 2, inbox="_INBOX.w1")
+    assert fresh.grant(task("t")) is None
+
+
+async def test_a_worker_without_an_inbox_or_that_drains_is_given_nothing() -> None:
+    desk = Desk()
+    desk.books.heard("w1", "inference", 2)
+    assert desk.books.grant(task("t")) is None
+    given(desk)
+    desk.books.heard("w1", "inference", 2, running=2, draining=True, inbox="_INBOX.w1")
+    assert desk.books.grant(task("t")) is None
+
+
+async def test_a_place_given_up_lets_what_waits_go_at_once() -> None:
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        assert desk.books.grant(task("never written")) == "w1"
+        desk.books.noticed(task("waits"))
+        await desk.settle()
+        assert desk.orders.released == []
+        assert desk.books.withdraw("never written") is not None
+        assert desk.books.withdraw("never written") is None
+        await desk.settle()
+        assert desk.orders.released == ["waits"]
+
+
+async def test_a_place_that_nobody_comes_for_is_free_again_by_itself() -> None:
+    async with Desk(timing=Timing(claim=0.02, sweep=0.01)).open() as desk:
+        given(desk, capacity=1)
+        assert desk.books.grant(task("abandoned")) == "w1"
+        desk.books.noticed(task("waits"))
+        async with asyncio.timeout(5):
+            await desk.orders.arrived.wait()
+        assert desk.orders.released == ["waits"]
+
+
+async def test_what_another_replica_wrote_under_the_same_key_is_not_handed_over() -> None:
+    async with Desk().open() as desk:
+        given(desk)
+        assert desk.books.grant(task("key")) == "w1"
+        elsewhere = task("key", spec="", state=TaskState.EXECUTING, attempt=1, version=2, worker="w1")
+        desk.books.noticed(elsewhere)
+        await desk.settle()
+        assert desk.orders.handed == []
+
+
+async def test_what_is_cancelled_before_it_is_handed_over_is_handed_to_nobody() -> None:
+    async with Desk().open() as desk:
+        given(desk)
+        desk.books.noticed(desk.begin("t").cancelled(CLOCK()))
+        await desk.settle()
+        assert [names for _, names in desk.orders.handed if names] == []
+
+
+async def test_a_worker_that_says_nothing_of_its_run_is_reminded_until_it_does() -> None:
+    async with Desk(timing=Timing(claim=0.02, sweep=0.01)).open() as desk:
+        given(desk)
+        desk.begin("t")
+        async with asyncio.timeout(5):
+            while len(desk.orders.reminded) < 2:
+                desk.orders.arrived.clear()
+                await desk.orders.arrived.wait()
+        assert desk.books.vouched("t", 1, 0.0)
+        desk.orders.reminded.clear()
+        desk.begin("u")
+        async with asyncio.timeout(5):
+            while not desk.orders.reminded:
+                desk.orders.arrived.clear()
+                await desk.orders.arrived.wait()
+        assert set(desk.orders.reminded) == {("_INBOX.w1", "u", 1)}
+
+
+async def test_a_run_that_was_begun_before_this_replica_led_is_reminded_too() -> None:
+    async with Desk(timing=Timing(claim=0.02, sweep=0.01)).open() as desk:
+        given(desk)
+
+        async def read() -> list[Task]:
+            return [task("t").created().claimed("w1", CLOCK())]
+
+        await desk.books.load(read())
+        async with asyncio.timeout(5):
+            await desk.orders.arrived.wait()
+        assert desk.orders.reminded[0] == ("_INBOX.w1", "t", 1)
+
+
+async def test_what_is_handed_over_where_nobody_listens_is_given_back() -> None:
+    async with Desk(timing=Timing(sweep=0.01)).open() as desk:
+        given(desk)
+        desk.begin("t")
+        desk.begin("known")
+        assert desk.books.vouched("known", 1, 0.0)
+        desk.books.unheard("_INBOX.w1", [("t", 1), ("t", 2), ("known", 1), ("gone", 1)])
+        async with asyncio.timeout(5):
+            await desk.returning.wait()
+        assert desk.returned == [("t", 1)]
+        assert desk.books.grant(task("next")) is None  # nobody listens there
+
+
+async def test_a_task_whose_worker_left_before_it_was_handed_over_is_given_back() -> None:
+    async with Desk(timing=Timing(sweep=0.01)).open() as desk:
+        given(desk)
+        desk.begin("t")
+        desk.books.heard("w1", "inference", 2, draining=True)
+        async with asyncio.timeout(5):
+            await desk.returning.wait()
+        assert (desk.returned, desk.orders.handed) == ([("t", 1)], [])
+
+
+async def test_a_bus_that_fails_costs_a_reminder() -> None:
+    async with Desk(timing=Timing(claim=0.02, sweep=0.01)).open() as desk:
+        given(desk)
+        desk.orders.deaf = True
+        desk.begin("t")
+        async with asyncio.timeout(5):
+            await desk.orders.arrived.wait()
+        assert desk.orders.reminded[0] == ("_INBOX.w1", "t", 1)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound
+from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Unavailable
 from services.tasks.clock import SteadyClock
 from services.tasks.domain import Failure, Task, TaskState, Verb
+from services.tasks.ports import Added
 from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
 from tests.fakes.task_repository import MemoryTaskRepository
 
@@ -155,3 +156,90 @@ async def test_a_claim_that_overtook_its_own_first_asking_is_granted(service: Ta
 
 def test_the_delay_stops_growing_however_often_a_task_is_replayed() -> None:
     assert RetryPolicy().backoff(5_000) <= 60 * 1.25 * 1_000_000
+
+
+class Granting:
+    """Has a place for one worker's tasks."""
+
+    def __init__(self) -> None:
+        self.places: list[str] = []
+        self.granted: list[str] = []
+
+    def grant(self, task: Task) -> str | None:
+        if task.id in self.places:
+            return None
+        self.places.append(task.id)
+        self.granted.append(task.id)
+        return "w1"
+
+    def withdraw(self, task_id: str) -> None:
+        if task_id in self.places:
+            self.places.remove(task_id)
+
+
+class Granted:
+    """A service whose tasks begin as they are created."""
+
+    def __init__(self) -> None:
+        self.grants = Granting()
+        self.repository = MemoryTaskRepository(lambda task: self.grants.withdraw(task.id))
+        self.service = TaskService(self.repository, SteadyClock(), RetryPolicy(), grants=self.grants)
+
+
+async def test_a_granted_task_is_stored_as_begun_and_answered_as_created() -> None:
+    desk = Granted()
+    created = await desk.service.create(new())
+    assert (created.task.state, created.task.version, created.task.worker) == (TaskState.PENDING, 1, None)
+    stored = desk.repository.stored[created.task.id]
+    assert (stored.state, stored.version, stored.attempt, stored.worker) == (TaskState.EXECUTING, 2, 1, "w1")
+    assert [(item.version, item.verb) for item in stored.outbox] == [(1, Verb.CREATED), (2, Verb.EXECUTING)]
+    assert desk.grants.places == []
+
+
+async def test_a_worker_asks_for_what_it_was_given_as_often_as_it_likes() -> None:
+    desk = Granted()
+    task_id = (await desk.service.create(new())).task.id
+    stored = desk.repository.stored[task_id]
+    for _ in range(2):
+        assert await desk.service.claim("w1", stored, 1) == stored
+    with pytest.raises(IllegalTransition):
+        await desk.service.claim("w2", stored, 1)
+    await desk.service.cancel("acme", task_id)
+    with pytest.raises(IllegalTransition):
+        await desk.service.claim("w1", stored, 1)  # what a cache still says
+
+
+async def test_a_repeated_key_keeps_no_place() -> None:
+    desk = Granted()
+    created = [await desk.service.create(new("k")) for _ in range(100)]
+    assert len({one.task.id for one in created}) == 1 and [one.replayed for one in created] == [False] + [True] * 99
+    with pytest.raises(IdempotencyConflict):
+        await desk.service.create(new("k", spec='{"other":1}'))
+    assert desk.grants.places == [] and len(desk.grants.granted) == 101
+
+
+async def test_a_task_the_store_refuses_keeps_no_place() -> None:
+    desk = Granted()
+
+    async def refuse(_: Task) -> Added:
+        raise Unavailable("the store refused the task", reason="STORE_REFUSED")
+
+    desk.repository.add = refuse  # type: ignore[method-assign]  # a store that is full
+    with pytest.raises(Unavailable):
+        await desk.service.create(new())
+    assert desk.grants.granted and desk.grants.places == []
+
+
+async def test_a_granted_task_lost_with_its_worker_is_tried_again() -> None:
+    desk = Granted()
+    task_id = (await desk.service.create(new())).task.id
+    again = await desk.service.expire(task_id, 1)
+    assert again is not None and (again.state, again.attempts_left) == (TaskState.PENDING, 2)
+
+
+async def test_a_granted_task_nobody_heard_of_is_given_back_and_loses_no_attempt() -> None:
+    desk = Granted()
+    task_id = (await desk.service.create(new())).task.id
+    assert await desk.service.finish(Ending(task_id, 1))
+    stored = desk.repository.stored[task_id]
+    assert (stored.state, stored.attempts_left, stored.errors) == (TaskState.PENDING, 3, ())
