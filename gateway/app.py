@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth import Border
 from gateway.completions import Completions
@@ -51,21 +52,26 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
     return app
 
 
-def build_app(settings: GatewaySettings) -> FastAPI:
+def build_app(settings: GatewaySettings) -> ASGIApp:
     app = routed(partial(_running, settings))
-    app.add_middleware(HotPaths)
-    app.add_middleware(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
-    app.add_middleware(Gate)
+    border = partial(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
+    app.add_middleware(border)
+    layers: ASGIApp = Gate(HotPaths(border, app))
     if settings.origins:
-        app.add_middleware(
-            CORSMiddleware,
+        layers = CORSMiddleware(
+            layers,
             allow_origins=settings.origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=_EXPOSED,
             max_age=600,
         )
-    return app
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = app  # as Starlette does it, whose layers the hot paths pass by
+        await layers(scope, receive, send)
+
+    return front
 
 
 @asynccontextmanager

@@ -1,8 +1,10 @@
-"""The two busiest routes go to their functions at once; FastAPI's routing and dependencies cost more than the work.
+"""The two busiest routes go to their functions at once: all the layers of FastAPI cost more than the work.
 
 They are declared as ordinary routes too, for the document and for every spelling that is not matched here.
 """
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -16,26 +18,40 @@ _FIXED = frozenset({"", "generation"})
 
 
 class HotPaths:
-    """ASGI middleware inside the border, which turns the errors into problems."""
+    """ASGI middleware; what is not hot goes to `app`."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, border: Callable[[ASGIApp], ASGIApp], app: ASGIApp) -> None:
+        """`border` is put around the hot routes; `app` has its own."""
+        self._create, self._get = border(_create), border(_get)
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._way(scope)(scope, receive, send)
+
+    def _way(self, scope: Scope) -> ASGIApp:
         path = scope.get("path", "")
-        if not path.startswith(_TASKS):
-            await self._app(scope, receive, send)
-            return
-        rest, method = path[len(_TASKS) :], scope["method"]
-        request = Request(scope, receive, send)
-        try:
+        if scope["type"] == "http" and path.startswith(_TASKS):
+            rest, method = path[len(_TASKS) :], scope["method"]
             if method == "POST" and not rest:
-                response = await create_task(request)
-            elif method == "GET" and "/" not in rest and rest not in _FIXED:
-                response = await get_task(request, rest)
-            else:
-                await self._app(scope, receive, send)
-                return
-        except RequestValidationError as error:
-            response = await on_validation_error(request, error)
-        await response(scope, receive, send)
+                return self._create
+            if method == "GET" and "/" not in rest and rest not in _FIXED:
+                return self._get
+        return self._app
+
+
+async def _create(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive, send)
+    try:
+        response = await create_task(request)
+    except RequestValidationError as error:
+        response = await on_validation_error(request, error)
+    await response(scope, receive, send)
+
+
+async def _get(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive, send)
+    try:
+        response = await get_task(request, scope["path"][len(_TASKS) :])
+    except RequestValidationError as error:
+        response = await on_validation_error(request, error)
+    await response(scope, receive, send)
