@@ -52,11 +52,9 @@ async def open_worker(
     worker = Worker(runs, reports, handlers, around, timeout=settings.task_timeout_seconds)
     queue = WorkQueue(bus, settings.worker_queue, worker, runs)
     heartbeat = Heartbeat(tasks, runs, reports, queue=settings.worker_queue, inbox=queue.inbox)
-    async with running(
-        cancels=queue.heed_cancels, grants=queue.heed_grants, heartbeat=heartbeat.run, leases=heartbeat.watch_leases
-    ):
+    async with running(cancels=queue.heed_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):
         try:
-            async with running(queue=queue.run, refill=queue.refill, bus=queue.watch_bus):
+            async with running(queue=queue.run, grants=queue.heed_grants, refill=queue.refill, bus=queue.watch_bus):
                 yield runs
         finally:
             heartbeat.draining = True

@@ -40,6 +40,11 @@ class FakeWorkerService(rpc.WorkerServiceServicer):
             spec=tasks_pb2.TaskSpec(params=params),
         )
 
+    def begin(self, task_id: str, params: params_pb2.TaskParams, *, worker: str) -> None:
+        """One that was begun for a worker as it was created."""
+        self.add(task_id, params, attempt=1)
+        self.tasks[task_id].status, self.tasks[task_id].executor_instance = EXECUTING, worker
+
     async def until(self, condition: Any, timeout: float = 10.0) -> None:
         """Waits until `condition()` holds; looked at after each call."""
         async with asyncio.timeout(timeout), self.changed:
@@ -49,13 +54,15 @@ class FakeWorkerService(rpc.WorkerServiceServicer):
         self, request: worker_pb2.ClaimTasksRequest, context: Context
     ) -> worker_pb2.ClaimTasksResponse:
         await self._called("claim", context)
-        response = worker_pb2.ClaimTasksResponse(claims=[self._claim(ref) for ref in request.tasks])
+        response = worker_pb2.ClaimTasksResponse(claims=[self._claim(request.worker_id, ref) for ref in request.tasks])
         response.lease.FromMilliseconds(int(self.lease * 1000))
         await self._tell()
         return response
 
-    def _claim(self, ref: worker_pb2.TaskRef) -> worker_pb2.Claim:
+    def _claim(self, worker_id: str, ref: worker_pb2.TaskRef) -> worker_pb2.Claim:
         task = self.tasks.get(ref.task_id)
+        if task is not None and task.executor_instance == worker_id and self._owns(ref.task_id, ref.attempt):
+            return worker_pb2.Claim(task_id=ref.task_id, task=task)
         fits = task is not None and ref.attempt in (0, task.attempt + 1)
         if task is None or not fits or task.status != tasks_pb2.TASK_STATUS_PENDING:
             self.refused += 1

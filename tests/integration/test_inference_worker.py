@@ -3,104 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 
 import pytest
-from compute.inference.v1 import inference_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2
-from nats.aio.client import Client
 
 from services.catalog.tasks.diagnostic import DiagnosticParams, DiagnosticResult
-from services.common.bus import CANCEL_SUBJECT, ensure_streams, open_bus, work_subject
+from services.common.bus import CANCEL_SUBJECT, work_subject
 from services.common.errors import InvalidRequest, Unavailable
-from services.common.grpc_client import Credentials, connect
-from services.inference.app import open_worker
-from services.inference.context import Context, Surroundings
-from services.inference.registry import Handler, Handlers, discover_handlers
-from services.inference.runs import Runs
-from services.inference.settings import Settings
-from services.inference.tasks_client import TasksClient
-from services.providers.directory import Providers
-from tests.fakes.desk import desk_of
-from tests.fakes.objects import FakeImages, FakeObjects
-from tests.fakes.worker_service import FakeWorkerService, serving
-
-Run = Callable[[DiagnosticParams, Context], Awaitable[DiagnosticResult]]
-
-
-def diagnostic(**fields: object) -> params_pb2.TaskParams:
-    return params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams(**fields))  # type: ignore[arg-type]
-
-
-@dataclass
-class Bench:
-    """A worker's whole surroundings."""
-
-    bus: Client
-    target: str
-    service: FakeWorkerService
-    queue: str = field(default_factory=lambda: f"q{secrets.token_hex(4)}")
-    objects: FakeObjects = field(default_factory=FakeObjects)
-
-    @asynccontextmanager
-    async def worker(self, run: Run | None = None, **chosen: object) -> AsyncIterator[Runs]:
-        """A worker whose DIAGNOSTIC tasks are run by `run`."""
-        settings = Settings(internal_token="secret", worker_queue=self.queue, **chosen)  # type: ignore[arg-type]
-        handlers = discover_handlers()
-        if run is not None:
-            handlers = Handlers({"diagnostic": Handler("diagnostic", DiagnosticParams, run)})
-        around = Surroundings(FakeImages(), self.objects, self.bus, desk_of(Providers({}), self.bus), "LOCAL")
-        async with connect(self.target) as channel:
-            tasks = TasksClient(channel, Credentials("secret"), worker_id=settings.worker_id)
-            async with open_worker(settings, tasks, self.bus, around, handlers) as runs:
-                await self.service.until(lambda: self.service.heartbeats)
-                yield runs
-
-    async def order(self, *items: tuple[str, int]) -> None:
-        message = inference_pb2.WorkOrder(
-            items=[inference_pb2.WorkItem(task_id=task_id, attempt=attempt) for task_id, attempt in items]
-        )
-        await self.bus.jetstream().publish(work_subject(self.queue), message.SerializeToString())
-
-    async def cancel(self, task_id: str, attempt: int) -> None:
-        item = inference_pb2.WorkItem(task_id=task_id, attempt=attempt)
-        await self.bus.publish(CANCEL_SUBJECT, inference_pb2.CancelOrder(items=[item]).SerializeToString())
-        await self.bus.flush()
+from services.inference.context import Context
+from tests.integration.worker_bench import Bench, Steps, benching, diagnostic
 
 
 @pytest.fixture
 async def bench(nats_url: str) -> AsyncIterator[Bench]:
-    service = FakeWorkerService()
-    async with AsyncExitStack() as stack:
-        target = await stack.enter_async_context(serving(service))
-        bus = await stack.enter_async_context(open_bus(nats_url, "test"))
-        await ensure_streams(bus)
-        yield Bench(bus, target, service)
-
-
-class Steps:
-    """A handler that takes a step each 10 ms until it is stopped, and stores a picture first."""
-
-    def __init__(self) -> None:
-        self.steps: dict[str, int] = {}
-        self.begun = asyncio.Event()
-        self.ended: dict[str, asyncio.Event] = {}
-
-    async def __call__(self, params: DiagnosticParams, context: Context) -> DiagnosticResult:
-        name = f"{context.task_id}.{context.attempt}"
-        self.ended[name] = asyncio.Event()
-        await context.outputs.save("picture.png", b"pixels")
-        try:
-            for step in range(1, (params.duration_ms or 0) // 10 + 1):
-                self.steps[name] = step
-                self.begun.set()
-                await asyncio.sleep(0.01)
-        finally:
-            self.ended[name].set()
-        return DiagnosticResult(payload=params.payload)
+    async with benching(nats_url) as bench:
+        yield bench
 
 
 async def test_ordered_tasks_are_claimed_run_and_finished(bench: Bench) -> None:
