@@ -34,6 +34,7 @@ class Host:
     worker: worker_pb2_grpc.WorkerServiceStub
     metadata: tuple[tuple[str, str], ...]
     bus: Client
+    database: str
     queue: str = field(default_factory=lambda: f"q{uuid4().hex[:8]}")
 
     def request(self, *, key: str = "", **params: Any) -> tasks_pb2.CreateTaskRequest:
@@ -55,8 +56,16 @@ class Host:
         request = tasks_pb2.CancelTaskRequest(task_id=task_id)
         return (await self.tasks.CancelTask(request, timeout=20, metadata=self.metadata)).task
 
-    async def beat(self, worker_id: str, capacity: int = 8, running: list[tuple[str, int]] = []) -> list[str]:  # noqa: B006
-        request = worker_pb2.HeartbeatTasksRequest(worker_id=worker_id, queue=self.queue, capacity=capacity)
+    async def beat(
+        self,
+        worker_id: str,
+        capacity: int = 8,
+        running: list[tuple[str, int]] = [],  # noqa: B006
+        inbox: str = "",
+    ) -> list[str]:
+        request = worker_pb2.HeartbeatTasksRequest(
+            worker_id=worker_id, queue=self.queue, capacity=capacity, inbox=inbox
+        )
         request.running.extend(worker_pb2.RunningTask(task_id=name, attempt=attempt) for name, attempt in running)
         answer = await self.worker.HeartbeatTasks(request, timeout=20, metadata=self.metadata)
         return [ref.task_id for ref in answer.lost]
@@ -98,7 +107,7 @@ async def hosting(mongodb_url: str, nats_url: str, database: str, **settings: An
         async with connect(f"127.0.0.1:{port}") as channel:
             tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
             try:
-                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus)
+                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus, database)
             finally:
                 await bus.close()
                 await server.stop(1)
