@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-from uuid import uuid4
 
 import structlog
 from fastapi import Request
@@ -12,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import problem
 from services.common.errors import ComputeError, Internal, PayloadTooLarge, PermissionDenied, Unauthenticated
 from services.common.identity import Authenticator, Caller
+from services.common.ids import new_hex
 
 log = structlog.get_logger()
 _PROTECTED = "/api/"
@@ -20,7 +20,7 @@ _SCOPES = frozenset({"tasks", "admin"})
 
 
 class Border:
-    """ASGI middleware. Everything below /api/ needs a key; `request_id` and `caller` are left in the scope."""
+    """ASGI middleware. Everything below /api/ needs a key; `request_id`, `caller` and `heads` are left in the scope."""
 
     def __init__(self, app: ASGIApp, *, max_json: int, max_upload: int) -> None:
         """Limits in bytes: `max_upload` for forms, `max_json` for the rest. `app.state.access` knows the keys."""
@@ -32,7 +32,7 @@ class Border:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        headers = scope["heads"] = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id", b""))
         scope["request_id"] = request_id.decode()
         started = False
@@ -100,7 +100,7 @@ def _as_the_caller_sees_it(error: ComputeError, scope: Scope) -> ComputeError:
 
 
 def _request_id(given: bytes) -> bytes:
-    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex.encode()
+    return given if _REQUEST_ID.fullmatch(given) else new_hex().encode()
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import UnsupportedMediaType, details
+from gateway.preferences import head
 from services.catalog.base import CommonFields
 from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, Schemas
 from services.common.errors import PayloadTooLarge
@@ -38,8 +39,8 @@ async def read_json(request: Request) -> bytes:
         UnsupportedMediaType: it says to be something else than JSON.
         PayloadTooLarge: BODY_TOO_COMPLEX when it has more values than any request needs.
     """
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
+    kind = head(request, b"content-type").partition(";")[0].strip().lower()
+    if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise UnsupportedMediaType("send application/json")
     body = await _whole(request)
     # A large body is one with pictures: one with a million values would keep everybody else waiting.

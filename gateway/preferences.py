@@ -11,13 +11,24 @@ _SECONDS = re.compile(r"\d{1,6}")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+def heads(request: Request) -> dict[bytes, bytes]:
+    """The headers, the last one of each name, as the border left them: a look at Starlette's walks through all."""
+    found: dict[bytes, bytes] | None = request.scope.get("heads")
+    return dict(request.scope["headers"]) if found is None else found
+
+
+def head(request: Request, name: bytes) -> str:
+    """Empty where there is none."""
+    return heads(request).get(name, b"").decode("latin-1")
+
+
 def wait_seconds(request: Request, longest: float) -> float | None:
     """How long the caller would wait, at most `longest`; None when it would not.
 
     Raises:
         InvalidRequest: PREFER_INVALID when `wait` is no whole number of seconds. Unknown preferences are ignored.
     """
-    if "prefer" not in request.headers:
+    if not head(request, b"prefer"):
         return None
     for preference in ",".join(request.headers.getlist("prefer")).split(","):
         name, _, value = preference.partition(";")[0].partition("=")
@@ -37,9 +48,9 @@ def applied(seconds: float | None) -> dict[str, str]:
 
 def idempotency_key(request: Request) -> str:
     """Empty without one. Raises InvalidRequest: IDEMPOTENCY_KEY_INVALID."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
+    if b"idempotency-key" not in heads(request):
         return ""
+    key = head(request, b"idempotency-key")
     if not _KEY.fullmatch(key):
         rule = "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces"
         raise InvalidRequest(rule, reason="IDEMPOTENCY_KEY_INVALID")

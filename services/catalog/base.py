@@ -15,6 +15,7 @@ from services.catalog.public import TaskPublicUpdate
 from services.catalog.webhook_events import check_webhook_events
 
 MAX_PRIORITY = 100
+_PROVIDERS = frozenset(ProviderType)
 # Without NUL, which not every store keeps.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Capabilities = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=32)]
@@ -88,8 +89,8 @@ class CommonFields(BaseModel):
 
 def _named_by(config: Mapping[str, Any] | None) -> ProviderType:
     """The provider whose configuration it says to be; LOCAL where it does not."""
-    name = (config or {}).get("provider_type", ProviderType.LOCAL)
-    return ProviderType(name) if name in list(ProviderType) else ProviderType.LOCAL
+    name = config.get("provider_type") if config else None
+    return ProviderType(name) if isinstance(name, str) and name in _PROVIDERS else ProviderType.LOCAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Messages:
             origin_instance=common.origin_instance,
             origin_zone=common.origin_zone,
             origin_tenant_id=common.origin_tenant_id,
-            workflow_id=getattr(params, "workflow_id", None),
+            workflow_id=params.__dict__.get("workflow_id"),
             idempotency_key=request.idempotency_key,
             inputs=_inputs(request.inputs_folder),
         )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import structlog
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):
     """`until` is this process's monotonic clock; without `inbox` it only takes what it claimed itself."""
 
     queue: str
@@ -21,8 +20,7 @@ class Worker:
     inbox: str
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Kept for a task that is being written, until `until`."""
 
     worker_id: str
@@ -60,7 +58,7 @@ class Roster:
         """Nobody listens there; its worker is given nothing until it says again where it listens."""
         for worker_id, worker in self._workers.items():
             if worker.inbox == inbox:
-                self._workers[worker_id] = replace(worker, inbox="")
+                self._workers[worker_id] = worker._replace(inbox="")
 
     def began(self, worker_id: str | None) -> None:
         if worker_id is not None:
@@ -104,7 +102,7 @@ class Roster:
     def forgive(self, stalled: float) -> None:
         """Those many seconds of silence were this process's own."""
         for worker_id, worker in self._workers.items():
-            self._workers[worker_id] = replace(worker, until=worker.until + stalled)
+            self._workers[worker_id] = worker._replace(until=worker.until + stalled)
 
     def drop_silent(self, now: float) -> None:
         for worker_id in [worker_id for worker_id, worker in self._workers.items() if worker.until <= now]:

@@ -8,9 +8,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound, Overloaded
+from services.common.ids import new_uuid
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.ports import Added, Clock, Filter, Grants, TaskRepository
@@ -20,8 +21,7 @@ _CONTENTION_LIMIT = 8
 _DOUBLINGS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+class NewTask(NamedTuple):
     """What a caller asks for, validated."""
 
     tenant: str
@@ -294,7 +294,7 @@ def visible(task: Task, tenant: str, task_type: str | None) -> Task:
 def _task_id(new: NewTask) -> str:
     """With a key the id follows from it: the store's own uniqueness makes concurrent posts one task."""
     if not new.idempotency_key:
-        return str(uuid4())
+        return new_uuid()
     return str(uuid5(NAMESPACE_URL, f"atelier:{len(new.tenant)}:{new.tenant}:{new.idempotency_key}"))
 
 

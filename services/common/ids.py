@@ -1,0 +1,43 @@
+"""Random identifiers, drawn from the system's randomness many at a time: asking for each costs a call of the system."""
+
+from __future__ import annotations
+
+import os
+
+_DRAWN_BYTES = 4_096
+_BYTES = 16
+_VARIANT = "89ab"
+
+
+class _Pool:
+    """Not for threads, and not for secrets."""
+
+    def __init__(self) -> None:
+        self._hex = ""
+        self._at = 0
+        os.register_at_fork(after_in_child=self._forget)
+
+    def take(self) -> str:
+        """32 hexadecimal digits that were never given out."""
+        if self._at >= len(self._hex):
+            self._hex, self._at = os.urandom(_DRAWN_BYTES).hex(), 0
+        self._at += 2 * _BYTES
+        return self._hex[self._at - 2 * _BYTES : self._at]
+
+    def _forget(self) -> None:
+        self._hex = ""
+
+
+_POOL = _Pool()
+
+
+def new_hex() -> str:
+    """128 random bits as 32 hexadecimal digits."""
+    return _POOL.take()
+
+
+def new_uuid() -> str:
+    """As `str(uuid.uuid4())`."""
+    digits = _POOL.take()
+    variant = _VARIANT[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
