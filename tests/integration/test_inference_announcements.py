@@ -15,13 +15,11 @@ from google.protobuf import json_format
 from nats.aio.client import Client
 
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
-from services.common.bus import ensure_streams, open_bus
 from services.common.errors import InvalidRequest
 from services.inference.context import Context
 from services.inference.registry import Handler, Handlers
-from tests.fakes.worker_service import FakeWorkerService, serving
-from tests.integration import test_inference_worker
-from tests.integration.test_inference_worker import Bench
+from tests.integration import worker_bench
+from tests.integration.worker_bench import Bench, benching
 
 PARAMS = params_pb2.TaskParams()
 PARAMS.background_removal.input_image_paths.values.append("a.png")
@@ -39,13 +37,9 @@ async def removal(params: BackgroundRemovalParams, context: Context) -> Backgrou
 async def bench(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     """A worker for background removals."""
     handlers = Handlers({"background_removal": Handler("background_removal", BackgroundRemovalParams, removal)})
-    monkeypatch.setattr(test_inference_worker, "discover_handlers", lambda: handlers)
-    service = FakeWorkerService()
-    async with serving(service) as target, open_bus(nats_url, "test") as bus:
-        await ensure_streams(bus)
-        bench = Bench(bus, target, service)
-        async with bench.worker():
-            yield bench
+    monkeypatch.setattr(worker_bench, "discover_handlers", lambda: handlers)
+    async with benching(nats_url) as bench, bench.worker():
+        yield bench
 
 
 async def heard(bus: Client, bench: Bench, task_id: str, *, stop: bool = False) -> list[dict[str, Any]]:
