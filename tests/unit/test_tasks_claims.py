@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -30,7 +29,7 @@ async def test_a_task_of_an_unknown_type_begins_nothing_and_holds_up_no_neighbou
     wanted.spec.params.diagnostic.payload = "x"
     known = messages.new_task("acme", wanted)
     good = (await service.create(known)).task
-    bad = (await service.create(replace(known, task_type="FROM_THE_FUTURE", spec='{"later":1}'))).task
+    bad = (await service.create(known._replace(task_type="FROM_THE_FUTURE", spec='{"later":1}'))).task
     refs = [wire.TaskRef(task_id=task.id, attempt=1) for task in (bad, good)]
     answer = await servicer.ClaimTasks(wire.ClaimTasksRequest(worker_id="w", tasks=refs), none)
     assert [claim.refusal for claim in answer.claims] == ["TASK_UNREADABLE", ""]
