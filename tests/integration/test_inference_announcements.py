@@ -76,7 +76,7 @@ async def test_a_run_that_does_not_end_well_says_so(bench: Bench, name: str, sta
 
 async def test_probes_of_the_path_are_not_announced(bench: Bench) -> None:
     listener = await bench.bus.subscribe("inference.v1.acme.*")
-    bench.service.add("probe", test_inference_worker.diagnostic())
+    bench.service.add("probe", worker_bench.diagnostic())
     await bench.order(("probe", 1))
     await bench.service.until(lambda: "probe" in bench.service.finished)
     await bench.bus.flush()

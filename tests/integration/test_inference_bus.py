@@ -27,6 +27,7 @@ from services.providers.directory import Providers
 from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.worker_service import FakeWorkerService, serving
+from tests.integration.worker_bench import benching
 from tests.stack import running
 
 
@@ -67,6 +68,25 @@ async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> No
                 with running(stores.nats(Home(tmp_path / "second"), port), Home(tmp_path / "second")):
                     service.add("after", diagnostic())
                     await finished(bus, service, "restarts", "after", within=10)
+
+
+@pytest.mark.timeout(120)
+async def test_a_worker_names_its_inbox_only_while_it_hears_what_is_said_there(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    url, server, home = f"nats://{HOST}:{port}", FakeWorkerService(lease=0.6), Home(tmp_path)
+    with running(stores.nats(home, port), home) as nats_server:
+        async with benching(url, server) as bench, bench.worker(assumed_lease_seconds=0.6):
+            inbox = server.heartbeats[-1].inbox
+            assert inbox
+            nats_server.stop()
+            await server.until(lambda: not server.heartbeats[-1].inbox)
+            with running(stores.nats(home, port), home):
+                await server.until(lambda: server.heartbeats[-1].inbox == inbox)
+                server.begin("t", diagnostic(), worker=server.heartbeats[-1].worker_id)
+                async with asyncio.timeout(10):
+                    while not server.finished:
+                        await bench.hand("t")
+                        await asyncio.sleep(0.2)
 
 
 @pytest.mark.timeout(120)

@@ -104,8 +104,8 @@ class Steps:
 
 
 @asynccontextmanager
-async def benching(nats_url: str) -> AsyncIterator[Bench]:
-    service = FakeWorkerService()
+async def benching(nats_url: str, service: FakeWorkerService | None = None) -> AsyncIterator[Bench]:
+    service = service or FakeWorkerService()
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(serving(service))
         bus = await stack.enter_async_context(open_bus(nats_url, "test"))
