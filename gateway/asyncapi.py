@@ -14,13 +14,15 @@ from google.protobuf.message import Message
 from gateway.description import TITLE, VERSION
 from gateway.printing import print_json
 from services.catalog.enums import ErrorCategory, EventType, TaskStatus
+from services.common.bus import EVENTS_KEPT
 
 Schema = dict[str, Any]
-_ABOUT = """What happens to tasks, as CloudEvents 1.0 in structured JSON over NATS.
+_ABOUT = f"""What happens to tasks, as CloudEvents 1.0 in structured JSON over NATS.
 
-Durable events are on the JetStream stream EVENTS, at least once each: tell repetitions by the event's `id`. Others are
-on core NATS and stored nowhere. The same durable events reach a browser as server-sent events of
-`GET /api/v1/tasks/{task_id}/events`, and a task's webhook as the body of a POST signed as Standard Webhooks say."""
+Durable events are on the JetStream stream EVENTS, at least once each: tell repetitions by the event's `id`. It keeps
+the last {EVENTS_KEPT:,}, for at most seven days. Others are on core NATS and stored nowhere. The same durable events
+reach a browser as server-sent events of `GET /api/v1/tasks/{{task_id}}/events`, and a task's webhook as the body of a
+POST signed as Standard Webhooks say."""
 _PREFIX = "TASK_"
 # The members of the contract's EventType that are no transition of a task.
 _OTHER_TYPES = ("TASK_STATUS",)
