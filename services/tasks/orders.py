@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from compute.inference.v1 import inference_pb2 as wire
+from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.common.bus import CANCEL_SUBJECT, work_subject
 from services.tasks.backlog import Waiting
 from services.tasks.domain import Task
-from services.tasks.messages import Messages
 
 # NATS takes a megabyte. What is larger alone the worker asks for.
 _ORDER_BYTES = 768 << 10
@@ -26,9 +26,10 @@ _NOBODY = "503"
 class BusOrders:
     """Nothing here waits for an acknowledgement: the dispatcher repeats an order nobody took."""
 
-    def __init__(self, client: Client, messages: Messages) -> None:
+    def __init__(self, client: Client, fill: Callable[[Task, pb.Task], None]) -> None:
+        """`fill` writes a task into an empty message."""
         self._client = client
-        self._messages = messages
+        self._fill = fill
         self._replies = client.new_inbox()
         self._number = 0
         self._handed: OrderedDict[str, tuple[str, list[tuple[str, int]]]] = OrderedDict()
@@ -60,7 +61,7 @@ class BusOrders:
                 order, size = wire.WorkOrder(), 0
             item = order.items.add(task_id=task.id, attempt=task.attempt)
             if bytes_ <= _ORDER_BYTES:
-                self._messages.fill(task, item.task)
+                self._fill(task, item.task)
                 size += bytes_
         if order.items:
             await self._hand(inbox, order)

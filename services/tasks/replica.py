@@ -44,7 +44,7 @@ class Replica:
         self._outbox = Outbox(Publisher(bus), lambda: ensure_streams(bus), hold=settings.event_hold_seconds)
         self.repository = MongoTaskRepository(database, self._outbox, self._written)
         retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
-        self._orders = BusOrders(bus, self.messages)
+        self._orders = BusOrders(bus, self.messages.fill)
         owner = self._outbox.owner
         self._leadership = Leadership(
             database, "dispatcher", owner, self._load, patience=settings.leader_patience_seconds
