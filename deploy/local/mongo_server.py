@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import NoneType
 from typing import Any
 
 import orjson
 from bson.int64 import Int64
 from neosqlite.collection import json_helpers  # type: ignore[import-untyped]  # published without types
-from nx_27017 import daemon, handler, nx_27017, utils
+from nx_27017 import daemon, handler, nx_27017, server, utils
 
+from deploy.local import plain_writes
+from deploy.local.wire_messages import MessageParser
 from services.common.memory import calm_collector
 
 Message = dict[str, Any]
@@ -44,19 +47,38 @@ class GroupingHandler(handler.NeoSQLiteHandler):  # type: ignore[misc]  # publis
         if not _WRITES & body.keys() or "autocommit" in body:
             return handle(message)
         with self._lock_for(body["$db"]):
-            connection: sqlite3.Connection = self.get_database(body["$db"]).db
+            database = self.get_database(body["$db"])
+            connection: sqlite3.Connection = database.db
             if connection.in_transaction:
                 return handle(message)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                answer = handle(message)
-                if not connection.in_transaction:
-                    raise sqlite3.OperationalError("the transaction was rolled back")
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-            return answer
+            if plan := plain_writes.plan(message, database):
+                self._get_or_create_session(body, database, body["$db"])
+                try:
+                    with _transaction(connection):
+                        return message["request_id"], plan.run(connection)
+                except sqlite3.Error as error:
+                    if not _is_for_the_server(error):
+                        raise
+            with _transaction(connection):
+                return handle(message)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        if not connection.in_transaction:
+            raise sqlite3.OperationalError("the transaction was rolled back")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _is_for_the_server(error: sqlite3.Error) -> bool:
+    """Which document is a duplicate, and a collection that is to be made again, are for its own way."""
+    return isinstance(error, sqlite3.IntegrityError) or "no such table" in str(error)
 
 
 class PlainEncoder(json_helpers.NeoSQLiteJSONEncoder):  # type: ignore[misc]  # published without types
@@ -83,6 +105,7 @@ def own_values(document: Any) -> Any:
 def main() -> None:
     logging.disable(logging.INFO)
     daemon.NeoSQLiteHandler = GroupingHandler
+    server.OP_MSG = MessageParser
     json_helpers.NeoSQLiteJSONEncoder = PlainEncoder
     calm_collector()
     nx_27017.main()
