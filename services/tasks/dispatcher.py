@@ -8,7 +8,6 @@ claimed by whoever is first.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,6 +19,7 @@ import structlog
 from services.common.errors import ComputeError
 from services.tasks.backlog import Backlog, Waiting
 from services.tasks.domain import Task, TaskState
+from services.tasks.leases import Leases
 from services.tasks.ports import Clock
 from services.tasks.roster import Place, Roster
 
@@ -58,20 +58,6 @@ class Endings(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Lease:
-    """A run as its worker last vouched for it; `until` and `remind_at` are this process's monotonic clock."""
-
-    task_id: str
-    attempt: int
-    queue: str
-    worker_id: str | None
-    until: float
-    remind_at: float
-    progress: float = 0.0
-    version: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds. `lease`: silence after which a run is lost; `claim`: after which what nobody took is said again."""
@@ -99,8 +85,7 @@ class Dispatcher:
         self._timing = timing
         self._backlogs: dict[str, Backlog] = defaultdict(Backlog)
         self._released: dict[str, tuple[Waiting, float]] = {}
-        self._leases: dict[str, Lease] = {}
-        self._running: dict[str, int] = defaultdict(int)
+        self._leases = Leases(timing.lease, timing.claim)
         self._on_the_way: dict[str, int] = defaultdict(int)
         self._roster = Roster(timing.lease)
         self._handing: dict[str, list[Task]] = defaultdict(list)
@@ -178,13 +163,7 @@ class Dispatcher:
 
     def vouched(self, task_id: str, attempt: int, progress: float) -> bool:
         """A worker says it runs this. False when the books know better: the attempt is over or another's."""
-        lease = self._leases.get(task_id)
-        if lease is None or lease.attempt != attempt:
-            return False
-        lease.until = time.monotonic() + self._timing.lease
-        lease.remind_at = math.inf
-        lease.progress = progress
-        return True
+        return self._leases.vouch(task_id, attempt, progress)
 
     def progress(self, task_id: str) -> float:
         lease = self._leases.get(task_id)
@@ -227,7 +206,7 @@ class Dispatcher:
             await asyncio.sleep(0)  # the rest of this turn joins
             handing, self._handing = self._handing, defaultdict(list)
             for worker_id, tasks in handing.items():
-                await self._hand(worker_id, [task for task in tasks if self._unvouched(task.id, task.attempt)])
+                await self._hand(worker_id, [task for task in tasks if self._leases.unvouched(task.id, task.attempt)])
             if self._leads():
                 for queue in list(self._backlogs):
                     await self._release(queue)
@@ -260,13 +239,11 @@ class Dispatcher:
         """This process itself was stopped or starved: its silence is not the workers'."""
         if stalled < self._timing.sweep:
             return
-        for lease in self._leases.values():
-            lease.until += stalled
-            lease.remind_at += stalled
+        self._leases.forgive(stalled)
         self._roster.forgive(stalled)
 
     def _room(self, queue: str) -> int:
-        return sum(self._roster.capacities(queue)) - self._running[queue] - self._on_the_way[queue]
+        return sum(self._roster.capacities(queue)) - self._leases.running(queue) - self._on_the_way[queue]
 
     async def _release(self, queue: str) -> None:
         backlog = self._backlogs[queue]
@@ -298,15 +275,10 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  # whatever the bus raises: the worker is reminded
             log.warning("tasks not handed over", worker_id=worker_id, count=len(tasks), error=repr(error))
 
-    def _unvouched(self, task_id: str, attempt: int) -> bool:
-        """Whether it runs as far as is known here, while its worker has not said so yet."""
-        lease = self._leases.get(task_id)
-        return lease is not None and lease.attempt == attempt and lease.remind_at < math.inf
-
     async def _return_unheard(self) -> None:
         """What nobody heard of waits again, at once."""
         unheard, self._unheard = self._unheard, set()
-        await asyncio.gather(*(self._return(*key) for key in unheard if self._unvouched(*key)))
+        await asyncio.gather(*(self._return(*key) for key in unheard if self._leases.unvouched(*key)))
 
     async def _return(self, task_id: str, attempt: int) -> None:
         log.info("nobody heard of the task", task_id=task_id, attempt=attempt)
@@ -317,8 +289,7 @@ class Dispatcher:
 
     async def _remind(self, now: float) -> None:
         """Who never vouched for a run may not know of it: its order was lost, or whoever began it died before."""
-        for lease in [lease for lease in self._leases.values() if lease.remind_at <= now]:
-            lease.remind_at = now + self._timing.claim
+        for lease in self._leases.to_remind(now):
             inbox = self._roster.inbox(lease.worker_id)
             if not inbox:
                 continue
@@ -337,7 +308,7 @@ class Dispatcher:
             self._wake.set()
 
     async def _expire_leases(self, now: float) -> None:
-        for lease in [lease for lease in self._leases.values() if lease.until <= now]:
+        for lease in self._leases.late(now):
             log.warning("lease expired", task_id=lease.task_id, attempt=lease.attempt)
             try:
                 await self._endings.expire(lease.task_id, lease.attempt)
@@ -351,7 +322,7 @@ class Dispatcher:
 
     def _drop_unkept(self, now: float) -> None:
         """A replica that leads later reads the store anew; until then it need not remember whose end it missed."""
-        for lease in [lease for lease in self._leases.values() if lease.until <= now]:
+        for lease in self._leases.late(now):
             self._drop_lease(lease.task_id)
 
     def _waiting(self, task: Task) -> Waiting:
@@ -380,18 +351,12 @@ class Dispatcher:
         if known is not None and known.attempt == task.attempt:
             return
         self._drop_lease(task.id)
-        now = time.monotonic()
-        until, remind_at = now + self._timing.lease, now + self._timing.claim
-        self._leases[task.id] = Lease(
-            task.id, task.attempt, task.queue, task.worker, until, remind_at, version=task.version
-        )
-        self._running[task.queue] += 1
+        self._leases.begin(task)
         self._roster.began(task.worker)
 
     def _drop_lease(self, task_id: str) -> None:
-        lease = self._leases.pop(task_id, None)
+        lease = self._leases.drop(task_id)
         if lease is not None:
-            self._running[lease.queue] -= 1
             self._roster.ended(lease.worker_id)
 
     def _forget(self, task: Task) -> None:

@@ -242,7 +242,7 @@ class Books(RuleBasedStateMachine):
     def taken(self) -> Counter[str]:
         """Of each worker: what it runs, and what is kept for it."""
         books: Any = self.books
-        found = Counter(lease.worker_id for lease in books._leases.values() if lease.worker_id)
+        found = Counter(lease.worker_id for lease in books._leases if lease.worker_id)
         return found + Counter(place.worker_id for place in books._roster._places.values())
 
     @invariant()
@@ -252,13 +252,13 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def every_count_is_what_it_counts(self) -> None:
         books: Any = self.books
-        places, leases = books._roster._places.values(), books._leases.values()
+        places, leases = books._roster._places.values(), list(books._leases)
         released = (item for item, _ in books._released.values())
-        assert +Counter(books._running) == Counter(lease.queue for lease in leases)
+        assert +Counter(books._leases._running) == Counter(lease.queue for lease in leases)
         on_the_way = Counter(place.queue for place in places) + Counter(item.queue for item in released)
         assert +Counter(books._on_the_way) == on_the_way
         assert Counter(books._roster._running) == self.taken()
-        assert min((*books._running.values(), *books._on_the_way.values()), default=0) >= 0
+        assert min((*books._leases._running.values(), *books._on_the_way.values()), default=0) >= 0
 
     def teardown(self) -> None:
         """When all is over and nobody speaks any more, nothing is left."""
@@ -269,7 +269,12 @@ class Books(RuleBasedStateMachine):
                     self.write(task.cancelled(self.clock()))
             self.wait(30.0)
             books: Any = self.books
-            assert (books._leases, books._released, books._roster._places, books._roster._workers) == ({}, {}, {}, {})
+            assert (len(books._leases), books._released, books._roster._places, books._roster._workers) == (
+                0,
+                {},
+                {},
+                {},
+            )
             assert not any(books.depth().values())
             self.every_count_is_what_it_counts()
         finally:
