@@ -1,7 +1,8 @@
 """The life of tasks as a state machine: whatever two replicas and their workers do, and wherever a process dies.
 
-The use cases, the repository, the relay, its checkpoints and the removals are the real ones; store and stream are in
-memory, so that a process can die between any two writes. What was ever written is the model.
+The use cases, the repository, the relay, its checkpoints, the removals and the dispatcher's books are the real ones;
+store, stream and the way to the workers are in memory, so that a process can die between any two writes, and what it
+says to a worker may be lost. What was ever written is the model. Both replicas believe that they lead.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,7 +23,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from services.common.errors import ComputeError
+from services.tasks.backlog import Waiting
 from services.tasks.checkpoint import Checkpoints
+from services.tasks.dispatcher import Dispatcher, Timing
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.messages import Messages
 from services.tasks.outbox import Outbox
@@ -39,7 +44,42 @@ P, E, C, F, X = TaskState  # pending, executing, completed, failed, cancelled
 NEXT = {P: {E, X, F}, E: {P, C, F, X}, F: {F, P}, C: {C}, X: {X}}
 KEYS, WORKERS, REPLICAS = st.sampled_from(["", "k1", "k2"]), st.sampled_from(["w1", "w2"]), st.sampled_from([0, 1])
 EXAMPLES = int(os.environ.get("TASK_LIVES", "60"))
+# Of what is said to a worker; where nobody listens its sender hears of that.
+FATES = st.sampled_from(["heard", "heard", "lost", "late", "nobody"])
 ENDINGS = st.sampled_from(["result", "passing", "lasting", "returned"])
+
+
+class Said(NamedTuple):
+    """On its way to a worker: an attempt that is its own, with the task or, as a reminder, without."""
+
+    sender: Replica
+    task_id: str
+    attempt: int
+    told: bool
+
+
+class Orders:
+    """What one replica says to the workers."""
+
+    connected = True
+
+    def __init__(self, world: World, sender: Replica) -> None:
+        self._world = world
+        self._sender = sender
+
+    async def release(self, queue: str, items: list[Waiting]) -> None:
+        """Whoever claims here does so by itself."""
+
+    async def hand(self, inbox: str, tasks: list[Task]) -> None:
+        await self._sender.life.step()
+        self._world.inboxes[inbox] += [Said(self._sender, task.id, task.attempt, told=True) for task in tasks]
+
+    async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
+        await self._sender.life.step()
+        self._world.inboxes[inbox].append(Said(self._sender, task_id, attempt, told=False))
+
+    async def stop(self, task_id: str, attempt: int) -> None:
+        raise AssertionError("the dispatcher stops nothing by itself")
 
 
 class World:
@@ -51,6 +91,7 @@ class World:
         self.stream = Stream()
         self.files = MemoryFiles()
         self.history: dict[str, list[Task]] = defaultdict(list)
+        self.inboxes: dict[str, list[Said]] = defaultdict(list)
 
     def clock(self) -> int:
         self.now += 1
@@ -67,7 +108,7 @@ class World:
             for name, tasks in self.history.items()
             for task in tasks
             for item in task.outbox
-            if item.version == task.version
+            if item.version == task.version or task is tasks[0]
         }
 
 
@@ -80,11 +121,13 @@ class Replica:
         database: Any = Database(world.store, self.life)
         publisher: Any = self.publisher
         self.outbox = Outbox(publisher, self._nothing, hold=0.01)
-        self.repository = MongoTaskRepository(database, self.outbox, lambda _: None)
+        self.dispatcher = Dispatcher(Orders(world, self), self, world.clock, lambda: not self.life.over, Timing())
+        self.repository = MongoTaskRepository(database, self.outbox, self.dispatcher.noticed)
         self.checkpoints = Checkpoints(
             database, self.outbox, self.repository, publisher, patience=-1.0, hold=0.0, again=-1.0
         )
-        self.service = TaskService(self.repository, world.clock, RetryPolicy(attempts=2, first=0.0))
+        retry = RetryPolicy(attempts=2, first=0.0)
+        self.service = TaskService(self.repository, world.clock, retry, grants=self.dispatcher)
         messages = Messages()
         tale = Tale(messages.folders, messages.last_words)
         removals = MongoRemovalLog(database)
@@ -96,7 +139,17 @@ class Replica:
 
     async def start(self) -> None:
         await self.checkpoints.write()
-        self._loops = [asyncio.create_task(self.outbox.run()), asyncio.create_task(self.outbox.settle())]
+        loops = (self.outbox.run, self.outbox.settle, self.dispatcher.run, self.dispatcher.sweep)
+        self._loops = [asyncio.create_task(loop()) for loop in loops]
+        for state in (E, P):
+            await self.dispatcher.load(self.repository.in_state(state, limit=1_000))
+        self.dispatcher.complete()
+
+    async def expire(self, task_id: str, attempt: int) -> None:
+        await self.service.expire(task_id, attempt)
+
+    async def give_back(self, task_id: str, attempt: int) -> None:
+        await self.service.finish(Ending(task_id, attempt))
 
     async def kill(self) -> None:
         self.life.over = True
@@ -121,6 +174,10 @@ class TaskLives(RuleBasedStateMachine):
         super().__init__()
         self.loop = SkippingLoop()
         self.loop.set_exception_handler(lambda *_: None)  # the dead leave futures behind that nobody reads
+        clock = SimpleNamespace(monotonic=self.loop.time)
+        self.clocks = [mock.patch(f"services.tasks.{name}.time", clock) for name in ("dispatcher", "roster")]
+        for patch in self.clocks:
+            patch.start()
         self.world = World()
         self.replicas = [Replica(self.world), Replica(self.world)]
         self.granted: dict[tuple[str, int], str] = {}
@@ -131,13 +188,19 @@ class TaskLives(RuleBasedStateMachine):
 
     # -- what callers, workers and time do
 
-    @rule(target=tasks, at=REPLICAS, key=KEYS)
-    def create(self, at: int, key: str) -> Any:
+    @rule(target=tasks, at=REPLICAS, key=KEYS, listening=st.sampled_from(["w1", "w2", ""]), fate=FATES)
+    def create(self, at: int, key: str, listening: str, fate: str) -> Any:
+        """A worker that was just heard of may be given it in the same write."""
+        if listening:
+            self.beat(at, listening, listens=True)
         new = NewTask("acme", "GENERATION", "q", "{}", 0, "test", idempotency_key=key)
         created = self.do(at, lambda replica: replica.service.create(new))
+        if listening and fate != "late":
+            self.hear(at, listening, fate)
         if created is None:
             return multiple()
         assert self.world.history[created.task.id], "answered, and not stored"
+        assert created.replayed or (created.task.state, created.task.version) == (P, 1)
         return created.task.id
 
     @rule(at=REPLICAS, task=tasks, worker=WORKERS, blind=st.booleans())
@@ -149,6 +212,32 @@ class TaskLives(RuleBasedStateMachine):
         claimed = self.do(at, claim)
         if claimed is not None:
             assert self.granted.setdefault((task, claimed.attempt), worker) == worker, "one attempt, two workers"
+
+    @rule(at=REPLICAS, worker=WORKERS, listens=st.sampled_from([True, True, False]))
+    def beat(self, at: int, worker: str, listens: bool) -> None:
+        books = self.replicas[at].dispatcher
+        books.heard(worker, "q", 4, inbox=worker if listens else "")
+        for (task, attempt), owner in self.granted.items():
+            if owner == worker:
+                books.vouched(task, attempt, 1.0)
+
+    @rule(at=REPLICAS, worker=WORKERS, fate=FATES)
+    def hear(self, at: int, worker: str, fate: str) -> None:
+        """What was said to a worker since it last heard."""
+        self.wait(0.01)
+        if fate == "late":
+            return
+        said, self.world.inboxes[worker] = self.world.inboxes[worker], []
+        for one in said:
+            if fate == "heard":
+                self.loop.run_until_complete(self.survive(lambda one=one: self._take(at, worker, one)))  # type: ignore[misc]  # bound now
+            elif fate == "nobody" and one.told:
+                one.sender.dispatcher.unheard(worker, [(one.task_id, one.attempt)])
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0, 12.0]))
+    def wait(self, seconds: float) -> None:
+        """Workers are reminded; leases run out."""
+        self.loop.run_until_complete(self.survive(lambda: asyncio.sleep(seconds)))
 
     @rule(at=REPLICAS, task=tasks, back=st.integers(0, 2), kind=ENDINGS)
     def finish(self, at: int, task: str, back: int, kind: str) -> None:
@@ -231,7 +320,9 @@ class TaskLives(RuleBasedStateMachine):
     @invariant()
     def every_write_follows_from_the_one_before(self) -> None:
         for writes in self.world.history.values():
-            assert [task.version for task in writes] == list(range(1, len(writes) + 1))
+            first = writes[0].version
+            assert (first, writes[0].state, writes[0].attempt) in {(1, P, 0), (2, E, 1)}
+            assert [task.version for task in writes] == list(range(first, first + len(writes)))
             for before, after in pairwise(writes):
                 assert after.state in NEXT[before.state]
                 begun = before.state is P and after.state is E
@@ -249,6 +340,14 @@ class TaskLives(RuleBasedStateMachine):
             assert self.world.history[name][-1].erased
 
     @invariant()
+    def one_attempt_has_one_worker(self) -> None:
+        for name, writes in self.world.history.items():
+            owners = {(task.attempt, task.worker) for task in writes if task.state is E}
+            assert len(owners) == len({attempt for attempt, _ in owners})
+            told = {(attempt, worker) for (task, attempt), worker in self.granted.items() if task == name}
+            assert told <= owners, "a worker runs what is not its own"
+
+    @invariant()
     def nothing_is_told_that_did_not_happen(self) -> None:
         said = self.world.said()
         for name, message in self.world.stream.heard.items():
@@ -259,16 +358,20 @@ class TaskLives(RuleBasedStateMachine):
         """With everybody alive and time enough, everything that happened has been told, and is on the disk."""
         try:
             self.loop.run_until_complete(self._settle())
+            assert not [name for name, writes in self.world.history.items() if writes[-1].state is E], "forgotten"
             assert self.world.stream.kept >= set(self.world.said())
             assert not self.world.store.collections.get("removals"), "removals end"
         finally:
             for replica in self.replicas:
                 self.loop.run_until_complete(replica.kill())
+            for patch in self.clocks:
+                patch.stop()
             self.loop.close()
 
     async def _settle(self) -> None:
         for at in (0, 1):
             await self._replace(at)
+        await self._work_off()
         for _ in range(4):
             for replica in self.replicas:
                 await replica.relay()
@@ -276,6 +379,30 @@ class TaskLives(RuleBasedStateMachine):
                 await self._adopt(replica)
                 self.world.now += 1_000 * SECOND
                 await replica.remover.sweep()
+
+    async def _work_off(self) -> None:
+        """Whatever was begun, its worker hears of in the end, whoever died before it was said."""
+        self.world.inboxes.clear()
+        for replica in self.replicas:
+            for worker in ("w1", "w2"):
+                replica.dispatcher.heard(worker, "q", 4, inbox=worker)
+        await asyncio.sleep(6.0)
+        for worker, said in self.world.inboxes.items():
+            for one in said:
+                if await self.survive(lambda worker=worker, one=one: self._take(0, worker, one)):  # type: ignore[misc]  # bound now
+                    ending = Ending(one.task_id, one.attempt, result=result_of(one.task_id, one.attempt))
+                    await self.replicas[0].service.finish(ending)
+
+    async def _take(self, at: int, worker: str, said: Said) -> bool:
+        """A worker believes what it is handed; what it is reminded of it asks for."""
+        if not said.told:
+            service, repository = self.replicas[at].service, self.replicas[at].repository
+            found = (await repository.get_many([said.task_id])).get(said.task_id)
+            claimed = await service.claim(worker, found, said.attempt)
+            assert (claimed.state, claimed.worker, claimed.attempt) == (E, worker, said.attempt)
+        key = (said.task_id, said.attempt)
+        assert self.granted.setdefault(key, worker) == worker, "one attempt, two workers"
+        return True
 
     async def _adopt(self, replica: Replica) -> None:
         """Twice: who stands still is dead only when looked at again."""
