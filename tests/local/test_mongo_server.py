@@ -47,9 +47,11 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     component = stores.mongodb(home, port)
     with running(component, home) as child, MongoClient(HOST, port) as client:
         client["one"]["things"].insert_many([{"_id": number} for number in range(200)], ordered=False)
+        client["one"]["plain"].insert_many([{"_id": str(number)} for number in range(200)], ordered=False)
         child.kill_group()
     with running(component, home), MongoClient(HOST, port) as client:
         assert client["one"]["things"].count_documents({}) == 200
+        assert client["one"]["plain"].count_documents({}) == 200
 
 
 def test_transactions_of_a_client_work_as_before(client: Client) -> None:

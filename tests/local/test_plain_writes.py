@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,7 @@ UNUSUAL = [
     insertion({"_id": 1}),
     insertion({"state": "x"}),
     insertion({"_id": "a"}, {"_id": "b", "at": ObjectId()}),
+    insertion({"_id": "a", "at": [datetime(2024, 5, 6)]}),
     insertion({"_id": "a"}, comment={"is": "a document to the server"}),
     replacement(BOTH, {"_id": "a"}, upsert=True),
     replacement(BOTH, {"state": "no id"}),
