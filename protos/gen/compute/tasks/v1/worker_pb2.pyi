@@ -3,6 +3,7 @@ import datetime
 from compute.tasks.v1 import params_pb2 as _params_pb2
 from compute.tasks.v1 import tasks_pb2 as _tasks_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -96,6 +97,28 @@ class RecordCallResponse(_message.Message):
     CURRENT_FIELD_NUMBER: _ClassVar[int]
     current: bool
     def __init__(self, current: _Optional[bool] = ...) -> None: ...
+
+class TakeLooseCallsRequest(_message.Message):
+    __slots__ = ("worker_id", "task_id")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    task_id: str
+    def __init__(self, worker_id: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+
+class TakeLooseCallsResponse(_message.Message):
+    __slots__ = ("calls",)
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    calls: _containers.RepeatedCompositeFieldContainer[LooseCall]
+    def __init__(self, calls: _Optional[_Iterable[_Union[LooseCall, _Mapping]]] = ...) -> None: ...
+
+class LooseCall(_message.Message):
+    __slots__ = ("call", "provider_config")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    call: _tasks_pb2.ServiceRequest
+    provider_config: _struct_pb2.Struct
+    def __init__(self, call: _Optional[_Union[_tasks_pb2.ServiceRequest, _Mapping]] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class FinishTasksRequest(_message.Message):
     __slots__ = ("worker_id", "finished")

@@ -51,6 +51,11 @@ class WorkerServiceStub:
                 request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallRequest.SerializeToString,
                 response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallResponse.FromString,
                 _registered_method=True)
+        self.TakeLooseCalls = channel.unary_unary(
+                '/compute.tasks.v1.WorkerService/TakeLooseCalls',
+                request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsResponse.FromString,
+                _registered_method=True)
         self.FinishTasks = channel.unary_unary(
                 '/compute.tasks.v1.WorkerService/FinishTasks',
                 request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.FinishTasksRequest.SerializeToString,
@@ -85,6 +90,14 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeLooseCalls(self, request, context):
+        """What a task that is over left open at vendors, for a worker that was asked to end it and says by RecordCall what
+        came of it. Empty where nothing is open any more. What stays open is asked for again, later each time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FinishTasks(self, request, context):
         """Ends runs, well or badly.
         """
@@ -109,6 +122,11 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.RecordCall,
                     request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallRequest.FromString,
                     response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallResponse.SerializeToString,
+            ),
+            'TakeLooseCalls': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeLooseCalls,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsResponse.SerializeToString,
             ),
             'FinishTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.FinishTasks,
@@ -199,6 +217,33 @@ class WorkerService:
             '/compute.tasks.v1.WorkerService/RecordCall',
             compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallRequest.SerializeToString,
             compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeLooseCalls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.tasks.v1.WorkerService/TakeLooseCalls',
+            compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsResponse.FromString,
             options,
             channel_credentials,
             insecure,
