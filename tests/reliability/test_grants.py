@@ -1,0 +1,123 @@
+"""Promises 1, 3 and 6 for tasks that are begun for a worker as they are created, whoever is killed right after."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import grpc
+import nats
+import pytest
+from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2_grpc
+from motor.motor_asyncio import AsyncIOMotorClient
+from nats.aio.msg import Msg
+
+from services.common.grpc_client import connect
+from services.inference.orders import items_of
+from services.inference.worker import Worker
+from services.providers.directory import Providers
+from tests.integration.tasks_host import Host, hosting, until
+from tests.integration.worker_host import WorkerHost
+from tests.reliability.service_process import METADATA, TasksProcess, lost_line
+from tests.reliability.test_relay import event_ids, living_relays
+from tests.reliability.worker_process import WorkerProcess
+
+KILLS = 5
+DIAGNOSTIC = params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams())
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tasks that came to workers of this process whole, without a claim."""
+    found, given = list[str](), Worker.given
+
+    async def noted(worker: Worker, message: Msg) -> None:
+        found.extend(item.task_id for item in items_of(message) if item.HasField("task"))
+        await given(worker, message)
+
+    monkeypatch.setattr(Worker, "given", noted)
+    return found
+
+
+@asynccontextmanager
+async def host_of(process: TasksProcess, nats_url: str, database: str) -> AsyncIterator[Host]:
+    bus = await nats.connect(nats_url)
+    async with connect(process.target) as channel:
+        tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
+        yield Host(process.target, channel, tasks, worker, METADATA, bus, database)
+    await bus.close()
+
+
+async def create_until_cut(host: Host, accepted: list[str]) -> None:
+    """Slowly enough that nothing waits for long: then tasks are granted."""
+    while True:
+        try:
+            accepted.append((await host.create()).id)
+            await asyncio.sleep(0.02)
+        except grpc.aio.AioRpcError as error:
+            assert lost_line(error), error  # noqa: PT017  # either is right
+            return
+
+
+@pytest.mark.timeout(300)
+async def test_tasks_begun_by_a_service_that_is_killed_right_after_are_done_all_the_same(
+    mongodb_url: str, nats_url: str, handed: list[str]
+) -> None:
+    chance, accepted, database = random.Random(5), list[str](), f"t{uuid4().hex[:12]}"
+    process = TasksProcess(
+        mongodb_url, nats_url, database, lease_seconds=6, claim_seconds=1, leader_patience_seconds=1.5
+    )
+    store: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongodb_url)
+    async with process.running(), host_of(process, nats_url, database) as host:
+        async with WorkerHost(host, nats_url).worker(Providers({}), worker_capacity=8):
+            for _ in range(KILLS):
+                before = len(handed)
+                clients = [asyncio.create_task(create_until_cut(host, accepted)) for _ in range(4)]
+                await until(lambda before=before: asyncio.sleep(0, len(handed) > before + 5))  # type: ignore[misc]  # bound now
+                await asyncio.sleep(chance.uniform(0.0, 0.1))
+                await process.end(signal.SIGKILL)
+                await asyncio.wait_for(asyncio.gather(*clients), 30)
+                await process.start()
+
+            async def done() -> list[dict[str, object]]:
+                rows = await store[database]["tasks"].find({}).to_list(None)
+                return rows if all(row["state"] == "COMPLETED" for row in rows) else []
+
+            rows = await until(done, timeout=60)
+        async with asyncio.timeout(30):
+            while await living_relays(store[database]["relays"]) > 1:  # noqa: ASYNC110  # until the dead are adopted
+                await asyncio.sleep(0.2)
+        found = await event_ids(nats_url, {str(row["_id"]) for row in rows})
+    store.close()
+    assert {str(row["_id"]) for row in rows} >= set(accepted)
+    assert set(found) == {f"{row['_id']}.{number}" for row in rows for number in range(1, int(str(row["version"])) + 1)}
+    assert all(count == 1 for count in found.values())
+    again = sum(row["attempt"] != 1 for row in rows)
+    print(f"\n{KILLS} kills, {len(accepted)} tasks accepted, {len(handed)} handed over, {again} tried again: all done")
+
+
+@pytest.mark.timeout(120)
+async def test_tasks_reach_another_worker_at_once_when_theirs_was_killed(mongodb_url: str, nats_url: str) -> None:
+    async with hosting(mongodb_url, nats_url, f"t{uuid4().hex[:12]}") as host:
+        here = WorkerHost(host, nats_url)
+        large = {"WORKER_ID": "dies", "WORKER_CAPACITY": "64"}
+        dies = WorkerProcess(nats_url=nats_url, tasks=host.target, storage="127.0.0.1:1", queue=host.queue, **large)
+        async with here.worker(Providers({}), worker_capacity=2), dies.running():
+            await dies.serving()
+
+            async def given() -> bool:
+                return (await here.run(DIAGNOSTIC)).executor_instance == "dies"
+
+            await until(given, timeout=30)
+            await dies.kill()
+            began = asyncio.get_running_loop().time()
+            tasks = await asyncio.gather(*(here.run(DIAGNOSTIC) for _ in range(20)))
+            took = asyncio.get_running_loop().time() - began
+    assert {task.status for task in tasks} == {tasks_pb2.TASK_STATUS_COMPLETED}
+    assert [error for task in tasks for error in task.errors] == []
+    print(f"\n20 tasks after their worker was killed: done in {took:.1f} s")
+    assert took < 8.0, "less than a lease"
