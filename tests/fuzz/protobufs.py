@@ -50,6 +50,7 @@ _CALLERS: tuple[Metadata, ...] = (
 )
 _TEXTS = st.one_of(
     st.sampled_from(["", "a", TENANT, "inference", "GENERATION", "generation", "LOCAL", "local", "0" * 36, "x" * 5000]),
+    st.sampled_from(["_INBOX.fuzz", "_INBOX.>", "_INBOX..x", "evt.v1.x", "_INBOX.a\r\nPUB x 0\r\n"]),
     st.sampled_from(["*", ">", "a.b", "a b\r\n", "\x00", "$where", "é" * 300, "\U0001f986", "\u202e", "http://127.1/"]),
     st.sampled_from([path for path in (*REFUSED, *KEPT) if "\ud800" not in path]),
     st.text(st.characters(codec="utf-8"), max_size=20),
@@ -204,7 +205,11 @@ def _good_requests() -> dict[str, list[Message]]:
         access_pb2.CreateKeyRequest(tenant=TENANT, name="fuzz", scopes=["tasks"]),
         worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task_id, attempt=1)]),
         worker_pb2.HeartbeatTasksRequest(
-            worker_id="w", queue="q", capacity=8, running=[worker_pb2.RunningTask(task_id=task_id, attempt=1)]
+            worker_id="w",
+            queue="inference",
+            capacity=8,
+            running=[worker_pb2.RunningTask(task_id=task_id, attempt=1)],
+            inbox="_INBOX.fuzz",
         ),
         worker_pb2.FinishTasksRequest(
             worker_id="w", finished=[worker_pb2.FinishedTask(task_id=task_id, attempt=1, result=result)]

@@ -175,7 +175,7 @@ class TaskLives(RuleBasedStateMachine):
         self.loop = SkippingLoop()
         self.loop.set_exception_handler(lambda *_: None)  # the dead leave futures behind that nobody reads
         clock = SimpleNamespace(monotonic=self.loop.time)
-        self.clocks = [mock.patch(f"services.tasks.{name}.time", clock) for name in ("dispatcher", "roster")]
+        self.clocks = [mock.patch(f"services.tasks.{name}.time", clock) for name in ("dispatcher", "leases", "roster")]
         for patch in self.clocks:
             patch.start()
         self.world = World()

@@ -90,7 +90,8 @@ class Books(RuleBasedStateMachine):
         super().__init__()
         self.loop = SkippingLoop()
         clock = SimpleNamespace(monotonic=self.loop.time)
-        self.patches = [mock.patch(f"services.tasks.{name}.time", clock) for name in ("dispatcher", "roster")]
+        timed = ("dispatcher", "leases", "roster")
+        self.patches = [mock.patch(f"services.tasks.{name}.time", clock) for name in timed]
         for patch in self.patches:
             patch.start()
         self.faults: list[str] = []
