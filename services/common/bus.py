@@ -73,6 +73,11 @@ def hook_subject(tenant: str) -> str:
     return f"hook.v1.{tenant}"
 
 
+def loose_subject(queue: str) -> str:
+    """Where one worker of the queue is asked to end what a task left open at vendors."""
+    return f"loose.v1.{queue}"
+
+
 def limits_subject(account: str) -> str:
     """Where workers tell each other that an outside account must be left alone; `account` may be a wildcard."""
     return f"limits.v1.{account}"

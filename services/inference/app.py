@@ -31,6 +31,7 @@ from services.inference.runs import Runs
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import Settings
 from services.inference.tasks_client import TasksClient
+from services.inference.tidying import Tidying
 from services.inference.tries import Desk
 from services.inference.worker import Worker
 from services.providers.directory import open_providers
@@ -81,6 +82,8 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         gates = Gates(bus, patience=chosen.provider_patience_seconds)
         await stack.enter_async_context(gates.listening(bus))
         desk = Desk(providers, gates, CallRecords(tasks), chosen.provider_unknown_policy)
+        tidying = Tidying(tasks, desk)
+        await stack.enter_async_context(tidying.listening(bus, chosen.worker_queue))
         around = Surroundings(TaskImages(loader), store, bus, desk, chosen.default_provider)
         runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers))
         servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)

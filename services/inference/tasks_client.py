@@ -48,6 +48,12 @@ class TasksClient:
         answer = await call(self._stub.RecordCall, request, timeout=self._timeout, metadata=self._metadata)
         return bool(answer.current)
 
+    async def take_loose(self, task_id: str) -> Sequence[pb.LooseCall]:
+        """What that task, which is over, left open at vendors."""
+        request = pb.TakeLooseCallsRequest(worker_id=self.worker_id, task_id=task_id)
+        answer = await call(self._stub.TakeLooseCalls, request, timeout=self._timeout, metadata=self._metadata)
+        return list(answer.calls)
+
     async def finish(self, finished: Sequence[pb.FinishedTask]) -> pb.FinishTasksResponse:
         request = pb.FinishTasksRequest(worker_id=self.worker_id, finished=finished)
         return await call(self._stub.FinishTasks, request, timeout=self._timeout, metadata=self._metadata)

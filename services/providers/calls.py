@@ -118,8 +118,24 @@ class Cancelling(Protocol):
     async def cancel(self, job: Job) -> bool:
         """True once the vendor says that it runs no more; False when it had already ended well, so ask for it.
 
+        The cost of one that had is told to the call, where the vendor says it.
+
         Raises:
             ComputeError: neither can be said.
+        """
+        ...
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """A provider whose jobs cannot be stopped, but asked how they went."""
+
+    async def ended(self, job: Job) -> bool:
+        """True once it has ended well, its cost told to the call; False while it runs.
+
+        Raises:
+            ProviderFailed, ContentRefused, InvalidRequest: it ended otherwise.
+            ComputeError: the vendor cannot be asked.
         """
         ...
 

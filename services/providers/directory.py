@@ -53,6 +53,10 @@ class Providers:
             raise InvalidRequest(f"{name} cannot {capability.name}", reason="CAPABILITY_MISSING")
         return able
 
+    def configured(self, name: str, config: Mapping[str, Any], call: Call) -> Provider:
+        """The provider for one call, whatever it can do. Raises as `find`."""
+        return self._provider(name).configured(config, call)
+
     def _provider(self, name: str) -> Provider:
         if name not in self.found:
             raise InvalidRequest(f"there is no provider {name!r} here", reason="PROVIDER_UNKNOWN")

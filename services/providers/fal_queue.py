@@ -92,18 +92,20 @@ class FalQueue:
             raise error
         return answer
 
-    async def cancel(self, job: Job) -> bool:
-        """Where it was not simply removed from the queue, its final state decides. As `Cancelling`."""
+    async def cancel(self, job: Job) -> Answer | None:
+        """The answer of a request that had already ended well; None of one that runs no more. Raises as `Cancelling`.
+
+        Where it was not simply removed from the queue, its final state decides.
+        """
         answer = await self._http.ask(self._link(job, "cancel_url", "/cancel"), method="PUT", judge=judge_cancel)
         if answer.member("status") == "OK":
-            return True
+            return None
         try:
-            await self.result(job)
+            return await self.result(job)
         except ComputeError as error:
             if error.reason == "PROVIDER_UNREACHABLE":
                 raise
-            return True
-        return False
+            return None
 
     async def find(self, lost: Lost) -> Job | None:
         """By its input and the time it was sent; None where that fits none, or more than one. As `Finding`."""
@@ -168,7 +170,10 @@ class FalProvider(Adapter[ConfigT]):
         return self.settings.terms("fal")
 
     async def cancel(self, job: Job) -> bool:
-        return await self.queue.cancel(job)
+        answer = await self.queue.cancel(job)
+        if answer is not None:
+            self._charge(answer)
+        return answer is None
 
     async def find(self, lost: Lost) -> Job | None:
         return await self.queue.find(lost)
@@ -183,10 +188,13 @@ class FalProvider(Adapter[ConfigT]):
         note = {"app": app, "input": _digest(inputs)}
         job = await self.call.job(lambda: self.queue.submit(app, inputs), note, known=known)
         answer = await self.queue.result(job)
+        self._charge(answer)
+        return job, answer
+
+    def _charge(self, answer: Answer) -> None:
         units = answer.headers.get("x-fal-billable-units", "")
         if self.settings.usd_per_unit is not None and units.replace(".", "", 1).isdigit():
             self.call.costs(float(units) * self.settings.usd_per_unit)
-        return job, answer
 
 
 @asynccontextmanager

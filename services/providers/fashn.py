@@ -107,6 +107,10 @@ class Fashn(Adapter[FashnStandardConfig]):
         card = ModelCard(name=f"fashn/{model}", sha256="", licence="")
         return Picture(pixels=pixels, model=card, seed=edit.seed % _SEEDS)
 
+    async def ended(self, job: Job) -> bool:
+        """As `Watching`."""
+        return await self._look(job) is not None
+
     def _wait(self, config: FashnStandardConfig) -> float:
         return float(config.max_wait_seconds or self.settings.editing_task_timeout)
 

@@ -15,7 +15,7 @@ from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.freepik_magnific import FreepikMagnificConfig
 from services.common.errors import InvalidRequest
 from services.providers.adapter import Adapter, defaults
-from services.providers.calls import Terms
+from services.providers.calls import Job, Terms
 from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.magnific.upscaler import MagnificSettings, Upscaler, open_upscaler
@@ -55,6 +55,10 @@ class FreepikMagnific(Adapter[FreepikMagnificConfig]):
             raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
         path, options = self.settings.creative_path, self._options(refinement)
         return Refined(await self.upscaler.enlarge(path, refinement.image, options, self.call))
+
+    async def ended(self, job: Job) -> bool:
+        """As `Watching`."""
+        return await self.upscaler.ended(job, self.call)
 
     def _options(self, refinement: Refinement) -> dict[str, Any]:
         prompt = (refinement.upscale.prompt if refinement.upscale else None) or self.config.defaultPrompt

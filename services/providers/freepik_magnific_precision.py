@@ -21,7 +21,7 @@ from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.freepik_magnific_precision import FreepikMagnificPrecisionConfig
 from services.common.errors import InvalidRequest
 from services.providers.adapter import Adapter, defaults
-from services.providers.calls import Terms
+from services.providers.calls import Job, Terms
 from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.magnific.upscaler import MagnificSettings, Upscaler, open_upscaler
@@ -76,6 +76,10 @@ class FreepikMagnificPrecision(Adapter[FreepikMagnificPrecisionConfig]):
         if factor == refinement.factor:
             return Refined(picture)
         return Refined(await asyncio.to_thread(shrink, picture, target_size(refinement)))
+
+    async def ended(self, job: Job) -> bool:
+        """As `Watching`."""
+        return await self.upscaler.ended(job, self.call)
 
     def _whole_factor(self, refinement: Refinement) -> int:
         """Raises InvalidRequest."""

@@ -44,6 +44,7 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
                 replica.messages,
                 replica.beats,
                 replica.dispatcher,
+                replica.tidying,
                 settings.lease_seconds,
             ),
             server,

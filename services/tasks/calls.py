@@ -18,6 +18,9 @@ class Outcome(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+# The reason of a call of which nothing more will be learnt.
+GIVEN_UP = "PROVIDER_CALL_GIVEN_UP"
+_ERROR_LIMIT = 500
 _BEFORE_THE_END = (Outcome.INTENDED, Outcome.SUBMITTED, Outcome.UNKNOWN)
 
 
@@ -43,6 +46,17 @@ class ServiceCall:
     reason: str = ""
     error: str = ""
     past: bool = False
+
+    @property
+    def loose(self) -> bool:
+        """Whether a vendor may still work on it for us, and there is something to ask it by."""
+        if not self.id or self.outcome not in _BEFORE_THE_END or self.reason == GIVEN_UP:
+            return False
+        return self.outcome != Outcome.UNKNOWN or bool(self.request_id or self.note)
+
+    def given_up(self, why: str) -> ServiceCall:
+        message = f"{self.error or 'it may have been charged'}; {why}"[:_ERROR_LIMIT]
+        return replace(self, outcome=Outcome.UNKNOWN, reason=GIVEN_UP, error=message)
 
     def followed_by(self, said: ServiceCall) -> ServiceCall:
         """What is known once `said` has been heard, which may have been long on its way."""

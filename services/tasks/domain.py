@@ -122,6 +122,13 @@ class Task:
     def attempts_left(self) -> int:
         return self.max_attempts - self.attempt
 
+    @property
+    def loose_calls(self) -> tuple[ServiceCall, ...]:
+        """What it left open at vendors, now that it is over."""
+        if not self.service_calls or not self.state.terminal:
+            return ()
+        return tuple(call for call in self.service_calls if call.loose)
+
     def created(self) -> Task:
         return _changed(self, outbox=(Occurrence(self.version, Verb.CREATED, self.state, 0, self.created_at),))
 

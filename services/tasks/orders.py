@@ -10,7 +10,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.common.bus import CANCEL_SUBJECT, work_subject
+from services.common.bus import CANCEL_SUBJECT, loose_subject, work_subject
 from services.tasks.backlog import Waiting
 from services.tasks.domain import Task
 
@@ -81,3 +81,6 @@ class BusOrders:
     async def stop(self, task_id: str, attempt: int) -> None:
         order = wire.CancelOrder(items=[wire.WorkItem(task_id=task_id, attempt=attempt)])
         await self._client.publish(CANCEL_SUBJECT, order.SerializeToString())
+
+    async def tidy(self, queue: str, task_id: str) -> None:
+        await self._client.publish(loose_subject(queue), wire.TidyOrder(task_id=task_id).SerializeToString())

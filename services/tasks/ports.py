@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
 
 
@@ -98,6 +99,53 @@ class RemovalLog(Protocol):
 
     async def bury(self, task: Task) -> bool:
         """Removes an erased task's document. False while its last event is not surely published."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LooseEnd:
+    """Calls that a task left open at vendors as it ended, and what it takes to ask for them: written before its end.
+
+    `configs` are those of its provider and of its fallback, as JSON: the task itself may be deleted. Microseconds.
+    """
+
+    task_id: str
+    queue: str
+    calls: tuple[ServiceCall, ...]
+    configs: tuple[str, str]
+    since: int
+    due: int
+    tries: int
+    nonce: str
+
+
+class LooseEnds(Protocol):
+    """Those nobody has ended yet. Every method is safe to repeat."""
+
+    async def begin(self, loose: LooseEnd) -> None:
+        """In place of an earlier one of the task."""
+        ...
+
+    async def get(self, task_id: str) -> LooseEnd | None: ...
+
+    async def due(self, now: int, *, limit: int) -> list[LooseEnd]:
+        """Oldest first."""
+        ...
+
+    async def change(self, loose: LooseEnd) -> None:
+        """Unless another one took its place."""
+        ...
+
+    async def end(self, loose: LooseEnd) -> None:
+        """As `change`."""
+        ...
+
+
+class Aftermath(Protocol):
+    """What must be known of a task before its end is written."""
+
+    async def note(self, task: Task) -> None:
+        """It is over and leaves calls open. Raises ComputeError."""
         ...
 
 

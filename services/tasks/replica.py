@@ -20,6 +20,7 @@ from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, Timing
 from services.tasks.domain import Task, TaskState
 from services.tasks.hub import Hub
+from services.tasks.loose_log import MongoLooseEnds
 from services.tasks.messages import Messages
 from services.tasks.orders import BusOrders
 from services.tasks.outbox import Outbox
@@ -29,6 +30,7 @@ from services.tasks.removal_log import MongoRemovalLog
 from services.tasks.repository import MongoTaskRepository
 from services.tasks.service import Ending, RetryPolicy, TaskService
 from services.tasks.settings import TasksSettings
+from services.tasks.tidying import LooseNotes, Patience, Tidying
 
 log = structlog.get_logger()
 _LOAD_LIMIT = 200_000
@@ -51,7 +53,13 @@ class Replica:
         )
         timing = Timing(settings.lease_seconds, settings.claim_seconds)
         self.dispatcher = Dispatcher(self._orders, self, clock, lambda: self._leadership.held, timing)
-        self.service = TaskService(self.repository, clock, retry, grants=self.dispatcher)
+        self._loose_ends = MongoLooseEnds(database)
+        patience = Patience(
+            settings.loose_grace_seconds, settings.loose_retry_seconds, last=settings.loose_give_up_seconds
+        )
+        notes = LooseNotes(self._loose_ends, clock, patience)
+        self.service = TaskService(self.repository, clock, retry, grants=self.dispatcher, aftermath=notes)
+        self.tidying = Tidying(self._loose_ends, self.service, self.repository, self._orders, clock, patience)
         self._removals = MongoRemovalLog(database)
         self.remover = Remover(
             self.service,
@@ -81,6 +89,7 @@ class Replica:
         await ensure_streams(self._bus)
         await self.repository.prepare()
         await self._removals.prepare()
+        await self._loose_ends.prepare()
         await self._checkpoints.write()
         await self._orders.listen(self.dispatcher.unheard)
         await self._feed.listen()
@@ -97,6 +106,7 @@ class Replica:
             "sweep": self.dispatcher.sweep,
             "adopt": self._adopt,
             "removals": self._remove,
+            "tidying": self._tidy,
             "reload": self._reload,
         }
 
@@ -153,6 +163,12 @@ class Replica:
             await asyncio.sleep(2.0)
             if self._leadership.held:
                 await self.remover.sweep()
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(5.0)
+            if self._leadership.held:
+                await self.tidying.sweep()
 
     async def _reload(self) -> None:
         """Finds what fell through every other way, slowly."""

@@ -14,7 +14,7 @@ from services.common.errors import ComputeError, IdempotencyConflict, IllegalTra
 from services.common.ids import new_uuid
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.ports import Added, Clock, Filter, Grants, TaskRepository
+from services.tasks.ports import Added, Aftermath, Clock, Filter, Grants, TaskRepository
 
 _CONTENTION_LIMIT = 8
 # A task that is replayed often has many attempts: more doublings than a float can hold.
@@ -77,11 +77,18 @@ class RetryPolicy:
 
 class TaskService:
     def __init__(
-        self, tasks: TaskRepository, clock: Clock, retry: RetryPolicy, *, grants: Grants | None = None
+        self,
+        tasks: TaskRepository,
+        clock: Clock,
+        retry: RetryPolicy,
+        *,
+        grants: Grants | None = None,
+        aftermath: Aftermath | None = None,
     ) -> None:
-        """Without `grants` every task waits to be claimed."""
+        """Without `grants` every task waits to be claimed; without `aftermath` nobody ends what tasks leave open."""
         self._tasks = tasks
         self._grants = grants
+        self._aftermath = aftermath
         self._clock = clock
         self._retry = retry
 
@@ -202,7 +209,8 @@ class TaskService:
         task = self._tasks.known(ending.task_id)
         if task is None or task.attempt != ending.attempt or task.state is not TaskState.EXECUTING:
             return None
-        return self._tasks.save(self._ended(task, ending))
+        ended = self._ended(task, ending)
+        return None if ended.loose_calls else self._tasks.save(ended)
 
     async def finish(self, ending: Ending) -> bool:
         """Ends a run. False, and nothing changes, where the attempt is no longer the task's."""
@@ -212,8 +220,7 @@ class TaskService:
                 return False
             if task.state is TaskState.COMPLETED:
                 return ending.result is not None  # the same report again, after an answer that was lost
-            ended = self._ended(task, ending)
-            if await self._tasks.save(ended):
+            if await self._save(self._ended(task, ending)):
                 return True
         return False
 
@@ -274,10 +281,16 @@ class TaskService:
                     raise
                 task = fresh
                 continue
-            if changed is task or await self._tasks.save(changed):
+            if changed is task or await self._save(changed):
                 return changed
             task = await self._tasks.get_fresh(task_id)
         raise Overloaded(f"task {task_id} changes too fast", reason="CONTENTION", retry_after=0.1)
+
+    async def _save(self, task: Task) -> bool:
+        """What it leaves open at vendors is noted first: no crash hides it then."""
+        if self._aftermath is not None and task.loose_calls:
+            await self._aftermath.note(task)
+        return await self._tasks.save(task)
 
 
 def _runs(task: Task, worker: str, attempt: int) -> bool:

@@ -19,3 +19,8 @@ class TasksSettings(ServiceSettings):
     # How long a worker that lost its run may still store something of it.
     removal_grace_seconds: float = 180.0
     removal_patience_seconds: float = 5.0
+    # What ended tasks left open at vendors: how long their last worker is left alone with it, the first pause between
+    # two tries, and when it is given up.
+    loose_grace_seconds: float = 30.0
+    loose_retry_seconds: float = 60.0
+    loose_give_up_seconds: float = 24 * 3600.0

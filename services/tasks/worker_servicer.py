@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import orjson
 import structlog
 from compute.tasks.v1 import worker_pb2 as wire
 from compute.tasks.v1 import worker_pb2_grpc as rpc
@@ -17,9 +18,10 @@ from services.common.lanes import abandon
 from services.tasks.beats import Beats
 from services.tasks.dispatcher import Dispatcher
 from services.tasks.domain import Failure, Task, TaskState
-from services.tasks.messages import Messages
+from services.tasks.messages import Messages, service_request
 from services.tasks.ports import TaskRepository
 from services.tasks.service import Ending, TaskService
+from services.tasks.tidying import Tidying
 
 log = structlog.get_logger()
 # Whatever is said there must not be taken for an event or an order.
@@ -34,6 +36,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         messages: Messages,
         beats: Beats,
         books: Dispatcher,
+        tidying: Tidying,
         lease: float,
     ) -> None:
         self._service = service
@@ -41,6 +44,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         self._messages = messages
         self._beats = beats
         self._books = books
+        self._tidying = tidying
         self._lease = Duration()
         self._lease.FromNanoseconds(int(lease * 1e9))
 
@@ -68,8 +72,23 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         if not request.call.call_id:
             raise InvalidRequest("call_id is missing", reason="CALL_ID_MISSING")
         call = self._messages.service_call(request.call)
-        current = await self._service.record(request.task_id, request.worker_id, request.attempt, call)
+        try:
+            current = await self._service.record(request.task_id, request.worker_id, request.attempt, call)
+        except NotFound:
+            if not await self._tidying.heard(request.task_id, call):
+                raise
+            current = False
         return wire.RecordCallResponse(current=current)
+
+    async def TakeLooseCalls(
+        self, request: wire.TakeLooseCallsRequest, context: Context
+    ) -> wire.TakeLooseCallsResponse:
+        _check_worker(request.worker_id)
+        answer = wire.TakeLooseCallsResponse()
+        for found in await self._tidying.take(request.task_id):
+            loose = answer.calls.add(call=service_request(found.call))
+            loose.provider_config.update(orjson.loads(found.config))
+        return answer
 
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)

@@ -23,7 +23,7 @@ async def test_a_task_of_an_unknown_type_begins_nothing_and_holds_up_no_neighbou
     clock, messages, repository = SteadyClock(), Messages(), MemoryTaskRepository()
     service = TaskService(repository, clock, RetryPolicy())
     books = Dispatcher(none, none, clock, lambda: True, Timing())
-    servicer = WorkerServicer(service, repository, messages, none, books, 10.0)
+    servicer = WorkerServicer(service, repository, messages, none, books, none, 10.0)
     wanted = pb.CreateTaskRequest()
     wanted.spec.origin.instance = "here"
     wanted.spec.params.diagnostic.payload = "x"

@@ -100,6 +100,11 @@ class OpenAi(ChatVendor):
         job = await self.call.job(submit, {"model": self.choices.model})
         return read(fresh.get(job.id) or await self.http.ask(f"{self._url}/{job.id}"))
 
+    async def ended(self, job: Job) -> bool:
+        """What is stored has been answered, and paid for. As `Watching`."""
+        self._count(read(await self.http.ask(f"{self._url}/{job.id}")).reply)
+        return True
+
     async def find(self, lost: Lost) -> Job | None:
         """Looks for `find_seconds`, as what broke off may still be written. Raises ComputeError."""
         give_up = time.monotonic() + (self.settings.find_seconds if self.settings.store else 0.0)

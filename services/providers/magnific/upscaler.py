@@ -69,10 +69,20 @@ class Upscaler:
         # The rest of the try's time is for bringing the picture in.
         seconds = _WAITING * self.settings.timeout_seconds
         url = await until_done(look, every=self.settings.poll_seconds, seconds=seconds)
-        if self.settings.usd_per_picture is not None:
-            call.costs(self.settings.usd_per_picture)
+        self._charge(call)
         pixels = await bring_picture(self.media, url, partial(self._look_again, path, job))
         return Picture(pixels=pixels, model=ModelCard(name=path.rpartition("/")[2], sha256="", licence=""))
+
+    async def ended(self, job: Job, call: Call) -> bool:
+        """As `Watching`."""
+        if await self._look(str(job.note.get("path", "")), job) is None:
+            return False
+        self._charge(call)
+        return True
+
+    def _charge(self, call: Call) -> None:
+        if self.settings.usd_per_picture is not None:
+            call.costs(self.settings.usd_per_picture)
 
     async def _submit(self, path: str, image: Pixels, options: Mapping[str, Any]) -> Job:
         body = {"image": await self._packed(image), **options}

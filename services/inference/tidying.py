@@ -1,0 +1,156 @@
+"""Ends what a task that is over left open at vendors: its job is stopped, or how it went is put on record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import structlog
+from compute.inference.v1 import inference_pb2 as pb
+from compute.tasks.v1 import tasks_pb2, worker_pb2
+from google.protobuf.message import DecodeError
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from services.common.bus import loose_subject
+from services.common.errors import (
+    ComputeError,
+    ContentRefused,
+    DeadlineExceeded,
+    InvalidRequest,
+    OutcomeUnknown,
+    ProviderFailed,
+)
+from services.common.proto import struct_to_dict
+from services.inference.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, RecordedCall
+from services.inference.runs import Key
+from services.inference.tries import Desk
+from services.providers.calls import JOB_UNKNOWN, Cancelling, Finding, Job, Watching
+
+log = structlog.get_logger()
+# The reasons of a job that was paid for in vain, and of a call of which nothing more will be learnt.
+UNUSED, GIVEN_UP = "PROVIDER_RESULT_UNUSED", "PROVIDER_CALL_GIVEN_UP"
+# What a vendor says of a job that ended badly; everything else says nothing of it.
+_JOB_FAILED = (ProviderFailed, ContentRefused, InvalidRequest)
+# For one call. What takes longer is tried again later.
+_SECONDS = 45.0
+_AT_ONCE = 4
+
+
+class Source(Protocol):
+    """The tasks service, as far as open calls are concerned."""
+
+    async def take_loose(self, task_id: str) -> Sequence[worker_pb2.LooseCall]: ...
+
+
+class End(NamedTuple):
+    """What became of a call, and what there is to say of it."""
+
+    outcome: str
+    why: ComputeError | None = None
+
+
+class Tidying:
+    def __init__(self, source: Source, desk: Desk) -> None:
+        self._source = source
+        self._desk = desk
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    @asynccontextmanager
+    async def listening(self, bus: Client, queue: str) -> AsyncIterator[None]:
+        """Takes orders for as long as the block lasts, each one by one worker; what it leaves others take up later."""
+        subscription = await bus.subscribe(loose_subject(queue), queue="tidying", cb=self._receive)
+        try:
+            yield
+        finally:
+            if bus.is_connected:
+                await subscription.unsubscribe()
+            for job in self._jobs.values():
+                job.cancel()
+            await asyncio.gather(*self._jobs.values(), return_exceptions=True)
+
+    async def _receive(self, message: Msg) -> None:
+        try:
+            task_id = pb.TidyOrder.FromString(message.data).task_id
+        except DecodeError:
+            log.warning("not an order to tidy up", size=len(message.data))
+            return
+        if task_id and task_id not in self._jobs:
+            self._jobs[task_id] = job = asyncio.create_task(self._serve(task_id))
+            job.add_done_callback(lambda _: self._jobs.pop(task_id))
+
+    async def _serve(self, task_id: str) -> None:
+        try:
+            async with self._places:
+                await self.tidy(task_id)
+        except ComputeError as error:
+            log.warning("not tidied up", task_id=task_id, error=repr(error))
+        except Exception:
+            log.exception("tidying failed", task_id=task_id)
+
+    async def tidy(self, task_id: str) -> None:
+        """Asks anew what is open, as the order may be old. Raises ComputeError when nobody answers that."""
+        for loose in await self._source.take_loose(task_id):
+            call = RecordedCall(loose.call, partial(self._record, task_id))
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    config = struct_to_dict(loose.provider_config)
+                    provider = self._desk.providers.configured(loose.call.provider, config, call)
+                    end = await _end_of(provider, call)
+            except (ComputeError, TimeoutError) as error:
+                log.warning("call still open", task_id=task_id, provider=loose.call.provider, error=repr(error))
+                continue
+            log.info("call ended", task_id=task_id, provider=loose.call.provider, outcome=end.outcome)
+            await call.settle_now(end.outcome, end.why)
+
+    async def _record(self, task_id: str, entry: tasks_pb2.ServiceRequest) -> None:
+        await self._desk.recorder.record(Key(task_id, entry.attempt), entry)
+
+
+async def _end_of(provider: object, call: RecordedCall) -> End:
+    """Raises ComputeError while nothing can be said."""
+    job = call.known_job or await _found(provider, call)
+    if job is None:
+        return _given_up(call, "the vendor shows no such job")
+    try:
+        if isinstance(provider, Cancelling):
+            return End(CANCELLED) if await provider.cancel(job) else _unused()
+        if isinstance(provider, Watching):
+            return await _watched(provider.ended, job)
+    except ComputeError as error:
+        if error.reason == JOB_UNKNOWN:
+            return _given_up(call, "the vendor no longer knows that job")
+        raise
+    return _given_up(call, "the vendor has no way to stop a job, or to ask for it alone")
+
+
+async def _watched(ended: Callable[[Job], Awaitable[bool]], job: Job) -> End:
+    try:
+        if await ended(job):
+            return _unused()
+    except _JOB_FAILED as error:
+        return End(FAILED, error)
+    raise DeadlineExceeded("the job still runs", reason="PROVIDER_TOO_SLOW")
+
+
+async def _found(provider: object, call: RecordedCall) -> Job | None:
+    """That of a call whose answer was lost; put on record together with its end."""
+    job = await provider.find(call.lost) if isinstance(provider, Finding) and call.lost is not None else None
+    if job is not None:
+        call.entry.request_id = job.id
+        call.entry.note.update(job.note)
+    return job
+
+
+def _unused() -> End:
+    message = "it was done before it could be stopped: paid for, and its result is not used"
+    return End(SUCCEEDED, OutcomeUnknown(message, reason=UNUSED))
+
+
+def _given_up(call: RecordedCall, why: str) -> End:
+    said = call.entry.error or "it may have been charged"
+    return End(UNKNOWN, OutcomeUnknown(f"{said}; {why}", reason=GIVEN_UP))

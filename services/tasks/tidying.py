@@ -1,0 +1,160 @@
+"""Ends what tasks that are over left open at vendors: a job nobody waits for is stopped, or at least accounted for.
+
+What is open is noted before the end of its task is written, so that no crash can hide it; tasks that leave nothing open
+cost no write. The leader has a worker take it up, again and again with growing pauses, until every call has an outcome,
+the task was replayed, or it is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+from uuid import uuid4
+
+import orjson
+import structlog
+
+from services.common.errors import ComputeError, NotFound
+from services.tasks.calls import ServiceCall, kept
+from services.tasks.domain import SECOND, Task
+from services.tasks.ports import Clock, LooseEnd, LooseEnds, TaskRepository
+from services.tasks.service import TaskService
+
+log = structlog.get_logger()
+_PAGE = 256
+_DOUBLINGS = 20
+# An end that was noted is written within that, or never: its writer died. Longer than the store is waited for.
+_UNWRITTEN = 600 * SECOND
+
+
+class TidyOrders(Protocol):
+    """The way to the workers."""
+
+    async def tidy(self, queue: str, task_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds. `grace`: for a worker that may still be at it; `first` and `longest` pause between two tries; `last`."""
+
+    grace: float = 30.0
+    first: float = 60.0
+    longest: float = 3600.0
+    last: float = 24 * 3600.0
+
+    def pause(self, tries: int) -> int:
+        """Microseconds."""
+        return int(min(self.first * 2.0 ** min(tries, _DOUBLINGS), self.longest) * SECOND)
+
+
+class OpenCall(NamedTuple):
+    """`config` is that of its provider, as JSON."""
+
+    call: ServiceCall
+    config: str
+
+
+class LooseNotes:
+    """Notes what a task leaves open, before its end is written."""
+
+    def __init__(self, ends: LooseEnds, clock: Clock, patience: Patience) -> None:
+        self._ends = ends
+        self._clock = clock
+        self._patience = patience
+
+    async def note(self, task: Task) -> None:
+        now = self._clock()
+        # A task that waited when it was cancelled has no worker that could stop its job.
+        due = now if task.worker is None else now + int(self._patience.grace * SECOND)
+        common = orjson.loads(task.spec).get("common") or {}
+        configs = _text(common.get("provider_config")), _text(common.get("fallback_provider_config"))
+        await self._ends.begin(LooseEnd(task.id, task.queue, task.loose_calls, configs, now, due, 0, uuid4().hex))
+
+
+class Tidying:
+    def __init__(
+        self,
+        ends: LooseEnds,
+        service: TaskService,
+        tasks: TaskRepository,
+        orders: TidyOrders,
+        clock: Clock,
+        patience: Patience,
+    ) -> None:
+        self._ends = ends
+        self._service = service
+        self._tasks = tasks
+        self._orders = orders
+        self._clock = clock
+        self._patience = patience
+
+    async def sweep(self) -> None:
+        """Carries on with whatever is due. For the leader."""
+        for end in await self._ends.due(self._clock(), limit=_PAGE):
+            try:
+                await self._carry_on(end)
+            except Exception as error:  # noqa: BLE001  # of the store or the bus: one must not hold up the others
+                log.warning("loose calls wait", task_id=end.task_id, error=repr(error))
+                await self._postpone(end)
+
+    async def take(self, task_id: str) -> Sequence[OpenCall]:
+        """What is open, for a worker that is about to ask for it. Counts as a try."""
+        end = await self._ends.get(task_id)
+        found = await self._open(end) if end is not None else None
+        if end is None or not found:
+            return ()
+        tried = replace(end, tries=end.tries + 1, due=self._clock() + self._patience.pause(end.tries))
+        await self._ends.change(tried)
+        return [OpenCall(call, end.configs[call.fallback]) for call in found]
+
+    async def heard(self, task_id: str, call: ServiceCall) -> bool:
+        """Takes what is said of a call whose task was deleted meanwhile. False where nobody waits for it."""
+        end = await self._ends.get(task_id)
+        if end is None or all(one.id != call.id for one in end.calls):
+            return False
+        await self._ends.change(replace(end, calls=kept(end.calls, (call,))))
+        return True
+
+    async def _carry_on(self, end: LooseEnd) -> None:
+        now, found = self._clock(), await self._open(end)
+        if found is None and now - end.since < _UNWRITTEN:
+            await self._postpone(end)
+        elif not found:
+            await self._ends.end(end)
+        elif now - end.since >= self._patience.last * SECOND:
+            await self._give_up(end, found)
+        else:
+            await self._postpone(end)
+            await self._orders.tidy(end.queue, end.task_id)
+
+    async def _open(self, end: LooseEnd) -> tuple[ServiceCall, ...] | None:
+        """None while its task is not over: its end was never written, or it was replayed and asks for itself."""
+        try:
+            task = await self._tasks.get_fresh(end.task_id)
+        except NotFound:
+            task = None
+        if task is None or task.erased:
+            return tuple(call for call in end.calls if call.loose)
+        return task.loose_calls if task.state.terminal else None
+
+    async def _give_up(self, end: LooseEnd, found: Sequence[ServiceCall]) -> None:
+        hours = self._patience.last / 3600
+        for call in found:
+            log.warning("call given up", task_id=end.task_id, provider=call.provider, request_id=call.request_id)
+            try:
+                await self._service.record(end.task_id, "", 0, call.given_up(f"asked for {hours:g} h in vain"))
+            except NotFound:
+                break  # deleted: there is nobody to tell
+        await self._ends.end(end)
+
+    async def _postpone(self, end: LooseEnd) -> None:
+        """Without a word from a worker it was not tried: the pause does not grow."""
+        try:
+            await self._ends.change(replace(end, due=self._clock() + self._patience.pause(0)))
+        except ComputeError as error:
+            log.warning("loose calls not postponed", task_id=end.task_id, reason=error.reason)
+
+
+def _text(config: object) -> str:
+    return orjson.dumps(config or {}).decode()
