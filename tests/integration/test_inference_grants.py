@@ -9,6 +9,7 @@ import pytest
 from compute.inference.v1 import inference_pb2
 from nats.errors import NoRespondersError
 
+from services.inference.runs import Runs
 from tests.integration.worker_bench import Bench, Steps, benching, diagnostic
 
 
@@ -21,6 +22,13 @@ async def bench(nats_url: str) -> AsyncIterator[Bench]:
 def begin(bench: Bench, task_id: str, duration_ms: int = 0) -> None:
     worker = bench.service.heartbeats[-1].worker_id
     bench.service.begin(task_id, diagnostic(duration_ms=duration_ms, payload=task_id), worker=worker)
+
+
+async def forgotten(runs: Runs) -> None:
+    """Reports and claims are answered, and nothing is left of them."""
+    async with asyncio.timeout(5):
+        while runs.room() < runs.capacity:  # noqa: ASYNC110  # only the runs themselves know
+            await asyncio.sleep(0.01)
 
 
 async def test_what_a_worker_is_given_it_runs_without_a_claim(bench: Bench) -> None:
@@ -45,11 +53,12 @@ async def test_a_worker_that_is_reminded_asks_for_the_task(bench: Bench) -> None
 
 async def test_a_run_is_begun_once_however_often_it_is_said(bench: Bench) -> None:
     steps = Steps()
-    async with bench.worker(steps):
+    async with bench.worker(steps) as runs:
         begin(bench, "t", 200)
         for told in (True, False, True):
             await bench.hand("t", told=told)
         await bench.service.until(lambda: bench.service.finished)
+        await forgotten(runs)
         steps.begun.clear()
         for told in (True, False):
             await bench.hand("t", told=told)
@@ -79,8 +88,7 @@ async def test_a_given_run_is_cancelled_like_any_other(bench: Bench) -> None:
         await bench.cancel("t", 1)
         async with asyncio.timeout(2):
             await steps.ended["t.1"].wait()
-            while len(runs):  # noqa: ASYNC110  # it tidies up
-                await asyncio.sleep(0.01)
+        await forgotten(runs)
     assert not bench.service.finished and not bench.objects.kept
 
 
@@ -173,7 +181,5 @@ async def test_nonsense_in_its_inbox_costs_a_worker_nothing(bench: Bench) -> Non
             await bench.say(content)
         await bench.hand("good")
         await bench.service.until(lambda: bench.service.finished)
-        async with asyncio.timeout(5):
-            while len(runs) or runs.room() < runs.capacity:  # noqa: ASYNC110  # claims are answered
-                await asyncio.sleep(0.01)
+        await forgotten(runs)
     assert bench.service.finished.keys() == {"good"} and bench.service.finished["good"].attempt == 1

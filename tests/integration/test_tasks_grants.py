@@ -181,7 +181,7 @@ async def test_another_replicas_tasks_are_claimed_and_it_may_cancel_what_the_fir
         claimed = await other.create()
         assert await host.order() == [(claimed.id, 1)]
         assert (await other.cancel(shown.id)).status == tasks_pb2.TASK_STATUS_CANCELLED
-        assert await host.beat("w1", 2, running=[(shown.id, 1)], inbox=ear.inbox) == [shown.id]
+        assert await until(lambda: host.beat("w1", 2, running=[(shown.id, 1)], inbox=ear.inbox)) == [shown.id]
         assert not await host.finish(shown.id, 1)
 
 
