@@ -35,8 +35,8 @@ log = structlog.get_logger()
 UNUSED, GIVEN_UP = "PROVIDER_RESULT_UNUSED", "PROVIDER_CALL_GIVEN_UP"
 # What a vendor says of a job that ended badly; everything else says nothing of it.
 _JOB_FAILED = (ProviderFailed, ContentRefused, InvalidRequest)
-# For one call. What takes longer is tried again later.
-_SECONDS = 45.0
+# For one call, and for one that has to be looked for. What takes longer is tried again later.
+_SECONDS, _FIND_SECONDS = 20.0, 180.0
 _AT_ONCE = 4
 
 
@@ -97,7 +97,7 @@ class Tidying:
         for loose in await self._source.take_loose(task_id):
             call = RecordedCall(loose.call, partial(self._record, task_id))
             try:
-                async with asyncio.timeout(_SECONDS):
+                async with asyncio.timeout(_SECONDS if call.known_job is not None else _FIND_SECONDS):
                     config = struct_to_dict(loose.provider_config)
                     provider = self._desk.providers.configured(loose.call.provider, config, call)
                     end = await _end_of(provider, call)

@@ -233,10 +233,11 @@ class TaskService:
         """
 
         def recorded(task: Task) -> Task:
+            with_call = task.recorded(call, self._clock())
             known = any(one.id == call.id for one in task.service_calls)
             if not known and not _runs(task, worker, attempt):
                 raise IllegalTransition(f"attempt {attempt} of task {task_id} is lost", reason="ATTEMPT_LOST")
-            return task.recorded(call, self._clock())
+            return with_call
 
         return _runs(await self.change(task_id, recorded), worker, attempt)
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import grpc
 import pytest
-from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc
+from compute.tasks.v1 import tasks_pb2
 
-from services.common.grpc_client import Credentials, connect
-from services.common.storage_client import StorageClient
-from tests.fakes.vendors.fal import Fal
 from tests.fakes.vendors.wire import Answer
-from tests.reliability.service_process import METADATA, TOKEN, TasksProcess
-from tests.reliability.worker_process import Line, WorkerProcess
+from tests.reliability.provider_site import Site, open_site
+from tests.reliability.service_process import METADATA
 
 EXECUTING, COMPLETED, FAILED, CANCELLED = (
     tasks_pb2.TASK_STATUS_EXECUTING,
@@ -27,76 +20,12 @@ EXECUTING, COMPLETED, FAILED, CANCELLED = (
     tasks_pb2.TASK_STATUS_FAILED,
     tasks_pb2.TASK_STATUS_CANCELLED,
 )
-ENDED = (COMPLETED, FAILED, CANCELLED)
-
-
-@dataclass
-class Site:
-    """Real services, a fal, and what it takes to run workers."""
-
-    tasks: tasks_pb2_grpc.TaskServiceStub
-    files: StorageClient
-    folder: Path
-    vendor: Fal
-    line: Line
-    settings: dict[str, str] = field(default_factory=dict)
-    target: str = ""
-    nats_url: str = ""
-    queue: str = field(default_factory=lambda: f"q{uuid4().hex[:8]}")
-
-    def worker(self, *, through: str | None = None, **settings: str) -> WorkerProcess:
-        told = {**self.vendor.settings(), **self.settings, **settings}
-        return WorkerProcess(
-            nats_url=self.nats_url, tasks=through or self.target, storage=self.target, queue=self.queue, **told
-        )
-
-    async def create(self, **spec: Any) -> str:
-        params = params_pb2.TaskParams(
-            generation=params_pb2.GenerationParams(prompt="a red coat", seed=7, width=64, height=64)
-        )
-        request = tasks_pb2.CreateTaskRequest(
-            spec=tasks_pb2.TaskSpec(params=params, provider_type="FAL", queue_name=self.queue, **spec)
-        )
-        request.spec.origin.instance = "t"
-        return str((await self.tasks.CreateTask(request, timeout=20, metadata=METADATA)).task.id)
-
-    async def until(
-        self, task_id: str, wanted: Callable[[tasks_pb2.Task], bool], seconds: float = 60
-    ) -> tasks_pb2.Task:
-        request = tasks_pb2.WatchTaskRequest(task_id=task_id)
-        async for update in self.tasks.WatchTask(request, timeout=seconds, metadata=METADATA):
-            task: tasks_pb2.Task = update.task
-            if update.HasField("task") and wanted(task):
-                return task
-        raise AssertionError("the task was not watched to its end")
-
-    async def ended(self, task_id: str) -> tasks_pb2.Task:
-        return await self.until(task_id, lambda task: task.status in ENDED)
-
-    async def stored(self, task_id: str) -> None:
-        """Returns once a picture of the task has been stored."""
-        async with asyncio.timeout(60):
-            while not list(self.folder.rglob(f"{task_id}/*.png")):  # noqa: ASYNC110  # a folder tells nobody
-                await asyncio.sleep(0.02)
 
 
 @pytest.fixture
 async def site(mongodb_url: str, nats_url: str, tmp_path: Path) -> AsyncIterator[Site]:
-    folder = tmp_path / "objects"
-    folder.mkdir()
-    process = TasksProcess(
-        mongodb_url,
-        nats_url,
-        f"t{uuid4().hex[:12]}",
-        storage_url=folder.as_uri(),
-        lease_seconds=2,
-        claim_seconds=1,
-    )
-    process.services = ("tasks", "storage")
-    async with process.running(), Fal().open() as vendor, connect(process.target) as channel:
-        stub = tasks_pb2_grpc.TaskServiceStub(channel)
-        files = StorageClient(channel, Credentials(TOKEN))
-        yield Site(stub, files, folder, vendor, Line(process.target), target=process.target, nats_url=nats_url)
+    async with open_site(mongodb_url, nats_url, tmp_path) as found:
+        yield found
 
 
 # Each holds the worker in one phase, waits until it is there, and is undone once it is dead.
@@ -209,22 +138,8 @@ async def test_cancelling_a_task_stops_its_job_at_the_vendor(site: Site) -> None
         request = tasks_pb2.CancelTaskRequest(task_id=task_id)
         await site.tasks.CancelTask(request, timeout=20, metadata=METADATA)
         await site.vendor.script.arrived("cancel")
-        await _recorded(site, task_id, "CANCELLED")
+        await site.recorded(task_id, "CANCELLED")
     assert site.vendor.ledger == []
-
-
-async def _recorded(site: Site, task_id: str, outcome: str) -> None:
-    """A cancelled task is watched no more: it is asked for until its call is settled."""
-    async with asyncio.timeout(30):
-        while True:
-            request = tasks_pb2.GetTaskRequest(task_id=task_id)
-            try:
-                task = (await site.tasks.GetTask(request, timeout=20, metadata=METADATA)).task
-            except grpc.aio.AioRpcError:
-                continue
-            if [call.outcome for call in task.service_requests] == [outcome]:
-                return
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.timeout(180)

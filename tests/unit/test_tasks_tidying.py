@@ -206,13 +206,16 @@ async def test_a_late_word_of_a_lost_worker_is_not_missed(place: Place) -> None:
     assert await place.pass_time(1) == 1
 
 
-async def test_the_job_of_a_deleted_task_is_ended_too(place: Place) -> None:
+@pytest.mark.parametrize("published", [True, False])
+async def test_the_job_of_a_deleted_task_is_ended_too(place: Place, published: bool) -> None:
+    """Its document may have to stay until its last event is out."""
     task = await place.waiting()
     messages, log = Messages(), MemoryRemovalLog(place.tasks)
+    log.published = published
     tale = Tale(messages.folders, messages.last_words)
     remover = Remover(place.service, place.tasks, log, MemoryFiles(), tale, place.clock)
     await remover.delete("acme", task.id)
-    assert task.id not in place.tasks.stored
+    assert (task.id in place.tasks.stored) is not published
     assert await place.pass_time(1) == 1
     [found] = await place.tidying.take(task.id)
     assert found.call == SUBMITTED
