@@ -49,6 +49,11 @@ class Backlog:
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._waiting
 
+    def has_ready(self, now: int) -> bool:
+        """Whether anybody may be taken now; one who was removed may still count."""
+        due = self.next_due()
+        return any(self._ready.values()) or (due is not None and due <= now)
+
     def push(self, item: Waiting, now: int) -> None:
         """Replaces what is known of the task."""
         self._waiting[item.task_id] = item

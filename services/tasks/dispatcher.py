@@ -99,7 +99,8 @@ class Dispatcher:
         """The worker that a task which is to be created may be begun for: a place is kept until that is noticed."""
         queue = task.queue
         able = self._leads() and self._complete and self._orders.connected
-        if not able or self._backlogs[queue] or self._room(queue) <= 0:
+        backlog = self._backlogs[queue]
+        if not able or (backlog and backlog.has_ready(self._clock())) or self._room(queue) <= 0:
             return None
         chosen = self._roster.keep_place(task.id, queue, time.monotonic(), self._timing.claim)
         if chosen is not None:

@@ -25,6 +25,18 @@ def test_a_higher_priority_goes_first() -> None:
     assert names(backlog.pop(2, now=0)) == ["high", "low"]
 
 
+def test_only_what_is_due_is_ready() -> None:
+    backlog = Backlog()
+    assert not backlog.has_ready(now=0)
+    backlog.push(waiting("later", after=10), now=0)
+    assert not backlog.has_ready(now=9)
+    assert backlog.has_ready(now=10)
+    backlog.push(waiting("now"), now=0)
+    assert backlog.has_ready(now=0)
+    backlog.pop(1, now=0)
+    assert not backlog.has_ready(now=0)
+
+
 def test_a_task_that_waited_long_enough_goes_before_a_higher_priority() -> None:
     backlog = Backlog()
     backlog.push(waiting("old", created=0), now=0)

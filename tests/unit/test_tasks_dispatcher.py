@@ -239,6 +239,14 @@ async def test_nothing_is_granted_before_what_waits_already() -> None:
         assert desk.orders.released == ["waits"] and desk.books.vouched(first.id, 1, 0.0)
 
 
+async def test_a_retry_that_is_not_due_yet_holds_nobody_up() -> None:
+    desk = Desk()
+    given(desk)
+    later = CLOCK() + 60_000_000
+    desk.books.noticed(task("retry", not_before=later))
+    assert desk.books.grant(task("new")) == "w1"
+
+
 async def test_only_a_connected_leader_that_knows_who_waits_grants() -> None:
     desk = Desk()
     given(desk)
