@@ -12,6 +12,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
@@ -22,17 +23,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from services.common.errors import ComputeError
+from services.common.errors import ComputeError, NotFound
 from services.tasks.backlog import Waiting
+from services.tasks.calls import Outcome, ServiceCall
 from services.tasks.checkpoint import Checkpoints
 from services.tasks.dispatcher import Dispatcher, Timing
 from services.tasks.domain import SECOND, Failure, Task, TaskState
+from services.tasks.loose_log import MongoLooseEnds
 from services.tasks.messages import Messages
 from services.tasks.outbox import Outbox
 from services.tasks.removal import Remover, Tale
 from services.tasks.removal_log import MongoRemovalLog
 from services.tasks.repository import MongoTaskRepository, to_task
 from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from services.tasks.tidying import LooseNotes, Patience, Tidying
 from tests.fakes.jetstream import MemoryPublisher, Stream
 from tests.fakes.loops import SkippingLoop
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
@@ -41,7 +45,7 @@ from tests.fakes.removals import MemoryFiles
 AnswerT = TypeVar("AnswerT")
 P, E, C, F, X = TaskState  # pending, executing, completed, failed, cancelled
 # What may follow what; the same again is a task cleaned up, deleted, or with a call to a provider on record.
-NEXT = {P: {E, X, F}, E: {P, C, F, X}, F: {F, P}, C: {C}, X: {X}}
+NEXT = {P: {E, X, F}, E: {E, P, C, F, X}, F: {F, P}, C: {C}, X: {X}}
 KEYS, WORKERS, REPLICAS = st.sampled_from(["", "k1", "k2"]), st.sampled_from(["w1", "w2"]), st.sampled_from([0, 1])
 EXAMPLES = int(os.environ.get("TASK_LIVES", "60"))
 # Of what is said to a worker; where nobody listens its sender hears of that.
@@ -81,6 +85,10 @@ class Orders:
     async def stop(self, task_id: str, attempt: int) -> None:
         raise AssertionError("the dispatcher stops nothing by itself")
 
+    async def tidy(self, queue: str, task_id: str) -> None:
+        await self._sender.life.step()
+        self._world.untidy.add(task_id)
+
 
 class World:
     """What outlives every process, and what was ever written."""
@@ -92,6 +100,8 @@ class World:
         self.files = MemoryFiles()
         self.history: dict[str, list[Task]] = defaultdict(list)
         self.inboxes: dict[str, list[Said]] = defaultdict(list)
+        self.untidy: set[str] = set()
+        self.stopped: set[str] = set()
 
     def clock(self) -> int:
         self.now += 1
@@ -127,7 +137,10 @@ class Replica:
             database, self.outbox, self.repository, publisher, patience=-1.0, hold=0.0, again=-1.0
         )
         retry = RetryPolicy(attempts=2, first=0.0)
-        self.service = TaskService(self.repository, world.clock, retry, grants=self.dispatcher)
+        ends, patience = MongoLooseEnds(database), Patience()
+        notes = LooseNotes(ends, world.clock, patience)
+        self.service = TaskService(self.repository, world.clock, retry, grants=self.dispatcher, aftermath=notes)
+        self.tidying = Tidying(ends, self.service, self.repository, Orders(world, self), world.clock, patience)
         messages = Messages()
         tale = Tale(messages.folders, messages.last_words)
         removals = MongoRemovalLog(database)
@@ -300,6 +313,17 @@ class TaskLives(RuleBasedStateMachine):
         self.world.now += seconds * SECOND
         self.do(at, lambda replica: replica.remover.sweep())
 
+    @rule(at=REPLICAS, task=tasks)
+    def submit(self, at: int, task: str) -> None:
+        """Its worker has a vendor run something for it, and says so."""
+        run = self.world.history[task][-1]
+        call = ServiceCall("FAL", run.attempt, "r", Outcome.SUBMITTED, 0.0, id=f"{task}/{run.attempt}")
+        self.do(at, lambda replica: replica.service.record(task, run.worker or "", run.attempt, call))
+
+    @rule(at=REPLICAS)
+    def tidy(self, at: int) -> None:
+        self.do(at, self._tidy)
+
     # -- what goes wrong
 
     @rule(at=REPLICAS, steps=st.integers(1, 8))
@@ -316,6 +340,12 @@ class TaskLives(RuleBasedStateMachine):
         self.world.stream.crash()
 
     # -- what always holds
+
+    @invariant()
+    def what_a_task_leaves_open_is_noted(self) -> None:
+        noted = self.world.store.collections.get("loose_calls", {})
+        for name, writes in self.world.history.items():
+            assert name in noted or not writes[-1].loose_calls, "a job runs on, and nobody knows"
 
     @invariant()
     def every_write_follows_from_the_one_before(self) -> None:
@@ -361,6 +391,10 @@ class TaskLives(RuleBasedStateMachine):
             assert not [name for name, writes in self.world.history.items() if writes[-1].state is E], "forgotten"
             assert self.world.stream.kept >= set(self.world.said())
             assert not self.world.store.collections.get("removals"), "removals end"
+            assert not self.world.store.collections.get("loose_calls"), "and so does what was left open"
+            over = [writes for writes in self.world.history.values() if writes[-1].state.terminal]
+            begun = {call.id for writes in over for task in writes for call in task.service_calls}
+            assert begun <= self.world.stopped, "a job runs on"
         finally:
             for replica in self.replicas:
                 self.loop.run_until_complete(replica.kill())
@@ -379,6 +413,21 @@ class TaskLives(RuleBasedStateMachine):
                 await self._adopt(replica)
                 self.world.now += 1_000 * SECOND
                 await replica.remover.sweep()
+                await self._tidy(replica)
+
+    async def _tidy(self, replica: Replica) -> None:
+        """The leader sweeps; a worker stops jobs at the vendor and says so."""
+        await replica.tidying.sweep()
+        while self.world.untidy:
+            task_id = self.world.untidy.pop()
+            for call, _ in await replica.tidying.take(task_id):
+                assert self.world.history[task_id][-1].state.terminal, "its run still waits for that job"
+                self.world.stopped.add(call.id)
+                ended = replace(call, outcome=Outcome.CANCELLED)
+                try:
+                    await replica.service.record(task_id, "w3", call.attempt, ended)
+                except NotFound:
+                    assert await replica.tidying.heard(task_id, ended)
 
     async def _work_off(self) -> None:
         """Whatever was begun, its worker hears of in the end, whoever died before it was said."""

@@ -373,6 +373,14 @@ async def test_an_openai_answer_lost_on_its_way_is_found_by_our_mark_though_it_s
         assert len(setting.fake.charges) == 2
 
 
+async def test_a_stored_openai_answer_nobody_waits_for_is_accounted_for() -> None:
+    async with opened("openai", prices={MODEL: Price(input=2.0, output=10.0)}) as setting:
+        await setting.ask("one two three")
+        charged, setting.call.cost = setting.call.cost, None
+        assert await setting.model().ended(Job("chatcmpl-run-1"))  # type: ignore[attr-defined]
+        assert charged and setting.call.cost == charged
+
+
 class Remembering(Unrecorded):
     """A call whose job an earlier run has submitted."""
 

@@ -459,7 +459,9 @@ async def test_what_had_ended_before_it_was_cancelled_can_be_had(vendor: Fal, op
     vendor.path = ()
     job = await opened.queue.submit("fal-ai/flux/dev", {"prompt": "x"})
     await opened.queue.result(job)
-    assert not await opened.cancel(job)
+    call = Unrecorded()
+    assert not await opened.configured({}, call).cancel(job)
+    assert call.cost == pytest.approx(0.06)
 
 
 async def test_cancelling_what_is_unknown_says_nothing(opened: fal.Fal) -> None:

@@ -26,7 +26,7 @@ from services.common.errors import (
     Unavailable,
 )
 from services.providers import fashn, media
-from services.providers.calls import Cancelling, Unrecorded
+from services.providers.calls import Cancelling, Job, Unrecorded, Watching
 from services.providers.capabilities.editing import EDITING, Edit
 from services.providers.http import HttpTerms, open_http
 from services.providers.media import MediaSettings, open_media
@@ -325,6 +325,21 @@ async def test_a_prediction_stopped_over_there_has_failed(vendor: Fashn, state: 
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderFailed, match=state):
             await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+
+
+async def test_a_prediction_nobody_waits_for_is_asked_how_it_went(vendor: Fashn) -> None:
+    vendor.path = ("processing", "processing")
+    call = Remembered()
+    async with adapter(vendor) as provider:
+        given = provider.configured({"poll_interval": 1}, call)
+        run = asyncio.create_task(given.edit(edit(), quiet))
+        await vendor.script.arrived("status")
+        run.cancel()
+        [prediction] = vendor.predictions
+        assert isinstance(given, Watching)
+        assert not await given.ended(Job(prediction))
+        assert await given.ended(Job(prediction))
+    assert call.cost and len(vendor.ledger) == 1
 
 
 async def test_an_expired_address_fails_clearly(vendor: Fashn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from services.common.errors import (
     Unavailable,
 )
 from services.providers import freepik_magnific, freepik_magnific_precision, media
-from services.providers.calls import Unrecorded
+from services.providers.calls import Job, Unrecorded, Watching
 from services.providers.capabilities.refining import REFINING, Pass, Refinement
 from services.providers.freepik_magnific import FreepikMagnific
 from services.providers.freepik_magnific_precision import FreepikMagnificPrecision
@@ -121,6 +121,25 @@ async def test_the_tasks_prompt_comes_before_the_configured_one(
         wish = wanted(upscale=Pass(0.3, 20, 5, own))
         await provider.configured({"defaultPrompt": configured}, Unrecorded()).refine(wish, quiet)
     assert sent(vendor).get("prompt") == told
+
+
+@pytest.mark.parametrize("module", [freepik_magnific, freepik_magnific_precision])
+async def test_a_task_nobody_waits_for_is_asked_how_it_went(vendor: Magnific, module: ModuleType) -> None:
+    vendor.path = ("CREATED", "IN_PROGRESS")
+    call = Unrecorded()
+    async with adapter(vendor, module, usd_per_picture=0.2, poll_seconds=60) as provider:
+        given = provider.configured({}, call)
+        run = asyncio.create_task(given.refine(wanted(), quiet))
+        await vendor.script.arrived("status")
+        run.cancel()
+        [task] = vendor.tasks.values()
+        task.states.appendleft("IN_PROGRESS")
+        job = Job(task.id, {"path": task.endpoint})
+        assert isinstance(given, Watching)
+        assert not await given.ended(job) and call.cost is None
+        task.states.clear()
+        task.states.append("COMPLETED")
+        assert await given.ended(job) and call.cost == 0.2
 
 
 @pytest.mark.parametrize(("factor", "whole"), [(2, 2), (3, 3), (1.5, 2), (2.25, 3), (7, 7)])
