@@ -59,10 +59,7 @@ def test_too_small_a_ratio_fails_the_long_form_before_the_short_one() -> None:
     slower = replace(ROW, done_per_s=1400.0)
     assert complaints([slower, PEER], short=True) == []
     assert complaints([slower, PEER], short=False) == ["finished tasks at 64: 3.5 times Celery's, wanted 4"]
-    # A task that costs little makes up for a rate that is not much too low; nothing does for one that collapsed.
-    assert complaints([replace(ROW, done_per_s=1100.0), PEER], short=True) == []
-    assert complaints([replace(ROW, done_per_s=1100.0, cpu_us={"tasks": 2000.0}), PEER], short=True)
-    assert complaints([replace(ROW, done_per_s=700.0), PEER], short=True)
+    assert complaints([replace(ROW, done_per_s=1100.0), PEER], short=True)
 
 
 def test_absolute_costs_count_in_the_long_form_on_a_quiet_machine_only() -> None:
