@@ -1,4 +1,5 @@
 """`python -m gateway` serves HTTP until it is told to stop."""
+
 from __future__ import annotations
 
 import uvicorn

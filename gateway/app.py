@@ -1,4 +1,5 @@
 """Puts the gateway together."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable

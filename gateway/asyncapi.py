@@ -2,6 +2,7 @@
 
 Everything in it follows from the messages in compute.events.v1 and the subjects they are published under.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable

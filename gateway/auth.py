@@ -1,4 +1,5 @@
 """Where a request enters: its id, its caller, its size limit, and the problem that becomes of a failure."""
+
 from __future__ import annotations
 
 import re

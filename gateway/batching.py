@@ -1,4 +1,5 @@
 """Creates in groups: what waits while a call is out goes with the next one."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Request bodies: validated once from the raw bytes, by adapters made beforehand."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -1,4 +1,5 @@
 """Who waits for a task learns of its end from the bus, not from the store."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """The OpenAPI document: what the routes say of themselves, and what they leave unsaid."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,5 @@
 """What the OpenAPI document says of bodies and headers that the routes read themselves."""
+
 from __future__ import annotations
 
 from typing import Any, Union

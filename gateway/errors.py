@@ -1,4 +1,5 @@
 """Errors on HTTP: RFC 9457 problems, and the contract's HTTPValidationError for 422."""
+
 from __future__ import annotations
 
 import math

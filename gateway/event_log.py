@@ -3,6 +3,7 @@
 Each event is asked for by its place: the next one behind the last. No consumer stands on the server, whose loss in a
 restart the client's library would notice only after ten seconds; what is published says merely when to ask.
 """
+
 from __future__ import annotations
 
 import asyncio

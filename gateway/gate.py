@@ -1,5 +1,6 @@
 """Turns creates away while too many wait, before anything is read, checked or looked up for them: refusing must cost
 a small part of what accepting does."""
+
 from __future__ import annotations
 
 from uuid import uuid4

@@ -2,6 +2,7 @@
 
 They are declared as ordinary routes too, for the document and for every spelling that is not matched here.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable

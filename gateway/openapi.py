@@ -1,4 +1,5 @@
 """`python -m gateway.openapi` prints the OpenAPI document; no stack is needed."""
+
 from __future__ import annotations
 
 from gateway.app import routed

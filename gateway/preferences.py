@@ -1,4 +1,5 @@
 """The request headers that steer a call: Prefer (RFC 7240) and Idempotency-Key."""
+
 from __future__ import annotations
 
 import re

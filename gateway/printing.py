@@ -1,4 +1,5 @@
 """Documents on stdout, for whoever reads as much of them as they like."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Whether what the gateway depends on answers."""
+
 from __future__ import annotations
 
 import asyncio

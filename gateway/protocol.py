@@ -1,4 +1,5 @@
 """HTTP/1.1 as uvicorn reads it, with the limit on request heads that it lacks, and answers written in one piece."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """How a task's results were made: what their own files say, and who was asked."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,5 @@
 """Conditional and partial requests (RFC 9110): ETags and byte ranges."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """How uvicorn serves the gateway: as a process of its own, or beside services in one."""
+
 from __future__ import annotations
 
 import asyncio

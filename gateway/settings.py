@@ -1,4 +1,5 @@
 """Settings of the gateway."""
+
 from __future__ import annotations
 
 from services.common.settings import ServiceSettings

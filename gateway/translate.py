@@ -1,4 +1,5 @@
 """A task as messages and as public JSON; compiled once for each type, because every request passes here."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,5 @@
 """The file of a multipart form, as it arrives: no more of it is held than one chunk of the connection."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

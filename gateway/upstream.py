@@ -1,4 +1,5 @@
 """The services behind the gateway, as one request needs them."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

@@ -4,6 +4,7 @@
 browser sends back as Last-Event-ID. `task` shows the task as the API does, when it changed and at the end; `progress`
 is what a run reports, stored nowhere. `reset` says that the place asked for is no longer there. `error` is a problem.
 """
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Fixtures of the stack; each part starts when the first test asks for it and serves the whole session."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """The embedded stack for tests: free ports, a folder of its own, and handles to hurt it."""
+
 from __future__ import annotations
 
 import contextlib

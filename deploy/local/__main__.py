@@ -2,6 +2,7 @@
 
 Kept to syntax that old Pythons read too, so that they get a message instead of a SyntaxError.
 """
+
 import os
 import shutil
 import subprocess

@@ -1,4 +1,5 @@
 """The development API key: made once by the access service's own command, kept beside the data it opens."""
+
 from __future__ import annotations
 
 import http.client

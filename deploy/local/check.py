@@ -1,4 +1,5 @@
 """`make check`: every rule of the repository that a program can judge; all are run, then the broken ones are named."""
+
 from __future__ import annotations
 
 import shutil

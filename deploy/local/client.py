@@ -1,4 +1,5 @@
 """What the demonstration says to the gateway: plain REST with an API key, as any customer would."""
+
 from __future__ import annotations
 
 import json

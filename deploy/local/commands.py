@@ -1,4 +1,5 @@
 """The commands of the Makefile: what each needs set up, and which program it is. Standard library only."""
+
 from __future__ import annotations
 
 import os

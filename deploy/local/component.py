@@ -1,4 +1,5 @@
 """What the supervisor has to know of a component to run it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

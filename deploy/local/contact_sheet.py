@@ -1,4 +1,5 @@
 """The contact sheet of a demonstration: the prompt, the picture taking shape, the picture, and its cut-out."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
 """`make demo`: one picture through the whole system, shown as it is drawn, cut out, and saved to out/demo."""
+
 from __future__ import annotations
 
 import argparse

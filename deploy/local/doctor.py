@@ -1,4 +1,5 @@
 """`make doctor`: what this machine has, what it lacks, and how to get it. Standard library only."""
+
 from __future__ import annotations
 
 import os

@@ -2,6 +2,7 @@
 
 Photographs are those that scikit-image ships; everything else is drawn by the system itself.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable

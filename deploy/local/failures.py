@@ -1,4 +1,5 @@
 """What can go wrong with the embedded stack, each with its way out."""
+
 from __future__ import annotations
 
 

@@ -1,4 +1,5 @@
 """`make gallery`: one task of each type that runs here, and before and after side by side in docs/gallery."""
+
 from __future__ import annotations
 
 import argparse

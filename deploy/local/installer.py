@@ -1,4 +1,5 @@
 """Runs the package installer and says in plain words why it failed. Standard library only."""
+
 from __future__ import annotations
 
 import os

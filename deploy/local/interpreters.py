@@ -2,6 +2,7 @@
 
 Standard library only.
 """
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Keeps one component running: waits for those it needs, starts it, and starts it again when it dies."""
+
 from __future__ import annotations
 
 import logging

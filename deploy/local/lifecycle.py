@@ -1,4 +1,5 @@
 """`make up`, `run`, `down` and `status`: the stack in the background, in the foreground, and its end."""
+
 from __future__ import annotations
 
 import logging

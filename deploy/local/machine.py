@@ -1,4 +1,5 @@
 """What the machine must offer, and in which words to say what it lacks. Standard library only."""
+
 from __future__ import annotations
 
 import platform

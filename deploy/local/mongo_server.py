@@ -1,5 +1,6 @@
 """Runs the embedded MongoDB wire server: without a log line per command, with one SQLite transaction for each, and
 with a faster way through plain documents."""
+
 from __future__ import annotations
 
 import logging

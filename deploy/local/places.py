@@ -1,4 +1,5 @@
 """Where the repository's parts and the stack's state lie on this machine."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

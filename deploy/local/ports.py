@@ -1,4 +1,5 @@
 """Ports: which are free, and who holds one that is not."""
+
 from __future__ import annotations
 
 import random

@@ -1,4 +1,5 @@
 """Readiness, found out by asking each component for what it is there to do."""
+
 from __future__ import annotations
 
 import http.client
@@ -53,9 +54,7 @@ def ask_grpc_health(target: str) -> None:
 
     with grpc.insecure_channel(target) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=ASKING_SECONDS
-            )
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=ASKING_SECONDS)
         except grpc.RpcError as error:
             raise NotReady(f"no health answer from {target}: {error.code().name}") from error
     if answer.status != health_pb2.HealthCheckResponse.SERVING:

@@ -1,4 +1,5 @@
 """One child process: started in a group of its own, asked until it is ready, stopped with all it started."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,4 +1,5 @@
 """The run file: what a running stack tells others about itself (`.local/run/stack.json`, for its owner's eyes only)."""
+
 from __future__ import annotations
 
 import json

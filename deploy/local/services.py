@@ -1,4 +1,5 @@
 """Atelier's own processes and the environment they get."""
+
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping

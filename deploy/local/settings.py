@@ -1,4 +1,5 @@
 """What the environment says about the stack: ports, and servers that run elsewhere."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

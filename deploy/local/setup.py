@@ -2,6 +2,7 @@
 
 Standard library only, since it runs before any of them exists.
 """
+
 from __future__ import annotations
 
 import fcntl

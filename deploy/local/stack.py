@@ -1,4 +1,5 @@
 """The supervisor: starts every component as soon as those it needs are ready, keeps them, stops them in reverse."""
+
 from __future__ import annotations
 
 import fcntl

@@ -2,6 +2,7 @@
 
 Everything on the way lies in out/starter-models; a run that was stopped goes on from there.
 """
+
 from __future__ import annotations
 
 import argparse

@@ -1,4 +1,5 @@
 """The two stores of the stack: the NATS server and the MongoDB wire server."""
+
 from __future__ import annotations
 
 import json

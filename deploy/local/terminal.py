@@ -1,4 +1,5 @@
 """How the commands speak to the person at the terminal."""
+
 from __future__ import annotations
 
 import logging

@@ -1,4 +1,5 @@
 """`make test`: the tests of both environments, one after the other, and one closing line over both."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """`make clean` and `make distclean`. Standard library only."""
+
 from __future__ import annotations
 
 import fcntl

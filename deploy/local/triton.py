@@ -1,4 +1,5 @@
 """The Triton server of the stack: from the wheel, or the one on PATH."""
+
 from __future__ import annotations
 
 import hashlib

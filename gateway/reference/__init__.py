@@ -1,4 +1,5 @@
 """The API's reference as one HTML page, rendered from the OpenAPI document; nothing is loaded from elsewhere."""
+
 from __future__ import annotations
 
 import re

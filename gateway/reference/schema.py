@@ -1,4 +1,5 @@
 """JSON schemas as HTML: a short kind for table cells, a table of fields for objects."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """/docs, /openapi.json and /asyncapi.json, without a key and without anything from elsewhere."""
+
 from __future__ import annotations
 
 import orjson

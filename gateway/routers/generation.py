@@ -1,4 +1,5 @@
 """/api/v1/tasks/generation: generation tasks alone."""
+
 from __future__ import annotations
 
 from typing import Annotated

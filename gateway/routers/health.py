@@ -1,4 +1,5 @@
 """/health, without a key."""
+
 from __future__ import annotations
 
 from typing import cast

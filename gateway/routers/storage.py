@@ -1,4 +1,5 @@
 """/api/v1/storage/images: stored pictures of the caller's tenant."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime

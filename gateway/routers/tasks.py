@@ -1,4 +1,5 @@
 """/api/v1/tasks: tasks of every type."""
+
 from __future__ import annotations
 
 from typing import Annotated, Any
@@ -23,9 +24,7 @@ from gateway.watching import watch_task
 router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
 
 
-@router.post(
-    "/", summary="Create Task", response_model=ANY_PUBLIC, openapi_extra=merged(CREATE_BODY, CREATE_HEADERS)
-)
+@router.post("/", summary="Create Task", response_model=ANY_PUBLIC, openapi_extra=merged(CREATE_BODY, CREATE_HEADERS))
 async def create_task(request: Request) -> Response:
     """Creates a task of any type and starts it."""
     return await task_routes.create_task(request)

@@ -1,4 +1,5 @@
 """`python -m services.access create-key|list-keys|revoke-key`: API keys from the command line."""
+
 from __future__ import annotations
 
 import argparse

@@ -1,4 +1,5 @@
 """Puts the access service together."""
+
 from __future__ import annotations
 
 import time

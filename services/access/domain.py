@@ -1,4 +1,5 @@
 """API keys. A key is `atl_<id>_<secret>`; only the secret's SHA-256 is kept, which is enough for 256 random bits."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,4 +1,5 @@
 """What the use cases need from the outside world."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
 """API keys in MongoDB; times as whole microseconds, 0 where there is none."""
+
 from __future__ import annotations
 
 from pymongo.errors import DuplicateKeyError

@@ -1,4 +1,5 @@
 """Use cases of the access service. No transport, no storage."""
+
 from __future__ import annotations
 
 from services.access.domain import ApiKey, issue_key, parse_key

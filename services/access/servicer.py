@@ -1,4 +1,5 @@
 """The access service on gRPC: for services of this deployment only."""
+
 from __future__ import annotations
 
 from typing import Any, TypeAlias

@@ -1,4 +1,5 @@
 """Settings of the access service and its command line."""
+
 from __future__ import annotations
 
 from services.common.settings import ServiceSettings

@@ -1,4 +1,5 @@
 """What a task type is to the outside: parameters, a result, and what every task shares."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

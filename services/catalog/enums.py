@@ -1,4 +1,5 @@
 """Every enum of the public schema. The contract prints few members; those it prints are all here."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

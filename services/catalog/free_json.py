@@ -1,4 +1,5 @@
 """Free JSON objects: whatever survives the way through messages and documents unchanged."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """The update of a generation task, which lists its LoRAs and pictures too."""
+
 from __future__ import annotations
 
 from typing import Annotated

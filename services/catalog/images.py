@@ -1,4 +1,5 @@
 """How a request names a picture: a storage path, an http(s) URL, or the bytes themselves as base64."""
+
 from __future__ import annotations
 
 from typing import Annotated

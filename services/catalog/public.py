@@ -1,4 +1,5 @@
 """What tasks of every type show, and what a change of one may say."""
+
 from __future__ import annotations
 
 from datetime import datetime

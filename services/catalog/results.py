@@ -1,4 +1,5 @@
 """Parts that the results of several task types share."""
+
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field

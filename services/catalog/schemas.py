@@ -1,4 +1,5 @@
 """The public REST models of every task type, derived from the catalog: Create…Task, …TaskPublic, …TaskPublicUpdate."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

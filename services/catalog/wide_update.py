@@ -1,4 +1,5 @@
 """The wide update: every field the contract lists for it, though only priority and config can change."""
+
 from __future__ import annotations
 
 from datetime import datetime

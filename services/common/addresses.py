@@ -2,6 +2,7 @@
 
 Sources: the IANA IPv4 and IPv6 special-purpose registries, RFC 6598 (shared), RFC 6052 (NAT64), RFC 6761 (names).
 """
+
 from __future__ import annotations
 
 import ipaddress

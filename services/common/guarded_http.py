@@ -4,6 +4,7 @@ Each hop is resolved once, every address found is judged, and the connection goe
 a name that changes its mind in between (DNS rebinding) gains nothing. No proxy, cookie, password or certificate of the
 environment takes part.
 """
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Puts the storage service together: the one place that knows the concrete store."""
+
 from __future__ import annotations
 
 import asyncio

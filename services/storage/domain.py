@@ -1,4 +1,5 @@
 """What an object is: where it may lie, what is known of it, which part of it is asked for."""
+
 from __future__ import annotations
 
 import re

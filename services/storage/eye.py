@@ -1,4 +1,5 @@
 """Looks at contents in the decoder's child process."""
+
 from __future__ import annotations
 
 from pathlib import Path

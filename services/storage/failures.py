@@ -1,4 +1,5 @@
 """What the operating system's and the object store's failures mean to a caller."""
+
 from __future__ import annotations
 
 import errno

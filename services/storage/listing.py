@@ -1,4 +1,5 @@
 """The files below a folder, in the order object stores list keys in: by the UTF-8 bytes of the whole path."""
+
 from __future__ import annotations
 
 import os

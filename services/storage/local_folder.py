@@ -4,6 +4,7 @@ What is known of an object lies beside it, in `<root>/.facts/<tenant>/<path>`, w
 change) of the file it speaks of. A stamp that does not fit is no harm: the facts are read off the content again. So the
 content's rename is the one step that counts, and a crash around it leaves the old object or the new one, whole.
 """
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """What the storage service needs from outside: a place for objects and an eye for pictures."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

@@ -3,6 +3,7 @@
 What is known of an object are its own attributes, written in the same request. Large contents go as multipart uploads,
 which the store shows only when they are complete. An object somebody else put there has no SHA-256 and no picture size.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -203,5 +204,3 @@ def _is_beyond(path: str, prefix: str) -> bool:
     if path.startswith(prefix):
         return False
     return path.encode() > prefix.encode() and path.replace("/", "\0").encode() > prefix.replace("/", "\0").encode()
-
-

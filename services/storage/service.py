@@ -1,4 +1,5 @@
 """Takes objects in, hands them out, and says what they are."""
+
 from __future__ import annotations
 
 import asyncio

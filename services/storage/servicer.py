@@ -1,4 +1,5 @@
 """The storage service on the wire: protos in and out, nothing else."""
+
 from __future__ import annotations
 
 import asyncio

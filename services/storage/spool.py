@@ -1,4 +1,5 @@
 """Where a content is gathered, counted and hashed before anyone may see it."""
+
 from __future__ import annotations
 
 import asyncio

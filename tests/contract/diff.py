@@ -4,6 +4,7 @@
 
 contract_diff.py CONTRACT.json PREFIX[,PREFIX...] [--exclude PREFIX] < openapi.json     prints each difference, then 'differences: N (of M checked)'; exit 0 iff N == 0
 """
+
 import json, sys
 
 METHODS = ("get", "put", "post", "delete", "patch", "head")
@@ -18,6 +19,7 @@ def resolver(doc):
                 node = node[part.replace("~1", "/").replace("~0", "~")]
             schema, seen = node, seen + 1
         return schema
+
     return resolve
 
 
@@ -81,9 +83,15 @@ class Diff:
         inferred = w.get("x-type-inferred")
         if not inferred:
             kw, kh = kinds(w, self.rw), kinds(h, self.rh)
-            self.add("any" in kw or "any" in kh or kw <= kh | ({"integer"} if "number" in kh else set()), f"{where}: type {sorted(kw)} wanted, {sorted(kh)} found")
+            self.add(
+                "any" in kw or "any" in kh or kw <= kh | ({"integer"} if "number" in kh else set()),
+                f"{where}: type {sorted(kw)} wanted, {sorted(kh)} found",
+            )
         if "default" in w and w["default"] is not None and not w.get("x-default-inferred"):
-            self.add(h.get("default", self.rh(h).get("default")) == w["default"], f"{where}: default {w['default']!r} wanted, {h.get('default')!r} found")
+            self.add(
+                h.get("default", self.rh(h).get("default")) == w["default"],
+                f"{where}: default {w['default']!r} wanted, {h.get('default')!r} found",
+            )
         for key in ("minimum", "maximum", "maxLength", "minLength", "minItems"):
             v = limit(w, key, self.rw)
             if v is not None:
@@ -139,9 +147,21 @@ class Diff:
             if ctype in hb:
                 self.schema(f"{where} body", body.get("schema", {}), hb[ctype].get("schema", {}))
         for code in ("200", "201", "202"):
-            wb = self.rw(w.get("responses", {}).get(code, {})).get("content", {}).get("application/json", {}).get("schema")
+            wb = (
+                self.rw(w.get("responses", {}).get(code, {}))
+                .get("content", {})
+                .get("application/json", {})
+                .get("schema")
+            )
             if wb:
-                got = next((self.rh(h["responses"][c]).get("content", {}).get("application/json", {}).get("schema") for c in ("200", "201", "202") if c in h.get("responses", {})), None)
+                got = next(
+                    (
+                        self.rh(h["responses"][c]).get("content", {}).get("application/json", {}).get("schema")
+                        for c in ("200", "201", "202")
+                        if c in h.get("responses", {})
+                    ),
+                    None,
+                )
                 self.add(got is not None, f"{where}: no JSON answer described")
                 if got is not None:
                     self.schema(f"{where} answer", wb, got)

@@ -1,4 +1,5 @@
 """The AsyncAPI document against the contract's events, the subjects in use and events as they are really published."""
+
 from __future__ import annotations
 
 import json

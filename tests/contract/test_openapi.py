@@ -1,4 +1,5 @@
 """The gateway's OpenAPI document against the public contract."""
+
 from __future__ import annotations
 
 import json

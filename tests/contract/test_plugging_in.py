@@ -1,4 +1,5 @@
 """A twelfth task type and a fourteenth provider are a message, a few files, and nothing else."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """Every task type of the catalog against its protobuf messages, and the other way round."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

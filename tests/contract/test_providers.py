@@ -1,4 +1,5 @@
 """Every provider's configuration against the contract's schema of the same name, which no operation reaches."""
+
 from __future__ import annotations
 
 import json

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-INWARD = """
+INWARD = (
+    """
 http://127.0.0.1/
 http://127.0.0.1./
 http://127.1/
@@ -118,4 +119,8 @@ http://[::1
 http://[::1]x/
 http://exa mple.com/
 http://example.com/\ta
-""".strip().replace("\\t", "\t").replace("\\\\", "\\").splitlines()
+""".strip()
+    .replace("\\t", "\t")
+    .replace("\\\\", "\\")
+    .splitlines()
+)

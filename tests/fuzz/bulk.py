@@ -32,21 +32,25 @@ def _makers(size: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield f"{size} MiB of numbers", lambda: _json(task(config={"a": [0] * (count // 3)}))
     yield f"{size} MiB of lists", lambda: _post(b'{"config":{"a":[' + b"[[]]," * (count // 5) + b"[]]}}")
     yield f"{size} MiB of unknown fields", lambda: _json({f"f{number}": 1 for number in range(count // 13)})
-    yield f"{size} MiB of fields beside a type", lambda: _json(
-        task(**{f"f{number}": 1 for number in range(count // 13)})
+    yield (
+        f"{size} MiB of fields beside a type",
+        lambda: _json(task(**{f"f{number}": 1 for number in range(count // 13)})),
     )
     yield f"{size} MiB of base64", lambda: _json(task(reference_image_data="A" * (count * 3 // 4)))
     yield f"{size} MiB of spaces", lambda: _post(b" " * count)
     yield f"{size} MiB of header", lambda: http_request("GET", f"{TASKS}x", {"X-Long": "x" * count})
-    yield f"{size} MiB of headers", lambda: http_request(
-        "GET", f"{TASKS}x", {f"X-{number}": "y" for number in range(count // 12)}
+    yield (
+        f"{size} MiB of headers",
+        lambda: http_request("GET", f"{TASKS}x", {f"X-{number}": "y" for number in range(count // 12)}),
     )
-    yield f"{size} MiB of a part's header", lambda: _form(
-        b'Content-Disposition: form-data; name="' + b"f" * count + b'"'
+    yield (
+        f"{size} MiB of a part's header",
+        lambda: _form(b'Content-Disposition: form-data; name="' + b"f" * count + b'"'),
     )
     yield f"{size} MiB of parts' headers", lambda: _form(b"X: y\r\n" * (count // 6))
-    yield f"{size} MiB of boundaries begun", lambda: _form(
-        b'Content-Disposition: form-data; name="file"', b"\r\n--" * (count // 4)
+    yield (
+        f"{size} MiB of boundaries begun",
+        lambda: _form(b'Content-Disposition: form-data; name="file"', b"\r\n--" * (count // 4)),
     )
 
 

@@ -41,7 +41,7 @@ def _upload(rng: random.Random, number: int, content: bytes) -> bytes:
             _form('form-data; name="other"', content),
             _form(disposition, content)[:-4] + form,
             _form(f'form-data; name="{"f" * 70_000}"', content),
-            _form('form-data; name=file; filename*=utf-8\'\'%ff"; x=;;', content),
+            _form("form-data; name=file; filename*=utf-8''%ff\"; x=;;", content),
             b"--" + content,
             b"",
         )

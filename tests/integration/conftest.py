@@ -1,4 +1,5 @@
 """Fixtures of tests that use the whole stack."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

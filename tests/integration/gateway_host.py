@@ -1,4 +1,5 @@
 """The gateway on a real port, with the access, tasks and storage services behind it on another."""
+
 from __future__ import annotations
 
 import asyncio

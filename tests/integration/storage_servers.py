@@ -1,4 +1,5 @@
 """A real S3 server and real storage services for tests, each a process of its own on free loopback ports."""
+
 from __future__ import annotations
 
 import asyncio

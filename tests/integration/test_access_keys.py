@@ -1,4 +1,5 @@
 """API keys over gRPC and from the command line, on a real store."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Adjusting pictures and fixing backgrounds through the whole system, on the deployment's own matte model."""
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,5 @@
 """Editing and animating through the whole system, on the starter model."""
+
 from __future__ import annotations
 
 import io

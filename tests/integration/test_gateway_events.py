@@ -1,4 +1,5 @@
 """Server-sent events that are resumed where the connection was cut, on the real services."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """The gateway while what is behind it fails."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable

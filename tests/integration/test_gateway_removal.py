@@ -1,4 +1,5 @@
 """Deleting and cleaning up tasks over HTTP, on the real services."""
+
 from __future__ import annotations
 
 import asyncio
@@ -25,8 +26,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def api(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     async with stack(mongodb_url, nats_url, tmp_path_factory.mktemp("objects")) as made:
         yield made
-
-
 
 
 def png(colour: str = "red") -> bytes:

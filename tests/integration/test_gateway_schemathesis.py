@@ -1,4 +1,5 @@
 """The OpenAPI document against the running gateway: generated requests, good and bad, of every operation."""
+
 from __future__ import annotations
 
 import asyncio

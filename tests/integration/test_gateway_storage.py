@@ -1,4 +1,5 @@
 """Pictures over HTTP, on the real storage service."""
+
 from __future__ import annotations
 
 import asyncio

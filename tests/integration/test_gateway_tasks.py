@@ -1,4 +1,5 @@
 """Tasks over HTTP, on the real services."""
+
 from __future__ import annotations
 
 import asyncio
@@ -270,7 +271,11 @@ async def test_inline_pictures_in_a_list_keep_their_places(api: Stack) -> None:
     body = {
         "task_type": "BACKGROUND_REMOVAL",
         "origin_instance": "test",
-        "input_image_paths": ["a.png", "data:image/png;base64," + base64.b64encode(png()).decode(), "https://example.com/c"],
+        "input_image_paths": [
+            "a.png",
+            "data:image/png;base64," + base64.b64encode(png()).decode(),
+            "https://example.com/c",
+        ],
     }
     paths = (await api.http.post(TASKS, json=body)).json()["input_image_paths"]
     assert (paths[0], paths[2]) == ("a.png", "https://example.com/c")

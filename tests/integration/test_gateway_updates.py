@@ -1,4 +1,5 @@
 """Changing and resuming tasks of every type over HTTP, on the real services."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

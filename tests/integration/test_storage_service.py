@@ -1,4 +1,5 @@
 """The storage service over a real socket: one suite for the local folder and for a real S3 server."""
+
 from __future__ import annotations
 
 import asyncio
@@ -442,9 +443,7 @@ async def transfer(client: StorageClient, tenant: str, megabytes: int, pid: int)
     return max(sizes) - sizes[0]
 
 
-async def test_a_full_disk_is_said_and_nothing_is_half_done(
-    client: StorageClient, tenant: str, server: Server
-) -> None:
+async def test_a_full_disk_is_said_and_nothing_is_half_done(client: StorageClient, tenant: str, server: Server) -> None:
     await client.upload("x", b"old", tenant=tenant)
     process = psutil.Process(server.pid)
     before = process.rlimit(psutil.RLIMIT_FSIZE)

@@ -1,4 +1,5 @@
 """What the tasks service answers to messages, names and sizes that nobody should send."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,5 @@
 """The whole system as another service of the deployment sees it: tasks in, events and files out."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

@@ -21,9 +21,7 @@ from tests.stack import RunningStack
 
 
 def make_stack(folder: Path, ports: Ports | None = None, elsewhere: Elsewhere | None = None) -> Stack:
-    return Stack(
-        Home(folder), ports or Ports.free(), elsewhere or Elsewhere(), given={}, only=("nats", "mongodb")
-    )
+    return Stack(Home(folder), ports or Ports.free(), elsewhere or Elsewhere(), given={}, only=("nats", "mongodb"))
 
 
 def test_a_busy_port_is_named_with_its_holder_and_the_setting_that_changes_it(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """Run in a tree that has the plug-in's files: the new type by the new provider, from REST schema to result."""
+
 from __future__ import annotations
 
 import importlib

@@ -1,4 +1,5 @@
 """What the API takes for an address or a path is never more than what the loader and storage take."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """The gateway's parts on their own: errors, headers, translation, grouping, waiting."""
+
 from __future__ import annotations
 
 import asyncio

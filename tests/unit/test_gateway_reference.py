@@ -1,4 +1,5 @@
 """The reference page."""
+
 from __future__ import annotations
 
 import re

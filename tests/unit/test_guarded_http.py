@@ -1,4 +1,5 @@
 """What the guarded client reaches, and all the ways in which it does not."""
+
 from __future__ import annotations
 
 import asyncio

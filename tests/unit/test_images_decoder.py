@@ -1,4 +1,5 @@
 """Decoding: what comes out of good pictures, and what becomes of bad ones."""
+
 from __future__ import annotations
 
 import asyncio
@@ -60,7 +61,7 @@ async def refusal(decoder: Decoder, content: bytes) -> ComputeError:
 
 
 async def outcome(decoder: Decoder, content: bytes) -> str:
-    """"decoded", or the reason of the refusal."""
+    """ "decoded", or the reason of the refusal."""
     try:
         await decoder.decode(content)
     except InvalidRequest as error:

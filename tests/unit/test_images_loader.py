@@ -1,4 +1,5 @@
 """Every way to name a picture, and what each failure is called."""
+
 from __future__ import annotations
 
 import asyncio
@@ -201,7 +202,7 @@ async def test_what_is_no_picture_is_not_encoded(pixels: np.ndarray) -> None:
         (b"<svg onload=alert(1)>", UNKNOWN),
         (b"<html>", UNKNOWN),
         (b"BM is how this text begins, but it is no bitmap", UNKNOWN),
-        (b"\x08\x00\x00\x00\x00\x00\x00\x00{\"a\": {}", "application/x-safetensors"),
+        (b'\x08\x00\x00\x00\x00\x00\x00\x00{"a": {}', "application/x-safetensors"),
         (b"\x00\x00\x00\x18ftypisom", "video/mp4"),
         (b"RIFF\x00\x00\x00\x00WAVE", UNKNOWN),
         (b"", UNKNOWN),

@@ -1,4 +1,5 @@
 """Local files: what lies below the opened folders is read, and there is no way out of them."""
+
 from __future__ import annotations
 
 import os

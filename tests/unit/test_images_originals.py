@@ -1,4 +1,5 @@
 """A picture in its own colours: what is kept of it, and what has to be converted."""
+
 from __future__ import annotations
 
 import io

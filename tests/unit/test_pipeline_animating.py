@@ -1,4 +1,5 @@
 """A picture set in motion: the frames, the film, the camera."""
+
 from __future__ import annotations
 
 import asyncio

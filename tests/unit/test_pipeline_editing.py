@@ -1,4 +1,5 @@
 """A picture changed as a whole or inside a mask, on a model that is told apart by its colours."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -291,9 +291,7 @@ async def test_a_free_call_takes_any_parameters_and_brings_every_file(vendor: Fa
     assert answer.request_id in vendor.requests
 
 
-async def test_the_files_of_a_free_call_together_are_no_larger_than_one_may_be(
-    vendor: Fal, opened: fal.Fal
-) -> None:
+async def test_the_files_of_a_free_call_together_are_no_larger_than_one_may_be(vendor: Fal, opened: fal.Fal) -> None:
     asked: list[int | None] = []
 
     class Counting:

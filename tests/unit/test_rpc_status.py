@@ -1,4 +1,5 @@
 """What a failure looks like on the wire, whatever a caller put into it."""
+
 from __future__ import annotations
 
 import pytest

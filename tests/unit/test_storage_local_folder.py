@@ -1,4 +1,5 @@
 """The local folder around a crash: every system call of a write is, once, the last one."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Which paths are accepted, which part of an object is meant, and in what order files are listed."""
+
 from __future__ import annotations
 
 import random

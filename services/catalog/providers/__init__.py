@@ -1,4 +1,5 @@
 """Configurations of the providers: one module each, found by its presence."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

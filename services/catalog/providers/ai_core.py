@@ -1,4 +1,5 @@
 """Language models, behind one face for all vendors."""
+
 from __future__ import annotations
 
 from typing import Annotated, Literal

@@ -1,4 +1,5 @@
 """The garment fixer that runs as an app of fal."""
+
 from __future__ import annotations
 
 from typing import Literal

@@ -1,4 +1,5 @@
 """Magnific, Freepik's creative upscaler; its engines and kinds of picture are the vendor's own words."""
+
 from __future__ import annotations
 
 from typing import Annotated, Literal

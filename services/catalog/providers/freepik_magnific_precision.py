@@ -1,4 +1,5 @@
 """Magnific Precision, Freepik's faithful upscaler."""
+
 from __future__ import annotations
 
 from typing import Literal

@@ -1,4 +1,5 @@
 """The deployment's own models on Triton."""
+
 from __future__ import annotations
 
 from typing import Literal

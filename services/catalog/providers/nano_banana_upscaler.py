@@ -1,4 +1,5 @@
 """Upscaling by Google's image model, held to the original's structure."""
+
 from __future__ import annotations
 
 from typing import Literal

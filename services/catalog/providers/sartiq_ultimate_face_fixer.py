@@ -1,4 +1,5 @@
 """The in-house face fixer on the deployment's own models."""
+
 from __future__ import annotations
 
 from typing import Literal

@@ -1,4 +1,5 @@
 """The in-house refiner on the deployment's own models."""
+
 from __future__ import annotations
 
 from typing import Annotated, Literal

@@ -1,4 +1,5 @@
 """Every task type: one module each, found by its presence, with its TYPE."""
+
 from __future__ import annotations
 
 from importlib import import_module

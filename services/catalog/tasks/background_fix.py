@@ -1,4 +1,5 @@
 """A picture's background takes on the colour of another's."""
+
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,4 +1,5 @@
 """The background of one or several pictures becomes transparent."""
+
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,4 +1,5 @@
 """A garment's details are redrawn after a reference picture and blended back."""
+
 from __future__ import annotations
 
 from typing import Annotated

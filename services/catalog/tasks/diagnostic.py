@@ -1,4 +1,5 @@
 """Probes the path of a task without a model."""
+
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,4 +1,5 @@
 """An instruction changes a picture, all of it or inside a mask."""
+
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,4 +1,5 @@
 """Any app of the vendor fal, with parameters of the caller's own."""
+
 from __future__ import annotations
 
 from pydantic import Field

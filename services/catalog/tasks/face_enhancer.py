@@ -1,4 +1,5 @@
 """The faces of a picture are redrawn and blended back."""
+
 from __future__ import annotations
 
 from typing import Annotated

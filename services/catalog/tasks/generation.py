@@ -1,4 +1,5 @@
 """Text to image, optionally guided by a reference picture and LoRAs."""
+
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,4 +1,5 @@
 """A picture gets a new shape, with margins around its subject."""
+
 from __future__ import annotations
 
 from typing import Annotated

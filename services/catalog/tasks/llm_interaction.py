@@ -1,4 +1,5 @@
 """A language model answers a prompt, with pictures if there are any."""
+
 from __future__ import annotations
 
 from typing import Annotated

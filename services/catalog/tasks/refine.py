@@ -1,4 +1,5 @@
 """A picture is enlarged and redrawn in detail, its faces in a pass of their own."""
+
 from __future__ import annotations
 
 from typing import Annotated

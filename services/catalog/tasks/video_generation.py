@@ -1,4 +1,5 @@
 """A picture becomes a video."""
+
 from __future__ import annotations
 
 from typing import Annotated

@@ -2,6 +2,7 @@
 
 Spoken over one socket: a JSON request with the open files of the content and (to decode) of the pixels; a JSON answer.
 """
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """One decoding child process as its parent sees it."""
+
 from __future__ import annotations
 
 import asyncio

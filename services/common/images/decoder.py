@@ -1,4 +1,5 @@
 """Decodes hostile pictures in child processes with limits on memory and time; one that misbehaves is killed."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Pixels to a picture's bytes, in memory."""
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,5 @@
 """One guarded way from whatever a request names as a picture to its bytes or its pixels."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable

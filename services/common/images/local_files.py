@@ -1,4 +1,5 @@
 """Pictures that lie as files on this machine, below the folders an operator opened for that and nowhere else."""
+
 from __future__ import annotations
 
 import asyncio

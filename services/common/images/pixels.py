@@ -1,4 +1,5 @@
 """A picture's bytes to upright sRGB pixels. Runs in the child process only."""
+
 from __future__ import annotations
 
 import io

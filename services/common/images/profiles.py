@@ -1,4 +1,5 @@
 """ICC profiles of pictures. Runs in the child process only, as a profile comes from outside like the pixels."""
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,5 @@
 """What a content is by its first bytes, whatever it is called."""
+
 from __future__ import annotations
 
 HEAD_BYTES = 64

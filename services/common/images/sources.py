@@ -1,4 +1,5 @@
 """The ways in which a request names a picture, told apart by one rule."""
+
 from __future__ import annotations
 
 import base64

@@ -83,9 +83,7 @@ def light_share(pixels: Pixels, thresholds: Thresholds) -> Shares:
     return np.asarray(rise * rise * (3 - 2 * rise), np.float32)
 
 
-def recolour(
-    pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds, strategy: Strategy
-) -> Pixels:
+def recolour(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds, strategy: Strategy) -> Pixels:
     """`[H, W, 3]`, its background in the new colour; `protection` `[H, W]` is 1 on the subject.
 
     With w = (1 - protection) · light_share, and the colours before and after in CIE L*a*b*:

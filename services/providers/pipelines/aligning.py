@@ -116,9 +116,7 @@ def _is_plausible(homography: NDArray[np.float64], source: Cut) -> bool:
     return bool(cv2.isContourConvex(moved)) and 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE
 
 
-def _lay_over(
-    base: Cut, reference: Cut, homography: NDArray[np.float64], feather: int, *, relit: bool
-) -> Pixels:
+def _lay_over(base: Cut, reference: Cut, homography: NDArray[np.float64], feather: int, *, relit: bool) -> Pixels:
     height, width = base.alpha.shape
     bent = cv2.warpPerspective(
         reference.pixels, homography, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

@@ -1,4 +1,5 @@
 """Says what it is told."""
+
 from __future__ import annotations
 
 from typing import Literal

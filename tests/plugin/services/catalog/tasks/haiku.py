@@ -1,4 +1,5 @@
 """Three lines about something."""
+
 from __future__ import annotations
 
 from pydantic import Field
