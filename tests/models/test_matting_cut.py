@@ -10,7 +10,7 @@ from matting import Matter, MattingError, MattingRequest, Settings
 from matting.combination import border_alone
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "deploy/triton/starter"))
-from evaluate_matte import catalogue_scenes, hard_scenes, score
+from evaluate_matte import catalogue_scenes, composites, hard_scenes, score
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,18 @@ def test_a_picture_of_one_colour_has_no_subject_to_be_sure_of(matter, value):
     assert cut.info["confidence"] < 0.5
 
 
-def test_composites_never_trained_on_are_cut_out_with_an_overlap_of_95_percent(matter):
+def test_catalogue_pictures_never_trained_on_are_cut_out_with_an_overlap_of_95_percent(matter):
     cuts = [(scene, matter.cut(scene.picture, MattingRequest())) for scene in catalogue_scenes(100)]
     scores = [score(scene, cut) for scene, cut in cuts]
     assert np.mean([one.iou for one in scores]) >= 0.95
     assert np.median([one.iou for one in scores]) >= 0.98
     assert np.mean([one.confidence for one in scores]) >= 0.6
+
+
+def test_varied_composites_never_trained_on_are_cut_out_with_an_overlap_of_90_percent(matter):
+    scores = [score(scene, matter.cut(scene.picture, MattingRequest())) for scene in composites(100)]
+    assert np.mean([one.iou for one in scores]) >= 0.9
+    assert np.median([one.iou for one in scores]) >= 0.96
 
 
 def test_hard_scenes_that_are_cut_out_badly_are_trusted_less(matter):

@@ -11,16 +11,18 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Size:
+    """`plans`: how many steps the learning rate is planned for; each plan goes on where the one before it ended."""
+
     cutouts: int
     places: int
     products: int
-    steps: int
+    plans: tuple[int, ...]
     calibrated: int
     scored: int
 
 
-FULL = Size(cutouts=12_000, places=8_000, products=3_000, steps=12_000, calibrated=120, scored=100)
-QUICK = Size(cutouts=40, places=30, products=10, steps=12, calibrated=5, scored=5)
+FULL = Size(cutouts=12_000, places=8_000, products=3_000, plans=(6_000, 8_500, 10_000), calibrated=120, scored=100)
+QUICK = Size(cutouts=40, places=30, products=10, plans=(8, 12), calibrated=5, scored=5)
 """Shows in about a minute that every script works; its network is no good."""
 
 
@@ -33,7 +35,8 @@ def build(out: Path, size: Size, seed: int, photos: Path | None) -> None:
     counts = ("--cutouts", size.cutouts, "--places", size.places, "--products", size.products)
     if not (bank / "products.npy").exists():
         run("scenes_bank.py", "--out", bank, "--seed", 100_000, *counts)
-    run("train_matte.py", "--bank", bank, "--out", work, "--steps", size.steps, "--seed", seed)
+    for steps in size.plans:
+        run("train_matte.py", "--bank", bank, "--out", work, "--steps", steps, "--seed", seed)
     run("export_matte.py", "--checkpoint", work / "matte.pt", "--out", out / "segmentation")
     model = out / "segmentation" / "segmentation.onnx"
     run("calibrate_matte.py", "--model", model, "--out", out / "calibration.json", "--count", size.calibrated)

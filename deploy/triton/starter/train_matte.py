@@ -28,7 +28,7 @@ WORKERS = 2
 PRODUCTS = 0.15
 """Share of catalogue pictures among the scenes."""
 FIRST, FIRST_STEPS = (96, 24), 2400
-STAGES = ((0.85, 128, 16), (0.95, 192, 12), (1.0, 256, 8))
+STAGES = ((0.9, 128, 16), (1.0, 192, 12))
 """Picture size and pictures a step: `FIRST` for the first steps, then until each share of the steps. Small pictures
 come first, they are cheap; the last ones are as large as the runtime's."""
 PEAK_RATE, WARM_UP, FALL, AVERAGE = 2e-3, 200, 0.3, 0.998
@@ -43,7 +43,7 @@ class Plan:
 
     def stage(self, step: int) -> tuple[int, int]:
         """Picture size and batch size of a step."""
-        if step < min(FIRST_STEPS, self.steps // 3):
+        if step < min(FIRST_STEPS, self.steps // 2):
             return FIRST
         return next((size, count) for share, size, count in STAGES if step < share * self.steps)
 
@@ -187,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     keep_memory()

@@ -15,7 +15,7 @@ from .graphcut import settle
 
 Array = np.ndarray
 Judge = Callable[[Array], float]
-BOLD, CAREFUL, NOT = 0.98, 0.8, 0.02
+BOLD, CAREFUL, NOT = 0.95, 0.8, 0.02
 """What the network must answer to be sure of the subject, two ways, and of the background. Bold settling leaves nearly
 all to colours and edges and is right more often; careful settling keeps what the network saw."""
 CAREFUL_MARGIN, BORDER_MARGIN = 0.05, 0.25

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 Array = np.ndarray
+HOLE = 0.25
+"""A hole stays one only where the likelihood is no more than this: colours alone take drinks and patterns for holes."""
 
 
 def settle(small: Array, likelihood: Array, *, sure: float, sure_not: float, middle: float = 0.5) -> Array:
@@ -44,7 +46,7 @@ def tidied(matte: Array, likelihood: Array) -> Array:
         hole = region[1:-1, 1:-1]
         if region[0, 0] or not hole.any():
             continue
-        if size < 0.002 * area or float(likelihood[hole].mean()) > 0.5:
+        if size < 0.002 * area or float(likelihood[hole].mean()) > HOLE:
             matte[hole] = 1
     return matte
 
