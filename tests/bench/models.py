@@ -24,7 +24,7 @@ from tests.bench.orchestration import fresh_home
 from tests.bench.triton_batching import INTERVAL, PICTURES, Bench
 from tests.stack import RunningStack, running_stack
 
-STEPS, ROUNDS, CANCELS = 20, 2, 5
+STEPS, ROUNDS, CANCELS = 20, 4, 5
 CONCURRENCIES = (1, 2, 4, 8)
 _PATH = "/api/v1/tasks/"
 _STEPS_TOTAL = re.compile(r"^atelier_diffusion_steps_total\{[^}]*\} ([\d.e+]+)$", re.MULTILINE)
