@@ -36,7 +36,7 @@ _PARAMS = {"prompt": PROMPT, "width": 1024, "height": 1024, "steps": 28, "guidan
 _seeds = itertools.count()
 _PARTS = ("nats", "mongodb", "tasks", "storage", "inference", "gateway", "atelier")
 # No task here draws anything, so as many may run at once as the peer would prefetch and more.
-_CAPACITY = "256"
+_CAPACITY = "1024"
 _WORKERS = ("inference", "atelier")
 _ROLES = {"mongodb": "store", "inference": "worker"}
 
