@@ -5,45 +5,35 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import orjson
-from pymongo.errors import DuplicateKeyError
 
-from services.common.store import Collection, Database, Document, persist
+from services.common.store import Database, Document
 from services.tasks.calls import ServiceCall
+from services.tasks.intents import Intents
 from services.tasks.ports import LooseEnd
 
 
 class MongoLooseEnds:
     def __init__(self, database: Database) -> None:
-        self._loose: Collection = database["loose_calls"]
+        self._loose = Intents(database["loose_calls"])
 
     async def prepare(self) -> None:
-        await persist(lambda: self._loose.create_index([("due", 1)]))
+        await self._loose.prepare()
 
     async def begin(self, loose: LooseEnd) -> None:
-        document = _document(loose)
-        try:
-            await persist(lambda: self._loose.replace_one({"_id": loose.task_id}, document, upsert=True))
-        except DuplicateKeyError:  # somebody else began one in the same moment
-            await persist(lambda: self._loose.replace_one({"_id": loose.task_id}, document))
+        await self._loose.begin(_document(loose))
 
     async def get(self, task_id: str) -> LooseEnd | None:
-        found = await persist(lambda: self._loose.find_one({"_id": task_id}))
+        found = await self._loose.get(task_id)
         return None if found is None else _loose(found)
 
     async def due(self, now: int, *, limit: int) -> list[LooseEnd]:
-        cursor = self._loose.find({"due": {"$lte": now}}).sort("due", 1).limit(limit)
-        return [_loose(document) for document in await persist(lambda: cursor.to_list(limit))]
+        return [_loose(document) for document in await self._loose.due(now, limit=limit)]
 
     async def change(self, loose: LooseEnd) -> None:
-        await persist(lambda: self._loose.replace_one(_same(loose), _document(loose)))
+        await self._loose.change(_document(loose))
 
     async def end(self, loose: LooseEnd) -> None:
-        await persist(lambda: self._loose.delete_one(_same(loose)))
-
-
-def _same(loose: LooseEnd) -> Document:
-    """That one, and not a later one of the same task."""
-    return {"_id": loose.task_id, "nonce": loose.nonce}
+        await self._loose.end(_document(loose))
 
 
 def _document(loose: LooseEnd) -> Document:

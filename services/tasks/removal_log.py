@@ -4,39 +4,32 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from pymongo.errors import DuplicateKeyError
-
 from services.common.store import Collection, Database, Document, persist
 from services.tasks.domain import Task
+from services.tasks.intents import Intents
 from services.tasks.ports import Removal
 
 
 class MongoRemovalLog:
     def __init__(self, database: Database) -> None:
-        self._removals: Collection = database["removals"]
+        self._removals = Intents(database["removals"])
         self._tasks: Collection = database["tasks"]
         self._relays: Collection = database["relays"]
 
     async def prepare(self) -> None:
-        await persist(lambda: self._removals.create_index([("due", 1)]))
+        await self._removals.prepare()
 
     async def begin(self, removal: Removal) -> None:
-        document = _document(removal)
-        try:
-            await persist(lambda: self._removals.replace_one({"_id": removal.task_id}, document, upsert=True))
-        except DuplicateKeyError:  # somebody else began one in the same moment
-            await persist(lambda: self._removals.replace_one({"_id": removal.task_id}, document))
+        await self._removals.begin(_document(removal))
 
     async def due(self, now: int, *, limit: int) -> list[Removal]:
-        cursor = self._removals.find({"due": {"$lte": now}}).sort("due", 1).limit(limit)
-        return [_removal(document) for document in await persist(lambda: cursor.to_list(limit))]
+        return [_removal(document) for document in await self._removals.due(now, limit=limit)]
 
     async def postpone(self, removal: Removal, due: int) -> None:
-        document = _document(replace(removal, due=due))
-        await persist(lambda: self._removals.replace_one(_same(removal), document))
+        await self._removals.change(_document(replace(removal, due=due)))
 
     async def end(self, removal: Removal) -> None:
-        await persist(lambda: self._removals.delete_one(_same(removal)))
+        await self._removals.end(_document(removal))
 
     async def bury(self, task: Task) -> bool:
         """A relay's checkpoint says through which of its writes all is published; one that has none owes nothing.
@@ -58,11 +51,6 @@ class MongoRemovalLog:
             bare = {**same, "state": task.state.value, "erased": True, "tenant": "", "outbox": "[]"}
             await persist(lambda: self._tasks.replace_one(same, bare))
         return True
-
-
-def _same(removal: Removal) -> Document:
-    """The removal itself, and not a later one of the same task."""
-    return {"_id": removal.task_id, "nonce": removal.nonce}
 
 
 def _document(removal: Removal) -> Document:
