@@ -104,10 +104,11 @@ class Replica:
             "leadership": self._leadership.run,
             "release": self.dispatcher.run,
             "sweep": self.dispatcher.sweep,
-            "adopt": self._adopt,
-            "removals": self._remove,
-            "tidying": self._tidy,
-            "reload": self._reload,
+            "adopt": self._led(1.0, self._checkpoints.adopt_dead),
+            "removals": self._led(2.0, self.remover.sweep),
+            "tidying": self._led(5.0, self.tidying.sweep),
+            # Finds what fell through every other way, slowly.
+            "reload": self._led(30.0, self._load),
         }
 
     async def close(self) -> None:
@@ -152,30 +153,16 @@ class Replica:
             await self.dispatcher.load(self.repository.in_state(state, limit=_LOAD_LIMIT))
         self.dispatcher.complete()
 
-    async def _adopt(self) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            if self._leadership.held:
-                await self._checkpoints.adopt_dead()
+    def _led(self, seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """`work` every so many seconds while this replica leads, until cancelled."""
 
-    async def _remove(self) -> None:
-        while True:
-            await asyncio.sleep(2.0)
-            if self._leadership.held:
-                await self.remover.sweep()
+        async def loop() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                if self._leadership.held:
+                    await work()
 
-    async def _tidy(self) -> None:
-        while True:
-            await asyncio.sleep(5.0)
-            if self._leadership.held:
-                await self.tidying.sweep()
-
-    async def _reload(self) -> None:
-        """Finds what fell through every other way, slowly."""
-        while True:
-            await asyncio.sleep(30.0)
-            if self._leadership.held:
-                await self._load()
+        return loop
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
