@@ -51,15 +51,13 @@ class Leases:
     def running(self, queue: str) -> int:
         return self._running[queue]
 
-    def begin(self, task: Task) -> Lease:
+    def begin(self, task: Task) -> None:
         """Of a run that is not known yet."""
         now = time.monotonic()
-        lease = Lease(
+        self._leases[task.id] = Lease(
             task.id, task.attempt, task.queue, task.worker, now + self._lease, now + self._claim, version=task.version
         )
-        self._leases[task.id] = lease
         self._running[task.queue] += 1
-        return lease
 
     def drop(self, task_id: str) -> Lease | None:
         lease = self._leases.pop(task_id, None)
