@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from types import NoneType
 from typing import Any
 
-import orjson
 from bson.int64 import Int64
 from neosqlite.collection import json_helpers  # type: ignore[import-untyped]  # published without types
 from nx_27017 import daemon, handler, nx_27017, server, utils
@@ -87,10 +86,9 @@ class PlainEncoder(json_helpers.NeoSQLiteJSONEncoder):  # type: ignore[misc]  # 
 
     def encode(self, document: Any) -> str:
         if (self.item_separator, self.key_separator, self.sort_keys) == _AS_STORED:
-            try:
-                return orjson.dumps(document, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
-            except TypeError:
-                pass
+            text = plain_writes.as_json(document)
+            if text is not None:
+                return text
         return str(super().encode(document))
 
 

@@ -51,7 +51,7 @@ def _is_usual(name: str, body: Message) -> bool:
 def _insertion(name: str, documents: Sequence[Message]) -> Plan | None:
     rows: list[Row] = []
     for document in documents:
-        text, own = _as_json(document), document.get("_id")
+        text, own = as_json(document), document.get("_id")
         if text is None or type(own) is not str:
             return None
         rows.append((text, own))
@@ -83,12 +83,12 @@ def _replaced(update: Message) -> Row | None:
         case {"q": {"_id": str(own), "version": int(version), **others}, "u": {"_id": same} as document} if (
             same == own and not others and type(version) is not bool
         ):
-            if "$" not in "".join(document) and not _MAYBE_DATE.match(own) and (text := _as_json(document)):
+            if "$" not in "".join(document) and not _MAYBE_DATE.match(own) and (text := as_json(document)):
                 return text, own, version, version
     return None
 
 
-def _as_json(document: Message) -> str | None:
+def as_json(document: Any) -> str | None:
     """None when a value has a type of BSON's own, which the server stores in a way of its own."""
     try:
         return orjson.dumps(document, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
