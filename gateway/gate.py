@@ -3,13 +3,12 @@ a small part of what accepting does."""
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import PROBLEM_TYPE, problem_body, retry_seconds, status_of
 from services.common.errors import Overloaded
+from services.common.ids import new_hex
 
 _CREATES = "/api/v1/tasks/"
 
@@ -31,7 +30,7 @@ class Gate:
 
 
 async def _refuse(error: Overloaded, send: Send) -> None:
-    name = uuid4().hex
+    name = new_hex()
     body = orjson.dumps(problem_body(error, instance=_CREATES, request_id=name))
     headers = [
         (b"content-type", PROBLEM_TYPE.encode()),

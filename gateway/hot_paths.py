@@ -5,9 +5,9 @@ They are declared as ordinary routes too, for the document and for every spellin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,7 +23,7 @@ class HotPaths:
 
     def __init__(self, border: Callable[[ASGIApp], ASGIApp], app: ASGIApp) -> None:
         """`border` is put around the hot routes; `app` has its own."""
-        self._create, self._get = border(_create), border(_get)
+        self._create, self._get = border(_served(create_task)), border(_served(_get))
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,19 +40,19 @@ class HotPaths:
         return self._app
 
 
-async def _create(scope: Scope, receive: Receive, send: Send) -> None:
-    request = Request(scope, receive, send)
-    try:
-        response = await create_task(request)
-    except RequestValidationError as error:
-        response = await on_validation_error(request, error)
-    await response(scope, receive, send)
+async def _get(request: Request) -> Response:
+    return await get_task(request, request.scope["path"][len(_TASKS) :])
 
 
-async def _get(scope: Scope, receive: Receive, send: Send) -> None:
-    request = Request(scope, receive, send)
-    try:
-        response = await get_task(request, scope["path"][len(_TASKS) :])
-    except RequestValidationError as error:
-        response = await on_validation_error(request, error)
-    await response(scope, receive, send)
+def _served(route: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """The route as an application, with what FastAPI makes of a request that does not fit."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            response = await route(request)
+        except RequestValidationError as error:
+            response = await on_validation_error(request, error)
+        await response(scope, receive, send)
+
+    return serve

@@ -98,19 +98,19 @@ async def list_tasks(request: Request, page: Page, **more: Any) -> Response:
     )
     tasks = await upstream_of(request).tasks.list(request, wanted)
     known = ALL_SCHEMAS if "admin" in caller_of(request).scopes else SCHEMAS
-    return _json(list_to_json([task for task in tasks if task.task_type in known]))
+    return _Json(list_to_json([task for task in tasks if task.task_type in known]))
 
 
 async def cancel_task(request: Request, task_id: str, task_type: str | None = None) -> Response:
-    return _json(to_json(await upstream_of(request).tasks.cancel(request, task_id, task_type)))
+    return _Json(to_json(await upstream_of(request).tasks.cancel(request, task_id, task_type)))
 
 
 async def resume_task(request: Request, task_id: str) -> Response:
-    return _json(to_json(await upstream_of(request).tasks.replay(request, task_id)))
+    return _Json(to_json(await upstream_of(request).tasks.replay(request, task_id)))
 
 
 async def delete_task(request: Request, task_id: str) -> Response:
-    return _json(to_json((await upstream_of(request).tasks.delete(request, task_id)).task))
+    return _Json(to_json((await upstream_of(request).tasks.delete(request, task_id)).task))
 
 
 async def clean_task(request: Request, task_id: str) -> Response:
@@ -118,7 +118,7 @@ async def clean_task(request: Request, task_id: str) -> Response:
     shown = to_public(done.task)
     answer = {name: shown[name] for name in ("status", "is_deleted", "deleted_at")}
     answer |= {"task_id": done.task.id, "deleted_paths": list(done.deleted_paths), "errors": list(done.errors)}
-    return _json(orjson.dumps(answer, option=orjson.OPT_UTC_Z))
+    return _Json(orjson.dumps(answer, option=orjson.OPT_UTC_Z))
 
 
 async def update_task(
@@ -143,7 +143,7 @@ async def update_task(
         wanted.config.update(update.config)
         wanted.config.SetInParent()
     changes = wanted.HasField("priority") or wanted.HasField("config")
-    return _json(to_json(await tasks.update(request, wanted) if changes else task))
+    return _Json(to_json(await tasks.update(request, wanted) if changes else task))
 
 
 def _refuse_read_only(update: TaskPublicUpdate, shown: dict[str, Any]) -> None:
@@ -163,17 +163,13 @@ async def _answer(request: Request, task: pb.Task, seconds: float | None, header
     if seconds:
         tasks = upstream_of(request).tasks
         task = await upstream_of(request).completions.wait(task, seconds, lambda: tasks.get(request, task.id))
-    return _json(to_json(task), headers | applied(seconds))
+    return _Json(to_json(task), headers | applied(seconds))
 
 
 class _Json(Response):
     """Made without Starlette's general way to headers, which takes longer than making the body."""
 
-    def __init__(self, body: bytes, headers: dict[str, str]) -> None:
+    def __init__(self, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.status_code, self.background, self.body = 200, None, body
         self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
-        self.raw_headers += [(name.encode(), value.encode()) for name, value in headers.items()]
-
-
-def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
-    return _Json(body, headers or {})
+        self.raw_headers += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
