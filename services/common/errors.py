@@ -153,6 +153,8 @@ class OutcomeUnknown(ComputeError):
 
     default_reason = "PROVIDER_OUTCOME_UNKNOWN"
     exhausted = True
+    GIVEN_UP = "PROVIDER_CALL_GIVEN_UP"
+    """The reason of a call of which nothing more will be learnt: nobody asks for it again."""
 
 
 class Internal(ComputeError):

@@ -31,8 +31,8 @@ from services.inference.tries import Desk
 from services.providers.calls import JOB_UNKNOWN, Cancelling, Finding, Job, Watching
 
 log = structlog.get_logger()
-# The reasons of a job that was paid for in vain, and of a call of which nothing more will be learnt.
-UNUSED, GIVEN_UP = "PROVIDER_RESULT_UNUSED", "PROVIDER_CALL_GIVEN_UP"
+# The reason of a job that was paid for in vain.
+UNUSED = "PROVIDER_RESULT_UNUSED"
 # What a vendor says of a job that ended badly; everything else says nothing of it.
 _JOB_FAILED = (ProviderFailed, ContentRefused, InvalidRequest)
 # For one call, and for one that has to be looked for. What takes longer is tried again later.
@@ -153,4 +153,4 @@ def _unused() -> End:
 
 def _given_up(call: RecordedCall, why: str) -> End:
     said = call.entry.error or "it may have been charged"
-    return End(UNKNOWN, OutcomeUnknown(f"{said}; {why}", reason=GIVEN_UP))
+    return End(UNKNOWN, OutcomeUnknown(f"{said}; {why}", reason=OutcomeUnknown.GIVEN_UP))

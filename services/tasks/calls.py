@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from services.common.errors import OutcomeUnknown
+
 
 class Outcome(StrEnum):
     """How far a call has come: only ever forward, but for UNKNOWN, which may turn out to be something."""
@@ -18,8 +20,6 @@ class Outcome(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-# The reason of a call of which nothing more will be learnt.
-GIVEN_UP = "PROVIDER_CALL_GIVEN_UP"
 _ERROR_LIMIT = 500
 _BEFORE_THE_END = (Outcome.INTENDED, Outcome.SUBMITTED, Outcome.UNKNOWN)
 
@@ -50,13 +50,13 @@ class ServiceCall:
     @property
     def loose(self) -> bool:
         """Whether a vendor may still work on it for us, and there is something to ask it by."""
-        if not self.id or self.outcome not in _BEFORE_THE_END or self.reason == GIVEN_UP:
+        if not self.id or self.outcome not in _BEFORE_THE_END or self.reason == OutcomeUnknown.GIVEN_UP:
             return False
         return self.outcome != Outcome.UNKNOWN or bool(self.request_id or self.note)
 
     def given_up(self, why: str) -> ServiceCall:
         message = f"{self.error or 'it may have been charged'}; {why}"[:_ERROR_LIMIT]
-        return replace(self, outcome=Outcome.UNKNOWN, reason=GIVEN_UP, error=message)
+        return replace(self, outcome=Outcome.UNKNOWN, reason=OutcomeUnknown.GIVEN_UP, error=message)
 
     def followed_by(self, said: ServiceCall) -> ServiceCall:
         """What is known once `said` has been heard, which may have been long on its way."""

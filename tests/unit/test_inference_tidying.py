@@ -10,10 +10,10 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import worker_pb2
 
 from services.common import errors
+from services.common.errors import OutcomeUnknown
 from services.inference.tidying import Tidying
 from services.providers.calls import JOB_UNKNOWN, Job
 from services.providers.directory import Providers
-from services.tasks.calls import GIVEN_UP
 from tests.fakes.asked_provider import Acme, Careful, Vendor
 from tests.fakes.desk import FakeRecorder, desk_of
 
@@ -80,7 +80,7 @@ async def test_while_the_vendor_is_away_nothing_is_said() -> None:
 async def test_a_job_the_vendor_has_forgotten_is_given_up() -> None:
     forgotten = errors.ProviderRefused("no such job", reason=JOB_UNKNOWN)
     bench = Bench(Careful(Vendor(cancelling=forgotten)), call())
-    assert await bench.tidied() == [("UNKNOWN", "job-1", GIVEN_UP)]
+    assert await bench.tidied() == [("UNKNOWN", "job-1", OutcomeUnknown.GIVEN_UP)]
     said = "it may have been charged; the vendor no longer knows that job"
     assert bench.recorder.kept["token"].error == said
 
@@ -94,7 +94,7 @@ async def test_a_call_whose_answer_was_lost_is_looked_for_and_its_job_stopped() 
 @pytest.mark.parametrize("acme", [Careful(Vendor()), Acme(Vendor())])
 async def test_a_call_that_cannot_be_found_stays_unknown_and_says_so(acme: Acme) -> None:
     bench = Bench(acme, call("UNKNOWN", "", error="no answer: it may have been charged"))
-    assert await bench.tidied() == [("UNKNOWN", "", GIVEN_UP)]
+    assert await bench.tidied() == [("UNKNOWN", "", OutcomeUnknown.GIVEN_UP)]
     said = "no answer: it may have been charged; the vendor shows no such job"
     assert bench.recorder.kept["token"].error == said
 
@@ -116,7 +116,7 @@ async def test_a_watched_job_that_failed_cost_nothing_and_is_told_as_failed() ->
 
 
 async def test_a_job_that_can_be_neither_stopped_nor_asked_is_given_up() -> None:
-    assert await Bench(Acme(Vendor()), call()).tidied() == [("UNKNOWN", "job-1", GIVEN_UP)]
+    assert await Bench(Acme(Vendor()), call()).tidied() == [("UNKNOWN", "job-1", OutcomeUnknown.GIVEN_UP)]
 
 
 async def test_a_provider_that_is_not_here_is_left_to_other_workers() -> None:

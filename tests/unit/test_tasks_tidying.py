@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.common.errors import NotFound, Unavailable
-from services.tasks.calls import GIVEN_UP, Outcome, ServiceCall
+from services.common.errors import NotFound, OutcomeUnknown, Unavailable
+from services.tasks.calls import Outcome, ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.loose_log import MongoLooseEnds
 from services.tasks.messages import Messages
@@ -124,7 +124,7 @@ async def test_an_end_that_was_reported_by_a_worker_is_noted_too(place: Place) -
         (replace(SUBMITTED, outcome=Outcome.UNKNOWN), True),
         (replace(SUBMITTED, request_id="", outcome=Outcome.UNKNOWN), True),
         (replace(SUBMITTED, request_id="", note="", outcome=Outcome.UNKNOWN), False),
-        (replace(SUBMITTED, outcome=Outcome.UNKNOWN, reason=GIVEN_UP), False),
+        (replace(SUBMITTED, outcome=Outcome.UNKNOWN, reason=OutcomeUnknown.GIVEN_UP), False),
         *((replace(SUBMITTED, outcome=end), False) for end in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED)),
         (ServiceCall("LOCAL", 1, "", Outcome.SUCCEEDED, 0.5), False),
     ],
@@ -165,7 +165,7 @@ async def test_after_a_day_it_is_given_up_and_said_so(place: Place) -> None:
     await place.service.cancel("acme", task.id)
     await place.pass_time(DAY + 1)
     [call] = (await place.tasks.get(task.id)).service_calls
-    assert (call.outcome, call.reason, call.request_id) == (Outcome.UNKNOWN, GIVEN_UP, "req-1")
+    assert (call.outcome, call.reason, call.request_id) == (Outcome.UNKNOWN, OutcomeUnknown.GIVEN_UP, "req-1")
     assert call.error == "it may have been charged; asked for 24 h in vain"
     assert not place.ends.waiting and not place.ordered
 
