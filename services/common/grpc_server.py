@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-# Clients that send back to back hear the refusal before the port closes.
+# The last answers are on their way.
 _LINGER_SECONDS = 0.2
 _OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 OPTIONS = (
@@ -57,18 +57,24 @@ class Border(grpc.aio.ServerInterceptor):
         self._draining = False
         self._running: set[asyncio.Task[Any]] = set()
         self._endless: set[asyncio.Task[Any]] = set()
+        self._ended: set[asyncio.Task[Any]] = set()
 
     async def drain(self, grace: float) -> None:
-        """Refuses new calls as UNAVAILABLE, ends watches, and gives the other calls `grace` seconds to finish.
+        """Refuses new calls as UNAVAILABLE, ends watches, and the other calls too after `grace` seconds.
 
-        To be called before the server stops: what reaches a stopping gRPC server is answered CANCELLED.
+        What reaches a stopping gRPC server is answered CANCELLED: better it refuses until its process ends.
         """
         self._draining = True
-        for stream in self._endless:
-            stream.cancel()
+        self._end(self._endless)
         if calls := self._running | self._endless:
-            await asyncio.wait(calls, timeout=grace)
+            _, late = await asyncio.wait(calls, timeout=grace)
+            self._end(late)
         await asyncio.sleep(_LINGER_SECONDS)
+
+    def _end(self, calls: set[asyncio.Task[Any]]) -> None:
+        self._ended |= calls
+        for call in calls:
+            call.cancel()
 
     async def intercept_service(
         self,
@@ -103,6 +109,8 @@ class Border(grpc.aio.ServerInterceptor):
                 failure = error
             except TimeoutError:
                 failure = DeadlineExceeded(f"{method} took longer than {self._timeout:g} s")
+            except asyncio.CancelledError:
+                failure = self._ended_by_us()
             except Exception:
                 log.exception("call failed", method=method)
                 failure = Internal("something went wrong on our side")
@@ -123,11 +131,7 @@ class Border(grpc.aio.ServerInterceptor):
             except ComputeError as error:
                 failure = error
             except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if not self._draining or not endless or task is None:
-                    raise
-                task.uncancel()
-                failure = _going_down()
+                failure = self._ended_by_us()
             except Exception:
                 log.exception("call failed", method=method)
                 failure = Internal("something went wrong on our side")
@@ -143,6 +147,14 @@ class Border(grpc.aio.ServerInterceptor):
         if task is not None:
             calls.add(task)
             task.add_done_callback(calls.discard)
+
+    def _ended_by_us(self) -> Unavailable:
+        """For a call that was cancelled. Raises CancelledError where its caller did it."""
+        task = asyncio.current_task()
+        if task is None or task not in self._ended:
+            raise  # the cancellation being handled
+        task.uncancel()
+        return _going_down()
 
     async def _identify(self, context: Context) -> None:
         given = dict(context.invocation_metadata() or ())

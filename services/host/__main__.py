@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import AsyncExitStack
 from importlib import import_module
 from types import ModuleType
+from typing import NoReturn
 
 import structlog
 import uvloop
@@ -26,8 +28,11 @@ logger = structlog.get_logger()
 GRACE_SECONDS = 10.0
 
 
-async def serve(names: list[str], settings: ServiceSettings) -> None:
-    """Mounts the services, listens, and on SIGTERM lets accepted calls finish. A start can be interrupted."""
+async def serve(names: list[str], settings: ServiceSettings) -> NoReturn:
+    """Mounts the services, listens, and on SIGTERM lets accepted calls finish and ends the process.
+
+    A start can be interrupted.
+    """
     stop, starting = asyncio.Event(), asyncio.current_task()
     token = settings.internal_token.get_secret_value()
 
@@ -69,8 +74,18 @@ async def serve(names: list[str], settings: ServiceSettings) -> None:
             await health.drain()
             await fronts.aclose()
             await border.drain(GRACE_SECONDS)
-            await exchange.stop(GRACE_SECONDS)
     logger.info("stopped", services=names)
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """Ends the process with its port open and refusing: a cut connection reads UNAVAILABLE on the other side.
+
+    Stopping the server first, or letting Python unwind its calls, answers CANCELLED to what arrives meanwhile.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _app(name: str) -> ModuleType:

@@ -225,6 +225,16 @@ async def test_a_border_that_drains_ends_watches_and_refuses_calls(way: str, ans
         await draining
 
 
+async def test_a_call_that_outlasts_the_grace_hears_that_the_server_goes(way: str) -> None:
+    async with _site(way) as site:
+        slow = asyncio.create_task(site.get("slow"))
+        await asyncio.sleep(0.2)
+        await site.border.drain(0.1)
+        with pytest.raises(Unavailable) as ended:
+            await slow
+        assert (ended.value.reason, site.tasks.ended.is_set()) == ("SHUTTING_DOWN", True)
+
+
 async def test_what_no_service_of_the_process_serves_is_unavailable() -> None:
     exchange = inprocess.Exchange()
     exchange.make_current()
