@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -70,7 +71,25 @@ def test_the_starter_gets_planes_in_0_to_1_and_answers_alpha(tmp_path):
     weights, image = np.float32([0.2, 0.3, 0.4]), picture(256)
     network = load(save_graph(tmp_path / "custom.onnx", 256, ["matte"], weights))
     assert network.layout.name == "starter"
-    np.testing.assert_allclose(network.matte(image), image / np.float32(255) @ weights, atol=1e-4)
+    np.testing.assert_allclose(network.look(image), image / np.float32(255) @ weights, atol=1e-4)
+
+
+def test_the_starter_looks_twice_and_the_second_time_mirrored_with_a_margin(tmp_path):
+    class Looks(MatteNetwork):
+        def look(self, image: np.ndarray) -> np.ndarray:
+            seen.append(image)
+            return super().look(image)
+
+    seen: list[np.ndarray] = []
+    loaded = load(save_graph(tmp_path / "custom.onnx", 256, ["matte"], np.float32([1.0, 0.0, 0.0])))
+    image = np.zeros((160, 240, 3), np.uint8)
+    image[40:120, :80] = 255
+    matte = Looks(loaded.session, loaded.layout, loaded.description).matte(image)
+    assert [one.shape for one in seen] == [(160, 240, 3), (200, 300, 3)]
+    np.testing.assert_array_equal(seen[1][20:180, 30:270][:, ::-1], image)
+    assert matte.shape == (171, 256)
+    truth = cv2.resize(image[..., 0], (256, 171)) / np.float32(255)
+    assert np.abs(matte - truth).mean() < 0.01
 
 
 @pytest.mark.parametrize(

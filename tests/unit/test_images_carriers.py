@@ -377,6 +377,29 @@ def test_a_file_that_is_cut_off_stays_as_it_came(name: str, data: st.DataObject)
     assert read_recipe(cut) is None
 
 
+@pytest.mark.parametrize("junk", [b"\0\0\0\0", b"\0\0\1\0", b"\xff\xff\xff\xff"])
+def test_a_picture_whose_data_would_take_in_what_is_put_behind_it_stays_as_it_came(junk: bytes) -> None:
+    whole = WHOLE["AVIF-RGB-quality"]
+    length = whole.index(b"iloc") + 24  # of its only piece, in a box with fields of four bytes
+    broken = whole[:length] + junk + whole[length + 4 :]
+    parts, beside = mark(broken, RECIPE, GENERATED)
+    assert b"".join(parts) == broken
+    assert json.loads(beside or b"{}")["beside_the_file_because"] == "it is no whole film"
+
+
+def test_a_picture_of_countless_pieces_is_given_up() -> None:
+    piece = b"\0\1\0\1\0\0\xff\xff"
+    places = b"\1\0\0\0\0\0\x40\0" + piece * 0x4000
+    inner = (8 + len(places)).to_bytes(4) + b"iloc" + places
+    content = (
+        b"\0\0\0\x10ftypavif\0\0\0\0"
+        + (12 + len(inner)).to_bytes(4) + b"meta\0\0\0\0" + inner
+        + b"\0\0\0\x08mdat"
+    )  # fmt: skip
+    _, beside = mark(content, RECIPE, GENERATED)
+    assert json.loads(beside or b"{}")["beside_the_file_because"] == "it has too many parts"
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(WHOLE)), st.integers(0), st.binary(min_size=1, max_size=12))
 def test_a_damaged_file_is_kept_as_it_came_or_marked_around_the_same_bytes(name: str, at: int, junk: bytes) -> None:

@@ -71,6 +71,8 @@ def _landmarks(content: bytes) -> _Landmarks:
             raise Unfit(_BROKEN)
         found.last = box
         found.kinds.add(box.kind)
+        if box.kind == b"meta":
+            _refuse_unmeasured(content, box)
         if box.kind in _XMP_WITHIN:
             found.within |= content.find(_XMP_WITHIN[box.kind], box.body, box.end) >= 0
         if box.kind == b"uuid" and content.startswith(_SIGNED, box.body):
@@ -82,14 +84,56 @@ def _landmarks(content: bytes) -> _Landmarks:
     return found
 
 
-def _boxes(content: bytes) -> Iterator[_Box]:
-    """The outermost. Raises Unfit unless they fill the file, each with its size told."""
-    at, number = 0, 0
-    while at < len(content):
+def _refuse_unmeasured(content: bytes, meta: _Box) -> None:
+    """Raises Unfit where a picture's data reach past the end of the file: they would take in what is put there."""
+    for box in _boxes(content, meta.body + 4, meta.end):
+        if box.kind == b"iloc":
+            for start, length in _extents(_Fields(content, box.body, box.end)):
+                if not length or start + length > len(content):
+                    raise Unfit(_BROKEN)
+
+
+def _extents(fields: _Fields) -> Iterator[tuple[int, int]]:
+    """Place and length of every piece of an item that lies in this file by itself (8.11.3)."""
+    version, _ = fields.take(1), fields.take(3)
+    sizes, base_sizes = fields.take(1), fields.take(1)
+    wide, number = 4 if version > 1 else 2, 0
+    for _ in range(fields.take(wide)):
+        fields.take(wide)
+        way = fields.take(2) & 15 if version else 0
+        elsewhere = fields.take(2)
+        base = fields.take(base_sizes >> 4)
+        for _ in range(fields.take(2)):
+            number = counted(number)
+            fields.take(base_sizes & 15 if version else 0)
+            start, length = base + fields.take(sizes >> 4), fields.take(sizes & 15)
+            if not way and not elsewhere:
+                yield start, length
+
+
+@dataclass(slots=True)
+class _Fields:
+    """Numbers of a box, one after the other. Raises Unfit behind its end."""
+
+    content: bytes
+    at: int
+    end: int
+
+    def take(self, size: int) -> int:
+        self.at += size
+        if self.at > self.end:
+            raise Unfit(_BROKEN)
+        return int.from_bytes(self.content[self.at - size : self.at])
+
+
+def _boxes(content: bytes, at: int = 0, end: int | None = None) -> Iterator[_Box]:
+    """Those side by side from `at` on. Raises Unfit unless they fill all until `end`, each with its size told."""
+    end, number = len(content) if end is None else end, 0
+    while at < end:
         size, body = int.from_bytes(content[at : at + 4]), at + 8
         if size == 1:
             size, body = int.from_bytes(content[at + 8 : at + 16]), at + 16
-        if at + size > len(content) or at + size < body:
+        if at + size > end or at + size < body:
             raise Unfit(_BROKEN)
         number = counted(number)
         yield _Box(content[at + 4 : at + 8], at, body, at + size)
