@@ -13,7 +13,7 @@ LONG = {"NATS_RESTARTS": "50", "SIGTERM_STOPS": "50", "STORE_AWAY_SECONDS": "30"
 
 def main() -> None:
     os.environ.update({name: value for name, value in LONG.items() if name not in os.environ})
-    raise SystemExit(pytest.main(["-q", "-s", "tests/reliability", *sys.argv[1:]]))
+    raise SystemExit(pytest.main(["-q", "-s", "--hypothesis-profile=default", "tests/reliability", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":
