@@ -1,4 +1,8 @@
-"""`make test`: the tests of both environments, one after the other, and one closing line over both."""
+"""`make test`: the tests of both environments, and one closing line over all of them.
+
+The models' tests run beside those of the application that neither start servers nor look at the clock; whatever is
+measured, or killed, has the machine for itself.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +12,73 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.places import APP_PYTHON, MODELS_PYTHON, ROOT
 
 NOTHING_COLLECTED = 5
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
+_OF_MODELS = ("-c", "tests/models/pytest.ini")
+_UNIT, _REST = ("tests/unit",), ("--ignore=tests/unit",)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    status: int
+    output: str
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What the last line says: how many passed, failed, …"""
+        last = next((line for line in reversed(self.output.splitlines()) if line.strip()), "")
+        return Counter({kind: int(count) for count, kind in _COUNT.findall(last)})
 
 
 def main() -> None:
-    begun, arguments = time.monotonic(), sys.argv[1:]
-    of_models = ("-c", "tests/models/pytest.ini", "tests/models")
-    runs = [_run(APP_PYTHON, *arguments), _run(MODELS_PYTHON, *of_models, *arguments)]
-    total: Counter[str] = sum((counts for _, counts in runs), Counter())
+    begun = time.monotonic()
+    named = [argument for argument in sys.argv[1:] if argument.startswith("tests")]
+    options = [argument for argument in sys.argv[1:] if argument not in named]
+    runs = list(_named(named, options) if named else _all(options))
+    total = sum((run.counts for run in runs), Counter[str]())
     kinds = ", ".join(f"{total[kind]} {kind}" for kind in ("passed", "failed", "error", "skipped") if total[kind])
     print(f"\nboth environments: {kinds or 'no tests'} in {time.monotonic() - begun:.0f} s")
-    if any(code not in (0, NOTHING_COLLECTED) for code, _ in runs) or not total["passed"]:
+    if any(run.status not in (0, NOTHING_COLLECTED) for run in runs) or not total["passed"]:
         raise SystemExit(1)
 
 
-def _run(python: Path, *arguments: str) -> tuple[int, Counter[str]]:
-    """Shows the run as it goes; answers its exit status and what its last line counted."""
+def _all(options: list[str]) -> Iterator[Run]:
+    with ThreadPoolExecutor(1) as beside:
+        models = beside.submit(_run, MODELS_PYTHON, *_OF_MODELS, "tests/models", *options, shown=False)
+        yield _run(APP_PYTHON, *_UNIT, *options)
+        print(models.result().output, flush=True)
+    yield models.result()
+    yield _run(APP_PYTHON, *_REST, *options)
+
+
+def _named(paths: list[str], options: list[str]) -> Iterator[Run]:
+    of_models = [path for path in paths if path.startswith("tests/models")]
+    if of_models:
+        yield _run(MODELS_PYTHON, *_OF_MODELS, *of_models, *options)
+    if others := [path for path in paths if path not in of_models]:
+        yield _run(APP_PYTHON, *others, *options)
+
+
+def _run(python: Path, *arguments: str, shown: bool = True) -> Run:
+    """Pytest's own output, shown as it comes or kept."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     colour = ["--color=yes"] if sys.stdout.isatty() else []
     command = (str(python), "-m", "pytest", *arguments, *colour)
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)
-    last = ""
+    lines = []
     for line in process.stdout or ():
-        sys.stdout.write(line)
-        sys.stdout.flush()
-        last = line if line.strip() else last
-    return process.wait(), Counter({kind: int(count) for count, kind in _COUNT.findall(last)})
+        lines.append(line)
+        if shown:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    return Run(process.wait(), "".join(lines))
 
 
 if __name__ == "__main__":
