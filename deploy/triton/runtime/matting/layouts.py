@@ -24,6 +24,7 @@ class Layout:
     `size`: side of the square the network sees. `answer`: "alpha" (0..1 already), "logits", or "range"
     (min-max normalised). `peak`: u2net's reference code divides by the picture's own largest value, not by 255.
     `whole`: keep the sides' ratio up to WIDEST and fill the square with the edges' own pixels, instead of stretching.
+    `twice`: the answer is the mean of two looks, for a network small enough that a second one costs little.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Layout:
     answer: str = "alpha"
     peak: bool = False
     whole: bool = False
+    twice: bool = False
 
     def square(self, image: Array) -> tuple[Array, Window]:
         """uint8 RGB [H, W, 3] to uint8 [size, size, 3], and where in it the picture lies."""
@@ -74,7 +76,7 @@ class Layout:
 
 
 LAYOUTS = {
-    "starter": Layout("starter", 256, whole=True),
+    "starter": Layout("starter", 256, whole=True, twice=True),
     "u2net": Layout("u2net", 320, IMAGENET_MEAN, IMAGENET_STD, "range", peak=True),
     "isnet": Layout("isnet", 1024, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), "range"),
     "birefnet": Layout("birefnet", 1024, IMAGENET_MEAN, IMAGENET_STD, "logits"),

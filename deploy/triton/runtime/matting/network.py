@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 
@@ -14,6 +15,9 @@ from .errors import MattingError
 from .layouts import Layout, choose_layout
 from .saliency import border_prior
 from .settings import Settings
+
+MARGIN = 1 / 8
+"""What the second look adds at every side, of that side's length, by continuing the picture's edges."""
 
 
 class MatteNetwork:
@@ -39,6 +43,20 @@ class MatteNetwork:
 
     def matte(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB [H, W, 3] to float32 [h, w] in 0..1 at the network's own resolution. Raises MODEL_FAILED."""
+        first = self.look(image)
+        return (first + self.second_look(image, first.shape)) / 2 if self.layout.twice else first
+
+    def second_look(self, image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Mirrored and with a margin: what a network wrongly sees in one view it seldom sees in the other."""
+        high, wide = (max(1, round(side * MARGIN)) for side in image.shape[:2])
+        seen = self.look(cv2.copyMakeBorder(image[:, ::-1], high, high, wide, wide, cv2.BORDER_REPLICATE))
+        top = round(seen.shape[0] * high / (image.shape[0] + 2 * high))
+        left = round(seen.shape[1] * wide / (image.shape[1] + 2 * wide))
+        inner = seen[top : seen.shape[0] - top, left : seen.shape[1] - left][:, ::-1]
+        return cv2.resize(inner, shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+    def look(self, image: np.ndarray) -> np.ndarray:
+        """One forward pass over the picture as it is."""
         square, window = self.layout.square(image)
         try:
             output = self.session.run([self.output_name], self.feed(square))[0]
