@@ -11,18 +11,20 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Size:
-    """`plans`: how many steps the learning rate is planned for; each plan goes on where the one before it ended."""
+    """`plans`: how many steps the learning rate is planned for, and which share of them, at their end, sees the largest
+    pictures; each plan goes on where the one before it ended."""
 
     cutouts: int
     places: int
     products: int
-    plans: tuple[int, ...]
+    plans: tuple[tuple[int, float], ...]
     calibrated: int
     scored: int
 
 
-FULL = Size(cutouts=12_000, places=8_000, products=3_000, plans=(6_000, 8_500, 10_000), calibrated=120, scored=100)
-QUICK = Size(cutouts=40, places=30, products=10, plans=(8, 12), calibrated=5, scored=5)
+PLANS = ((6_000, 0.1), (8_500, 0.1), (10_000, 0.1), (18_000, 0.2))
+FULL = Size(cutouts=12_000, places=8_000, products=3_000, plans=PLANS, calibrated=120, scored=100)
+QUICK = Size(cutouts=40, places=30, products=10, plans=((8, 0.1), (12, 0.2)), calibrated=5, scored=5)
 """Shows in about a minute that every script works; its network is no good."""
 
 
@@ -35,8 +37,9 @@ def build(out: Path, size: Size, seed: int, photos: Path | None) -> None:
     counts = ("--cutouts", size.cutouts, "--places", size.places, "--products", size.products)
     if not (bank / "products.npy").exists():
         run("scenes_bank.py", "--out", bank, "--seed", 100_000, *counts)
-    for steps in size.plans:
-        run("train_matte.py", "--bank", bank, "--out", work, "--steps", steps, "--seed", seed)
+    for steps, large in size.plans:
+        planned = ("--steps", steps, "--large", large, "--seed", seed)
+        run("train_matte.py", "--bank", bank, "--out", work, *planned)
     run("export_matte.py", "--checkpoint", work / "matte.pt", "--out", out / "segmentation")
     model = out / "segmentation" / "segmentation.onnx"
     run("calibrate_matte.py", "--model", model, "--out", out / "calibration.json", "--count", size.calibrated)

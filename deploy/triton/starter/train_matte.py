@@ -28,24 +28,27 @@ WORKERS = 2
 PRODUCTS = 0.15
 """Share of catalogue pictures among the scenes."""
 FIRST, FIRST_STEPS = (96, 24), 2400
-STAGES = ((0.9, 128, 16), (1.0, 192, 12))
-"""Picture size and pictures a step: `FIRST` for the first steps, then until each share of the steps. Small pictures
-come first, they are cheap; the last ones are as large as the runtime's."""
+MIDDLE, LAST = (128, 16), (192, 12)
+"""Picture size and pictures a step: `FIRST` for the first steps, `LAST` for a plan's last share. Small pictures come
+first, they are cheap; the last ones are as large as the runtime's."""
 PEAK_RATE, WARM_UP, FALL, AVERAGE = 2e-3, 200, 0.3, 0.998
 """`FALL`: over which last share of the steps the learning rate falls."""
 
 
 @dataclass(frozen=True)
 class Plan:
+    """`large`: the share of the steps, at the end, that see the largest pictures."""
+
     steps: int
     seed: int
     bank: Path
+    large: float
 
     def stage(self, step: int) -> tuple[int, int]:
         """Picture size and batch size of a step."""
         if step < min(FIRST_STEPS, self.steps // 2):
             return FIRST
-        return next((size, count) for share, size, count in STAGES if step < share * self.steps)
+        return MIDDLE if step < (1 - self.large) * self.steps else LAST
 
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -189,9 +192,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--large", type=float, default=0.1, help="share of the steps that see the largest pictures")
     options = parser.parse_args()
     keep_memory()
-    train_together(Plan(options.steps, options.seed, options.bank), options.out)
+    train_together(Plan(options.steps, options.seed, options.bank, options.large), options.out)
 
 
 if __name__ == "__main__":
