@@ -25,14 +25,15 @@ class Leadership:
         owner: str,
         on_gained: Callable[[], Awaitable[None]],
         *,
-        interval: float = 0.75,
+        interval: float | None = None,
         patience: float = 3.0,
     ) -> None:
+        """Renews every `interval` seconds, by default a quarter of the patience."""
         self._leases: Collection = database["leases"]
         self._name = name
         self._owner = owner
         self._on_gained = on_gained
-        self._interval = interval
+        self._interval = patience / 4 if interval is None else interval
         self._patience = patience
         self._held_until = 0.0
         self._seen: tuple[str, int] = ("", 0)

@@ -56,6 +56,22 @@ async def test_a_long_beginning_does_not_cost_the_lease() -> None:
     await asyncio.gather(loop, return_exceptions=True)
 
 
+async def test_who_is_impatient_renews_more_often() -> None:
+    begins = 0
+
+    async def load() -> None:
+        nonlocal begins
+        begins += 1
+
+    database: Any = {"leases": Leases()}
+    leadership = Leadership(database, "dispatcher", "one", load, patience=0.4)
+    loop = asyncio.create_task(leadership.run())
+    await asyncio.sleep(1.0)
+    assert leadership.held and begins == 1
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+
+
 async def test_a_beginning_that_fails_is_tried_again() -> None:
     begun = asyncio.Event()
     failures = [OSError("the store is away")]
