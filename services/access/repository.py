@@ -6,7 +6,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.access.domain import ApiKey
 from services.common.errors import NotFound
-from services.common.store import Collection, Database, Document, persist
+from services.common.store import Collection, Database, Document, persist, read
 
 COLLECTION = "api_keys"
 _LIMIT = 1_000
@@ -42,7 +42,7 @@ class MongoKeyRepository:
 
     async def find(self, tenant: str) -> list[ApiKey]:
         wanted = {"tenant": tenant} if tenant else {}
-        documents = await persist(lambda: self._keys.find(wanted).sort("created", -1).to_list(_LIMIT))
+        documents = await read(lambda: self._keys.find(wanted).sort("created", -1), _LIMIT)
         return [_from_document(document) for document in documents]
 
 

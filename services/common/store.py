@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import structlog
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorCursor, AsyncIOMotorDatabase
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from services.common.errors import OutOfSpace, Unavailable
@@ -21,6 +21,7 @@ Database: TypeAlias = "AsyncIOMotorDatabase[Document]"
 # MongoDB's OutOfDiskSpace, and what the embedded store says in SQLite's words and the system's.
 _FULL_CODE, _FULL_WORDS = 14031, ("disk is full", "no space left")
 Collection: TypeAlias = "AsyncIOMotorCollection[Document]"
+Find: TypeAlias = "Callable[[], AsyncIOMotorCursor[Document]]"
 
 
 @asynccontextmanager
@@ -72,6 +73,32 @@ async def persist(operation: Callable[[], Awaitable[ResultT]], *, patience: floa
             raise Unavailable("the store refused the operation", reason="STORE_REFUSED", retry_after=5.0) from error
         except PyMongoError as error:
             raise Unavailable("the store failed", reason="STORE_FAILED", retry_after=5.0) from error
+
+
+async def read(find: Find, limit: int | None = None) -> list[Document]:
+    """What `find` finds, as `persist`.
+
+    Every try takes a cursor of its own: the driver's says that nothing is left once it has lost its connection.
+    """
+    return await persist(lambda: find().to_list(limit))
+
+
+async def read_in_parts(find: Find, size: int) -> AsyncIterator[list[Document]]:
+    """What `find` finds, `size` documents at a time, for what may be long. Between two parts nothing is tried again.
+
+    Raises:
+        Unavailable: as `persist`, and when the connection was lost between two parts.
+    """
+
+    async def begin() -> tuple[AsyncIOMotorCursor[Document], list[Document]]:
+        cursor = find()
+        cursor.batch_size(size)
+        return cursor, await cursor.to_list(size)
+
+    cursor, documents = await persist(begin)
+    while documents:
+        yield documents
+        documents = await persist(lambda: cursor.to_list(size), patience=0.0)
 
 
 def _is_full(error: OperationFailure) -> bool:

@@ -9,7 +9,7 @@ import time
 import structlog
 
 from services.common.bus import Publisher
-from services.common.store import Collection, Database, Document, persist
+from services.common.store import Collection, Database, Document, persist, read
 from services.tasks.hooks import outgoing
 from services.tasks.outbox import Outbox
 from services.tasks.repository import MongoTaskRepository
@@ -72,7 +72,7 @@ class Checkpoints:
         and is looked at again every `again` seconds, until it has stood still for `forget` seconds.
         """
         connection = self._publisher.connection
-        found = await persist(lambda: self._relays.find({}).to_list(None))
+        found = await read(lambda: self._relays.find({}))
         dead = [item for item in found if item["_id"] != self._outbox.owner and self._is_due(item)]
         reached = {item["_id"]: await self._publish_from(item["_id"], item["through"]) for item in dead}
         news = [item for item in dead if reached[item["_id"]] > item["through"] or not item.get("adopted")]

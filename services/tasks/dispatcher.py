@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -174,7 +174,7 @@ class Dispatcher:
         """Waiting tasks of each queue."""
         return {queue: len(backlog) for queue, backlog in self._backlogs.items()}
 
-    async def load(self, reading: Awaitable[Iterable[Task]]) -> None:
+    async def load(self, reading: AsyncIterable[Sequence[Task]]) -> None:
         """What the store holds that is not over; runs get a fresh lease, for nobody has missed a beat of ours yet.
 
         Whatever changes while it is read is known better already.
@@ -182,18 +182,20 @@ class Dispatcher:
         changed: set[str] = set()
         self._readings.append(changed)
         try:
-            tasks = await reading
+            async for tasks in reading:
+                for task in tasks:
+                    if task.id not in changed:
+                        self._found(task)
         finally:
             self._readings = [other for other in self._readings if other is not changed]
-        for task in tasks:
-            if task.id in changed:
-                continue
-            on_the_way = task.id in self._released or task.id in self._backlogs[task.queue]
-            if task.state is TaskState.PENDING and not on_the_way:
-                self._backlogs[task.queue].push(self._waiting(task), self._clock())
-            elif task.state is TaskState.EXECUTING:
-                self._begin_lease(task)
         self._wake.set()
+
+    def _found(self, task: Task) -> None:
+        on_the_way = task.id in self._released or task.id in self._backlogs[task.queue]
+        if task.state is TaskState.PENDING and not on_the_way:
+            self._backlogs[task.queue].push(self._waiting(task), self._clock())
+        elif task.state is TaskState.EXECUTING:
+            self._begin_lease(task)
 
     def complete(self) -> None:
         """All that is not over was loaded: from now on it is known whether anybody waits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pymongo.errors import DuplicateKeyError
 
-from services.common.store import Collection, Document, persist
+from services.common.store import Collection, Document, persist, read
 
 
 class Intents:
@@ -29,8 +29,7 @@ class Intents:
 
     async def due(self, now: int, *, limit: int) -> list[Document]:
         """Oldest first."""
-        cursor = self._intents.find({"due": {"$lte": now}}).sort("due", 1).limit(limit)
-        return await persist(lambda: cursor.to_list(limit))
+        return await read(lambda: self._intents.find({"due": {"$lte": now}}).sort("due", 1).limit(limit), limit)
 
     async def change(self, document: Document) -> None:
         """Unless a later one took its place."""

@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError
 from services.common import store
 from services.common.errors import NotFound, Unavailable
 from services.common.lanes import Lane
-from services.common.store import Database, Document, persist
+from services.common.store import Database, Document, persist, read
 from services.webhooks.domain import Attempt, Delivery, DeliveryState
 from services.webhooks.ports import Filter
 
@@ -60,8 +60,8 @@ class MongoDeliveryRepository:
         for name, value in (("state", wanted.state), ("task_id", wanted.task_id), ("url", wanted.url)):
             if value is not None:
                 query[name] = {"$gte": str(value), "$lte": str(value)}  # as a range, see the tasks' repository
-        cursor = self._deliveries.find(query).sort("listing", -1).skip(skip).limit(limit)
-        return [to_delivery(document) for document in await persist(lambda: cursor.to_list(limit))]
+        found = await read(lambda: self._deliveries.find(query).sort("listing", -1).skip(skip).limit(limit), limit)
+        return [to_delivery(document) for document in found]
 
     async def due(self, now: int, *, since: int, without: Collection[str], limit: int) -> list[Delivery]:
         elsewhere: Document = {"host": {"$nin": list(without)}} if without else {}
@@ -71,13 +71,14 @@ class MongoDeliveryRepository:
         return await self._read_due({"due": {"$lte": now}, "host": {"$gte": host, "$lte": host}}, limit)
 
     async def next_due(self, after: int) -> int | None:
-        cursor = self._deliveries.find({"due": {"$gt": after}}, {"due": 1}).sort("due", 1).limit(1)
-        found = await persist(lambda: cursor.to_list(1))
+        found = await read(
+            lambda: self._deliveries.find({"due": {"$gt": after}}, {"due": 1}).sort("due", 1).limit(1), 1
+        )
         return int(found[0]["due"]) if found else None
 
     async def _read_due(self, query: Document, limit: int) -> list[Delivery]:
-        cursor = self._deliveries.find(query).sort("due", 1).limit(limit)
-        return [to_delivery(document) for document in await persist(lambda: cursor.to_list(limit))]
+        found = await read(lambda: self._deliveries.find(query).sort("due", 1).limit(limit), limit)
+        return [to_delivery(document) for document in found]
 
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
@@ -110,7 +111,7 @@ class MongoDeliveryRepository:
     async def _won(self, documents: Sequence[Document]) -> list[bool]:
         """Somebody lost, or an answer of ours did: the token stored says whose write stands."""
         query: Document = {"_id": {"$in": [document["_id"] for document in documents]}}
-        rows = await persist(lambda: self._deliveries.find(query, {"write": 1}).to_list(None))
+        rows = await read(lambda: self._deliveries.find(query, {"write": 1}))
         stored = {row["_id"]: row.get("write") for row in rows}
         return [stored.get(document["_id"]) == document["write"] for document in documents]
 

@@ -11,6 +11,8 @@ import grpc
 import pytest
 from compute.tasks.v1 import tasks_pb2
 
+from services.common.errors import Unavailable
+from services.common.store import open_database, read_in_parts
 from tests.integration.tasks_host import hosting
 from tests.reliability.servers import OwnServer
 
@@ -41,6 +43,29 @@ async def test_a_store_that_comes_back_finds_every_accepted_task_once(nats_url: 
         request = tasks_pb2.ListTasksRequest(limit=1000)
         listed = await host.tasks.ListTasks(request, timeout=20, metadata=host.metadata)
         assert {task.id for task in listed.tasks} == accepted | {kept.id, late.id}
+
+
+async def test_a_list_asked_for_while_the_store_is_away_is_whole(nats_url: str, store_server: OwnServer) -> None:
+    async with hosting(store_server.url, nats_url, f"t{uuid4().hex[:12]}") as host:
+        kept = {(await host.create(key=f"kept-{number}")).id for number in range(3)}
+        await store_server.kill()
+        listing = host.tasks.ListTasks(tasks_pb2.ListTasksRequest(), timeout=30, metadata=host.metadata)
+        await asyncio.sleep(6.0)  # the driver's own patience is 5
+        await store_server.start()
+        assert {task.id for task in (await listing).tasks} == kept
+
+
+async def test_a_long_reading_that_loses_the_store_says_so(store_server: OwnServer) -> None:
+    async with open_database(store_server.url, f"t{uuid4().hex[:12]}") as database:
+        await database["things"].insert_many([{"_id": number} for number in range(600)])
+        parts = read_in_parts(lambda: database["things"].find({}), 200)
+        assert [len(part) async for part in parts] == [200, 200, 200]
+        parts = read_in_parts(lambda: database["things"].find({}), 200)
+        await anext(parts)
+        await store_server.kill()
+        with pytest.raises(Unavailable):
+            await anext(parts)
+        await store_server.start()
 
 
 @pytest.mark.timeout(240)

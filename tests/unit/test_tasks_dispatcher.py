@@ -196,9 +196,9 @@ async def test_what_ends_while_the_store_is_read_takes_no_room() -> None:
     desk = Desk()
     running = task("t").created().claimed("w1", CLOCK())
 
-    async def read() -> list[Task]:
+    async def read() -> AsyncIterator[list[Task]]:
         desk.books.noticed(running.completed("{}", (), CLOCK()))
-        return [running]
+        yield [running]
 
     await desk.books.load(read())
     assert not desk.books.vouched("t", 1, 10.0)
@@ -333,8 +333,8 @@ async def test_a_run_that_was_begun_before_this_replica_led_is_reminded_too() ->
     async with Desk(timing=Timing(claim=0.02, sweep=0.01)).open() as desk:
         given(desk)
 
-        async def read() -> list[Task]:
-            return [task("t").created().claimed("w1", CLOCK())]
+        async def read() -> AsyncIterator[list[Task]]:
+            yield [task("t").created().claimed("w1", CLOCK())]
 
         await desk.books.load(read())
         async with asyncio.timeout(5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -228,8 +229,8 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def load(self) -> None:
-        async def reading() -> list[Task]:
-            return [task for task in self.stored.values() if not task.state.terminal]
+        async def reading() -> AsyncIterator[list[Task]]:
+            yield [task for task in self.stored.values() if not task.state.terminal]
 
         self.loop.run_until_complete(self.books.load(reading()))
         self.books.complete()
