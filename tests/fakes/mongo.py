@@ -80,9 +80,14 @@ class Cursor:
         self._found = self._found[:count]
         return self
 
-    async def to_list(self, _: int | None) -> list[Document]:
+    def batch_size(self, _: int) -> Cursor:
+        return self
+
+    async def to_list(self, count: int | None) -> list[Document]:
+        """The next `count`."""
         await self._life.step()
-        return self._found
+        part, self._found = self._found[:count], [] if count is None else self._found[count:]
+        return part
 
 
 class Collection:
