@@ -17,6 +17,7 @@ from services.providers.ports import OnStep, Pixels, Step
 
 log = structlog.get_logger()
 _INTERVAL = 0.1
+_SMALL = 3 * 64 * 64
 
 
 class ProgressFeed:
@@ -51,7 +52,9 @@ class ProgressFeed:
             total_steps=total,
         )
         if preview is not None:
-            message.preview_png = await asyncio.to_thread(encode_png, preview)
+            # Waking a thread costs more than a picture of 16×16.
+            small = preview.size <= _SMALL
+            message.preview_png = encode_png(preview) if small else await asyncio.to_thread(encode_png, preview)
         try:
             await self._bus.publish(progress_subject(message.task_id), message.SerializeToString())
         except nats.errors.Error as error:
