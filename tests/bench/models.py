@@ -21,10 +21,10 @@ from deploy.local.places import Home
 from services.common.bus import progress_subject
 from tests.bench.figures import percentile
 from tests.bench.orchestration import fresh_home
-from tests.bench.triton_batching import INTERVAL, PICTURES, Bench
+from tests.bench.triton_batching import INTERVAL, PICTURES, PROMPTS, Bench
 from tests.stack import RunningStack, running_stack
 
-STEPS, ROUNDS, CANCELS = 20, 4, 5
+STEPS, ROUNDS, CANCELS = 20, 8, 5
 CONCURRENCIES = (1, 2, 4, 8)
 _PATH = "/api/v1/tasks/"
 _STEPS_TOTAL = re.compile(r"^atelier_diffusion_steps_total\{[^}]*\} ([\d.e+]+)$", re.MULTILINE)
@@ -42,7 +42,8 @@ class System:
     async def draw(self, seed: int, *, steps: int = STEPS, wait: int = 120) -> dict[str, Any]:
         """The task when it has ended, or after `wait` seconds. Raises RuntimeError when it went wrong."""
         config = {"provider_type": "LOCAL", "steps": steps, "guidance": 3.0}
-        body = {"task_type": "GENERATION", "origin_instance": "bench", "prompt": "a red mug", "seed": seed}
+        prompt = PROMPTS[seed % len(PROMPTS)]
+        body = {"task_type": "GENERATION", "origin_instance": "bench", "prompt": prompt, "seed": seed}
         headers = {"prefer": f"wait={wait}"} if wait else {}
         answer = await self.http.post(_PATH, json=body | {"provider_config": config}, headers=headers)
         if answer.status_code != 200 or (wait and answer.json()["status"] != "COMPLETED"):
@@ -79,12 +80,12 @@ async def _measure(stack: RunningStack) -> dict[str, Any]:
     async with _system(stack) as system, InferenceServerClient(stack.addresses.triton) as triton:
         direct = Bench(triton, {"steps": STEPS, "guidance": 3.0})
         await asyncio.gather(*(system.draw(seed) for seed in range(8)))
-        shares = [await _share(system, direct) for _ in range(ROUNDS)]
+        shares = [await _share(system, direct, turned=bool(number % 2)) for number in range(ROUNDS)]
         rates = {count: await _rate(system, count) for count in CONCURRENCIES}
         previews = await _previews(system)
         cancels = [await _steps_after_cancel(system, seed) for seed in range(CANCELS)]
     return {
-        "through_system_share": round(statistics.mean(shares), 3),
+        "through_system_share": round(statistics.median(shares), 3),
         "cancel_steps_max": max(cancels),
         "models": {
             "shares": [round(share, 3) for share in shares],
@@ -110,10 +111,21 @@ async def _system(stack: RunningStack) -> AsyncIterator[System]:
             await bus.close()
 
 
-async def _share(system: System, direct: Bench) -> float:
-    """Pictures a second through the system over those asked of Triton directly, at eight clients, right after it."""
+async def _share(system: System, direct: Bench, *, turned: bool) -> float:
+    """Pictures a second through the system over those asked of Triton directly, at eight clients.
+
+    `turned`: through the system first, so that a machine that slows down does so for both.
+    """
+    if turned:
+        through = await _rate(system, 8)
+        return through / await _rate_alone(direct)
+    alone = await _rate_alone(direct)
+    return await _rate(system, 8) / alone
+
+
+async def _rate_alone(direct: Bench) -> float:
     _, seconds = await direct.at_concurrency(8, alone=False)
-    return await _rate(system, 8) / (PICTURES / seconds)
+    return PICTURES / seconds
 
 
 async def _rate(system: System, clients: int) -> float:
