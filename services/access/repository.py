@@ -42,7 +42,7 @@ class MongoKeyRepository:
 
     async def find(self, tenant: str) -> list[ApiKey]:
         wanted = {"tenant": tenant} if tenant else {}
-        documents = await read(lambda: self._keys.find(wanted).sort("created", -1), _LIMIT)
+        documents = await read(lambda: self._keys.find(wanted).sort("created", -1).limit(_LIMIT))
         return [_from_document(document) for document in documents]
 
 

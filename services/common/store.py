@@ -75,12 +75,12 @@ async def persist(operation: Callable[[], Awaitable[ResultT]], *, patience: floa
             raise Unavailable("the store failed", reason="STORE_FAILED", retry_after=5.0) from error
 
 
-async def read(find: Find, limit: int | None = None) -> list[Document]:
+async def read(find: Find) -> list[Document]:
     """What `find` finds, as `persist`.
 
     Every try takes a cursor of its own: the driver's says that nothing is left once it has lost its connection.
     """
-    return await persist(lambda: find().to_list(limit))
+    return await persist(lambda: find().to_list(None))
 
 
 async def read_in_parts(find: Find, size: int) -> AsyncIterator[list[Document]]:

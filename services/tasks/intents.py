@@ -29,7 +29,7 @@ class Intents:
 
     async def due(self, now: int, *, limit: int) -> list[Document]:
         """Oldest first."""
-        return await read(lambda: self._intents.find({"due": {"$lte": now}}).sort("due", 1).limit(limit), limit)
+        return await read(lambda: self._intents.find({"due": {"$lte": now}}).sort("due", 1).limit(limit))
 
     async def change(self, document: Document) -> None:
         """Unless a later one took its place."""

@@ -105,7 +105,7 @@ class MongoTaskRepository:
     async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
         query: Document = {"listing": {"$gte": f"{wanted.tenant}/", "$lt": f"{wanted.tenant}/~"}}
         query |= {name: _is(value) for name, value in asdict(wanted).items() if name != "tenant" and value is not None}
-        return readable(await read(lambda: self._tasks.find(query).sort("listing", -1).skip(skip).limit(limit), limit))
+        return readable(await read(lambda: self._tasks.find(query).sort("listing", -1).skip(skip).limit(limit)))
 
     async def in_state(self, state: TaskState, *, limit: int) -> AsyncIterator[list[Task]]:
         """Oldest first, of every tenant. They may be many: between two parts others have their turn."""
@@ -117,7 +117,7 @@ class MongoTaskRepository:
     async def relayed_after(self, owner: str, number: int, *, limit: int) -> list[tuple[int, Task]]:
         """What `owner` wrote beyond `number`, in its order."""
         query = {"relay": {"$gt": token(owner, number), "$lt": f"{owner}:~"}}
-        documents = await read(lambda: self._tasks.find(query).sort("relay", 1).limit(limit), limit)
+        documents = await read(lambda: self._tasks.find(query).sort("relay", 1).limit(limit))
         numbers = {document["_id"]: int(document["relay"].rpartition(":")[2]) for document in documents}
         return [(numbers[task.id], task) for task in readable(documents)]
 
@@ -130,7 +130,7 @@ class MongoTaskRepository:
 
     async def _read(self, task_ids: Sequence[str]) -> dict[str, Task]:
         query: Document = {"_id": task_ids[0]} if len(task_ids) == 1 else {"_id": {"$in": list(task_ids)}}
-        documents = await read(lambda: self._tasks.find(query), len(task_ids))
+        documents = await read(lambda: self._tasks.find(query))
         tasks = readable(documents) if len(task_ids) > 1 else [to_task(document) for document in documents]
         found = {task.id: task for task in tasks}
         for task in found.values():

@@ -60,7 +60,7 @@ class MongoDeliveryRepository:
         for name, value in (("state", wanted.state), ("task_id", wanted.task_id), ("url", wanted.url)):
             if value is not None:
                 query[name] = {"$gte": str(value), "$lte": str(value)}  # as a range, see the tasks' repository
-        found = await read(lambda: self._deliveries.find(query).sort("listing", -1).skip(skip).limit(limit), limit)
+        found = await read(lambda: self._deliveries.find(query).sort("listing", -1).skip(skip).limit(limit))
         return [to_delivery(document) for document in found]
 
     async def due(self, now: int, *, since: int, without: Collection[str], limit: int) -> list[Delivery]:
@@ -71,13 +71,11 @@ class MongoDeliveryRepository:
         return await self._read_due({"due": {"$lte": now}, "host": {"$gte": host, "$lte": host}}, limit)
 
     async def next_due(self, after: int) -> int | None:
-        found = await read(
-            lambda: self._deliveries.find({"due": {"$gt": after}}, {"due": 1}).sort("due", 1).limit(1), 1
-        )
+        found = await read(lambda: self._deliveries.find({"due": {"$gt": after}}, {"due": 1}).sort("due", 1).limit(1))
         return int(found[0]["due"]) if found else None
 
     async def _read_due(self, query: Document, limit: int) -> list[Delivery]:
-        found = await read(lambda: self._deliveries.find(query).sort("due", 1).limit(limit), limit)
+        found = await read(lambda: self._deliveries.find(query).sort("due", 1).limit(limit))
         return [to_delivery(document) for document in found]
 
     async def remove(self, deliveries: Sequence[Delivery]) -> None:
