@@ -110,7 +110,9 @@ class Border(grpc.aio.ServerInterceptor):
             except TimeoutError:
                 failure = DeadlineExceeded(f"{method} took longer than {self._timeout:g} s")
             except asyncio.CancelledError:
-                failure = self._ended_by_us()
+                if not self._ended_here():
+                    raise
+                failure = _going_down()
             except Exception:
                 log.exception("call failed", method=method)
                 failure = Internal("something went wrong on our side")
@@ -131,7 +133,9 @@ class Border(grpc.aio.ServerInterceptor):
             except ComputeError as error:
                 failure = error
             except asyncio.CancelledError:
-                failure = self._ended_by_us()
+                if not self._ended_here():
+                    raise
+                failure = _going_down()
             except Exception:
                 log.exception("call failed", method=method)
                 failure = Internal("something went wrong on our side")
@@ -148,13 +152,13 @@ class Border(grpc.aio.ServerInterceptor):
             calls.add(task)
             task.add_done_callback(calls.discard)
 
-    def _ended_by_us(self) -> Unavailable:
-        """For a call that was cancelled. Raises CancelledError where its caller did it."""
+    def _ended_here(self) -> bool:
+        """Whether the call that was cancelled was so by us, and not by its caller; then it may say a last word."""
         task = asyncio.current_task()
         if task is None or task not in self._ended:
-            raise  # the cancellation being handled
+            return False
         task.uncancel()
-        return _going_down()
+        return True
 
     async def _identify(self, context: Context) -> None:
         given = dict(context.invocation_metadata() or ())
