@@ -14,8 +14,8 @@ from services.catalog.images import MAX_INLINE, holds_bytes
 from services.catalog.schemas import Schemas, inline_mark, is_list
 from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, InvalidRequest, Violation
-from services.common.images.sources import Kind, Source, read_inline
 from services.common.storage_client import StorageClient
+from services.imaging.sources import Kind, Source, read_inline
 
 log = structlog.get_logger()
 _ENDINGS = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"), (b"RIFF", "webp"))

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from gateway.translate import to_public
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import NotFound
-from services.common.images.recipes import BESIDE, HEAD_BYTES, TAIL_BYTES, lies_at_end, parse_recipe, read_recipe
 from services.common.storage_client import StorageClient
+from services.imaging.recipes import BESIDE, HEAD_BYTES, TAIL_BYTES, lies_at_end, parse_recipe, read_recipe
 
 
 class ResultFile(BaseModel):

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field
 
 from services.common.addresses import is_public, parse_target
 from services.common.errors import InvalidRequest
-from services.common.images.local_files import path_of
-from services.common.images.sources import Kind, tell_apart
+from services.imaging.local_files import path_of
+from services.imaging.sources import Kind, tell_apart
 
 MAX_REFERENCE = 2048
 MAX_PATH = 512

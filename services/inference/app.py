@@ -16,10 +16,10 @@ from nats.aio.client import Client
 from services.common.background import running
 from services.common.bus import open_bus, ping
 from services.common.grpc_client import Credentials, connect
-from services.common.images.loader import open_loader
 from services.common.mount import Mounted
 from services.common.settings import ServiceSettings
 from services.common.storage_client import StorageClient
+from services.imaging.loader import open_loader
 from services.inference.context import Surroundings
 from services.inference.gates import Gates
 from services.inference.heartbeat import Heartbeat

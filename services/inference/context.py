@@ -13,9 +13,9 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, NotFound, Unavailable
-from services.common.images.carriers.edits import Part
-from services.common.images.recipes import BESIDE
 from services.common.storage_client import CHUNK_BYTES
+from services.imaging.carriers.edits import Part
+from services.imaging.recipes import BESIDE
 from services.inference.asking import Askings
 from services.inference.book import SUCCEEDED
 from services.inference.originals import OriginalPicture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from services.common.images.loader import ImageLoader
-from services.common.images.sniffing import HEAD_BYTES, content_type_of
+from services.imaging.loader import ImageLoader
+from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.inference.originals import OriginalPicture
 from services.providers.media import lay_on_white
 from services.providers.ports import Pixels

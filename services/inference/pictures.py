@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from services.common.images.recipes import RECIPE_CHUNK
+from services.imaging.recipes import RECIPE_CHUNK
 from services.inference.provenance import DigitalSource, software, told_recipe, xmp_packet
 from services.providers.ports import Pixels
 

@@ -11,8 +11,8 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from services.common.images.carriers.edits import Part, Unfit
-from services.common.images.recipes import inscribed
+from services.imaging.carriers.edits import Part, Unfit
+from services.imaging.recipes import inscribed
 from services.inference.xmp import Description, new_packet, with_description
 
 # Why a recipe lies beside its file.

@@ -8,8 +8,8 @@ import socket
 
 from pydantic import Field
 
-from services.common.images.loader import ImageSettings
 from services.common.settings import ServiceSettings
+from services.imaging.loader import ImageSettings
 from services.inference.tries import UnknownPolicy
 
 

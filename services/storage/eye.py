@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.common.images.decoder import Decoder
+from services.imaging.decoder import Decoder
 from services.storage.ports import Size
 
 

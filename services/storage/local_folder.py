@@ -22,7 +22,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TypeVar
 
-from services.common.images.sniffing import HEAD_BYTES, content_type_of
+from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.storage import listing
 from services.storage.domain import Facts, Key, Page, Span, StoredObject
 from services.storage.failures import translated

@@ -20,7 +20,7 @@ from obstore.exceptions import PreconditionError
 from obstore.store import S3Store
 
 from services.common.errors import NotFound, Unavailable
-from services.common.images.sniffing import UNKNOWN
+from services.imaging.sniffing import UNKNOWN
 from services.storage.domain import Facts, Key, Page, Span, StoredObject
 from services.storage.failures import translated
 from services.storage.ports import CHUNK_BYTES, Gathering

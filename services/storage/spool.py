@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from services.common.images.sniffing import HEAD_BYTES, content_type_of
+from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.storage.domain import Facts
 from services.storage.failures import translated
 

@@ -10,7 +10,7 @@ from compute.common.v1 import common_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from PIL import Image
 
-from services.common.images.recipes import read_recipe
+from services.imaging.recipes import read_recipe
 from tests.integration.whole_system import ENDED, TENANT, System
 
 

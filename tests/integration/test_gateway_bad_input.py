@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.protocol import MAX_HEAD_BYTES
-from services.common.images.encoding import encode
+from services.imaging.encoding import encode
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, generation, stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

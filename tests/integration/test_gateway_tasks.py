@@ -20,8 +20,8 @@ from PIL import Image
 
 from services.common.bus import progress_subject
 from services.common.grpc_client import Credentials
-from services.common.images.recipes import read_recipe
 from services.common.storage_client import StorageClient
+from services.imaging.recipes import read_recipe
 from services.inference.context import Outputs
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource

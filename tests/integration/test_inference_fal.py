@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from PIL import Image
 from pydantic import SecretStr
 
-from services.common.images.recipes import BESIDE, read_recipe
+from services.imaging.recipes import BESIDE, read_recipe
 from services.inference.runs import Runs
 from services.providers import fal, fal_shootify_refiner
 from services.providers.directory import Providers

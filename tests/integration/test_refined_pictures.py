@@ -9,7 +9,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 from PIL import Image
 from skimage import data
 
-from services.common.images.recipes import read_recipe
+from services.imaging.recipes import read_recipe
 from services.providers.ports import Pixels
 from tests.integration.whole_system import ENDED, TENANT, System
 

@@ -17,7 +17,7 @@ from deploy.local.ports import free_ports
 from services.catalog.enums import ProviderType, TaskType
 from services.catalog.providers import PROVIDERS
 from services.catalog.tasks import TYPES
-from services.common.images.recipes import read_recipe
+from services.imaging.recipes import read_recipe
 from services.providers.directory import Providers, open_providers
 from services.providers.media import MediaSettings, open_media
 from services.providers.pipelines.redrawing import UNTOUCHED

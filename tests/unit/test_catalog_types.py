@@ -32,7 +32,7 @@ from services.catalog.images import (
 from services.catalog.providers import PROVIDERS, check_provider
 from services.catalog.schemas import SCHEMAS, derive
 from services.catalog.tasks import PUBLIC_TYPES, TYPES
-from services.common.images.local_files import path_of
+from services.imaging.local_files import path_of
 
 
 def test_every_public_type_is_one_of_the_eleven() -> None:

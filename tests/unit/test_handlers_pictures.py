@@ -17,8 +17,8 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from PIL import Image, ImageCms
 
 from services.common.errors import InvalidRequest, NotFound
-from services.common.images.loader import ImageLoader, ImageSettings, open_loader
-from services.common.images.recipes import BESIDE, parse_recipe, read_recipe
+from services.imaging.loader import ImageLoader, ImageSettings, open_loader
+from services.imaging.recipes import BESIDE, parse_recipe, read_recipe
 from services.inference.context import Context, Surroundings
 from services.inference.images import TaskImages
 from services.inference.registry import discover_handlers

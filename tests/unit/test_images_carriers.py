@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngInfo
 
-from services.common.images.recipes import HEAD_BYTES, TAIL_BYTES, inscribed, lies_at_end, read_recipe
+from services.imaging.recipes import HEAD_BYTES, TAIL_BYTES, inscribed, lies_at_end, read_recipe
 from services.inference.provenance import DigitalSource, mark, xmp_packet
 from services.providers.film_facts import read_facts
 from tests.fakes.vendors.films import tiny_film

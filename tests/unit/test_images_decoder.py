@@ -18,7 +18,7 @@ import pytest_asyncio
 from PIL import Image, ImageCms
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
-from services.common.images.decoder import Decoder, Limits
+from services.imaging.decoder import Decoder, Limits
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMITS = Limits(max_bytes=1 << 20, max_pixels=1_000_000, seconds=20.0)
@@ -221,7 +221,7 @@ async def test_measuring_reads_the_header_only_and_verifying_all(decoder: Decode
 
 def children() -> set[int]:
     found = psutil.Process().children()
-    return {child.pid for child in found if "services.common.images.child" in child.cmdline()}
+    return {child.pid for child in found if "services.imaging.child" in child.cmdline()}
 
 
 async def test_too_little_memory_is_said_and_the_next_picture_is_served() -> None:

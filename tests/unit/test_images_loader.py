@@ -13,10 +13,10 @@ import pytest_asyncio
 from PIL import Image
 
 from services.common.errors import ComputeError, NotFound, PayloadTooLarge
-from services.common.images.encoding import encode
-from services.common.images.loader import ImageLoader, ImageSettings, open_loader
-from services.common.images.sniffing import UNKNOWN, content_type_of
-from services.common.images.sources import Kind, tell_apart
+from services.imaging.encoding import encode
+from services.imaging.loader import ImageLoader, ImageSettings, open_loader
+from services.imaging.sniffing import UNKNOWN, content_type_of
+from services.imaging.sources import Kind, tell_apart
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PIXELS = np.arange(16 * 12 * 4, dtype=np.uint32).astype(np.uint8).reshape(12, 16, 4)

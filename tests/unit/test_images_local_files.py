@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from services.common.errors import ComputeError
-from services.common.images.loader import ImageSettings, open_loader
-from services.common.images.local_files import LocalFiles
+from services.imaging.loader import ImageSettings, open_loader
+from services.imaging.local_files import LocalFiles
 
 LIMIT = 1000
 

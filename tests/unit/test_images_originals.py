@@ -14,7 +14,7 @@ import pytest_asyncio
 from PIL import Image, ImageCms
 
 from services.common.errors import InvalidRequest
-from services.common.images.decoder import Decoder, Limits
+from services.imaging.decoder import Decoder, Limits
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -11,7 +11,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.catalog.base import TaskType
 from services.catalog.tasks import TYPES
-from services.common.images.recipes import BESIDE, parse_recipe, read_recipe
+from services.imaging.recipes import BESIDE, parse_recipe, read_recipe
 from services.inference import handlers
 from services.inference.context import Context, Outputs, Surroundings
 from services.inference.provenance import DigitalSource

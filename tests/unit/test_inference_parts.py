@@ -17,7 +17,7 @@ from compute.tasks.v1.tasks_pb2 import Task
 from services.catalog.enums import ErrorCategory
 from services.catalog.tasks import TYPES
 from services.common import errors
-from services.common.images.recipes import read_recipe
+from services.imaging.recipes import read_recipe
 from services.inference.context import Context, Surroundings
 from services.inference.handlers.generation import strength_of
 from services.inference.outcomes import failure_of, fault

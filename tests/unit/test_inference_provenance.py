@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from services.common.images.recipes import RECIPE_CHUNK, read_recipe
+from services.imaging.recipes import RECIPE_CHUNK, read_recipe
 from services.inference.free_recipes import free_recipe, source_of
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource, xmp_packet

@@ -17,7 +17,7 @@ from services.catalog.tasks.detail_enhancer import DetailEnhancerParams
 from services.catalog.tasks.face_enhancer import FaceEnhancerParams
 from services.catalog.tasks.refine import RefineParams
 from services.common.errors import InvalidRequest
-from services.common.images.recipes import read_recipe
+from services.imaging.recipes import read_recipe
 from services.inference.context import Context, Outputs
 from services.inference.handlers import detail_enhancer, face_enhancer, refine
 from services.providers import local as local_provider

@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image
 
 from services.common.errors import InvalidRequest, OutcomeUnknown, Overloaded, ProviderRefused, Unavailable
-from services.common.images.encoding import encode
+from services.imaging.encoding import encode
 from services.providers.calls import Call
 from services.providers.google.access import Access
 from services.providers.google.failures import no_picture

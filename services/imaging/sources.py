@@ -10,7 +10,7 @@ from enum import Enum
 from urllib.parse import unquote
 
 from services.common.errors import InvalidRequest, PayloadTooLarge
-from services.common.images.sniffing import is_picture
+from services.imaging.sniffing import is_picture
 
 _PATH_LIMIT = 512
 _PROBE_CHARACTERS = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+from services.imaging.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
 
 AT_END = False
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"

@@ -13,9 +13,9 @@ from pydantic_settings import BaseSettings, NoDecode
 from services.common.addresses import parse_target
 from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge
 from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
-from services.common.images.decoder import Decoder, Limits, Original, Picture
-from services.common.images.local_files import LocalFiles
-from services.common.images.sources import Kind, read_inline, tell_apart
+from services.imaging.decoder import Decoder, Limits, Original, Picture
+from services.imaging.local_files import LocalFiles
+from services.imaging.sources import Kind, read_inline, tell_apart
 
 
 class ImageSettings(BaseSettings):

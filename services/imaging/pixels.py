@@ -11,7 +11,7 @@ from typing import IO
 
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from services.common.images import profiles
+from services.imaging import profiles
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _SIDE_LIMIT = 65_535

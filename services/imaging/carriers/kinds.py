@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from services.common.images.carriers import boxes, gif, jpeg, png, webp
-from services.common.images.carriers.edits import Edit, PacketFor
-from services.common.images.sniffing import HEAD_BYTES, content_type_of
+from services.imaging.carriers import boxes, gif, jpeg, png, webp
+from services.imaging.carriers.edits import Edit, PacketFor
+from services.imaging.sniffing import HEAD_BYTES, content_type_of
 
 
 class Carrier(Protocol):

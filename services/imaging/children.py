@@ -74,7 +74,7 @@ class Child:
 def _spawn(channel: socket.socket, memory_bytes: int) -> subprocess.Popen[bytes]:
     """Not the event loop's own way, which forks: gRPC's threads do not take that well."""
     return subprocess.Popen(
-        (sys.executable, "-m", "services.common.images.child", str(memory_bytes)),
+        (sys.executable, "-m", "services.imaging.child", str(memory_bytes)),
         # Nothing of ours, secrets least of all, is in its environment.
         env={"PYTHONPATH": str(_ROOT), "LC_ALL": "C.UTF-8"},
         cwd=_ROOT,

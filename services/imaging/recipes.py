@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from services.common.images.carriers.edits import MARK, PacketFor, Part, Unfit, assembled
-from services.common.images.carriers.kinds import carrier_of
+from services.imaging.carriers.edits import MARK, PacketFor, Part, Unfit, assembled
+from services.imaging.carriers.kinds import carrier_of
 
 RECIPE_CHUNK = MARK[:-1].decode()
 # Of a file that cannot carry its recipe, the recipe lies beside it, under the file's name and this.

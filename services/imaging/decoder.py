@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
-from services.common.images.children import Child, ChildDied
+from services.imaging.children import Child, ChildDied
 
 _CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 

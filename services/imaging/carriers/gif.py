@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.common.images.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
+from services.imaging.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
 
 AT_END = False
 _EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from PIL import Image
 
-from services.common.images import pixels, profiles
+from services.imaging import pixels, profiles
 
 _REQUEST_BYTES = 4096
 
