@@ -67,21 +67,26 @@ def _measure(request: dict[str, Any], content: IO[bytes], _: list[int]) -> dict[
 
 
 def _verify(request: dict[str, Any], content: IO[bytes], _: list[int]) -> dict[str, Any]:
-    return {"facts": asdict(pixels.decode(content, max_pixels=request["max_pixels"])[1])}
+    return {"facts": asdict(pixels.decode(content, max_pixels=request["max_pixels"]).facts)}
 
 
 def _decode(request: dict[str, Any], content: IO[bytes], files: list[int]) -> dict[str, Any]:
-    picture, facts = pixels.decode(content, max_pixels=request["max_pixels"])
-    pixels.write(picture, files[1])
-    return {"facts": asdict(facts)}
+    return _written(pixels.decode(content, max_pixels=request["max_pixels"]), files[1])
 
 
 def _decode_original(request: dict[str, Any], content: IO[bytes], files: list[int]) -> dict[str, Any]:
-    """The profile follows the pixels in their file."""
-    original = pixels.decode_original(content, max_pixels=request["max_pixels"], grey=request["grey"])
-    pixels.write(original.picture, files[1])
-    pixels.write_bytes(original.profile, files[1])
-    return {"facts": asdict(original.facts), "profile": len(original.profile), "converted": original.converted}
+    found = pixels.decode_original(content, max_pixels=request["max_pixels"], grey=request["grey"])
+    return {**_written(found, files[1]), "converted": found.converted}
+
+
+def _written(found: pixels.Decoded, target: int) -> dict[str, Any]:
+    """The file holds the pixels, then the profile, then the rights as JSON."""
+    rights = json.dumps(asdict(found.rights)).encode()
+    pixels.write(found.picture, target)
+    pixels.write_bytes(found.profile, target)
+    pixels.write_bytes(rights, target)
+    told = {"facts": asdict(found.facts), "density": found.density, "notes": found.notes}
+    return {**told, "profile": len(found.profile), "rights": len(rights)}
 
 
 def _translate(request: dict[str, Any], content: IO[bytes], _: list[int]) -> dict[str, Any]:

@@ -6,16 +6,19 @@ import asyncio
 import mmap
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeAlias
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
 from services.imaging.children import Child, ChildDied
+from services.imaging.notes import Note
+from services.imaging.rights import Rights
 
 _CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
@@ -32,38 +35,47 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA), in originals also 1 or 2 (grey)."""
+    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA), in originals also 1 or 2 (grey).
+
+    `depth` is that of the file's samples, in bits; pixels come out with 8.
+    """
 
     format: str
     width: int
     height: int
     channels: int
     animated: bool
+    depth: int = 8
 
     @property
     def content_type(self) -> str:
         return _CONTENT_TYPES.get(self.format, f"image/{self.format.lower()}")
 
 
+# Dots per inch, across and down.
+Density: TypeAlias = tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """`pixels`: uint8 [height, width, 3 or 4], upright, sRGB, alpha straight."""
+    """`pixels`: uint8 [height, width, 3 or 4], upright, sRGB, alpha straight. `notes` are for whoever sent the file."""
 
     pixels: NDArray[np.uint8]
     facts: ImageFacts
+    density: Density | None = None
+    rights: Rights = field(default_factory=Rights)
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Original:
+class Original(Picture):
     """`pixels`: uint8 [height, width, 1 to 4], upright, in the picture's own colours; 2 and 4 have straight alpha.
 
     `profile` is the ICC profile they belong to; None stands for sRGB, and `converted` then tells that they had another.
     """
 
-    pixels: NDArray[np.uint8]
-    facts: ImageFacts
-    profile: bytes | None
-    converted: bool
+    profile: bytes | None = None
+    converted: bool = False
 
 
 class Decoder:
@@ -103,7 +115,7 @@ class Decoder:
         """The first frame."""
         answer, file = await self._decode({"verb": "decode"}, content)
         with file:
-            return Picture(_mapped(file, _facts(answer)), _facts(answer))
+            return Picture(**_told(file, answer))
 
     async def decode_original(self, content: bytes, *, grey: bool = True) -> Original:
         """The first frame in its own colours; without `grey` a grey picture becomes sRGB."""
@@ -111,7 +123,7 @@ class Decoder:
         with file:
             facts = _facts(answer)
             profile = os.pread(file.fileno(), answer["profile"], facts.width * facts.height * facts.channels)
-            return Original(_mapped(file, facts), facts, profile or None, answer["converted"])
+            return Original(**_told(file, answer), profile=profile or None, converted=answer["converted"])
 
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of an ICC profile."""
@@ -177,6 +189,21 @@ def _accepted(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _facts(answer: dict[str, Any]) -> ImageFacts:
     return ImageFacts(**answer["facts"])
+
+
+def _told(file: IO[bytes], answer: dict[str, Any]) -> dict[str, Any]:
+    """What a picture and an original have in common."""
+    facts = _facts(answer)
+    rights = orjson.loads(
+        os.pread(file.fileno(), answer["rights"], facts.width * facts.height * facts.channels + answer["profile"])
+    )
+    return {
+        "pixels": _mapped(file, facts),
+        "facts": facts,
+        "density": tuple(answer["density"]) if answer["density"] else None,
+        "rights": Rights(**{**rights, "creators": tuple(rights["creators"])}),
+        "notes": tuple(map(Note, answer["notes"])),
+    }
 
 
 def _anonymous_file() -> IO[bytes]:

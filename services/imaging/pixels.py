@@ -12,12 +12,16 @@ from typing import IO
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from services.imaging import profiles
+from services.imaging.metadata import density_of, exif_of, rights_of
+from services.imaging.notes import Note
+from services.imaging.rights import Rights
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _SIDE_LIMIT = 65_535
 _STRIP_BYTES = 4 << 20
 _DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _TURNED = frozenset({5, 6, 7, 8})
+_PNG_DEPTH_AT = 24
 _ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
@@ -31,73 +35,108 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA), in originals also 1 or 2 (grey)."""
+    """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA), in originals also 1 or 2 (grey).
+
+    `depth` is that of the file's samples, in bits.
+    """
 
     format: str
     width: int
     height: int
     channels: int
     animated: bool
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture of mode RGB or RGBA, in its own colours also L or LA.
+
+    `profile` describes its colours, empty where they are sRGB's; `converted` tells that they had to leave a profile of
+    their own. `density` is in dots per inch as displayed.
+    """
+
+    picture: Image.Image
+    facts: Facts
+    density: tuple[float, float] | None
+    rights: Rights
+    notes: tuple[Note, ...]
+    profile: bytes = b""
+    converted: bool = False
 
 
 def measure(content: IO[bytes], *, max_pixels: int) -> Facts:
     """From the headers alone. Raises Unfit."""
     try:
         with _open(content, max_pixels) as picture:
-            return _facts(picture)
+            return _facts(picture, content)
     except (MemoryError, Unfit):
         raise
     except Exception as error:  # a border: Pillow's plugins raise whatever hostile bytes provoke
-        raise Unfit(f"the picture's header cannot be read ({type(error).__name__})") from error
+        raise Unfit("the picture's header cannot be read") from error
 
 
-def decode(content: IO[bytes], *, max_pixels: int) -> tuple[Image.Image, Facts]:
-    """The first frame, upright, in sRGB, mode RGB or RGBA. Raises Unfit."""
-    with _decoding(content, max_pixels) as (picture, facts):
-        return _in_srgb(picture), facts
+def decode(content: IO[bytes], *, max_pixels: int) -> Decoded:
+    """The first frame, upright, in sRGB. Raises Unfit."""
+    with _decoding(content, max_pixels) as found:
+        return replace(found, picture=_in_srgb(found.picture))
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """A picture in its own colours. `profile` describes them, empty where they are taken for sRGB's; `converted` tells
-    that they had to leave a profile of their own."""
-
-    picture: Image.Image
-    facts: Facts
-    profile: bytes
-    converted: bool
-
-
-def decode_original(content: IO[bytes], *, max_pixels: int, grey: bool) -> Original:
-    """The first frame, upright, 8 bits deep, its colours as they are: mode RGB or RGBA, with `grey` also L or LA.
+def decode_original(content: IO[bytes], *, max_pixels: int, grey: bool) -> Decoded:
+    """The first frame, upright, 8 bits deep, its colours as they are.
 
     Colours that a PNG cannot hold (CMYK, Lab) become sRGB, and without `grey` so do greys. Raises Unfit.
     """
-    with _decoding(content, max_pixels) as (picture, facts):
-        profile = picture.info.get("icc_profile") or b""
-        own = _in_own_colours(picture, profile, grey)
+    with _decoding(content, max_pixels) as found:
+        profile = found.picture.info.get("icc_profile") or b""
+        own = _in_own_colours(found.picture, profile, grey)
         kept = profile if own is not None and profiles.fits(profile, own.mode) else b""
-        shown = _in_srgb(picture) if own is None else own
-        return Original(
-            shown,
-            replace(facts, channels=len(shown.getbands())),
-            kept,
+        shown = _in_srgb(found.picture) if own is None else own
+        return replace(
+            found,
+            picture=shown,
+            facts=replace(found.facts, channels=len(shown.getbands())),
+            profile=kept,
             converted=bool(profile) and own is None,
         )
 
 
 @contextmanager
-def _decoding(content: IO[bytes], max_pixels: int) -> Iterator[tuple[Image.Image, Facts]]:
+def _decoding(content: IO[bytes], max_pixels: int) -> Iterator[Decoded]:
     """The first frame, upright."""
     try:
         picture = _open(content, max_pixels)
-        facts = _facts(picture)
+        stored = _stored_orientation(picture)
+        # Before any metadata: those that Pillow cannot read would leave a picture without its pixels.
         picture.load()
-        yield ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture, facts
+        yield _told(picture, content, stored)
     except (MemoryError, Unfit):
         raise
     except Exception as error:  # a border, as above
-        raise Unfit(f"the picture cannot be decoded: it is damaged or cut off ({type(error).__name__})") from error
+        raise Unfit("the picture cannot be decoded: it is damaged or cut off") from error
+
+
+def _stored_orientation(picture: Image.Image) -> int:
+    """Of a TIFF, whose loaded picture no longer tells it."""
+    return int(picture.tag_v2.get(ExifTags.Base.Orientation, 1)) if picture.format == "TIFF" else 1  # type: ignore[attr-defined]
+
+
+def _told(picture: Image.Image, content: IO[bytes], stored: int) -> Decoded:
+    facts, orientation, density = _facts(picture, content), _orientation(picture), density_of(picture)
+    if density and (orientation in _TURNED or stored in _TURNED):
+        density = (density[1], density[0])
+    rights, broken = rights_of(picture, content)
+    upright = ImageOps.exif_transpose(picture) if orientation > 1 else picture
+    return Decoded(upright, facts, density, rights, tuple(_notes(facts, broken)))
+
+
+def _notes(facts: Facts, broken_metadata: bool) -> Iterator[Note]:
+    if facts.animated:
+        yield Note.FIRST_PAGE_ONLY if facts.format == "TIFF" else Note.ANIMATION_FIRST_FRAME
+    if facts.depth > 8:
+        yield Note.DEPTH_REDUCED
+    if broken_metadata:
+        yield Note.METADATA_IGNORED
 
 
 def _in_own_colours(picture: Image.Image, profile: bytes, grey: bool) -> Image.Image | None:
@@ -144,20 +183,31 @@ def _open(content: IO[bytes], max_pixels: int) -> Image.Image:
     return picture
 
 
-def _facts(picture: Image.Image) -> Facts:
+def _facts(picture: Image.Image, content: IO[bytes]) -> Facts:
     width, height = picture.size
     if _orientation(picture) in _TURNED:
         width, height = height, width
     channels = 4 if picture.has_transparency_data else 3
     name = "JPEG" if picture.format == "MPO" else str(picture.format)
     animated = picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
-    return Facts(name, width, height, channels, animated)
+    return Facts(name, width, height, channels, animated, _depth(picture, content))
+
+
+def _depth(picture: Image.Image, content: IO[bytes]) -> int:
+    """Bits of a sample in the file."""
+    if picture.format == "PNG":
+        return os.pread(content.fileno(), 1, _PNG_DEPTH_AT)[0]
+    if picture.format == "TIFF":
+        return int(max(picture.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))))  # type: ignore[attr-defined]
+    return {"1": 1, "I": 32, "F": 32}.get(picture.mode, 16 if picture.mode.startswith("I;16") else 8)
 
 
 def _orientation(picture: Image.Image) -> int:
-    """1 to 8 as EXIF counts; 1 where there is none that makes sense."""
+    """1 to 8 as EXIF counts; 1 where there is none that makes sense, and in TIFF, which Pillow turns itself."""
+    if picture.format == "TIFF":
+        return 1
     try:
-        found = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        found = exif_of(picture).get(ExifTags.Base.Orientation, 1)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  # broken metadata does not spoil a good picture

@@ -1,0 +1,183 @@
+"""What a file says about itself beside its pixels. Runs in the child process only; whatever is broken is left out."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from PIL import ExifTags, Image
+
+from services.imaging import xmp
+from services.imaging.recipes import HEAD_BYTES, TAIL_BYTES, read_recipe
+from services.imaging.rights import Rights, source_uri, strongest
+
+_MOST_CREATORS = 20
+_MOST_CHARACTERS = 2000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")
+_DENSEST = 100_000.0
+_SLACK = 0.0128
+_IIM_BY_LINE, _IIM_CREDIT, _IIM_COPYRIGHT = 80, 110, 116
+_IIM_IN_PHOTOSHOP = 0x0404
+_IIM_IN_TIFF = 33723
+
+
+@dataclass(slots=True)
+class _Told:
+    """What each property is said to be, by whom it is asked first."""
+
+    sources: list[str] = field(default_factory=list)
+    creators: list[str] = field(default_factory=list)
+    credit: list[str] = field(default_factory=list)
+    notice: list[str] = field(default_factory=list)
+    usage_terms: list[str] = field(default_factory=list)
+    web_statement: list[str] = field(default_factory=list)
+
+
+def density_of(picture: Image.Image) -> tuple[float, float] | None:
+    """Dots per inch along the sides as stored; None where the file names none that can be."""
+    try:
+        across, down = map(_rounded, _own_density(picture) or _exif_density(picture))
+    except (KeyError, TypeError, ValueError, ArithmeticError, struct.error):
+        return None
+    return (across, down) if 1 <= across <= _DENSEST and 1 <= down <= _DENSEST else None
+
+
+def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, bool]:
+    """Of a loaded picture; and whether some of what its metadata say could not be read."""
+    told, broken = _Told(), False
+    for read in (_read_xmp, _read_exif, _read_iim, _read_text):
+        try:
+            read(picture, told)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  # broken metadata does not spoil a good picture
+            broken = True
+    recipe = _recipe(content)
+    own = str((recipe or {}).get("digital_source_type") or "")
+    return (
+        Rights(
+            digital_source=strongest(source_uri(text) for text in (*told.sources, own)),
+            creators=tuple(dict.fromkeys(told.creators))[:_MOST_CREATORS],
+            credit=_first(told.credit),
+            notice=_first(told.notice),
+            usage_terms=_first(told.usage_terms),
+            web_statement=_first(told.web_statement),
+            recipe=recipe,
+        ),
+        broken,
+    )
+
+
+def exif_of(picture: Image.Image) -> Image.Exif:
+    """Without what Pillow's PNG reader does for it, which is to load the pixels and to drop them if it cannot."""
+    return Image.Image.getexif(picture)
+
+
+def _rounded(value: Any) -> float:
+    """Whole dots per inch do not survive formats that count in whole dots per metre."""
+    density = float(value)
+    return float(round(density)) if abs(density - round(density)) < _SLACK else round(density, 2)
+
+
+def _own_density(picture: Image.Image) -> tuple[float, float] | None:
+    """As the container tells it. Where it does not, Pillow says 1 of a TIFF and 72 of a JPEG with Exif."""
+    if picture.format == "TIFF" and ExifTags.Base.XResolution not in picture.tag_v2:  # type: ignore[attr-defined]
+        return None
+    if picture.format in ("JPEG", "MPO") and not picture.info.get("jfif_unit"):
+        return None
+    return picture.info.get("dpi")
+
+
+def _exif_density(picture: Image.Image) -> Iterator[float]:
+    exif = exif_of(picture)
+    unit = {2: 1.0, 3: 2.54}[exif.get(ExifTags.Base.ResolutionUnit, 2)]
+    return (float(exif[tag]) * unit for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution))
+
+
+def _recipe(content: IO[bytes]) -> dict[str, Any] | None:
+    descriptor = content.fileno()
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, TAIL_BYTES, max(0, size - TAIL_BYTES))
+    return read_recipe(os.pread(descriptor, HEAD_BYTES, 0), tail)
+
+
+def _read_xmp(picture: Image.Image, told: _Told) -> None:
+    packet = picture.info.get("xmp")
+    if not packet:
+        return
+    said = xmp.Packet.parse(packet.encode() if isinstance(packet, str) else packet)
+    told.sources += said.values(xmp.SOURCE_TYPE)
+    told.creators += _cleaned(said.values(xmp.CREATOR))
+    told.credit += _cleaned(said.values(xmp.CREDIT))
+    told.notice += _cleaned(said.values(xmp.RIGHTS))
+    told.usage_terms += _cleaned(said.values(xmp.USAGE_TERMS))
+    told.web_statement += _cleaned(said.values(xmp.WEB_STATEMENT))
+
+
+def _read_exif(picture: Image.Image, told: _Told) -> None:
+    exif = exif_of(picture)
+    if not told.creators:
+        told.creators += _cleaned(_exif_texts(exif, ExifTags.Base.Artist, ";"))
+    told.notice += _cleaned([", ".join(_exif_texts(exif, ExifTags.Base.Copyright, "\0"))])
+
+
+def _exif_texts(exif: Image.Exif, tag: int, separator: str) -> list[str]:
+    value = exif.get(tag, "")
+    text = _decoded(value if isinstance(value, bytes) else str(value).encode("latin-1", "ignore"))
+    return [part for part in map(str.strip, text.strip("\0").split(separator)) if part]
+
+
+def _read_iim(picture: Image.Image, told: _Told) -> None:
+    found: dict[int, list[str]] = {}
+    for number, value in _datasets(_iim_block(picture)):
+        found.setdefault(number, []).append(_decoded(value))
+    if not told.creators:
+        told.creators += _cleaned(found.get(_IIM_BY_LINE, []))
+    told.credit += _cleaned(found.get(_IIM_CREDIT, []))
+    told.notice += _cleaned(found.get(_IIM_COPYRIGHT, []))
+
+
+def _iim_block(picture: Image.Image) -> bytes:
+    if picture.format == "TIFF":
+        return bytes(picture.tag_v2._tagdata.get(_IIM_IN_TIFF, b""))  # type: ignore[attr-defined]
+    block = (picture.info.get("photoshop") or {}).get(_IIM_IN_PHOTOSHOP, b"")
+    return block if isinstance(block, bytes) else b""
+
+
+def _datasets(block: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and value of what IPTC's application record holds (IIM 4.2, 1.5)."""
+    at = 0
+    while block[at : at + 1] == b"\x1c" and at + 5 <= len(block):
+        record, number, size = block[at + 1], block[at + 2], int.from_bytes(block[at + 3 : at + 5])
+        if record == 2 and size < 0x8000:
+            yield number, block[at + 5 : at + 5 + size]
+        at += 5 + size
+
+
+def _read_text(picture: Image.Image, told: _Told) -> None:
+    """PNG's own keywords."""
+    if picture.format != "PNG":
+        return
+    if not told.creators:
+        told.creators += _cleaned([picture.info.get("Author", "")])
+    told.notice += _cleaned([picture.info.get("Copyright", "")])
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _cleaned(texts: list[str]) -> list[str]:
+    plain = (_CONTROL.sub(" ", str(text)[: 2 * _MOST_CHARACTERS]).strip()[:_MOST_CHARACTERS] for text in texts)
+    return [text for text in plain if text]
+
+
+def _first(texts: list[str]) -> str | None:
+    return texts[0] if texts else None

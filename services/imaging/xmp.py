@@ -1,0 +1,82 @@
+"""Single properties of a stranger's XMP packet (ISO 16684-1)."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_LARGEST = 1 << 20
+_DECLARATION = re.compile(r"<!(?:DOCTYPE|ENTITY)|<\?xml[^>]*\?>", re.IGNORECASE)
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+SOURCE_TYPE = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
+CREATOR = "{http://purl.org/dc/elements/1.1/}creator"
+RIGHTS = "{http://purl.org/dc/elements/1.1/}rights"
+CREDIT = "{http://ns.adobe.com/photoshop/1.0/}Credit"
+USAGE_TERMS = "{http://ns.adobe.com/xap/1.0/rights/}UsageTerms"
+WEB_STATEMENT = "{http://ns.adobe.com/xap/1.0/rights/}WebStatement"
+
+
+class Broken(ValueError):
+    """No packet that can be read."""
+
+
+class Packet:
+    """What a packet says, property by property."""
+
+    def __init__(self, rdf: ET.Element) -> None:
+        self._descriptions = rdf.findall(f"{_RDF}Description")
+
+    @classmethod
+    def parse(cls, packet: bytes) -> Packet:
+        """Raises Broken; a packet that declares entities counts as one."""
+        if len(packet) > _LARGEST:
+            raise Broken("it is too large")
+        try:
+            text = packet.decode(_encoding(packet)).strip("\0\ufeff \t\r\n")
+            root = ET.fromstring(_DECLARATION.sub(_allowed, text))
+        except (UnicodeError, ET.ParseError, ValueError) as error:
+            raise Broken("it is no XML") from error
+        rdf = next(root.iter(f"{_RDF}RDF"), None)
+        if rdf is None:
+            raise Broken("it is no RDF")
+        return cls(rdf)
+
+    def values(self, name: str) -> list[str]:
+        """Of a property, however it is written; of alternatives in several languages the default one first."""
+        found: list[str] = []
+        for description in self._descriptions:
+            if name in description.attrib:
+                found.append(description.attrib[name])
+            for item in description.findall(name):
+                found += _texts(item)
+        return found
+
+
+def _allowed(declaration: re.Match[str]) -> str:
+    """Of a text, what it says about its bytes means nothing; what it declares beyond is not read."""
+    if declaration.group().startswith("<?"):
+        return ""
+    raise Broken("it declares entities")
+
+
+def _encoding(packet: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if packet.startswith(mark):
+            return encoding
+    if packet[:2] == b"\0<":
+        return "utf-16-be"
+    return "utf-16-le" if packet[:2] == b"<\0" else "utf-8"
+
+
+def _texts(item: ET.Element) -> list[str]:
+    items = sorted(item.iter(f"{_RDF}li"), key=lambda li: li.get(_LANGUAGE) != "x-default")
+    if items:
+        return [_text(li) for li in items]
+    return [_text(item)]
+
+
+def _text(item: ET.Element) -> str:
+    return item.get(f"{_RDF}resource") or item.text or ""

@@ -1,0 +1,208 @@
+"""What a picture's own metadata say comes along with its pixels: density, rights, the earlier recipe, and notes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from services.imaging.decoder import Decoder, Limits
+from services.imaging.notes import Note
+from services.imaging.recipes import RECIPE_CHUNK, inscribed
+from services.imaging.rights import VOCABULARY, Rights, source_uri, strongest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FIELD = Path(__file__).parents[1] / "corpora" / "field"
+DRAWN = Image.fromarray(np.arange(12 * 20 * 3, dtype=np.uint16).astype(np.uint8).reshape(12, 20, 3))
+GENERATED = f"{VOCABULARY}trainedAlgorithmicMedia"
+ENHANCED = f"{VOCABULARY}algorithmicallyEnhanced"
+AS_ELEMENTS = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:xmpRights="http://ns.adobe.com/xap/1.0/rights/"
+ xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" photoshop:Credit="Agentur Süd">
+<Iptc4xmpExt:DigitalSourceType rdf:resource="{GENERATED}"/>
+<dc:creator><rdf:Seq><rdf:li>Ana Příklad</rdf:li><rdf:li>Bo</rdf:li></rdf:Seq></dc:creator>
+<dc:rights><rdf:Alt><rdf:li xml:lang="de">© Studio, alle Rechte</rdf:li>
+<rdf:li xml:lang="x-default">© Studio</rdf:li></rdf:Alt></dc:rights>
+<xmpRights:UsageTerms><rdf:Alt><rdf:li xml:lang="x-default">Ask first</rdf:li></rdf:Alt></xmpRights:UsageTerms>
+<xmpRights:WebStatement>https://example.com/licence</xmpRights:WebStatement>
+</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>"""
+ALL = Rights(GENERATED, ("Ana Příklad", "Bo"), "Agentur Süd", "© Studio", "Ask first", "https://example.com/licence")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def decoder() -> AsyncIterator[Decoder]:
+    async with Decoder(Limits(max_bytes=4 << 20, max_pixels=1_000_000), workers=1) as opened:
+        yield opened
+
+
+def saved(form: str, picture: Image.Image = DRAWN, **options: Any) -> bytes:
+    target = io.BytesIO()
+    picture.save(target, form, **options)
+    return target.getvalue()
+
+
+def with_xmp(form: str, packet: bytes) -> bytes:
+    if form == "PNG":
+        chunks = PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
+        return saved(form, pnginfo=chunks)
+    return saved(form, tiffinfo={700: packet}) if form == "TIFF" else saved(form, xmp=packet)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
+async def test_rights_in_xmp_come_along(decoder: Decoder, form: str) -> None:
+    content = with_xmp(form, AS_ELEMENTS.encode())
+    assert (await decoder.decode(content)).rights == ALL
+    assert (await decoder.decode_original(content)).rights == ALL
+
+
+async def test_xmp_may_be_written_in_sixteen_bits(decoder: Decoder) -> None:
+    assert (await decoder.decode(with_xmp("TIFF", AS_ELEMENTS.encode("utf-16")))).rights == ALL
+
+
+async def test_where_xmp_says_nothing_exif_is_asked(decoder: Decoder) -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "Ana Příklad; Bo".encode()
+    exif[0x8298] = "© Studio\0Editor".encode()
+    for form in ("PNG", "JPEG", "WEBP", "AVIF"):
+        rights = (await decoder.decode(saved(form, exif=exif))).rights
+        assert rights == Rights(creators=("Ana Příklad", "Bo"), notice="© Studio, Editor")
+
+
+async def test_press_agencies_fields_are_read(decoder: Decoder) -> None:
+    values = {80: b"Ana", 110: b"Agentur S\xfcd", 116: "© Studio".encode()}
+    block = b"".join(b"\x1c\x02" + bytes((n,)) + len(v).to_bytes(2) + v for n, v in values.items())
+    resource = b"8BIM\x04\x04\0\0" + len(block).to_bytes(4) + block + bytes(len(block) % 2)
+    segment = b"Photoshop 3.0\0" + resource
+    plain = saved("JPEG")
+    content = plain[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2) + segment + plain[2:]
+    rights = (await decoder.decode(content)).rights
+    assert rights == Rights(creators=("Ana",), credit="Agentur Süd", notice="© Studio")
+    tiff = saved("TIFF", tiffinfo={33723: block})
+    assert (await decoder.decode(tiff)).rights == rights
+
+
+async def test_a_pngs_own_words_are_read(decoder: Decoder) -> None:
+    chunks = PngInfo()
+    chunks.add_text("Author", "Ana")
+    chunks.add_itxt("Copyright", "© Studio")
+    assert (await decoder.decode(saved("PNG", pnginfo=chunks))).rights == Rights(creators=("Ana",), notice="© Studio")
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "AVIF"])
+async def test_an_earlier_recipe_comes_along_and_tells_its_source(decoder: Decoder, form: str) -> None:
+    recipe = {"task_type": "GENERATION", "digital_source_type": GENERATED}
+    content = b"".join(inscribed(saved(form), json.dumps(recipe).encode(), lambda _: None))
+    assert (await decoder.decode(content)).rights == Rights(GENERATED, recipe=recipe)
+
+
+@pytest.mark.field("21")
+async def test_a_label_is_found_and_with_it_who_made_the_picture(decoder: Decoder) -> None:
+    rights = (await decoder.decode_original((FIELD / "21_ai_labelled.png").read_bytes())).rights
+    assert rights.digital_source == GENERATED
+    assert rights.notice == "(c) Example Studio"
+
+
+async def test_of_two_labels_the_one_that_says_more_counts(decoder: Decoder) -> None:
+    chunks = PngInfo()
+    chunks.add_itxt(RECIPE_CHUNK, json.dumps({"digital_source_type": ENHANCED}))
+    chunks.add_itxt("XML:com.adobe.xmp", AS_ELEMENTS)
+    assert (await decoder.decode(saved("PNG", pnginfo=chunks))).rights.digital_source == GENERATED
+    assert strongest([None, ENHANCED, f"{VOCABULARY}digitalCapture"]) == ENHANCED
+    assert strongest([None, f"{VOCABULARY}digitalCapture"]) == f"{VOCABULARY}digitalCapture"
+    assert strongest([]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "uri"),
+    [
+        ("trainedAlgorithmicMedia", GENERATED),
+        (f" {GENERATED}/", GENERATED),
+        (GENERATED.replace("http:", "https:"), GENERATED),
+        ("http://example.com/other", None),
+        ("", None),
+    ],
+)
+async def test_a_source_type_has_one_spelling(text: str, uri: str | None) -> None:
+    assert source_uri(text) == uri
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"no XML",
+        b"\xff\xfe\xff",
+        AS_ELEMENTS.encode()[:-80],
+        b'<!DOCTYPE x [<!ENTITY a "aaaa">]>' + AS_ELEMENTS.encode(),
+        b"<a/>",
+        b"<a>" * 100_000,
+        b"x" * (2 << 20),
+    ],
+)
+async def test_broken_metadata_spoil_no_picture_and_are_told(decoder: Decoder, packet: bytes) -> None:
+    picture = await decoder.decode(saved("TIFF", tiffinfo={700: packet}))
+    assert np.array_equal(picture.pixels, np.asarray(DRAWN))
+    assert picture.rights == Rights()
+    assert Note.METADATA_IGNORED in picture.notes
+
+
+async def test_texts_are_cleaned_and_shortened(decoder: Decoder) -> None:
+    packet = AS_ELEMENTS.replace("Ask first", "a\x85b" + "é" * 5000).replace(
+        "<rdf:li>Bo</rdf:li>", "<rdf:li>B</rdf:li>" * 90
+    )
+    rights = (await decoder.decode(with_xmp("TIFF", packet.encode()))).rights
+    assert rights.usage_terms == "a b" + "é" * 1997
+    assert rights.creators == ("Ana Příklad", "B")
+
+
+@pytest.mark.field("20")
+@pytest.mark.parametrize("name", ["20_300dpi.png", "20_300dpi.jpg"])
+async def test_density_comes_along(decoder: Decoder, name: str) -> None:
+    assert (await decoder.decode_original((FIELD / name).read_bytes())).density == (300.0, 300.0)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "AVIF"])
+async def test_density_is_told_as_the_picture_is_displayed(decoder: Decoder, form: str) -> None:
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x0128] = 300.0, 150.0, 2
+    if form == "BMP":
+        assert (await decoder.decode(saved(form, dpi=(300, 150)))).density == (300.0, 150.0)
+        return
+    options = {"exif": exif} if form in ("WEBP", "AVIF") else {"dpi": (300, 150)}
+    assert (await decoder.decode(saved(form, **options))).density == (300.0, 150.0)
+    exif[0x0112] = 6
+    turned = saved(form, **options | {"exif": exif})
+    assert (await decoder.decode(turned)).density == (150.0, 300.0)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "GIF", "WEBP", "AVIF"])
+async def test_a_density_nobody_told_is_none(decoder: Decoder, form: str) -> None:
+    assert (await decoder.decode(saved(form))).density is None
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (1e9, 1e9), (300, 0)])
+async def test_a_density_that_cannot_be_is_none(decoder: Decoder, dpi: tuple[float, float]) -> None:
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x0128] = dpi[0], dpi[1], 2
+    assert (await decoder.decode(saved("WEBP", exif=exif))).density is None
+
+
+async def test_what_was_left_out_is_told(decoder: Decoder) -> None:
+    second = Image.new("RGB", DRAWN.size)
+    moving = saved("GIF", save_all=True, append_images=[second])
+    assert (await decoder.decode(moving)).notes == (Note.ANIMATION_FIRST_FRAME,)
+    pages = saved("TIFF", save_all=True, append_images=[second])
+    assert (await decoder.decode(pages)).notes == (Note.FIRST_PAGE_ONLY,)
+    deep = await decoder.decode(saved("PNG", Image.new("I;16", (4, 4), 700)))
+    assert (deep.facts.depth, deep.notes) == (16, (Note.DEPTH_REDUCED,))
+    assert (await decoder.decode(saved("PNG"))).notes == ()
