@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run test check reliability crash fuzz bench profile gallery protos openapi asyncapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run test test-clients check reliability crash fuzz bench profile gallery protos openapi asyncapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ run:  ## the stack in the foreground, until Ctrl-C
 
 test:  ## every test, on free ports, beside a running stack too; ARGS="-k name" for some
 	@$(ATELIER) test $(ARGS)
+
+test-clients:  ## real clients of five languages and generators, and the vendors' SDKs, against a running stack; ARGS="-k node" for some
+	@$(ATELIER) test-clients $(ARGS)
 
 check:  ## ruff, mypy, import-linter, buf, generated code
 	@$(ATELIER) check

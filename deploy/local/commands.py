@@ -28,6 +28,7 @@ COMMANDS = {
     "down": Command(("-m", "deploy.local.lifecycle", "down")),
     "status": Command(("-m", "deploy.local.lifecycle", "status")),
     "test": Command(("-m", "deploy.local.testing"), ALL),
+    "test-clients": Command(("-m", "deploy.local.testing", "tests/clients"), ALL),
     "gallery": Command(("-m", "deploy.local.gallery"), ALL),
     "reliability": Command(("-m", "tests.reliability"), ALL),
     "crash": Command(("-m", "tests.crash"), ALL),

@@ -10,11 +10,15 @@ LOCAL = ROOT / ".local"
 LOCKS = ROOT / "deploy" / "requirements"
 APP = LOCAL / "app"
 MODELS = LOCAL / "models"
+CLIENTS = LOCAL / "clients"
 TRITON = LOCAL / "triton"
 TRITON_BACKENDS = LOCAL / "triton-backends"
 MODEL_REPOSITORY = ROOT / "deploy" / "triton" / "models"
 APP_PYTHON = APP / "bin" / "python"
 MODELS_PYTHON = MODELS / "bin" / "python"
+CLIENTS_PYTHON = CLIENTS / "bin" / "python"
+# What other languages' clients are built or installed into.
+CLIENT_TOOLS = LOCAL / "client-tools"
 
 
 @dataclass(frozen=True, slots=True)

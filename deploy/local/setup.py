@@ -16,10 +16,11 @@ from pathlib import Path
 from deploy.local import installer, machine
 from deploy.local.failures import LocalError
 from deploy.local.interpreters import Interpreter, choose, describe
-from deploy.local.places import APP, LOCAL, LOCKS, MODELS, ROOT, TRITON, TRITON_BACKENDS
+from deploy.local.places import APP, CLIENTS, LOCAL, LOCKS, MODELS, ROOT, TRITON, TRITON_BACKENDS
 
 PARTS = ("app", "models", "triton")
-_LOCK_OF = {"app": "dev.txt", "models": "models.txt", "triton": "triton.txt"}
+_LOCK_OF = {"app": "dev.txt", "models": "models.txt", "triton": "triton.txt", "clients": "clients.txt"}
+_ENVIRONMENTS = {"app": APP, "models": MODELS, "clients": CLIENTS}
 # Raised when what is made beyond the locks changes.
 _LAYOUT = "1"
 
@@ -63,12 +64,12 @@ def _require(python: Interpreter, missing: list[str], parts: list[str]) -> None:
 
 
 def _make_environment(uv: Path, python: Interpreter, part: str) -> None:
-    folder = {"app": APP, "models": MODELS}[part]
+    folder = _ENVIRONMENTS[part]
     if not _works(folder):
         installer.run(uv, "venv", "--quiet", "--clear", "--python", python.executable, str(folder))
     lock = str(LOCKS / _LOCK_OF[part])
     installer.run(uv, "pip", "sync", "--require-hashes", "--python", str(folder / "bin" / "python"), lock)
-    if part == "app":
+    if part in ("app", "clients"):
         [packages] = folder.glob("lib/python*/site-packages")
         (packages / "atelier.pth").write_text(f"{ROOT}\n{ROOT / 'protos' / 'gen'}\n")
 

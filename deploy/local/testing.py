@@ -1,4 +1,4 @@
-"""`make test`: the tests of both environments, and one closing line over all of them.
+"""`make test` and `make test-clients`: the tests of each environment, and one closing line over all of them.
 
 The models' tests run beside those of the application that neither start servers nor look at the clock; whatever is
 measured, or killed, has the machine for itself.
@@ -17,7 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.places import APP_PYTHON, MODELS_PYTHON, ROOT
+from deploy.local import setup
+from deploy.local.failures import LocalError
+from deploy.local.places import APP_PYTHON, CLIENTS_PYTHON, MODELS_PYTHON, ROOT
 
 NOTHING_COLLECTED = 5
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
@@ -44,7 +46,7 @@ def main() -> None:
     runs = list(_named(named, options) if named else _all(options))
     total = sum((run.counts for run in runs), Counter[str]())
     kinds = ", ".join(f"{total[kind]} {kind}" for kind in ("passed", "failed", "error", "skipped") if total[kind])
-    print(f"\nboth environments: {kinds or 'no tests'} in {time.monotonic() - begun:.0f} s")
+    print(f"\nin all: {kinds or 'no tests'} in {time.monotonic() - begun:.0f} s")
     if any(run.status not in (0, NOTHING_COLLECTED) for run in runs) or not total["passed"]:
         raise SystemExit(1)
 
@@ -60,10 +62,22 @@ def _all(options: list[str]) -> Iterator[Run]:
 
 def _named(paths: list[str], options: list[str]) -> Iterator[Run]:
     of_models = [path for path in paths if path.startswith("tests/models")]
+    of_clients = [path for path in paths if path.startswith("tests/clients")]
     if of_models:
         yield _run(MODELS_PYTHON, *_OF_MODELS, *of_models, *options)
-    if others := [path for path in paths if path not in of_models]:
+    if of_clients:
+        _set_up_clients()
+        yield _run(CLIENTS_PYTHON, *of_clients, *options)
+    if others := [path for path in paths if path not in (*of_models, *of_clients)]:
         yield _run(APP_PYTHON, *others, *options)
+
+
+def _set_up_clients() -> None:
+    """Only these tests need that environment."""
+    try:
+        setup.ensure(("clients",))
+    except LocalError as error:
+        raise SystemExit(f"\n{error}") from error
 
 
 def _run(python: Path, *arguments: str, shown: bool = True) -> Run:
