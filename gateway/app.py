@@ -10,6 +10,7 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,6 +21,8 @@ from gateway.errors import on_http_error, on_validation_error
 from gateway.event_log import EventLog
 from gateway.gate import Gate
 from gateway.hot_paths import HotPaths
+from gateway.methods import Methods
+from gateway.paths import Paths
 from gateway.probes import HealthProbe
 from gateway.routers import docs, generation, health, storage, tasks, webhooks
 from gateway.settings import GatewaySettings
@@ -30,6 +33,8 @@ from services.common.grpc_client import Credentials, connect
 from services.common.storage_client import StorageClient
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+# The fixed path /tasks/generation goes before /tasks/{task_id}.
+_ROUTERS = (generation, tasks, storage, webhooks, health, docs)
 _EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed"]
 
 
@@ -40,12 +45,12 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
         version=VERSION,
         lifespan=lifespan,
         openapi_url=None,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    # The fixed path /tasks/generation goes before /tasks/{task_id}.
-    for module in (generation, tasks, storage, webhooks, health, docs):
+    for module in _ROUTERS:
         app.include_router(module.router)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
@@ -56,6 +61,8 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
 def build_app(settings: GatewaySettings) -> ASGIApp:
     app = routed(partial(_running, settings))
     border = partial(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
+    routes = [route for module in _ROUTERS for route in module.router.routes if isinstance(route, APIRoute)]
+    app.add_middleware(Methods, routes=routes)
     app.add_middleware(border)
     layers: ASGIApp = Gate(HotPaths(border, app))
     if settings.origins:
@@ -68,8 +75,12 @@ def build_app(settings: GatewaySettings) -> ASGIApp:
             max_age=600,
         )
 
+    paths = Paths([route.path for route in routes], settings.prefix)
+
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = app  # as Starlette does it, whose layers the hot paths pass by
+        if scope["type"] == "http":
+            paths.settle(scope)
         await layers(scope, receive, send)
 
     return front

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from pydantic import ValidationError as PydanticError
 from starlette.exceptions import HTTPException
 
+from gateway.paths import asked_path
 from services.common import errors
 
 PROBLEM_TYPE = "application/problem+json"
@@ -150,7 +151,7 @@ def _problem(
     violations: tuple[errors.Violation, ...],
     headers: dict[str, str],
 ) -> Response:
-    body = _body(status, reason, detail, violations, request.url.path, request.scope.get("request_id", ""))
+    body = _body(status, reason, detail, violations, asked_path(request.scope), request.scope.get("request_id", ""))
     return Response(orjson.dumps(body), status, headers, media_type=PROBLEM_TYPE)
 
 

@@ -7,6 +7,7 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import PROBLEM_TYPE, problem_body, retry_seconds, status_of
+from gateway.paths import asked_path
 from services.common.errors import Overloaded
 from services.common.ids import new_hex
 
@@ -24,14 +25,14 @@ class Gate:
             try:
                 scope["app"].state.upstream.tasks.check_room()
             except Overloaded as error:
-                await _refuse(error, send)
+                await _refuse(error, asked_path(scope), send)
                 return
         await self._app(scope, receive, send)
 
 
-async def _refuse(error: Overloaded, send: Send) -> None:
+async def _refuse(error: Overloaded, asked: str, send: Send) -> None:
     name = new_hex()
-    body = orjson.dumps(problem_body(error, instance=_CREATES, request_id=name))
+    body = orjson.dumps(problem_body(error, instance=asked, request_id=name))
     headers = [
         (b"content-type", PROBLEM_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),

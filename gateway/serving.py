@@ -32,7 +32,6 @@ def options(settings: GatewaySettings) -> dict[str, Any]:
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "root_path": settings.root_path,
         "timeout_graceful_shutdown": _GRACE_SECONDS,
     }
 

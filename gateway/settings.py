@@ -20,5 +20,11 @@ class GatewaySettings(ServiceSettings):
     root_path: str = ""
 
     @property
+    def prefix(self) -> str:
+        """`root_path` as callers' paths begin with it."""
+        path = self.root_path.strip("/")
+        return f"/{path}" if path else ""
+
+    @property
     def origins(self) -> list[str]:
         return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]

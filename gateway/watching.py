@@ -3,26 +3,31 @@
 `status` are the task's durable events, each once, in order; their ids are sequences of the event stream, which a
 browser sends back as Last-Event-ID. `task` shows the task as the API does, when it changed and at the end; `progress`
 is what a run reports, stored nowhere. `reset` says that the place asked for is no longer there. `error` is a problem.
+
+A browser connects anew after every end. The id of the last word says that it was the last: whoever comes back with it
+is told by 204 that there is no more, which is what makes a browser stop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from compute.tasks.v1 import tasks_pb2 as pb
 from fastapi import Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from gateway.completions import TERMINAL
 from gateway.errors import problem_body
 from gateway.event_log import Entry, EventLog, Extent
+from gateway.paths import asked_path
 from gateway.translate import to_json
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import ComputeError, InvalidRequest, NotFound
@@ -30,10 +35,23 @@ from services.common.errors import ComputeError, InvalidRequest, NotFound
 Updates: TypeAlias = AsyncIterator[pb.WatchTaskResponse]
 News: TypeAlias = "Entry | pb.WatchTaskResponse | ComputeError | None"
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+# When a browser comes back, in milliseconds.
+_RETRY = b"retry: 2000\n\n"
+_MARK = re.compile(r"([0-9]{1,18})(-end)?", re.ASCII)
 # How long an end that is known waits for its event, which the relay may still hold.
 _LAG_SECONDS = 10.0
 # Beyond it a reader that is slow slows down who writes for it.
 _DEPTH = 64
+
+
+class Mark(NamedTuple):
+    """An id of this stream: a place, and whether the last word was told there."""
+
+    place: int
+    last: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.place}-end" if self.last else str(self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +63,17 @@ class Start:
     lost: int | None = None
 
     @classmethod
-    def of(cls, wanted: int | None, extent: Extent) -> Start:
+    def of(cls, wanted: Mark | None, extent: Extent) -> Start:
         if wanted is None:
             return cls(extent.last, fresh=True)
-        if extent.first <= wanted + 1 and wanted <= extent.last:
-            return cls(wanted, fresh=False)
-        return cls(extent.last, fresh=True, lost=wanted)
+        place = wanted.place
+        if extent.first <= place + 1 and place <= extent.last:
+            return cls(place, fresh=False)
+        return cls(extent.last, fresh=True, lost=place)
 
 
-async def watch_task(request: Request, task_id: str, *, previews: bool) -> StreamingResponse:
-    """Ends with the terminal task, behind the last of its events.
+async def watch_task(request: Request, task_id: str, *, previews: bool) -> Response:
+    """Ends with the terminal task, behind the last of its events; 204 for who was told all of that.
 
     Raises:
         NotFound, Unavailable, InvalidRequest: LAST_EVENT_ID_INVALID; before anything is sent.
@@ -65,19 +84,29 @@ async def watch_task(request: Request, task_id: str, *, previews: bool) -> Strea
     first = await anext(updates)
     tenant = caller_of(request).tenant
     latest = await upstream.events.latest(tenant, first.task.id)
+    if _told_all(wanted, first.task, latest):
+        return Response(status_code=204, headers=_HEADERS)
     watch = _Watch(request, upstream.events, tenant, first.task, Start.of(wanted, extent), latest)
     body = watch.render(updates, upstream.settings.heartbeat_seconds)
     return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
 
 
-def last_event_id(request: Request) -> int | None:
+def _told_all(wanted: Mark | None, task: pb.Task, latest: Entry | None) -> bool:
+    """A task that was resumed since has more to tell."""
+    if wanted is None or not wanted.last or task.status not in TERMINAL:
+        return False
+    return latest is None or latest.sequence <= wanted.place
+
+
+def last_event_id(request: Request) -> Mark | None:
     """Raises InvalidRequest: LAST_EVENT_ID_INVALID for what is no id of this stream."""
     given = request.headers.get("last-event-id", "")
     if not given:
         return None
-    if not (given.isascii() and given.isdecimal() and len(given) < 19):
+    match = _MARK.fullmatch(given)
+    if match is None:
         raise InvalidRequest("Last-Event-ID must be an id this stream gave", reason="LAST_EVENT_ID_INVALID")
-    return int(given)
+    return Mark(int(match[1]), last=match[2] is not None)
 
 
 class _Watch:
@@ -91,6 +120,7 @@ class _Watch:
         self._tenant = tenant
         self._first = first
         self._start = start
+        self._place = start.after
         self._seen = latest.version if latest is not None and latest.sequence <= start.after else 0
         self._versions: set[int] = set()
         self._end: pb.Task | None = None
@@ -99,11 +129,13 @@ class _Watch:
 
     async def render(self, updates: Updates, heartbeat: float) -> AsyncIterator[bytes]:
         """The connection's bytes."""
+        yield _RETRY
         if self._start.lost is not None:
             yield _event("reset", orjson.dumps(_reset(self._start)))
         ended, fresh = self._first.status in TERMINAL, self._start.fresh
         if fresh or not ended:
-            yield _event("task", to_json(self._first), self._start.after if fresh else None)
+            mark = Mark(self._place, last=ended) if fresh else None
+            yield _event("task", to_json(self._first), mark)
         if fresh and ended:
             return
         if ended:
@@ -144,8 +176,9 @@ class _Watch:
             if item.version in self._versions:  # the relay was away longer than the stream remembers ids
                 return None
             self._versions.add(item.version)
+            self._place = item.sequence
             self._seen = max(self._seen, item.version)
-            return _event("status", item.payload, item.sequence)
+            return _event("status", item.payload, Mark(item.sequence))
         if item.WhichOneof("update") == "progress":
             return _progress(item.progress)
         if item.task.status in TERMINAL:
@@ -160,14 +193,14 @@ class _Watch:
         """Once every event up to the end has been sent, or is too late; None as long as there is more to come."""
         late = bool(self._give_up) and time.monotonic() >= self._give_up
         if self._end is not None and (late or self._seen >= self._end.version):
-            return _event("task", to_json(self._end))
+            return _event("task", to_json(self._end), Mark(self._place, last=True))
         if self._failure is not None and late:
             return self._problem(self._failure)
         return None
 
     def _problem(self, error: ComputeError) -> bytes:
         request = self._request
-        told = problem_body(error, instance=request.url.path, request_id=request.scope["request_id"])
+        told = problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
         return _event("error", orjson.dumps(told))
 
 
@@ -201,6 +234,6 @@ def _progress(progress: pb.TaskProgress) -> bytes:
     return _event("progress", orjson.dumps(data))
 
 
-def _event(name: str, data: bytes, place: int | None = None) -> bytes:
-    mark = b"" if place is None else b"id: %d\n" % place
-    return b"%sevent: %s\ndata: %s\n\n" % (mark, name.encode(), data)
+def _event(name: str, data: bytes, mark: Mark | None = None) -> bytes:
+    place = "" if mark is None else f"id: {mark}\n"
+    return b"%sevent: %s\ndata: %s\n\n" % (place.encode(), name.encode(), data)

@@ -21,6 +21,7 @@ def render(document: Document) -> str:
         "title": escape(document["info"]["title"]),
         "version": escape(document["info"]["version"]),
         "about": _paragraphs(document["info"].get("description", "")),
+        "root": escape(document.get("servers", [{"url": ""}])[0]["url"]),
         "style": _file("style.css"),
         "script": _file("filter.js"),
         "contents": _contents(operations),

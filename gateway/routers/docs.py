@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -15,7 +17,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 
 @router.get("/openapi.json")
 async def openapi_document(request: Request) -> Response:
-    return Response(orjson.dumps(request.app.openapi()), media_type="application/json")
+    return Response(orjson.dumps(_placed(request)), media_type="application/json")
 
 
 @router.get("/asyncapi.json")
@@ -24,11 +26,18 @@ async def asyncapi_document() -> Response:
 
 
 @router.get("/")
-async def start() -> Response:
-    return RedirectResponse("/docs")
+async def start(request: Request) -> Response:
+    return RedirectResponse(f"{request.scope['prefix']}/docs")
 
 
 @router.get("/docs")
 async def reference(request: Request) -> Response:
     headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
-    return HTMLResponse(render(request.app.openapi()), headers=headers)
+    return HTMLResponse(render(_placed(request)), headers=headers)
+
+
+def _placed(request: Request) -> dict[str, Any]:
+    """The document, with where the routes are behind a proxy."""
+    prefix = request.scope["prefix"]
+    document: dict[str, Any] = request.app.openapi()
+    return document | {"servers": [{"url": prefix}]} if prefix else document

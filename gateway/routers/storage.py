@@ -83,7 +83,7 @@ async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> 
         tenant=caller_of(request).tenant, prefix=page.prefix, limit=page.limit, start_after=page.start_after
     )
     last = objects[-1].path if truncated and objects else None
-    return _json({"images": [_describe(info) for info in objects], "next_start_after": last})
+    return _json({"images": [_describe(request, info) for info in objects], "next_start_after": last})
 
 
 @router.head("/{path:path}", summary="Check Image Exists", response_class=Response)
@@ -122,7 +122,7 @@ async def save_image(request: Request, path: str) -> Response:
     info = await upstream_of(request).storage.upload(
         path, file_chunks(request), tenant=caller_of(request).tenant, must_be_image=True
     )
-    return _json(_describe(info))
+    return _json(_describe(request, info))
 
 
 @router.delete("/{path:path}", summary="Delete Image", response_model=DeletedImage)
@@ -132,7 +132,7 @@ async def delete_image(request: Request, path: str) -> Response:
     return _json({"path": path})
 
 
-def _describe(info: pb.ObjectInfo) -> dict[str, Any]:
+def _describe(request: Request, info: pb.ObjectInfo) -> dict[str, Any]:
     return {
         "path": info.path,
         "size": info.size,
@@ -142,7 +142,7 @@ def _describe(info: pb.ObjectInfo) -> dict[str, Any]:
         "width": info.width or None,
         "height": info.height or None,
         "created_at": info.created_at.ToDatetime(UTC),
-        "url": info.cdn_url or f"{ROOT}/{quote(info.path)}",
+        "url": info.cdn_url or f"{request.scope['prefix']}{ROOT}/{quote(info.path)}",
     }
 
 

@@ -79,7 +79,8 @@ async def provenance(request: Request, task_id: str) -> Provenance:
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    204: {"description": "The task has ended, and `Last-Event-ID` says that its end was told"},
 }
 
 

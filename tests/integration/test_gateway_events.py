@@ -30,11 +30,12 @@ async def api(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPath
 
 @dataclass(frozen=True)
 class Sign:
-    """One server-sent event; `mark` is its id."""
+    """One server-sent event; `mark` is its id, `last` where that says that it is the last word."""
 
     mark: int | None
     name: str
     data: dict[str, Any]
+    last: bool = False
 
     @property
     def verb(self) -> str:
@@ -42,20 +43,21 @@ class Sign:
 
 
 async def signs(response: httpx2.Response) -> AsyncIterator[Sign]:
-    mark, name = None, ""
+    mark, name, last = None, "", False
     async for line in response.aiter_lines():
         field, _, value = line.partition(": ")
         if field == "id":
-            mark = int(value)
+            place, _, end = value.partition("-")
+            mark, last = int(place), end == "end"
         elif field == "event":
             name = value
         elif field == "data":
-            yield Sign(mark, name, json.loads(value))
-            mark = None
+            yield Sign(mark, name, json.loads(value), last)
+            mark, last = None, False
 
 
 @asynccontextmanager
-async def watching(api: Stack, task_id: str, after: int | None = None) -> AsyncIterator[AsyncIterator[Sign]]:
+async def watching(api: Stack, task_id: str, after: int | str | None = None) -> AsyncIterator[AsyncIterator[Sign]]:
     headers = {} if after is None else {"last-event-id": str(after)}
     async with api.http.stream("GET", f"{TASKS}{task_id}/events", headers=headers) as response:
         assert response.status_code == 200, await response.aread()
@@ -131,7 +133,9 @@ async def test_a_connection_cut_at_every_event_misses_none_and_sees_none_twice(a
     assert [sign.mark for sign in heard] == await stored(nats_url, task["id"])
     async with watching(api, task["id"], after=place) as stream:
         left = [sign async for sign in stream]
-    assert [(sign.mark, sign.name, sign.data["status"]) for sign in left] == [(None, "task", "CANCELLED")]
+    assert [(sign.mark, sign.last, sign.name, sign.data["status"]) for sign in left] == [
+        (place, True, "task", "CANCELLED")
+    ]
 
 
 async def test_an_event_stored_twice_is_told_once(api: Stack, nats_url: str) -> None:
@@ -156,8 +160,8 @@ async def test_a_fresh_stream_begins_with_the_task_and_a_place_to_come_back_to(a
     assert first.mark is not None
     await api.http.post(f"{TASKS}{task['id']}/cancel")
     async with watching(api, task["id"], after=first.mark) as stream:
-        names = [(sign.name, sign.mark is not None) async for sign in stream]
-    assert names[-2:] == [("status", True), ("task", False)]
+        names = [(sign.name, sign.last) async for sign in stream]
+    assert names[-2:] == [("status", False), ("task", True)]
     assert sum(name == "status" for name, _ in names) == 1
 
 
@@ -210,7 +214,7 @@ async def test_a_task_that_is_deleted_ends_its_stream_with_that_event(api: Stack
     assert seen[-1].name != "error"
 
 
-@pytest.mark.parametrize("wrong", ["x", "-1", "1.5", "9" * 30, "١"])
+@pytest.mark.parametrize("wrong", ["x", "-1", "1.5", "9" * 30, "١", "-end", "1-e", "1-end-end"])
 async def test_an_id_that_was_never_given_is_refused(api: Stack, wrong: str) -> None:
     task = await api.create()
     headers = {"last-event-id": wrong.encode()}

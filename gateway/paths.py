@@ -1,0 +1,50 @@
+"""One path for each route, however it was spelt: below a proxy's prefix or not, with a slash at its end or without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from starlette.types import Scope
+
+
+class Paths:
+    """Knows the paths of all routes, and the `prefix` that callers see in front of them."""
+
+    def __init__(self, routes: Iterable[str], prefix: str) -> None:
+        """`prefix` as `/atelier`, empty for none."""
+        known = set(routes)
+        self._prefix = prefix
+        self._slashed = {path for path in known if path.endswith("/")}
+        self._bare = {path[:-1]: path for path in self._slashed}
+        self._tops = {_top(path) for path in known}
+        # Below these a slash at the end belongs to a name of the caller's.
+        self._names = tuple(path.partition("{")[0] for path in known if path.endswith(":path}"))
+
+    def settle(self, scope: Scope) -> None:
+        """Leaves the route's own path in the scope, beside `prefix` and `asked`, the path as its caller wrote it."""
+        path: str = scope["path"]
+        if self._prefix:
+            path = self._own(path)
+        scope["prefix"], scope["asked"] = self._prefix, self._prefix + path
+        if not path.endswith("/"):
+            scope["path"] = self._bare.get(path, path)
+        elif path not in self._slashed and (path in self._names or not path.startswith(self._names)):
+            scope["path"] = path[:-1]
+        else:
+            scope["path"] = path
+
+    def _own(self, path: str) -> str:
+        """Some proxies take the prefix off and some keep it; a prefix can also look like a part of our own paths."""
+        rest = path.removeprefix(self._prefix)
+        return rest if rest != path and _top(rest) in self._tops else path
+
+
+def asked_path(scope: Scope) -> str:
+    """As its caller wrote it, for addresses that go back."""
+    return quote(scope.get("asked", scope["path"]), safe="/:@!$&'()*+,;=~")
+
+
+def _top(path: str) -> str:
+    """The first segment: `/api` of `/api/v1/tasks/`, and `/` of the start page, of which a prefix leaves nothing."""
+    return "/" + path[1:].partition("/")[0] if path.startswith("/") or not path else path
