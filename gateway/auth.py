@@ -63,7 +63,7 @@ class Border:
         await problem(Request(scope), failure)(scope, receive, answer)
 
     def _limited(self, receive: Receive, headers: dict[bytes, bytes]) -> Receive:
-        upload = headers.get(b"content-type", b"").startswith(b"multipart/")
+        upload = headers.get(b"content-type", b"").lstrip()[:10].lower() == b"multipart/"
         limit = self._max_upload if upload else self._max_json
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > limit:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import UnsupportedMediaType, details
+from gateway.integers import respell_integers
 from gateway.preferences import head
 from services.catalog.base import CommonFields
 from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, Schemas
@@ -19,6 +20,7 @@ from services.common.errors import PayloadTooLarge
 ModelT = TypeVar("ModelT")
 _MOST_VALUES = 50_000
 _BEGINNINGS = (b",", b"[", b"{")
+_MARK = b"\xef\xbb\xbf"
 _TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
 
 
@@ -43,7 +45,7 @@ async def read_json(request: Request) -> bytes:
     kind = head(request, b"content-type").partition(";")[0].strip().lower()
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise UnsupportedMediaType("send application/json")
-    body = await _whole(request)
+    body = (await _whole(request)).removeprefix(_MARK)
     # A large body is one with pictures: one with a million values would keep everybody else waiting.
     if len(body) > _MOST_VALUES and sum(map(body.count, _BEGINNINGS)) > _MOST_VALUES:
         raise PayloadTooLarge(f"the body has more than {_MOST_VALUES} values", reason="BODY_TOO_COMPLEX")
@@ -81,7 +83,14 @@ def _validate(adapter: TypeAdapter[ModelT], body: bytes) -> ModelT:
     try:
         return adapter.validate_json(body, strict=True)
     except ValidationError as error:
-        raise RequestValidationError([_placed(item) for item in details(error)]) from error
+        refused = error
+    # 7.0 is an integer to JSON Schema, and to many an encoder; looked at only once it was refused.
+    if (respelt := respell_integers(body, refused)) is not None:
+        try:
+            return adapter.validate_json(respelt, strict=True)
+        except ValidationError as error:
+            refused = error
+    raise RequestValidationError([_placed(item) for item in details(refused)]) from refused
 
 
 def _placed(item: dict[str, Any]) -> dict[str, Any]:
