@@ -55,7 +55,7 @@ async def provenance_of(request: Request, task_id: str) -> Provenance:
     upstream, tenant = upstream_of(request), caller_of(request).tenant
     task = await upstream.tasks.get(request, task_id)
     files = [await _file(upstream.storage, path, tenant) for path in _result_paths(task)]
-    return Provenance(task_id=task_id, files=files, provider_calls=[_call(made) for made in task.service_requests])
+    return Provenance(task_id=task.id, files=files, provider_calls=[_call(made) for made in task.service_requests])
 
 
 def _result_paths(task: pb.Task) -> list[str]:

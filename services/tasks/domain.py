@@ -241,6 +241,15 @@ class Task:
         said = Occurrence(self.version + 1, verb, self.state, self.attempt, now)
         return _changed(self, version=said.version, updated_at=now, deleted_at=now, outbox=(*self.outbox, said))
 
+    def _standing(self, verb: Verb) -> str:
+        """Why `verb` cannot happen to it."""
+        if verb is Verb.CANCELLED:
+            ended = self.state.lower()
+            return "is already cancelled" if ended == verb else f"has {ended} and can no longer be cancelled"
+        if verb is Verb.REPLAYED:
+            return f"is {self.state}: only a FAILED one can be resumed"
+        return f"is {self.state}, so it cannot be {verb} now"
+
     def _check_there(self) -> None:
         if self.erased:
             raise NotFound(f"task {self.id} does not exist", reason="TASK_NOT_FOUND")
@@ -249,7 +258,7 @@ class Task:
         self._check_there()
         if state not in _NEXT[self.state]:
             reason = "TASK_TERMINAL" if self.state.terminal else "ILLEGAL_TRANSITION"
-            raise IllegalTransition(f"task {self.id} is {self.state} and cannot become {state}", reason=reason)
+            raise IllegalTransition(f"task {self.id} {self._standing(verb)}", reason=reason)
         said = Occurrence(self.version + 1, verb, state, changes.get("attempt", self.attempt), now)
         if verb in (Verb.FAILED, Verb.RETRYING):
             said = said._replace(category=changes["error_category"], message=changes["errors"][-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TypeAlias
 
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -26,6 +27,15 @@ from services.tasks.removal import Remover
 from services.tasks.service import Created, Creation, TaskService
 
 log = structlog.get_logger()
+Named: TypeAlias = (
+    pb.GetTaskRequest
+    | pb.CancelTaskRequest
+    | pb.WatchTaskRequest
+    | pb.UpdateTaskRequest
+    | pb.ReplayTaskRequest
+    | pb.DeleteTaskRequest
+    | pb.CleanupTaskRequest
+)
 _WATCH_POLL_SECONDS = 10.0
 
 
@@ -65,7 +75,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         return answer
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
-        task = await self._service.get(tenant(), request.task_id, _optional(request, "task_type"))
+        task = await self._service.get(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.GetTaskResponse(task=self._shown(task))
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
@@ -86,28 +96,28 @@ class TaskServicer(rpc.TaskServiceServicer):
         return pb.ListTasksResponse(tasks=_fitting(map(self._shown, tasks)))
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:
-        task = await self._service.cancel(tenant(), request.task_id, _optional(request, "task_type"))
+        task = await self._service.cancel(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.CancelTaskResponse(task=self._shown(task))
 
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> pb.UpdateTaskResponse:
         edit = self._messages.edit(request)
-        task = await self._service.amend(tenant(), request.task_id, _optional(request, "task_type"), edit)
+        task = await self._service.amend(tenant(), _task_id(request), _optional(request, "task_type"), edit)
         return pb.UpdateTaskResponse(task=self._shown(task))
 
     async def ReplayTask(self, request: pb.ReplayTaskRequest, context: Context) -> pb.ReplayTaskResponse:
-        return pb.ReplayTaskResponse(task=self._shown(await self._service.replay(tenant(), request.task_id)))
+        return pb.ReplayTaskResponse(task=self._shown(await self._service.replay(tenant(), _task_id(request))))
 
     async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> pb.DeleteTaskResponse:
-        done = await self._remover.delete(tenant(), request.task_id, _optional(request, "task_type"))
+        done = await self._remover.delete(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.DeleteTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
     async def CleanupTask(self, request: pb.CleanupTaskRequest, context: Context) -> pb.CleanupTaskResponse:
-        done = await self._remover.clean(tenant(), request.task_id, _optional(request, "task_type"))
+        done = await self._remover.clean(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.CleanupTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
     async def WatchTask(self, request: pb.WatchTaskRequest, context: Context) -> AsyncIterator[pb.WatchTaskResponse]:
         """The task as it is, then its changes and progress; ends behind the terminal one."""
-        owner = tenant()
+        owner, task_id = tenant(), _task_id(request)
         news: asyncio.Queue[pb.TaskProgress] = asyncio.Queue(64)
 
         async def on_progress(message: Msg) -> None:
@@ -115,11 +125,11 @@ class TaskServicer(rpc.TaskServiceServicer):
                 news.get_nowait()
             news.put_nowait(self._messages.progress(message.data, with_preview=not request.without_previews))
 
-        await self._service.get(owner, request.task_id)  # before listening for what may be another tenant's
-        subscription = await self._bus.subscribe(progress_subject(request.task_id), cb=on_progress)
+        await self._service.get(owner, task_id)  # before listening for what may be another tenant's
+        subscription = await self._bus.subscribe(progress_subject(task_id), cb=on_progress)
         try:
-            with self._hub.watching(request.task_id) as changes:
-                async for update in self._watch(owner, request.task_id, changes, news):
+            with self._hub.watching(task_id) as changes:
+                async for update in self._watch(owner, task_id, changes, news):
                     yield update
         finally:
             await subscription.unsubscribe()
@@ -204,6 +214,11 @@ async def _next(
     finally:
         for wait in waits:
             wait.cancel()
+
+
+def _task_id(request: Named) -> str:
+    """As it is stored: UUIDs name the same in any case (RFC 9562)."""
+    return request.task_id.lower()
 
 
 def _optional(request: object, name: str) -> str | None:

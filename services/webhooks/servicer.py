@@ -33,7 +33,7 @@ class WebhookServicer(rpc.WebhookServiceServicer):
         wanted = Filter(
             _any_tenant(),
             state=_STATE[request.state] if request.HasField("state") else None,
-            task_id=request.task_id if request.HasField("task_id") else None,
+            task_id=request.task_id.lower() if request.HasField("task_id") else None,
             url=request.url if request.HasField("url") else None,
         )
         found = await self._service.find(wanted, limit=limit, skip=request.skip)
@@ -41,7 +41,7 @@ class WebhookServicer(rpc.WebhookServiceServicer):
 
     async def ReplayDelivery(self, request: pb.ReplayDeliveryRequest, context: Context) -> pb.ReplayDeliveryResponse:
         return pb.ReplayDeliveryResponse(
-            delivery=_message(await self._service.replay(_any_tenant(), request.delivery_id))
+            delivery=_message(await self._service.replay(_any_tenant(), request.delivery_id.lower()))
         )
 
     async def GetSecret(self, request: pb.GetSecretRequest, context: Context) -> pb.GetSecretResponse:
