@@ -10,13 +10,12 @@ from pydantic import AfterValidator, Field
 from services.common.addresses import is_public, parse_target
 from services.common.errors import InvalidRequest
 from services.imaging.local_files import path_of
+from services.imaging.paths import PATH_LIMIT, clean_path, is_visible
 from services.imaging.sources import Kind, tell_apart
 
 MAX_REFERENCE = 2048
-MAX_PATH = 512
 # Base64 of 20 MiB; the gateway's own body limit is usually lower.
 MAX_INLINE = 28 << 20
-_MAX_NAME_BYTES = 200
 
 
 class InlineAllowed:
@@ -28,16 +27,11 @@ class LocalAllowed(InlineAllowed):
 
 
 def check_path(path: str) -> str:
-    """Raises ValueError unless `path` can be a path in storage: relative, printable, and climbing nowhere."""
-    names = path.split("/")
-    if not path.isprintable() or "\\" in path or not all(map(_is_name, names)):
-        raise ValueError("must be a storage path like generations/<id>/picture.png")
-    return path
-
-
-def _is_name(name: str) -> bool:
-    """As storage takes it for a part of a path."""
-    return bool(name) and name == name.strip() and name[0] != "." and len(name.encode()) <= _MAX_NAME_BYTES
+    """The path as storage spells it. Raises ValueError for what storage would refuse."""
+    try:
+        return clean_path(path)
+    except InvalidRequest as error:
+        raise ValueError(f"must be a storage path like generations/<id>/picture.png: {error.message}") from None
 
 
 def check_url(url: str) -> str:
@@ -80,7 +74,7 @@ def check_local_reference(value: str) -> str:
         path = path_of(value)
     except InvalidRequest:
         path = None
-    if path is None or path.root != "/" or not str(path).isprintable():
+    if path is None or path.root != "/" or not is_visible(str(path)):
         raise ValueError("must be a local path like file:///pictures/shirt.png")
     return value
 
@@ -105,7 +99,7 @@ def check_local_input(value: str) -> str:
     return value if holds_bytes(value) else check_local_reference(value)
 
 
-StoragePath = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(check_path)]
+StoragePath = Annotated[str, Field(min_length=1, max_length=PATH_LIMIT), AfterValidator(check_path)]
 ImageUrl = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(check_url)]
 ImageReference = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(check_reference)]
 ImageInput = Annotated[str, Field(min_length=1, max_length=MAX_INLINE), AfterValidator(check_input)]

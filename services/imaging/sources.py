@@ -85,6 +85,9 @@ def _kind_of_scheme(scheme: str, text: str) -> Kind:
 
 
 def _begins_as_picture(text: str) -> bool:
+    """A full stop, as before a file's ending, tells a path that happens to begin so."""
+    if "." in text:
+        return False
     head = "".join(text[: _PROBE_CHARACTERS * 2].split())[:_PROBE_CHARACTERS]
     try:
         return is_picture(_unpack(head[: len(head) // 4 * 4]))

@@ -55,8 +55,19 @@ REFUSED = [
     "x" * 201,
     "é" * 101,
     "/".join(["abc"] * 129),
+    # Would be read as an address, or as the bytes of a picture.
+    "file:a.png",
+    "FILE:a/b.png",
+    "data:image/png;base64,AAAA",
+    "http:a.png",
+    "https:a.png",
+    "javascript:a",
+    "blob:a.png",
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB",
+    "R0lGODlhAQABAIAAAAAAAP",
 ]
 KEPT = ["a", "a.b", "a/b/c.png", "a..b", "a b", "%2e%2e/%2e%2e", "~root", "$HOME", "-rf", "日本/é.png", "x" * 200]
+KEPT += ["a\u202fb.png", "a\u00a0b", "a\u3000b/c", "a\u2009b", "10:30.png", "iVBORw0KGgo/a.png", "R0lGODlh.gif"]
 # No plain name of a local file, whatever folders are open.
 LOCAL_REFUSED = [
     "file:///a/../b.png",
