@@ -25,6 +25,7 @@ _STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
     (errors.Unauthenticated, 401),
     (errors.PermissionDenied, 403),
     (errors.NotFound, 404),
+    (errors.PreconditionFailed, 412),
     (errors.IllegalTransition, 409),
     (errors.IdempotencyConflict, 422),
     (errors.Overloaded, 429),

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.ranges import is_unchanged, wanted_part
+from gateway.ranges import Version, check_match, is_unchanged, precondition_of, wanted_part
 from gateway.uploads import file_chunks
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import Unavailable
@@ -88,8 +88,10 @@ async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> 
 
 @router.head("/{path:path}", summary="Check Image Exists", response_class=Response)
 async def check_image_exists(request: Request, path: str) -> Response:
-    """Tells whether an image exists, with the headers of a GET."""
+    """Tells whether an image exists, with the headers of a GET, under the same conditions."""
     info = await upstream_of(request).storage.head(path, tenant=caller_of(request).tenant)
+    if is_unchanged(request, Version.of(info)):
+        return _unchanged(info)
     return Response(status_code=200, headers=_headers(info) | {"content-length": str(info.size)})
 
 
@@ -98,17 +100,17 @@ async def get_image(request: Request, path: str) -> Response:
     """Returns an image by path, whole or a range of it; redirects to the CDN where there is one."""
     storage, tenant = upstream_of(request).storage, caller_of(request).tenant
     info = await storage.head(path, tenant=tenant)
-    headers = _headers(info)
-    if is_unchanged(request, info.etag):
-        del headers["content-type"]
-        return Response(status_code=304, headers=headers)
+    version = Version.of(info)
+    if is_unchanged(request, version):
+        return _unchanged(info)
     if info.cdn_url:
         return RedirectResponse(info.cdn_url, 307, headers={"etag": info.etag, "cache-control": "private"})
-    part = wanted_part(request, info.size, info.etag)
+    part = wanted_part(request, info.size, version)
     offset, length = part or (0, 0)
     found, chunks = await storage.download(path, tenant=tenant, offset=offset, length=length)
     if part and found.etag != info.etag:
         raise Unavailable("the picture is being replaced", reason="OBJECT_CHANGED", retry_after=1.0)
+    check_match(request, Version.of(found))
     # The whole of it may have been replaced meanwhile: what is sent is described.
     headers = _headers(found) | {"content-length": str(part.length if part else found.size)}
     if part:
@@ -118,17 +120,26 @@ async def get_image(request: Request, path: str) -> Response:
 
 @router.post("/{path:path}", summary="Save Image", response_model=Image, openapi_extra=_FORM)
 async def save_image(request: Request, path: str) -> Response:
-    """Stores an image, sent as the field `file` of a form. The answer's path is the one to use."""
+    """Stores an image, sent as the field `file` of a form. The answer's path is the one to use.
+
+    `If-None-Match: *` stores it only where there is none, `If-Match` only in place of that very one (else 412). The
+    result of a task stays as it was made (409 RESULT_IMMUTABLE).
+    """
+    precondition, tenant = precondition_of(request), caller_of(request).tenant
     info = await upstream_of(request).storage.upload(
-        path, file_chunks(request), tenant=caller_of(request).tenant, must_be_image=True
+        path, file_chunks(request), tenant=tenant, must_be_image=True, precondition=precondition
     )
     return _json(_describe(request, info))
 
 
 @router.delete("/{path:path}", summary="Delete Image", response_model=DeletedImage)
 async def delete_image(request: Request, path: str) -> Response:
-    """Removes an image from storage."""
-    await upstream_of(request).storage.delete(path, tenant=caller_of(request).tenant)
+    """Removes an image from storage, with `If-Match` only that very one (else 412).
+
+    The result of a task goes with its task, or with its clean-up (409 RESULT_IMMUTABLE).
+    """
+    precondition = precondition_of(request)
+    await upstream_of(request).storage.delete(path, tenant=caller_of(request).tenant, precondition=precondition)
     return _json({"path": path})
 
 
@@ -146,12 +157,17 @@ def _describe(request: Request, info: pb.ObjectInfo) -> dict[str, Any]:
     }
 
 
+def _unchanged(info: pb.ObjectInfo) -> Response:
+    headers = _headers(info)
+    del headers["content-type"]
+    return Response(status_code=304, headers=headers)
+
+
 def _headers(info: pb.ObjectInfo) -> dict[str, str]:
-    modified = info.created_at.ToDatetime(UTC)
     return {
         "etag": info.etag,
         "content-type": info.content_type,
-        "last-modified": modified.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+        "last-modified": Version.of(info).last_modified,
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
         **_SAFE,

@@ -7,6 +7,7 @@ ComputeError
 ├── PermissionDenied      a good key without the needed scope
 ├── NotFound              no such resource, or another tenant's
 ├── IllegalTransition     the resource is not in a state that allows this step
+│   └── PreconditionFailed  it is not the one that the caller's own condition names
 ├── IdempotencyConflict   the key was used before with another body
 ├── Overloaded            try again later; says when
 │   └── RateLimited       an outside provider allows no more for now
@@ -91,6 +92,12 @@ class IllegalTransition(ComputeError):
     """The resource is not in a state that allows this step."""
 
     default_reason = "ILLEGAL_TRANSITION"
+
+
+class PreconditionFailed(IllegalTransition):
+    """The resource is not the one that the caller's own condition names."""
+
+    default_reason = "PRECONDITION_FAILED"
 
 
 class IdempotencyConflict(ComputeError):

@@ -66,6 +66,8 @@ def from_status(status: status_pb2.Status) -> errors.ComputeError:
     kind: type[errors.ComputeError] = _TYPES.get(status.code, errors.Internal)
     if reason in errors.OutOfSpace.reasons:
         kind = errors.OutOfSpace
+    elif reason == errors.PreconditionFailed.default_reason:
+        kind = errors.PreconditionFailed
     return kind(status.message, reason=reason, violations=violations, retry_after=retry_after)
 
 

@@ -45,9 +45,21 @@ class StorageClient:
         must_be_image: bool = False,
         if_absent: bool = False,
         sha256: str = "",
+        precondition: pb.Precondition | None = None,
+        result: bool = False,
     ) -> pb.ObjectInfo:
-        """Answers the object as it is stored; its path is the one to keep."""
-        header = pb.UploadHeader(path=path, must_be_image=must_be_image, if_absent=if_absent, sha256=sha256)
+        """Answers the object as it is stored; its path is the one to keep.
+
+        `result` says that a task made it: nobody else replaces or deletes it.
+        """
+        header = pb.UploadHeader(
+            path=path,
+            must_be_image=must_be_image,
+            if_absent=if_absent,
+            sha256=sha256,
+            precondition=precondition,
+            result=result,
+        )
         stream = self._stub.UploadObject(timeout=self._transfer_timeout, metadata=self._credentials.metadata(tenant))
         try:
             # The call's own deadline does not end a source that stalls.
@@ -100,13 +112,16 @@ class StorageClient:
         answer: pb.ListObjectsResponse = await self._call(self._stub.ListObjects, request, tenant)
         return [*answer.objects], answer.truncated
 
-    async def delete(self, path: str, *, tenant: str) -> None:
-        """Raises NotFound."""
-        await self._call(self._stub.DeleteObject, pb.DeleteObjectRequest(path=path), tenant)
+    async def delete(
+        self, path: str, *, tenant: str, precondition: pb.Precondition | None = None, with_results: bool = False
+    ) -> None:
+        """Raises NotFound; PreconditionFailed; IllegalTransition: RESULT_IMMUTABLE, unless `with_results`."""
+        request = pb.DeleteObjectRequest(path=path, precondition=precondition, with_results=with_results)
+        await self._call(self._stub.DeleteObject, request, tenant)
 
-    async def delete_prefix(self, prefix: str, *, tenant: str) -> Sequence[str]:
-        """Everything below `prefix`, which ends in "/"; answers the paths."""
-        request = pb.DeleteObjectsRequest(prefix=prefix)
+    async def delete_prefix(self, prefix: str, *, tenant: str, with_results: bool = False) -> Sequence[str]:
+        """What lies below `prefix`, which ends in "/"; answers the paths."""
+        request = pb.DeleteObjectsRequest(prefix=prefix, with_results=with_results)
         metadata = self._credentials.metadata(tenant)
         answer: pb.DeleteObjectsResponse = await call(
             self._stub.DeleteObjects, request, timeout=self._transfer_timeout, metadata=metadata

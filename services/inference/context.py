@@ -172,7 +172,7 @@ class Outputs:
         self.saved.append(wished)
         for pause in (*_STORE_PAUSES, None):
             try:
-                self.saved[-1] = (await self.store.upload(wished, _chunks(parts), tenant=self.tenant)).path
+                self.saved[-1] = (await self.store.upload(wished, _chunks(parts), tenant=self.tenant, result=True)).path
                 break
             except Unavailable:
                 if pause is None:
@@ -184,7 +184,7 @@ class Outputs:
         """Removes what nobody will ask for."""
         for path in self.saved:
             try:
-                await self.store.delete(path, tenant=self.tenant)
+                await self.store.delete(path, tenant=self.tenant, with_results=True)
             except NotFound:
                 continue
             except ComputeError as error:

@@ -14,11 +14,13 @@ from services.providers.ports import Pixels
 class ObjectStore(Protocol):
     """Bytes by path, below a tenant; `StorageClient` is one."""
 
-    async def upload(self, path: str, content: bytes | AsyncIterable[bytes], *, tenant: str) -> ObjectInfo:
-        """Its `path` is the one to keep. Raises ComputeError."""
+    async def upload(
+        self, path: str, content: bytes | AsyncIterable[bytes], *, tenant: str, result: bool = False
+    ) -> ObjectInfo:
+        """Its `path` is the one to keep; a `result` is never replaced by anybody else. Raises ComputeError."""
         ...
 
-    async def delete(self, path: str, *, tenant: str) -> None:
+    async def delete(self, path: str, *, tenant: str, with_results: bool = False) -> None:
         """Raises NotFound and other ComputeError."""
         ...
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.common.errors import InvalidRequest
+from services.common.errors import IllegalTransition, InvalidRequest, PreconditionFailed
+from services.imaging.paths import clean_path
 
-PATH_LIMIT = 512
-_SEGMENT_LIMIT_BYTES = 200
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Control, format (zero width, direction marks), surrogate, private, unassigned, line and paragraph separators.
-_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ANY = "*"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,6 +52,62 @@ class StoredObject:
     key: Key
     facts: Facts
     created_at: datetime
+    result: bool = False
+    """Of a task: it stays as it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What must be true of the stored object (RFC 9110, section 13.2.2); "*" stands for any ETag."""
+
+    if_match: tuple[str, ...] = ()
+    if_none_match: tuple[str, ...] = ()
+    if_unmodified_since: datetime | None = None
+
+    def check(self, stored: StoredObject | None) -> None:
+        """Raises PreconditionFailed. The comparison is strong, so that a weak ETag matches nothing."""
+        if self.if_match:
+            if not _is_among(stored, self.if_match):
+                raise PreconditionFailed("there is no object with an ETag of If-Match")
+        elif (
+            self.if_unmodified_since and stored and stored.created_at.replace(microsecond=0) > self.if_unmodified_since
+        ):
+            raise PreconditionFailed("the object has changed since If-Unmodified-Since")
+        if _is_among(stored, self.if_none_match):
+            raise PreconditionFailed("there is an object with an ETag of If-None-Match")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms an object is put or deleted, told by what is there in that very moment.
+
+    `result`: it is the task's own hand, which may replace and delete results.
+    """
+
+    if_absent: bool = False
+    result: bool = False
+    precondition: Precondition = Precondition()
+
+    @property
+    def absent(self) -> bool:
+        """Whether nothing may be there."""
+        return self.if_absent or _ANY in self.precondition.if_none_match
+
+    @property
+    def none(self) -> bool:
+        """Whether they are met whatever is there."""
+        return self.result and not self.if_absent and self.precondition == Precondition()
+
+    def check(self, stored: StoredObject | None) -> None:
+        """Raises PreconditionFailed; IllegalTransition: ALREADY_EXISTS, RESULT_IMMUTABLE."""
+        self.precondition.check(stored)
+        if stored is None:
+            return
+        if self.if_absent:
+            raise IllegalTransition("there is an object already", reason="ALREADY_EXISTS")
+        if stored.result and not self.result:
+            why = "this is the result of a task and stays as it was made; delete or clean up the task to remove it"
+            raise IllegalTransition(why, reason="RESULT_IMMUTABLE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,45 +147,5 @@ def check_tenant(tenant: str) -> str:
     return tenant
 
 
-def clean_path(path: str) -> str:
-    """The path in its one spelling (Unicode NFC).
-
-    Raises:
-        InvalidRequest: PATH_INVALID for what is empty, absolute, too long, climbs, hides or cannot be printed.
-    """
-    cleaned = unicodedata.normalize("NFC", path)
-    if not cleaned or len(cleaned) > PATH_LIMIT:
-        raise _invalid(f"a path has 1 to {PATH_LIMIT} characters")
-    _check_characters(cleaned)
-    for segment in cleaned.split("/"):
-        _check_segment(segment)
-    return cleaned
-
-
-def clean_prefix(prefix: str) -> str:
-    """As `clean_path`; may be empty, end in "/" or stop within a name."""
-    if not prefix:
-        return ""
-    return clean_path(prefix[:-1]) + "/" if prefix.endswith("/") else clean_path(prefix)
-
-
-def _check_characters(path: str) -> None:
-    if "\\" in path:
-        raise _invalid("a path has no backslash")
-    if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in path):
-        raise _invalid("a path has printable characters only")
-
-
-def _check_segment(segment: str) -> None:
-    if not segment:
-        raise _invalid("a path has no empty part and does not begin or end with '/'")
-    if segment.startswith("."):
-        raise _invalid("names that begin with a dot are reserved")
-    if segment != segment.strip():
-        raise _invalid("a name does not begin or end with a space")
-    if len(segment.encode()) > _SEGMENT_LIMIT_BYTES:
-        raise _invalid(f"a name has at most {_SEGMENT_LIMIT_BYTES} bytes")
-
-
-def _invalid(why: str) -> InvalidRequest:
-    return InvalidRequest(why, reason="PATH_INVALID")
+def _is_among(stored: StoredObject | None, etags: tuple[str, ...]) -> bool:
+    return stored is not None and (_ANY in etags or stored.facts.etag in etags)

@@ -3,19 +3,24 @@
 What is known of an object lies beside it, in `<root>/.facts/<tenant>/<path>`, with the stamp (inode, size, time of
 change) of the file it speaks of. A stamp that does not fit is no harm: the facts are read off the content again. So the
 content's rename is the one step that counts, and a crash around it leaves the old object or the new one, whole.
+
+The result of a task is a file that may only be read. Who puts or deletes holds the key's lock file, so that what is
+there cannot change between the look and the step, whichever process takes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import json
 import os
-import threading
+import stat
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from io import BufferedReader
@@ -24,7 +29,7 @@ from typing import TypeVar
 
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.storage import listing
-from services.storage.domain import Facts, Key, Page, Span, StoredObject
+from services.storage.domain import Facts, Key, Page, Span, StoredObject, Terms
 from services.storage.failures import translated
 from services.storage.ports import CHUNK_BYTES, Gathering
 from services.storage.spool import Spool
@@ -60,15 +65,15 @@ class LocalFolder:
         """Makes the folder. Raises OSError."""
         self._root = root
         self._facts = root / ".facts"
-        # So that of two writers of one key the last one's facts stay, too.
-        self._writing = tuple(threading.Lock() for _ in range(_LOCKS))
         self._spool = Spool(root / ".spool")
+        self._locks = root / ".locks"
+        self._locks.mkdir(exist_ok=True)
 
     def gather(self) -> AbstractAsyncContextManager[Gathering]:
         return self._spool.gather()
 
-    async def put(self, key: Key, content: Path, facts: Facts, *, if_absent: bool) -> StoredObject:
-        return await _in_thread(self._put, key, content, facts, if_absent)
+    async def put(self, key: Key, content: Path, facts: Facts, terms: Terms) -> StoredObject:
+        return await _in_thread(self._put, key, content, facts, terms)
 
     async def head(self, key: Key) -> StoredObject:
         return await _in_thread(self._head, key)
@@ -82,8 +87,8 @@ class LocalFolder:
     async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> Page:
         return await _in_thread(self._list, tenant, prefix, start_after, limit)
 
-    async def delete(self, key: Key) -> None:
-        await _in_thread(self._delete, key)
+    async def delete(self, key: Key, terms: Terms) -> None:
+        await _in_thread(self._delete, key, terms)
 
     async def check(self) -> None:
         await _in_thread(self._probe)
@@ -94,18 +99,37 @@ class LocalFolder:
     def sweep_older_than(self, seconds: float) -> None:
         self._spool.sweep(older_than=seconds)
 
-    def _put(self, key: Key, content: Path, facts: Facts, if_absent: bool) -> StoredObject:
+    def _put(self, key: Key, content: Path, facts: Facts, terms: Terms) -> StoredObject:
         target = self._root / key.full
         with content.open("rb") as file:
+            if terms.result:
+                os.fchmod(file.fileno(), stat.S_IRUSR)
             os.fsync(file.fileno())
             status = os.fstat(file.fileno())
-        with self._writing[hash(key) % _LOCKS]:
+        with self._alone_with(key):
+            self._check(key, terms)
             # First, because its stamp already names the file that is coming.
-            if not (if_absent and target.exists()):
-                self._write_facts(key, facts, status)
-            _within_folders(target, lambda: os.link(content, target) if if_absent else os.replace(content, target))
+            self._write_facts(key, facts, status)
+            _within_folders(target, lambda: os.replace(content, target))
         _sync_folder(target.parent)
-        return StoredObject(key, facts, _created(status))
+        return StoredObject(key, facts, _created(status), terms.result)
+
+    @contextmanager
+    def _alone_with(self, key: Key) -> Iterator[None]:
+        """Nobody else writes the key meanwhile; of two writers the last one's facts stay, too."""
+        number = zlib.crc32(key.full.encode()) % _LOCKS
+        with (self._locks / str(number)).open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _check(self, key: Key, terms: Terms) -> None:
+        if terms.none:
+            return
+        try:
+            stored = self._head(key)
+        except FileNotFoundError:
+            stored = None
+        terms.check(stored)
 
     def _head(self, key: Key) -> StoredObject:
         with self._file_of(key) as file:
@@ -125,7 +149,7 @@ class LocalFolder:
             # Only a shortcut for the next reader.
             with suppress(OSError):
                 self._write_facts(key, facts, status)
-        return StoredObject(key, facts, _created(status))
+        return StoredObject(key, facts, _created(status), _is_result(status))
 
     def _list(self, tenant: str, prefix: str, start_after: str, limit: int) -> Page:
         found: list[StoredObject] = []
@@ -137,12 +161,14 @@ class LocalFolder:
                 found.append(self._head(Key(tenant, path)))
         return Page(tuple(found), truncated=False)
 
-    def _delete(self, key: Key) -> None:
-        for root in (self._root, self._facts):
-            target = root / key.full
-            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                target.unlink()
-                _remove_empty_folders(target.parent, root)
+    def _delete(self, key: Key, terms: Terms) -> None:
+        with self._alone_with(key):
+            self._check(key, terms)
+            for root in (self._root, self._facts):
+                target = root / key.full
+                with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                    target.unlink()
+                    _remove_empty_folders(target.parent, root)
 
     def _probe(self) -> None:
         path, token = self._root / ".spool" / f"probe-{uuid.uuid4()}", uuid.uuid4().bytes
@@ -211,6 +237,10 @@ def _sync_folder(folder: Path) -> None:
 
 def _stamp(status: os.stat_result) -> list[int]:
     return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _is_result(status: os.stat_result) -> bool:
+    return not status.st_mode & stat.S_IWUSR
 
 
 def _created(status: os.stat_result) -> datetime:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from services.storage.domain import Facts, Key, Page, Span, StoredObject
+from services.storage.domain import Facts, Key, Page, Span, StoredObject, Terms
 
 CHUNK_BYTES = 256 << 10
 
@@ -48,11 +48,12 @@ class ObjectStore(Protocol):
 
     def gather(self) -> AbstractAsyncContextManager[Gathering]: ...
 
-    async def put(self, key: Key, content: Path, facts: Facts, *, if_absent: bool) -> StoredObject:
-        """Stores the file `content`, which may be moved.
+    async def put(self, key: Key, content: Path, facts: Facts, terms: Terms) -> StoredObject:
+        """Stores the file `content`, which may be moved, if `terms` are met by what is there in that very moment.
 
         Raises:
-            IllegalTransition: ALREADY_EXISTS, only with `if_absent`.
+            IllegalTransition, PreconditionFailed: they are not.
+            Unavailable: OBJECT_CONTENDED when it changes each time before that can be told.
             InvalidRequest: PATH_CONFLICT where a part of the path is an object itself and the store forbids that.
             OutOfSpace: STORAGE_FULL.
         """
@@ -70,8 +71,8 @@ class ObjectStore(Protocol):
         """Objects whose path begins with `prefix` and sorts (by UTF-8 bytes) after `start_after`."""
         ...
 
-    async def delete(self, key: Key) -> None:
-        """Does nothing where there is none."""
+    async def delete(self, key: Key, terms: Terms) -> None:
+        """As `put`, of what may be there; does nothing where there is none and `terms` allow that."""
         ...
 
     async def check(self) -> None:

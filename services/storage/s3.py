@@ -2,6 +2,9 @@
 
 What is known of an object are its own attributes, written in the same request. Large contents go as multipart uploads,
 which the store shows only when they are complete. An object somebody else put there has no SHA-256 and no picture size.
+
+Whatever depends on what is there is one request with If-Match or If-None-Match, which the store itself decides. A store
+that does not know these on DELETE decides by our look before it.
 """
 
 from __future__ import annotations
@@ -10,29 +13,32 @@ import asyncio
 import mmap
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx2
 import obstore
-from obstore.exceptions import PreconditionError
+from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import S3Store
 
 from services.common.errors import NotFound, Unavailable
 from services.imaging.sniffing import UNKNOWN
-from services.storage.domain import Facts, Key, Page, Span, StoredObject
+from services.storage.domain import Facts, Key, Page, Span, StoredObject, Terms
 from services.storage.failures import translated
 from services.storage.ports import CHUNK_BYTES, Gathering
 from services.storage.spool import Spool
 
 if TYPE_CHECKING:
-    from obstore import Attributes, GetResult
+    from obstore import Attributes, GetResult, PutMode
 
 _PART_BYTES, _PARTS_AT_ONCE = 5 << 20, 1
 _HEADS_AT_ONCE = 32
 _LIST_CHUNK = 1000
 _LEFT_SECONDS = 3600.0
+_RACES, _TURNS = 20, 64
+_SIGNED_FOR, _DELETE_SECONDS = timedelta(minutes=1), 15.0
 
 
 class OpenS3Object:
@@ -63,20 +69,40 @@ class S3Objects:
     def __init__(self, store: S3Store, spool: Path) -> None:
         self._store = store
         self._spool = Spool(spool)
+        # Writers of one key in this process wait for each other instead of trying in vain.
+        self._turns = tuple(asyncio.Lock() for _ in range(_TURNS))
 
     def gather(self) -> AbstractAsyncContextManager[Gathering]:
         return self._spool.gather()
 
-    async def put(self, key: Key, content: Path, facts: Facts, *, if_absent: bool) -> StoredObject:
-        attributes = _attributes(facts)
-        with _translated():
-            if if_absent:
-                # One request: only then does the store decide who was first. The body is the mapped file, not a copy.
-                with _mapped(content, facts.size) as body:
-                    await obstore.put_async(self._store, key.full, body, attributes=attributes, mode="create")
-            else:
+    async def put(self, key: Key, content: Path, facts: Facts, terms: Terms) -> StoredObject:
+        attributes = _attributes(facts, result=terms.result)
+        if terms.none:
+            with _translated():
                 await self._send(key, content, attributes)
+        else:
+            async with self._turns[hash(key) % len(self._turns)]:
+                await self._put_on_terms(key, content, attributes, terms)
         return await self.head(key)
+
+    async def _put_on_terms(self, key: Key, content: Path, attributes: Attributes, terms: Terms) -> None:
+        """In one request, for only then the store decides. The body is the mapped file, not a copy."""
+        mode: PutMode | None = None
+        with _mapped(content) as body:
+            for _ in range(_RACES):
+                stored, version = await self._described_if_there(key)
+                terms.check(stored)
+                if stored is not None:
+                    mode = {"e_tag": version}
+                elif mode != "create" or terms.absent:
+                    mode = "create"
+                else:
+                    # Refused, and yet not there: SeaweedFS keeps the name of a folder whose objects are gone.
+                    mode = "overwrite"
+                with _translated(), suppress(AlreadyExistsError, PreconditionError):
+                    await obstore.put_async(self._store, key.full, body, attributes=attributes, mode=mode)
+                    return
+        raise _contended()
 
     async def head(self, key: Key) -> StoredObject:
         stored, _ = await self._described(key)
@@ -93,9 +119,32 @@ class S3Objects:
         found = await asyncio.gather(*(self._head_if_there(key, gate) for key in keys[:limit]))
         return Page(tuple(stored for stored in found if stored), truncated=len(keys) > limit)
 
-    async def delete(self, key: Key) -> None:
+    async def delete(self, key: Key, terms: Terms) -> None:
+        if terms.none:
+            with _translated():
+                await obstore.delete_async(self._store, key.full)
+            return
+        for _ in range(_RACES):
+            stored, version = await self._described_if_there(key)
+            terms.check(stored)
+            if stored is None or await self._delete_version(key, version or "*"):
+                return
+        raise _contended()
+
+    async def _delete_version(self, key: Key, version: str) -> bool:
+        """False where it is another by now. Signed by obstore, sent by ourselves: its own delete takes no condition."""
         with _translated():
-            await obstore.delete_async(self._store, key.full)
+            url = await obstore.sign_async(self._store, "DELETE", key.full, _SIGNED_FOR)
+        try:
+            async with httpx2.AsyncClient(timeout=_DELETE_SECONDS) as client:
+                answer = await client.delete(url, headers={"if-match": version})
+        except httpx2.HTTPError as error:
+            raise Unavailable("the storage does not answer", reason="STORAGE_UNAVAILABLE", retry_after=5.0) from error
+        if answer.status_code in (httpx2.codes.PRECONDITION_FAILED, httpx2.codes.CONFLICT):
+            return False
+        if answer.status_code != httpx2.codes.NOT_FOUND and not answer.is_success:
+            raise Unavailable("the storage refuses to delete", reason="STORAGE_UNAVAILABLE", retry_after=5.0)
+        return True
 
     async def check(self) -> None:
         path, token = f".probe/{uuid.uuid4()}", uuid.uuid4().bytes
@@ -124,7 +173,14 @@ class S3Objects:
     async def _described(self, key: Key) -> tuple[StoredObject, str | None]:
         with _translated():
             answer = await obstore.get_async(self._store, key.full, options={"head": True})
-        return StoredObject(key, _facts(answer), answer.meta["last_modified"]), answer.meta["e_tag"]
+        result = "result" in answer.attributes
+        return StoredObject(key, _facts(answer), answer.meta["last_modified"], result), answer.meta["e_tag"]
+
+    async def _described_if_there(self, key: Key) -> tuple[StoredObject | None, str | None]:
+        try:
+            return await self._described(key)
+        except NotFound:
+            return None, None
 
     async def _head_if_there(self, key: Key, gate: asyncio.Semaphore) -> StoredObject | None:
         async with gate:
@@ -162,6 +218,10 @@ def open_s3(url: str, *, allow_http: bool, spool: Path) -> S3Objects:
     return S3Objects(store, spool)
 
 
+def _contended() -> Unavailable:
+    return Unavailable("the object changes too fast", reason="OBJECT_CONTENDED", retry_after=1.0)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     with translated():
@@ -172,16 +232,17 @@ def _translated() -> Iterator[None]:
 
 
 @contextmanager
-def _mapped(content: Path, size: int) -> Iterator[mmap.mmap | bytes]:
-    if not size:
+def _mapped(content: Path) -> Iterator[mmap.mmap | bytes]:
+    if not content.stat().st_size:
         yield b""
         return
     with content.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body:
         yield body
 
 
-def _attributes(facts: Facts) -> Attributes:
-    return {
+def _attributes(facts: Facts, *, result: bool) -> Attributes:
+    marked: Attributes = {"result": "task"} if result else {}
+    return marked | {
         "Content-Type": facts.content_type,
         # Some stores keep no Content-Type that says nothing, and guess one by the name.
         "mediatype": facts.content_type,

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.common.errors import ComputeError, DeadlineExceeded, InvalidRequest, PayloadTooLarge
-from services.storage.domain import Facts, Key, Page, StoredObject, check_tenant, clean_path, clean_prefix
+from services.imaging.paths import clean_prefix
+from services.storage.domain import Facts, Key, Page, StoredObject, Terms, check_tenant
 from services.storage.ports import ObjectStore, OpenObject, PictureEye
 
 LIST_DEFAULT, LIST_LIMIT = 100, 1000
@@ -21,7 +22,7 @@ class Wish:
     """How a caller wants an object stored; an empty `sha256` is not checked."""
 
     path: str
-    if_absent: bool = False
+    terms: Terms
     must_be_image: bool = False
     sha256: str = ""
 
@@ -41,7 +42,8 @@ class StorageService:
         Raises:
             PayloadTooLarge: OBJECT_TOO_LARGE.
             InvalidRequest: PATH_INVALID, CHECKSUM_MISMATCH, IMAGE_INVALID, IMAGE_TOO_MANY_PIXELS.
-            IllegalTransition: ALREADY_EXISTS.
+            IllegalTransition: ALREADY_EXISTS, RESULT_IMMUTABLE.
+            PreconditionFailed.
             DeadlineExceeded: UPLOAD_STALLED when no chunk came for the idle time.
             OutOfSpace: STORAGE_FULL.
             Unavailable: STORAGE_UNAVAILABLE.
@@ -56,7 +58,7 @@ class StorageService:
             if wish.sha256 and wish.sha256.lower() != facts.sha256:
                 raise InvalidRequest("the content has another SHA-256 than announced", reason="CHECKSUM_MISMATCH")
             facts = await self._seen(gathering.path, facts, must_be_image=wish.must_be_image)
-            return await self._objects.put(key, gathering.path, facts, if_absent=wish.if_absent)
+            return await self._objects.put(key, gathering.path, facts, wish.terms)
 
     def open(self, tenant: str, path: str) -> AbstractAsyncContextManager[OpenObject]:
         """One version of an object, to be read. Raises NotFound."""
@@ -71,34 +73,37 @@ class StorageService:
         wanted = LIST_DEFAULT if limit is None else limit
         if not 1 <= wanted <= LIST_LIMIT:
             raise InvalidRequest(f"limit is 1 to {LIST_LIMIT}", reason="LIMIT_INVALID")
-        after = clean_path(start_after) if start_after else ""
-        checked, cleaned = check_tenant(tenant), clean_prefix(prefix)
+        checked, cleaned, after = check_tenant(tenant), clean_prefix(prefix), clean_prefix(start_after)
         return await self._objects.list(checked, prefix=cleaned, start_after=after, limit=wanted)
 
-    async def delete(self, tenant: str, path: str) -> None:
-        """Raises NotFound."""
+    async def delete(self, tenant: str, path: str, terms: Terms) -> None:
+        """Raises NotFound; PreconditionFailed; IllegalTransition: RESULT_IMMUTABLE."""
         key = Key.of(tenant, path)
         await self._objects.head(key)
-        await self._objects.delete(key)
+        await self._objects.delete(key, terms)
 
-    async def delete_below(self, tenant: str, prefix: str) -> Sequence[str]:
-        """Deletes everything below a folder and answers the paths. Raises InvalidRequest: PATH_INVALID."""
+    async def delete_below(self, tenant: str, prefix: str, *, with_results: bool) -> Sequence[str]:
+        """Deletes what lies below a folder and answers the paths; results of tasks only when told to.
+
+        Raises InvalidRequest: PATH_INVALID.
+        """
         if not prefix.endswith("/"):
             raise InvalidRequest("the prefix must end in '/'", reason="PATH_INVALID")
         checked, folder, last = check_tenant(tenant), clean_prefix(prefix), ""
         deleted: tuple[str, ...] = ()
         while True:
             page = await self._objects.list(checked, prefix=folder, start_after=last, limit=LIST_LIMIT)
-            keys = [found.key for found in page.objects]
-            await self._delete_all(keys)
+            keys = [found.key for found in page.objects if with_results or not found.result]
+            await self._delete_all(keys, Terms(result=with_results))
             deleted += tuple(key.path for key in keys)
             if not page.truncated:
                 return deleted
-            last = keys[-1].path
+            last = page.objects[-1].key.path
 
-    async def _delete_all(self, keys: Sequence[Key]) -> None:
+    async def _delete_all(self, keys: Sequence[Key], terms: Terms) -> None:
         for start in range(0, len(keys), _DELETED_AT_ONCE):
-            await asyncio.gather(*(self._objects.delete(key) for key in keys[start : start + _DELETED_AT_ONCE]))
+            group = keys[start : start + _DELETED_AT_ONCE]
+            await asyncio.gather(*(self._objects.delete(key, terms) for key in group))
 
     async def _in_time(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         source = aiter(chunks)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC
 from urllib.parse import quote
 
 from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 
-from services.common.errors import IllegalTransition, InvalidRequest, Unavailable
+from services.common.errors import IllegalTransition, InvalidRequest, PermissionDenied, Unavailable
 from services.common.grpc_server import Context
 from services.common.identity import current_caller
-from services.storage.domain import Span, StoredObject
+from services.storage.domain import Precondition, Span, StoredObject, Terms
 from services.storage.service import StorageService, Wish
 
 _DRAIN_SECONDS, _DRAIN_BYTES = 5.0, 128 << 20
@@ -31,10 +32,11 @@ class StorageServicer(rpc.StorageServiceServicer):
     ) -> pb.UploadObjectResponse:
         try:
             header = await _header(request_iterator)
-            wish = Wish(header.path, header.if_absent, header.must_be_image, header.sha256)
+            terms = _terms(header.precondition, result=header.result, if_absent=header.if_absent)
+            wish = Wish(header.path, terms, header.must_be_image, header.sha256)
             chunks = _chunks(request_iterator, must_end=not header.sha256)
             stored = await self._service.upload(current_caller().tenant, wish, chunks)
-        except (InvalidRequest, IllegalTransition, Unavailable):
+        except (InvalidRequest, IllegalTransition, PermissionDenied, Unavailable):
             await _drain(request_iterator)
             raise
         return pb.UploadObjectResponse(object=self._info(stored))
@@ -65,11 +67,16 @@ class StorageServicer(rpc.StorageServiceServicer):
         return pb.ListObjectsResponse(objects=map(self._info, page.objects), truncated=page.truncated)
 
     async def DeleteObject(self, request: pb.DeleteObjectRequest, context: Context) -> pb.DeleteObjectResponse:
-        await self._service.delete(current_caller().tenant, request.path)
+        terms = _terms(request.precondition, result=request.with_results)
+        await self._service.delete(current_caller().tenant, request.path, terms)
         return pb.DeleteObjectResponse()
 
     async def DeleteObjects(self, request: pb.DeleteObjectsRequest, context: Context) -> pb.DeleteObjectsResponse:
-        return pb.DeleteObjectsResponse(paths=await self._service.delete_below(current_caller().tenant, request.prefix))
+        _check_ours(request.with_results)
+        paths = await self._service.delete_below(
+            current_caller().tenant, request.prefix, with_results=request.with_results
+        )
+        return pb.DeleteObjectsResponse(paths=paths)
 
     def _info(self, stored: StoredObject) -> pb.ObjectInfo:
         info = pb.ObjectInfo(
@@ -80,10 +87,23 @@ class StorageServicer(rpc.StorageServiceServicer):
             content_type=stored.facts.content_type,
             width=stored.facts.width,
             height=stored.facts.height,
+            result=stored.result,
             cdn_url=f"{self._cdn_url}/{quote(stored.key.full)}" if self._cdn_url else "",
         )
         info.created_at.FromDatetime(stored.created_at)
         return info
+
+
+def _terms(given: pb.Precondition, *, result: bool, if_absent: bool = False) -> Terms:
+    _check_ours(result)
+    since = given.if_unmodified_since.ToDatetime(UTC) if given.HasField("if_unmodified_since") else None
+    return Terms(if_absent, result, Precondition(tuple(given.if_match), tuple(given.if_none_match), since))
+
+
+def _check_ours(result: bool) -> None:
+    """Raises PermissionDenied: results are made and removed by services of ours alone."""
+    if result:
+        current_caller().require_internal()
 
 
 async def _drain(requests: AsyncIterator[pb.UploadObjectRequest]) -> None:

@@ -164,8 +164,8 @@ class Grants(Protocol):
 class Files(Protocol):
     """The storage service."""
 
-    async def delete_prefix(self, prefix: str, *, tenant: str) -> Sequence[str]:
-        """Deletes everything below a folder and answers the paths."""
+    async def delete_prefix(self, prefix: str, *, tenant: str, with_results: bool = False) -> Sequence[str]:
+        """Deletes what lies below a folder, results of tasks when told to, and answers the paths."""
         ...
 
 

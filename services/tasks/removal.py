@@ -138,7 +138,7 @@ class Remover:
         for folder in removal.folders:
             try:
                 async with asyncio.timeout(self._patience):
-                    paths += await self._files.delete_prefix(folder, tenant=removal.tenant)
+                    paths += await self._files.delete_prefix(folder, tenant=removal.tenant, with_results=True)
             except TimeoutError:
                 errors.append(f"{folder}: the store takes longer than {self._patience:g} s")
             except ComputeError as error:

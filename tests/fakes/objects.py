@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 
@@ -19,12 +20,14 @@ class FakeObjects:
     kept: dict[tuple[str, str], bytes] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
 
-    async def upload(self, path: str, content: bytes | AsyncIterable[bytes], *, tenant: str) -> ObjectInfo:
+    async def upload(
+        self, path: str, content: bytes | AsyncIterable[bytes], *, tenant: str, result: bool = False
+    ) -> ObjectInfo:
         whole = content if isinstance(content, bytes) else b"".join([part async for part in content])
         self.kept[tenant, path] = whole
-        return ObjectInfo(path=path, size=len(whole))
+        return ObjectInfo(path=path, size=len(whole), sha256=hashlib.sha256(whole).hexdigest(), result=result)
 
-    async def delete(self, path: str, *, tenant: str) -> None:
+    async def delete(self, path: str, *, tenant: str, with_results: bool = False) -> None:
         self.deleted.append(path)
         self.kept.pop((tenant, path), None)
 

@@ -51,7 +51,7 @@ class MemoryFiles:
         self.stored: set[tuple[str, str]] = set()
         self.away = False
 
-    async def delete_prefix(self, prefix: str, *, tenant: str) -> Sequence[str]:
+    async def delete_prefix(self, prefix: str, *, tenant: str, with_results: bool = False) -> Sequence[str]:
         if self.away:
             raise Unavailable("the store is away")
         found = {item for item in self.stored if item[0] == tenant and item[1].startswith(prefix)}

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from PIL import Image
 
-from tests.integration.gateway_host import IMAGES, Stack, stack
+from tests.integration.gateway_host import IMAGES, TASKS, Stack, stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 3 << 20
@@ -95,6 +99,153 @@ async def test_a_known_etag_saves_the_transfer(api: Stack) -> None:
         assert (answer.status_code, answer.content) == (304, b"")
     answer = await api.http.get(f"{IMAGES}/{path}", headers={"if-none-match": '"other"'})
     assert answer.status_code == 200
+
+
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
+
+
+async def _versions(api: Stack, path: str) -> dict[str, str]:
+    """What the placeholders of the tables below stand for."""
+    head = (await api.http.head(f"{IMAGES}/{path}")).headers
+    modified = parsedate_to_datetime(head["last-modified"])
+    return {
+        "ETAG": head["etag"],
+        "WEAK": "W/" + head["etag"],
+        "NOW": head["last-modified"],
+        "BEFORE": _http_date(modified - timedelta(seconds=1)),
+        "LATER": _http_date(modified + timedelta(hours=1)),
+        "NAIVE": modified.strftime("%A, %d-%b-%y %H:%M:%S GMT"),
+    }
+
+
+# As the table of RFC 9110, 13.2.2: headers and the status of GET and HEAD.
+CONDITIONS = [
+    ({"if-none-match": "ETAG"}, 304),
+    ({"if-none-match": "WEAK"}, 304),
+    ({"if-none-match": "*"}, 304),
+    ({"if-none-match": '"a, b", ETAG'}, 304),
+    ({"if-none-match": '"other"'}, 200),
+    ({"if-none-match": "unquoted"}, 200),
+    ({"if-modified-since": "NOW"}, 304),
+    ({"if-modified-since": "LATER"}, 304),
+    ({"if-modified-since": "NAIVE"}, 304),
+    ({"if-modified-since": "BEFORE"}, 200),
+    ({"if-modified-since": "no date"}, 200),
+    ({"if-none-match": '"other"', "if-modified-since": "NOW"}, 200),
+    ({"if-none-match": "ETAG", "if-modified-since": "BEFORE"}, 304),
+    ({"if-match": "ETAG"}, 200),
+    ({"if-match": "*"}, 200),
+    ({"if-match": '"other", ETAG'}, 200),
+    ({"if-match": '"other"'}, 412),
+    ({"if-match": "WEAK"}, 412),
+    ({"if-match": "unquoted"}, 412),
+    ({"if-unmodified-since": "NOW"}, 200),
+    ({"if-unmodified-since": "BEFORE"}, 412),
+    ({"if-unmodified-since": "no date"}, 200),
+    ({"if-match": "ETAG", "if-unmodified-since": "BEFORE"}, 200),
+    ({"if-match": '"other"', "if-unmodified-since": "NOW"}, 412),
+    ({"if-match": '"other"', "if-none-match": "ETAG"}, 412),
+    ({"if-match": "ETAG", "if-none-match": "ETAG"}, 304),
+    ({"if-unmodified-since": "BEFORE", "if-modified-since": "NOW"}, 412),
+]
+
+
+@pytest.mark.field("37")
+@pytest.mark.parametrize(("headers", "status"), CONDITIONS)
+async def test_get_and_head_keep_to_the_conditions_of_rfc_9110(
+    api: Stack, headers: dict[str, str], status: int
+) -> None:
+    path = await _save(api)
+    known = await _versions(api, path)
+    given = {name: re.sub("[A-Z]{3,}", lambda found: known[found.group()], value) for name, value in headers.items()}
+    for method in ("GET", "HEAD"):
+        answer = await api.http.request(method, f"{IMAGES}/{path}", headers=given)
+        assert answer.status_code == status, (method, given)
+        if status == 304:
+            assert answer.headers["etag"] == known["ETAG"] and not answer.content
+            assert answer.headers["last-modified"] == known["NOW"]
+        if status == 412 and method == "GET":
+            assert answer.json()["reason"] == "PRECONDITION_FAILED"
+    assert (await api.http.get(f"{IMAGES}/none.png", headers={"if-match": '"a"'})).status_code == 404
+
+
+@pytest.mark.field("37")
+@pytest.mark.parametrize(
+    ("condition", "whole"),
+    [("ETAG", False), ("NOW", False), ("NAIVE", False), ("BEFORE", True), ("LATER", True), ("WEAK", True), ("x", True)],
+)
+async def test_if_range_takes_an_etag_or_the_date(api: Stack, condition: str, whole: bool) -> None:
+    path = await _save(api)
+    given = {"range": "bytes=0-9", "if-range": (await _versions(api, path)).get(condition, condition)}
+    answer = await api.http.get(f"{IMAGES}/{path}", headers=given)
+    assert (answer.status_code, answer.content) == ((200, PICTURE) if whole else (206, PICTURE[:10]))
+    head = await api.http.head(f"{IMAGES}/{path}", headers=given)
+    assert (head.status_code, head.headers["content-length"]) == (200, str(SIZE))
+
+
+@pytest.mark.field("38")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"if-none-match": "*"},
+        {"if-none-match": "WEAK"},
+        {"if-match": '"stale"'},
+        {"if-match": "WEAK"},
+        {"if-unmodified-since": "BEFORE"},
+    ],
+)
+async def test_a_write_or_deletion_whose_condition_fails_changes_nothing(api: Stack, headers: dict[str, str]) -> None:
+    path, other = await _save(api), noise(20)
+    known = await _versions(api, path)
+    given = {name: known.get(value, value) for name, value in headers.items()}
+    saved = await api.http.post(f"{IMAGES}/{path}", files={"file": other}, headers=given)
+    deleted = await api.http.delete(f"{IMAGES}/{path}", headers=given)
+    for answer in (saved, deleted):
+        assert (answer.status_code, answer.json()["reason"]) == (412, "PRECONDITION_FAILED")
+    assert (await api.http.get(f"{IMAGES}/{path}")).content == PICTURE
+
+
+@pytest.mark.field("38")
+async def test_a_write_or_deletion_whose_condition_holds_goes_through(api: Stack) -> None:
+    path, other = f"{IMAGES}/{uuid4().hex}.png", noise(20)
+    missing = await api.http.post(path, files={"file": other}, headers={"if-match": "*"})
+    assert missing.status_code == 412
+    first = await api.http.post(path, files={"file": PICTURE}, headers={"if-none-match": "*"})
+    assert first.status_code == 200
+    second = await api.http.post(path, files={"file": other}, headers={"if-match": first.json()["etag"]})
+    assert second.status_code == 200
+    assert (await api.http.get(path)).content == other
+    unquoted = await api.http.delete(path, headers={"if-match": second.json()["sha256"]})
+    assert (unquoted.status_code, unquoted.json()["reason"]) == (400, "CONDITION_INVALID")
+    assert (await api.http.delete(path, headers={"if-match": second.json()["etag"]})).status_code == 200
+    assert (await api.http.delete(path, headers={"if-match": "*"})).status_code == 404
+
+
+async def test_of_20_uploads_that_want_to_be_first_one_is(api: Stack) -> None:
+    path = f"{IMAGES}/{uuid4().hex}.png"
+    contents = [noise(8) for _ in range(20)]
+    answers = await asyncio.gather(
+        *(api.http.post(path, files={"file": content}, headers={"if-none-match": "*"}) for content in contents)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 19
+    [winner] = [number for number, answer in enumerate(answers) if answer.status_code == 200]
+    assert (await api.http.get(path)).content == contents[winner]
+
+
+@pytest.mark.field("35")
+@pytest.mark.parametrize("space", ["\u202f", "\u00a0", "\u3000", " "], ids=ascii)
+async def test_a_screenshot_as_macos_names_it_is_stored_found_and_taken_by_a_task(api: Stack, space: str) -> None:
+    path = f"shots/{uuid4().hex} 8.35.02{space}PM.png"
+    saved = await api.http.post(f"{IMAGES}/{quote(path)}", files={"file": PICTURE})
+    assert saved.json()["path"] == path
+    assert (await api.http.get(saved.json()["url"])).content == PICTURE
+    page = await api.http.get(IMAGES, params={"prefix": path.removesuffix("PM.png")})
+    assert [image["path"] for image in page.json()["images"]] == [path]
+    task = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "test", "input_image_paths": [path]}
+    answer = await api.http.post(TASKS, json=task)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["input_image_paths"] == [path]
 
 
 SIZE = len(PICTURE)

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -30,13 +30,14 @@ from services.common.errors import (
     InvalidRequest,
     NotFound,
     PayloadTooLarge,
+    PreconditionFailed,
     Unauthenticated,
     Unavailable,
 )
 from services.common.grpc_client import Credentials, connect
 from services.common.rpc_status import from_rpc_error
 from services.common.storage_client import StorageClient
-from services.storage.domain import Facts, Key
+from services.storage.domain import Facts, Key, Terms
 from services.storage.local_folder import LocalFolder
 from services.storage.s3 import open_s3
 from tests.integration.storage_servers import TOKEN, Server, s3_server, storage_server
@@ -151,6 +152,109 @@ async def test_of_many_who_want_to_be_first_one_is(client: StorageClient, tenant
     winners = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, pb.ObjectInfo)]
     assert len(winners) == 1
     assert await client.read("x", tenant=tenant, limit=100) == b"%d" % winners[0]
+
+
+def only(*etags: str, none: tuple[str, ...] = ()) -> pb.Precondition:
+    return pb.Precondition(if_match=etags, if_none_match=none)
+
+
+@pytest.mark.field("38")
+async def test_a_condition_that_does_not_hold_changes_nothing(client: StorageClient, tenant: str) -> None:
+    stored = await client.upload("x", b"first", tenant=tenant)
+    before = pb.Precondition()
+    before.if_unmodified_since.FromSeconds(stored.created_at.seconds - 1)
+    failing = (
+        only('"stale"'),
+        only(f"W/{stored.etag}"),
+        only(none=("*",)),
+        only(none=('"other"', stored.etag)),
+        before,
+    )
+    for precondition in failing:
+        for action in (
+            client.upload("x", b"second", tenant=tenant, precondition=precondition),
+            client.delete("x", tenant=tenant, precondition=precondition),
+        ):
+            with pytest.raises(PreconditionFailed) as caught:
+                await action
+            assert caught.value.reason == "PRECONDITION_FAILED"
+    with pytest.raises(PreconditionFailed):
+        await client.upload("new", b"1", tenant=tenant, precondition=only("*"))
+    with pytest.raises(NotFound):
+        await client.delete("new", tenant=tenant, precondition=only("*"))
+    assert await paths_of(client, tenant) == ["x"]
+    assert (await client.head("x", tenant=tenant)).sha256 == stored.sha256
+
+
+@pytest.mark.field("38")
+async def test_a_condition_that_holds_lets_the_change_through(client: StorageClient, tenant: str) -> None:
+    stored = await client.upload("x", b"first", tenant=tenant, precondition=only(none=("*",)))
+    stored = await client.upload("x", b"second", tenant=tenant, precondition=only('"other"', stored.etag))
+    stored = await client.upload("x", b"", tenant=tenant, precondition=only("*"))
+    stored = await client.upload("x", b"last", tenant=tenant, precondition=only(none=('"other"',)))
+    same = pb.Precondition()
+    same.if_unmodified_since.FromSeconds(stored.created_at.seconds)
+    stored = await client.upload("x", b"very last", tenant=tenant, precondition=same)
+    await client.delete("x", tenant=tenant, precondition=only(stored.etag))
+    assert await paths_of(client, tenant) == []
+
+
+async def test_of_20_who_replace_the_same_version_one_does(client: StorageClient, tenant: str) -> None:
+    stored = await client.upload("x", b"first", tenant=tenant)
+    for turn in range(3):
+        tries = [
+            client.upload("x", b"%d %d" % (turn, number), tenant=tenant, precondition=only(stored.etag))
+            for number in range(20)
+        ]
+        outcomes = await asyncio.gather(*tries, return_exceptions=True)
+        winners = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, pb.ObjectInfo)]
+        assert len(winners) == 1
+        assert all(isinstance(item, PreconditionFailed) for item in outcomes if not isinstance(item, pb.ObjectInfo))
+        assert await client.read("x", tenant=tenant, limit=100) == b"%d %d" % (turn, winners[0])
+        stored = await client.head("x", tenant=tenant)
+
+
+async def test_of_20_who_delete_or_replace_the_same_version_one_does(client: StorageClient, tenant: str) -> None:
+    for _ in range(3):
+        stored = await client.upload("x", b"first", tenant=tenant)
+        tries: list[Awaitable[pb.ObjectInfo | None]] = []
+        for number in range(10):
+            tries.append(client.upload("x", b"%d" % number, tenant=tenant, precondition=only(stored.etag)))
+            tries.append(client.delete("x", tenant=tenant, precondition=only(stored.etag)))
+        outcomes = await asyncio.gather(*tries, return_exceptions=True)
+        winners = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+        assert len(winners) == 1
+        assert await paths_of(client, tenant) == ([] if winners[0] is None else ["x"])
+
+
+async def test_the_result_of_a_task_stays_as_it_was_made(client: StorageClient, tenant: str) -> None:
+    made = await client.upload("t/1/x", b"made", tenant=tenant, result=True)
+    assert made.result
+    for action in (
+        client.upload("t/1/x", b"other", tenant=tenant),
+        client.upload("t/1/x", b"other", tenant=tenant, precondition=only(made.etag)),
+        client.delete("t/1/x", tenant=tenant),
+        client.delete("t/1/x", tenant=tenant, precondition=only("*")),
+    ):
+        with pytest.raises(IllegalTransition) as caught:
+            await action
+        assert caught.value.reason == "RESULT_IMMUTABLE"
+    await client.upload("t/1/note", b"beside it", tenant=tenant)
+    assert await client.delete_prefix("t/", tenant=tenant) == ["t/1/note"]
+    assert await client.read("t/1/x", tenant=tenant, limit=10) == b"made"
+    [listed], _ = await client.list(tenant=tenant)
+    assert listed.result
+    again = await client.upload("t/1/x", b"made again", tenant=tenant, result=True)
+    assert (again.result, again.size) == (True, 10)
+    assert await client.delete_prefix("t/", tenant=tenant, with_results=True) == ["t/1/x"]
+    assert not (await client.upload("t/1/x", b"free again", tenant=tenant)).result
+
+
+async def test_a_result_takes_the_place_of_what_was_put_there_before(client: StorageClient, tenant: str) -> None:
+    await client.upload("t/1/x", b"planted", tenant=tenant)
+    assert (await client.upload("t/1/x", b"made", tenant=tenant, result=True)).result
+    await client.delete("t/1/x", tenant=tenant, with_results=True)
+    assert await paths_of(client, tenant) == []
 
 
 async def test_many_writers_of_one_path_leave_one_whole_object(client: StorageClient, tenant: str) -> None:
@@ -318,6 +422,29 @@ async def test_unusual_names_are_kept(client: StorageClient, tenant: str) -> Non
         assert await client.read(path, tenant=tenant, limit=1) == b"1"
         assert await paths_of(client, tenant, path) == [path]
     assert (await client.upload("e\u0301", b"1", tenant=tenant)).path == "é"
+    assert await client.read("e\u0301", tenant=tenant, limit=1) == b"1"
+
+
+SPACES = {"narrow no-break": "\u202f", "no-break": "\u00a0", "ideographic": "\u3000", "plain": " ", "thin": "\u2009"}
+
+
+@pytest.mark.field("35")
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
+async def test_a_space_of_any_kind_belongs_to_a_name_and_to_a_prefix(
+    client: StorageClient, tenant: str, space: str
+) -> None:
+    path = f"shots/Screenshot 2026-11-30 at 8.35.02{space}PM.png"
+    stored = await client.upload(path, b"1", tenant=tenant)
+    assert stored.path == path
+    await client.upload(path.replace(space + "PM", "PM"), b"2", tenant=tenant)
+    assert await client.read(path, tenant=tenant, limit=1) == b"1"
+    assert await paths_of(client, tenant, f"shots/Screenshot 2026-11-30 at 8.35.02{space}") == [path]
+    assert len(await paths_of(client, tenant, "shots/Screenshot ")) == 2
+    for nothing in (f"{space}shots", f"shots/{space}", f"shots{space}/"[:6]):
+        assert await paths_of(client, tenant, nothing) == []
+    objects, _ = await client.list(tenant=tenant, start_after="shots/Screenshot ", limit=10)
+    assert len(objects) == 2
+    await client.delete(path, tenant=tenant)
 
 
 async def test_the_cdn_address_names_the_object(client: StorageClient, tenant: str) -> None:
@@ -352,7 +479,7 @@ async def test_a_transfer_to_s3_that_is_cancelled_between_its_parts_shows_nothin
     content.write_bytes(os.urandom(90 * MEGABYTE))
     facts = Facts(90 * MEGABYTE, "ab" * 32, "x/y")
     for seconds in (0.02, 0.3):
-        putting = asyncio.create_task(objects.put(key, content, facts, if_absent=False))
+        putting = asyncio.create_task(objects.put(key, content, facts, Terms(result=True)))
         await asyncio.wait([putting], timeout=seconds)
         assert putting.cancel()
         await asyncio.gather(putting, return_exceptions=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.common.errors import IllegalTransition, InvalidRequest, NotFound, Unavailable
-from services.storage.domain import Facts, Key, Span, StoredObject
+from services.storage.domain import Facts, Key, Precondition, Span, StoredObject, Terms
 from services.storage.local_folder import LocalFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ CRASHING = """
 import asyncio, os, signal, sys, tempfile
 from pathlib import Path
 from services.storage import local_folder, spool
-from services.storage.domain import Key
+from services.storage.domain import Key, Terms
 base, before, if_absent = Path(sys.argv[1]), sys.argv[2].encode(), sys.argv[3] == "if_absent"
 left = 0
 def dying(call):
@@ -41,12 +41,12 @@ for name in ("fsync", "replace", "link", "unlink", "mkdir"):
 tempfile.mkstemp = dying(tempfile.mkstemp)
 Path.write_text = dying(Path.write_text)
 spool.Gathering._take = dying(spool.Gathering._take)
-async def write(root, *parts, **options):
+async def write(root, *parts, if_absent):
     folder = local_folder.LocalFolder(root)
     async with folder.gather() as gathering:
         for part in parts:
             await gathering.write(part)
-        await folder.put(Key("acme", "a/b/c.bin"), gathering.path, gathering.facts(), **options)
+        await folder.put(Key("acme", "a/b/c.bin"), gathering.path, gathering.facts(), Terms(if_absent))
 def fork(*given, step=0, **options):
     pid = os.fork()
     if pid == 0:
@@ -65,10 +65,13 @@ for step in range(1, 100):
 """
 
 
-async def put(folder: LocalFolder, key: Key, content: bytes, *, if_absent: bool = False) -> StoredObject:
+PLAIN, OURS = Terms(), Terms(result=True)
+
+
+async def put(folder: LocalFolder, key: Key, content: bytes, terms: Terms = PLAIN) -> StoredObject:
     async with folder.gather() as gathering:
         await gathering.write(content)
-        return await folder.put(key, gathering.path, gathering.facts(), if_absent=if_absent)
+        return await folder.put(key, gathering.path, gathering.facts(), terms)
 
 
 async def read(folder: LocalFolder, key: Key) -> tuple[Facts, bytes]:
@@ -99,10 +102,10 @@ async def what_is_there(folder: LocalFolder) -> bytes | None:
         assert facts == (await folder.head(KEY)).facts
         assert (facts.size, facts.sha256) == (len(content), hashlib.sha256(content).hexdigest())
         assert [found.facts for found in page.objects] == [facts]
-        await folder.delete(KEY)
+        await folder.delete(KEY, PLAIN)
     with pytest.raises(NotFound):
         await folder.head(KEY)
-    await put(folder, KEY, b"and on it goes", if_absent=True)
+    await put(folder, KEY, b"and on it goes", Terms(if_absent=True))
     assert (await read(folder, KEY))[1] == b"and on it goes"
     return content
 
@@ -130,7 +133,7 @@ async def test_who_reads_while_it_is_replaced_or_deleted_reads_to_the_end_what_w
     await put(folder, KEY, content)
     async with folder.open(KEY) as opened:
         await put(folder, KEY, NEW)
-        await folder.delete(KEY)
+        await folder.delete(KEY, PLAIN)
         assert b"".join([chunk async for chunk in opened.chunks(Span(0, len(content)))]) == content
 
 
@@ -138,10 +141,10 @@ async def test_empty_folders_go_with_their_last_object(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     await put(folder, KEY, OLD)
     await put(folder, Key("acme", "a/d"), OLD)
-    await folder.delete(KEY)
+    await folder.delete(KEY, PLAIN)
     assert not (tmp_path / "acme/a/b").exists()
-    await folder.delete(Key("acme", "a/d"))
-    assert sorted(os.listdir(tmp_path)) == [".facts", ".spool"]
+    await folder.delete(Key("acme", "a/d"), PLAIN)
+    assert sorted(os.listdir(tmp_path)) == [".facts", ".locks", ".spool"]
     assert os.listdir(tmp_path / ".facts") == []
 
 
@@ -151,12 +154,12 @@ async def test_a_writer_survives_the_deletes_around_it(tmp_path: Path) -> None:
     async def churn() -> None:
         for _ in range(25):
             await put(folder, neighbour, b"1")
-            await folder.delete(neighbour)
+            await folder.delete(neighbour, PLAIN)
 
     async def write() -> None:
         for _ in range(25):
             await put(folder, KEY, b"2")
-            await folder.delete(KEY)
+            await folder.delete(KEY, PLAIN)
 
     await asyncio.gather(churn(), write())
 
@@ -169,7 +172,7 @@ async def test_a_path_through_an_object_or_onto_a_folder_is_a_conflict(tmp_path:
             await put(folder, Key("acme", path), NEW)
         assert caught.value.reason == "PATH_CONFLICT"
     with pytest.raises((InvalidRequest, IllegalTransition)):
-        await put(folder, Key("acme", "a/b"), NEW, if_absent=True)
+        await put(folder, Key("acme", "a/b"), NEW, Terms(if_absent=True))
     for path in ("a/b", "a/b/c.bin/d"):
         with pytest.raises(NotFound):
             await folder.head(Key("acme", path))
@@ -194,3 +197,58 @@ async def test_the_check_fails_where_nothing_can_be_written(tmp_path: Path) -> N
     (tmp_path / ".spool").rmdir()
     with pytest.raises((Unavailable, NotFound)):
         await folder.check()
+
+
+async def test_a_result_is_told_by_its_file_alone(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    await put(folder, KEY, OLD, OURS)
+    (tmp_path / ".facts" / KEY.full).unlink()
+    for terms in (PLAIN, Terms(precondition=Precondition(if_match=("*",)))):
+        with pytest.raises(IllegalTransition) as caught:
+            await put(folder, KEY, NEW, terms)
+        assert caught.value.reason == "RESULT_IMMUTABLE"
+        with pytest.raises(IllegalTransition):
+            await folder.delete(KEY, terms)
+    assert (await folder.head(KEY)).result
+    assert (await read(folder, KEY))[1] == OLD
+    await put(folder, KEY, NEW, OURS)
+    await folder.delete(KEY, OURS)
+    await put(folder, KEY, OLD)
+    assert not (await folder.head(KEY)).result
+
+
+RACING = """
+import asyncio, sys
+from pathlib import Path
+from services.common.errors import PreconditionFailed
+from services.storage.domain import Key, Precondition, Span, Terms
+from services.storage.local_folder import LocalFolder
+async def main(root):
+    folder, key, won = LocalFolder(root), Key("acme", "counter"), 0
+    while won < 50:
+        async with folder.open(key) as opened:
+            size = opened.stored.facts.size
+            count = int(b"".join([chunk async for chunk in opened.chunks(Span(0, size))]))
+            etag = opened.stored.facts.etag
+        async with folder.gather() as gathering:
+            await gathering.write(b"%d" % (count + 1))
+            terms = Terms(precondition=Precondition(if_match=(etag,)))
+            try:
+                await folder.put(key, gathering.path, gathering.facts(), terms)
+                won += 1
+            except PreconditionFailed:
+                pass
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_processes_that_write_under_if_match_lose_no_step_of_each_other(tmp_path: Path) -> None:
+    folder, key = LocalFolder(tmp_path), Key("acme", "counter")
+    await put(folder, key, b"0")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    writers = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", RACING, str(tmp_path), env=environment)
+        for _ in range(3)
+    ]
+    assert [await writer.wait() for writer in writers] == [0, 0, 0]
+    assert (await read(folder, key))[1] == b"150"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.common.errors import InvalidRequest
-from services.storage.domain import Facts, Key, Span, clean_path, clean_prefix
+from services.imaging.paths import clean_path, clean_prefix
+from services.storage.domain import Facts, Key, Span
 from services.storage.listing import paths_below
 from tests.corpora.paths import KEPT, REFUSED
 
@@ -51,7 +52,9 @@ def test_a_missing_tenant_has_a_reason_of_its_own() -> None:
     assert caught.value.reason == "TENANT_MISSING"
 
 
-@pytest.mark.parametrize("prefix", ["", "a", "a/", "a/b", "a/b/"])
+@pytest.mark.parametrize(
+    "prefix", ["", "a", "a/", "a/b", "a/b/", "a ", "a/b ", "a/ ", " ", "a\u3000", "data:", "iVBORw0KGgo"]
+)
 def test_a_prefix_may_end_anywhere(prefix: str) -> None:
     assert clean_prefix(prefix) == prefix
 

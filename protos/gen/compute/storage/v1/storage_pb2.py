@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n compute/storage/v1/storage.proto\x12\x12\x63ompute.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x01\n\nObjectInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x0f\n\x07\x63\x64n_url\x18\t \x01(\t\"b\n\x13UploadObjectRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .compute.storage.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"V\n\x0cUploadHeader\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\tif_absent\x18\x02 \x01(\x08\x12\x15\n\rmust_be_image\x18\x03 \x01(\x08\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"F\n\x14UploadObjectResponse\x12.\n\x06object\x18\x01 \x01(\x0b\x32\x1e.compute.storage.v1.ObjectInfo\"\\\n\x15\x44ownloadObjectRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06length\x18\x03 \x01(\x03\x12\x15\n\rif_none_match\x18\x04 \x01(\t\"c\n\x16\x44ownloadObjectResponse\x12\x30\n\x06object\x18\x01 \x01(\x0b\x32\x1e.compute.storage.v1.ObjectInfoH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"!\n\x11HeadObjectRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"D\n\x12HeadObjectResponse\x12.\n\x06object\x18\x01 \x01(\x0b\x32\x1e.compute.storage.v1.ObjectInfo\"W\n\x12ListObjectsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0bstart_after\x18\x03 \x01(\tB\x08\n\x06_limit\"Y\n\x13ListObjectsResponse\x12/\n\x07objects\x18\x01 \x03(\x0b\x32\x1e.compute.storage.v1.ObjectInfo\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"#\n\x13\x44\x65leteObjectRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteObjectResponse\"&\n\x14\x44\x65leteObjectsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\"&\n\x15\x44\x65leteObjectsResponse\x12\r\n\x05paths\x18\x01 \x03(\t2\xe6\x04\n\x0eStorageService\x12\x63\n\x0cUploadObject\x12\'.compute.storage.v1.UploadObjectRequest\x1a(.compute.storage.v1.UploadObjectResponse(\x01\x12i\n\x0e\x44ownloadObject\x12).compute.storage.v1.DownloadObjectRequest\x1a*.compute.storage.v1.DownloadObjectResponse0\x01\x12[\n\nHeadObject\x12%.compute.storage.v1.HeadObjectRequest\x1a&.compute.storage.v1.HeadObjectResponse\x12^\n\x0bListObjects\x12&.compute.storage.v1.ListObjectsRequest\x1a\'.compute.storage.v1.ListObjectsResponse\x12\x61\n\x0c\x44\x65leteObject\x12\'.compute.storage.v1.DeleteObjectRequest\x1a(.compute.storage.v1.DeleteObjectResponse\x12\x64\n\rDeleteObjects\x12(.compute.storage.v1.DeleteObjectsRequest\x1a).compute.storage.v1.DeleteObjectsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n compute/storage/v1/storage.proto\x12\x12\x63ompute.storage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x01\n\nObjectInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05width\x18\x07 \x01(\x05\x12\x0e\n\x06height\x18\x08 \x01(\x05\x12\x0f\n\x07\x63\x64n_url\x18\t \x01(\t\x12\x0e\n\x06result\x18\n \x01(\x08\"b\n\x13UploadObjectRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .compute.storage.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x9e\x01\n\x0cUploadHeader\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\tif_absent\x18\x02 \x01(\x08\x12\x15\n\rmust_be_image\x18\x03 \x01(\x08\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x36\n\x0cprecondition\x18\x05 \x01(\x0b\x32 .compute.storage.v1.Precondition\x12\x0e\n\x06result\x18\x06 \x01(\x08\"p\n\x0cPrecondition\x12\x10\n\x08if_match\x18\x01 \x03(\t\x12\x15\n\rif_none_match\x18\x02 \x03(\t\x12\x37\n\x13if_unmodified_since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x14UploadObjectResponse\x12.\n\x06object\x18\x01 \x01(\x0b\x32\x1e.compute.storage.v1.ObjectInfo\"\\\n\x15\x44ownloadObjectRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06length\x18\x03 \x01(\x03\x12\x15\n\rif_none_match\x18\x04 \x01(\t\"c\n\x16\x44ownloadObjectResponse\x12\x30\n\x06object\x18\x01 \x01(\x0b\x32\x1e.compute.storage.v1.ObjectInfoH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"!\n\x11HeadObjectRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"D\n\x12HeadObjectResponse\x12.\n\x06object\x18\x01 \x01(\x0b\x32\x1e.compute.storage.v1.ObjectInfo\"W\n\x12ListObjectsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0bstart_after\x18\x03 \x01(\tB\x08\n\x06_limit\"Y\n\x13ListObjectsResponse\x12/\n\x07objects\x18\x01 \x03(\x0b\x32\x1e.compute.storage.v1.ObjectInfo\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"q\n\x13\x44\x65leteObjectRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x36\n\x0cprecondition\x18\x02 \x01(\x0b\x32 .compute.storage.v1.Precondition\x12\x14\n\x0cwith_results\x18\x03 \x01(\x08\"\x16\n\x14\x44\x65leteObjectResponse\"<\n\x14\x44\x65leteObjectsRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x14\n\x0cwith_results\x18\x02 \x01(\x08\"&\n\x15\x44\x65leteObjectsResponse\x12\r\n\x05paths\x18\x01 \x03(\t2\xe6\x04\n\x0eStorageService\x12\x63\n\x0cUploadObject\x12\'.compute.storage.v1.UploadObjectRequest\x1a(.compute.storage.v1.UploadObjectResponse(\x01\x12i\n\x0e\x44ownloadObject\x12).compute.storage.v1.DownloadObjectRequest\x1a*.compute.storage.v1.DownloadObjectResponse0\x01\x12[\n\nHeadObject\x12%.compute.storage.v1.HeadObjectRequest\x1a&.compute.storage.v1.HeadObjectResponse\x12^\n\x0bListObjects\x12&.compute.storage.v1.ListObjectsRequest\x1a\'.compute.storage.v1.ListObjectsResponse\x12\x61\n\x0c\x44\x65leteObject\x12\'.compute.storage.v1.DeleteObjectRequest\x1a(.compute.storage.v1.DeleteObjectResponse\x12\x64\n\rDeleteObjects\x12(.compute.storage.v1.DeleteObjectsRequest\x1a).compute.storage.v1.DeleteObjectsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,33 +33,35 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compute.storage.v1.storage_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OBJECTINFO']._serialized_start=90
-  _globals['_OBJECTINFO']._serialized_end=278
-  _globals['_UPLOADOBJECTREQUEST']._serialized_start=280
-  _globals['_UPLOADOBJECTREQUEST']._serialized_end=378
-  _globals['_UPLOADHEADER']._serialized_start=380
-  _globals['_UPLOADHEADER']._serialized_end=466
-  _globals['_UPLOADOBJECTRESPONSE']._serialized_start=468
-  _globals['_UPLOADOBJECTRESPONSE']._serialized_end=538
-  _globals['_DOWNLOADOBJECTREQUEST']._serialized_start=540
-  _globals['_DOWNLOADOBJECTREQUEST']._serialized_end=632
-  _globals['_DOWNLOADOBJECTRESPONSE']._serialized_start=634
-  _globals['_DOWNLOADOBJECTRESPONSE']._serialized_end=733
-  _globals['_HEADOBJECTREQUEST']._serialized_start=735
-  _globals['_HEADOBJECTREQUEST']._serialized_end=768
-  _globals['_HEADOBJECTRESPONSE']._serialized_start=770
-  _globals['_HEADOBJECTRESPONSE']._serialized_end=838
-  _globals['_LISTOBJECTSREQUEST']._serialized_start=840
-  _globals['_LISTOBJECTSREQUEST']._serialized_end=927
-  _globals['_LISTOBJECTSRESPONSE']._serialized_start=929
-  _globals['_LISTOBJECTSRESPONSE']._serialized_end=1018
-  _globals['_DELETEOBJECTREQUEST']._serialized_start=1020
-  _globals['_DELETEOBJECTREQUEST']._serialized_end=1055
-  _globals['_DELETEOBJECTRESPONSE']._serialized_start=1057
-  _globals['_DELETEOBJECTRESPONSE']._serialized_end=1079
-  _globals['_DELETEOBJECTSREQUEST']._serialized_start=1081
-  _globals['_DELETEOBJECTSREQUEST']._serialized_end=1119
-  _globals['_DELETEOBJECTSRESPONSE']._serialized_start=1121
-  _globals['_DELETEOBJECTSRESPONSE']._serialized_end=1159
-  _globals['_STORAGESERVICE']._serialized_start=1162
-  _globals['_STORAGESERVICE']._serialized_end=1776
+  _globals['_OBJECTINFO']._serialized_end=294
+  _globals['_UPLOADOBJECTREQUEST']._serialized_start=296
+  _globals['_UPLOADOBJECTREQUEST']._serialized_end=394
+  _globals['_UPLOADHEADER']._serialized_start=397
+  _globals['_UPLOADHEADER']._serialized_end=555
+  _globals['_PRECONDITION']._serialized_start=557
+  _globals['_PRECONDITION']._serialized_end=669
+  _globals['_UPLOADOBJECTRESPONSE']._serialized_start=671
+  _globals['_UPLOADOBJECTRESPONSE']._serialized_end=741
+  _globals['_DOWNLOADOBJECTREQUEST']._serialized_start=743
+  _globals['_DOWNLOADOBJECTREQUEST']._serialized_end=835
+  _globals['_DOWNLOADOBJECTRESPONSE']._serialized_start=837
+  _globals['_DOWNLOADOBJECTRESPONSE']._serialized_end=936
+  _globals['_HEADOBJECTREQUEST']._serialized_start=938
+  _globals['_HEADOBJECTREQUEST']._serialized_end=971
+  _globals['_HEADOBJECTRESPONSE']._serialized_start=973
+  _globals['_HEADOBJECTRESPONSE']._serialized_end=1041
+  _globals['_LISTOBJECTSREQUEST']._serialized_start=1043
+  _globals['_LISTOBJECTSREQUEST']._serialized_end=1130
+  _globals['_LISTOBJECTSRESPONSE']._serialized_start=1132
+  _globals['_LISTOBJECTSRESPONSE']._serialized_end=1221
+  _globals['_DELETEOBJECTREQUEST']._serialized_start=1223
+  _globals['_DELETEOBJECTREQUEST']._serialized_end=1336
+  _globals['_DELETEOBJECTRESPONSE']._serialized_start=1338
+  _globals['_DELETEOBJECTRESPONSE']._serialized_end=1360
+  _globals['_DELETEOBJECTSREQUEST']._serialized_start=1362
+  _globals['_DELETEOBJECTSREQUEST']._serialized_end=1422
+  _globals['_DELETEOBJECTSRESPONSE']._serialized_start=1424
+  _globals['_DELETEOBJECTSRESPONSE']._serialized_end=1462
+  _globals['_STORAGESERVICE']._serialized_start=1465
+  _globals['_STORAGESERVICE']._serialized_end=2079
 # @@protoc_insertion_point(module_scope)

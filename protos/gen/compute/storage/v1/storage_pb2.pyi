@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ObjectInfo(_message.Message):
-    __slots__ = ("path", "size", "sha256", "etag", "content_type", "created_at", "width", "height", "cdn_url")
+    __slots__ = ("path", "size", "sha256", "etag", "content_type", "created_at", "width", "height", "cdn_url", "result")
     PATH_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class ObjectInfo(_message.Message):
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     CDN_URL_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
     path: str
     size: int
     sha256: str
@@ -29,7 +30,8 @@ class ObjectInfo(_message.Message):
     width: int
     height: int
     cdn_url: str
-    def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., etag: _Optional[str] = ..., content_type: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., cdn_url: _Optional[str] = ...) -> None: ...
+    result: bool
+    def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., etag: _Optional[str] = ..., content_type: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., cdn_url: _Optional[str] = ..., result: _Optional[bool] = ...) -> None: ...
 
 class UploadObjectRequest(_message.Message):
     __slots__ = ("header", "chunk")
@@ -40,16 +42,30 @@ class UploadObjectRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[UploadHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class UploadHeader(_message.Message):
-    __slots__ = ("path", "if_absent", "must_be_image", "sha256")
+    __slots__ = ("path", "if_absent", "must_be_image", "sha256", "precondition", "result")
     PATH_FIELD_NUMBER: _ClassVar[int]
     IF_ABSENT_FIELD_NUMBER: _ClassVar[int]
     MUST_BE_IMAGE_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    PRECONDITION_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
     path: str
     if_absent: bool
     must_be_image: bool
     sha256: str
-    def __init__(self, path: _Optional[str] = ..., if_absent: _Optional[bool] = ..., must_be_image: _Optional[bool] = ..., sha256: _Optional[str] = ...) -> None: ...
+    precondition: Precondition
+    result: bool
+    def __init__(self, path: _Optional[str] = ..., if_absent: _Optional[bool] = ..., must_be_image: _Optional[bool] = ..., sha256: _Optional[str] = ..., precondition: _Optional[_Union[Precondition, _Mapping]] = ..., result: _Optional[bool] = ...) -> None: ...
+
+class Precondition(_message.Message):
+    __slots__ = ("if_match", "if_none_match", "if_unmodified_since")
+    IF_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IF_NONE_MATCH_FIELD_NUMBER: _ClassVar[int]
+    IF_UNMODIFIED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    if_match: _containers.RepeatedScalarFieldContainer[str]
+    if_none_match: _containers.RepeatedScalarFieldContainer[str]
+    if_unmodified_since: _timestamp_pb2.Timestamp
+    def __init__(self, if_match: _Optional[_Iterable[str]] = ..., if_none_match: _Optional[_Iterable[str]] = ..., if_unmodified_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class UploadObjectResponse(_message.Message):
     __slots__ = ("object",)
@@ -108,20 +124,26 @@ class ListObjectsResponse(_message.Message):
     def __init__(self, objects: _Optional[_Iterable[_Union[ObjectInfo, _Mapping]]] = ..., truncated: _Optional[bool] = ...) -> None: ...
 
 class DeleteObjectRequest(_message.Message):
-    __slots__ = ("path",)
+    __slots__ = ("path", "precondition", "with_results")
     PATH_FIELD_NUMBER: _ClassVar[int]
+    PRECONDITION_FIELD_NUMBER: _ClassVar[int]
+    WITH_RESULTS_FIELD_NUMBER: _ClassVar[int]
     path: str
-    def __init__(self, path: _Optional[str] = ...) -> None: ...
+    precondition: Precondition
+    with_results: bool
+    def __init__(self, path: _Optional[str] = ..., precondition: _Optional[_Union[Precondition, _Mapping]] = ..., with_results: _Optional[bool] = ...) -> None: ...
 
 class DeleteObjectResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class DeleteObjectsRequest(_message.Message):
-    __slots__ = ("prefix",)
+    __slots__ = ("prefix", "with_results")
     PREFIX_FIELD_NUMBER: _ClassVar[int]
+    WITH_RESULTS_FIELD_NUMBER: _ClassVar[int]
     prefix: str
-    def __init__(self, prefix: _Optional[str] = ...) -> None: ...
+    with_results: bool
+    def __init__(self, prefix: _Optional[str] = ..., with_results: _Optional[bool] = ...) -> None: ...
 
 class DeleteObjectsResponse(_message.Message):
     __slots__ = ("paths",)
