@@ -95,6 +95,7 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "fallback_provider_capabilities": _strings(spec, "fallback_provider_capabilities"),
         "errors": list(task.errors) or None,
         "error_category": task.error_category if task.HasField("error_category") else None,
+        "error_reason": task.error_reason if task.HasField("error_reason") else None,
         "retry_count": max(task.attempt - 1, 0),
         "progress": task.progress,
         "provider_config": _struct(spec, "provider_config"),

@@ -41,6 +41,7 @@ class TaskPublic(BaseModel):
     fallback_provider_capabilities: list[str] | None = Field(None, description="Capabilities of the fallback provider")
     errors: list[str] | None = Field(None, description="Error texts")
     error_category: ErrorCategory | None = Field(None, description="Class of the error")
+    error_reason: str | None = Field(None, description="Stable code of the last error, for programs")
     retry_count: int = Field(0, description="Retries so far")
     progress: float = Field(0.0, description="Progress, 0 to 100")
     provider_config: dict[str, Any] | None = Field(None, description="Settings of the provider")

@@ -96,7 +96,8 @@ def _outcome(run: Run, finished: pb.FinishedTask | None, accepted: bool) -> tupl
     if kind == "result":
         return "COMPLETED", calls | _paths(finished)
     if kind == "failure":
-        return "FAILED", calls | {"error_message": finished.failure.message}
+        why = finished.failure
+        return "FAILED", calls | {"error_message": why.message, "error_reason": why.reason}
     return "RETURNED", calls
 
 

@@ -60,6 +60,7 @@ class Occurrence(NamedTuple):
     at: int
     category: str | None = None
     message: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,8 @@ class Task:
             raise IllegalTransition(f"task {self.id} {self._standing(verb)}", reason=reason)
         said = Occurrence(self.version + 1, verb, state, changes.get("attempt", self.attempt), now)
         if verb in (Verb.FAILED, Verb.RETRYING):
-            said = said._replace(category=changes["error_category"], message=changes["errors"][-1])
+            category, reason = changes["error_category"], changes["error_reason"]
+            said = said._replace(category=category, message=changes["errors"][-1], reason=reason)
         return _changed(self, state=state, version=said.version, updated_at=now, outbox=(*self.outbox, said), **changes)
 
 

@@ -73,4 +73,6 @@ def _status(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:
         data["completed_at"] = iso(ended if ended is not None else occurrence.at)
     if occurrence.message is not None:
         data |= {"error_category": occurrence.category, "error_message": occurrence.message}
+    if occurrence.reason is not None:
+        data["error_reason"] = occurrence.reason
     return data

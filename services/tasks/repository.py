@@ -310,5 +310,5 @@ def _told(call: ServiceCall) -> dict[str, Any]:
 
 
 def _unpack(row: list[Any]) -> Occurrence:
-    version, verb, status, attempt, at, category, message = row
-    return Occurrence(version, Verb(verb), TaskState(status), attempt, at, category, message)
+    version, verb, status, attempt, at, *said = row
+    return Occurrence(version, Verb(verb), TaskState(status), attempt, at, *said)

@@ -62,7 +62,7 @@ class TaskCreatedEvent(_message.Message):
     def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., total_steps: _Optional[int] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class TaskStatusEvent(_message.Message):
-    __slots__ = ("event_type", "task_id", "status", "task_type", "progress", "timestamp", "started_at", "completed_at", "error_category", "error_message", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata")
+    __slots__ = ("event_type", "task_id", "status", "task_type", "progress", "timestamp", "started_at", "completed_at", "error_category", "error_message", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "error_reason")
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class TaskStatusEvent(_message.Message):
     ORIGIN_ZONE_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_VERSION_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
     event_type: str
     task_id: str
     status: str
@@ -93,10 +94,11 @@ class TaskStatusEvent(_message.Message):
     origin_zone: str
     origin_version: str
     metadata: _struct_pb2.Struct
-    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., progress: _Optional[float] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_category: _Optional[str] = ..., error_message: _Optional[str] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    error_reason: str
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., progress: _Optional[float] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_category: _Optional[str] = ..., error_message: _Optional[str] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_reason: _Optional[str] = ...) -> None: ...
 
 class InferenceStatusEvent(_message.Message):
-    __slots__ = ("event_type", "task_id", "status", "timestamp", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "backend_generation_id", "backend_prediction_id", "prompt_id", "result_image_path", "refined_image_path", "error_message", "completed_at")
+    __slots__ = ("event_type", "task_id", "status", "timestamp", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "backend_generation_id", "backend_prediction_id", "prompt_id", "result_image_path", "refined_image_path", "error_message", "completed_at", "error_reason")
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +115,7 @@ class InferenceStatusEvent(_message.Message):
     REFINED_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
     event_type: str
     task_id: str
     status: str
@@ -129,7 +132,8 @@ class InferenceStatusEvent(_message.Message):
     refined_image_path: str
     error_message: str
     completed_at: _timestamp_pb2.Timestamp
-    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., backend_generation_id: _Optional[str] = ..., backend_prediction_id: _Optional[str] = ..., prompt_id: _Optional[str] = ..., result_image_path: _Optional[str] = ..., refined_image_path: _Optional[str] = ..., error_message: _Optional[str] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    error_reason: str
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., backend_generation_id: _Optional[str] = ..., backend_prediction_id: _Optional[str] = ..., prompt_id: _Optional[str] = ..., result_image_path: _Optional[str] = ..., refined_image_path: _Optional[str] = ..., error_message: _Optional[str] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_reason: _Optional[str] = ...) -> None: ...
 
 class PreprocessingStatusEvent(_message.Message):
     __slots__ = ("event_type", "task_id", "status", "timestamp", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "current_stage", "progress", "processed_files_count", "total_files_count", "processed_dataset_path", "error_message", "completed_at")
