@@ -18,10 +18,11 @@ from gateway.preferences import applied, idempotency_key, wait_seconds
 from gateway.translate import create_request, list_to_json, status_number, to_json, to_public
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.enums import TaskStatus, TaskType
+from services.catalog.free_json import canonical
 from services.catalog.public import TaskPublicUpdate
 from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS
 from services.common.errors import IdempotencyConflict, InvalidRequest, NotFound, Overloaded, Violation
-from services.common.proto import struct_to_dict
+from services.common.proto import get_object, put_object
 
 Label = Annotated[str, Field(max_length=512)]
 _CHANGEABLE = frozenset({"priority", "config"})
@@ -139,9 +140,8 @@ async def update_task(
     wanted = pb.UpdateTaskRequest(task_id=task_id, task_type=task_type)
     if update.priority is not None and update.priority != task.priority:
         wanted.priority = update.priority
-    if update.config is not None and update.config != struct_to_dict(task.spec.config):
-        wanted.config.update(update.config)
-        wanted.config.SetInParent()
+    if update.config is not None and canonical(update.config) != canonical(get_object(task.spec, "config")):
+        put_object(wanted, "config", update.config)
     changes = wanted.HasField("priority") or wanted.HasField("config")
     return _Json(to_json(await tasks.update(request, wanted) if changes else task))
 

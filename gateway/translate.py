@@ -12,14 +12,13 @@ from compute.tasks.v1 import params_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.enums import TaskStatus
 from services.catalog.tasks import TYPES
 from services.common.errors import NotFound
-from services.common.proto import fill, struct_to_dict
+from services.common.proto import fill, get_object
 
 Getter = Callable[[Any], Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,7 +72,7 @@ def _common(task: pb.Task) -> dict[str, Any]:
     return {
         "task_type": task.task_type,
         "priority": task.priority,
-        "config": struct_to_dict(spec.config) if spec.HasField("config") else None,
+        "config": get_object(spec, "config"),
         "origin_instance": origin.instance,
         "origin_zone": origin.zone if origin.HasField("zone") else None,
         "origin_tenant_id": origin.tenant_id if origin.HasField("tenant_id") else None,
@@ -91,14 +90,14 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "provider_type": spec.provider_type if spec.HasField("provider_type") else None,
         "active_provider_capabilities": _strings(spec, "active_provider_capabilities"),
         "fallback_provider_type": spec.fallback_provider_type if spec.HasField("fallback_provider_type") else None,
-        "fallback_provider_config": _struct(spec, "fallback_provider_config"),
+        "fallback_provider_config": get_object(spec, "fallback_provider_config"),
         "fallback_provider_capabilities": _strings(spec, "fallback_provider_capabilities"),
         "errors": list(task.errors) or None,
         "error_category": task.error_category if task.HasField("error_category") else None,
         "error_reason": task.error_reason if task.HasField("error_reason") else None,
         "retry_count": max(task.attempt - 1, 0),
         "progress": task.progress,
-        "provider_config": _struct(spec, "provider_config"),
+        "provider_config": get_object(spec, "provider_config"),
         "is_deleted": task.HasField("deleted_at"),
         "deleted_at": _time(task.deleted_at) if task.HasField("deleted_at") else None,
     }
@@ -110,10 +109,6 @@ def _time(value: Timestamp) -> datetime:
 
 def _strings(message: Message, name: str) -> list[str] | None:
     return list(getattr(message, name).values) if message.HasField(name) else None
-
-
-def _struct(message: Message, name: str) -> dict[str, Any] | None:
-    return struct_to_dict(getattr(message, name)) if message.HasField(name) else None
 
 
 def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
@@ -129,10 +124,8 @@ def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
         if task.HasField("result"):
             result = getattr(task.result, field)
             values |= {name: value for name, get in made if (value := get(result)) is not None}
-        if kind.from_provider_config and task.spec.HasField("provider_config"):
-            config = task.spec.provider_config.fields
-            read = {name: config[name].string_value for name in kind.from_provider_config if name in config}
-            values |= {name: value for name, value in read.items() if value}
+        if kind.from_provider_config and (config := get_object(task.spec, "provider_config")):
+            values |= {name: config[name] for name in kind.from_provider_config if isinstance(config.get(name), str)}
         return values
 
     return view
@@ -153,7 +146,10 @@ def _getters(message: Any, names: Iterable[str], shown_as: Mapping[str, str]) ->
 
 
 def _getter(field: FieldDescriptor) -> Getter:
-    name, read = field.name, _reader(field)
+    name = field.name
+    if field.message_type is not None and field.message_type.full_name == "google.protobuf.Struct":
+        return lambda message: get_object(message, name)
+    read = _reader(field)
     if field.is_repeated:
         return lambda message: [read(item) for item in getattr(message, name)]
     return lambda message: read(getattr(message, name)) if message.HasField(name) else None
@@ -166,8 +162,6 @@ def _reader(field: FieldDescriptor) -> Getter:
     kind = field.message_type.full_name
     if kind == StringList.DESCRIPTOR.full_name:
         return lambda value: list(value.values)
-    if kind == Struct.DESCRIPTOR.full_name:
-        return struct_to_dict
     parts = _getters(field.message_type, list(field.message_type.fields_by_name), {})
     return lambda value: {name: get(value) for name, get in parts}
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
+import orjson
 from pydantic import AfterValidator
 
 MAX_DEPTH = 12
 MAX_SIZE = 65_536
-# Free numbers travel as doubles.
+MAX_MEMBERS = 8_192
+_LEAST, _MOST = -(2**63), 2**64 - 1
+# What every reader of JSON has without loss.
 _EXACT = 2**53
 
 
@@ -17,6 +20,25 @@ def check_json(value: dict[str, Any]) -> dict[str, Any]:
     """Raises ValueError for what is nested too deeply, too large, or a number that would not come back the same."""
     if _weigh(value, MAX_DEPTH) > MAX_SIZE:
         raise ValueError(f"must have at most about {MAX_SIZE} characters")
+    if _count(value) > MAX_MEMBERS:
+        raise ValueError(f"must have at most {MAX_MEMBERS} members and items, those of its parts included")
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """The same for all JSON that means the same: members in order of their names, equal numbers in one spelling."""
+    return orjson.dumps(with_one_spelling(value), option=orjson.OPT_SORT_KEYS)
+
+
+def with_one_spelling(value: Any) -> Any:
+    """A double that is a whole number becomes one: 7.0 is 7 and -0.0 is 0."""
+    if isinstance(value, dict):
+        return {name: with_one_spelling(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [with_one_spelling(item) for item in value]
+    # Beyond, each double has one spelling anyway.
+    if isinstance(value, float) and value.is_integer() and _LEAST <= value < _MOST:
+        return int(value)
     return value
 
 
@@ -47,9 +69,15 @@ def _weigh(value: Any, depth: int) -> int:
         return 2 + sum(1 + _weigh(item, depth - 1) for item in value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must hold finite numbers only")
-    if isinstance(value, int) and abs(value) > _EXACT:
-        raise ValueError("whole numbers beyond 2^53 must be written as text")
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        raise ValueError("whole numbers beyond 64 bits must be written as text")
     return 8
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_count, value.values()))
+    return len(value) + sum(map(_count, value)) if isinstance(value, list) else 0
 
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]

@@ -64,6 +64,33 @@ class InvalidRequest(ComputeError):
     default_reason = "INVALID_REQUEST"
 
 
+class Refusals:
+    """What is wrong with one request, told all at once.
+
+    Each block in it may refuse its part; `told` comes behind the last one.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[InvalidRequest] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, InvalidRequest):
+            return False
+        self._found.append(error)
+        return True
+
+    def told(self) -> None:
+        """Raises InvalidRequest where anything is wrong."""
+        if len(self._found) == 1:
+            raise self._found[0]
+        if self._found:
+            violations = tuple(item for error in self._found for item in error.violations)
+            raise InvalidRequest("; ".join(error.message for error in self._found), violations=violations)
+
+
 class PayloadTooLarge(InvalidRequest):
     """It is larger than a limit."""
 

@@ -1,24 +1,27 @@
 """Generic bridge between pydantic models and their protobuf messages, compiled once for each pair.
 
-An absent optional field is None. Lists that can be None travel as StringList, free objects as Struct, times as
-Timestamp.
+An absent optional field is None. Lists that can be None travel as StringList, times as Timestamp. A free object travels
+as the JSON text in `<name>_json`, which keeps order and whole numbers, and as a Struct too, for callers who know no
+other; a message without that field has the Struct alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache, lru_cache
 from types import NoneType
 from typing import Any, TypeVar, get_args
 
+import orjson
 from compute.common.v1.common_pb2 import StringList
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from services.common.errors import InvalidRequest, Violation
 
@@ -27,6 +30,9 @@ Writer = Callable[[Message, Any], None]
 Reader = Callable[[Message], Any]
 _ABSENT = object()
 _EXACT = 2**53
+_TEXT = "_json"
+# Characters: more than any free object may have, each of them escaped.
+_LONGEST = 1 << 19
 
 
 def fill(message: Message, model: BaseModel) -> None:
@@ -102,7 +108,7 @@ def _writer(field: FieldDescriptor) -> Writer:
     if kind == StringList.DESCRIPTOR.full_name:
         return _write_string_list(name)
     if kind == Struct.DESCRIPTOR.full_name:
-        return _write_struct(name)
+        return lambda message, value: put_object(message, name, _object(value))
     if kind == Timestamp.DESCRIPTOR.full_name:
         return lambda message, value: getattr(message, name).FromDatetime(value)
     if kind:
@@ -127,13 +133,9 @@ def _write_string_list(name: str) -> Writer:
     return write
 
 
-def _write_struct(name: str) -> Writer:
-    def write(message: Message, value: Any) -> None:
-        target = getattr(message, name)
-        target.SetInParent()
-        target.update(value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else value)
-
-    return write
+def _object(value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else value
+    return found
 
 
 def _reader(field: FieldDescriptor, absent: object, model: type[BaseModel] | None) -> Reader:
@@ -145,11 +147,11 @@ def _reader(field: FieldDescriptor, absent: object, model: type[BaseModel] | Non
         return lambda message: list(getattr(message, name))
     if not field.has_presence:
         return lambda message: getattr(message, name)
+    if kind == Struct.DESCRIPTOR.full_name:
+        return lambda message: get_object(message, name, absent)
     get: Reader = lambda message: getattr(message, name)  # noqa: E731  # one of several shapes chosen below
     if kind == StringList.DESCRIPTOR.full_name:
         get = lambda message: list(getattr(message, name).values)  # noqa: E731
-    elif kind == Struct.DESCRIPTOR.full_name:
-        get = lambda message: struct_to_dict(getattr(message, name))  # noqa: E731
     elif kind == Timestamp.DESCRIPTOR.full_name:
         get = lambda message: getattr(message, name).ToDatetime(UTC)  # noqa: E731
     elif kind and model is not None:
@@ -164,9 +166,59 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := _inner_model(part))), None)
 
 
+def put_object(message: Any, name: str, value: Mapping[str, Any]) -> None:
+    """A free object, present afterwards even when empty."""
+    struct = getattr(message, name)
+    struct.SetInParent()
+    struct.update(value)
+    if _has_text(message.DESCRIPTOR, name):
+        setattr(message, name + _TEXT, orjson.dumps(value).decode())
+
+
+def get_object(message: Any, name: str, absent: Any = None) -> Any:
+    """A free object as it was put, or `absent`; a text that is no JSON as it is."""
+    text = name + _TEXT
+    if _has_text(message.DESCRIPTOR, name) and message.HasField(text):
+        return _parsed(getattr(message, text))
+    return struct_to_dict(getattr(message, name)) if message.HasField(name) else absent
+
+
+def check_objects(message: Any, *, prefix: str = "") -> tuple[Violation, ...]:
+    """A violation for each free object whose two forms say different things."""
+    given = {field.name for field, _ in message.ListFields()}
+    twins = [name for name in given if name + _TEXT in given]
+    wrong = "differs from {}: give one of them"
+    return tuple(
+        Violation(prefix + name + _TEXT, wrong.format(name)) for name in sorted(twins) if not _agree(message, name)
+    )
+
+
+def _agree(message: Any, name: str) -> bool:
+    """What a Struct makes of the text is what the Struct beside it says."""
+    value, made = get_object(message, name), Struct()
+    if not isinstance(value, dict):
+        return True  # refused as what it is
+    made.update(value)
+    return bool(made == getattr(message, name))
+
+
+@cache
+def _has_text(message: Any, name: str) -> bool:
+    """`message` is a descriptor."""
+    return name + _TEXT in message.fields_by_name
+
+
+def _parsed(text: str) -> Any:
+    """The value, or the text where it is no JSON: then the model says that it is no object."""
+    try:
+        return from_json(text, allow_inf_nan=False) if len(text) <= _LONGEST else text
+    except ValueError:
+        return text
+
+
 def struct_to_dict(struct: Struct) -> dict[str, Any]:
-    """Struct has doubles only: a whole number comes back as int."""
-    return {name: _plain(value) for name, value in struct.fields.items()}
+    """Struct has no order, so members come sorted, and doubles only: a whole number comes back as int."""
+    return {name: _plain(struct.fields[name]) for name in sorted(struct.fields)}
 
 
 def _plain(value: Value) -> Any:

@@ -11,7 +11,7 @@ import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common import errors
-from services.common.proto import struct_to_dict
+from services.common.proto import get_object
 from services.inference.book import CANCELLED, FAILED, SUCCEEDED, Book, Place
 from services.inference.runs import Run
 from services.inference.tries import PASSING, Choice, Desk, Tries, Use
@@ -27,14 +27,14 @@ _FALL_BACK = (*PASSING, errors.ProviderRefused, errors.Internal)
 
 def choices_of(spec: pb.TaskSpec, default: str) -> list[Choice]:
     """The task's provider, then its fallback where it has one."""
-    config = struct_to_dict(spec.provider_config)
+    config = get_object(spec, "provider_config", {})
     active = frozenset(spec.active_provider_capabilities.values)
     known = active if spec.HasField("active_provider_capabilities") else None
     found = [Choice(spec.provider_type or config.get("provider_type") or default, config, known)]
     if spec.fallback_provider_type:
         if spec.HasField("fallback_provider_capabilities"):
             known = frozenset(spec.fallback_provider_capabilities.values)
-        config = struct_to_dict(spec.fallback_provider_config)
+        config = get_object(spec, "fallback_provider_config", {})
         found.append(Choice(spec.fallback_provider_type, config, known, fallback=True))
     return found
 

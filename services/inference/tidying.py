@@ -24,7 +24,7 @@ from services.common.errors import (
     OutcomeUnknown,
     ProviderFailed,
 )
-from services.common.proto import struct_to_dict
+from services.common.proto import get_object
 from services.inference.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, RecordedCall
 from services.inference.runs import Key
 from services.inference.tries import Desk
@@ -98,7 +98,7 @@ class Tidying:
             call = RecordedCall(loose.call, partial(self._record, task_id))
             try:
                 async with asyncio.timeout(_SECONDS if call.known_job is not None else _FIND_SECONDS):
-                    config = struct_to_dict(loose.provider_config)
+                    config = get_object(loose, "provider_config", {})
                     provider = self._desk.providers.configured(loose.call.provider, config, call)
                     end = await _end_of(provider, call)
             except (ComputeError, TimeoutError) as error:

@@ -17,10 +17,20 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 
 from services.catalog import webhook_events
-from services.catalog.base import CommonFields, TaskType
+from services.catalog.base import CommonFields, TaskParams, TaskType
 from services.catalog.tasks import TYPES
-from services.common.errors import Internal, InvalidRequest, Violation
-from services.common.proto import fill, invalid, read, set_time, struct_to_dict, timestamp, to_dict
+from services.common.errors import Internal, InvalidRequest, Refusals, Violation
+from services.common.proto import (
+    check_objects,
+    fill,
+    get_object,
+    invalid,
+    read,
+    set_time,
+    struct_to_dict,
+    timestamp,
+    to_dict,
+)
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
 from services.tasks.removal import folders_in
@@ -49,18 +59,22 @@ class Messages:
 
     def new_task(self, tenant: str, request: pb.CreateTaskRequest) -> NewTask:
         """Raises InvalidRequest with a violation for each field that cannot be used."""
-        kind = request.spec.params.WhichOneof("params")
-        if kind is None:
-            raise _refused("spec.params", "name the parameters of one task type")
-        if len(request.idempotency_key) > MAX_KEY_LENGTH:
-            raise _refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
-        params = read(getattr(request.spec.params, kind), TYPES[kind.upper()].params, prefix=f"spec.params.{kind}.")
-        common = _read_common(request.spec, TYPES[kind.upper()])
+        kind, refusals = _kind(request.spec), Refusals()
+        with refusals:
+            params = _read_params(request.spec, kind)
+        with refusals:
+            common = _read_common(request.spec, kind)
+        with refusals:
+            inputs = _inputs(request.inputs_folder)
+        with refusals:
+            _check_key(request.idempotency_key)
+        refusals.told()
+        assert kind is not None
         spec = _stored(common, _compact(params))
-        self._remember(spec, _wire_spec(TYPES[kind.upper()], common, params))
+        self._remember(spec, _wire_spec(kind, common, params))
         return NewTask(
             tenant=tenant,
-            task_type=kind.upper(),
+            task_type=kind.name,
             queue=common.queue_name or DEFAULT_QUEUE,
             spec=spec,
             priority=common.priority,
@@ -69,7 +83,7 @@ class Messages:
             origin_tenant_id=common.origin_tenant_id,
             workflow_id=params.__dict__.get("workflow_id"),
             idempotency_key=request.idempotency_key,
-            inputs=_inputs(request.inputs_folder),
+            inputs=inputs,
         )
 
     def task(self, task: Task) -> pb.Task:
@@ -173,7 +187,7 @@ class Messages:
             asking=item.asking,
             started_at=_microseconds(item.started_at) if item.HasField("started_at") else None,
             fallback=item.fallback,
-            note=orjson.dumps(struct_to_dict(item.note)).decode() if item.HasField("note") else "",
+            note=_note(item) if item.HasField("note") else "",
             reason=item.reason,
             error=item.error,
             past=item.past,
@@ -191,8 +205,8 @@ class Messages:
             stored = orjson.loads(task.spec)
             if request.HasField("priority"):
                 stored["common"]["priority"] = request.priority
-            if request.HasField("config"):
-                stored["common"]["config"] = struct_to_dict(request.config)
+            if (config := get_object(request, "config")) is not None:
+                stored["common"]["config"] = config
             try:
                 common = CommonFields.model_validate(stored["common"])
             except ValidationError as error:
@@ -247,15 +261,49 @@ def _fill_brief(task: Task, message: pb.Task) -> None:
         message.executor_type, message.executor_instance = "worker", task.worker
 
 
+def check_spec(spec: pb.TaskSpec) -> None:
+    """Raises InvalidRequest where it says in two forms what is not the same."""
+    kind = spec.params.WhichOneof("params") or ""
+    wrong = check_objects(spec, prefix="spec.")
+    check_forms(wrong + check_objects(getattr(spec.params, kind), prefix=f"spec.params.{kind}."))
+
+
+def check_forms(wrong: tuple[Violation, ...]) -> None:
+    if wrong:
+        raise InvalidRequest("; ".join(f"{item.field} {item.description}" for item in wrong), violations=wrong)
+
+
+def _kind(spec: pb.TaskSpec) -> TaskType | None:
+    name = spec.params.WhichOneof("params")
+    return None if name is None else TYPES[name.upper()]
+
+
+def _read_params(spec: pb.TaskSpec, kind: TaskType | None) -> TaskParams:
+    if kind is None:
+        raise _refused("spec.params", "name the parameters of one task type")
+    return read(getattr(spec.params, kind.field), kind.params, prefix=f"spec.params.{kind.field}.")
+
+
+def _check_key(key: str) -> None:
+    if len(key) > MAX_KEY_LENGTH:
+        raise _refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
+
+
+def _note(item: pb.ServiceRequest) -> str:
+    """The same text for the same note, whatever the order of its members."""
+    return orjson.dumps(struct_to_dict(item.note), option=orjson.OPT_SORT_KEYS).decode()
+
+
 def _inputs(folder: str) -> str | None:
     if folder and not _INPUTS.fullmatch(folder):
         raise _refused("inputs_folder", "is no folder of a request's pictures")
     return folder or None
 
 
-def _read_common(spec: pb.TaskSpec, kind: TaskType) -> CommonFields:
+def _read_common(spec: pb.TaskSpec, kind: TaskType | None) -> CommonFields:
     values = to_dict(spec, CommonFields)
-    if kind.default_provider is not None and "provider_type" not in (values.get("provider_config") or {}):
+    config = values.get("provider_config")
+    if kind is not None and kind.default_provider is not None and not _names_provider(config):
         # Otherwise the configuration would be taken for our own models'.
         values["provider_type"] = values.get("provider_type") or kind.default_provider
     for name, member in _ORIGIN.items():
@@ -267,6 +315,10 @@ def _read_common(spec: pb.TaskSpec, kind: TaskType) -> CommonFields:
         return CommonFields.model_validate(values)
     except ValidationError as error:
         raise invalid(error, prefix="spec.") from error
+
+
+def _names_provider(config: object) -> bool:
+    return isinstance(config, dict) and "provider_type" in config
 
 
 def _stored(common: CommonFields, params: str) -> str:

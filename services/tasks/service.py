@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from services.common.errors import ComputeError, IdempotencyConflict, IllegalTra
 from services.common.ids import new_uuid
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
+from services.tasks.fingerprint import fingerprint, same_request
 from services.tasks.ports import Added, Aftermath, Clock, Filter, Grants, TaskRepository
 
 _CONTENTION_LIMIT = 8
@@ -102,7 +102,6 @@ class TaskService:
         Raises Overloaded.
         """
         now = self._clock()
-        fingerprint = _fingerprint(new) if new.idempotency_key else None
         task = Task(
             id=_task_id(new),
             tenant=new.tenant,
@@ -117,7 +116,7 @@ class TaskService:
             origin_zone=new.origin_zone,
             origin_tenant_id=new.origin_tenant_id,
             workflow_id=new.workflow_id,
-            fingerprint=fingerprint,
+            fingerprint=fingerprint(new.task_type, new.queue, new.spec) if new.idempotency_key else None,
             inputs=new.inputs,
         ).created()
         worker = self._grants.grant(task) if self._grants else None
@@ -143,7 +142,7 @@ class TaskService:
         if added.existing and added.task.erased:
             said = "the task this Idempotency-Key made was deleted; use another key"
             raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
-        if added.existing and added.task.fingerprint != task.fingerprint:
+        if added.existing and not same_request(added.task, task):
             raise IdempotencyConflict("this Idempotency-Key was used before with another body")
         return Created(added.task if added.existing else task, added.existing)
 
@@ -310,7 +309,3 @@ def _task_id(new: NewTask) -> str:
     if not new.idempotency_key:
         return new_uuid()
     return str(uuid5(NAMESPACE_URL, f"atelier:{len(new.tenant)}:{new.tenant}:{new.idempotency_key}"))
-
-
-def _fingerprint(new: NewTask) -> str:
-    return hashlib.sha256(f"{new.task_type}\n{new.queue}\n{new.spec}".encode()).hexdigest()

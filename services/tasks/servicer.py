@@ -12,16 +12,18 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from services.catalog.tasks import TYPES
 from services.common.bus import progress_subject
 from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
 from services.common.grpc_client import PAGE_BYTES
 from services.common.grpc_server import Context
 from services.common.identity import check_tenant, current_caller
 from services.common.lanes import abandon
+from services.common.proto import check_objects
 from services.common.rpc_status import to_status
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
-from services.tasks.messages import Messages
+from services.tasks.messages import Messages, check_forms, check_spec
 from services.tasks.ports import Filter
 from services.tasks.removal import Remover
 from services.tasks.service import Created, Creation, TaskService
@@ -58,8 +60,11 @@ class TaskServicer(rpc.TaskServiceServicer):
         self._progress = progress
 
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
-        answer = pb.CreateTaskResponse()
-        self._show(await self._service.create(self._messages.new_task(tenant(), request)), answer)
+        answer, new = pb.CreateTaskResponse(), self._messages.new_task(tenant(), request)
+        if TYPES[new.task_type].internal:
+            current_caller().require("admin")
+        check_spec(request.spec)
+        self._show(await self._service.create(new), answer)
         return answer
 
     async def CreateTasks(self, request: pb.CreateTasksRequest, context: Context) -> pb.CreateTasksResponse:
@@ -101,6 +106,7 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> pb.UpdateTaskResponse:
         edit = self._messages.edit(request)
+        check_forms(check_objects(request))
         task = await self._service.amend(tenant(), _task_id(request), _optional(request, "task_type"), edit)
         return pb.UpdateTaskResponse(task=self._shown(task))
 

@@ -15,6 +15,7 @@ from services.common.errors import ComputeError, Internal, InvalidRequest, NotFo
 from services.common.grpc_server import Context
 from services.common.identity import current_caller
 from services.common.lanes import abandon
+from services.common.proto import put_object
 from services.tasks.beats import Beats
 from services.tasks.dispatcher import Dispatcher
 from services.tasks.domain import Failure, Task, TaskState
@@ -87,7 +88,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         answer = wire.TakeLooseCallsResponse()
         for found in await self._tidying.take(request.task_id):
             loose = answer.calls.add(call=service_request(found.call))
-            loose.provider_config.update(orjson.loads(found.config))
+            put_object(loose, "provider_config", orjson.loads(found.config))
         return answer
 
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:

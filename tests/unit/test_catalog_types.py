@@ -141,12 +141,20 @@ def test_a_reference_is_a_path_or_a_url() -> None:
 
 
 def test_free_json_keeps_to_what_comes_back_the_same() -> None:
-    good = {"a": [1, 2.5, None, True, "x", {"b": []}], "n": -(2**53)}
+    good = {"a": [1, 2.5, None, True, "x", {"b": []}], "n": -(2**63), "most": 2**64 - 1}
     assert check_json(good) is good
     deep: Any = 1
     for _ in range(MAX_DEPTH + 1):
         deep = [deep]
-    for bad in ({"a": 2**53 + 1}, {"a": float("nan")}, {"a": float("inf")}, {"a": "x" * 70_000}, {"a": deep}):
+    for bad in (
+        {"a": 2**64},
+        {"a": -(2**63) - 1},
+        {"a": [[]] * 8_193},
+        {"a": float("nan")},
+        {"a": float("inf")},
+        {"a": "x" * 70_000},
+        {"a": deep},
+    ):
         with pytest.raises(ValueError, match=r"must|nested"):
             check_json(bad)
 

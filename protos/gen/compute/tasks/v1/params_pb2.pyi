@@ -275,24 +275,28 @@ class RefineResult(_message.Message):
     def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., capability: _Optional[str] = ..., applied_factor: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., tiles: _Optional[int] = ..., faces_found: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ...) -> None: ...
 
 class ExperimentalFalParams(_message.Message):
-    __slots__ = ("fal_app_id", "fal_parameters")
+    __slots__ = ("fal_app_id", "fal_parameters", "fal_parameters_json")
     FAL_APP_ID_FIELD_NUMBER: _ClassVar[int]
     FAL_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    FAL_PARAMETERS_JSON_FIELD_NUMBER: _ClassVar[int]
     fal_app_id: str
     fal_parameters: _struct_pb2.Struct
-    def __init__(self, fal_app_id: _Optional[str] = ..., fal_parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    fal_parameters_json: str
+    def __init__(self, fal_app_id: _Optional[str] = ..., fal_parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., fal_parameters_json: _Optional[str] = ...) -> None: ...
 
 class ExperimentalFalResult(_message.Message):
-    __slots__ = ("result_url", "fal_request_id", "result_paths", "output")
+    __slots__ = ("result_url", "fal_request_id", "result_paths", "output", "output_json")
     RESULT_URL_FIELD_NUMBER: _ClassVar[int]
     FAL_REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RESULT_PATHS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_JSON_FIELD_NUMBER: _ClassVar[int]
     result_url: str
     fal_request_id: str
     result_paths: _common_pb2.StringList
     output: _struct_pb2.Struct
-    def __init__(self, result_url: _Optional[str] = ..., fal_request_id: _Optional[str] = ..., result_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., output: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    output_json: str
+    def __init__(self, result_url: _Optional[str] = ..., fal_request_id: _Optional[str] = ..., result_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., output: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., output_json: _Optional[str] = ...) -> None: ...
 
 class VideoGenerationParams(_message.Message):
     __slots__ = ("prompt", "negative_prompt", "input_image_path", "duration_seconds", "cfg_scale", "seed")

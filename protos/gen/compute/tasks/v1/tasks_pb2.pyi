@@ -29,7 +29,7 @@ TASK_STATUS_FAILED: TaskStatus
 TASK_STATUS_CANCELLED: TaskStatus
 
 class TaskSpec(_message.Message):
-    __slots__ = ("origin", "priority", "config", "queue_name", "webhook_url", "provider_type", "provider_config", "active_provider_capabilities", "fallback_provider_type", "fallback_provider_config", "fallback_provider_capabilities", "params")
+    __slots__ = ("origin", "priority", "config", "queue_name", "webhook_url", "provider_type", "provider_config", "active_provider_capabilities", "fallback_provider_type", "fallback_provider_config", "fallback_provider_capabilities", "config_json", "provider_config_json", "fallback_provider_config_json", "params")
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,9 @@ class TaskSpec(_message.Message):
     FALLBACK_PROVIDER_TYPE_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_PROVIDER_CONFIG_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_PROVIDER_CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_PROVIDER_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     origin: _common_pb2.Origin
     priority: int
@@ -53,8 +56,11 @@ class TaskSpec(_message.Message):
     fallback_provider_type: str
     fallback_provider_config: _struct_pb2.Struct
     fallback_provider_capabilities: _common_pb2.StringList
+    config_json: str
+    provider_config_json: str
+    fallback_provider_config_json: str
     params: _params_pb2.TaskParams
-    def __init__(self, origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., priority: _Optional[int] = ..., config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., queue_name: _Optional[str] = ..., webhook_url: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., active_provider_capabilities: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., fallback_provider_type: _Optional[str] = ..., fallback_provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., fallback_provider_capabilities: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., params: _Optional[_Union[_params_pb2.TaskParams, _Mapping]] = ...) -> None: ...
+    def __init__(self, origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., priority: _Optional[int] = ..., config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., queue_name: _Optional[str] = ..., webhook_url: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., active_provider_capabilities: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., fallback_provider_type: _Optional[str] = ..., fallback_provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., fallback_provider_capabilities: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., config_json: _Optional[str] = ..., provider_config_json: _Optional[str] = ..., fallback_provider_config_json: _Optional[str] = ..., params: _Optional[_Union[_params_pb2.TaskParams, _Mapping]] = ...) -> None: ...
 
 class ServiceRequest(_message.Message):
     __slots__ = ("provider", "attempt", "request_id", "outcome", "duration_seconds", "cost_usd", "call_id", "asking", "started_at", "fallback", "note", "reason", "error", "past")
@@ -279,16 +285,18 @@ class TaskProgress(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., progress: _Optional[float] = ..., stage: _Optional[str] = ..., step: _Optional[int] = ..., total_steps: _Optional[int] = ..., preview_png: _Optional[bytes] = ...) -> None: ...
 
 class UpdateTaskRequest(_message.Message):
-    __slots__ = ("task_id", "task_type", "priority", "config")
+    __slots__ = ("task_id", "task_type", "priority", "config", "config_json")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     task_type: str
     priority: int
     config: _struct_pb2.Struct
-    def __init__(self, task_id: _Optional[str] = ..., task_type: _Optional[str] = ..., priority: _Optional[int] = ..., config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    config_json: str
+    def __init__(self, task_id: _Optional[str] = ..., task_type: _Optional[str] = ..., priority: _Optional[int] = ..., config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., config_json: _Optional[str] = ...) -> None: ...
 
 class UpdateTaskResponse(_message.Message):
     __slots__ = ("task",)

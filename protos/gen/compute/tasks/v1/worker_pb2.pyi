@@ -113,12 +113,14 @@ class TakeLooseCallsResponse(_message.Message):
     def __init__(self, calls: _Optional[_Iterable[_Union[LooseCall, _Mapping]]] = ...) -> None: ...
 
 class LooseCall(_message.Message):
-    __slots__ = ("call", "provider_config")
+    __slots__ = ("call", "provider_config", "provider_config_json")
     CALL_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     call: _tasks_pb2.ServiceRequest
     provider_config: _struct_pb2.Struct
-    def __init__(self, call: _Optional[_Union[_tasks_pb2.ServiceRequest, _Mapping]] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    provider_config_json: str
+    def __init__(self, call: _Optional[_Union[_tasks_pb2.ServiceRequest, _Mapping]] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., provider_config_json: _Optional[str] = ...) -> None: ...
 
 class FinishTasksRequest(_message.Message):
     __slots__ = ("worker_id", "finished")
