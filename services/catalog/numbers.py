@@ -20,7 +20,6 @@ Retries = Annotated[int, Field(ge=0, le=10)]
 Plain = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]+$")]
 # What becomes a part of an address that is asked with the deployment's own key: it must not lead elsewhere.
 AddressPart = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]*$")]
-LongText = Annotated[str, Field(max_length=20_000)]
 FalApp = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)+$")]
 
 

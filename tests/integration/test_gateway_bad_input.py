@@ -119,6 +119,31 @@ async def test_an_invalid_body_is_refused_by_its_field(api: Stack, body: Any, fi
     assert await _count(api) == before
 
 
+IMAGE = "a.png"
+BLANK_PROMPTS: list[tuple[Any, str]] = [
+    (generation(prompt=" "), "prompt"),
+    (generation(prompt="\n"), "prompt"),
+    (generation(prompt="\u200b\u200d"), "prompt"),
+    (generation(prompt="\x01\x1b"), "prompt"),
+    (generation(provider_type="LOCAL", provider_config={"negative_prompt": " "}), "negative_prompt"),
+    ({**VIDEO, "input_image_path": IMAGE, "prompt": " "}, "prompt"),
+    ({**VIDEO, "input_image_path": IMAGE, "negative_prompt": "\u3000"}, "negative_prompt"),
+    ({"task_type": "EDITING", "origin_instance": "x", "base_image": IMAGE, "prompt": " "}, "prompt"),
+    ({"task_type": "REFINE", "origin_instance": "x", "base_image_url": IMAGE, "upscale_prompt": " "}, "upscale_prompt"),
+    ({"task_type": "LLM_INTERACTION", "origin_instance": "x", "prompt": "\u2028"}, "prompt"),
+]
+
+
+@pytest.mark.field("blank-prompt")
+@pytest.mark.parametrize(("body", "field"), BLANK_PROMPTS)
+async def test_a_blank_prompt_is_refused_and_the_message_says_why(api: Stack, body: Any, field: str) -> None:
+    answer = await api.http.post(TASKS, json=body)
+    assert answer.status_code == 422, answer.text
+    (found,) = answer.json()["detail"]
+    assert field in (found["loc"][-1], found["msg"].partition(":")[0].rpartition(".")[2])
+    assert "must have at least one visible character" in found["msg"]
+
+
 MALFORMED = [b"", b"{", b"null", b'"x"', b'{"a": GENERATION}', b"\xff\xfe", b"[" * 5000, b'{"a":"\\ud800"}', b"NaN"]
 
 

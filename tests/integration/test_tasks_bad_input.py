@@ -58,6 +58,18 @@ async def test_a_tenant_that_would_break_a_subject_is_refused(mongodb_url: str, 
         assert answer.outcomes[0].WhichOneof("outcome") == "error"
 
 
+@pytest.mark.field("blank-prompt")
+async def test_a_blank_prompt_is_refused_over_grpc_too(mongodb_url: str, nats_url: str) -> None:
+    async with hosting(mongodb_url, nats_url, database()) as host:
+        for blank in (" ", "\n", "\u200b", "\x01\x1b"):
+            request = host.request()
+            request.spec.params.generation.prompt = blank
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await host.tasks.CreateTask(request, timeout=20, metadata=host.metadata)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert "prompt: Value error, must have at least one visible character" in str(caught.value.details())
+
+
 async def test_a_list_larger_than_a_message_comes_in_parts(mongodb_url: str, nats_url: str) -> None:
     async with hosting(mongodb_url, nats_url, database()) as host:
         made = await _create_large(host, 300)

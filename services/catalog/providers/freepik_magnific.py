@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
-from services.catalog.numbers import LongText
+from services.catalog.prompts import LongPrompt
 from services.catalog.providers import ProviderSettings
 
 Notch = Annotated[int, Field(ge=-10, le=10)]
@@ -36,4 +36,4 @@ class FreepikMagnificConfig(ProviderSettings):
     resemblance: Notch = Field(0, description="Resemblance to the original, -10 to 10")
     fractality: Notch = Field(0, description="Fractality, -10 to 10")
     # Spelled so in the contract.
-    defaultPrompt: LongText | None = Field(None, description="Prompt for tasks that have none")
+    defaultPrompt: LongPrompt | None = Field(None, description="Prompt for tasks that have none")

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
-from services.catalog.numbers import LongText
+from services.catalog.prompts import LongPrompt
 from services.catalog.providers import ProviderSettings
 
 
@@ -19,4 +19,4 @@ class FreepikMagnificPrecisionConfig(ProviderSettings):
     smart_grain: int = Field(7, ge=0, le=100, description="Smart grain, 0 to 100")
     ultra_detail: int = Field(30, ge=0, le=100, description="Ultra detail, 0 to 100")
     # Spelled so in the contract.
-    defaultPrompt: LongText | None = Field(None, description="Prompt for tasks that have none")
+    defaultPrompt: LongPrompt | None = Field(None, description="Prompt for tasks that have none")

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
+from services.catalog.prompts import OptionalPrompt
 from services.catalog.providers import ProviderSettings
 
 RembgModel = Literal[
@@ -21,6 +22,6 @@ class LocalProviderConfig(ProviderSettings):
     rembg_model: RembgModel = Field("u2net", description="Model that cuts out the background, where it is installed")
     steps: int = Field(20, ge=1, le=150, description="Denoising steps")
     guidance: float = Field(5.0, ge=0, le=30, allow_inf_nan=False, description="How strictly the prompt is followed")
-    negative_prompt: str = Field("", max_length=4000, description="What the picture should not show")
+    negative_prompt: OptionalPrompt = Field("", description="What the picture should not show")
     exact: bool = Field(False, description="Run in the batch-of-one lane: the same seed gives the same bits")
     preview_every: int = Field(1, ge=0, le=150, description="Steps between two previews; 0 for none")

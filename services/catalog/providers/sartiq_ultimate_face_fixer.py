@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
-from services.catalog.numbers import Feather, Growth, LongText, Retries, Share
+from services.catalog.numbers import Feather, Growth, Retries, Share
+from services.catalog.prompts import LongPrompt
 from services.catalog.providers import ProviderSettings
 
 
@@ -15,7 +16,7 @@ class SartiqUltimateFaceFixerConfig(ProviderSettings):
     """Settings for the Sartiq face fixer. SSIM is a similarity: at least; LPIPS and DISTS are distances: at most."""
 
     provider_type: Literal[ProviderType.SARTIQ_ULTIMATE_FACE_FIXER] = ProviderType.SARTIQ_ULTIMATE_FACE_FIXER
-    face_prompt: LongText | None = Field(None, description="Prompt for the faces in place of the built-in one")
+    face_prompt: LongPrompt | None = Field(None, description="Prompt for the faces in place of the built-in one")
     expand_percent: Growth = Field(0.5, description="How much a face's box grows (0.5 = 50%)")
     feather_px: Feather = Field(24, description="Width in pixels over which a face is blended in")
     max_retries: Retries = Field(2, description="Further attempts when a face strays too far")

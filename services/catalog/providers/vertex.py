@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
-from services.catalog.numbers import AddressPart, LongText, Share
+from services.catalog.numbers import AddressPart, Share
+from services.catalog.prompts import LongPrompt
 from services.catalog.providers import ProviderSettings
 
 AspectRatio = Literal["1:1", "3:2", "2:3", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"]
@@ -26,6 +27,6 @@ class VertexConfig(ProviderSettings):
         1.0, description="Sampling temperature, 0.0-2.0; the higher, the more is invented"
     )
     top_p: Share = Field(0.95, description="Nucleus sampling, 0.0-1.0")
-    system_instructions: LongText | None = Field(
+    system_instructions: LongPrompt | None = Field(
         None, description="System instruction in place of the built-in one for fashion pictures"
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from services.catalog.base import TaskParams, TaskResult, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
+from services.catalog.prompts import check_visible
 from services.catalog.results import Box, Measure
 
 
@@ -20,7 +21,7 @@ class DetailEnhancerParams(TaskParams):
     reference_image: Annotated[ImageReference, InlineAllowed()] = Field(
         description="Picture that shows the detail: base64, data URL, URL or storage path"
     )
-    detail_label: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    detail_label: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(check_visible)] | None = Field(
         None, description="Kind of detail to improve, e.g. tshirt, shirt, pants or logos"
     )
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from services.catalog.base import TaskParams, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, Percent, Seed, Side
+from services.catalog.prompts import Prompt
 from services.catalog.results import DrawnResult
 
 MAX_REFERENCES = 8
@@ -17,7 +18,7 @@ MAX_REFERENCES = 8
 class EditingParams(TaskParams):
     """A side left out is the base picture's; a seed left out is drawn and reported with the result."""
 
-    prompt: str = Field(min_length=1, max_length=4000, description="Prompt of the task")
+    prompt: Prompt = Field(description="Prompt of the task")
     base_image: Annotated[ImageReference, InlineAllowed()] = Field(
         description="Picture to change: base64, data URL, URL or storage path"
     )

@@ -9,6 +9,7 @@ from pydantic import Field
 from services.catalog.base import TaskParams, TaskType, Weight
 from services.catalog.images import ImageUrl, StoragePath
 from services.catalog.numbers import FalApp, Percent, Seed, Side
+from services.catalog.prompts import Prompt
 from services.catalog.results import DrawnResult
 
 ModelPath = Annotated[str, Field(min_length=1, max_length=512)]
@@ -17,7 +18,7 @@ ModelPath = Annotated[str, Field(min_length=1, max_length=512)]
 class GenerationParams(TaskParams):
     """A side left out is the model's own; a seed left out is drawn and reported with the result."""
 
-    prompt: str = Field(min_length=1, max_length=4000, description="Prompt of the task")
+    prompt: Prompt = Field(description="Prompt of the task")
     width: Side | None = Field(None, description="Width of the image")
     height: Side | None = Field(None, description="Height of the image")
     seed: Seed | None = Field(None, description="Seed for the random generator")

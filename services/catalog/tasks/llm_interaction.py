@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from services.catalog.base import TaskParams, TaskResult, TaskType
 from services.catalog.enums import ProviderType
 from services.catalog.images import ImageReference, InlineAllowed
+from services.catalog.prompts import check_visible, check_visible_if_any
 from services.catalog.wide_update import WideTaskUpdate
 
 MAX_PICTURES = 16
@@ -18,8 +19,10 @@ MAX_PROMPT = 200_000
 class LlmInteractionParams(TaskParams):
     """Which model answers, and how freely, is said in the provider's configuration."""
 
-    prompt: str = Field(min_length=1, max_length=MAX_PROMPT, description="Prompt from the user")
-    system_prompt: Annotated[str, Field(max_length=MAX_PROMPT)] | None = Field(
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), AfterValidator(check_visible)] = Field(
+        description="Prompt from the user"
+    )
+    system_prompt: Annotated[str, Field(max_length=MAX_PROMPT), AfterValidator(check_visible_if_any)] | None = Field(
         None, description="Prompt for the system role"
     )
     input_images: Annotated[list[ImageReference] | None, InlineAllowed()] = Field(

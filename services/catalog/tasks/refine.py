@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 from services.catalog.base import TaskParams, TaskResult, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, OutputSide, Seed, Share, Steps
+from services.catalog.prompts import OptionalPrompt
 from services.catalog.results import Measure
 
 Factor = Annotated[float, Field(ge=1, le=16)]
-Prompt = Annotated[str, Field(max_length=4000)]
 
 
 class RefineParams(TaskParams):
@@ -29,12 +29,12 @@ class RefineParams(TaskParams):
     )
     target_width: OutputSide | None = Field(None, description="Width of the result in pixels")
     target_height: OutputSide | None = Field(None, description="Height of the result in pixels")
-    upscale_prompt: Prompt | None = Field(None, description="What the picture shows, for the upscale pass")
+    upscale_prompt: OptionalPrompt | None = Field(None, description="What the picture shows, for the upscale pass")
     upscale_denoise: Share = Field(0.3, description="How much the upscale pass may redraw, 0-1")
     upscale_steps: Steps = Field(20, description="Steps of the upscale pass")
     upscale_seed: Seed | None = Field(None, description="Seed of the upscale pass; left out, it is drawn")
     face_detail_enabled: bool = Field(False, description="Whether faces get a pass of their own")
-    face_detail_prompt: Prompt | None = Field(None, description="What the faces show, for the face pass")
+    face_detail_prompt: OptionalPrompt | None = Field(None, description="What the faces show, for the face pass")
     face_detail_denoise: Share = Field(0.4, description="How much the face pass may redraw, 0-1")
     face_detail_steps: Steps = Field(20, description="Steps of the face pass")
     face_detail_seed: Seed | None = Field(None, description="Seed of the face pass; left out, it is drawn")

@@ -9,15 +9,14 @@ from pydantic import Field
 from services.catalog.base import TaskParams, TaskResult, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import Seed
+from services.catalog.prompts import OptionalPrompt, Prompt
 
 
 class VideoGenerationParams(TaskParams):
     """A seed left out is drawn and reported with the result."""
 
-    prompt: str = Field(min_length=1, max_length=4000, description="What the video should show")
-    negative_prompt: Annotated[str, Field(max_length=4000)] | None = Field(
-        None, description="What the video should not show"
-    )
+    prompt: Prompt = Field(description="What the video should show")
+    negative_prompt: OptionalPrompt | None = Field(None, description="What the video should not show")
     input_image_path: Annotated[ImageReference, InlineAllowed()] = Field(description="Picture the video starts with")
     duration_seconds: int = Field(5, ge=1, le=60, description="Length of the video in seconds, 1-60")
     cfg_scale: float = Field(0.5, ge=0, le=2, description="How strictly the prompt is followed, 0.0-2.0")
