@@ -48,6 +48,7 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for module in _ROUTERS:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
+from fastapi.routing import APIRoute, iter_route_contexts
 
-from gateway.documents import BODY_MODELS
+from gateway import refusals
+from gateway.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
 from gateway.errors import HTTPValidationError, Problem
+from gateway.schemas import exact_parameter, reference, schemas_of
 
 TITLE, VERSION = "Atelier Compute API", "1.0.0"
 _ABOUT = """Tasks over pictures: submit, watch, cancel; and the pictures themselves.
 
-Send your API key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems with a stable `reason`, but for 422,
-which lists what is wrong with the request."""
-_UPLOAD_FORM = "Body_save_image_api_v1_storage_images__path__post"
+Send your API key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems with a stable `reason`, but for a 422
+that lists what is wrong with the request. Every route says which reasons it may answer with (`x-reasons`); more may
+come with time, so treat an unknown one by its status."""
+_FORMS = {
+    "Body_save_image_api_v1_storage_images__path__post": {
+        "title": "A file to store",
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "string", "format": "binary", "description": "Uploaded file"}},
+    }
+}
 _OPEN = ("/health",)
 _TAGS = [
     {"name": "Tasks", "description": "Submit, watch, change, cancel"},
     {"name": "Storage", "description": "The caller's pictures"},
     {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
 ]
+_LICENCE = {"name": "Apache 2.0", "identifier": "Apache-2.0"}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -31,39 +43,66 @@ def document(app: FastAPI) -> dict[str, Any]:
         made = get_openapi(
             title=TITLE,
             version=VERSION,
+            summary="An image and video compute backend for fashion and product teams",
             description=_ABOUT,
+            license_info=_LICENCE,
             routes=app.routes,
             tags=_TAGS,
             separate_input_output_schemas=False,
         )
-        components = made["components"]
-        components["schemas"] = dict(sorted({**_body_schemas(), **components["schemas"]}.items()))
-        components["securitySchemes"] = {"HTTPBearer": {"type": "http", "scheme": "bearer"}}
+        made["components"] = {
+            "schemas": dict(sorted(_schemas(made["components"]["schemas"], app).items())),
+            "securitySchemes": {"HTTPBearer": {"type": "http", "scheme": "bearer"}},
+        }
         for path, item in made["paths"].items():
-            for operation in item.values():
-                _complete(path, operation)
+            for method, operation in item.items():
+                _complete(path, operation, has_body=method != "head")
         app.openapi_schema = made
     return app.openapi_schema
 
 
-def _body_schemas() -> dict[str, Any]:
-    models = [(model, "validation") for model in (*BODY_MODELS, Problem, HTTPValidationError)]
-    _, made = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]  # a literal
-    form = {
-        "title": _UPLOAD_FORM,
-        "type": "object",
-        "required": ["file"],
-        "properties": {"file": {"type": "string", "format": "binary", "description": "Uploaded file"}},
-    }
-    return {**made["$defs"], _UPLOAD_FORM: form}
+def _schemas(found: dict[str, Any], app: FastAPI) -> dict[str, Any]:
+    """FastAPI's are replaced: it rounds numbers, and leaves open what an answer always has."""
+    made = schemas_of((*BODY_MODELS, Problem, HTTPValidationError), "validation")
+    made |= schemas_of((*ANSWER_MODELS, *_answers(app)), "serialization")
+    return {name: schema for name, schema in found.items() if name not in made} | made | UNIONS | _FORMS
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    operation["responses"]["default"] = {"description": "Problem", "content": problem}
-    if path in _OPEN:
-        operation["security"] = []
-        return
-    operation["security"] = [{"HTTPBearer": []}]
-    wrong = {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}}
-    operation["responses"]["422"] = {"description": "Validation error", "content": {**wrong, **problem}}
+def _answers(app: FastAPI) -> Iterator[Any]:
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute) and route.response_model is not None:
+            yield route.response_model
+
+
+def _complete(path: str, operation: dict[str, Any], *, has_body: bool) -> None:
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = exact_parameter(parameter["schema"])
+        if parameter["name"] == "task_id" and parameter["in"] == "path":
+            parameter["schema"]["format"] = "uuid"
+    operation["security"] = [] if path in _OPEN else [{"HTTPBearer": []}]
+    answers = operation["responses"]
+    reasons = [*refusals.ANYWHERE, *(() if path in _OPEN else refusals.WITH_KEY)]
+    reasons += refusals.WITH_PATH if "{" in path else ()
+    reasons += [reason for answer in answers.values() for reason in answer.get("x-reasons", ())]
+    if "422" in answers and "x-reasons" not in answers["422"]:
+        del answers["422"]  # FastAPI adds it wherever there is a parameter, one that takes every text too
+    answers |= {str(status): answer for status, answer in refusals.refused(*reasons).items()}
+    if _is_validated(operation):
+        _lists_faults(answers)
+    operation["responses"] = dict(sorted(answers.items()))
+    if not has_body:
+        for answer in answers.values():
+            answer.pop("content", None)
+
+
+def _is_validated(operation: dict[str, Any]) -> bool:
+    return "requestBody" in operation or any(item["in"] == "query" for item in operation.get("parameters", ()))
+
+
+def _lists_faults(answers: dict[str, Any]) -> None:
+    """A body or a query that breaks its schema is told in the contract's own shape."""
+    faults = {"application/json": {"schema": reference("HTTPValidationError")}}
+    answer = answers.setdefault("422", {"description": "Unprocessable Content", "content": {}})
+    answer["description"] += ", or a list of what is wrong with the request"
+    answer["content"] = faults | answer["content"]

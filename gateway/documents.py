@@ -1,26 +1,42 @@
-"""What the OpenAPI document says of bodies and headers that the routes read themselves."""
+"""What the OpenAPI document says of bodies, headers and answers that the routes read and write themselves."""
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.refusals import Responses
+from gateway.schemas import Schema, one_of, reference
 from services.catalog.generation_update import GenerationTaskUpdate
 from services.catalog.schemas import SCHEMAS
 
 Extra = dict[str, Any]
-_PUBLIC = tuple(schemas.public for schemas in SCHEMAS.values())
-ANY_PUBLIC: Any = Union[_PUBLIC]  # noqa: UP007  # made at run time
-ANY_PUBLIC_LIST: Any = list[ANY_PUBLIC]
-_CREATES = tuple(schemas.create for schemas in SCHEMAS.values())
 _UPDATES = tuple(schemas.update for schemas in SCHEMAS.values())
-# Models that only bodies refer to.
-BODY_MODELS: tuple[type[BaseModel], ...] = (*_CREATES, *_UPDATES, GenerationTaskUpdate)
-
-
-def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+# Models that only bodies refer to, and those that only the answers named here do.
+BODY_MODELS: tuple[type[BaseModel], ...] = (
+    *(schemas.create for schemas in SCHEMAS.values()),
+    *_UPDATES,
+    GenerationTaskUpdate,
+)
+ANSWER_MODELS: tuple[type[BaseModel], ...] = tuple(schemas.public for schemas in SCHEMAS.values())
+UNIONS: dict[str, Schema] = {
+    "Task": one_of(
+        {name: item.public.__name__ for name, item in SCHEMAS.items()},
+        title="A task as the API shows it; `task_type` says which",
+        tag="task_type",
+    ),
+    "CreateTask": one_of(
+        {name: item.create.__name__ for name, item in SCHEMAS.items()},
+        title="Request to create a task; `task_type` says which",
+        tag="task_type",
+    ),
+    # The type of the task it is for says which one applies: nothing in the body does.
+    "UpdateTask": {
+        "title": "Request to change a task, as its type has it",
+        "anyOf": [reference(model.__name__) for model in _UPDATES],
+    },
+}
 
 
 def _body(schema: dict[str, Any]) -> Extra:
@@ -29,7 +45,7 @@ def _body(schema: dict[str, Any]) -> Extra:
 
 def body_of(model: type[BaseModel]) -> Extra:
     """A body that its route reads itself; the model is known to the document from elsewhere."""
-    return _body(_reference(model))
+    return _body(reference(model.__name__))
 
 
 def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -48,17 +64,28 @@ _KEY = _header(
 )
 _RESUME = _header("Last-Event-ID", "The last id received: what came behind it is sent again", {"type": "string"})
 WAIT_HEADER: Extra = {"parameters": [_WAIT]}
+_IF_MATCH = _header("If-Match", "Only where it has one of these ETags, else 412", {"type": "string"})
+_IF_NONE_MATCH = _header("If-None-Match", "Only where it has none of these ETags", {"type": "string"})
+_RANGE = _header("Range", "bytes=first-last: a part of it", {"type": "string"})
+READ_HEADERS: Extra = {"parameters": [_IF_NONE_MATCH, _IF_MATCH, _RANGE]}
+HEAD_HEADERS: Extra = {"parameters": [_IF_NONE_MATCH, _IF_MATCH]}
+SAVE_HEADERS: Extra = {"parameters": [_IF_NONE_MATCH, _IF_MATCH]}
+DELETE_HEADERS: Extra = {"parameters": [_IF_MATCH]}
 RESUME_HEADER: Extra = {"parameters": [_RESUME]}
 CREATE_HEADERS: Extra = {"parameters": [_WAIT, _KEY]}
-CREATE_BODY = _body(
-    {
-        "anyOf": [_reference(model) for model in _CREATES],
-        "title": "Task Data",
-        "discriminator": {
-            "propertyName": "task_type",
-            "mapping": {name: f"#/components/schemas/{item.create.__name__}" for name, item in SCHEMAS.items()},
-        },
-    }
-)
-UPDATE_BODY = _body({"anyOf": [_reference(model) for model in _UPDATES], "title": "Update Data"})
-GENERATION_UPDATE_BODY = _body(_reference(GenerationTaskUpdate))
+CREATE_BODY = _body(reference("CreateTask"))
+UPDATE_BODY = _body(reference("UpdateTask"))
+GENERATION_UPDATE_BODY = body_of(GenerationTaskUpdate)
+
+
+def answering(name: str, *, many: bool = False) -> Responses:
+    """For a route's `responses`: an answer it writes itself."""
+    schema = {"type": "array", "items": reference(name)} if many else reference(name)
+    said = "The tasks" if many else "The task"
+    return {200: {"description": said, "content": {"application/json": {"schema": schema}}}}
+
+
+TASK, TASKS = answering("Task"), answering("Task", many=True)
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+# The first is what generated clients know for bytes, and what an unknown content is answered as.
+CONTENT: Schema = {"application/octet-stream": _BYTES, "image/*": _BYTES, "video/*": _BYTES}

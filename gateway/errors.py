@@ -65,7 +65,7 @@ class ValidationError(BaseModel):
 class HTTPValidationError(BaseModel):
     """Body of a validation error"""
 
-    detail: list[ValidationError] = Field([], description="Validation errors")
+    detail: list[ValidationError] = Field(description="Validation errors")
 
 
 class ViolationItem(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from compute.tasks.v1 import tasks_pb2 as pb
 from fastapi import Request
@@ -45,7 +46,7 @@ class ProviderCall(BaseModel):
 class Provenance(BaseModel):
     """How a task's results were made."""
 
-    task_id: str = Field(description="The task")
+    task_id: UUID = Field(description="The task")
     files: list[ResultFile] = Field(description="The result's files")
     provider_calls: list[ProviderCall] = Field(description="Every call to a provider, in its order")
 
@@ -55,7 +56,9 @@ async def provenance_of(request: Request, task_id: str) -> Provenance:
     upstream, tenant = upstream_of(request), caller_of(request).tenant
     task = await upstream.tasks.get(request, task_id)
     files = [await _file(upstream.storage, path, tenant) for path in _result_paths(task)]
-    return Provenance(task_id=task.id, files=files, provider_calls=[_call(made) for made in task.service_requests])
+    return Provenance(
+        task_id=UUID(task.id), files=files, provider_calls=[_call(made) for made in task.service_requests]
+    )
 
 
 def _result_paths(task: pb.Task) -> list[str]:

@@ -8,34 +8,44 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from gateway import task_routes
-from gateway.documents import GENERATION_UPDATE_BODY, WAIT_HEADER
+from gateway.documents import GENERATION_UPDATE_BODY, WAIT_HEADER, answering
+from gateway.refusals import CHANGES_A_TASK, JSON_BODY, OF_A_TASK, WAITING, refused
 from services.catalog.generation_update import GenerationTaskUpdate
-from services.catalog.schemas import SCHEMAS
 
 KIND = "GENERATION"
-Public = SCHEMAS[KIND].public
+TASK, TASKS = answering("GenerationTaskPublic"), answering("GenerationTaskPublic", many=True)
 router = APIRouter(prefix="/api/v1/tasks/generation", tags=["Tasks"])
 
 
-@router.get("", summary="List Generation Tasks", response_model=list[Public])  # type: ignore[valid-type]  # made at run time
+@router.get("", summary="List Generation Tasks", responses=TASKS)
 async def list_generation_tasks(request: Request, page: Annotated[task_routes.GenerationPage, Query()]) -> Response:
     """Returns generation tasks, newest first, filtered on request, a page at a time (skip, limit)."""
     return await task_routes.list_tasks(request, page, task_type=KIND, workflow_id=page.workflow_id)
 
 
-@router.get("/{task_id}", summary="Get Generation Task", response_model=Public, openapi_extra=WAIT_HEADER)
+@router.get(
+    "/{task_id}",
+    summary="Get Generation Task",
+    responses=TASK | refused(*OF_A_TASK, *WAITING),
+    openapi_extra=WAIT_HEADER,
+)
 async def get_generation_task(request: Request, task_id: str) -> Response:
     """Returns one generation task by id."""
     return await task_routes.get_task(request, task_id, KIND)
 
 
-@router.put("/{task_id}", summary="Update Generation Task", response_model=Public, openapi_extra=GENERATION_UPDATE_BODY)
+@router.put(
+    "/{task_id}",
+    summary="Update Generation Task",
+    responses=TASK | refused(*CHANGES_A_TASK, *JSON_BODY, "FIELD_READ_ONLY", "TASK_NOT_PENDING"),
+    openapi_extra=GENERATION_UPDATE_BODY,
+)
 async def update_generation_task(request: Request, task_id: str) -> Response:
     """Changes priority and config of a pending generation task."""
     return await task_routes.update_task(request, task_id, KIND, GenerationTaskUpdate)
 
 
-@router.post("/{task_id}/cancel", summary="Cancel Generation Task", response_model=Public)
+@router.post("/{task_id}/cancel", summary="Cancel Generation Task", responses=TASK | refused(*CHANGES_A_TASK))
 async def cancel_generation_task(request: Request, task_id: str) -> Response:
     """Cancels one generation task."""
     return await task_routes.cancel_task(request, task_id, KIND)

@@ -12,7 +12,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.documents import CONTENT, DELETE_HEADERS, HEAD_HEADERS, READ_HEADERS, SAVE_HEADERS, merged
 from gateway.ranges import Version, check_match, is_unchanged, precondition_of, wanted_part
+from gateway.refusals import CHANGES_A_PICTURE, OF_A_PICTURE, READS_A_PICTURE, STORES_A_PICTURE, refused
 from gateway.uploads import file_chunks
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import Unavailable
@@ -32,11 +34,11 @@ _FORM: dict[str, Any] = {
     }
 }
 _BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The picture", "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
-    206: {"description": "The asked range", "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
-    304: {"description": "Unchanged"},
+    200: {"description": "The picture, or whatever else lies there", "content": CONTENT},
+    206: {"description": "The asked range", "content": CONTENT},
     307: {"description": "Fetch it from the CDN"},
 }
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged"}}
 
 
 class Image(BaseModel):
@@ -76,7 +78,9 @@ class ImagePage(BaseModel):
     start_after: str = Field("", max_length=512, description="Only paths after this one")
 
 
-@router.get("", summary="List Images", response_model=ImageList)
+@router.get(
+    "", summary="List Images", response_model=ImageList, responses=refused("STORAGE_UNAVAILABLE", "PATH_INVALID")
+)
 async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> Response:
     """Lists stored images."""
     objects, truncated = await upstream_of(request).storage.list(
@@ -86,7 +90,13 @@ async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> 
     return _json({"images": [_describe(request, info) for info in objects], "next_start_after": last})
 
 
-@router.head("/{path:path}", summary="Check Image Exists", response_class=Response)
+@router.head(
+    "/{path:path}",
+    summary="Check Image Exists",
+    response_class=Response,
+    responses=_UNCHANGED | refused(*OF_A_PICTURE, "PRECONDITION_FAILED"),
+    openapi_extra=HEAD_HEADERS,
+)
 async def check_image_exists(request: Request, path: str) -> Response:
     """Tells whether an image exists, with the headers of a GET, under the same conditions."""
     info = await upstream_of(request).storage.head(path, tenant=caller_of(request).tenant)
@@ -95,7 +105,13 @@ async def check_image_exists(request: Request, path: str) -> Response:
     return Response(status_code=200, headers=_headers(info) | {"content-length": str(info.size)})
 
 
-@router.get("/{path:path}", summary="Get Image", response_class=Response, responses=_BYTES)
+@router.get(
+    "/{path:path}",
+    summary="Get Image",
+    response_class=Response,
+    responses=_BYTES | _UNCHANGED | refused(*READS_A_PICTURE),
+    openapi_extra=READ_HEADERS,
+)
 async def get_image(request: Request, path: str) -> Response:
     """Returns an image by path, whole or a range of it; redirects to the CDN where there is one."""
     storage, tenant = upstream_of(request).storage, caller_of(request).tenant
@@ -118,7 +134,13 @@ async def get_image(request: Request, path: str) -> Response:
     return StreamingResponse(chunks, 206 if part else 200, headers, media_type=found.content_type)
 
 
-@router.post("/{path:path}", summary="Save Image", response_model=Image, openapi_extra=_FORM)
+@router.post(
+    "/{path:path}",
+    summary="Save Image",
+    response_model=Image,
+    responses=refused(*STORES_A_PICTURE, *CHANGES_A_PICTURE),
+    openapi_extra=merged(_FORM, SAVE_HEADERS),
+)
 async def save_image(request: Request, path: str) -> Response:
     """Stores an image, sent as the field `file` of a form. The answer's path is the one to use.
 
@@ -132,7 +154,13 @@ async def save_image(request: Request, path: str) -> Response:
     return _json(_describe(request, info))
 
 
-@router.delete("/{path:path}", summary="Delete Image", response_model=DeletedImage)
+@router.delete(
+    "/{path:path}",
+    summary="Delete Image",
+    response_model=DeletedImage,
+    responses=refused(*OF_A_PICTURE, *CHANGES_A_PICTURE),
+    openapi_extra=DELETE_HEADERS,
+)
 async def delete_image(request: Request, path: str) -> Response:
     """Removes an image from storage, with `If-Match` only that very one (else 412).
 

@@ -9,71 +9,97 @@ from fastapi.responses import Response
 
 from gateway import task_routes
 from gateway.documents import (
-    ANY_PUBLIC,
-    ANY_PUBLIC_LIST,
     CREATE_BODY,
     CREATE_HEADERS,
     RESUME_HEADER,
+    TASK,
+    TASKS,
     UPDATE_BODY,
     WAIT_HEADER,
     merged,
 )
 from gateway.provenance import Provenance, provenance_of
-from gateway.watching import watch_task
+from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, OF_A_TASK, WAITING, refused
+from gateway.watching import watch_task as watch
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
 
 
-@router.post("/", summary="Create Task", response_model=ANY_PUBLIC, openapi_extra=merged(CREATE_BODY, CREATE_HEADERS))
+@router.post(
+    "/",
+    summary="Create Task",
+    responses=TASK | refused(*CREATES_A_TASK),
+    openapi_extra=merged(CREATE_BODY, CREATE_HEADERS),
+)
 async def create_task(request: Request) -> Response:
     """Creates a task of any type and starts it."""
     return await task_routes.create_task(request)
 
 
-@router.get("/", summary="List Tasks", response_model=ANY_PUBLIC_LIST)
+@router.get("/", summary="List Tasks", responses=TASKS)
 async def list_tasks(request: Request, page: Annotated[task_routes.TaskPage, Query()]) -> Response:
     """Returns tasks, newest first, filtered on request, a page at a time (skip, limit)."""
     return await task_routes.list_tasks(request, page, task_type=page.task_type)
 
 
-@router.get("/{task_id}", summary="Get Task", response_model=ANY_PUBLIC, openapi_extra=WAIT_HEADER)
+@router.get(
+    "/{task_id}",
+    summary="Get Task",
+    responses=TASK | refused(*OF_A_TASK, *WAITING),
+    openapi_extra=WAIT_HEADER,
+)
 async def get_task(request: Request, task_id: str) -> Response:
     """Returns one task by id; with `Prefer: wait=N`, when it has ended or N seconds have passed."""
     return await task_routes.get_task(request, task_id)
 
 
-@router.put("/{task_id}", summary="Update Task", response_model=ANY_PUBLIC, openapi_extra=UPDATE_BODY)
+@router.put(
+    "/{task_id}",
+    summary="Update Task",
+    responses=TASK | refused(*CHANGES_A_TASK, *JSON_BODY, "FIELD_READ_ONLY", "TASK_NOT_PENDING"),
+    openapi_extra=UPDATE_BODY,
+)
 async def update_task(request: Request, task_id: str) -> Response:
     """Changes priority and config of a pending task."""
     return await task_routes.update_task(request, task_id)
 
 
-@router.post("/{task_id}/cancel", summary="Cancel Task", response_model=ANY_PUBLIC)
+@router.post("/{task_id}/cancel", summary="Cancel Task", responses=TASK | refused(*CHANGES_A_TASK))
 async def cancel_task(request: Request, task_id: str) -> Response:
     """Cancels one task, at once, in every state but the terminal ones."""
     return await task_routes.cancel_task(request, task_id)
 
 
-@router.post("/{task_id}/resume", summary="Resume Task", response_model=ANY_PUBLIC)
+@router.post("/{task_id}/resume", summary="Resume Task", responses=TASK | refused(*CHANGES_A_TASK, "TASK_CLEANED"))
 async def resume_task(request: Request, task_id: str) -> Response:
     """Runs a failed task again, with fresh attempts; its errors and calls so far stay on record."""
     return await task_routes.resume_task(request, task_id)
 
 
-@router.delete("/{task_id}", summary="Delete Task", response_model=ANY_PUBLIC)
+@router.delete("/{task_id}", summary="Delete Task", responses=TASK | refused(*CHANGES_A_TASK))
 async def delete_task(request: Request, task_id: str) -> Response:
     """Deletes one task for good, its record and its files; one that runs is cancelled first. Answers it as it was."""
     return await task_routes.delete_task(request, task_id)
 
 
-@router.post("/{task_id}/cleanup", summary="Cleanup Task", response_model=task_routes.Cleanup)
+@router.post(
+    "/{task_id}/cleanup",
+    summary="Cleanup Task",
+    response_model=task_routes.Cleanup,
+    responses=refused(*CHANGES_A_TASK),
+)
 async def clean_task(request: Request, task_id: str) -> Response:
     """Deletes the files of one task; its record stays and says when. One that runs is cancelled first."""
     return await task_routes.clean_task(request, task_id)
 
 
-@router.get("/{task_id}/provenance", summary="Get Provenance", response_model=Provenance)
-async def provenance(request: Request, task_id: str) -> Provenance:
+@router.get(
+    "/{task_id}/provenance",
+    summary="Get Provenance",
+    response_model=Provenance,
+    responses=refused(*OF_A_TASK, "STORAGE_UNAVAILABLE"),
+)
+async def get_provenance(request: Request, task_id: str) -> Provenance:
     """How the results were made: the recipe each file carries, and every call to a provider."""
     return await provenance_of(request, task_id)
 
@@ -85,9 +111,13 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.get(
-    "/{task_id}/events", summary="Watch Task", response_class=Response, responses=_STREAM, openapi_extra=RESUME_HEADER
+    "/{task_id}/events",
+    summary="Watch Task",
+    response_class=Response,
+    responses=_STREAM | refused(*OF_A_TASK, "LAST_EVENT_ID_INVALID", "EVENTS_UNAVAILABLE", "BUS_UNREACHABLE"),
+    openapi_extra=RESUME_HEADER,
 )
-async def watch(
+async def watch_task(
     request: Request, task_id: str, previews: Annotated[bool, Query(description="With a picture of each step")] = True
 ) -> Response:
     """Server-sent events from now, or from `Last-Event-ID` on, until the task has ended.
@@ -95,4 +125,4 @@ async def watch(
     `status`: a durable event, with its id; `task`: the task as it is; `progress`: a step of the run;
     `reset`: what came behind the given id is no longer stored; `error`: a problem.
     """
-    return await watch_task(request, task_id, previews=previews)
+    return await watch(request, task_id, previews=previews)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from compute.webhooks.v1 import webhooks_pb2 as pb
 from fastapi import APIRouter, Query, Request
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from gateway.bodies import read_json, validate
 from gateway.documents import body_of
+from gateway.refusals import CHANGES, JSON_BODY, refused
 from gateway.upstream import caller_of, upstream_of
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["Webhooks"])
@@ -33,7 +35,7 @@ class WebhookDelivery(BaseModel):
     """One event on its way to one address."""
 
     id: str = Field(description="Also the header webhook-id, the same at every attempt")
-    task_id: str
+    task_id: UUID
     event_id: str
     event_type: str
     url: str
@@ -86,7 +88,12 @@ async def list_deliveries(request: Request, page: Annotated[DeliveryPage, Query(
     return _json(_DELIVERIES.dump_json([_delivery(item) for item in found.deliveries]))
 
 
-@router.post("/deliveries/{delivery_id}/replay", summary="Replay Webhook Delivery", response_model=WebhookDelivery)
+@router.post(
+    "/deliveries/{delivery_id}/replay",
+    summary="Replay Webhook Delivery",
+    response_model=WebhookDelivery,
+    responses=refused("DELIVERY_NOT_FOUND", "DELIVERY_SENDING", "DELIVERY_STATE", *CHANGES),
+)
 async def replay_delivery(request: Request, delivery_id: str) -> Response:
     """Sends a delivery again, from the first step of its schedule, under the same webhook-id."""
     wanted = pb.ReplayDeliveryRequest(delivery_id=delivery_id)
@@ -94,7 +101,7 @@ async def replay_delivery(request: Request, delivery_id: str) -> Response:
     return _json(_delivery(answer.delivery).model_dump_json())
 
 
-@router.get("/secret", summary="Get Webhook Secret", response_model=WebhookSecret)
+@router.get("/secret", summary="Get Webhook Secret", response_model=WebhookSecret, responses=refused("STORE_FULL"))
 async def get_secret(request: Request) -> Response:
     """Returns what signs the tenant's deliveries; made on first use. Needs the scope `admin`."""
     caller_of(request).require("admin")
@@ -102,7 +109,12 @@ async def get_secret(request: Request) -> Response:
     return _secret(answer.secret)
 
 
-@router.post("/secret/rotate", summary="Rotate Webhook Secret", response_model=WebhookSecret)
+@router.post(
+    "/secret/rotate",
+    summary="Rotate Webhook Secret",
+    response_model=WebhookSecret,
+    responses=refused("SECRET_ROTATED", *CHANGES),
+)
 async def rotate_secret(request: Request) -> Response:
     """Makes a new secret; the former one signs too for a day. Needs the scope `admin`."""
     caller_of(request).require("admin")
@@ -115,6 +127,7 @@ async def rotate_secret(request: Request) -> Response:
     "/endpoints/enable",
     summary="Enable Webhook Endpoint",
     response_model=WebhookEndpoint,
+    responses=refused(*JSON_BODY, "ENDPOINT_NOT_DISABLED", *CHANGES),
     openapi_extra=body_of(WebhookEndpoint),
 )
 async def enable_endpoint(request: Request) -> Response:
@@ -129,7 +142,7 @@ def _delivery(message: pb.Delivery) -> WebhookDelivery:
     state: Any = pb.DeliveryState.Name(message.state).removeprefix(_PREFIX)
     return WebhookDelivery(
         id=message.id,
-        task_id=message.task_id,
+        task_id=UUID(message.task_id),
         event_id=message.event_id,
         event_type=message.event_type,
         url=message.url,
