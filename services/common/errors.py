@@ -16,7 +16,8 @@ ComputeError
 ├── DeadlineExceeded      it took longer than the caller allows
 ├── ContentRefused        an outside provider's content policy forbids it
 ├── ProviderFailed        an outside provider failed; another try may go well
-├── ProviderRefused       an outside provider serves us not at all: no key, no credits
+├── ProviderRefused       an outside provider serves us not at all: no key, no such model
+│   └── ProviderExhausted our account there is empty, at a limit of spending or use, or on hold
 ├── OutcomeUnknown        an outside provider may have done it, and may have charged for it
 └── Internal              a fault of ours
 """
@@ -177,9 +178,17 @@ class ProviderFailed(ComputeError):
 
 
 class ProviderRefused(ComputeError):
-    """An outside provider serves us not at all, and the same request will go no better: no key, no credits."""
+    """An outside provider serves us not at all, and the same request will go no better: no key, no such model."""
 
     default_reason = "PROVIDER_REFUSED"
+
+
+class ProviderExhausted(ProviderRefused):
+    """Our account at an outside provider is empty, at a limit of spending or use, or on hold: its holder must act."""
+
+    default_reason = "PROVIDER_NO_CREDITS"
+    ON_HOLD = "PROVIDER_ACCOUNT_ON_HOLD"
+    USED_UP = "PROVIDER_QUOTA_EXHAUSTED"
 
 
 class OutcomeUnknown(ComputeError):

@@ -20,6 +20,7 @@ _KINDS: tuple[tuple[type[errors.ComputeError], ErrorCategory, bool], ...] = (
     (errors.Overloaded, ErrorCategory.RESOURCE, True),
     (errors.ContentRefused, ErrorCategory.CONTENT_POLICY, False),
     (errors.ProviderFailed, ErrorCategory.PROVIDER, True),
+    (errors.ProviderExhausted, ErrorCategory.PROVIDER_ACCOUNT, False),
     (errors.ProviderRefused, ErrorCategory.PROVIDER, False),
     (errors.OutcomeUnknown, ErrorCategory.PROVIDER, True),
     (errors.Unavailable, ErrorCategory.UNAVAILABLE, True),

@@ -29,6 +29,7 @@ from services.common.errors import (
     ContentRefused,
     InvalidRequest,
     OutcomeUnknown,
+    ProviderExhausted,
     ProviderFailed,
     ProviderRefused,
 )
@@ -36,7 +37,7 @@ from services.providers.adapter import Adapter, defaults
 from services.providers.calls import Job, Terms
 from services.providers.capabilities.editing import Edit
 from services.providers.http import Answer, VendorHttp, judge_by_status, open_http
-from services.providers.jobs import bring_picture, until_done
+from services.providers.jobs import bring_picture, judge_job, until_done
 from services.providers.media import Media, as_data_url
 from services.providers.ports import ModelCard, OnStep, Picture, Pixels
 from services.providers.vendors import VendorSettings
@@ -148,7 +149,8 @@ class Fashn(Adapter[FashnStandardConfig]):
 
     async def _look(self, job: Job) -> str | None:
         """The address of its picture; None while it runs."""
-        answer = await self.http.ask(f"{self.settings.base_url}/v1/status/{job.id}", judge=judge_status)
+        seen = partial(judge_job, vendor=NAME)
+        answer = await self.http.ask(f"{self.settings.base_url}/v1/status/{job.id}", judge=seen)
         state = answer.member("status")
         if state == "completed":
             self._charge(answer)
@@ -182,15 +184,8 @@ def judge(answer: Answer) -> ComputeError | None:
     """Three errors share the status 429, and only two of them pass."""
     error = judge_by_status(answer)
     if error is not None and answer.member("error") == "OutOfCredits":
-        return ProviderRefused(error.message, reason="PROVIDER_NO_CREDITS")
+        return ProviderExhausted(error.message)
     return error
-
-
-def judge_status(answer: Answer) -> ComputeError | None:
-    if answer.status == 404:
-        message = "FASHN knows no such prediction, or has forgotten it"
-        return ProviderRefused(message, reason="PROVIDER_JOB_UNKNOWN")
-    return judge(answer)
 
 
 def failure(answer: Answer) -> ComputeError:

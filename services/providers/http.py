@@ -25,6 +25,7 @@ from services.common.errors import (
     ComputeError,
     InvalidRequest,
     OutcomeUnknown,
+    ProviderExhausted,
     ProviderFailed,
     ProviderRefused,
     RateLimited,
@@ -91,9 +92,18 @@ class VendorHttp:
         self._judge = judge or judge_by_status
 
     async def send(
-        self, url: str, body: Any = None, *, method: str = "POST", seconds: float | None = None, **options: Any
+        self,
+        url: str,
+        body: Any = None,
+        *,
+        method: str = "POST",
+        seconds: float | None = None,
+        blank: bool = False,
+        **options: Any,
     ) -> Answer:
         """Sends what may cost money, once. `options`: `headers`, `params`, `content`, `files`, `judge`.
+
+        `blank`: an answer without JSON will do, when it is judged as good.
 
         Raises:
             OutcomeUnknown: it may have arrived, and no usable answer came.
@@ -113,7 +123,7 @@ class VendorHttp:
             if answer.status in (502, 504) and verdict.reason == ProviderFailed.default_reason:
                 raise OutcomeUnknown(f"{self._vendor} answered {answer.status}: something in between gave up")
             raise self._clean(verdict)
-        if answer.body is None and answer.status != httpx2.codes.NO_CONTENT:
+        if answer.body is None and answer.status != httpx2.codes.NO_CONTENT and not blank:
             raise OutcomeUnknown(f"{self._vendor} answered {answer.status} without JSON")
         return answer
 
@@ -153,7 +163,7 @@ class VendorHttp:
         except _FAILURES as error:
             return self._unreachable(error)
         verdict = judge(answer)
-        if isinstance(verdict, ProviderFailed) and answer.status >= 500:
+        if answer.status >= 500 and isinstance(verdict, ProviderFailed | ProviderRefused):
             # A question that failed says nothing of what it was about: a job may well go on.
             verdict = Unavailable(verdict.message, reason="PROVIDER_UNREACHABLE", retry_after=verdict.retry_after)
         if verdict is not None:
@@ -230,21 +240,26 @@ def _trusted() -> ssl.SSLContext:
 
 
 def judge_by_status(answer: Answer) -> ComputeError | None:
-    """What every vendor means by a status, in its own words where the body has some."""
-    status = answer.status
+    """What every vendor means by a status, in its own words where the body has some.
+
+    `x-should-retry`, which the vendors' own clients obey, goes before that.
+    """
+    status, advice = answer.status, answer.headers.get("x-should-retry")
     if 200 <= status < 300:
         return None
     said = f"the provider answered {status}: {words_of(answer)}"
-    if status == 429:
-        return RateLimited(said, retry_after=retry_after(answer))
     if status in (401, 403):
         return ProviderRefused(said, reason="PROVIDER_KEY_REFUSED")
     if status == 402:
-        return ProviderRefused(said, reason="PROVIDER_NO_CREDITS")
+        return ProviderExhausted(said)
+    if status == 429 and advice == "false":
+        return ProviderExhausted(said, reason=ProviderExhausted.USED_UP)
+    if status == 429:
+        return RateLimited(said, retry_after=retry_after(answer))
+    if advice == "true" or (advice != "false" and (status in (408, 409, 425) or status >= 500)):
+        return ProviderFailed(said, retry_after=retry_after(answer))
     if status in (400, 413, 415, 422):
         return InvalidRequest(said, reason="PROVIDER_REJECTED")
-    if status in (408, 425) or status >= 500:
-        return ProviderFailed(said, retry_after=retry_after(answer))
     return ProviderRefused(said)
 
 
@@ -258,9 +273,11 @@ def words_of(answer: Answer) -> str:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Seconds of a Retry-After header, which names seconds or a date (RFC 9110, 10.2.3)."""
-    value = answer.headers.get("retry-after", "").strip()
-    if value.isascii() and value.replace(".", "", 1).isdigit():
+    """Seconds of a Retry-After header, which names seconds or a date (RFC 9110, 10.2.3); `retry-after-ms` is finer."""
+    millis, value = (answer.headers.get(name, "").strip() for name in ("retry-after-ms", "retry-after"))
+    if _is_number(millis):
+        return float(millis) / 1000
+    if _is_number(value):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
@@ -268,6 +285,10 @@ def retry_after(answer: Answer) -> float | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.replace(".", "", 1).isdigit()
 
 
 def _may_pass(error: ComputeError) -> bool:

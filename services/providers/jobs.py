@@ -6,11 +6,23 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from services.common.errors import DeadlineExceeded, Unavailable
+from services.common.errors import ComputeError, DeadlineExceeded, ProviderRefused, Unavailable
+from services.providers.calls import JOB_UNKNOWN
+from services.providers.http import Answer, retry_after, words_of
 from services.providers.media import Media
 from services.providers.ports import Pixels
 
 ResultT = TypeVar("ResultT")
+
+
+def judge_job(answer: Answer, *, vendor: str) -> ComputeError | None:
+    """Of a look at a job that was paid for: whatever keeps us from seeing it says nothing of it, it may run on."""
+    if 200 <= answer.status < 300:
+        return None
+    if answer.status == 404:
+        return ProviderRefused(f"{vendor} knows no such job, or has forgotten it", reason=JOB_UNKNOWN)
+    message = f"{vendor} answered {answer.status}: {words_of(answer)}"
+    return Unavailable(message, reason="PROVIDER_UNREACHABLE", retry_after=retry_after(answer))
 
 
 async def until_done(look: Callable[[], Awaitable[ResultT | None]], *, every: float, seconds: float) -> ResultT:

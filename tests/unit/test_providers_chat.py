@@ -18,6 +18,7 @@ from services.common.errors import (
     InvalidRequest,
     OutcomeUnknown,
     PayloadTooLarge,
+    ProviderExhausted,
     ProviderFailed,
     ProviderRefused,
     RateLimited,
@@ -25,7 +26,7 @@ from services.common.errors import (
 )
 from services.inference.outcomes import failure_of
 from services.providers import ai_core
-from services.providers.calls import Job, Lost, Unrecorded
+from services.providers.calls import JOB_UNKNOWN, Job, Lost, Unrecorded
 from services.providers.capabilities.conversing import CONVERSING, Question
 from services.providers.chat.anthropic import AnthropicSettings
 from services.providers.chat.gemini import GeminiSettings
@@ -203,23 +204,40 @@ MEANINGS: list[tuple[str, str, type[ComputeError], str | None]] = [
     ("openai", "conflict", ProviderFailed, "PROVIDER_CONFLICT"),
     ("openai", "too fast", RateLimited, None),
     ("openai", "slow down", RateLimited, None),
-    ("openai", "no credit", ProviderRefused, "PROVIDER_NO_CREDITS"),
-    ("openai", "project limit", ProviderRefused, "PROVIDER_NO_CREDITS"),
-    ("openai", "organization limit", ProviderRefused, "PROVIDER_NO_CREDITS"),
-    ("openai", "usage limit", ProviderRefused, "PROVIDER_NO_CREDITS"),
-    ("openai", "old quota", ProviderRefused, "PROVIDER_NO_CREDITS"),
+    ("openai", "no credit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("openai", "project limit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("openai", "organization limit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("openai", "usage limit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("openai", "old quota", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("openai", "plan's limit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("openai", "billing off", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("openai", "billing off, newer", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("openai", "deactivated", ProviderExhausted, "PROVIDER_ACCOUNT_ON_HOLD"),
+    ("openai", "cyber", ContentRefused, None),
+    ("openai", "cyber, newer", ContentRefused, None),
     ("openai", "server error", ProviderFailed, None),
     ("openai", "overloaded", ProviderFailed, None),
     ("openai", "edge", OutcomeUnknown, None),
     ("anthropic", "bad request", InvalidRequest, "PROVIDER_REJECTED"),
     ("anthropic", "too long", InvalidRequest, "PROMPT_TOO_LONG"),
-    ("anthropic", "credit too low", ProviderRefused, "PROVIDER_NO_CREDITS"),
-    ("anthropic", "usage limits", ProviderRefused, "PROVIDER_NO_CREDITS"),
-    ("anthropic", "no billing", ProviderRefused, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "credit too low", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "usage limits", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "no billing", ProviderExhausted, "PROVIDER_NO_CREDITS"),
     ("anthropic", "no permission", ProviderRefused, "PROVIDER_KEY_REFUSED"),
     ("anthropic", "too large", PayloadTooLarge, "PROMPT_TOO_LARGE"),
     ("anthropic", "too fast", RateLimited, None),
-    ("anthropic", "spend limit", ProviderRefused, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "spend limit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "workspace limits", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "disabled", ProviderExhausted, "PROVIDER_ACCOUNT_ON_HOLD"),
+    ("anthropic", "enforced limit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "contract limit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "on hold", ProviderExhausted, "PROVIDER_ACCOUNT_ON_HOLD"),
+    ("anthropic", "linked limit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("anthropic", "ramp", RateLimited, None),
+    ("anthropic", "key out of reach", ProviderFailed, None),
+    ("anthropic", "key disabled", ProviderRefused, None),
+    ("anthropic", "not again", ProviderRefused, None),
+    ("anthropic", "again", ProviderFailed, None),
     ("anthropic", "server error", ProviderFailed, None),
     ("anthropic", "timeout", ProviderFailed, "PROVIDER_DEADLINE_EXCEEDED"),
     ("anthropic", "overloaded", ProviderFailed, None),
@@ -229,11 +247,19 @@ MEANINGS: list[tuple[str, str, type[ComputeError], str | None]] = [
     ("gemini", "bad request", InvalidRequest, "PROVIDER_REJECTED"),
     ("gemini", "bad request in a list", InvalidRequest, "PROVIDER_REJECTED"),
     ("gemini", "region", ProviderRefused, None),
-    ("gemini", "no credit", ProviderRefused, "PROVIDER_NO_CREDITS"),
+    ("gemini", "no credit", ProviderExhausted, "PROVIDER_NO_CREDITS"),
     ("gemini", "no permission", ProviderRefused, "PROVIDER_KEY_REFUSED"),
     ("gemini", "too fast", RateLimited, None),
-    ("gemini", "day's quota", ProviderRefused, "PROVIDER_QUOTA_EXHAUSTED"),
+    ("gemini", "day's quota", ProviderExhausted, "PROVIDER_QUOTA_EXHAUSTED"),
     ("gemini", "shared quota", RateLimited, None),
+    ("gemini", "spending cap", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("gemini", "billing off", ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    ("gemini", "suspended", ProviderExhausted, "PROVIDER_ACCOUNT_ON_HOLD"),
+    ("gemini", "escalation", ContentRefused, None),
+    ("gemini", "model armor", ContentRefused, None),
+    ("gemini", "language", ProviderRefused, "ANSWER_UNFINISHED"),
+    ("gemini", "account limited", ProviderExhausted, "PROVIDER_ACCOUNT_ON_HOLD"),
+    ("gemini", "malformed", ProviderFailed, "ANSWER_UNFINISHED"),
     ("gemini", "server error", ProviderFailed, None),
     ("gemini", "overloaded", ProviderFailed, None),
     ("gemini", "timeout", ProviderFailed, "PROVIDER_DEADLINE_EXCEEDED"),
@@ -247,6 +273,7 @@ MEANINGS: list[tuple[str, str, type[ComputeError], str | None]] = [
     ("ollama", "bad request", InvalidRequest, "PROVIDER_REJECTED"),
     ("ollama", "no vision", InvalidRequest, "PROVIDER_REJECTED"),
     ("ollama", "too fast", RateLimited, None),
+    ("ollama", "week's use", ProviderExhausted, "PROVIDER_QUOTA_EXHAUSTED"),
     ("ollama", "server error", Unavailable, "any"),
     ("ollama", "cloud away", Unavailable, "any"),
     ("ollama", "overloaded", Unavailable, "any"),
@@ -267,6 +294,7 @@ RETRYABLE = {
     RateLimited: ("RATE_LIMIT", True),
     ProviderFailed: ("PROVIDER", True),
     ProviderRefused: ("PROVIDER", False),
+    ProviderExhausted: ("PROVIDER_ACCOUNT", False),
     Unavailable: ("UNAVAILABLE", True),
     OutcomeUnknown: ("PROVIDER", False),
 }
@@ -302,6 +330,7 @@ def test_every_documented_outcome_has_its_meaning() -> None:
         ("openai", "too fast", 7.0),
         ("openai", "slow down", 9.0),
         ("anthropic", "too fast", 11.0),
+        ("anthropic", "ramp", 1.5),
         ("gemini", "too fast", 25.5),
     ],
 )
@@ -379,6 +408,18 @@ async def test_a_stored_openai_answer_nobody_waits_for_is_accounted_for() -> Non
         charged, setting.call.cost = setting.call.cost, None
         assert await setting.model().ended(Job("chatcmpl-run-1"))  # type: ignore[attr-defined]
         assert charged and setting.call.cost == charged
+
+
+async def test_a_stored_openai_answer_that_is_gone_is_told_as_such() -> None:
+    async with opened("openai") as setting:
+        gone = setting.core.configured({}, Remembering(Job("chatcmpl-of-another-day")))
+        with pytest.raises(ProviderRefused) as caught:
+            await gone.converse(Question("hello"))
+        assert caught.value.reason == JOB_UNKNOWN
+        with pytest.raises(ProviderRefused) as caught:
+            await setting.model().ended(Job("chatcmpl-of-another-day"))  # type: ignore[attr-defined]
+        assert caught.value.reason == JOB_UNKNOWN
+        assert setting.fake.charges == []
 
 
 class Remembering(Unrecorded):

@@ -20,6 +20,7 @@ from services.common.errors import (
     DeadlineExceeded,
     InvalidRequest,
     OutcomeUnknown,
+    ProviderExhausted,
     ProviderFailed,
     ProviderRefused,
     RateLimited,
@@ -44,7 +45,7 @@ REFUSALS = [
     (refusal(404, "NotFound", "Resource not found"), ProviderRefused, "PROVIDER_REFUSED"),
     (refusal(429, "RateLimitExceeded", "Too many requests"), RateLimited, "RATE_LIMITED"),
     (refusal(429, "ConcurrencyLimitExceeded", "Too many predictions"), RateLimited, "RATE_LIMITED"),
-    (refusal(429, "OutOfCredits", "No credits"), ProviderRefused, "PROVIDER_NO_CREDITS"),
+    (refusal(429, "OutOfCredits", "No credits"), ProviderExhausted, "PROVIDER_NO_CREDITS"),
     (refusal(500, "InternalServerError", "Server error"), ProviderFailed, "PROVIDER_FAILED"),
 ]
 LOSSES = {

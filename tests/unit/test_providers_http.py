@@ -14,6 +14,7 @@ from services.common.errors import (
     ComputeError,
     InvalidRequest,
     OutcomeUnknown,
+    ProviderExhausted,
     ProviderFailed,
     ProviderRefused,
     RateLimited,
@@ -137,10 +138,11 @@ async def test_headers_of_one_request_go_beside_those_of_all(http: VendorHttp) -
         (202, None, ""),
         (400, InvalidRequest, "PROVIDER_REJECTED"),
         (401, ProviderRefused, "PROVIDER_KEY_REFUSED"),
-        (402, ProviderRefused, "PROVIDER_NO_CREDITS"),
+        (402, ProviderExhausted, "PROVIDER_NO_CREDITS"),
         (403, ProviderRefused, "PROVIDER_KEY_REFUSED"),
         (404, ProviderRefused, "PROVIDER_REFUSED"),
         (408, ProviderFailed, "PROVIDER_FAILED"),
+        (409, ProviderFailed, "PROVIDER_FAILED"),
         (413, InvalidRequest, "PROVIDER_REJECTED"),
         (422, InvalidRequest, "PROVIDER_REJECTED"),
         (429, RateLimited, "RATE_LIMITED"),
@@ -151,6 +153,27 @@ async def test_headers_of_one_request_go_beside_those_of_all(http: VendorHttp) -
 def test_a_status_says_whose_fault_it_is(status: int, kind: type[ComputeError] | None, reason: str) -> None:
     error = judge_by_status(Told(status, {}))
     assert (type(error) if error else None, error.reason if error else "") == (kind, reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "advice", "kind"),
+    [
+        (400, "true", ProviderFailed),
+        (500, "false", ProviderRefused),
+        (529, "false", ProviderRefused),
+        (409, "false", ProviderRefused),
+        (429, "false", ProviderExhausted),
+        (429, "true", RateLimited),
+        (401, "true", ProviderRefused),
+        (402, "true", ProviderExhausted),
+        (422, "false", InvalidRequest),
+        (503, "perhaps", ProviderFailed),
+    ],
+)
+def test_what_a_vendor_says_of_trying_again_goes_before_its_status(
+    status: int, advice: str, kind: type[ComputeError]
+) -> None:
+    assert type(judge_by_status(Told(status, {"x-should-retry": advice}))) is kind
 
 
 @pytest.mark.parametrize(
@@ -181,6 +204,11 @@ def test_a_vendors_own_words_are_found(body: Any, words: str) -> None:
 )
 def test_a_wait_is_read_in_seconds(value: str, seconds: float | None) -> None:
     assert retry_after(Told(429, {"retry-after": value})) == seconds
+
+
+def test_a_wait_in_milliseconds_is_finer_than_one_in_seconds() -> None:
+    assert retry_after(Told(429, {"retry-after-ms": "1250", "retry-after": "2"})) == 1.25
+    assert retry_after(Told(429, {"retry-after-ms": "soon", "retry-after": "2"})) == 2.0
 
 
 def test_a_wait_is_read_as_a_date() -> None:

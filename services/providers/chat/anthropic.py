@@ -2,9 +2,7 @@
 
 Facts: docs.claude.com/en/api/errors and, under platform.claude.com/docs/en/build-with-claude, vision and
 structured-outputs. There is neither idempotency key nor list of messages. Not documented: `x-should-retry`, taken from
-the vendor's SDK, and the wording of the 400 that an empty account or a spend limit is answered with, as customers
-report it (anthropics/claude-code issues 88711 and 38038); a 400 of another wording counts as the caller's fault.
-Several models refuse any temperature, so it is sent only where a task names one.
+the vendor's SDK. Several models refuse any temperature, so it is sent only where a task names one.
 """
 
 from __future__ import annotations
@@ -16,8 +14,9 @@ from typing import Any, ClassVar
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge, ProviderFailed, ProviderRefused
+from services.common.errors import ComputeError, PayloadTooLarge, ProviderFailed
 from services.providers.capabilities.conversing import Reply
+from services.providers.chat.anthropic_errors import error_of
 from services.providers.chat.pictures import MEDIA_TYPE
 from services.providers.chat.vendor import (
     Asking,
@@ -35,8 +34,6 @@ from services.providers.chat.vendor import (
 from services.providers.http import Answer, words_of
 
 _GOOD = frozenset({"end_turn", "stop_sequence"})
-# The account's fault, though the status says the caller's.
-_NO_CREDIT = ("Your credit balance is too low", "You have reached your specified API usage limits")
 _CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 
 
@@ -126,14 +123,10 @@ def _input_tokens(answer: Answer) -> int | None:
 
 
 def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
-    said = words_of(answer)
-    spent = answer.status == 429 and answer.headers.get("x-should-retry") == "false"
-    if spent or (answer.status == 400 and said.startswith(_NO_CREDIT)):
-        return ProviderRefused(f"anthropic's account is used up: {said}", reason="PROVIDER_NO_CREDITS")
+    if error := error_of(answer):
+        return error
     if answer.status == 413:
         return PayloadTooLarge("the request is larger than anthropic takes", reason="PROMPT_TOO_LARGE")
-    if answer.status == 400 and said.startswith("prompt is too long"):
-        return InvalidRequest("the prompt is longer than the model takes", reason="PROMPT_TOO_LONG")
     if answer.status == 504 and answer.member("error", "type") == "timeout_error":
-        return ProviderFailed(f"anthropic gave up: {said}", reason="PROVIDER_DEADLINE_EXCEEDED")
+        return ProviderFailed(f"anthropic gave up: {words_of(answer)}", reason="PROVIDER_DEADLINE_EXCEEDED")
     return judge_account(answer, Anthropic, model)

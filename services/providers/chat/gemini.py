@@ -26,14 +26,11 @@ from services.providers.chat.vendor import (
     count,
     forbidden,
     text,
-    unfinished,
     unreadable,
 )
 from services.providers.google.failures import judge
+from services.providers.google.finishes import Meaning, meaning_of, without_answer
 from services.providers.http import Answer
-
-_GOOD = frozenset({"STOP", "MAX_TOKENS"})
-_FORBIDDEN = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"})
 
 
 class GeminiSettings(ChatSettings):
@@ -83,16 +80,16 @@ def request_of(asking: Asking, choices: Choices) -> dict[str, Any]:
 
 
 def read(answer: Answer) -> Ended:
-    """Raises ContentRefused, ProviderFailed or OutcomeUnknown."""
+    """Raises ContentRefused, ProviderRefused, ProviderFailed or OutcomeUnknown."""
     if blocked := text(answer.member("promptFeedback", "blockReason")):
         raise forbidden(Gemini.name, blocked)
     finish = text(answer.member("candidates", 0, "finishReason"))
     if not finish:
         raise unreadable(Gemini.name)
-    if finish in _FORBIDDEN:
-        raise forbidden(Gemini.name, finish)
-    if finish not in _GOOD:
-        raise unfinished(Gemini.name, finish)
+    meaning = meaning_of(finish)
+    if meaning not in (Meaning.GOOD, Meaning.CUT):
+        message = f"gemini ended without an answer ({finish}): {text(answer.member('candidates', 0, 'finishMessage'))}"
+        raise without_answer(finish, message, reason="ANSWER_UNFINISHED")
     reply = Reply(
         text="".join(_said(answer)),
         vendor=Gemini.name,
@@ -101,7 +98,7 @@ def read(answer: Answer) -> Ended:
         input_tokens=count(answer.member("usageMetadata", "promptTokenCount")),
         output_tokens=_output_tokens(answer),
     )
-    return Ended(reply, cut=finish == "MAX_TOKENS")
+    return Ended(reply, cut=meaning is Meaning.CUT)
 
 
 def _said(answer: Answer) -> Iterator[str]:

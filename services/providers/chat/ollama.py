@@ -1,7 +1,7 @@
 """A local Ollama's /api/chat: nobody is charged, so what got lost is simply sent again.
 
 Facts: docs/api.md and the server's source in the ollama/ollama repository. Its cloud takes the same requests with a
-bearer key; that it refuses schemas there is documented, how it words its errors is not.
+bearer key; that it refuses schemas there is documented; how it words a limit of use is reported by its users.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.common.errors import ComputeError, ProviderFailed, ProviderRefused
+from services.common.errors import ComputeError, ProviderExhausted, ProviderFailed, ProviderRefused
 from services.providers.capabilities.conversing import Reply
 from services.providers.chat.vendor import (
     Asking,
@@ -102,7 +102,9 @@ def read(answer: Answer) -> Ended:
 
 
 def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
-    """A failure in mid-answer leaves the status at 200."""
+    """A failure in mid-answer leaves the status at 200. A limit of use is a 429 too, told by its wording alone."""
+    if answer.status in (402, 429) and "usage limit" in words_of(answer):
+        return ProviderExhausted(f"ollama: {words_of(answer)}", reason=ProviderExhausted.USED_UP)
     if answer.status == 404:
         message = f"ollama has no model {model!r}: pull it first"
         return ProviderRefused(message, reason="PROVIDER_MODEL_UNKNOWN")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from typing import Any, ClassVar
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.common.errors import ComputeError, InvalidRequest, ProviderRefused
+from services.common.errors import ComputeError, InvalidRequest, ProviderExhausted
 from services.providers.calls import Job, Lost
 from services.providers.capabilities.conversing import Reply
 from services.providers.chat.pictures import MEDIA_TYPE
@@ -36,19 +37,26 @@ from services.providers.chat.vendor import (
     unreadable,
 )
 from services.providers.http import Answer, words_of
+from services.providers.jobs import judge_job
 
 _MARK = "atelier_call"
-_NO_CREDIT = frozenset(
-    {
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "insufficient_quota",
-    }
-)
+# Under whatever status: the account's fault, and no rate that could be waited for.
+_EXHAUSTED: Mapping[str, str] = {
+    "credit_balance_exhausted": "PROVIDER_NO_CREDITS",
+    "organization_spend_limit_exceeded": "PROVIDER_NO_CREDITS",
+    "project_spend_limit_exceeded": "PROVIDER_NO_CREDITS",
+    "organization_usage_limit_exceeded": "PROVIDER_NO_CREDITS",
+    "usage_limit_exceeded": "PROVIDER_NO_CREDITS",
+    "billing_not_active": "PROVIDER_NO_CREDITS",
+    "billing_hard_limit_reached": "PROVIDER_NO_CREDITS",
+    "insufficient_quota": "PROVIDER_NO_CREDITS",
+    "account_deactivated": ProviderExhausted.ON_HOLD,
+}
 _FORBIDDEN = frozenset(
-    {"content_filter", "content_policy_violation", "image_content_policy_violation", "invalid_prompt"}
+    {
+        *("content_filter", "content_policy_violation", "image_content_policy_violation", "invalid_prompt"),
+        *("cyber_policy", "bio_policy", "misalignment_policy_violation"),
+    }
 )
 
 
@@ -98,11 +106,11 @@ class OpenAi(ChatVendor):
         if not self.settings.store:
             return await self.call.once(lambda: self._at_once(body))
         job = await self.call.job(submit, {"model": self.choices.model})
-        return read(fresh.get(job.id) or await self.http.ask(f"{self._url}/{job.id}"))
+        return read(fresh.get(job.id) or await self._stored(job))
 
     async def ended(self, job: Job) -> bool:
         """What is stored has been answered, and paid for. As `Watching`."""
-        self._count(read(await self.http.ask(f"{self._url}/{job.id}")).reply)
+        self._count(read(await self._stored(job)).reply)
         return True
 
     async def find(self, lost: Lost) -> Job | None:
@@ -114,6 +122,9 @@ class OpenAi(ChatVendor):
                 return Job(found)
             await asyncio.sleep(self.settings.find_every)
         return None
+
+    async def _stored(self, job: Job) -> Answer:
+        return await self.http.ask(f"{self._url}/{job.id}", judge=partial(judge_job, vendor=self.name))
 
     async def _at_once(self, body: dict[str, Any]) -> Ended:
         judge = partial(judge_answer, model=self.choices.model)
@@ -174,11 +185,11 @@ def read(answer: Answer) -> Ended:
 
 def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
     """One status has several meanings here; the code tells them apart."""
-    code, kind = answer.member("error", "code"), answer.member("error", "type")
-    if answer.status == 429 and (code in _NO_CREDIT or kind == "insufficient_quota"):
-        return ProviderRefused(f"openai's account is used up ({code})", reason="PROVIDER_NO_CREDITS")
-    if answer.status == 400 and code in _FORBIDDEN:
+    words = [word for word in (answer.member("error", "code"), answer.member("error", "type")) if isinstance(word, str)]
+    if answer.status >= 400 and (spent := next((word for word in words if word in _EXHAUSTED), None)):
+        return ProviderExhausted(f"openai's account is used up or on hold ({spent})", reason=_EXHAUSTED[spent])
+    if 400 <= answer.status < 500 and _FORBIDDEN.intersection(words):
         return forbidden(OpenAi.name, words_of(answer))
-    if answer.status == 400 and code == "context_length_exceeded":
+    if answer.status == 400 and "context_length_exceeded" in words:
         return InvalidRequest("the prompt is longer than the model takes", reason="PROMPT_TOO_LONG")
     return judge_account(answer, OpenAi, model)

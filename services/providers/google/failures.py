@@ -2,12 +2,13 @@
 
 Statuses and words: ai.google.dev/gemini-api/docs/api-errors, docs.cloud.google.com/vertex-ai model reference
 api-errors. A wrong key is answered with 400 on the Gemini API; a quota names its window in `quotaId` (integrators).
-NO_IMAGE and a STOP with words alone are known to come and go for the same request (integrators), so they may be tried
-again; whatever a policy stopped may not. Whether a blocked picture is billed is not documented.
+A STOP with words alone is known to come and go for the same request (integrators), so it may be tried again. Whether
+a blocked picture is billed is not documented.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,25 +16,18 @@ from typing import Any
 from services.common.errors import (
     ComputeError,
     ContentRefused,
+    ProviderExhausted,
     ProviderFailed,
     ProviderRefused,
     RateLimited,
 )
+from services.providers.google.finishes import without_answer
 from services.providers.http import Answer, judge_by_status, retry_after
 
-_POLICY = frozenset(
-    {
-        "SAFETY",
-        "RECITATION",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "SPII",
-        "IMAGE_SAFETY",
-        "IMAGE_PROHIBITED_CONTENT",
-        "IMAGE_RECITATION",
-    }
-)
-_SAME_AGAIN = frozenset({"LANGUAGE", "MAX_TOKENS"})
+# Reasons of google.rpc.ErrorInfo that speak of the account.
+_ACCOUNT = {"BILLING_DISABLED": "PROVIDER_NO_CREDITS", "CONSUMER_SUSPENDED": ProviderExhausted.ON_HOLD}
+# A cap of spending is told by its wording alone (integrators).
+_SPENT = re.compile(r"spend(ing)? (cap|limit)|prepa(id|yment) credits", re.IGNORECASE)
 _NOT_FOUND = 404
 _UNAUTHENTICATED = 401
 _TOO_MANY = 429
@@ -48,6 +42,8 @@ def judge(answer: Answer) -> ComputeError | None:
     if error is None:
         return None
     reasons = {detail.get("reason") for detail in _details(answer)}
+    if held := next((_ACCOUNT[reason] for reason in reasons if reason in _ACCOUNT), None):
+        return ProviderExhausted(error.message, reason=held)
     if answer.status == _TOO_MANY:
         return _out_of_quota(answer, error)
     if "API_KEY_INVALID" in reasons or answer.status == _UNAUTHENTICATED:
@@ -72,17 +68,15 @@ def no_picture(answer: Answer) -> ComputeError:
         return ProviderFailed("the model answered nothing", reason="PROVIDER_NO_IMAGE")
     said = answer.member("candidates", 0, "finishMessage") or _words(answer)
     message = f"the model made no picture: {finish}" + (f" ({said[:300]})" if said else "")
-    if finish in _POLICY:
-        return ContentRefused(message)
-    if finish in _SAME_AGAIN:
-        return ProviderRefused(message, reason="PROVIDER_NO_IMAGE")
-    return ProviderFailed(message, reason="PROVIDER_NO_IMAGE")
+    return without_answer(finish, message, reason="PROVIDER_NO_IMAGE")
 
 
 def _out_of_quota(answer: Answer, error: ComputeError) -> ComputeError:
     violations = [one for detail in _details(answer) for one in detail.get("violations") or ()]
     if any("PerDay" in str(one.get("quotaId")) for one in violations):
-        return ProviderRefused(error.message, reason="PROVIDER_QUOTA_EXHAUSTED")
+        return ProviderExhausted(error.message, reason=ProviderExhausted.USED_UP)
+    if _SPENT.search(error.message):
+        return ProviderExhausted(error.message)
     delays = [_seconds(detail["retryDelay"]) for detail in _details(answer) if "retryDelay" in detail]
     return RateLimited(error.message, retry_after=delays[0] if delays else retry_after(answer))
 

@@ -22,7 +22,7 @@ from pydantic_settings import SettingsConfigDict
 from services.common.errors import ComputeError, OutcomeUnknown, ProviderFailed, ProviderRefused
 from services.providers.calls import Call, Job
 from services.providers.http import Answer, VendorHttp, judge_by_status, open_http
-from services.providers.jobs import bring_picture, until_done
+from services.providers.jobs import bring_picture, judge_job, until_done
 from services.providers.media import Media, as_base64
 from services.providers.ports import ModelCard, Picture, Pixels
 from services.providers.vendors import VendorSettings
@@ -99,7 +99,8 @@ class Upscaler:
 
     async def _look(self, path: str, job: Job) -> str | None:
         """The address of its picture; None while it runs."""
-        answer = await self.http.ask(f"{self.settings.base_url}{path}/{job.id}", judge=judge_status)
+        judge = partial(judge_job, vendor="Magnific")
+        answer = await self.http.ask(f"{self.settings.base_url}{path}/{job.id}", judge=judge)
         state = _member(answer, "status") or _member(answer, "task_status")
         if state == "COMPLETED":
             generated = _member(answer, "generated")
@@ -126,12 +127,6 @@ async def open_upscaler(settings: MagnificSettings, media: Media) -> AsyncIterat
 def judge_submit(answer: Answer) -> ComputeError | None:
     error = judge_by_status(answer)
     return OutcomeUnknown(error.message) if isinstance(error, ProviderFailed) else error
-
-
-def judge_status(answer: Answer) -> ComputeError | None:
-    if answer.status == 404:
-        return ProviderRefused("Magnific knows no such task", reason="PROVIDER_JOB_UNKNOWN")
-    return judge_by_status(answer)
 
 
 def _member(answer: Answer, name: str) -> Any:

@@ -36,8 +36,10 @@ _MANY = 20
 _MOST_BYTES = 32 << 20
 
 
-def _error(status: int, kind: str, message: str, **headers: str) -> Answer:
-    body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_test"}
+def _error(status: int, kind: str, message: str, *, code: str = "", **headers: str) -> Answer:
+    """`code` is the machine's word for it, where there is one."""
+    error = {"type": kind, "message": message, **({"details": {"error_code": code}} if code else {})}
+    body = {"type": "error", "error": error, "request_id": "req_test"}
     return json_answer(body, status, request_id="req_test", **headers)
 
 
@@ -62,6 +64,19 @@ class Anthropic(ChatVendor):
         "spend limit": _error(
             429, "rate_limit_error", "You have reached your specified API usage limits.", x_should_retry="false"
         ),
+        "workspace limits": _error(
+            400, "invalid_request_error", "You have reached your specified workspace API usage limits."
+        ),
+        "disabled": _error(400, "invalid_request_error", "This organization has been disabled."),
+        "enforced limit": _error(429, "rate_limit_error", "spent", code="enforced_spend_limit_reached"),
+        "contract limit": _error(429, "rate_limit_error", "spent", code="contract_spend_limit_reached"),
+        "on hold": _error(400, "invalid_request_error", "disabled", code="organization_on_hold"),
+        "linked limit": _error(402, "billing_error", "spent", code="linked_organization_spend_limit_reached"),
+        "ramp": _error(429, "rate_limit_error", "too steep", code="ramp_limit_exceeded", retry_after_ms="1500"),
+        "key out of reach": _error(503, "api_error", "away", code="cmek_key_unreachable"),
+        "key disabled": _error(400, "invalid_request_error", "disabled", code="cmek_key_disabled"),
+        "not again": _error(500, "api_error", "Internal server error", x_should_retry="false"),
+        "again": _error(400, "invalid_request_error", "odd", x_should_retry="true"),
         "server error": _error(500, "api_error", "Internal server error"),
         "timeout": _error(504, "timeout_error", "the request timed out while processing"),
         "overloaded": _error(529, "overloaded_error", "Overloaded"),

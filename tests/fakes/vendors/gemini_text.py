@@ -63,13 +63,19 @@ class GeminiText(ChatVendor):
         "too fast": _error(429, "RESOURCE_EXHAUSTED", "You exceeded your quota.", _quota("Minute"), _wait("25.5s")),
         "day's quota": _error(429, "RESOURCE_EXHAUSTED", "You exceeded your quota.", _quota("Day"), _wait("40s")),
         "shared quota": _error(429, "RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later."),
+        "spending cap": _error(429, "RESOURCE_EXHAUSTED", "Your project has exceeded its monthly spending cap."),
+        "billing off": _error(403, "PERMISSION_DENIED", "This API requires billing.", _info("BILLING_DISABLED")),
+        "suspended": _error(403, "PERMISSION_DENIED", "Consumer is suspended.", _info("CONSUMER_SUSPENDED")),
         "server error": _error(500, "INTERNAL", "An internal error has occurred."),
         "overloaded": _error(503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
         "timeout": _error(504, "DEADLINE_EXCEEDED", "The service is unable to finish in time."),
         "edge": Answer(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
     }
     outcomes = frozenset(
-        {"truncated", "prompt blocked", "safety", "recitation", "prohibited", "spii", "nothing said", "thinking aloud"}
+        {
+            *("truncated", "prompt blocked", "safety", "recitation", "prohibited", "spii", "nothing said"),
+            *("thinking aloud", "escalation", "model armor", "language", "account limited", "malformed"),
+        }
     )
 
     def route(self, asked: Asked) -> Answer:
@@ -124,6 +130,11 @@ class GeminiText(ChatVendor):
             "prohibited": ("PROHIBITED_CONTENT", None),
             "spii": ("SPII", None),
             "nothing said": ("STOP", None),
+            "escalation": ("ESCALATION", None),
+            "model armor": ("MODEL_ARMOR", None),
+            "language": ("LANGUAGE", None),
+            "account limited": ("PUP_LIMITED_DISABLED", None),
+            "malformed": ("MALFORMED_RESPONSE", None),
         }
         finish, said = ends.get(outcome, ("STOP", text))
         parts: list[dict[str, Any]] = [] if said is None else [{"text": said}]

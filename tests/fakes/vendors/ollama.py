@@ -23,6 +23,7 @@ class Ollama(ChatVendor):
         "bad request": _error(400, "invalid options"),
         "no vision": _error(400, "this model is missing data required for image input"),
         "too fast": _error(429, "too many requests"),
+        "week's use": _error(429, "you (acme) have reached your weekly usage limit, upgrade for higher limits"),
         "server error": _error(500, "llama runner process has terminated"),
         "cloud away": _error(502, "cloud model cannot be reached"),
         "overloaded": _error(503, "server busy, please try again.  maximum pending requests exceeded"),
