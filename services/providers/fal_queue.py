@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -23,10 +23,18 @@ import structlog
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.errors import ComputeError, OutcomeUnknown
+from services.common.errors import ComputeError, OutcomeUnknown, ProviderRefused
 from services.providers.adapter import Adapter, ConfigT
 from services.providers.calls import Job, Lost, Terms
-from services.providers.fal_errors import judge, judge_cancel, judge_job, judge_passing, of_status
+from services.providers.fal_errors import (
+    judge,
+    judge_cancel,
+    judge_job,
+    judge_passing,
+    judge_submission,
+    of_status,
+    request_named,
+)
 from services.providers.http import Answer, HttpTerms, VendorHttp, open_http
 from services.providers.media import Media
 from services.providers.vendors import VendorSettings
@@ -59,6 +67,13 @@ class FalSettings(VendorSettings):
     usd_per_unit: float | None = Field(default=None, ge=0)
 
 
+class Result(NamedTuple):
+    """A request's answer, and what went wrong where it did."""
+
+    answer: Answer
+    error: ComputeError | None
+
+
 class FalQueue:
     """Requests by their id; the addresses an answer names are followed only to the host that was configured."""
 
@@ -67,44 +82,39 @@ class FalQueue:
         self._http = http
 
     async def submit(self, app: str, inputs: Mapping[str, Any]) -> Job:
-        """Raises OutcomeUnknown, or what fal said."""
+        """What failed under an id is asked for by that id, not sent again. Raises OutcomeUnknown, or what fal said."""
         lifetime = {"expiration_duration_seconds": self._settings.media_seconds}
         headers = {"x-fal-object-lifecycle-preference": orjson.dumps(lifetime).decode()}
         if self._settings.start_timeout_seconds is not None:
             headers["x-fal-request-timeout"] = f"{self._settings.start_timeout_seconds:g}"
-        answer = await self._http.send(f"{self._settings.base_url}/{app}", inputs, headers=headers)
-        request_id = answer.member("request_id")
-        if not isinstance(request_id, str) or not request_id:
+        url = f"{self._settings.base_url}/{app}"
+        answer = await self._http.send(url, inputs, headers=headers, judge=judge_submission, blank=True)
+        request_id = request_named(answer)
+        if not request_id:
             raise OutcomeUnknown("fal took the request and named no id")
         links = {name: answer.member(name) for name in _LINKS if isinstance(answer.member(name), str)}
         return Job(request_id, {"app": app, **links})
 
-    async def result(self, job: Job) -> Answer:
+    async def result(self, job: Job) -> Result:
         """Waits until it is done. COMPLETED does not mean that it went well.
 
         Raises:
-            ComputeError: what came of it; Unavailable while fal cannot be asked.
+            Unavailable: fal cannot be asked.
+            ProviderRefused: PROVIDER_JOB_UNKNOWN.
         """
         state = await self._ended(job)
         answer = await self._http.ask(self._link(job, "response_url", ""), judge=judge_passing)
-        error = judge(answer) or of_status(state)
-        if error is not None:
-            raise error
-        return answer
+        return Result(answer, judge(answer) or of_status(state))
 
-    async def cancel(self, job: Job) -> Answer | None:
-        """The answer of a request that had already ended well; None of one that runs no more. Raises as `Cancelling`.
-
-        Where it was not simply removed from the queue, its final state decides.
-        """
+    async def cancel(self, job: Job) -> Result | None:
+        """How it ended where it was not simply removed from the queue. Raises as `Cancelling`."""
         answer = await self._http.ask(self._link(job, "cancel_url", "/cancel"), method="PUT", judge=judge_cancel)
         if answer.member("status") == "OK":
             return None
         try:
             return await self.result(job)
-        except ComputeError as error:
-            if error.reason == "PROVIDER_UNREACHABLE":
-                raise
+        except ProviderRefused:
+            # Gone without a trace.
             return None
 
     async def find(self, lost: Lost) -> Job | None:
@@ -170,10 +180,10 @@ class FalProvider(Adapter[ConfigT]):
         return self.settings.terms("fal")
 
     async def cancel(self, job: Job) -> bool:
-        answer = await self.queue.cancel(job)
-        if answer is not None:
-            self._charge(answer)
-        return answer is None
+        result = await self.queue.cancel(job)
+        if result is not None:
+            self._charge(result.answer)
+        return result is None or result.error is not None
 
     async def find(self, lost: Lost) -> Job | None:
         return await self.queue.find(lost)
@@ -187,11 +197,14 @@ class FalProvider(Adapter[ConfigT]):
         known = Job(request_id, {"app": app}) if request_id else None
         note = {"app": app, "input": _digest(inputs)}
         job = await self.call.job(lambda: self.queue.submit(app, inputs), note, known=known)
-        answer = await self.queue.result(job)
+        answer, error = await self.queue.result(job)
         self._charge(answer)
+        if error is not None:
+            raise error
         return job, answer
 
     def _charge(self, answer: Answer) -> None:
+        """What failed may have been charged too."""
         units = answer.headers.get("x-fal-billable-units", "")
         if self.settings.usd_per_unit is not None and units.replace(".", "", 1).isdigit():
             self.call.costs(float(units) * self.settings.usd_per_unit)

@@ -18,6 +18,7 @@ from services.common.errors import (
     ContentRefused,
     InvalidRequest,
     OutcomeUnknown,
+    ProviderExhausted,
     ProviderFailed,
     ProviderRefused,
     RateLimited,
@@ -47,7 +48,9 @@ SEVERAL = {"detail": "Too Many Requests", "error_type": "concurrent_requests_lim
 REFUSALS: list[tuple[Answer, type[ComputeError], str]] = [
     (json_answer({"detail": "no"}, 401), ProviderRefused, "PROVIDER_KEY_REFUSED"),
     (json_answer({"detail": "no permission"}, 403), ProviderRefused, "PROVIDER_KEY_REFUSED"),
-    (json_answer({"detail": "User is locked. Exhausted balance."}, 403), ProviderRefused, "PROVIDER_NO_CREDITS"),
+    (json_answer({"detail": "User is locked. Exhausted balance."}, 403), ProviderExhausted, "PROVIDER_NO_CREDITS"),
+    (json_answer({"detail": "a copy is on its way"}, 409), ProviderFailed, "PROVIDER_FAILED"),
+    (json_answer({"detail": "closed"}, 499), ProviderRefused, "PROVIDER_JOB_CANCELLED"),
     (json_answer({"detail": "bad", "error_type": "bad_request"}, 400), InvalidRequest, "PROVIDER_REJECTED"),
     (json_answer({"detail": [{"loc": ["body"], "msg": "m", "type": "x"}]}, 422), InvalidRequest, "PROVIDER_REJECTED"),
     (json_answer({"detail": "plain text"}, 422), InvalidRequest, "PROVIDER_REJECTED"),
@@ -77,6 +80,14 @@ ENDINGS: list[tuple[Ending, type[ComputeError], str]] = [
     (Ending.model(504, "generation_timeout", "x"), ProviderFailed, "PROVIDER_FAILED"),
     (Ending.model(400, "downstream_service_error", "x"), ProviderFailed, "PROVIDER_FAILED"),
     (Ending.model(500, "odd_and_new", "x", retryable=False), ProviderRefused, "PROVIDER_REFUSED"),
+    (Ending.model(500, "internal_server_error", "x", X_Fal_needs_retry="false"), ProviderRefused, "PROVIDER_REFUSED"),
+    (Ending.model(504, "generation_timeout", "x", X_Fal_needs_retry="0"), ProviderRefused, "PROVIDER_REFUSED"),
+    (Ending.model(422, "no_media_generated", "x", X_Fal_needs_retry="true"), ProviderFailed, "PROVIDER_FAILED"),
+    (Ending.model(422, "odd_and_new", "x", X_Fal_needs_retry="1"), ProviderFailed, "PROVIDER_FAILED"),
+    (Ending.model(422, "content_policy_violation", "x", X_Fal_needs_retry="true"), ContentRefused, "CONTENT_REFUSED"),
+    (Ending.model(429, "rate_limited", "x"), ProviderFailed, "PROVIDER_FAILED"),
+    (Ending.model(409, "odd_and_new", "x"), ProviderFailed, "PROVIDER_FAILED"),
+    (Ending(499, {"detail": "closed"}, {}, "closed", ""), ProviderRefused, "PROVIDER_JOB_CANCELLED"),
     (Ending.platform(504, "request_timeout", "x"), ProviderFailed, "PROVIDER_FAILED"),
     (Ending.platform(503, "runner_scheduling_failure", "x"), ProviderFailed, "PROVIDER_FAILED"),
     (Ending.platform(502, "runner_incomplete_response", "x"), ProviderFailed, "PROVIDER_FAILED"),
@@ -326,6 +337,28 @@ async def test_a_refused_submission(
     assert failed.value.retry_after == (7.0 if kind is RateLimited else None)
 
 
+STUMBLES = {
+    "an error": json_answer({"detail": "oops", "error_type": "internal_error"}, 500),
+    "busy": json_answer({"detail": "full"}, 503),
+    "a gateway": Answer(502, b"<html>bad gateway</html>"),
+    "told to try again": json_answer({"detail": "oops"}, 500, X_Fal_needs_retry="true"),
+    "a conflict": json_answer({"detail": "x"}, 409),
+    "closed": json_answer({"detail": "x"}, 499),
+    "no JSON": Answer(200, b"<html>oops</html>", {"content-type": "text/html"}),
+    "no id in the body": json_answer({"status": "IN_QUEUE"}),
+}
+
+
+@pytest.mark.parametrize("stumble", STUMBLES)
+async def test_a_submission_that_failed_under_an_id_is_asked_for_by_it(
+    vendor: Fal, opened: fal.Fal, stumble: str
+) -> None:
+    vendor.stumbles.append(STUMBLES[stumble])
+    picture = await opened.draw(DRAWING, quiet)
+    assert picture.pixels.shape == (64, 96, 3)
+    assert (vendor.operations("submit"), len(vendor.ledger)) == (1, 1)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 async def test_a_submission_whose_answer_is_lost_is_not_sent_again(vendor: Fal, opened: fal.Fal, loss: str) -> None:
     vendor.script.after("submit", LOSSES[loss])
@@ -352,6 +385,24 @@ async def test_completed_does_not_mean_that_it_went_well(
         await opened.draw(DRAWING, quiet)
     assert (type(failed.value), failed.value.reason) == (kind, reason)
     assert vendor.operations("submit") == 1
+
+
+async def test_what_failed_tells_what_it_cost_all_the_same(vendor: Fal, opened: fal.Fal) -> None:
+    vendor.endings.append(Ending.model(422, "image_too_small", "small", units="3.00000000"))
+    call = Unrecorded()
+    with pytest.raises(InvalidRequest):
+        await opened.configured({}, call).draw(DRAWING, quiet)
+    assert call.cost == pytest.approx(0.09)
+
+
+async def test_a_job_that_was_stopped_while_it_ran_tells_what_it_cost(vendor: Fal, opened: fal.Fal) -> None:
+    vendor.path = ("IN_PROGRESS",) * 100
+    call = Unrecorded()
+    job = await opened.queue.submit("fal-ai/flux/dev", {"prompt": "x"})
+    stopped = json_answer({"detail": "x", "error_type": "client_cancelled"}, 499, X_Fal_Billable_Units="1")
+    vendor.script.instead("result", stopped)
+    assert await opened.configured({}, call).cancel(job)
+    assert call.cost == pytest.approx(0.03)
 
 
 async def test_an_error_that_only_the_status_names_counts(vendor: Fal, opened: fal.Fal) -> None:
@@ -492,7 +543,7 @@ async def test_a_lost_request_is_found_by_its_input(vendor: Fal, opened: fal.Fal
     job = await opened.find(lost)
     assert job is not None
     assert vendor.requests[job.id].inputs["seed"] == DRAWING.seed
-    assert (await opened.queue.result(job)).member("seed") == DRAWING.seed
+    assert (await opened.queue.result(job)).answer.member("seed") == DRAWING.seed
 
 
 async def test_a_lost_request_that_still_runs_is_waited_for(vendor: Fal, opened: fal.Fal) -> None:

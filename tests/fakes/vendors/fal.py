@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -42,9 +42,13 @@ class Ending:
     error_type: str = ""
 
     @classmethod
-    def model(cls, status: int, kind: str, message: str, *, retryable: bool | None = None) -> Ending:
-        """`detail` is a list; says in a header whether to try again."""
-        headers = {} if retryable is None else {"X-Fal-Retryable": str(retryable).lower()}
+    def model(
+        cls, status: int, kind: str, message: str, *, retryable: bool | None = None, units: str = "", **headers: str
+    ) -> Ending:
+        """`detail` is a list; says in a header whether to try again, and what is charged for it."""
+        headers = {name.replace("_", "-"): text for name, text in headers.items()}
+        headers |= {} if retryable is None else {"X-Fal-Retryable": str(retryable).lower()}
+        headers |= {"X-Fal-Billable-Units": units} if units else {}
         detail = [{"loc": ["body"], "msg": message, "type": kind, "url": f"https://docs.fal.ai/errors#{kind}"}]
         return cls(status, {"detail": detail}, headers, message, kind)
 
@@ -75,6 +79,9 @@ class Request:
 class Fal:
     """`endings` of requests to come; none left, they go well. `path` is what each look tells before COMPLETED.
 
+    `stumbles` are answers to submissions that are taken all the same; the header names the request, as fal's own
+    servers do.
+
     Charged when it is accepted, for it runs whoever asks for it or not; but not when it ends in 5xx, or is cancelled
     while it waits; its reference says 200 OK to that (`removes`), its guide 202 CANCELLATION_REQUESTED. `more` is in
     every answer. `form` is that of its pictures, as Pillow names it.
@@ -86,6 +93,7 @@ class Fal:
         self.ledger: list[Charge] = []
         self.requests: dict[str, Request] = {}
         self.endings: deque[Ending] = deque()
+        self.stumbles: deque[Answer] = deque()
         self.path: tuple[str, ...] = ("IN_QUEUE", "IN_PROGRESS")
         self.holding = False
         self.more: dict[str, Any] = {}
@@ -159,6 +167,9 @@ class Fal:
         self.requests[request.id] = request
         if ending.status < 500:
             self.ledger.append(Charge(request.id, 1.0))
+        if self.stumbles:
+            given = self.stumbles.popleft()
+            return replace(given, headers={**given.headers, "x-fal-request-id": request.id})
         return json_answer(self._links(request) | {"status": "IN_QUEUE", "queue_position": 0})
 
     def _status(self, asked: Asked) -> Answer:
