@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from compute.storage.v1 import storage_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 from fastapi import Request
 from pydantic import BaseModel, Field
@@ -20,6 +23,10 @@ class ResultFile(BaseModel):
     """A file of the result and its recipe."""
 
     path: str = Field(description="Where it is stored")
+    unchanged: bool | None = Field(
+        description="Whether the stored file, and the recipe beside it, are those that were made, by the SHA-256 that"
+        " was recorded when the run ended; null when nothing was recorded or the file is gone"
+    )
     recipe: dict[str, Any] | None = Field(
         description="Model and LoRA hashes, seed, parameters, IPTC digital source type and software, as the file itself"
         " says, or what lies beside it; null when nothing is said or the file is gone"
@@ -55,10 +62,10 @@ async def provenance_of(request: Request, task_id: str) -> Provenance:
     """Raises NotFound."""
     upstream, tenant = upstream_of(request), caller_of(request).tenant
     task = await upstream.tasks.get(request, task_id)
-    files = [await _file(upstream.storage, path, tenant) for path in _result_paths(task)]
-    return Provenance(
-        task_id=UUID(task.id), files=files, provider_calls=[_call(made) for made in task.service_requests]
-    )
+    made = {file.path: file.sha256 for file in task.result.files}
+    files = [await _file(upstream.storage, path, tenant, made) for path in _result_paths(task)]
+    calls = [_call(call) for call in task.service_requests]
+    return Provenance(task_id=UUID(task.id), files=files, provider_calls=calls)
 
 
 def _result_paths(task: pb.Task) -> list[str]:
@@ -71,18 +78,28 @@ def _result_paths(task: pb.Task) -> list[str]:
     return found
 
 
-async def _file(storage: StorageClient, path: str, tenant: str) -> ResultFile:
-    try:
-        inside = await _recipe_inside(storage, path, tenant)
-        beside = None if inside else await _recipe_beside(storage, path, tenant)
-    except NotFound:
-        inside = beside = None
-    return ResultFile(path=path, recipe=inside or beside, in_file=inside is not None)
+async def _file(storage: StorageClient, path: str, tenant: str, made: Mapping[str, str]) -> ResultFile:
+    """`made` are the hashes of the files at the end of the run."""
+    found: list[storage_pb2.ObjectInfo] = []
+    inside = beside = None
+    with suppress(NotFound):
+        found.append(await storage.head(path, tenant=tenant))
+        inside = await _recipe_inside(storage, found[0], tenant)
+        if inside is None:
+            found.append(await storage.head(path + BESIDE, tenant=tenant))
+            beside = await _recipe_beside(storage, path, tenant)
+    return ResultFile(path=path, unchanged=_unchanged(found, made), recipe=inside or beside, in_file=inside is not None)
 
 
-async def _recipe_inside(storage: StorageClient, path: str, tenant: str) -> dict[str, Any] | None:
+def _unchanged(found: Sequence[storage_pb2.ObjectInfo], made: Mapping[str, str]) -> bool | None:
+    if not found or found[0].path not in made:
+        return None
+    return all(made.get(info.path) == info.sha256 for info in found)
+
+
+async def _recipe_inside(storage: StorageClient, info: storage_pb2.ObjectInfo, tenant: str) -> dict[str, Any] | None:
     """Raises NotFound."""
-    info = await storage.head(path, tenant=tenant)
+    path = info.path
     head = await _part(storage, path, tenant, 0, min(info.size, HEAD_BYTES))
     if info.size <= HEAD_BYTES or not lies_at_end(head):
         return read_recipe(head)

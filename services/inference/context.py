@@ -132,6 +132,8 @@ class Outputs:
     attempt: int
     store: ObjectStore
     saved: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    """The SHA-256 of what the store has confirmed, by path."""
 
     async def save(self, name: str, content: bytes) -> str:
         """Below `<folder>/<task id>/`, where the task's removal looks for it; answers the path the store used.
@@ -172,13 +174,15 @@ class Outputs:
         self.saved.append(wished)
         for pause in (*_STORE_PAUSES, None):
             try:
-                self.saved[-1] = (await self.store.upload(wished, _chunks(parts), tenant=self.tenant, result=True)).path
+                stored = await self.store.upload(wished, _chunks(parts), tenant=self.tenant, result=True)
                 break
             except Unavailable:
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
-        return self.saved[-1]
+        self.saved[-1] = stored.path
+        self.files[stored.path] = stored.sha256
+        return stored.path
 
     async def discard(self) -> None:
         """Removes what nobody will ask for."""
@@ -190,6 +194,7 @@ class Outputs:
             except ComputeError as error:
                 log.warning("unwanted output left behind", path=path, error=repr(error))
         self.saved.clear()
+        self.files.clear()
 
 
 async def _chunks(parts: Sequence[Part]) -> AsyncIterator[bytes]:

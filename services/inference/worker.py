@@ -177,7 +177,10 @@ class Worker:
                     raise asyncio.CancelledError
                 async with place():
                     params = run.task.spec.params
-                    return pb.FinishedTask(result=await self._handlers.of(params)(params, context))
+                    result = await self._handlers.of(params)(params, context)
+                    for path, sha256 in context.outputs.files.items():
+                        result.files.add(path=path, sha256=sha256)
+                    return pb.FinishedTask(result=result)
         except asyncio.CancelledError:
             return self._stopped(run)
         except Crowded:

@@ -170,7 +170,11 @@ class Messages:
         kind = result.WhichOneof("result")
         if kind is None:
             raise _refused("result", "name the result of one task type")
-        return read(getattr(result, kind), TYPES[kind.upper()].result, prefix="result.").model_dump_json()
+        found = read(getattr(result, kind), TYPES[kind.upper()].result, prefix="result.").model_dump_json()
+        if not result.files:
+            return found
+        # On a line of its own: what shows the result need not read past it.
+        return f"{found}\n{orjson.dumps([[file.path, file.sha256] for file in result.files]).decode()}"
 
     def service_calls(self, ending: wire.FinishedTask) -> tuple[ServiceCall, ...]:
         return tuple(self.service_call(item) for item in ending.service_requests)
@@ -229,9 +233,12 @@ class Messages:
             raise _unreadable(task) from error
 
     def _fill_result(self, message: pb.Task, task: Task) -> None:
+        found, _, files = (task.result or "").partition("\n")
         try:
             kind = TYPES[task.task_type]
-            fill(getattr(message.result, kind.field), kind.result.model_validate_json(task.result or ""))
+            fill(getattr(message.result, kind.field), kind.result.model_validate_json(found))
+            for path, sha256 in orjson.loads(files) if files else ():
+                message.result.files.add(path=path, sha256=sha256)
         except (KeyError, ValueError) as error:
             raise _unreadable(task) from error
 

@@ -54,7 +54,8 @@ def test_every_free_object_has_an_exact_form() -> None:
 
 def test_the_oneofs_hold_the_types_of_the_catalog_and_no_other() -> None:
     for holder in (params_pb2.TaskParams, params_pb2.TaskResult):
-        assert {field.name.upper() for field in holder.DESCRIPTOR.fields} == set(TYPES)
+        [oneof] = holder.DESCRIPTOR.oneofs
+        assert {field.name.upper() for field in oneof.fields} == set(TYPES)
 
 
 @pytest.mark.parametrize("kind", EVERY_TYPE)

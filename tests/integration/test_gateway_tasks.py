@@ -31,10 +31,15 @@ from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, events, 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where storage keeps its files."""
+    return tmp_path_factory.mktemp("objects")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    folder: Path = tmp_path_factory.mktemp("objects")
-    async with stack(mongodb_url, nats_url, folder, heartbeat_seconds=0.2, cors_origins="https://app.example") as made:
+async def api(mongodb_url: str, nats_url: str, objects: Path) -> AsyncIterator[Stack]:
+    async with stack(mongodb_url, nats_url, objects, heartbeat_seconds=0.2, cors_origins="https://app.example") as made:
         yield made
 
 
@@ -369,6 +374,40 @@ async def test_provenance_is_told_of_a_film_by_its_end_and_of_a_file_by_what_lie
     assert [file["in_file"] for file in told] == [True, True, False, False, False]
     assert [(file["recipe"] or {}).get("seed") for file in told] == [7, 7, 7, None, None]
     assert "no place" in told[2]["recipe"]["beside_the_file_because"]
+
+
+async def test_the_results_of_a_task_cannot_be_overwritten_and_provenance_tells_a_file_that_is_another(
+    api: Stack, objects: Path
+) -> None:
+    task = await api.create()
+    outputs = Outputs("acme", "generations", task["id"], 1, StorageClient(api.channel, Credentials(TOKEN)))
+    drawn, other = (encode_png(np.full((8, 8, 3), grey, np.uint8), {"seed": grey}) for grey in (0, 255))
+    path = await outputs.save("picture.png", drawn)
+    picture = params_pb2.GenerationResult(result_image_path=path, width=8, height=8)
+    result = params_pb2.TaskResult(generation=picture)
+    result.files.add(path=path, sha256=outputs.files[path])
+    await api.finish(task["id"], result=result)
+    url = f"{IMAGES}/{path}"
+    etag = (await api.http.head(url)).headers["etag"]
+    for refused in (
+        await api.http.post(url, files={"file": other}),
+        await api.http.post(url, files={"file": other}, headers={"if-match": etag}),
+        await api.http.delete(url),
+    ):
+        assert (refused.status_code, refused.json()["reason"]) == (409, "RESULT_IMMUTABLE")
+    provenance = f"{TASKS}{task['id']}/provenance"
+    [file] = (await api.http.get(provenance)).json()["files"]
+    assert (file["unchanged"], file["recipe"]["seed"]) == (True, 0)
+    stored = objects / "acme" / path
+    stored.chmod(0o600)
+    stored.write_bytes(other)
+    [file] = (await api.http.get(provenance)).json()["files"]
+    assert (file["unchanged"], file["recipe"]["seed"]) == (False, 255)
+    cleaned = await api.http.post(f"{TASKS}{task['id']}/cleanup")
+    assert cleaned.json()["deleted_paths"] == [path]
+    [file] = (await api.http.get(provenance)).json()["files"]
+    assert file["unchanged"] is None
+    assert (await api.http.post(url, files={"file": other})).status_code == 200
 
 
 async def test_a_task_without_results_has_no_files_to_tell_of(api: Stack) -> None:

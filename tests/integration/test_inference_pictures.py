@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 
 import numpy as np
@@ -11,6 +12,7 @@ from compute.common.v1 import common_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from PIL import Image
 
+from services.common.errors import IllegalTransition
 from services.imaging.recipes import read_recipe
 from tests.integration.whole_system import ENDED, TENANT, System
 
@@ -34,6 +36,10 @@ async def test_a_picture_is_drawn_step_by_step_and_keeps_its_recipe(system: Syst
     png = await system.read(result.result_image_path)
     picture, recipe = Image.open(io.BytesIO(png)), read_recipe(png)
     assert picture.size == (result.width, result.height)
+    [file] = last.result.files
+    assert (file.path, file.sha256) == (result.result_image_path, hashlib.sha256(png).hexdigest())
+    with pytest.raises(IllegalTransition, match="result of a task"):
+        await system.storage.upload(file.path, b"another", tenant=TENANT)
     assert recipe is not None
     assert (recipe["prompt"], recipe["seed"], recipe["model"]["sha256"]) == ("a red circle", 11, result.model_sha256)
     assert steps

@@ -37,7 +37,7 @@ class TaskParams(_message.Message):
     def __init__(self, generation: _Optional[_Union[GenerationParams, _Mapping]] = ..., editing: _Optional[_Union[EditingParams, _Mapping]] = ..., refine: _Optional[_Union[RefineParams, _Mapping]] = ..., experimental_fal: _Optional[_Union[ExperimentalFalParams, _Mapping]] = ..., video_generation: _Optional[_Union[VideoGenerationParams, _Mapping]] = ..., background_removal: _Optional[_Union[BackgroundRemovalParams, _Mapping]] = ..., llm_interaction: _Optional[_Union[LlmInteractionParams, _Mapping]] = ..., detail_enhancer: _Optional[_Union[DetailEnhancerParams, _Mapping]] = ..., background_fix: _Optional[_Union[BackgroundFixParams, _Mapping]] = ..., image_adjuster: _Optional[_Union[ImageAdjusterParams, _Mapping]] = ..., face_enhancer: _Optional[_Union[FaceEnhancerParams, _Mapping]] = ..., diagnostic: _Optional[_Union[DiagnosticParams, _Mapping]] = ...) -> None: ...
 
 class TaskResult(_message.Message):
-    __slots__ = ("generation", "editing", "refine", "experimental_fal", "video_generation", "background_removal", "llm_interaction", "detail_enhancer", "background_fix", "image_adjuster", "face_enhancer", "diagnostic")
+    __slots__ = ("generation", "editing", "refine", "experimental_fal", "video_generation", "background_removal", "llm_interaction", "detail_enhancer", "background_fix", "image_adjuster", "face_enhancer", "diagnostic", "files")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     EDITING_FIELD_NUMBER: _ClassVar[int]
     REFINE_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class TaskResult(_message.Message):
     IMAGE_ADJUSTER_FIELD_NUMBER: _ClassVar[int]
     FACE_ENHANCER_FIELD_NUMBER: _ClassVar[int]
     DIAGNOSTIC_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     generation: GenerationResult
     editing: EditingResult
     refine: RefineResult
@@ -62,7 +63,16 @@ class TaskResult(_message.Message):
     image_adjuster: ImageAdjusterResult
     face_enhancer: FaceEnhancerResult
     diagnostic: DiagnosticResult
-    def __init__(self, generation: _Optional[_Union[GenerationResult, _Mapping]] = ..., editing: _Optional[_Union[EditingResult, _Mapping]] = ..., refine: _Optional[_Union[RefineResult, _Mapping]] = ..., experimental_fal: _Optional[_Union[ExperimentalFalResult, _Mapping]] = ..., video_generation: _Optional[_Union[VideoGenerationResult, _Mapping]] = ..., background_removal: _Optional[_Union[BackgroundRemovalResult, _Mapping]] = ..., llm_interaction: _Optional[_Union[LlmInteractionResult, _Mapping]] = ..., detail_enhancer: _Optional[_Union[DetailEnhancerResult, _Mapping]] = ..., background_fix: _Optional[_Union[BackgroundFixResult, _Mapping]] = ..., image_adjuster: _Optional[_Union[ImageAdjusterResult, _Mapping]] = ..., face_enhancer: _Optional[_Union[FaceEnhancerResult, _Mapping]] = ..., diagnostic: _Optional[_Union[DiagnosticResult, _Mapping]] = ...) -> None: ...
+    files: _containers.RepeatedCompositeFieldContainer[StoredFile]
+    def __init__(self, generation: _Optional[_Union[GenerationResult, _Mapping]] = ..., editing: _Optional[_Union[EditingResult, _Mapping]] = ..., refine: _Optional[_Union[RefineResult, _Mapping]] = ..., experimental_fal: _Optional[_Union[ExperimentalFalResult, _Mapping]] = ..., video_generation: _Optional[_Union[VideoGenerationResult, _Mapping]] = ..., background_removal: _Optional[_Union[BackgroundRemovalResult, _Mapping]] = ..., llm_interaction: _Optional[_Union[LlmInteractionResult, _Mapping]] = ..., detail_enhancer: _Optional[_Union[DetailEnhancerResult, _Mapping]] = ..., background_fix: _Optional[_Union[BackgroundFixResult, _Mapping]] = ..., image_adjuster: _Optional[_Union[ImageAdjusterResult, _Mapping]] = ..., face_enhancer: _Optional[_Union[FaceEnhancerResult, _Mapping]] = ..., diagnostic: _Optional[_Union[DiagnosticResult, _Mapping]] = ..., files: _Optional[_Iterable[_Union[StoredFile, _Mapping]]] = ...) -> None: ...
+
+class StoredFile(_message.Message):
+    __slots__ = ("path", "sha256")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    sha256: str
+    def __init__(self, path: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class Measure(_message.Message):
     __slots__ = ("name", "value", "threshold", "passed", "note")
