@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from services.catalog.alpha import Alpha
 from services.catalog.enums import ProviderType, TaskPriority
 from services.catalog.free_json import JsonObject
 from services.catalog.images import check_url
@@ -104,7 +105,8 @@ class TaskType:
     provider's configuration. `nullable` are required parameters that the public view may show as null. `update` is
     the base of the update schema, which lists `update_fields` of the parameters too. `default_provider` runs tasks that
     name none, before the deployment's choice. An `internal` type is absent from the public schema. `schema_stem` is
-    for public names that do not follow from `name`.
+    for public names that do not follow from `name`. `alpha` says of each parameter that names a picture what becomes of
+    its transparency.
     """
 
     name: str
@@ -121,6 +123,7 @@ class TaskType:
     default_provider: ProviderType | None = None
     internal: bool = False
     schema_stem: str = ""
+    alpha: Mapping[str, Alpha] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:

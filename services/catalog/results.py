@@ -7,7 +7,37 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.catalog.base import TaskResult
 
 
-class DrawnResult(TaskResult):
+class Quality(BaseModel):
+    """How a result did by its own measures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    passed: bool = Field(description="False when a measure was not met: look at the result before you use it")
+    reasons: list[str] = Field([], description="Why it did not pass, in stable words; docs/pictures.md lists them")
+
+
+class PictureNote(BaseModel):
+    """What became of a picture that came in, other than that it was taken as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    picture: str = Field(description="Parameter that named it, such as base_image or input_image_paths[0]")
+    note: str = Field(description="A stable word, such as ALPHA_LAID_ON_WHITE; docs/pictures.md lists them")
+
+
+class NotedResult(TaskResult):
+    """A result that says what became of the pictures it was made of."""
+
+    notes: list[PictureNote] = Field([], description="What was not kept of the pictures that came in")
+
+
+class PictureResult(NotedResult):
+    """A result that may have been measured."""
+
+    quality: Quality | None = Field(None, description="How it did by its own measures; null where none was taken")
+
+
+class DrawnResult(PictureResult):
     """A picture that a model drew, and what made it; durations in seconds."""
 
     result_image_path: str = Field(description="Stored path of the result picture")

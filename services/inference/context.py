@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
+from services.catalog.results import PictureNote
 from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, NotFound, Unavailable
 from services.common.storage_client import CHUNK_BYTES
@@ -18,7 +19,7 @@ from services.imaging.carriers.edits import Part
 from services.imaging.recipes import BESIDE
 from services.inference.asking import Askings
 from services.inference.book import SUCCEEDED
-from services.inference.originals import OriginalPicture
+from services.inference.originals import ALPHA_LAID_ON_WHITE, OriginalPicture, TaskPicture
 from services.inference.ports import Bus, Images, ObjectStore
 from services.inference.progress import ProgressFeed
 from services.inference.provenance import BESIDE_BECAUSE, DigitalSource, mark, told_recipe
@@ -57,6 +58,8 @@ class Context:
         self.progress = ProgressFeed(run, around.bus)
         self._images = around.images
         self._threads = around.threads
+        # What became of the pictures that were loaded, other than that they were taken as they are.
+        self.notes: list[PictureNote] = []
         kind = TYPES.get(run.task.task_type)
         # A task of a type that is not known here finds no handler that could store anything.
         folder = kind.folder if kind else ""
@@ -64,19 +67,34 @@ class Context:
         default = kind.default_provider if kind else None
         self._askings = Askings(run, around.desk, default.value if default else around.default_provider)
 
-    async def load_image(self, reference: str, *, local: bool = False) -> Pixels:
-        """RGB, `[H, W, 3]`, in sRGB. Raises InvalidRequest when it cannot be had or is no picture.
+    async def load_image(self, reference: str, *, called: str, local: bool = False) -> Pixels:
+        """RGB, `[H, W, 3]`, in sRGB, what is transparent laid on white.
 
-        `local` allows a file of this machine, below the operator's roots.
+        Raises InvalidRequest when it cannot be had or is no picture.
+
+        `called` is the parameter that names it, for the notes of the result. `local` allows a file of this machine,
+        below the operator's roots.
         """
+        picture = await self.load_picture(reference, called=called, local=local)
+        if await asyncio.to_thread(picture.is_transparent):
+            self._note(called, ALPHA_LAID_ON_WHITE)
+        return await asyncio.to_thread(picture.seen)
+
+    async def load_picture(self, reference: str, *, called: str, local: bool = False) -> TaskPicture:
+        """The same with its own transparency: RGB or RGBA."""
         return await self._images.load(reference, tenant=self.tenant, local=local)
 
-    async def load_original(self, reference: str, *, local: bool = False, grey: bool = True) -> OriginalPicture:
+    async def load_original(
+        self, reference: str, *, called: str, local: bool = False, grey: bool = True
+    ) -> OriginalPicture:
         """As it is: its file, colours, transparency and ICC profile. Without `grey` a grey picture becomes sRGB.
 
         The rest is as with `load_image`.
         """
         return await self._images.load_original(reference, tenant=self.tenant, local=local, grey=grey)
+
+    def _note(self, called: str, note: str) -> None:
+        self.notes.append(PictureNote(picture=called, note=note))
 
     async def colour_in_profile(self, colour: tuple[int, int, int], profile: bytes | None) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of a picture with that profile."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from services.imaging.loader import ImageLoader
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
-from services.inference.originals import OriginalPicture
-from services.providers.media import lay_on_white
-from services.providers.ports import Pixels
+from services.inference.originals import OriginalPicture, TaskPicture
 
 
 class TaskImages:
-    """RGB pixels of whatever a request names as a picture."""
+    """Whatever a request names as a picture."""
 
     def __init__(self, loader: ImageLoader) -> None:
         self._loader = loader
 
-    async def load(self, reference: str, *, tenant: str, local: bool = False) -> Pixels:
-        """RGB, `[H, W, 3]`; what is transparent is laid on white. Raises what the loader raises."""
+    async def load(self, reference: str, *, tenant: str, local: bool = False) -> TaskPicture:
+        """In sRGB, with its own transparency. Raises what the loader raises."""
         picture = await self._loader.load(reference, tenant=tenant, local=local)
-        return await asyncio.to_thread(lay_on_white, picture.pixels)
+        return TaskPicture(pixels=picture.pixels)
 
     async def load_original(
         self, reference: str, *, tenant: str, local: bool = False, grey: bool = True
@@ -29,7 +25,13 @@ class TaskImages:
         content = await self._loader.fetch(reference, tenant=tenant, local=local)
         found = await self._loader.decode_original(content, grey=grey)
         content_type = content_type_of(content[:HEAD_BYTES])
-        return OriginalPicture(content, content_type, found.pixels, found.profile, found.converted)
+        return OriginalPicture(
+            content=content,
+            content_type=content_type,
+            pixels=found.pixels,
+            profile=found.profile,
+            converted=found.converted,
+        )
 
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of an ICC profile."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from services.catalog import results
+from services.catalog.quality import Reason
 from services.inference.context import Context
+from services.inference.imaging.transparency import with_alpha
+from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.boxes import Box
@@ -30,6 +34,12 @@ def shown_measures(measures: Iterable[Measure]) -> list[results.Measure]:
     ]
 
 
+def judged(reasons: Iterable[Reason]) -> results.Quality:
+    """Passed where there are none; each is told once."""
+    told = list(dict.fromkeys(reason.value for reason in reasons))
+    return results.Quality(passed=not told, reasons=told)
+
+
 def value_of(name: str, measures: Iterable[Measure]) -> float | None:
     return next((measure.value for measure in measures if measure.name == name), None)
 
@@ -48,6 +58,12 @@ def source_of(picture: Picture) -> DigitalSource | None:
     if picture.model == UNTOUCHED:
         return None
     return DigitalSource.ENHANCED if picture.model == LANCZOS else DigitalSource.COMPOSITE
+
+
+def encode_like(base: TaskPicture, made: Picture, recipe: Mapping[str, Any]) -> bytes:
+    """PNG of what was made of a picture, with its transparency."""
+    pixels = made.pixels if base.alpha is None else with_alpha(made.pixels, base.alpha)
+    return encode_png(pixels, recipe, source=source_of(made))
 
 
 async def save_debug(pictures: Sequence[DebugPicture], context: Context) -> list[str] | None:

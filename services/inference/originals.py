@@ -1,4 +1,4 @@
-"""A picture of a request as it is: its own bytes, colours, transparency and ICC profile."""
+"""A picture of a request as it is: its colours and transparency, its ICC profile, its own bytes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import numpy as np
 from services.providers.media import lay_on_white
 from services.providers.ports import Pixels
 
-_HALF = 128
+# A note for where transparency cannot be kept.
+ALPHA_LAID_ON_WHITE = "ALPHA_LAID_ON_WHITE"
+_HALF, _OPAQUE = 128, 255
 # A picture with less of it transparent is no cut-out.
 _LEAST_TRANSPARENT = 0.01
+# Of the outermost pixels; around a subject that was cut out there is nothing.
+_LEAST_OPEN_BORDER = 0.5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class OriginalPicture:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TaskPicture:
     """`pixels` are `[H, W, C]`, upright: grey, grey with alpha, RGB or RGBA for C of 1 to 4.
 
     Their colours are those of `profile`. None stands for sRGB; `converted` then tells that they had another.
-    `content` is the file itself.
     """
 
-    content: bytes = field(repr=False)
-    content_type: str
     pixels: Pixels = field(repr=False)
     profile: bytes | None = field(default=None, repr=False)
     converted: bool = False
@@ -52,6 +53,24 @@ class OriginalPicture:
         grey = np.repeat(self.pixels[:, :, :1], 3, axis=2)
         return grey if self.alpha is None else lay_on_white(np.dstack([grey, self.alpha]))
 
+    def is_transparent(self) -> bool:
+        """Anywhere, and be it a little."""
+        return self.alpha is not None and int(self.alpha.min()) < _OPAQUE
+
     def is_cut_out(self) -> bool:
-        """Whether its own transparency tells subject from background."""
-        return self.alpha is not None and float((self.alpha < _HALF).mean()) >= _LEAST_TRANSPARENT
+        """Whether its own transparency tells subject from background: there is some, and most of its border has it.
+
+        Rounded corners, a hole or a veil over all of it leave the question open.
+        """
+        if self.alpha is None or float((self.alpha < _HALF).mean()) < _LEAST_TRANSPARENT:
+            return False
+        border = np.concatenate([self.alpha[0], self.alpha[-1], self.alpha[:, 0], self.alpha[:, -1]])
+        return float((border < _HALF).mean()) >= _LEAST_OPEN_BORDER
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class OriginalPicture(TaskPicture):
+    """In its own colours; `content` is the file itself."""
+
+    content: bytes = field(repr=False)
+    content_type: str

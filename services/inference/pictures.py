@@ -38,10 +38,3 @@ def encode_png(
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     picture.save(target, "PNG", compress_level=3, pnginfo=chunks, icc_profile=icc)
     return target.getvalue()
-
-
-def cut_out(pixels: Pixels, alpha: Pixels) -> Pixels:
-    """`[H, W, 3]` and `[H, W]` to `[H, W, 4]`; what is fully transparent loses its colour."""
-    rgba = np.dstack([pixels, alpha])
-    rgba[alpha == 0] = 0
-    return rgba

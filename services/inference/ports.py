@@ -7,8 +7,7 @@ from typing import Protocol
 
 from compute.storage.v1.storage_pb2 import ObjectInfo
 
-from services.inference.originals import OriginalPicture
-from services.providers.ports import Pixels
+from services.inference.originals import OriginalPicture, TaskPicture
 
 
 class ObjectStore(Protocol):
@@ -28,8 +27,8 @@ class ObjectStore(Protocol):
 class Images(Protocol):
     """Pictures of a request, whatever way they are named."""
 
-    async def load(self, reference: str, *, tenant: str, local: bool = False) -> Pixels:
-        """RGB, `[H, W, 3]`. Raises InvalidRequest when it cannot be had or is no picture."""
+    async def load(self, reference: str, *, tenant: str, local: bool = False) -> TaskPicture:
+        """In sRGB: RGB or RGBA. Raises InvalidRequest when it cannot be had or is no picture."""
         ...
 
     async def load_original(

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
+from services.catalog.quality import Reason
+from services.imaging.limits import MATTED_PIXELS
 from services.inference.context import Context
+from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.making import model_facts
-from services.inference.originals import OriginalPicture
+from services.inference.originals import TaskPicture
 from services.providers.ports import MATTING, Matte, Pixels
 
-# Larger pictures are matted at this size: models refuse much more, and see no more in it.
-_MOST_PIXELS = 16_000_000
+# Below it, a matte is more likely wrong than right (deploy/triton/models/segmentation/README.md).
+_LEAST_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +29,47 @@ class Subject:
 
     alpha: Pixels
     facts: dict[str, Any]
+    confidence: float = 1.0
+
+    @property
+    def model(self) -> dict[str, str] | None:
+        """Facts of the one that made the matte; None where none was asked."""
+        told = self.facts["subject_from"]
+        return told if isinstance(told, dict) else None
+
+    @property
+    def doubts(self) -> list[Reason]:
+        """Why it should be looked at."""
+        return [Reason.LOW_CONFIDENCE] if self.confidence < _LEAST_CONFIDENCE else []
 
 
-async def find_subject(original: OriginalPicture, context: Context) -> Subject:
-    """Raises InvalidRequest, or what the provider raises."""
-    if original.alpha is not None and original.is_cut_out():
-        return Subject(original.alpha, {"subject_from": "transparency"})
-    shown = await asyncio.to_thread(_small_enough, original)
+async def find_subject(picture: TaskPicture, context: Context) -> Subject:
+    """Of a cut-out its own transparency; of any other transparent picture what both leave.
+
+    Raises:
+        InvalidRequest: RESULT_EMPTY, as nothing of the picture can be seen.
+        ComputeError: what the provider raises.
+    """
+    await asyncio.to_thread(check_visible, picture.pixels)
+    if picture.alpha is not None and await asyncio.to_thread(picture.is_cut_out):
+        return Subject(picture.alpha, {"subject_from": "transparency"})
+    shown = await asyncio.to_thread(_small_enough, picture)
     matte: Matte = await context.ask(MATTING, lambda provider: provider.matte(shown))
     facts = {"subject_from": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
-    return Subject(await asyncio.to_thread(_resized, matte.alpha, original.size), facts)
+    return Subject(await asyncio.to_thread(_left_of, matte.alpha, picture), facts, matte.confidence)
 
 
-def _small_enough(original: OriginalPicture) -> Pixels:
-    width, height = original.size
-    scale = min(1.0, sqrt(_MOST_PIXELS / (width * height)))
-    return _resized(original.seen(), (max(1, int(width * scale)), max(1, int(height * scale))))
+def _small_enough(picture: TaskPicture) -> Pixels:
+    width, height = picture.size
+    scale = min(1.0, sqrt(MATTED_PIXELS / (width * height)))
+    return _resized(opaque_colours(picture.pixels), (max(1, int(width * scale)), max(1, int(height * scale))))
+
+
+def _left_of(matte: Pixels, picture: TaskPicture) -> Pixels:
+    alpha = _resized(matte, picture.size)
+    if picture.alpha is None:
+        return alpha
+    return cv2.multiply(alpha, np.ascontiguousarray(picture.alpha), scale=1 / 255).astype(np.uint8, copy=False)
 
 
 def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:

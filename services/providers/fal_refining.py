@@ -13,13 +13,13 @@ import numpy as np
 from PIL import Image
 
 from services.common.errors import InvalidRequest
+from services.imaging.limits import MAX_PIXELS
 from services.providers.capabilities.refining import Refinement
 from services.providers.capabilities.upscaling import target_size
 from services.providers.ports import Pixels
 
 _STEPS = 4, 50
 # More than this is not brought in of any vendor (MAX_IMAGE_PIXELS, as it is set by default).
-_MOST_PIXELS = 64_000_000
 
 
 def refining_inputs(refinement: Refinement, image: str, *, max_factor: float) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def refining_inputs(refinement: Refinement, image: str, *, max_factor: float) ->
     if factor > max_factor:
         message = f"fal enlarges at most {max_factor:g} times, not {factor:.3g} times"
         raise InvalidRequest(message, reason="CAPABILITY_MISSING")
-    if width * height * factor**2 > _MOST_PIXELS:
-        message = f"{width * factor:.0f}x{height * factor:.0f} is more than {_MOST_PIXELS} pixels"
+    if width * height * factor**2 > MAX_PIXELS:
+        message = f"{width * factor:.0f}x{height * factor:.0f} is more than {MAX_PIXELS} pixels"
         raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
     inputs: dict[str, Any] = {"image_url": image, "upscale_factor": round(factor, 4)}
     pass_ = refinement.upscale

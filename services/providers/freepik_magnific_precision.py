@@ -20,6 +20,7 @@ from PIL import Image
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.freepik_magnific_precision import FreepikMagnificPrecisionConfig
 from services.common.errors import InvalidRequest
+from services.imaging.limits import MAX_PIXELS
 from services.providers.adapter import Adapter, defaults
 from services.providers.calls import Job, Terms
 from services.providers.capabilities.refining import Refined, Refinement
@@ -45,7 +46,7 @@ class Settings(MagnificSettings):
 
     precision_path: str = "/v1/ai/image-upscaler-precision-v2"
     precision_flavor: Literal["sublime", "photo", "photo_denoiser"] = "photo"
-    precision_max_pixels: int = 64_000_000
+    precision_max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True, kw_only=True)

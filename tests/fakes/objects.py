@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from compute.storage.v1.storage_pb2 import ObjectInfo
 
-from services.common.errors import InvalidRequest
-from services.inference.originals import OriginalPicture
+from services.common.errors import InvalidRequest, NotFound
+from services.inference.originals import OriginalPicture, TaskPicture
 from services.providers.ports import Pixels
 
 
@@ -39,17 +39,27 @@ class FakeImages:
     pictures: dict[str, Pixels] = field(default_factory=dict)
     originals: dict[str, OriginalPicture] = field(default_factory=dict)
 
-    async def load(self, reference: str, *, tenant: str, local: bool = False) -> Pixels:
+    async def load(self, reference: str, *, tenant: str, local: bool = False) -> TaskPicture:
         if reference not in self.pictures:
             raise InvalidRequest(f"there is no picture {reference!r}", reason="IMAGE_NOT_FOUND")
-        return self.pictures[reference]
+        return TaskPicture(pixels=self.pictures[reference])
 
     async def load_original(
         self, reference: str, *, tenant: str, local: bool = False, grey: bool = True
     ) -> OriginalPicture:
         if reference in self.originals:
             return self.originals[reference]
-        return OriginalPicture(b"", "image/png", await self.load(reference, tenant=tenant))
+        found = await self.load(reference, tenant=tenant)
+        return OriginalPicture(content=b"", content_type="image/png", pixels=found.pixels)
 
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         return colour[2], colour[1], colour[0]
+
+
+class Shelf(FakeObjects):
+    """Both sides of the store."""
+
+    async def read(self, path: str, *, tenant: str, limit: int) -> bytes:
+        if (tenant, path) not in self.kept:
+            raise NotFound("there is no such object")
+        return self.kept[tenant, path]

@@ -16,7 +16,7 @@ from compute.tasks.v1 import params_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 from PIL import Image, ImageCms
 
-from services.common.errors import InvalidRequest, NotFound
+from services.common.errors import InvalidRequest
 from services.imaging.loader import ImageLoader, ImageSettings, open_loader
 from services.imaging.recipes import BESIDE, parse_recipe, read_recipe
 from services.inference.context import Context, Surroundings
@@ -27,7 +27,7 @@ from services.providers.directory import Providers
 from services.providers.ports import Check, Matte, ModelCard, Pixels
 from tests.catalogue import garment_picture
 from tests.fakes.desk import desk_of
-from tests.fakes.objects import FakeObjects
+from tests.fakes.objects import Shelf
 from tests.unit.test_images_originals import SRGB, grey_profile, wide_profile
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -58,15 +58,6 @@ class Matting:
 class Silence:
     async def publish(self, subject: str, payload: bytes) -> None:
         pass
-
-
-class Shelf(FakeObjects):
-    """Both sides of the store."""
-
-    async def read(self, path: str, *, tenant: str, limit: int) -> bytes:
-        if (tenant, path) not in self.kept:
-            raise NotFound("there is no such object")
-        return self.kept[tenant, path]
 
 
 class Bench:
@@ -265,7 +256,7 @@ async def test_margins_without_a_subject_or_with_a_reference_that_leaves_no_room
 
 
 async def test_a_large_picture_is_matted_at_a_size_a_model_takes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.inference.subjects._MOST_PIXELS", 30_000)
+    monkeypatch.setattr("services.inference.subjects.MATTED_PIXELS", 30_000)
     result = await bench.adjust(saved(PICTURE), mode="pad", margin_top=0.4)
     assert bench.matting.asked[-1] == (200, 150, 3)
     assert result.subject_box.top >= 0.4 * result.height - 3
@@ -280,7 +271,7 @@ async def test_a_background_takes_the_palettes_colour_and_the_subject_stays(benc
     assert mask[red].min() == 255 and mask[200, 10] == 0
     assert np.abs(picture[150:250, :40].reshape(-1, 3).mean(axis=0) - SAND).max() < 10
     assert (result.palette_color, result.width, result.height) == ("#DECDB4", 300, 400)
-    assert result.background_color.startswith("#E")
+    assert result.background_color_before.startswith("#E")
     recipe = read_recipe(bench.file(result.result_image_path))
     assert recipe is not None
     assert (recipe["strategy"], recipe["edge_blur_sigma"], recipe["palette_color"]) == ("COLOR_SHIFT", 20.0, "#DECDB4")
@@ -329,7 +320,7 @@ async def test_a_dark_background_stays_as_it_is(bench: Bench) -> None:
     dark = (PICTURE // 3).astype(np.uint8)
     result = await bench.fix(saved(dark), swatch())
     assert np.array_equal(np.asarray(bench.picture(result.result_image_path)), dark)
-    assert not result.HasField("background_color")
+    assert not result.HasField("background_color_before")
 
 
 async def test_thresholds_the_wrong_way_round_are_refused(bench: Bench) -> None:

@@ -20,8 +20,9 @@ from services.common import errors
 from services.imaging.recipes import read_recipe
 from services.inference.context import Context, Surroundings
 from services.inference.handlers.generation import strength_of
+from services.inference.imaging.transparency import with_alpha
 from services.inference.outcomes import failure_of, fault
-from services.inference.pictures import cut_out, encode_png
+from services.inference.pictures import encode_png
 from services.inference.registry import discover_handlers
 from services.inference.runs import Key, Run
 from services.providers.calls import Call, Unrecorded
@@ -53,7 +54,7 @@ def test_a_recipe_survives_in_the_picture() -> None:
 
 
 def test_what_is_cut_away_keeps_no_colour() -> None:
-    cut = cut_out(np.full((1, 2, 3), 9, np.uint8), np.array([[0, 128]], np.uint8))
+    cut = with_alpha(np.full((1, 2, 3), 9, np.uint8), np.array([[0, 128]], np.uint8))
     assert cut.tolist() == [[[0, 0, 0, 0], [9, 9, 9, 128]]]
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from services.catalog.results import PictureNote
 from services.catalog.tasks.detail_enhancer import DetailEnhancerParams
 from services.catalog.tasks.face_enhancer import FaceEnhancerParams
 from services.catalog.tasks.refine import RefineParams
@@ -20,6 +21,7 @@ from services.common.errors import InvalidRequest
 from services.imaging.recipes import read_recipe
 from services.inference.context import Context, Outputs
 from services.inference.handlers import detail_enhancer, face_enhancer, refine
+from services.inference.originals import TaskPicture
 from services.providers import local as local_provider
 from services.providers import sartiq_ultimate_refiner
 from services.providers.calls import Unrecorded
@@ -70,11 +72,18 @@ class FakeContext:
         self.store = FakeObjects()
         self.outputs = Outputs("tenant", "results", "task", 1, self.store)
         self.progress = FakeProgress()
+        self.notes: list[PictureNote] = []
 
     capabilities: frozenset[str] | None = None
 
-    async def load_image(self, reference: str) -> Pixels:
+    async def load_image(self, reference: str, *, called: str) -> Pixels:
         return self.pictures[reference]
+
+    async def load_picture(self, reference: str, *, called: str) -> TaskPicture:
+        return TaskPicture(pixels=self.pictures[reference])
+
+    async def work(self, job: Callable[..., Any], *args: Any) -> Any:
+        return job(*args)
 
     async def ask(self, capability: Capability[Any], use: Callable[[Any], Awaitable[Any]]) -> Any:
         able = capability.of(self.provider)

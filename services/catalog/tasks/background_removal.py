@@ -6,8 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.alpha import Alpha
+from services.catalog.base import TaskParams, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
+from services.catalog.results import PictureResult
 
 MAX_PICTURES = 32
 
@@ -20,11 +22,16 @@ class BackgroundRemovalParams(TaskParams):
     )
 
 
-class BackgroundRemovalResult(TaskResult):
+class BackgroundRemovalResult(PictureResult):
     """One entry for each input, in its order."""
 
     result_image_paths: list[str] = Field(description="Stored paths of the result pictures")
     confidences: list[float] = Field([], description="0 to 1 for each picture; low where the methods disagree")
 
 
-TYPE = TaskType(name="BACKGROUND_REMOVAL", params=BackgroundRemovalParams, result=BackgroundRemovalResult)
+TYPE = TaskType(
+    name="BACKGROUND_REMOVAL",
+    params=BackgroundRemovalParams,
+    result=BackgroundRemovalResult,
+    alpha={"input_image_paths": Alpha.CUT},
+)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.alpha import Alpha
+from services.catalog.base import TaskParams, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.prompts import check_visible
-from services.catalog.results import Box, Measure
+from services.catalog.results import Box, Measure, PictureResult
 
 
 class DetailEnhancerParams(TaskParams):
@@ -26,7 +27,7 @@ class DetailEnhancerParams(TaskParams):
     )
 
 
-class DetailEnhancerResult(TaskResult):
+class DetailEnhancerResult(PictureResult):
     """The picture, where it changed and how near it stayed."""
 
     result_image_path: str = Field(description="Stored path of the result picture")
@@ -49,4 +50,5 @@ TYPE = TaskType(
     params=DetailEnhancerParams,
     result=DetailEnhancerResult,
     shown_as={"base_image": "base_image_path", "reference_image": "reference_image_path"},
+    alpha={"base_image": Alpha.KEPT, "reference_image": Alpha.LAID_ON_WHITE},
 )

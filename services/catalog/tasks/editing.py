@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, Percent, Seed, Side
@@ -26,10 +27,14 @@ class EditingParams(TaskParams):
         None, max_length=MAX_REFERENCES, description="Pictures to go by, each as base64, data URL, URL or storage path"
     )
     mask_image: Annotated[ImageReference | None, InlineAllowed()] = Field(
-        None, description="White where the picture may change; without it, it may everywhere"
+        None,
+        description="White where the picture may change, or paint of any colour on a transparent canvas; without a "
+        "mask it may change everywhere",
     )
     edit_strength: Percent | None = Field(
-        None, description="How far the result may go from the base picture, 0-100; where a provider can be told"
+        None,
+        description="How far the result may go from the base picture, 0-100, where a provider can be told; at 0 "
+        "nothing changes and no model is asked",
     )
     width: Side | None = Field(None, description="Width of the image")
     height: Side | None = Field(None, description="Height of the image")
@@ -56,4 +61,5 @@ TYPE = TaskType(
     image_urls={"base_image_url": "base_image", "reference_image_url": "reference_images"},
     deprecated=frozenset({"base_image_data", "base_image_url", "reference_image_data", "reference_image_url"}),
     from_provider_config=("fal_app_id", "fal_request_id"),
+    alpha={"base_image": Alpha.KEPT, "mask_image": Alpha.PAINT, "reference_images": Alpha.LAID_ON_WHITE},
 )

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.alpha import Alpha
+from services.catalog.base import TaskParams, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
-from services.catalog.results import Measure
+from services.catalog.results import Measure, PictureResult
 
 
 class FaceEnhancerParams(TaskParams):
@@ -19,7 +20,7 @@ class FaceEnhancerParams(TaskParams):
     )
 
 
-class FaceEnhancerResult(TaskResult):
+class FaceEnhancerResult(PictureResult):
     """The picture and the scores of its worst face, in the attempt that was kept."""
 
     result_image_path: str = Field(description="Stored path of the result picture")
@@ -44,4 +45,5 @@ TYPE = TaskType(
     params=FaceEnhancerParams,
     result=FaceEnhancerResult,
     shown_as={"input_image": "input_image_path"},
+    alpha={"input_image": Alpha.KEPT},
 )

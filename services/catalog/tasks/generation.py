@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType, Weight
 from services.catalog.images import ImageUrl, StoragePath
 from services.catalog.numbers import FalApp, Percent, Seed, Side
@@ -52,4 +53,5 @@ TYPE = TaskType(
     inline_images={"reference_image_data": "reference_image_path"},
     from_provider_config=("fal_app_id", "fal_request_id"),
     nullable=frozenset({"prompt"}),
+    alpha={"reference_image_path": Alpha.LAID_ON_WHITE, "reference_image_url": Alpha.LAID_ON_WHITE},
 )

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.alpha import Alpha
+from services.catalog.base import TaskParams, TaskType
 from services.catalog.enums import CroppingPosition, Resampling, ResizeMode, ScalingProportions
 from services.catalog.images import LocalAllowed, LocalReference
 from services.catalog.numbers import OutputSide, Share, null_is
-from services.catalog.results import Box
+from services.catalog.results import Box, PictureResult
+from services.imaging.limits import MAX_PIXELS
 
-MAX_PIXELS = 64_000_000
 Ratio = Annotated[float, Field(ge=0.02, le=50)]
 
 
@@ -76,7 +77,7 @@ class ImageAdjusterParams(TaskParams):
         return self
 
 
-class ImageAdjusterResult(TaskResult):
+class ImageAdjusterResult(PictureResult):
     """The picture and what was done to it."""
 
     result_image_path: str = Field(description="Stored path of the result picture")
@@ -96,4 +97,5 @@ TYPE = TaskType(
     params=ImageAdjusterParams,
     result=ImageAdjusterResult,
     shown_as={"input_image": "input_image_path", "reference_image": "reference_image_path"},
+    alpha={"input_image": Alpha.KEPT, "reference_image": Alpha.SUBJECT},
 )

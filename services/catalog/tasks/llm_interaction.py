@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.alpha import Alpha
+from services.catalog.base import TaskParams, TaskType
 from services.catalog.enums import ProviderType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.prompts import check_visible, check_visible_if_any
+from services.catalog.results import NotedResult
 from services.catalog.wide_update import WideTaskUpdate
 
 MAX_PICTURES = 16
@@ -30,7 +32,7 @@ class LlmInteractionParams(TaskParams):
     )
 
 
-class LlmInteractionResult(TaskResult):
+class LlmInteractionResult(NotedResult):
     """The answer and what it took."""
 
     result_text: str = Field(description="The answer; of a very long one, the beginning")
@@ -49,4 +51,5 @@ TYPE = TaskType(
     schema_stem="LLMInteraction",
     update=WideTaskUpdate,
     default_provider=ProviderType.AI_CORE,
+    alpha={"input_images": Alpha.LAID_ON_WHITE},
 )

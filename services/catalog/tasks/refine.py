@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.alpha import Alpha
+from services.catalog.base import TaskParams, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, OutputSide, Seed, Share, Steps
 from services.catalog.prompts import OptionalPrompt
-from services.catalog.results import Measure
+from services.catalog.results import Measure, PictureResult
 
 Factor = Annotated[float, Field(ge=1, le=16)]
 
@@ -49,7 +50,7 @@ class RefineParams(TaskParams):
         return self
 
 
-class RefineResult(TaskResult):
+class RefineResult(PictureResult):
     """The picture, how it was made and how near it stayed to the original."""
 
     result_image_path: str = Field(description="Stored path of the result picture")
@@ -68,5 +69,9 @@ class RefineResult(TaskResult):
 
 
 TYPE = TaskType(
-    name="REFINE", params=RefineParams, result=RefineResult, from_provider_config=("fal_app_id", "fal_request_id")
+    name="REFINE",
+    params=RefineParams,
+    result=RefineResult,
+    from_provider_config=("fal_app_id", "fal_request_id"),
+    alpha={"base_image_url": Alpha.KEPT},
 )

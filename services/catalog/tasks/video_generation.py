@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.alpha import Alpha
+from services.catalog.base import TaskParams, TaskType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import Seed
 from services.catalog.prompts import OptionalPrompt, Prompt
+from services.catalog.results import PictureResult
 
 
 class VideoGenerationParams(TaskParams):
@@ -23,7 +25,7 @@ class VideoGenerationParams(TaskParams):
     seed: Seed | None = Field(None, description="Seed for the random generator")
 
 
-class VideoGenerationResult(TaskResult):
+class VideoGenerationResult(PictureResult):
     """The video and what made it."""
 
     result_video_path: str = Field(description="Stored path of the result video")
@@ -43,4 +45,5 @@ TYPE = TaskType(
     result=VideoGenerationResult,
     inline_images={"input_image_data": "input_image_path"},
     image_urls={"input_image_url": "input_image_path"},
+    alpha={"input_image_path": Alpha.LAID_ON_WHITE},
 )

@@ -1,12 +1,15 @@
-"""A picture's background takes on the colour of another's; subject and shadows stay."""
+"""A picture's background takes on another colour; subject and shadows stay."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from services.catalog.colours import rgb_of
+from services.catalog.quality import Reason
 from services.catalog.tasks.background_fix import BackgroundFixParams, BackgroundFixResult
 from services.inference.context import Context
 from services.inference.imaging.protection import Shares, protect, release_backdrop
@@ -21,6 +24,8 @@ from services.inference.imaging.recolouring import (
     palette_sample,
     recolour,
 )
+from services.inference.imaging.transparency import check_visible
+from services.inference.likeness import judged
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -28,19 +33,24 @@ from services.inference.subjects import Subject, find_subject
 from services.providers.ports import Pixels
 
 _STAGES = 4
+# Background is what is protected less than that, and seen; it counts from a hundredth of the picture on.
+_PROTECTED, _SEEN, _LEAST_BACKGROUND = 0.5, 128, 0.01
+# Of the background's light: below the first nearly nothing changed, from the second on most of it did.
+_LEAST_CHANGED, _MOSTLY_CHANGED = 0.02, 0.5
 
 
 async def run(params: BackgroundFixParams, context: Context) -> BackgroundFixResult:
     """PNG with the base picture's ICC profile and transparency, and the mask of what was protected.
 
-    A background too dark for the thresholds stays as it is; `background_color` is then null.
+    A background too dark for the thresholds stays as it is; `background_color_before` is then null, and `quality` says
+    so.
 
     Raises:
-        InvalidRequest: a picture cannot be read.
+        InvalidRequest: a picture cannot be read; RESULT_EMPTY, as nothing of one can be seen.
         Unavailable: the model that finds subjects is away; may pass.
     """
-    base = await context.load_original(params.base_image, local=True, grey=False)
-    palette = await _palette(params.palette_image, base.profile, context)
+    base = await context.load_original(params.base_image, called="base_image", local=True, grey=False)
+    palette = await _palette(params, base.profile, context)
     await context.progress.report("loaded", 1, _STAGES)
     subject = await find_subject(base, context)
     await context.progress.report("subject found", 2, _STAGES)
@@ -57,19 +67,24 @@ async def run(params: BackgroundFixParams, context: Context) -> BackgroundFixRes
         palette_image_path=params.palette_image,
         mask_path=mask_path,
         palette_color=_hex(palette.shown),
-        background_color=_hex(fix.before) if fix.before else None,
+        background_color_before=_hex(fix.before) if fix.before else None,
         width=width,
         height=height,
+        notes=context.notes,
+        quality=judged((*subject.doubts, *fix.doubts)),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """`shown` is its colour in sRGB, `colour` the same in the base's numbers, `sample` some of its pixels `[N, 3]`."""
+    """`shown` is its colour in sRGB, `colour` the same in the base's numbers.
+
+    `sample` is some of its pixels `[N, 3]`, None where the colour was named.
+    """
 
     shown: Colour
     colour: Colour
-    sample: Pixels
+    sample: Pixels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +94,19 @@ class Fix:
     colours: Pixels
     protection: Shares
     before: Colour | None
+    doubts: tuple[Reason, ...] = ()
 
 
-async def _palette(reference: str, profile: bytes | None, context: Context) -> Palette:
+async def _palette(params: BackgroundFixParams, profile: bytes | None, context: Context) -> Palette:
     """Both pictures may have profiles of their own: the palette's colours are seen in sRGB."""
-    pixels = await context.load_image(reference, local=True)
-    shown = await context.work(palette_colour, pixels)
+    if params.palette_image is None:
+        shown = rgb_of(params.background_color or "")
+        return Palette(shown, await context.colour_in_profile(shown, profile))
+    picture = await context.load_picture(params.palette_image, called="palette_image", local=True)
+    await asyncio.to_thread(check_visible, picture.pixels, "the palette picture is transparent everywhere")
+    shown = await context.work(palette_colour, picture.pixels)
     colour = await context.colour_in_profile(shown, profile)
-    return Palette(shown, colour, await context.work(palette_sample, pixels, shown, colour))
+    return Palette(shown, colour, await context.work(palette_sample, picture.pixels, shown, colour))
 
 
 def _fix(base: OriginalPicture, subject: Subject, palette: Palette, params: BackgroundFixParams) -> Fix:
@@ -97,11 +117,22 @@ def _fix(base: OriginalPicture, subject: Subject, palette: Palette, params: Back
     protection = protect(subject.alpha, growth=growth, sigma=sigma)
     reach = growth * max(base.size) + 2 * sigma
     protection = release_backdrop(colours, subject.alpha, protection, light, reach=reach)
-    before = background_colour(colours, protection, thresholds)
+    before, doubts = background_colour(colours, protection, thresholds), _doubts(protection, light, base.alpha)
     if before is None:
-        return Fix(colours, protection, None)
+        return Fix(colours, protection, None, doubts)
     change, strategy = Change(before, palette.colour, palette.sample), Strategy(params.strategy.value)
-    return Fix(recolour(colours, protection, change, thresholds, strategy), protection, before)
+    return Fix(recolour(colours, protection, change, thresholds, strategy), protection, before, doubts)
+
+
+def _doubts(protection: Shares, light: Shares, alpha: Pixels | None) -> tuple[Reason, ...]:
+    """Whether there was a background, and how much of what can be seen of it was light enough to change."""
+    open_to_change = (protection < _PROTECTED) & (alpha >= _SEEN if alpha is not None else True)
+    if float(open_to_change.mean()) < _LEAST_BACKGROUND:
+        return (Reason.BACKGROUND_NOT_FOUND,)
+    changed = float(light[open_to_change].mean())
+    if changed < _LEAST_CHANGED:
+        return (Reason.BACKGROUND_TOO_DARK,)
+    return (Reason.BACKGROUND_PARTLY_CHANGED,) if changed < _MOSTLY_CHANGED else ()
 
 
 def _encode(base: OriginalPicture, fix: Fix, recipe: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -113,9 +144,9 @@ def _encode(base: OriginalPicture, fix: Fix, recipe: dict[str, Any]) -> tuple[by
 
 def _recipe(params: BackgroundFixParams, palette: Palette, fix: Fix, subject: Subject) -> dict[str, Any]:
     """Everything asked for but the pictures, whose names are the caller's."""
-    asked = params.model_dump(mode="json", exclude={"base_image", "palette_image"})
+    asked = params.model_dump(mode="json", exclude={"base_image", "palette_image"}, exclude_none=True)
     before = _hex(fix.before) if fix.before else None
-    return {**asked, "palette_color": _hex(palette.shown), "background_color": before, **subject.facts}
+    return {**asked, "palette_color": _hex(palette.shown), "background_color_before": before, **subject.facts}
 
 
 def _hex(colour: Colour) -> str:

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
 from services.inference.context import Context
-from services.inference.making import model_facts
-from services.inference.pictures import cut_out, encode_png
+from services.inference.imaging.transparency import check_visible, with_alpha
+from services.inference.likeness import judged
+from services.inference.originals import OriginalPicture
+from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.providers.ports import MATTING, Matte, Pixels
+from services.inference.subjects import Subject, find_subject
 
 
 async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRemovalResult:
-    """One after the other, in the order given; one that fails fails the task.
+    """One after the other, in the order given; one that fails fails the task. Colours, size and ICC profile stay.
 
     Raises:
-        InvalidRequest: a picture cannot be read.
+        InvalidRequest: a picture cannot be read; RESULT_EMPTY, as no subject was found in one.
         Unavailable: the model is away; may pass.
     """
-    paths, confidences = [], []
+    paths, subjects = [], []
     total = len(params.input_image_paths)
     for number, reference in enumerate(params.input_image_paths, start=1):
-        pixels = await context.load_image(reference)
-        matte = await _matte(pixels, context)
-        png = await asyncio.to_thread(_encode, pixels, matte)
+        picture = await context.load_original(reference, called=f"input_image_paths[{number - 1}]", grey=False)
+        subject = await find_subject(picture, context)
+        png = await context.work(_encode, picture, subject, f"no subject was found in picture {number} of {total}")
         paths.append(await context.outputs.save(f"cutout-{number}.png", png))
-        confidences.append(matte.confidence)
+        subjects.append(subject)
         await context.progress.report("cutting out", number, total)
-    return BackgroundRemovalResult(result_image_paths=paths, confidences=confidences)
+    return BackgroundRemovalResult(
+        result_image_paths=paths,
+        confidences=[subject.confidence for subject in subjects],
+        notes=context.notes,
+        quality=judged(doubt for subject in subjects for doubt in subject.doubts),
+    )
 
 
-async def _matte(pixels: Pixels, context: Context) -> Matte:
-    return await context.ask(MATTING, lambda provider: provider.matte(pixels))
-
-
-def _encode(pixels: Pixels, matte: Matte) -> bytes:
-    recipe = {"model": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
-    return encode_png(cut_out(pixels, matte.alpha), recipe, source=DigitalSource.ENHANCED)
+def _encode(picture: OriginalPicture, subject: Subject, otherwise: str) -> bytes:
+    """Colours of a mixed edge stay as they are stored: who lays it on something knows no better."""
+    pixels = with_alpha(picture.pixels[:, :, :3], subject.alpha)
+    check_visible(pixels, otherwise)
+    recipe = subject.facts if subject.model is None else {**subject.facts, "model": subject.model}
+    return encode_png(pixels, recipe, source=DigitalSource.ENHANCED, icc=picture.profile)

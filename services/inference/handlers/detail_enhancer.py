@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 
+from services.catalog.quality import Reason
+from services.catalog.results import Quality
 from services.catalog.tasks.detail_enhancer import DetailEnhancerParams, DetailEnhancerResult
 from services.inference.context import Context
-from services.inference.likeness import around, save_debug, shown_measures, source_of
+from services.inference.imaging.transparency import check_visible, opaque_colours
+from services.inference.likeness import around, encode_like, judged, save_debug, shown_measures
 from services.inference.making import chosen_seed, recipe_of, told_seed
-from services.inference.pictures import encode_png
-from services.providers.capabilities.fixing import GARMENT_FIXING, GarmentFix
+from services.providers.capabilities.fixing import GARMENT_FIXING, Fixed, GarmentFix
 
 
 async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerResult:
-    """One picture, stored as PNG with its recipe inside; as it was where nothing was found or accepted.
+    """One picture, stored as PNG, recipe and transparency with it; as it was where nothing was found or accepted.
 
     Raises:
-        InvalidRequest: a picture cannot be read, or the provider refuses the request.
+        InvalidRequest: a picture cannot be read or seen (RESULT_EMPTY), or the provider refuses the request.
         ComputeError: whatever else the provider raises; may pass.
     """
-    image, reference = await asyncio.gather(*map(context.load_image, (params.base_image, params.reference_image)))
+    base = await context.load_picture(params.base_image, called="base_image")
+    await asyncio.to_thread(check_visible, base.pixels)
+    reference = await context.load_image(params.reference_image, called="reference_image")
+    image = await asyncio.to_thread(opaque_colours, base.pixels)
     fix = GarmentFix(image, reference, chosen_seed(None), params.detail_label)
     show = context.progress.steps("fixing the garment")
     fixed = await context.ask(GARMENT_FIXING, lambda provider: provider.fix_garment(fix, show))
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape
     recipe = recipe_of(fixed.picture, detail_label=params.detail_label, accepted=fixed.accepted)
-    png = await asyncio.to_thread(encode_png, pixels, recipe, source=source_of(fixed.picture))
+    png = await context.work(encode_like, base, fixed.picture, recipe)
     return DetailEnhancerResult(
         result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image,
@@ -41,4 +46,15 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
         seed=told_seed(fixed.picture.seed),
         measures=shown_measures(fixed.measures),
         debug_image_paths=await save_debug(fixed.debug, context),
+        notes=context.notes,
+        quality=_quality(fixed),
     )
+
+
+def _quality(fixed: Fixed) -> Quality | None:
+    """None where the provider measures nothing."""
+    if fixed.regions == 0:
+        return judged([Reason.GARMENT_NOT_FOUND])
+    if not fixed.measures:
+        return None
+    return judged([Reason.TILES_REFUSED] if fixed.accepted < fixed.regions else [])

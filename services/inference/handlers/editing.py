@@ -10,11 +10,17 @@ import numpy as np
 from services.catalog.tasks.editing import EditingParams, EditingResult
 from services.common.errors import InvalidRequest
 from services.inference.context import Context
+from services.inference.imaging.transparency import check_visible, opaque_colours
+from services.inference.likeness import encode_like
 from services.inference.making import chosen_seed, facts_of, recipe_of
+from services.inference.masks import read_mask
+from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.editing import EDITING, Edit
-from services.providers.ports import Pixels
+from services.providers.pipelines.redrawing import UNTOUCHED
+from services.providers.pipelines.refining import enlarge
+from services.providers.ports import Picture, Pixels
 
 _LEAST_STRENGTH = 0.02
 # How far a mask's proportions may be off its picture's.
@@ -22,38 +28,63 @@ _LARGEST_DISTORTION = 0.02
 
 
 async def run(params: EditingParams, context: Context) -> EditingResult:
-    """One picture, stored as PNG with its recipe inside.
+    """One picture, stored as PNG with its recipe inside, and the base picture's transparency.
+
+    At strength 0 nothing changes but for a size that is asked for, and no provider is asked.
 
     Raises:
-        InvalidRequest: a picture cannot be read, the mask does not fit, or the provider refuses the request.
+        InvalidRequest: a picture cannot be read, the mask does not fit, or the provider refuses the request;
+            RESULT_EMPTY, as nothing of the base picture can be seen.
         ComputeError: whatever else the provider raises; may pass.
     """
-    edit = await _edit(params, context)
+    if params.edit_strength == 0:
+        return await _leave(params, context)
+    base = await context.load_picture(params.base_image, called="base_image")
+    edit = await _edit(params, base, context)
     show = context.progress.steps("editing")
     picture = await context.ask(EDITING, lambda provider: provider.edit(edit, show))
     recipe = recipe_of(
         picture, prompt=params.prompt, edit_strength=params.edit_strength, masked=edit.mask is not None or None
     )
-    png = await asyncio.to_thread(encode_png, picture.pixels, recipe, source=DigitalSource.COMPOSITE)
+    png = await context.work(encode_like, base, picture, recipe)
+    return await _result(params, picture, png, context)
+
+
+async def _leave(params: EditingParams, context: Context) -> EditingResult:
+    base = await context.load_original(params.base_image, called="base_image", grey=False)
+    await asyncio.to_thread(check_visible, base.pixels)
+    width, height = params.width or base.size[0], params.height or base.size[1]
+    pixels = await context.work(enlarge, base.pixels, width, height)
+    picture = Picture(pixels, UNTOUCHED)
+    source = None if (width, height) == base.size else DigitalSource.ENHANCED
+    recipe = recipe_of(picture, edit_strength=params.edit_strength)
+    png = await context.work(encode_png, pixels, recipe, source=source, icc=base.profile)
+    return await _result(params, picture, png, context)
+
+
+async def _result(params: EditingParams, picture: Picture, png: bytes, context: Context) -> EditingResult:
     return EditingResult(
         result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image,
         reference_image_path=params.reference_images[0] if params.reference_images else None,
         reference_image_paths=params.reference_images,
         mask_image_path=params.mask_image,
+        notes=context.notes,
         **facts_of(picture),
     )
 
 
-async def _edit(params: EditingParams, context: Context) -> Edit:
-    image = await context.load_image(params.base_image)
-    references = [await context.load_image(reference) for reference in params.reference_images or ()]
+async def _edit(params: EditingParams, base: TaskPicture, context: Context) -> Edit:
+    await asyncio.to_thread(check_visible, base.pixels)
+    named = enumerate(params.reference_images or ())
+    references = [await context.load_image(reference, called=f"reference_images[{at}]") for at, reference in named]
     mask = None
     if params.mask_image is not None:
-        mask = await asyncio.to_thread(_mask, await context.load_image(params.mask_image), image)
+        marks = await context.load_picture(params.mask_image, called="mask_image")
+        mask = await asyncio.to_thread(_mask, marks, base.size)
     return Edit(
         prompt=params.prompt,
-        image=image,
+        image=await asyncio.to_thread(opaque_colours, base.pixels),
         seed=chosen_seed(params.seed),
         references=tuple(references),
         mask=mask,
@@ -64,17 +95,16 @@ async def _edit(params: EditingParams, context: Context) -> Edit:
     )
 
 
-def _mask(marks: Pixels, image: Pixels) -> Pixels:
-    """`[H, W]` of the image's size from an RGB picture in which white marks what may change.
+def _mask(marks: TaskPicture, size: tuple[int, int]) -> Pixels:
+    """`[H, W]` of the picture's size, 255 where it may change.
 
     Raises:
         InvalidRequest: MASK_SIZE_MISMATCH.
     """
-    height, width = image.shape[:2]
-    if abs(marks.shape[1] * height / (marks.shape[0] * width) - 1.0) > _LARGEST_DISTORTION:
+    (wide, high), (width, height) = marks.size, size
+    if abs(wide * height / (high * width) - 1.0) > _LARGEST_DISTORTION:
         raise InvalidRequest(
-            f"the mask is {marks.shape[1]}x{marks.shape[0]}, the picture {width}x{height}: proportions must agree",
+            f"the mask is {wide}x{high}, the picture {width}x{height}: proportions must agree",
             reason="MASK_SIZE_MISMATCH",
         )
-    grey = cv2.cvtColor(marks, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    return cv2.resize(read_mask(marks), size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)

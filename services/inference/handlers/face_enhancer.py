@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 
+from services.catalog.quality import Reason
+from services.catalog.results import Quality
 from services.catalog.tasks.face_enhancer import FaceEnhancerParams, FaceEnhancerResult
 from services.inference.context import Context
-from services.inference.likeness import save_debug, shown_measures, source_of, value_of
+from services.inference.imaging.transparency import check_visible, opaque_colours
+from services.inference.likeness import encode_like, judged, save_debug, shown_measures, value_of
 from services.inference.making import chosen_seed, recipe_of, told_seed
-from services.inference.pictures import encode_png
-from services.providers.capabilities.fixing import FACE_FIXING, FaceFix
+from services.providers.capabilities.fixing import FACE_FIXING, FaceFix, Fixed
 from services.providers.capabilities.measures import DISTS, LPIPS, SSIM
 
 
 async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResult:
-    """One picture, stored as PNG with its recipe inside; as it was where no face was found or accepted.
+    """One picture, stored as PNG, recipe and transparency with it; as it was where no face was found or accepted.
 
     Raises:
-        InvalidRequest: the picture cannot be read, or the provider refuses the request.
+        InvalidRequest: a picture cannot be read or seen (RESULT_EMPTY), or the provider refuses the request.
         ComputeError: whatever else the provider raises; may pass.
     """
-    fix = FaceFix(await context.load_image(params.input_image), chosen_seed(None))
+    base = await context.load_picture(params.input_image, called="input_image")
+    await asyncio.to_thread(check_visible, base.pixels)
+    fix = FaceFix(await asyncio.to_thread(opaque_colours, base.pixels), chosen_seed(None))
     show = context.progress.steps("fixing faces")
     fixed = await context.ask(FACE_FIXING, lambda provider: provider.fix_faces(fix, show))
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape
     recipe = recipe_of(fixed.picture, faces=fixed.regions, accepted=fixed.accepted)
-    png = await asyncio.to_thread(encode_png, pixels, recipe, source=source_of(fixed.picture))
+    png = await context.work(encode_like, base, fixed.picture, recipe)
     return FaceEnhancerResult(
         result_image_path=await context.outputs.save("picture.png", png),
         input_image_path=params.input_image,
@@ -43,4 +47,15 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
         seed=told_seed(fixed.picture.seed),
         measures=shown_measures(fixed.measures),
         debug_image_paths=await save_debug(fixed.debug, context),
+        notes=context.notes,
+        quality=_quality(fixed),
     )
+
+
+def _quality(fixed: Fixed) -> Quality | None:
+    """None where the provider measures nothing."""
+    if fixed.regions == 0:
+        return judged([Reason.FACE_NOT_FOUND])
+    if not fixed.measures:
+        return None
+    return judged([Reason.FACES_REFUSED] if fixed.accepted < fixed.regions else [])

@@ -9,7 +9,7 @@ from services.inference.context import Context
 from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.providers.ports import DIFFUSION, Drawing, Lora
+from services.providers.ports import DIFFUSION, Drawing, Lora, Pixels
 
 _LEAST_STRENGTH = 0.02
 
@@ -31,6 +31,7 @@ async def run(params: GenerationParams, context: Context) -> GenerationResult:
     return GenerationResult(
         result_image_path=await context.outputs.save("picture.png", png),
         reference_image_path=params.reference_image_path,
+        notes=context.notes,
         **facts_of(picture),
     )
 
@@ -44,7 +45,6 @@ def strength_of(steering: float | None) -> float | None:
 
 
 async def _drawing(params: GenerationParams, context: Context) -> Drawing:
-    reference = params.reference_image_path or params.reference_image_url
     slots = (
         (params.subject_model_path, params.subject_lora_weight),
         (params.product_model_path, params.product_lora_weight),
@@ -56,8 +56,16 @@ async def _drawing(params: GenerationParams, context: Context) -> Drawing:
         seed=chosen_seed(params.seed),
         width=params.width,
         height=params.height,
-        image=await context.load_image(reference) if reference else None,
+        image=await _reference(params, context),
         strength=strength_of(params.reference_image_strength),
         app=params.fal_app_id,
         loras=tuple(Lora(path, 1.0 if weight is None else weight) for path, weight in slots if path),
     )
+
+
+async def _reference(params: GenerationParams, context: Context) -> Pixels | None:
+    if params.reference_image_path is not None:
+        return await context.load_image(params.reference_image_path, called="reference_image_path")
+    if params.reference_image_url is not None:
+        return await context.load_image(params.reference_image_url, called="reference_image_url")
+    return None

@@ -9,13 +9,16 @@ from typing import Any
 
 from services.catalog.enums import CroppingPosition, Resampling, ResizeMode
 from services.catalog.results import Box as ResultBox
-from services.catalog.tasks.image_adjuster import MAX_PIXELS, ImageAdjusterParams, ImageAdjusterResult
+from services.catalog.results import Quality
+from services.catalog.tasks.image_adjuster import ImageAdjusterParams, ImageAdjusterResult
 from services.common.errors import InvalidRequest
+from services.imaging.limits import MAX_PIXELS, MAX_SIDE
 from services.inference.context import Context
 from services.inference.imaging.adjusting import adjust, placed_part, source_part
 from services.inference.imaging.framing import Frame, Mode, Wish, frame
 from services.inference.imaging.margins import Box, Margins, margins_around, subject_box
-from services.inference.imaging.sizes import LONGEST_SIDE
+from services.inference.imaging.transparency import check_visible
+from services.inference.likeness import judged
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -29,10 +32,12 @@ async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterRes
     """PNG with the picture's ICC profile; where nothing has to be adjusted, the very file that came in.
 
     Raises:
-        InvalidRequest: a picture cannot be read; SUBJECT_NOT_FOUND, MARGINS_IMPOSSIBLE or RESULT_TOO_LARGE.
+        InvalidRequest: a picture cannot be read; RESULT_EMPTY, RESULT_TOO_LARGE, SUBJECT_NOT_FOUND or
+            MARGINS_IMPOSSIBLE.
         Unavailable: the model that finds subjects is away; may pass.
     """
-    original = await context.load_original(params.input_image, local=True)
+    original = await context.load_original(params.input_image, called="input_image", local=True)
+    await asyncio.to_thread(check_visible, original.pixels)
     await context.progress.report("loaded", 1, _STAGES)
     wish = await _wish(params, context)
     subject = await find_subject(original, context) if wish.margins.asked else None
@@ -40,18 +45,24 @@ async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterRes
     await context.progress.report("subject found", 2, _STAGES)
     found = await asyncio.to_thread(frame, *original.size, wish, box)
     if found is None:
-        return await _save_unchanged(params, original, box, context)
+        return await _save_unchanged(params, original, box, subject, context)
     _check_size(found)
     recipe = _recipe(params, wish, found, subject)
     png = await context.work(_encode, original, found, params.resampling or Resampling.LANCZOS, recipe)
     await context.progress.report("adjusted", 3, _STAGES)
     path = await context.outputs.save("adjusted.png", png)
     await context.progress.report("stored", _STAGES, _STAGES)
-    return _result(params, original, found, box, path)
+    return _result(params, original, found, box, path, subject, context)
 
 
 def _result(
-    params: ImageAdjusterParams, original: OriginalPicture, found: Frame, box: Box | None, path: str
+    params: ImageAdjusterParams,
+    original: OriginalPicture,
+    found: Frame,
+    box: Box | None,
+    path: str,
+    subject: Subject | None,
+    context: Context,
 ) -> ImageAdjusterResult:
     width, height = found.size
     return ImageAdjusterResult(
@@ -64,7 +75,14 @@ def _result(
         placed_box=_result_box(placed_part(original.pixels, found)),
         subject_box=_result_box(_inside(found.mapped(box), width, height)) if box else None,
         icc_profile=original.icc,
+        notes=context.notes,
+        quality=_quality(subject),
     )
+
+
+def _quality(subject: Subject | None) -> Quality | None:
+    """Without a subject nothing is measured."""
+    return judged(subject.doubts) if subject else None
 
 
 async def _wish(params: ImageAdjusterParams, context: Context) -> Wish:
@@ -90,7 +108,7 @@ async def _wish(params: ImageAdjusterParams, context: Context) -> Wish:
 
 
 async def _margins_of(reference: str, context: Context) -> Margins:
-    original = await context.load_original(reference, local=True)
+    original = await context.load_original(reference, called="reference_image", local=True)
     subject = await find_subject(original, context)
     return margins_around(await asyncio.to_thread(subject_box, subject.alpha), *original.size)
 
@@ -104,13 +122,17 @@ def _check_room(margins: Margins) -> None:
 
 def _check_size(found: Frame) -> None:
     width, height = found.size
-    if width * height > MAX_PIXELS or max(width, height) > LONGEST_SIDE:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         message = f"the result would have {width} × {height} pixels, more than {MAX_PIXELS}"
         raise InvalidRequest(message, reason="RESULT_TOO_LARGE")
 
 
 async def _save_unchanged(
-    params: ImageAdjusterParams, original: OriginalPicture, box: Box | None, context: Context
+    params: ImageAdjusterParams,
+    original: OriginalPicture,
+    box: Box | None,
+    subject: Subject | None,
+    context: Context,
 ) -> ImageAdjusterResult:
     recipe = {**_asked(params), "applied_mode": "none"}
     kind = original.content_type
@@ -129,11 +151,14 @@ async def _save_unchanged(
         placed_box=whole,
         subject_box=_result_box(box) if box else None,
         icc_profile="none" if original.icc == "none" else "kept",
+        notes=context.notes,
+        quality=_quality(subject),
     )
 
 
 def _encode(original: OriginalPicture, found: Frame, resampling: Resampling, recipe: dict[str, Any]) -> bytes:
     pixels = adjust(original.pixels, found, resampling=resampling.value)
+    check_visible(pixels, "the part that is kept is transparent everywhere")
     flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     return encode_png(flat, recipe, source=DigitalSource.ENHANCED, icc=original.profile)
 

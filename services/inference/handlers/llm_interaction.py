@@ -26,7 +26,8 @@ async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionR
         ContentRefused: the vendor's policy or the model itself forbids it.
         ComputeError: no vendor is configured, or what became of asking it.
     """
-    images = [await _seen(reference, context) for reference in params.input_images or ()]
+    named = enumerate(params.input_images or ())
+    images = [await _seen(reference, f"input_images[{at}]", context) for at, reference in named]
     question = Question(params.prompt, params.system_prompt, tuple(images))
     await context.progress.report("asking", 1, 2)
     reply = await context.ask(CONVERSING, lambda model: model.converse(question))
@@ -41,11 +42,12 @@ async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionR
         ai_provider=reply.vendor,
         model_name=reply.model,
         finish_reason=reply.finish,
+        notes=context.notes,
     )
 
 
-async def _seen(reference: str, context: Context) -> Pixels:
-    return await asyncio.to_thread(_shrunk, await context.load_image(reference))
+async def _seen(reference: str, called: str, context: Context) -> Pixels:
+    return await asyncio.to_thread(_shrunk, await context.load_image(reference, called=called))
 
 
 def _shrunk(pixels: Pixels) -> Pixels:

@@ -5,30 +5,36 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from services.catalog.quality import Reason
+from services.catalog.results import Quality
 from services.catalog.tasks.refine import RefineParams, RefineResult
 from services.inference.context import Context
-from services.inference.likeness import save_debug, shown_measures, source_of
+from services.inference.imaging.transparency import check_visible, opaque_colours
+from services.inference.likeness import encode_like, judged, save_debug, shown_measures
 from services.inference.making import chosen_seed, recipe_of
-from services.inference.pictures import encode_png
 from services.providers.capabilities.refining import REFINING, Pass, Refined, Refinement
 from services.providers.capabilities.upscaling import needed_capability
 from services.providers.ports import Pixels
 
 
 async def run(params: RefineParams, context: Context) -> RefineResult:
-    """One picture, stored as PNG with its recipe inside; progress counts the steps of all its tiles and faces.
+    """One picture, stored as PNG with its recipe inside, its transparency enlarged alike.
+
+    Progress counts the steps of all tiles and faces.
 
     Raises:
-        InvalidRequest: the picture cannot be read, would become too large, or the provider refuses the request.
+        InvalidRequest: the picture cannot be read or seen (RESULT_EMPTY), would become too large, or the
+            provider refuses the request.
         ComputeError: whatever else the provider raises; may pass.
     """
-    wanted = _refinement(params, await context.load_image(params.base_image_url))
+    base = await context.load_picture(params.base_image_url, called="base_image_url")
+    await asyncio.to_thread(check_visible, base.pixels)
+    wanted = _refinement(params, await asyncio.to_thread(opaque_colours, base.pixels))
     show = context.progress.steps("refining")
     refined = await context.ask(REFINING, lambda provider: provider.refine(wanted, show))
     pixels = refined.picture.pixels
     height, width, _ = pixels.shape
-    source = source_of(refined.picture)
-    png = await asyncio.to_thread(encode_png, pixels, _recipe(wanted, refined), source=source)
+    png = await context.work(encode_like, base, refined.picture, _recipe(wanted, refined))
     return RefineResult(
         result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image_url,
@@ -43,7 +49,17 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
         measures=shown_measures(refined.measures),
         debug_image_paths=await save_debug(refined.debug, context),
         model_name=refined.picture.model.name,
+        notes=context.notes,
+        quality=_quality(refined),
     )
+
+
+def _quality(refined: Refined) -> Quality | None:
+    """None where the provider measures nothing."""
+    if not refined.measures:
+        return None
+    refused = ((refined.refused_tiles, Reason.TILES_REFUSED), (refined.refused_faces, Reason.FACES_REFUSED))
+    return judged(reason for count, reason in refused if count)
 
 
 def _refinement(params: RefineParams, image: Pixels) -> Refinement:

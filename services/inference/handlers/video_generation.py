@@ -10,14 +10,14 @@ from services.providers.capabilities.animating import ANIMATING, Animation
 
 
 async def run(params: VideoGenerationParams, context: Context) -> VideoGenerationResult:
-    """One film, stored with its recipe inside; progress counts its frames.
+    """One film, stored with its recipe inside; progress counts its frames. What is transparent is shown on white.
 
     Raises:
         InvalidRequest: the picture cannot be read, or the provider refuses the request.
         ComputeError: whatever else the provider raises; may pass.
     """
     animation = Animation(
-        image=await context.load_image(params.input_image_path),
+        image=await context.load_image(params.input_image_path, called="input_image_path"),
         prompt=params.prompt,
         negative_prompt=params.negative_prompt or "",
         seconds=params.duration_seconds,
@@ -37,4 +37,6 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
         height=film.height,
         seed=told_seed(film.seed),
         model_name=None if film.model is None else film.model.name,
+        notes=context.notes,
+        quality=None,
     )

@@ -54,13 +54,17 @@ class Change:
 
 
 def palette_colour(pixels: Pixels) -> Colour:
-    """The dominant colour of `[H, W, 3]`, where the outer frame counts four times."""
-    return dominant(pixels, _palette_weights(pixels))
+    """The dominant colour of what can be seen of `[H, W, 3 or 4]`, where the outer frame counts four times."""
+    return dominant(pixels[:, :, :3], _palette_weights(pixels))
 
 
 def palette_sample(pixels: Pixels, shown: Colour, colour: Colour) -> Pixels:
     """`[N, 3]`: what of a palette picture lies near its dominant colour `shown`, moved to `colour` with it."""
-    flat = _sampled(pixels.reshape(-1, 3))
+    flat = _sampled(pixels.reshape(-1, pixels.shape[2]))
+    if flat.shape[1] == 4:
+        flat = flat[flat[:, 3] > 0][:, :3]
+    if not len(flat):
+        return np.array([colour], np.uint8)
     lab = to_lab(flat)
     near = lab[np.linalg.norm(lab - _lab(shown), axis=1) <= _NEAR]
     moved = from_lab(near + (_lab(colour) - _lab(shown)))
@@ -170,6 +174,8 @@ def _palette_weights(pixels: Pixels) -> Shares:
     weights = np.full((height, width), _FRAME_WEIGHT, np.float32)
     deep, wide = round(_FRAME * height), round(_FRAME * width)
     weights[deep : height - deep, wide : width - wide] = 1
+    if pixels.shape[2] == 4:
+        weights *= pixels[:, :, 3]
     return weights
 
 

@@ -8,10 +8,10 @@ from fractions import Fraction
 from math import ceil, floor
 
 from services.common.errors import InvalidRequest
+from services.imaging.limits import MAX_SIDE
 from services.inference.imaging.margins import Axis, Span
 
 Starts = Callable[[Axis, Fraction], Span]
-LONGEST_SIDE = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,9 @@ def largest_inside(picture: Picture, aspect: Fraction | None) -> tuple[int, int]
 def smallest_around(picture: Picture, aspect: Fraction | None) -> tuple[int, int]:
     """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE or RESULT_TOO_LARGE."""
     narrowest, lowest = (ceil(axis.least_around()) for axis in (picture.across, picture.down))
-    if max(narrowest, lowest) > LONGEST_SIDE:
+    if max(narrowest, lowest) > MAX_SIDE:
         # Margins of nearly everything make sides of millions, of which each would be tried below.
-        raise InvalidRequest(
-            f"a side of the result would have more than {LONGEST_SIDE} pixels", reason="RESULT_TOO_LARGE"
-        )
+        raise InvalidRequest(f"a side of the result would have more than {MAX_SIDE} pixels", reason="RESULT_TOO_LARGE")
     widths, heights = _from(narrowest), _from(lowest)
     if aspect is None:
         sizes = _together(picture, widths, heights, Axis.starts_around)

@@ -37,11 +37,13 @@ class Refinement:
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """`tiles` and `found_faces` count what was worked on."""
+    """`tiles` and `found_faces` count what was worked on, `refused_…` those of which no attempt was near enough."""
 
     picture: Picture
     tiles: int = 1
     found_faces: int = 0
+    refused_tiles: int = 0
+    refused_faces: int = 0
     measures: tuple[Measure, ...] = ()
     debug: tuple[DebugPicture, ...] = ()
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from services.catalog.enums import ProviderCapability
 from services.common.errors import InvalidRequest
+from services.imaging.limits import MAX_PIXELS, MAX_SIDE
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.measures import DebugPicture, Measure
 from services.providers.capabilities.refining import Pass, Refined, Refinement
@@ -42,7 +43,6 @@ CAPABILITIES = frozenset(
 PROMPT = "a sharp, detailed photo"
 LANCZOS = ModelCard("lanczos", "", "")
 FOUR_K = 4096
-MOST_PIXELS = 8192 * 8192
 # Where the number of tiles is left to us.
 _MOST_TILES = 64
 
@@ -113,6 +113,8 @@ class _Work:
             drawn_picture(faced, (*tiles, *faces), seed, plain=LANCZOS),
             tiles=len(tiles),
             found_faces=len(self.boxes),
+            refused_tiles=sum(not tile.accepted for tile in tiles),
+            refused_faces=sum(not face.accepted for face in faces),
             measures=_noted(tiles, faces),
             debug=debug if self.settings.debug else (),
         )
@@ -163,8 +165,10 @@ def output_size(wanted: Refinement, settings: RefinerSettings) -> tuple[int, int
     if settings.version == "2":
         return _scaled(width, height, FOUR_K / max(width, height))
     size = target_size(wanted)
-    if size[0] * size[1] > MOST_PIXELS:
-        raise InvalidRequest(f"{size[0]}x{size[1]} is more than {MOST_PIXELS} pixels", reason="TOO_MANY_PIXELS")
+    if size[0] * size[1] > MAX_PIXELS or max(size) > MAX_SIDE:
+        raise InvalidRequest(
+            f"{size[0]}x{size[1]} is more than {MAX_PIXELS} pixels or {MAX_SIDE} on a side", reason="TOO_MANY_PIXELS"
+        )
     return max(size[0], 1), max(size[1], 1)
 
 

@@ -100,6 +100,22 @@ class Box(_message.Message):
     height: int
     def __init__(self, left: _Optional[int] = ..., top: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
+class Quality(_message.Message):
+    __slots__ = ("passed", "reasons")
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    passed: bool
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, passed: _Optional[bool] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PictureNote(_message.Message):
+    __slots__ = ("picture", "note")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    picture: str
+    note: str
+    def __init__(self, picture: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
 class GenerationParams(_message.Message):
     __slots__ = ("prompt", "width", "height", "seed", "reference_image_path", "reference_image_url", "reference_image_strength", "subject_model_path", "subject_lora_weight", "product_model_path", "product_lora_weight", "style_model_path", "style_lora_weight", "product2_model_path", "product2_lora_weight", "fal_app_id", "workflow_id")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -139,7 +155,7 @@ class GenerationParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., reference_image_path: _Optional[str] = ..., reference_image_url: _Optional[str] = ..., reference_image_strength: _Optional[float] = ..., subject_model_path: _Optional[str] = ..., subject_lora_weight: _Optional[float] = ..., product_model_path: _Optional[str] = ..., product_lora_weight: _Optional[float] = ..., style_model_path: _Optional[str] = ..., style_lora_weight: _Optional[float] = ..., product2_model_path: _Optional[str] = ..., product2_lora_weight: _Optional[float] = ..., fal_app_id: _Optional[str] = ..., workflow_id: _Optional[str] = ...) -> None: ...
 
 class GenerationResult(_message.Message):
-    __slots__ = ("result_image_path", "reference_image_path", "seed", "width", "height", "steps", "model_name", "model_sha256", "model_licence", "queued_seconds", "denoise_seconds")
+    __slots__ = ("result_image_path", "reference_image_path", "seed", "width", "height", "steps", "model_name", "model_sha256", "model_licence", "queued_seconds", "denoise_seconds", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +167,8 @@ class GenerationResult(_message.Message):
     MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
     QUEUED_SECONDS_FIELD_NUMBER: _ClassVar[int]
     DENOISE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     reference_image_path: str
     seed: int
@@ -162,7 +180,9 @@ class GenerationResult(_message.Message):
     model_licence: str
     queued_seconds: float
     denoise_seconds: float
-    def __init__(self, result_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ...) -> None: ...
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class EditingParams(_message.Message):
     __slots__ = ("prompt", "base_image", "reference_images", "mask_image", "edit_strength", "width", "height", "seed", "fal_app_id", "workflow_id")
@@ -189,7 +209,7 @@ class EditingParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., base_image: _Optional[str] = ..., reference_images: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., mask_image: _Optional[str] = ..., edit_strength: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., fal_app_id: _Optional[str] = ..., workflow_id: _Optional[str] = ...) -> None: ...
 
 class EditingResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "reference_image_paths", "mask_image_path", "seed", "width", "height", "steps", "model_name", "model_sha256", "model_licence", "queued_seconds", "denoise_seconds")
+    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "reference_image_paths", "mask_image_path", "seed", "width", "height", "steps", "model_name", "model_sha256", "model_licence", "queued_seconds", "denoise_seconds", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -204,6 +224,8 @@ class EditingResult(_message.Message):
     MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
     QUEUED_SECONDS_FIELD_NUMBER: _ClassVar[int]
     DENOISE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     base_image_path: str
     reference_image_path: str
@@ -218,7 +240,9 @@ class EditingResult(_message.Message):
     model_licence: str
     queued_seconds: float
     denoise_seconds: float
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., reference_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., mask_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ...) -> None: ...
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., reference_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., mask_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class RefineParams(_message.Message):
     __slots__ = ("base_image_url", "upscale_enabled", "upscale_factor", "target_width", "target_height", "upscale_prompt", "upscale_denoise", "upscale_steps", "upscale_seed", "face_detail_enabled", "face_detail_prompt", "face_detail_denoise", "face_detail_steps", "face_detail_seed", "fal_app_id")
@@ -255,7 +279,7 @@ class RefineParams(_message.Message):
     def __init__(self, base_image_url: _Optional[str] = ..., upscale_enabled: _Optional[bool] = ..., upscale_factor: _Optional[float] = ..., target_width: _Optional[int] = ..., target_height: _Optional[int] = ..., upscale_prompt: _Optional[str] = ..., upscale_denoise: _Optional[float] = ..., upscale_steps: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_enabled: _Optional[bool] = ..., face_detail_prompt: _Optional[str] = ..., face_detail_denoise: _Optional[float] = ..., face_detail_steps: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., fal_app_id: _Optional[str] = ...) -> None: ...
 
 class RefineResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "capability", "applied_factor", "width", "height", "tiles", "faces_found", "upscale_seed", "face_detail_seed", "measures", "debug_image_paths", "model_name")
+    __slots__ = ("result_image_path", "base_image_path", "capability", "applied_factor", "width", "height", "tiles", "faces_found", "upscale_seed", "face_detail_seed", "measures", "debug_image_paths", "model_name", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -269,6 +293,8 @@ class RefineResult(_message.Message):
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     DEBUG_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     base_image_path: str
     capability: str
@@ -282,7 +308,9 @@ class RefineResult(_message.Message):
     measures: _containers.RepeatedCompositeFieldContainer[Measure]
     debug_image_paths: _common_pb2.StringList
     model_name: str
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., capability: _Optional[str] = ..., applied_factor: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., tiles: _Optional[int] = ..., faces_found: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ...) -> None: ...
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., capability: _Optional[str] = ..., applied_factor: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., tiles: _Optional[int] = ..., faces_found: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class ExperimentalFalParams(_message.Message):
     __slots__ = ("fal_app_id", "fal_parameters", "fal_parameters_json")
@@ -325,7 +353,7 @@ class VideoGenerationParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., input_image_path: _Optional[str] = ..., duration_seconds: _Optional[int] = ..., cfg_scale: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class VideoGenerationResult(_message.Message):
-    __slots__ = ("result_video_path", "input_image_path", "video_seconds", "fps", "frames", "width", "height", "seed", "model_name")
+    __slots__ = ("result_video_path", "input_image_path", "video_seconds", "fps", "frames", "width", "height", "seed", "model_name", "quality", "notes")
     RESULT_VIDEO_PATH_FIELD_NUMBER: _ClassVar[int]
     INPUT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     VIDEO_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -335,6 +363,8 @@ class VideoGenerationResult(_message.Message):
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_video_path: str
     input_image_path: str
     video_seconds: float
@@ -344,7 +374,9 @@ class VideoGenerationResult(_message.Message):
     height: int
     seed: int
     model_name: str
-    def __init__(self, result_video_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., video_seconds: _Optional[float] = ..., fps: _Optional[float] = ..., frames: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., model_name: _Optional[str] = ...) -> None: ...
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_video_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., video_seconds: _Optional[float] = ..., fps: _Optional[float] = ..., frames: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., model_name: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class LlmInteractionParams(_message.Message):
     __slots__ = ("prompt", "system_prompt", "input_images")
@@ -357,7 +389,7 @@ class LlmInteractionParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., system_prompt: _Optional[str] = ..., input_images: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ...) -> None: ...
 
 class LlmInteractionResult(_message.Message):
-    __slots__ = ("result_text", "input_tokens", "output_tokens", "ai_provider", "model_name", "finish_reason", "result_text_path")
+    __slots__ = ("result_text", "input_tokens", "output_tokens", "ai_provider", "model_name", "finish_reason", "result_text_path", "notes")
     RESULT_TEXT_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -365,6 +397,7 @@ class LlmInteractionResult(_message.Message):
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     RESULT_TEXT_PATH_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_text: str
     input_tokens: int
     output_tokens: int
@@ -372,7 +405,8 @@ class LlmInteractionResult(_message.Message):
     model_name: str
     finish_reason: str
     result_text_path: str
-    def __init__(self, result_text: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ai_provider: _Optional[str] = ..., model_name: _Optional[str] = ..., finish_reason: _Optional[str] = ..., result_text_path: _Optional[str] = ...) -> None: ...
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_text: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ai_provider: _Optional[str] = ..., model_name: _Optional[str] = ..., finish_reason: _Optional[str] = ..., result_text_path: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class DetailEnhancerParams(_message.Message):
     __slots__ = ("base_image", "reference_image", "detail_label")
@@ -385,7 +419,7 @@ class DetailEnhancerParams(_message.Message):
     def __init__(self, base_image: _Optional[str] = ..., reference_image: _Optional[str] = ..., detail_label: _Optional[str] = ...) -> None: ...
 
 class DetailEnhancerResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "accepted", "fallback_used", "attempts_used", "region", "tiles", "width", "height", "seed", "measures", "debug_image_paths")
+    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "accepted", "fallback_used", "attempts_used", "region", "tiles", "width", "height", "seed", "measures", "debug_image_paths", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -399,6 +433,8 @@ class DetailEnhancerResult(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     DEBUG_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     base_image_path: str
     reference_image_path: str
@@ -412,10 +448,12 @@ class DetailEnhancerResult(_message.Message):
     seed: int
     measures: _containers.RepeatedCompositeFieldContainer[Measure]
     debug_image_paths: _common_pb2.StringList
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., region: _Optional[_Union[Box, _Mapping]] = ..., tiles: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ...) -> None: ...
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., region: _Optional[_Union[Box, _Mapping]] = ..., tiles: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class BackgroundFixParams(_message.Message):
-    __slots__ = ("base_image", "palette_image", "strategy", "light_threshold", "shadow_threshold", "mask_expansion_percentage", "edge_blur_sigma")
+    __slots__ = ("base_image", "palette_image", "strategy", "light_threshold", "shadow_threshold", "mask_expansion_percentage", "edge_blur_sigma", "background_color")
     BASE_IMAGE_FIELD_NUMBER: _ClassVar[int]
     PALETTE_IMAGE_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +461,7 @@ class BackgroundFixParams(_message.Message):
     SHADOW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     MASK_EXPANSION_PERCENTAGE_FIELD_NUMBER: _ClassVar[int]
     EDGE_BLUR_SIGMA_FIELD_NUMBER: _ClassVar[int]
+    BACKGROUND_COLOR_FIELD_NUMBER: _ClassVar[int]
     base_image: str
     palette_image: str
     strategy: str
@@ -430,10 +469,11 @@ class BackgroundFixParams(_message.Message):
     shadow_threshold: float
     mask_expansion_percentage: float
     edge_blur_sigma: float
-    def __init__(self, base_image: _Optional[str] = ..., palette_image: _Optional[str] = ..., strategy: _Optional[str] = ..., light_threshold: _Optional[float] = ..., shadow_threshold: _Optional[float] = ..., mask_expansion_percentage: _Optional[float] = ..., edge_blur_sigma: _Optional[float] = ...) -> None: ...
+    background_color: str
+    def __init__(self, base_image: _Optional[str] = ..., palette_image: _Optional[str] = ..., strategy: _Optional[str] = ..., light_threshold: _Optional[float] = ..., shadow_threshold: _Optional[float] = ..., mask_expansion_percentage: _Optional[float] = ..., edge_blur_sigma: _Optional[float] = ..., background_color: _Optional[str] = ...) -> None: ...
 
 class BackgroundFixResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "palette_image_path", "mask_path", "palette_color", "background_color", "width", "height")
+    __slots__ = ("result_image_path", "base_image_path", "palette_image_path", "mask_path", "palette_color", "background_color", "width", "height", "background_color_before", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     PALETTE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -442,6 +482,9 @@ class BackgroundFixResult(_message.Message):
     BACKGROUND_COLOR_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    BACKGROUND_COLOR_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     base_image_path: str
     palette_image_path: str
@@ -450,7 +493,10 @@ class BackgroundFixResult(_message.Message):
     background_color: str
     width: int
     height: int
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., palette_image_path: _Optional[str] = ..., mask_path: _Optional[str] = ..., palette_color: _Optional[str] = ..., background_color: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+    background_color_before: str
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., palette_image_path: _Optional[str] = ..., mask_path: _Optional[str] = ..., palette_color: _Optional[str] = ..., background_color: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., background_color_before: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class ImageAdjusterParams(_message.Message):
     __slots__ = ("input_image", "reference_image", "mode", "aspect_ratio", "target_width", "target_height", "margin_top", "margin_right", "margin_bottom", "margin_left", "cropping_position", "scaling_proportions", "resampling", "tolerance")
@@ -485,7 +531,7 @@ class ImageAdjusterParams(_message.Message):
     def __init__(self, input_image: _Optional[str] = ..., reference_image: _Optional[str] = ..., mode: _Optional[str] = ..., aspect_ratio: _Optional[float] = ..., target_width: _Optional[int] = ..., target_height: _Optional[int] = ..., margin_top: _Optional[float] = ..., margin_right: _Optional[float] = ..., margin_bottom: _Optional[float] = ..., margin_left: _Optional[float] = ..., cropping_position: _Optional[str] = ..., scaling_proportions: _Optional[str] = ..., resampling: _Optional[str] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class ImageAdjusterResult(_message.Message):
-    __slots__ = ("result_image_path", "input_image_path", "reference_image_path", "width", "height", "applied_mode", "crop_box", "placed_box", "subject_box", "icc_profile")
+    __slots__ = ("result_image_path", "input_image_path", "reference_image_path", "width", "height", "applied_mode", "crop_box", "placed_box", "subject_box", "icc_profile", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     INPUT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -496,6 +542,8 @@ class ImageAdjusterResult(_message.Message):
     PLACED_BOX_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_BOX_FIELD_NUMBER: _ClassVar[int]
     ICC_PROFILE_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     input_image_path: str
     reference_image_path: str
@@ -506,7 +554,9 @@ class ImageAdjusterResult(_message.Message):
     placed_box: Box
     subject_box: Box
     icc_profile: str
-    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., applied_mode: _Optional[str] = ..., crop_box: _Optional[_Union[Box, _Mapping]] = ..., placed_box: _Optional[_Union[Box, _Mapping]] = ..., subject_box: _Optional[_Union[Box, _Mapping]] = ..., icc_profile: _Optional[str] = ...) -> None: ...
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., applied_mode: _Optional[str] = ..., crop_box: _Optional[_Union[Box, _Mapping]] = ..., placed_box: _Optional[_Union[Box, _Mapping]] = ..., subject_box: _Optional[_Union[Box, _Mapping]] = ..., icc_profile: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class FaceEnhancerParams(_message.Message):
     __slots__ = ("input_image",)
@@ -515,7 +565,7 @@ class FaceEnhancerParams(_message.Message):
     def __init__(self, input_image: _Optional[str] = ...) -> None: ...
 
 class FaceEnhancerResult(_message.Message):
-    __slots__ = ("result_image_path", "input_image_path", "face_detected", "faces_found", "accepted", "fallback_used", "attempts_used", "final_ssim_score", "final_lpips_score", "final_dists_score", "width", "height", "seed", "measures", "debug_image_paths")
+    __slots__ = ("result_image_path", "input_image_path", "face_detected", "faces_found", "accepted", "fallback_used", "attempts_used", "final_ssim_score", "final_lpips_score", "final_dists_score", "width", "height", "seed", "measures", "debug_image_paths", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     INPUT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     FACE_DETECTED_FIELD_NUMBER: _ClassVar[int]
@@ -531,6 +581,8 @@ class FaceEnhancerResult(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     DEBUG_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     input_image_path: str
     face_detected: bool
@@ -546,7 +598,9 @@ class FaceEnhancerResult(_message.Message):
     seed: int
     measures: _containers.RepeatedCompositeFieldContainer[Measure]
     debug_image_paths: _common_pb2.StringList
-    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., face_detected: _Optional[bool] = ..., faces_found: _Optional[int] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., final_ssim_score: _Optional[float] = ..., final_lpips_score: _Optional[float] = ..., final_dists_score: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ...) -> None: ...
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., face_detected: _Optional[bool] = ..., faces_found: _Optional[int] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., final_ssim_score: _Optional[float] = ..., final_lpips_score: _Optional[float] = ..., final_dists_score: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class BackgroundRemovalParams(_message.Message):
     __slots__ = ("input_image_paths",)
@@ -555,12 +609,16 @@ class BackgroundRemovalParams(_message.Message):
     def __init__(self, input_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ...) -> None: ...
 
 class BackgroundRemovalResult(_message.Message):
-    __slots__ = ("result_image_paths", "confidences")
+    __slots__ = ("result_image_paths", "confidences", "quality", "notes")
     RESULT_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCES_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_paths: _common_pb2.StringList
     confidences: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, result_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., confidences: _Optional[_Iterable[float]] = ...) -> None: ...
+    quality: Quality
+    notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
+    def __init__(self, result_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., confidences: _Optional[_Iterable[float]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class DiagnosticParams(_message.Message):
     __slots__ = ("duration_ms", "fail_with", "payload", "fail_attempts")

@@ -1,0 +1,23 @@
+"""Why a result did not pass its own measures: the stable words of `quality.reasons`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Each is explained in docs/pictures.md."""
+
+    # The matte is more likely wrong than right: methods disagree, or no edge supports the outline.
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    # Pieces of which no attempt was near enough stayed as they were.
+    TILES_REFUSED = "TILES_REFUSED"
+    FACES_REFUSED = "FACES_REFUSED"
+    # Nothing to work on; the picture is as it was.
+    FACE_NOT_FOUND = "FACE_NOT_FOUND"
+    GARMENT_NOT_FOUND = "GARMENT_NOT_FOUND"
+    # The subject fills the picture.
+    BACKGROUND_NOT_FOUND = "BACKGROUND_NOT_FOUND"
+    # All of the background, or more than half of it, is darker than the thresholds let change.
+    BACKGROUND_TOO_DARK = "BACKGROUND_TOO_DARK"
+    BACKGROUND_PARTLY_CHANGED = "BACKGROUND_PARTLY_CHANGED"

@@ -1,0 +1,77 @@
+"""Transparent pictures for models that know none: their colours alone, and their transparency given back."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.common.errors import InvalidRequest
+from services.providers.pipelines.refining import enlarge
+from services.providers.ports import Pixels
+
+# Colours are carried on at about this size, so far in its pixels, and fade to white over as much again.
+_CARRIED_PIXELS = 1_000_000
+_REACH = 4.0
+# Alpha up to which nothing can be seen: a twentieth.
+_UNSEEN = 12
+
+
+def check_visible(pixels: Pixels, otherwise: str = "the picture is transparent everywhere") -> None:
+    """Raises InvalidRequest: RESULT_EMPTY, saying `otherwise`, where nothing of `[H, W, C]` can be seen."""
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and int(pixels[:, :, -1].max()) <= _UNSEEN:
+        raise InvalidRequest(otherwise, reason="RESULT_EMPTY")
+
+
+def opaque_colours(pixels: Pixels) -> Pixels:
+    """RGB `[H, W, 3]` of `[H, W, 1 to 4]`: as stored, wherever something can be seen.
+
+    What is hidden may be any colour, and would bleed into the edge with the first filter. There the colours nearby are
+    carried on a little, and fade to white.
+    """
+    colours = _rgb(pixels)
+    if pixels.shape[2] in (1, 3):
+        return colours
+    seen = pixels[:, :, -1] > 0
+    if seen.all() or not seen.any():
+        return colours if seen.all() else np.full_like(colours, 255)
+    shown: Pixels = np.where(seen[:, :, np.newaxis], colours, _carried_on(colours, seen))
+    return shown
+
+
+def with_alpha(pixels: Pixels, alpha: Pixels) -> Pixels:
+    """RGBA `[H, W, 4]` of RGB `[H, W, 3]`, `alpha` scaled to its size; what is fully transparent has no colour."""
+    height, width = pixels.shape[:2]
+    shown = enlarge(np.ascontiguousarray(alpha), width, height)
+    rgba = np.dstack([pixels, shown])
+    rgba[shown == 0] = 0
+    return rgba
+
+
+def _rgb(pixels: Pixels) -> Pixels:
+    if pixels.shape[2] >= 3:
+        return np.ascontiguousarray(pixels[:, :, :3])
+    return np.repeat(pixels[:, :, :1], 3, axis=2)
+
+
+def _carried_on(colours: Pixels, seen: NDArray[np.bool_]) -> Pixels:
+    """Worked out on a smaller picture: it is only ever looked at near an edge."""
+    height, width = seen.shape
+    scale = min(1.0, sqrt(_CARRIED_PIXELS / seen.size))
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    mask = seen.astype(np.uint8) * np.uint8(255)
+    weights = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    sums = cv2.resize(cv2.bitwise_and(colours, colours, mask=mask), size, interpolation=cv2.INTER_AREA)
+    known = weights > 0
+    means = sums.astype(np.float32) * 255 / np.maximum(weights, 1)[:, :, np.newaxis]
+    away, nearest = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_label = np.zeros((int(nearest.max()) + 1, 3), np.float32)
+    by_label[nearest[known]] = means[known]
+    share = np.clip(2 - away / _REACH, 0, 1)[:, :, np.newaxis]
+    small = 255 + (by_label[nearest] - 255) * share
+    large = cv2.resize(np.clip(small, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.uint8)

@@ -1,0 +1,103 @@
+"""BACKGROUND_REMOVAL: own transparency, large pictures, empty and doubtful results."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from services.providers.ports import Pixels
+from tests.picture_bench import MATTED_AT_MOST, PictureBench, many, opened, saved
+from tests.unit.test_images_originals import wide_profile
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench() -> AsyncIterator[PictureBench]:
+    async with opened() as found:
+        yield found
+
+
+def mug(height: int = 60, width: int = 80) -> Pixels:
+    """Red on nearly white."""
+    pixels = np.full((height, width, 3), 240, np.uint8)
+    pixels[height // 3 : 2 * height // 3, width // 4 : 3 * width // 4] = (200, 20, 20)
+    return pixels
+
+
+async def cut(bench: PictureBench, *paths: str) -> list[Pixels]:
+    result = await bench.run("BACKGROUND_REMOVAL", input_image_paths=many(list(paths)))
+    assert result.quality.passed
+    return [bench.pixels(path) for path in result.result_image_paths.values]
+
+
+@pytest.mark.field("14")
+async def test_a_white_cut_out_keeps_its_own_outline(bench: PictureBench) -> None:
+    path = bench.put_case("14_white_cutout.png")
+    [made] = await cut(bench, path)
+    own = bench.pixels(path)
+    assert np.array_equal(made[:, :, 3], own[:, :, 3])
+    assert np.array_equal(made[own[:, :, 3] > 0], own[own[:, :, 3] > 0])
+
+
+async def test_of_rounded_corners_and_a_matte_the_result_shows_what_both_leave(bench: PictureBench) -> None:
+    rounded = np.dstack([mug(), np.full((60, 80), 255, np.uint8)])
+    rounded[:6, :6] = rounded[-6:, -6:] = 0
+    rounded[28:32, 38:42, 3] = 100
+    [made] = await cut(bench, bench.put(rounded))
+    assert made[:, :, 3].max() == 255
+    assert made[30, 40, 3] == 100
+    assert made[:15, :, 3].max() == 0
+
+
+async def test_a_cut_out_keeps_colours_and_profile(bench: PictureBench) -> None:
+    path = bench.put(saved(mug(), icc_profile=wide_profile()))
+    result = await bench.run("BACKGROUND_REMOVAL", input_image_paths=many([path]))
+    made = bench.picture(result.result_image_paths.values[0])
+    shown = np.asarray(made)
+    assert made.info["icc_profile"] == wide_profile()
+    assert np.array_equal(shown[shown[:, :, 3] == 255][:, :3], mug()[shown[:, :, 3] == 255])
+
+
+@pytest.mark.field("14")
+async def test_a_picture_without_a_subject_is_no_result(bench: PictureBench) -> None:
+    plain = bench.put(np.full((50, 70, 3), 200, np.uint8))
+    assert await bench.reason("BACKGROUND_REMOVAL", input_image_paths=many([plain])) == "RESULT_EMPTY"
+    both = many([bench.put(mug()), plain])
+    assert await bench.reason("BACKGROUND_REMOVAL", input_image_paths=both) == "RESULT_EMPTY"
+
+
+async def test_an_unsure_cut_out_says_so(bench: PictureBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.matting, "confidence", 0.31)
+    result = await bench.run("BACKGROUND_REMOVAL", input_image_paths=many([bench.put(mug())]))
+    assert (result.quality.passed, list(result.quality.reasons)) == (False, ["LOW_CONFIDENCE"])
+    fixed = await bench.run("BACKGROUND_FIX", base_image=bench.put(mug()), background_color="navy")
+    assert list(fixed.quality.reasons) == ["LOW_CONFIDENCE"]
+    adjusted = await bench.run("IMAGE_ADJUSTER", input_image=bench.put(mug()), margin_top=0.4, mode="pad")
+    assert list(adjusted.quality.reasons) == ["LOW_CONFIDENCE"]
+    assert not (await bench.run("IMAGE_ADJUSTER", input_image=bench.put(mug()), aspect_ratio=1.0)).HasField("quality")
+
+
+@pytest.mark.field("18")
+async def test_a_picture_larger_than_the_model_takes_is_cut_at_its_own_size(bench: PictureBench) -> None:
+    path = bench.put_case("18_6048x4024.jpg")
+    width, height = bench.picture(path).size
+    assert width * height > MATTED_AT_MOST
+    [made] = await cut(bench, path)
+    assert made.shape == (height, width, 4)
+    shown = made[:, :, 3] == 255
+    assert 0.02 < shown.mean() < 0.98
+    assert np.array_equal(made[shown][:, :3], np.asarray(bench.picture(path))[shown])
+    # The edge is as wide as the copy that was looked at was smaller, no more.
+    row = made[height // 2, :, 3]
+    assert ((row > 0) & (row < 255)).sum() <= 8
+
+
+async def test_the_largest_picture_the_product_takes_is_cut_too(bench: PictureBench) -> None:
+    large = Image.fromarray(mug(80, 80)).resize((8000, 8000), Image.Resampling.NEAREST)
+    [made] = await cut(bench, bench.put(saved(large, "JPEG", quality=90)))
+    assert made.shape == (8000, 8000, 4)

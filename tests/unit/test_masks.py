@@ -1,0 +1,109 @@
+"""What a mask marks, whatever way it was painted; through EDITING, where one is read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from services.inference.masks import read_mask
+from services.inference.originals import TaskPicture
+from services.providers.ports import Pixels
+from tests.picture_bench import PictureBench, opened, saved
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SIDE = 64
+INSIDE = np.zeros((SIDE, SIDE), bool)
+INSIDE[16:40, 20:44] = True
+BASE = np.full((SIDE, SIDE, 3), (200, 180, 160), np.uint8)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench() -> AsyncIterator[PictureBench]:
+    async with opened() as found:
+        yield found
+
+
+def painted(colour: tuple[int, int, int], canvas: tuple[int, int, int, int]) -> Pixels:
+    """Opaque paint inside, RGBA `canvas` elsewhere."""
+    pixels = np.zeros((SIDE, SIDE, 4), np.uint8)
+    pixels[:] = canvas
+    pixels[INSIDE] = (*colour, 255)
+    return pixels
+
+
+def palette_mask() -> bytes:
+    """Index 0 is black and transparent, index 1 white."""
+    picture = Image.fromarray(INSIDE.astype(np.uint8), "P")
+    picture.putpalette([0, 0, 0, 255, 255, 255])
+    return saved(picture, transparency=0)
+
+
+WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (230, 20, 20)
+MASKS = {
+    "white on a transparent canvas": painted(WHITE, (0, 0, 0, 0)),
+    "white on a canvas that is white where it is hidden": painted(WHITE, (255, 255, 255, 0)),
+    "black on a transparent canvas": painted(BLACK, (255, 255, 255, 0)),
+    "red on a transparent canvas": painted(RED, (0, 0, 0, 0)),
+    "white on black": painted(WHITE, (0, 0, 0, 255)),
+    "white on black, hidden beyond": np.dstack(
+        [np.repeat((INSIDE * 255).astype(np.uint8)[:, :, None], 3, axis=2), np.pad(np.full((60, 60), 255, np.uint8), 2)]
+    ),
+    "grey with alpha": np.dstack([np.full((SIDE, SIDE), 255, np.uint8), (INSIDE * 255).astype(np.uint8)]),
+    "grey without alpha": (INSIDE * 255).astype(np.uint8),
+}
+FILES = {name: saved(pixels) for name, pixels in MASKS.items()} | {
+    "palette with transparency": palette_mask(),
+    "one bit": saved(Image.fromarray(INSIDE)),
+    "strokes of half a brush": saved(
+        np.where(painted(RED, (0, 0, 0, 0)) == 255, np.uint8(128), painted(RED, (0,) * 4))
+    ),
+    "GIF": saved(Image.fromarray((INSIDE * 255).astype(np.uint8)), "GIF"),
+    "lossless WebP": saved(MASKS["white on a transparent canvas"], "WEBP", lossless=True),
+}
+
+
+@pytest.mark.field("15")
+@pytest.mark.parametrize("name", FILES)
+async def test_only_what_is_painted_is_drawn_anew(bench: PictureBench, name: str) -> None:
+    base, mask = bench.put(BASE), bench.put(FILES[name])
+    result = await bench.run("EDITING", prompt="a mug", base_image=base, mask_image=mask, seed=1)
+    made = bench.pixels(result.result_image_path)
+    assert np.array_equal(made[~INSIDE], BASE[~INSIDE])
+    changed = np.abs(made.astype(int) - BASE).max(axis=2) > 0
+    assert changed[INSIDE].mean() > 0.5
+
+
+@pytest.mark.field("15")
+async def test_the_mask_that_was_painted_on_a_transparent_canvas_leaves_the_rest_alone(bench: PictureBench) -> None:
+    base = bench.put_case("15_base.png")
+    painted_on = [bench.put_case(f"15_{name}.png") for name in ("mask_transparent_canvas", "control_mask_black_white")]
+    fields = {"prompt": "a mug", "base_image": base, "seed": 1}
+    made = [
+        bench.pixels((await bench.run("EDITING", mask_image=mask, **fields)).result_image_path) for mask in painted_on
+    ]
+    assert np.array_equal(*made)
+    outside = np.asarray(bench.picture(painted_on[1])) == 0
+    assert np.array_equal(made[0][outside], bench.pixels(base)[outside])
+
+
+@pytest.mark.parametrize("form", ["nothing painted", "all black"])
+async def test_a_mask_that_marks_nothing_is_refused(bench: PictureBench, form: str) -> None:
+    pixels = np.zeros((SIDE, SIDE, 4 if form == "nothing painted" else 3), np.uint8)
+    fields = {"prompt": "a mug", "base_image": bench.put(BASE), "mask_image": bench.put(pixels)}
+    assert await bench.reason("EDITING", **fields) == "MASK_EMPTY"
+
+
+async def test_soft_edges_of_paint_stay_soft() -> None:
+    alpha = np.linspace(0, 255, SIDE).astype(np.uint8)[None, :].repeat(SIDE, axis=0)
+    marks = np.dstack([np.full((SIDE, SIDE, 3), 20, np.uint8), alpha])
+    assert np.array_equal(read_mask(TaskPicture(pixels=marks)), alpha)
+
+
+async def test_where_black_and_white_were_painted_the_white_marks() -> None:
+    marks = painted(WHITE, (0, 0, 0, 0))
+    marks[:8] = (0, 0, 0, 255)
+    assert np.array_equal(read_mask(TaskPicture(pixels=marks)) > 0, INSIDE)
