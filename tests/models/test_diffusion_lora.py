@@ -9,8 +9,12 @@ import pytest
 import torch
 from diffusion.card import hash_file
 from diffusion.errors import LoraUnsupported
+from diffusion.loading import load_model
 from diffusion.lora_files import read_adapter
+from diffusion.lora_keys import changes_text_encoder
+from diffusion.settings import Settings
 from diffusion_stage import (
+    ATTENTION,
     directory,
     distance,
     draw_with,
@@ -22,6 +26,9 @@ from diffusion_stage import (
 )
 from safetensors.torch import save_file
 
+ROOT = Path(__file__).resolve().parents[2]
+CASES = ROOT / "tests/corpora/field"
+STARTER = ROOT / "deploy/triton/starter/weights/diffusion"
 FAMILIES = ["sd", "sdxl", "sd3", "flux"]
 CONVOLUTIONS = ("to_q", "to_v", "conv1", "conv_in", "time_emb_proj", "ff.net.0.proj")
 
@@ -112,6 +119,97 @@ def test_alpha_in_the_files_metadata_counts_as_in_diffusers(sd, tmp_path):
     path = write_lora("sd", tmp_path / "a.safetensors", lora_adapter_metadata=adapter)
     assert distance(sd.draw(loras=[{"path": path}]), draw_with(_with_loras("sd", {path: 1.0}))) <= 1
     assert {delta.scale for delta in _adapter("sd", path).deltas.values()} == {2.0}
+
+
+def _as_processors(layer, part):
+    stem, _, place = layer.rpartition(".attn1.")
+    place = place.removesuffix(".0")
+    return f"unet.{stem}.attn1.processor.{place}_lora.{part}.weight"
+
+
+AS_PEFT = {"down": "lora_A", "up": "lora_B"}
+SPELLINGS = {
+    "the bare layer": lambda layer, part: f"{layer}.{AS_PEFT[part]}.weight",
+    "peft": lambda layer, part: f"base_model.model.{layer}.{AS_PEFT[part]}.weight",
+    "peft of a pipeline": lambda layer, part: f"base_model.model.PREFIX.{layer}.{AS_PEFT[part]}.weight",
+    "peft with the adapter's name": lambda layer, part: f"base_model.model.{layer}.{AS_PEFT[part]}.default.weight",
+    "old diffusers": lambda layer, part: f"PREFIX.{layer}.lora.{part}.weight",
+    "kohya": lambda layer, part: f"lora_unet_{layer.replace('.', '_')}.lora_{part}.weight",
+    "kohya of a transformer": lambda layer, part: f"lora_transformer_{layer.replace('.', '_')}.lora_{part}.weight",
+    "ComfyUI": lambda layer, part: f"diffusion_model.{layer}.{AS_PEFT[part]}.weight",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_lora_is_the_same_in_every_spelling(name, spelling, tmp_path):
+    control = _adapter(name, write_lora(name, tmp_path / "control.safetensors"))
+    weights = lora_weights(name, seed=1, rank=4, layers=ATTENTION, strength=0.3)
+    path = _respelled(name, weights, SPELLINGS[spelling], tmp_path / "other.safetensors")
+    _assert_same(_adapter(name, path), control)
+
+
+@pytest.mark.parametrize("name", ["sd", "sdxl"])
+def test_the_attention_processors_of_old_diffusers_are_read(name, tmp_path):
+    layers = tuple(f"attn1.{part}" for part in ATTENTION)
+    control = _adapter(name, write_lora(name, tmp_path / "control.safetensors", layers=layers))
+    weights = lora_weights(name, seed=1, rank=4, layers=layers, strength=0.3)
+    path = _respelled(name, weights, _as_processors, tmp_path / "other.safetensors")
+    _assert_same(_adapter(name, path), control)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_alphas_count_in_every_spelling_that_has_them(name, tmp_path):
+    weights = lora_weights(name, seed=1, rank=4, layers=ATTENTION, strength=0.3)
+    for spelling in ("kohya", "kohya of a transformer", "old diffusers"):
+        path = _respelled(name, weights, SPELLINGS[spelling], tmp_path / "other.safetensors", alpha=2.0)
+        assert {delta.scale for delta in _adapter(name, path).deltas.values()} == {0.5}
+
+
+@pytest.mark.field("25")
+def test_a_file_of_pefts_own_draws_the_picture_of_its_control():
+    starter = load_model(Settings(STARTER))
+    stage = open_stage(starter)
+    try:
+        base, control, other = (
+            stage.draw(prompt="a red mug", loras=loras, exact=True)
+            for loras in ([], [_case("25_control_diffusers_prefix")], [_case("25_peft_prefix")])
+        )
+    finally:
+        stage.close()
+    assert distance(other, control) == 0
+    assert distance(control, base) > 3
+
+
+def test_a_file_is_of_another_family_only_when_its_layers_say_so(tmp_path):
+    for of, on in (("sd", "flux"), ("flux", "sd"), ("sd3", "sdxl"), ("flux", "sd3"), ("sdxl", "sd3")):
+        refused = _refusal(on, write_lora(of, tmp_path / "a.safetensors"))
+        assert "is for another family of models" in refused, (of, on)
+        assert of in refused.partition("models (")[2].partition(")")[0]
+    for of, on in (("sdxl", "sd"), ("sd", "sdxl")):
+        refused = _refusal(on, write_lora(of, tmp_path / "a.safetensors"))
+        assert "another family" not in refused
+        assert "does not fit" in refused or "do not fit" in refused
+
+
+def test_keys_that_mean_no_layer_are_named(tmp_path):
+    weights = lora_weights("sd", seed=1, rank=2, layers=("to_q",), strength=0.3)
+    whole = {f"unet.{key}": value for key, value in weights.items()}
+    strays = {f"unet.somewhere.else_{at}.lora_A.weight": torch.ones(2, 2) for at in range(5)}
+    path = tmp_path / "stray.safetensors"
+    save_file(whole | strays, path)
+    refused = _refusal("sd", path)
+    assert "does not fit this model" in refused
+    assert all(f"unet.somewhere.else_{at}.lora_A.weight" in refused for at in range(3))
+    assert refused.endswith("and 2 more")
+
+
+@pytest.mark.field("24")
+def test_a_text_encoders_keys_are_refused_by_name():
+    for key in ("lora_te_text_model", "lora_te1_text_model", "text_encoder.text_model", "text_encoder_2.text_model"):
+        assert changes_text_encoder([f"{key}.encoder.layers.0.mlp.fc1.lora_down.weight"])
+    refused = _refusal("sd", CASES / "24_kohya_with_text_encoder.safetensors")
+    assert refused.endswith("also changes the text encoder, which is not supported")
 
 
 def test_adapters_are_known_by_content_and_only_the_last_used_are_kept(sd, tmp_path):
@@ -207,6 +305,38 @@ def _refused(stage, path, **fields):
     assert client.picture is None
     assert client.steps == []
     return client.error.reason
+
+
+def _refusal(name, path):
+    with pytest.raises(LoraUnsupported) as caught:
+        _adapter(name, path)
+    return str(caught.value)
+
+
+def _case(name):
+    return {"path": str(CASES / f"{name}.safetensors")}
+
+
+def _respelled(name, weights, spell, path, *, alpha=None):
+    prefix = "unet" if hasattr(loaded(name).family.pipe, "unet") else "transformer"
+    named = {}
+    for key, value in weights.items():
+        layer, part = key.removesuffix(".weight").rsplit(".", 1)
+        spelled = spell(layer, "down" if part == "lora_A" else "up").replace("PREFIX", prefix)
+        named[spelled] = value
+        if alpha is not None:
+            stem = spelled.replace(".lora.", ".lora_").partition(".lora_")[0]
+            named[f"{stem}.alpha"] = torch.tensor(alpha)
+    save_file(named, path)
+    return path
+
+
+def _assert_same(one, other):
+    assert one.deltas.keys() == other.deltas.keys()
+    for layer, delta in one.deltas.items():
+        assert torch.equal(delta.down, other.deltas[layer].down)
+        assert torch.equal(delta.up, other.deltas[layer].up)
+        assert delta.scale == other.deltas[layer].scale
 
 
 def _adapter(name, path):

@@ -1,22 +1,26 @@
 """LoRA files: found, hashed, checked against the model, and kept in memory by content."""
 
+import json
+import logging
 import re
 import threading
 from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.utils.state_dict_utils import convert_unet_state_dict_to_peft
 from safetensors import SafetensorError, safe_open
 
 from .card import hash_file
 from .errors import InvalidArgument, LoraHashMismatch, LoraNotFound, LoraUnsupported
 from .families import Family
 from .lora import Adapter, Applied, Delta
+from .lora_keys import BIAS, DOWN, UP, Spelled, bare_settings, changes_text_encoder, families_of, spell_out
 from .request import LoraUse
 
-PART = re.compile(r"(?P<layer>.+)\.(?P<part>lora_A\.weight|lora_B\.weight|lora_B\.bias)$")
+log = logging.getLogger(__name__)
+NAMED = 3
 OTHER_KINDS = re.compile(r"dora_scale|lora_magnitude_vector|hada_|lokr_|oft_|\.diff(_b)?$")
 
 
@@ -75,59 +79,72 @@ class LoraFiles:
 
 def read_adapter(path: Path, sha256: str, family: Family) -> Adapter:
     """Raises LoraUnsupported unless every tensor of the file fits a layer of the family's network."""
-    _refuse_other_kinds(path)
-    try:
-        weights, alphas, metadata = family.read_lora(path)
-    except Exception as error:  # the converters of diffusers raise anything on a file they do not know
-        raise LoraUnsupported(f"{path.name} cannot be read as a LoRA of {family.name}: {_short(error)}") from error
-    prefix = "unet." if hasattr(family.pipe, "unet") else "transformer."
-    parts = _parts(path, weights, prefix)
-    scales = _Scales(alphas, metadata, prefix)
-    deltas = {layer: _delta(path, layer, found, scales.of(layer, found), family) for layer, found in parts.items()}
+    weights, settings = _load(path)
+    _refuse_other_kinds(path, weights)
+    spelled = _spelled(path, weights, family)
+    scales = _Scales(spelled.alphas, settings)
+    deltas = {layer: _delta(path, layer, found, scales, family) for layer, found in spelled.parts.items()}
     return Adapter(sha256, deltas)
 
 
-def _refuse_other_kinds(path: Path) -> None:
+def _load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The file's tensors, and the settings that diffusers keeps in its metadata."""
     try:
         with safe_open(path, framework="pt") as file:
-            keys = list(file.keys())
-    except (SafetensorError, OSError) as error:
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
+            told = (file.metadata() or {}).get("lora_adapter_metadata", "{}")
+        settings = json.loads(told)
+    except (SafetensorError, OSError, ValueError) as error:
         raise LoraUnsupported(f"{path.name} is not a safetensors file: {_short(error)}") from error
-    if other := next((key for key in keys if OTHER_KINDS.search(key)), None):
-        raise LoraUnsupported(f"{path.name} is not a plain LoRA ({other})")
+    return weights, bare_settings(settings) if isinstance(settings, dict) else {}
 
 
-def _parts(path: Path, weights: dict[str, Any], prefix: str) -> dict[str, dict[str, torch.Tensor]]:
-    if any(key.startswith("text_encoder") for key in weights):
+def _refuse_other_kinds(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    if not weights:
+        raise LoraUnsupported(f"{path.name} is empty")
+    if other := [key for key in weights if OTHER_KINDS.search(key)]:
+        raise LoraUnsupported(f"{path.name} is not a plain LoRA ({_named(other)})")
+    if changes_text_encoder(weights):
         raise LoraUnsupported(f"{path.name} also changes the text encoder, which is not supported")
-    stray = next((key for key in weights if not key.startswith(prefix)), None)
-    if stray is not None or not weights:
-        raise LoraUnsupported(f"{path.name} is for another family of models ({stray or 'it is empty'})")
-    bare = {key.removeprefix(prefix): value for key, value in weights.items()}
-    if not any("lora_A" in key for key in bare):
-        bare = convert_unet_state_dict_to_peft(bare)
-    parts: dict[str, dict[str, torch.Tensor]] = {}
-    for key, value in bare.items():
-        match = PART.match(key)
-        if match is None:
-            raise LoraUnsupported(f"{path.name} is not a plain LoRA ({key})")
-        parts.setdefault(match["layer"], {})[match["part"]] = value
-    return parts
 
 
-def _delta(path: Path, name: str, found: dict[str, torch.Tensor], scale: float, family: Family) -> Delta:
+def _spelled(path: Path, weights: dict[str, torch.Tensor], family: Family) -> Spelled:
+    """By the table of spellings; else as diffusers' converters make it, which know fused and renamed layers."""
+    own = spell_out(weights, family.network)
+    if not own.unknown:
+        return own
     try:
-        layer = family.network.get_submodule(name)
-    except AttributeError:
-        raise LoraUnsupported(f"{path.name} is for another model: there is no layer {name}") from None
-    down, up = found.get("lora_A.weight"), found.get("lora_B.weight")
-    if down is None or up is None or not _fits(layer, down, up):
-        raise LoraUnsupported(f"{path.name} is for another model: it does not fit the layer {name}")
-    bias = found.get("lora_B.bias")
+        converted, alphas = family.convert_lora(dict(weights))
+        made = spell_out(converted, family.network)
+    except Exception as error:  # they raise anything on a file they do not know
+        log.info("diffusers cannot convert a LoRA file: %s", type(error).__name__)
+        raise LoraUnsupported(_misfit(path, weights, own.unknown, family)) from error
+    if made.unknown or not made.parts:
+        raise LoraUnsupported(_misfit(path, weights, own.unknown, family))
+    made.alphas.update(spell_out(alphas, family.network).alphas)
+    return made
+
+
+def _misfit(path: Path, weights: Iterable[str], unknown: Sequence[str], family: Family) -> str:
+    kinds = families_of(weights)
+    if kinds and family.name not in kinds:
+        return f"{path.name} is for another family of models ({' or '.join(sorted(kinds))}): {_named(unknown)}"
+    return f"{path.name} does not fit this model: it has no layer for {_named(unknown)}"
+
+
+def _delta(path: Path, name: str, found: dict[str, torch.Tensor], scales: "_Scales", family: Family) -> Delta:
+    layer = family.network.get_submodule(name)
+    down, up, bias = found.get(DOWN), found.get(UP), found.get(BIAS)
+    if down is None or up is None:
+        raise LoraUnsupported(f"{path.name} has only one half of the layer {name}")
+    if not _fits(layer, down, up):
+        shapes = f"{list(down.shape)} and {list(up.shape)}"
+        raise LoraUnsupported(f"{path.name} is for another model: {shapes} do not fit the layer {name}")
 
     def place(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(family.device, family.dtype)
 
+    scale = scales.of(name, down.shape[0])
     return Delta(place(down), place(up), scale, None if bias is None else place(bias))
 
 
@@ -142,20 +159,24 @@ def _fits(layer: torch.nn.Module, down: torch.Tensor, up: torch.Tensor) -> bool:
 class _Scales:
     """alpha / rank per layer, from the file's alpha entries, else its metadata, else 1, as peft has it."""
 
-    def __init__(self, alphas: dict[str, Any], metadata: dict[str, Any], prefix: str) -> None:
-        self._alphas = {key.removeprefix(prefix).removesuffix(".alpha"): float(a) for key, a in alphas.items()}
-        self._metadata = {key.removeprefix(prefix): value for key, value in metadata.items()}
-        self._common = Counter(self._alphas.values()).most_common(1)
+    def __init__(self, alphas: Mapping[str, float], settings: Mapping[str, Any]) -> None:
+        self._alphas = alphas
+        self._settings = settings
+        self._common = Counter(alphas.values()).most_common(1)
 
-    def of(self, layer: str, found: dict[str, torch.Tensor]) -> float:
-        rank = found["lora_A.weight"].shape[0] if "lora_A.weight" in found else 1
+    def of(self, layer: str, rank: int) -> float:
         if self._common:
             return self._alphas.get(layer, self._common[0][0]) / rank
-        alpha = float(self._metadata.get("lora_alpha", rank))
-        for pattern, value in (self._metadata.get("alpha_pattern") or {}).items():
+        alpha = float(self._settings.get("lora_alpha", rank))
+        for pattern, value in (self._settings.get("alpha_pattern") or {}).items():
             if re.fullmatch(rf"(.*\.)?({pattern})", layer):
                 alpha = float(value)
-        return alpha / (rank**0.5 if self._metadata.get("use_rslora") else rank)
+        return alpha / (rank**0.5 if self._settings.get("use_rslora") else rank)
+
+
+def _named(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+    return ", ".join(key[:200] for key in keys[:NAMED]) + more
 
 
 def _short(error: Exception) -> str:

@@ -4,7 +4,6 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -104,8 +103,8 @@ class Family:
         """The clean latents as the network sees them now, for the preview."""
         raise NotImplementedError
 
-    def read_lora(self, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """(weights, alphas, metadata) in diffusers' key names, whatever trainer wrote the file."""
+    def convert_lora(self, weights: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(weights, alphas) in diffusers' key names; raises anything on keys that it does not know."""
         raise NotImplementedError
 
     def guides(self, guidance: float) -> bool:

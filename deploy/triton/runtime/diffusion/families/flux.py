@@ -1,7 +1,6 @@
 """FLUX.1: a transformer over packed latents; guidance is an embedding, or absent."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,9 +78,6 @@ class Flux(StableDiffusion3):
     def unpack(self, latents: torch.Tensor, size: Size) -> torch.Tensor:
         return self.pipe._unpack_latents(latents, *size, self.scale)
 
-    def read_lora(self, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        weights, alphas, metadata = self.pipe.lora_state_dict(
-            str(path.parent), weight_name=path.name, return_alphas=True, return_lora_metadata=True,
-            local_files_only=True,
-        )  # fmt: skip
-        return weights, alphas or {}, metadata or {}
+    def convert_lora(self, weights: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        converted, alphas = self.pipe.lora_state_dict(weights, return_alphas=True)
+        return converted, alphas or {}

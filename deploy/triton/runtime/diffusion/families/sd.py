@@ -1,7 +1,6 @@
 """Stable Diffusion 1 and 2: a UNet, one text encoder."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,9 +72,6 @@ class StableDiffusion(Family):
             return prediction
         return (slot.latents - (1 - kept).sqrt() * prediction) / kept.sqrt().clamp(min=1e-3)
 
-    def read_lora(self, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        weights, alphas, metadata = self.pipe.lora_state_dict(
-            str(path.parent), weight_name=path.name, unet_config=self.network.config,
-            return_lora_metadata=True, local_files_only=True,
-        )  # fmt: skip
-        return weights, alphas or {}, metadata or {}
+    def convert_lora(self, weights: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        converted, alphas = self.pipe.lora_state_dict(weights, unet_config=self.network.config)
+        return converted, alphas or {}

@@ -1,7 +1,6 @@
 """Stable Diffusion 3: a transformer with flow matching, up to three text encoders."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -69,8 +68,5 @@ class StableDiffusion3(Family):
         # x = (1 - s) x0 + s noise, s = sigma, and the network tells noise - x0 (arXiv:2403.03206, 2).
         return slot.latents - slot.scheduler.sigmas[slot.scheduler.step_index - 1] * prediction
 
-    def read_lora(self, path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        weights, metadata = self.pipe.lora_state_dict(
-            str(path.parent), weight_name=path.name, return_lora_metadata=True, local_files_only=True
-        )
-        return weights, {}, metadata or {}
+    def convert_lora(self, weights: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.pipe.lora_state_dict(weights), {}
