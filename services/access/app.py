@@ -30,4 +30,4 @@ async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mo
         access = AccessService(keys, lambda: time.time_ns() // 1000)
         rpc.add_AccessServiceServicer_to_server(AccessServicer(access), server)
         name = access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name
-        yield Mounted([name], {"mongodb": partial(ping, database)})
+        yield Mounted([name], {"mongodb": partial(ping, database)}, internal=[name])

@@ -1,4 +1,4 @@
-"""Builds the gRPC server shared by every service: identity, deadlines, rich errors, health, reflection."""
+"""Builds the gRPC server shared by every service: identity, deadlines, rich errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
-from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from services.common.errors import (
@@ -30,7 +29,9 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 # The last answers are on their way.
 _LINGER_SECONDS = 0.2
-_OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+_OPEN = ("/grpc.health.v1.Health/",)
+# What goes on for as long as its caller likes.
+_ENDLESS = ("Watch", "ServerReflection")
 OPTIONS = (
     ("grpc.max_concurrent_streams", 4096),
     # gRPC cancels at random what waits beyond these, by default 1,000: who is refused should hear when to come back.
@@ -121,7 +122,7 @@ class Border(grpc.aio.ServerInterceptor):
         return call
 
     def _stream(self, method: str, inner: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
-        endless = method.rpartition("/")[2].startswith("Watch")
+        endless = method.rpartition("/")[2].startswith(_ENDLESS)
 
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
@@ -211,10 +212,6 @@ def _going_down() -> Unavailable:
 
 def build_server(border: Border) -> grpc.aio.Server:
     return grpc.aio.server(interceptors=[border], options=OPTIONS)
-
-
-def enable_reflection(server: grpc.aio.Server, names: list[str]) -> None:
-    reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
 
 
 def bind(server: grpc.aio.Server, address: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import grpc
 import structlog
@@ -18,10 +18,21 @@ UP, DOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckRespons
 class HealthMonitor:
     """Runs every check each `interval` seconds; the name "" is serving while all are."""
 
-    def __init__(self, server: grpc.aio.Server, checks: dict[str, Check], *, interval: float = 5.0) -> None:
-        """A check raises when its dependency does not answer; while one is down, all are asked each second."""
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        checks: dict[str, Check],
+        services: Mapping[str, Collection[str]] | None = None,
+        *,
+        interval: float = 5.0,
+    ) -> None:
+        """A check raises when its dependency does not answer; while one is down, all are asked each second.
+
+        `services` maps full names of services to the checks they depend on.
+        """
         self._servicer = HealthServicer()
         self._checks = checks
+        self._services = services or {}
         self._interval = interval
         self._down: set[str] = set()
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
@@ -35,8 +46,10 @@ class HealthMonitor:
         """Asks every dependency once, side by side."""
         names = list(self._checks)
         up = await asyncio.gather(*(self._ask(name) for name in names))
-        for name, serving in zip(names, up, strict=True):
-            await self._servicer.set(name, UP if serving else DOWN)
+        serving = dict(zip(names, up, strict=True))
+        serving |= {name: all(serving[check] for check in checks) for name, checks in self._services.items()}
+        for name, answers in serving.items():
+            await self._servicer.set(name, UP if answers else DOWN)
         await self._servicer.set("", UP if all(up) else DOWN)
 
     async def drain(self) -> None:

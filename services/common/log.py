@@ -24,6 +24,15 @@ def redact(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMappin
     return event
 
 
+def forgive_leaving(record: logging.LogRecord) -> bool:
+    """An answer that finds its caller gone is no fault of ours: one line, without gRPC's traceback."""
+    kind = record.exc_info[0] if record.exc_info else None
+    if kind is not None and kind.__name__ == "ExecuteBatchError":
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args, record.exc_info = "a caller left before its answer", (), None
+    return True
+
+
 def configure(service: str, *, level: str, style: str) -> None:
     """Everything goes to standard error, the standard library's loggers too."""
     renderer: Any = (
@@ -48,5 +57,8 @@ def configure(service: str, *, level: str, style: str) -> None:
     # At DEBUG libraries show whole documents and messages, callers' secrets among them.
     # The client of vendors names every address it asks, and some addresses are secrets.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+    grpc_log = logging.getLogger("grpc._cython.cygrpc")
+    if forgive_leaving not in grpc_log.filters:
+        grpc_log.addFilter(forgive_leaving)
     logging.basicConfig(handlers=[handler], level=max(logging.getLevelName(level), logging.INFO), force=True)
     structlog.contextvars.bind_contextvars(service=service)

@@ -14,10 +14,13 @@ from services.common.settings import ServiceSettings
 
 @dataclass(frozen=True)
 class Mounted:
-    """`names` are full gRPC service names; `checks` the dependencies health asks."""
+    """`names` are full gRPC service names, `internal` those of them that only services of ours may call; `checks` the
+    dependencies health asks.
+    """
 
     names: list[str]
     checks: dict[str, Check] = field(default_factory=dict)
+    internal: list[str] = field(default_factory=list)
 
 
 # Every `services/<name>/app.py` has `Settings` and `mount` of this shape. Where it says `FRONT = True` it asks other

@@ -8,13 +8,14 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from importlib import import_module
+from itertools import chain
 from types import ModuleType
 from typing import NoReturn
 
 import structlog
 import uvloop
 
-from services.common import grpc_server, log
+from services.common import grpc_server, log, reflection
 from services.common.access_client import AccessClient
 from services.common.background import running
 from services.common.errors import ComputeError
@@ -22,6 +23,7 @@ from services.common.grpc_client import Credentials, connect
 from services.common.health import Check, HealthMonitor
 from services.common.inprocess import Exchange
 from services.common.memory import calm_collector
+from services.common.mount import Mounted
 from services.common.settings import ServiceSettings, read_settings
 
 logger = structlog.get_logger()
@@ -54,16 +56,17 @@ async def serve(names: list[str], settings: ServiceSettings) -> NoReturn:
             timeout=settings.call_timeout_seconds,
         )
         exchange.open(grpc_server.build_server(border), border)
-        full_names: list[str] = []
+        everything: list[Mounted] = []
         checks: dict[str, Check] = {}
         for app in map(_app, names):
             owner = fronts if getattr(app, "FRONT", False) else stack
             mounted = await owner.enter_async_context(app.mount(exchange, read_settings(app.Settings)))
-            full_names += mounted.names
+            everything.append(mounted)
             checks |= mounted.checks
-        health = HealthMonitor(exchange, checks)
+        services = {name: mounted.checks.keys() for mounted in everything for name in mounted.names}
+        health = HealthMonitor(exchange, checks, services)
         if settings.grpc_reflection:
-            grpc_server.enable_reflection(exchange, full_names)
+            reflection.enable(exchange, services, chain.from_iterable(mounted.internal for mounted in everything))
         port = grpc_server.bind(exchange, settings.listen)
         await exchange.start()
         calm_collector()

@@ -88,4 +88,4 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers))
         servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)
         rpc.add_InferenceServiceServicer_to_server(servicer, server)
-        yield Mounted([SERVICE], {"nats": partial(ping, bus), **providers.checks})
+        yield Mounted([SERVICE], {"nats": partial(ping, bus), **providers.checks}, internal=[SERVICE])

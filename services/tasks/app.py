@@ -20,6 +20,7 @@ from services.tasks.settings import TasksSettings
 from services.tasks.worker_servicer import WorkerServicer
 
 Settings = TasksSettings
+_WORKERS = "compute.tasks.v1.WorkerService"
 
 
 @asynccontextmanager
@@ -51,7 +52,8 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
         )
         async with running(**replica.loops()):
             yield Mounted(
-                ["compute.tasks.v1.TaskService", "compute.tasks.v1.WorkerService"],
+                ["compute.tasks.v1.TaskService", _WORKERS],
                 {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
+                internal=[_WORKERS],
             )
             await replica.close()

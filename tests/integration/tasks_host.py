@@ -15,9 +15,11 @@ from compute.inference.v1 import inference_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
 from nats.aio.client import Client
 
-from services.common import grpc_server
+from services.common import grpc_server, reflection
 from services.common.bus import ensure_streams, ensure_worker_queue
 from services.common.grpc_client import Credentials, connect
+from services.common.health import HealthMonitor
+from services.common.identity import Authenticator
 from services.tasks import app
 from services.tasks.settings import TasksSettings
 
@@ -94,12 +96,16 @@ class Host:
 
 
 @asynccontextmanager
-async def hosting(mongodb_url: str, nats_url: str, database: str, **settings: Any) -> AsyncIterator[Host]:
-    """A replica; several of one `database` share its tasks."""
+async def hosting(
+    mongodb_url: str, nats_url: str, database: str, *, authenticator: Authenticator | None = None, **settings: Any
+) -> AsyncIterator[Host]:
+    """A replica; several of one `database` share its tasks. `authenticator` knows tenants' keys."""
     given = {"mongodb_url": mongodb_url, "mongodb_database": database, "nats_url": nats_url, "internal_token": TOKEN}
-    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=None, timeout=20))
+    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=authenticator, timeout=20))
     async with app.mount(server, TasksSettings(**{**given, **settings})) as mounted:
-        grpc_server.enable_reflection(server, mounted.names)
+        reflection.enable(server, mounted.names, mounted.internal)
+        health = HealthMonitor(server, mounted.checks, {name: mounted.checks.keys() for name in mounted.names})
+        await health.renew()
         port = grpc_server.bind(server, "127.0.0.1:0")
         await server.start()
         bus = await nats.connect(nats_url)
