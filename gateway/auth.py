@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 import structlog
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import problem
+from gateway.errors import RequestTimeout, problem
 from services.common.errors import ComputeError, Internal, PayloadTooLarge, PermissionDenied, Unauthenticated
 from services.common.identity import Authenticator, Caller
 from services.common.ids import new_hex
@@ -18,6 +19,12 @@ log = structlog.get_logger()
 _PROTECTED = "/api/"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 _SCOPES = frozenset({"tasks", "admin"})
+
+
+class Reading(Protocol):
+    """The connection a request comes over; `late` once its body should have come."""
+
+    late: bool
 
 
 class Border:
@@ -33,7 +40,9 @@ class Border:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = scope["heads"] = dict(scope["headers"])
+        headers = scope.get("heads")
+        if headers is None:
+            headers = scope["heads"] = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id", b""))
         scope["request_id"] = request_id.decode()
         started = False
@@ -48,7 +57,7 @@ class Border:
         try:
             if scope["path"].startswith(_PROTECTED) and scope["method"] != "OPTIONS":
                 scope["caller"] = await _identify(scope, headers.get(b"authorization", b""))
-            await self._app(scope, self._limited(receive, headers), answer)
+            await self._app(scope, self._limited(receive, headers, scope.get("connection")), answer)
             return
         except ClientDisconnect:
             return
@@ -62,7 +71,7 @@ class Border:
             raise failure
         await problem(Request(scope), failure)(scope, receive, answer)
 
-    def _limited(self, receive: Receive, headers: dict[bytes, bytes]) -> Receive:
+    def _limited(self, receive: Receive, headers: dict[bytes, bytes], connection: Reading | None) -> Receive:
         upload = headers.get(b"content-type", b"").lstrip()[:10].lower() == b"multipart/"
         limit = self._max_upload if upload else self._max_json
         announced = headers.get(b"content-length", b"")
@@ -73,6 +82,8 @@ class Border:
         async def limited() -> Message:
             nonlocal seen
             message = await receive()
+            if connection is not None and connection.late:
+                raise RequestTimeout("the body of the request came too slowly, or stopped coming")
             seen += len(message.get("body", b""))
             if seen > limit:
                 raise _too_large(limit)

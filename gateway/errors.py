@@ -19,20 +19,6 @@ from gateway.paths import asked_path
 from services.common import errors
 
 PROBLEM_TYPE = "application/problem+json"
-_STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
-    (errors.PayloadTooLarge, 413),
-    (errors.InvalidRequest, 400),
-    (errors.Unauthenticated, 401),
-    (errors.PermissionDenied, 403),
-    (errors.NotFound, 404),
-    (errors.PreconditionFailed, 412),
-    (errors.IllegalTransition, 409),
-    (errors.IdempotencyConflict, 422),
-    (errors.Overloaded, 429),
-    (errors.OutOfSpace, 507),
-    (errors.Unavailable, 503),
-    (errors.DeadlineExceeded, 504),
-)
 _REASONS = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 _RETRYABLE = (429, 503)
 _MOST_DETAILS = 100
@@ -52,6 +38,18 @@ class RangeNotSatisfiable(errors.InvalidRequest):
     def __init__(self, size: int) -> None:
         super().__init__(f"the picture has {size} bytes")
         self.size = size
+
+
+class RequestTimeout(errors.InvalidRequest):
+    """It came too slowly, or stopped coming."""
+
+    default_reason = "REQUEST_TIMEOUT"
+
+
+class HeadTooLarge(errors.InvalidRequest):
+    """Request line and headers."""
+
+    default_reason = "HEAD_TOO_LARGE"
 
 
 class ValidationError(BaseModel):
@@ -88,6 +86,26 @@ class Problem(BaseModel):
     violations: list[ViolationItem] = []
 
 
+_STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
+    (RequestTimeout, 408),
+    (UnsupportedMediaType, 415),
+    (RangeNotSatisfiable, 416),
+    (HeadTooLarge, 431),
+    (errors.PayloadTooLarge, 413),
+    (errors.InvalidRequest, 400),
+    (errors.Unauthenticated, 401),
+    (errors.PermissionDenied, 403),
+    (errors.NotFound, 404),
+    (errors.PreconditionFailed, 412),
+    (errors.IllegalTransition, 409),
+    (errors.IdempotencyConflict, 422),
+    (errors.Overloaded, 429),
+    (errors.OutOfSpace, 507),
+    (errors.Unavailable, 503),
+    (errors.DeadlineExceeded, 504),
+)
+
+
 def problem(request: Request, error: errors.ComputeError) -> Response:
     status = status_of(error)
     headers = {}
@@ -106,10 +124,6 @@ def retry_seconds(error: errors.ComputeError) -> int:
 
 
 def status_of(error: errors.ComputeError) -> int:
-    if isinstance(error, UnsupportedMediaType):
-        return 415
-    if isinstance(error, RangeNotSatisfiable):
-        return 416
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 

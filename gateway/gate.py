@@ -1,5 +1,5 @@
-"""Turns creates away while too many wait, before anything is read, checked or looked up for them: refusing must cost
-a small part of what accepting does."""
+"""Turns creates away while too many wait, and every request but those for health of a connection too many, before
+anything is read, checked or looked up for them: refusing must cost a small part of what accepting does."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import PROBLEM_TYPE, problem_body, retry_seconds, status_of
 from gateway.paths import asked_path
-from services.common.errors import Overloaded
+from services.common.errors import ComputeError, Overloaded
 from services.common.ids import new_hex
 
 _CREATES = "/api/v1/tasks/"
+_HEALTH = "/health"
 
 
 class Gate:
@@ -21,6 +22,9 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (refusal := scope.get("turned_away")) is not None and scope["path"] != _HEALTH:
+            await _refuse(refusal, asked_path(scope), send)
+            return
         if scope["type"] == "http" and scope["path"] == _CREATES and scope["method"] == "POST":
             try:
                 scope["app"].state.upstream.tasks.check_room()
@@ -30,7 +34,7 @@ class Gate:
         await self._app(scope, receive, send)
 
 
-async def _refuse(error: Overloaded, asked: str, send: Send) -> None:
+async def _refuse(error: ComputeError, asked: str, send: Send) -> None:
     name = new_hex()
     body = orjson.dumps(problem_body(error, instance=asked, request_id=name))
     headers = [

@@ -29,7 +29,9 @@ class Methods:
             await _answer(Request(scope), _named(allowed))(scope, receive, send)
 
     def _allowed(self, path: str) -> set[str]:
-        return {method for route in self._routes if route.path_regex.match(path) for method in route.methods or ()}
+        """`*` is the server as a whole (RFC 9110, 9.3.7)."""
+        fitting = [route for route in self._routes if path == "*" or route.path_regex.match(path)]
+        return {method for route in fitting for method in route.methods or ()}
 
 
 def _named(allowed: set[str]) -> str:

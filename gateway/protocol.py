@@ -1,21 +1,41 @@
-"""HTTP/1.1 as uvicorn reads it, with the limit on request heads that it lacks, and answers written in one piece."""
+"""HTTP/1.1 as uvicorn reads it, with what it lacks: limits of size and patience, and answers written in one piece."""
 
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 from typing import Any
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.connections import Door, Pace
+from gateway.errors import PROBLEM_TYPE, HeadTooLarge, RequestTimeout, problem_body
+from services.common.errors import ComputeError, InvalidRequest
+
 MAX_HEAD_BYTES = 256 << 10
-_REFUSAL = (
-    b'{"type":"urn:atelier:problem:head-too-large","title":"Request Header Fields Too Large","status":431,'
-    b'"detail":"the request line and the headers are too large","instance":"","reason":"HEAD_TOO_LARGE",'
-    b'"request_id":""}'
-)
-
-
 _JOINED_BYTES = 64 << 10
+# Of one that may only ask for health.
+_SHORT_PATIENCE = 2.0
+
+
+class Phase(Enum):
+    """How far the client is with its request."""
+
+    SILENT = auto()
+    """Nothing of it has come."""
+    HEAD = auto()
+    BODY = auto()
+    SENT = auto()
+    """All of it has come; it waits for its answer."""
+
+
+# An enumeration's members are found slowly, and these are asked for several times in every request.
+_SILENT, _HEAD, _BODY, _SENT = Phase.SILENT, Phase.HEAD, Phase.BODY, Phase.SENT
+
+
+class Refused(Exception):
+    """A request that is answered here, because no route could read it."""
 
 
 class Joining:
@@ -29,9 +49,16 @@ class Joining:
         self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
         self._size = 0
+        self._written = 0
+        self.is_closing = transport.is_closing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+    @property
+    def read(self) -> int:
+        """Bytes that the client's side has taken so far."""
+        return self._written - self._transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
         if not self._parts:
@@ -46,43 +73,166 @@ class Joining:
         self._transport.close()
 
     def _send(self) -> None:
-        parts, self._parts, self._size = self._parts, [], 0
+        parts, self._parts = self._parts, []
+        self._written, self._size = self._written + self._size, 0
         if parts and not self._transport.is_closing():
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Hangs up on a head that would otherwise be gathered for as long as it comes."""
+    """One connection. Hangs up on a head that would otherwise be gathered for as long as it comes, and on whoever keeps
+    it waiting; the server's own keep-alive timer, one for each request, gives way to the door's rounds."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
+    def __init__(self, door: Door, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._in_head = False
+        self.late = False
+        """The body of the request that is read came too slowly: who reads it answers 408."""
+        self._door = door
+        self._phase = _SILENT
+        self._since = door.now
+        self._requests = 0
+        self._received = 0
         self._head_bytes = 0
+        self._trusted = False
+        self._refusal: ComputeError | None = None
+        self._fault = InvalidRequest("this cannot be read as HTTP/1.1", reason="REQUEST_MALFORMED")
+        self._body_pace: Pace | None = None
+        self._answer_pace: Pace | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(Joining(transport))  # type: ignore[arg-type]  # it is one in all that is used
+        address = self.client[0] if self.client else None
+        self._trusted = self._door.trusts(address)
+        self._since = self._door.now
+        self._refusal = self._door.enter(self, address, trusted=self._trusted)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._door.leave(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._received += len(data)
         super().data_received(data)
-        if self._in_head:
+        if self._phase is _HEAD:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse()
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(HeadTooLarge("the request line and the headers are too large"))
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
+        self._phase, self._head_bytes, self._since = _HEAD, 0, self._door.now
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        heads = dict(self.headers)
+        self._check(heads)
+        self._phase, self._requests, self.late, self._body_pace = _BODY, self._requests + 1, False, None
+        self._door.busy(self)
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # with more in it than ASGI knows
+        scope["heads"], scope["connection"] = heads, self
+        if self._trusted and heads.get(b"x-forwarded-proto") == b"https":
+            scope["scheme"] = "https"
+        if self._refusal is not None:
+            scope["turned_away"] = self._refusal
         super().on_headers_complete()
+        if self._refusal is not None:
+            self.cycle.keep_alive = False
 
-    def _refuse(self) -> None:
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self.cycle.response_complete and not self.pipeline:
+            self._rest()
+        else:
+            self._phase = _SENT
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but for its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._phase is _SENT:
+            self._rest()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._fault)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Clients that offer HTTP/2 do so in every first request; they are answered in HTTP/1.1."""
+
+    def check(self, passed: float) -> None:
+        waited, patience = self._door.now - self._since, self._door.patience
+        longest = min(patience.head, _SHORT_PATIENCE) if self._refusal else patience.head
+        if self._phase is _SILENT:
+            if waited >= (patience.idle if self._requests else longest):
+                self.transport.close()
+        elif self._phase is _HEAD:
+            if waited >= longest and not self._answering:
+                self._refuse(RequestTimeout("the head of the request took too long to come"))
+        elif self._phase is _BODY:
+            self._check_body(passed)
+        self._check_reader(passed)
+
+    def evict(self) -> None:
+        self.transport.close()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _check(self, heads: dict[bytes, bytes]) -> None:
+        """RFC 9112, 3.2: raises Refused without exactly one Host."""
+        if b"host" in heads:
+            if len(heads) == len(self.headers) or [name for name, _ in self.headers].count(b"host") == 1:
+                return
+            self._fault = InvalidRequest("the request has more than one Host header", reason="HOST_REPEATED")
+        elif self.parser.get_http_version() == "1.0":
+            return
+        else:
+            self._fault = InvalidRequest("HTTP/1.1 requests need a Host header", reason="HOST_MISSING")
+        raise Refused
+
+    def _rest(self) -> None:
+        if not self.transport.is_closing():
+            self._phase, self._since = _SILENT, self._door.now
+            self._door.idle(self)
+
+    def _check_body(self, passed: float) -> None:
+        """While nobody reads it, and while the client waits to be told to send it, its pace says nothing."""
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            return
+        pace = self._body_pace = self._body_pace or Pace(self._received)
+        patience = self._door.patience
+        if not pace.too_slow(self._received, passed, patience=patience.body, rate=patience.rate):
+            return
+        if self.late or self.cycle.response_started:
+            self.transport.abort()
+            return
+        self.late, self._body_pace = True, None
+        self.cycle.keep_alive = False
+        self.cycle.message_event.set()
+
+    def _check_reader(self, passed: float) -> None:
+        if not self.transport.get_write_buffer_size():
+            self._answer_pace = None
+            return
+        read: int = self.transport.read  # type: ignore[attr-defined]  # it is a Joining
+        pace = self._answer_pace = self._answer_pace or Pace(read)
+        patience = self._door.patience
+        if pace.too_slow(read, passed, patience=patience.answer, rate=patience.rate):
+            self.transport.abort()
+
+    def _refuse(self, error: ComputeError) -> None:
+        if self.transport.is_closing():
+            return
+        told = problem_body(error, instance="", request_id="")
+        body = orjson.dumps(told)
         head = (
-            b"HTTP/1.1 431 Request Header Fields Too Large",
-            b"content-type: application/problem+json",
-            b"content-length: %d" % len(_REFUSAL),
+            f"HTTP/1.1 {told['status']} {told['title']}".encode(),
+            b"content-type: " + PROBLEM_TYPE.encode(),
+            b"content-length: %d" % len(body),
             b"connection: close",
         )
-        self.transport.write(b"\r\n".join((*head, b"", _REFUSAL)))
+        self.transport.write(b"\r\n".join((*head, b"", body)))
         self.transport.close()

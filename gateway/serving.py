@@ -6,12 +6,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
 import uvicorn
 
 from gateway.app import build_app
+from gateway.connections import Door, Patience, networks
 from gateway.protocol import HttpProtocol
 from gateway.settings import GatewaySettings
 from services.common.mount import Mounted
@@ -28,12 +30,30 @@ def options(settings: GatewaySettings) -> dict[str, Any]:
         "host": settings.gateway_host,
         "port": settings.gateway_port,
         "loop": "uvloop",
-        "http": HttpProtocol,
+        "http": partial(HttpProtocol, _door(settings)),
+        "ws": "none",
+        "proxy_headers": False,
         "log_config": None,
         "access_log": False,
         "server_header": False,
         "timeout_graceful_shutdown": _GRACE_SECONDS,
     }
+
+
+def _door(settings: GatewaySettings) -> Door:
+    patience = Patience(
+        head=settings.head_timeout_seconds,
+        idle=settings.idle_timeout_seconds,
+        body=settings.body_timeout_seconds,
+        answer=settings.answer_timeout_seconds,
+        rate=settings.least_bytes_per_second,
+    )
+    return Door(
+        patience,
+        most=settings.max_connections,
+        per_address=settings.max_connections_per_address,
+        trusted=networks(settings.trusted_proxies),
+    )
 
 
 class _Beside(uvicorn.Server):

@@ -18,6 +18,18 @@ class GatewaySettings(ServiceSettings):
     heartbeat_seconds: float = 15.0
     access_ttl_seconds: float = 15.0
     root_path: str = ""
+    # How long a client may take: for a request's head, between two requests, without sending a byte of a body, without
+    # reading a byte of an answer. Bodies and answers must move so many bytes a second once that time is over.
+    head_timeout_seconds: float = 10.0
+    idle_timeout_seconds: float = 75.0
+    body_timeout_seconds: float = 20.0
+    answer_timeout_seconds: float = 30.0
+    least_bytes_per_second: float = 1000.0
+    # Fewer where the process may not open so many files.
+    max_connections: int = 10_000
+    max_connections_per_address: int = 256
+    # Addresses and networks of proxies, by commas: each brings many callers, and says whether they came by HTTPS.
+    trusted_proxies: str = "127.0.0.1, ::1"
 
     @property
     def prefix(self) -> str:

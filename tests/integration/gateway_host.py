@@ -19,7 +19,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
 
 from deploy.local.ports import free_ports
 from gateway.app import build_app
-from gateway.protocol import HttpProtocol
+from gateway.serving import options
 from gateway.settings import GatewaySettings
 from services.access import app as access
 from services.common import grpc_server
@@ -132,7 +132,7 @@ async def services(shared: dict[str, Any], folder: Path, cdn_url: str) -> AsyncI
 async def serving(settings: GatewaySettings) -> AsyncIterator[str]:
     """The gateway under uvicorn; yields its URL."""
     app = build_app(settings)
-    config = uvicorn.Config(app, port=0, log_config=None, http=HttpProtocol, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, **{**options(settings), "port": 0, "timeout_graceful_shutdown": 1})
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:

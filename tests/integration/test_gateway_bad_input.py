@@ -323,6 +323,51 @@ async def test_a_body_of_too_many_values_is_refused_at_once(api: Stack) -> None:
     assert len(listed.json()["detail"]) == 100
 
 
+_HOST = "Host: a\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "reason"),
+    [
+        ("GET /asyncapi.json HTTP/1.1\r\n\r\n", 400, "HOST_MISSING"),
+        ("GET /asyncapi.json HTTP/1.0\r\n\r\n", 200, ""),
+        (f"GET /asyncapi.json HTTP/1.1\r\n{_HOST}\r\n", 200, ""),
+        ("GET /asyncapi.json HTTP/1.1\r\nHost:\r\n\r\n", 200, ""),
+        (f"GET /asyncapi.json HTTP/1.1\r\n{_HOST}Host: b\r\n\r\n", 400, "HOST_REPEATED"),
+        (f"GET /asyncapi.json HTTP/1.1\r\n{_HOST}{_HOST}\r\n", 400, "HOST_REPEATED"),
+        (f"GET /asyncapi.json HTTP/1.1\r\n{_HOST}X-A: 1\r\nX-A: 2\r\n\r\n", 200, ""),
+        (f"POST /health HTTP/1.1\r\n{_HOST}Content-Length: 1\r\nContent-Length: 1\r\n\r\na", 400, "REQUEST_MALFORMED"),
+        (f"POST /health HTTP/1.1\r\n{_HOST}Content-Length: 1, 1\r\n\r\na", 400, "REQUEST_MALFORMED"),
+        (f"POST /health HTTP/1.1\r\n{_HOST}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+         "REQUEST_MALFORMED"),
+        (f"FROB /health HTTP/1.1\r\n{_HOST}\r\n", 400, "REQUEST_MALFORMED"),
+        (f"OPTIONS * HTTP/1.1\r\n{_HOST}\r\n", 204, ""),
+    ],
+)  # fmt: skip
+async def test_a_request_is_framed_as_the_rfc_says_or_refused(api: Stack, sent: str, status: int, reason: str) -> None:
+    host, _, port = api.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent.encode())
+    answer = await asyncio.wait_for(reader.read(65_536), 5)
+    writer.close()
+    top, _, body = answer.partition(b"\r\n\r\n")
+    assert int(top.split()[1]) == status
+    if reason:
+        assert b"application/problem+json" in top and b"connection: close" in top
+        assert json.loads(body)["reason"] == reason
+
+
+async def test_a_client_that_offers_http_2_is_answered_again_and_again(api: Stack) -> None:
+    """As Java's own client does with its first request."""
+    host, _, port = api.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    for extra in (offer, "", ""):
+        writer.write(f"HEAD /asyncapi.json HTTP/1.1\r\n{_HOST}{extra}\r\n".encode())
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
 async def test_headers_without_end_are_refused_on_the_way(api: Stack) -> None:
     host, _, port = api.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
