@@ -29,6 +29,8 @@ _FORMS = {
     }
 }
 _OPEN = ("/health",)
+# One type's own spelling of the routes before them.
+_LAST = "/api/v1/tasks/generation"
 _TAGS = [
     {"name": "Tasks", "description": "Submit, watch, change, cancel"},
     {"name": "Storage", "description": "The caller's pictures"},
@@ -57,6 +59,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         for path, item in made["paths"].items():
             for method, operation in item.items():
                 _complete(path, operation, has_body=method != "head")
+        made["paths"] = dict(sorted(made["paths"].items(), key=lambda entry: entry[0].startswith(_LAST)))
         app.openapi_schema = made
     return app.openapi_schema
 
@@ -87,13 +90,19 @@ def _complete(path: str, operation: dict[str, Any], *, has_body: bool) -> None:
     reasons += [reason for answer in answers.values() for reason in answer.get("x-reasons", ())]
     if "422" in answers and "x-reasons" not in answers["422"]:
         del answers["422"]  # FastAPI adds it wherever there is a parameter, one that takes every text too
-    answers |= {str(status): answer for status, answer in refusals.refused(*reasons).items()}
+    for status, refusal in refusals.refused(*reasons).items():
+        answers[str(status)] = _joined(answers.get(str(status), {}), refusal)
     if _is_validated(operation):
         _lists_faults(answers)
     operation["responses"] = dict(sorted(answers.items()))
     if not has_body:
         for answer in answers.values():
             answer.pop("content", None)
+
+
+def _joined(answer: dict[str, Any], refusal: dict[str, Any]) -> dict[str, Any]:
+    """An answer of the route's own, such as /health's 503, stays beside the problem that another part may answer."""
+    return {**refusal, "content": {**answer.get("content", {}), **refusal["content"]}}
 
 
 def _is_validated(operation: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -39,13 +40,16 @@ UNIONS: dict[str, Schema] = {
 }
 
 
-def _body(schema: dict[str, Any]) -> Extra:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def _body(schema: Schema, examples: Mapping[str, Any]) -> Extra:
+    """The examples' names say what each shows."""
+    shown = {name: {"value": value} for name, value in examples.items()}
+    content = {"application/json": {"schema": schema, "examples": shown}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
-def body_of(model: type[BaseModel]) -> Extra:
+def body_of(model: type[BaseModel], **example: Any) -> Extra:
     """A body that its route reads itself; the model is known to the document from elsewhere."""
-    return _body(reference(model.__name__))
+    return _body(reference(model.__name__), {model.__name__: example})
 
 
 def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -73,9 +77,12 @@ SAVE_HEADERS: Extra = {"parameters": [_IF_NONE_MATCH, _IF_MATCH]}
 DELETE_HEADERS: Extra = {"parameters": [_IF_MATCH]}
 RESUME_HEADER: Extra = {"parameters": [_RESUME]}
 CREATE_HEADERS: Extra = {"parameters": [_WAIT, _KEY]}
-CREATE_BODY = _body(reference("CreateTask"))
-UPDATE_BODY = _body(reference("UpdateTask"))
-GENERATION_UPDATE_BODY = body_of(GenerationTaskUpdate)
+CREATE_BODY = _body(
+    reference("CreateTask"),
+    {name: {"task_type": name, "origin_instance": "docs", **schemas.kind.example} for name, schemas in SCHEMAS.items()},
+)
+UPDATE_BODY = _body(reference("UpdateTask"), {"priority": {"priority": 10}})
+GENERATION_UPDATE_BODY = body_of(GenerationTaskUpdate, priority=10)
 
 
 def answering(name: str, *, many: bool = False) -> Responses:

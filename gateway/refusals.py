@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +11,9 @@ Responses = dict[int | str, dict[str, Any]]
 REASONS: dict[int, dict[str, str]] = {
     400: {
         "INVALID_REQUEST": "`violations` says which fields are wrong",
+        "REQUEST_MALFORMED": "not HTTP/1.1",
+        "HOST_MISSING": "the request has no Host header",
+        "HOST_REPEATED": "the request has several Host headers",
         "FIELD_READ_ONLY": "only priority and config can be changed",
         "PREFER_INVALID": "Prefer is not wait=N",
         "IDEMPOTENCY_KEY_INVALID": "Idempotency-Key is not 1 to 255 visible ASCII characters",
@@ -34,6 +36,7 @@ REASONS: dict[int, dict[str, str]] = {
         "ENDPOINT_NOT_DISABLED": "this address is being called",
     },
     405: {"METHOD_NOT_ALLOWED": "not with this method"},
+    408: {"REQUEST_TIMEOUT": "the request came too slowly"},
     409: {
         "ILLEGAL_TRANSITION": "not in the state the task is in",
         "TASK_LIVE": "the task waits or runs",
@@ -59,9 +62,11 @@ REASONS: dict[int, dict[str, str]] = {
     },
     429: {
         "OVERLOADED": "too much waits; Retry-After says when to try again",
+        "TOO_MANY_CONNECTIONS": "this address has too many connections open",
         "STORE_BUSY": "too many writes wait",
         "CONTENTION": "others change the same thing too fast",
     },
+    431: {"HEAD_TOO_LARGE": "the request line and the headers are too large"},
     500: {
         "INTERNAL": "a fault of ours",
         "INTERNAL_TOKEN_REFUSED": "a fault of this deployment's settings",
@@ -69,6 +74,7 @@ REASONS: dict[int, dict[str, str]] = {
     },
     503: {
         "UNAVAILABLE": "a service does not answer",
+        "TOO_MANY_CONNECTIONS": "too many connections are open",
         "SHUTTING_DOWN": "a service is being restarted",
         "STORE_UNREACHABLE": "the database does not answer",
         "STORE_REFUSED": "the database refused the operation",
@@ -85,9 +91,11 @@ REASONS: dict[int, dict[str, str]] = {
     504: {"DEADLINE_EXCEEDED": "it took too long", "UPLOAD_STALLED": "no more of the upload came"},
     507: {"STORAGE_FULL": "the object store is full", "STORE_FULL": "the database's disk is full"},
 }
-_STATUS = {reason: status for status, reasons in REASONS.items() for reason in reasons}
 
-ANYWHERE = ("INTERNAL",)
+ANYWHERE = (
+    *("INTERNAL", "REQUEST_MALFORMED", "HOST_MISSING", "HOST_REPEATED", "HEAD_TOO_LARGE", "REQUEST_TIMEOUT"),
+    "TOO_MANY_CONNECTIONS",
+)
 WITH_KEY = (
     *("KEY_MISSING", "KEY_UNKNOWN", "SCOPE_MISSING", "INVALID_REQUEST", "BODY_TOO_LARGE", "OVERLOADED"),
     *("UNAVAILABLE", "SHUTTING_DOWN", "DEADLINE_EXCEEDED", "INTERNAL_TOKEN_REFUSED"),
@@ -124,11 +132,12 @@ STORES_A_PICTURE = (
 
 def refused(*reasons: str) -> Responses:
     """For a route's `responses`: one problem for each status, with the reasons it may have there."""
-    return {status: _problem(status, reasons) for status in sorted({_STATUS[reason] for reason in reasons})}
+    wanted = set(reasons)
+    return {status: _problem(status, wanted) for status, known in REASONS.items() if wanted & known.keys()}
 
 
-def _problem(status: int, wanted: Iterable[str]) -> dict[str, Any]:
-    reasons = [reason for reason in REASONS[status] if reason in set(wanted)]
+def _problem(status: int, wanted: set[str]) -> dict[str, Any]:
+    reasons = [reason for reason in REASONS[status] if reason in wanted]
     told = "; ".join(f"`{reason}`: {REASONS[status][reason]}" for reason in reasons)
     content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {"description": f"{HTTPStatus(status).phrase}. {told}", "content": content, "x-reasons": reasons}

@@ -6,6 +6,8 @@ import json
 from html import escape
 from typing import Any
 
+from gateway.reference.text import marked
+
 Schema = dict[str, Any]
 _LIMITS = (
     ("minimum", "≥ {}"),
@@ -16,6 +18,11 @@ _LIMITS = (
     ("maxItems", "at most {} items"),
     ("pattern", "matches {}"),
 )
+
+
+def said_default(schema: Schema) -> str:
+    default = schema.get("default")
+    return f' <span class="limits">default {escape(json.dumps(default))}</span>' if default is not None else ""
 
 
 class Schemas:
@@ -39,9 +46,22 @@ class Schemas:
         limits = [text.format(escape(str(schema[name]))) for name, text in _LIMITS if name in schema]
         return self._bare(schema) + (f' <span class="limits">{", ".join(limits)}</span>' if limits else "")
 
+    def member(self, union: Schema, tag: str) -> str:
+        """The fields of the one that the tag of a union names."""
+        return self._fields(self._named[self._member_name(union, tag)])
+
+    def about(self, union: Schema, tag: str) -> str:
+        return str(self._named[self._member_name(union, tag)].get("description", ""))
+
+    def _member_name(self, union: Schema, tag: str) -> str:
+        return str(self._resolved(union)["discriminator"]["mapping"][tag]).rpartition("/")[2]
+
+    def _resolved(self, schema: Schema) -> Schema:
+        return self._named[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
     def choices(self, schema: Schema) -> str:
         """A body: its fields, or one fold for each alternative."""
-        options = schema.get("anyOf", [schema])
+        options = self._resolved(schema).get("anyOf", [schema])
         names = [option["$ref"].rpartition("/")[2] if "$ref" in option else "" for option in options]
         return "".join(
             self.definition(name, anchored=False) if name else self.kind(option)
@@ -63,10 +83,9 @@ class Schemas:
 
     def _field(self, name: str, item: Schema, *, required: bool) -> str:
         star = '<span class="required" title="required">*</span>' if required else ""
-        default = item.get("default")
-        said = f' <span class="limits">default {escape(json.dumps(default))}</span>' if default is not None else ""
-        about = escape(item.get("description", ""))
-        return f"<tr><td><code>{escape(name)}</code>{star}</td><td>{self.kind(item)}{said}</td><td>{about}</td></tr>"
+        about = marked(item.get("description", ""))
+        kind = f"{self.kind(item)}{said_default(item)}"
+        return f"<tr><td><code>{escape(name)}</code>{star}</td><td>{kind}</td><td>{about}</td></tr>"
 
     def _bare(self, schema: Schema) -> str:
         if "$ref" in schema:
@@ -75,8 +94,8 @@ class Schemas:
             return f"<code>{escape(json.dumps(schema['const']))}</code>"
         if "enum" in schema:
             return " | ".join(f"<code>{escape(json.dumps(value))}</code>" for value in schema["enum"])
-        if "anyOf" in schema:
-            return " or ".join(self.kind(option) for option in schema["anyOf"])
+        if options := schema.get("anyOf", schema.get("oneOf")):
+            return " or ".join(self.kind(option) for option in options)
         if schema.get("type") == "array":
             return f"list of {self.kind(schema.get('items', {}))}"
         text = schema.get("format") or schema.get("type") or "anything"

@@ -33,7 +33,12 @@ async def start(request: Request) -> Response:
 @router.get("/docs")
 async def reference(request: Request) -> Response:
     headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
-    return HTMLResponse(render(_placed(request)), headers=headers)
+    return HTMLResponse(render(_placed(request), _host(request)), headers=headers)
+
+
+def _host(request: Request) -> str:
+    """As the reader named it; without a name, in HTTP/1.0, it is the address the request came to."""
+    return f"{request.url.scheme}://{request.url.netloc}"
 
 
 def _placed(request: Request) -> dict[str, Any]:

@@ -128,7 +128,7 @@ async def rotate_secret(request: Request) -> Response:
     summary="Enable Webhook Endpoint",
     response_model=WebhookEndpoint,
     responses=refused(*JSON_BODY, "ENDPOINT_NOT_DISABLED", *CHANGES),
-    openapi_extra=body_of(WebhookEndpoint),
+    openapi_extra=body_of(WebhookEndpoint, url="https://shop.example/hook"),
 )
 async def enable_endpoint(request: Request) -> Response:
     """Calls an address again that had answered 410 Gone. Needs the scope `admin`."""

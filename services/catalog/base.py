@@ -106,7 +106,7 @@ class TaskType:
     the base of the update schema, which lists `update_fields` of the parameters too. `default_provider` runs tasks that
     name none, before the deployment's choice. An `internal` type is absent from the public schema. `schema_stem` is
     for public names that do not follow from `name`. `alpha` says of each parameter that names a picture what becomes of
-    its transparency.
+    its transparency. `example` is what a small task of it says, beside what all say.
     """
 
     name: str
@@ -124,6 +124,7 @@ class TaskType:
     internal: bool = False
     schema_stem: str = ""
     alpha: Mapping[str, Alpha] = field(default_factory=dict)
+    example: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType
@@ -34,7 +35,7 @@ def derive(kind: TaskType) -> Schemas:
         create=create_model(
             f"Create{kind.title}Task",
             __base__=(CommonFields, cast("type[CommonFields]", kind.params)),
-            __doc__=f"Request to create a {words} task",
+            __doc__=sys.modules[kind.params.__module__].__doc__,
             __validators__=_picture_checks(kind),
             **_create_fields(kind),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import html
 import io
 import time
 from collections.abc import AsyncIterator
@@ -338,6 +339,7 @@ async def test_the_documents_are_served_without_a_key(api: Stack) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "Create Task" in page.text
+    assert f'"{api.url}/api/v1/tasks/"' in html.unescape(page.text)
 
 
 async def test_a_task_s_provenance_is_what_its_file_says_and_who_was_asked(api: Stack) -> None:

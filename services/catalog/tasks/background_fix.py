@@ -10,6 +10,7 @@ from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
 from services.catalog.colours import Colour
 from services.catalog.enums import BackgroundFixStrategy
+from services.catalog.example_pictures import GREY, MUG
 from services.catalog.images import LocalAllowed, LocalReference
 from services.catalog.numbers import Level, Share, null_is
 from services.catalog.results import PictureResult
@@ -92,4 +93,5 @@ TYPE = TaskType(
     result=BackgroundFixResult,
     shown_as={"base_image": "base_image_path", "palette_image": "palette_image_path"},
     alpha={"base_image": Alpha.KEPT, "palette_image": Alpha.HIDES},
+    example={"base_image": MUG, "palette_image": GREY},
 )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
+from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.results import PictureResult
 
@@ -34,4 +35,5 @@ TYPE = TaskType(
     params=BackgroundRemovalParams,
     result=BackgroundRemovalResult,
     alpha={"input_image_paths": Alpha.CUT},
+    example={"input_image_paths": [MUG]},
 )

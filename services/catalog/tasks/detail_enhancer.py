@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
+from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.prompts import check_visible
 from services.catalog.results import Box, Measure, PictureResult
@@ -51,4 +52,5 @@ TYPE = TaskType(
     result=DetailEnhancerResult,
     shown_as={"base_image": "base_image_path", "reference_image": "reference_image_path"},
     alpha={"base_image": Alpha.KEPT, "reference_image": Alpha.LAID_ON_WHITE},
+    example={"base_image": MUG, "reference_image": MUG, "detail_label": "logos"},
 )

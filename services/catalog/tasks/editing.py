@@ -8,6 +8,7 @@ from pydantic import Field
 
 from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
+from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, Percent, Seed, Side
 from services.catalog.prompts import Prompt
@@ -62,4 +63,5 @@ TYPE = TaskType(
     deprecated=frozenset({"base_image_data", "base_image_url", "reference_image_data", "reference_image_url"}),
     from_provider_config=("fal_app_id", "fal_request_id"),
     alpha={"base_image": Alpha.KEPT, "mask_image": Alpha.PAINT, "reference_images": Alpha.LAID_ON_WHITE},
+    example={"prompt": "a blue mug on a white background", "base_image": MUG, "seed": 7},
 )

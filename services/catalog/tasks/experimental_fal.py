@@ -35,4 +35,5 @@ TYPE = TaskType(
     from_provider_config=("fal_request_id",),
     update_fields=("fal_app_id", "fal_parameters"),
     default_provider=ProviderType.FAL,
+    example={"fal_app_id": "fal-ai/flux/schnell", "fal_parameters": {"prompt": "a red mug on a white background"}},
 )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
+from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.results import Measure, PictureResult
 
@@ -46,4 +47,5 @@ TYPE = TaskType(
     result=FaceEnhancerResult,
     shown_as={"input_image": "input_image_path"},
     alpha={"input_image": Alpha.KEPT},
+    example={"input_image": MUG},
 )

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
 from services.catalog.enums import CroppingPosition, Resampling, ResizeMode, ScalingProportions
+from services.catalog.example_pictures import MUG
 from services.catalog.images import LocalAllowed, LocalReference
 from services.catalog.numbers import OutputSide, Share, null_is
 from services.catalog.results import Box, PictureResult
@@ -98,4 +99,5 @@ TYPE = TaskType(
     result=ImageAdjusterResult,
     shown_as={"input_image": "input_image_path", "reference_image": "reference_image_path"},
     alpha={"input_image": Alpha.KEPT, "reference_image": Alpha.SUBJECT},
+    example={"input_image": MUG, "mode": "pad", "aspect_ratio": 1.5},
 )

@@ -52,4 +52,5 @@ TYPE = TaskType(
     update=WideTaskUpdate,
     default_provider=ProviderType.AI_CORE,
     alpha={"input_images": Alpha.LAID_ON_WHITE},
+    example={"prompt": "Name three colours that go with navy blue"},
 )

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
+from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, OutputSide, Seed, Share, Steps
 from services.catalog.prompts import OptionalPrompt
@@ -74,4 +75,10 @@ TYPE = TaskType(
     result=RefineResult,
     from_provider_config=("fal_app_id", "fal_request_id"),
     alpha={"base_image_url": Alpha.KEPT},
+    example={
+        "base_image_url": MUG,
+        "upscale_factor": 2,
+        "upscale_prompt": "a red mug on a white background",
+        "active_provider_capabilities": ["UPSCALE_2X"],
+    },
 )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
+from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import Seed
 from services.catalog.prompts import OptionalPrompt, Prompt
@@ -46,4 +47,5 @@ TYPE = TaskType(
     inline_images={"input_image_data": "input_image_path"},
     image_urls={"input_image_url": "input_image_path"},
     alpha={"input_image_path": Alpha.LAID_ON_WHITE},
+    example={"prompt": "the mug turns slowly", "input_image_data": MUG, "duration_seconds": 1, "seed": 7},
 )
