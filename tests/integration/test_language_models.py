@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from google.protobuf import json_format
 
+from gateway.translate import to_json
 from services.providers import ai_core
 from services.providers.chat.anthropic import AnthropicSettings
 from services.providers.chat.gemini import GeminiSettings
@@ -199,6 +201,20 @@ async def test_a_very_long_answer_is_kept_as_a_file(host: WorkerHost, vendors: V
     assert result.result_text_path == f"llm_interactions/{task.id}/answer-1.txt"
     whole = host.objects.kept["acme", result.result_text_path].decode()
     assert whole == vendors.fakes["gemini"].says and whole.startswith(result.result_text)
+
+
+@pytest.mark.field("49")
+async def test_what_a_model_thought_is_a_field_of_its_own(host: WorkerHost, vendors: Vendors) -> None:
+    thoughts = "It is a shirt. " * 3_000
+    vendors.fakes["ollama"].says = f"<think>\n{thoughts}</think>\n\nA shirt."
+    async with vendors.opened() as providers, host.worker(providers):
+        task = await host.run(prompt(), provider_config={"provider_type": "AI_CORE", "ai_provider": "ollama"})
+    assert task.status == COMPLETED, task.errors
+    result = task.result.llm_interaction
+    assert result.result_text == "A shirt."
+    assert thoughts.startswith(result.reasoning_text) and len(result.reasoning_text) == 20_000
+    assert host.objects.kept["acme", result.reasoning_text_path].decode() == thoughts.strip()
+    assert json.loads(to_json(task))["reasoning_text"] == result.reasoning_text
 
 
 async def test_without_a_vendor_the_error_names_the_settings(host: WorkerHost) -> None:

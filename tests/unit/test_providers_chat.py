@@ -286,7 +286,7 @@ MEANINGS: list[tuple[str, str, type[ComputeError], str | None]] = [
     *(("ollama", mishap, Unavailable, "any") for mishap in ("lost", "torn", "silent", "garbled")),
     *(("ollama", mishap, ProviderFailed, "ANSWER_UNFINISHED") for mishap in ("empty", "a list")),
 ]
-NOT_ERRORS = {"truncated", "context full", "thinking aloud", "cached prompt"}
+NOT_ERRORS = {"truncated", "context full", "thinking aloud", "reasoning aloud", "cached prompt"}
 RETRYABLE = {
     ContentRefused: ("CONTENT_POLICY", False),
     InvalidRequest: ("VALIDATION", False),
@@ -372,12 +372,58 @@ async def test_what_never_left_costs_nothing(vendor: str) -> None:
     assert caught.value.reason == "PROVIDER_UNREACHABLE"
 
 
-async def test_thoughts_are_counted_and_left_out() -> None:
+async def test_thoughts_are_counted() -> None:
     async with opened("gemini") as setting:
         setting.fake.plan("thinking aloud")
         reply = await setting.ask("hi")
-        assert "Let me think" not in reply.text
         assert reply.output_tokens == len(reply.text.split()) + 7
+
+
+@pytest.mark.field("49")
+@pytest.mark.parametrize(
+    ("vendor", "turn"), [*((vendor, "thinking aloud") for vendor in VENDORS), ("openai", "reasoning aloud")]
+)
+async def test_thoughts_in_a_vendor_s_own_field_are_kept_apart_from_the_answer(vendor: str, turn: str) -> None:
+    async with opened(vendor) as setting:
+        setting.fake.plan(turn)
+        reply = await setting.ask("hi")
+        assert (reply.text, reply.thoughts) == ("I see nothing. You said: hi", "Let me think.")
+
+
+@pytest.mark.field("49")
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_thoughts_within_the_answer_are_kept_apart_from_it(vendor: str) -> None:
+    async with opened(vendor) as setting:
+        setting.fake.says = "<think>A coat?\n\nNo.</think>\n\nA shirt."
+        reply = await setting.ask("hi")
+        assert (reply.text, reply.thoughts) == ("A shirt.", "A coat?\n\nNo.")
+        setting.fake.plan("thinking aloud")
+        assert (await setting.ask("hi")).thoughts == "Let me think.\n\nA coat?\n\nNo."
+
+
+@pytest.mark.field("49")
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_json_after_a_thought_is_the_answer(vendor: str) -> None:
+    said = '{"score": 3, "words": ["<think>", "</think>"], "kind": "shoe"}'
+    async with opened(vendor) as setting:
+        for before in ("", "<think>{a score?}</think>\n", "So it is a shoe.\n</think>\n\n"):
+            setting.fake.says = before + said
+            reply = await setting.ask(schema=SCHEMA)
+            assert json.loads(reply.text)["words"] == ["<think>", "</think>"]
+            assert bool(reply.thoughts) is bool(before)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_a_thought_that_left_no_room_for_an_answer_is_none(vendor: str) -> None:
+    async with opened(vendor) as setting:
+        setting.fake.says = "<think>Let me see, it could be this or that"
+        setting.fake.plan("truncated")
+        with pytest.raises(InvalidRequest) as caught:
+            await setting.ask()
+        assert caught.value.reason == "ANSWER_CUT_OFF"
+        with pytest.raises(ProviderFailed) as failed:
+            await setting.ask()
+        assert failed.value.reason == "ANSWER_EMPTY"
 
 
 async def test_a_local_model_s_absent_counts_are_zero() -> None:

@@ -42,6 +42,12 @@ class LlmInteractionResult(NotedResult):
     ai_provider: str | None = Field(None, description="Vendor that answered")
     model_name: str | None = Field(None, description="Model that answered")
     finish_reason: str | None = Field(None, description="Why the answer ended, in the vendor's word")
+    reasoning_text: str | None = Field(
+        None, description="What the model thought aloud, apart from its answer; of very long thoughts, the beginning"
+    )
+    reasoning_text_path: str | None = Field(
+        None, description="Storage path of all it thought aloud, where that is very long"
+    )
 
 
 TYPE = TaskType(

@@ -12,14 +12,14 @@ from services.inference.context import Context
 from services.providers.capabilities.conversing import CONVERSING, Question
 from services.providers.ports import Pixels
 
-# Characters kept in the task itself, whose events have to fit onto the bus.
-_MOST_INLINE = 100_000
+# Characters of answer and thoughts kept in the task itself, whose events have to fit onto the bus.
+_MOST_INLINE, _MOST_THOUGHTS = 100_000, 20_000
 # No vendor looks at more of a picture, and sixteen whole ones would be gigabytes.
 _LONGEST_SIDE = 2048
 
 
 async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionResult:
-    """The answer; one that is too long for a task is stored as a file, and the result holds its beginning.
+    """The answer, and the model's thoughts apart; what is too long for a task is stored as a file besides.
 
     Raises:
         InvalidRequest: a picture cannot be read, or the vendor would not take the request.
@@ -31,12 +31,11 @@ async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionR
     question = Question(params.prompt, params.system_prompt, tuple(images))
     await context.progress.report("asking", 1, 2)
     reply = await context.ask(CONVERSING, lambda model: model.converse(question))
-    path = None
-    if len(reply.text) > _MOST_INLINE:
-        path = await context.outputs.save("answer.txt", reply.text.encode())
     return LlmInteractionResult(
         result_text=reply.text[:_MOST_INLINE],
-        result_text_path=path,
+        result_text_path=await _kept("answer.txt", reply.text, _MOST_INLINE, context),
+        reasoning_text=reply.thoughts[:_MOST_THOUGHTS] or None,
+        reasoning_text_path=await _kept("reasoning.txt", reply.thoughts, _MOST_THOUGHTS, context),
         input_tokens=reply.input_tokens,
         output_tokens=reply.output_tokens,
         ai_provider=reply.vendor,
@@ -44,6 +43,11 @@ async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionR
         finish_reason=reply.finish,
         notes=context.notes,
     )
+
+
+async def _kept(name: str, text: str, most: int, context: Context) -> str | None:
+    """The path of a text that is longer than a task may hold."""
+    return await context.outputs.save(name, text.encode()) if len(text) > most else None
 
 
 async def _seen(reference: str, called: str, context: Context) -> Pixels:

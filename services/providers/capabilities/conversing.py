@@ -23,7 +23,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`finish` is in the vendor's words, and `model` the one that answered, which may be a dated one of its name."""
+    """`finish` is in the vendor's words, and `model` the one that answered, which may be a dated one of its name.
+
+    `thoughts` are what the model thought aloud, where it does and the vendor shows it; no part of the `text`.
+    """
 
     text: str
     vendor: str
@@ -31,6 +34,7 @@ class Reply:
     finish: str
     input_tokens: int | None = None
     output_tokens: int | None = None
+    thoughts: str = ""
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from services.common.errors import ComputeError, PayloadTooLarge, ProviderFailed
 from services.providers.capabilities.conversing import Reply
 from services.providers.chat.anthropic_errors import error_of
 from services.providers.chat.pictures import MEDIA_TYPE
+from services.providers.chat.thoughts import joined
 from services.providers.chat.vendor import (
     Asking,
     ChatSettings,
@@ -101,16 +102,21 @@ def read(answer: Answer) -> Ended:
         raise forbidden(Anthropic.name, text(answer.member("stop_details", "explanation")) or "no reason given")
     if stop not in _GOOD | _CUT:
         raise unfinished(Anthropic.name, stop)
-    said = [text(block.get("text")) for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
     reply = Reply(
-        text="".join(said),
+        text="".join(_parts(blocks, "text")),
         vendor=Anthropic.name,
         model=text(answer.member("model")),
         finish=stop,
         input_tokens=_input_tokens(answer),
         output_tokens=count(answer.member("usage", "output_tokens")),
+        thoughts=joined(*_parts(blocks, "thinking")),
     )
     return Ended(reply, cut=stop in _CUT)
+
+
+def _parts(blocks: list[Any], kind: str) -> list[str]:
+    """What the blocks of one kind say; each has it under the name of its kind."""
+    return [text(block.get(kind)) for block in blocks if isinstance(block, dict) and block.get("type") == kind]
 
 
 def _input_tokens(answer: Answer) -> int | None:

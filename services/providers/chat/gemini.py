@@ -17,6 +17,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.providers.capabilities.conversing import Reply
 from services.providers.chat.pictures import MEDIA_TYPE
+from services.providers.chat.thoughts import joined
 from services.providers.chat.vendor import (
     Asking,
     ChatSettings,
@@ -91,21 +92,22 @@ def read(answer: Answer) -> Ended:
         message = f"gemini ended without an answer ({finish}): {text(answer.member('candidates', 0, 'finishMessage'))}"
         raise without_answer(finish, message, reason="ANSWER_UNFINISHED")
     reply = Reply(
-        text="".join(_said(answer)),
+        text="".join(_said(answer, thought=False)),
         vendor=Gemini.name,
         model=text(answer.member("modelVersion")),
         finish=finish,
         input_tokens=count(answer.member("usageMetadata", "promptTokenCount")),
         output_tokens=_output_tokens(answer),
+        thoughts=joined(*_said(answer, thought=True)),
     )
     return Ended(reply, cut=meaning is Meaning.CUT)
 
 
-def _said(answer: Answer) -> Iterator[str]:
-    """What is meant for us; thoughts are not."""
+def _said(answer: Answer, *, thought: bool) -> Iterator[str]:
+    """What is meant for us, or what it thought."""
     parts = answer.member("candidates", 0, "content", "parts")
     for part in parts if isinstance(parts, list) else []:
-        if isinstance(part, dict) and not part.get("thought"):
+        if isinstance(part, dict) and bool(part.get("thought")) is thought:
             yield text(part.get("text"))
 
 

@@ -97,6 +97,7 @@ def read(answer: Answer) -> Ended:
         finish=finish,
         input_tokens=count(answer.member("prompt_eval_count")) or 0,
         output_tokens=count(answer.member("eval_count")) or 0,
+        thoughts=text(answer.member("message", "thinking")),
     )
     return Ended(reply, cut=finish == "length")
 

@@ -179,8 +179,15 @@ def read(answer: Answer) -> Ended:
         finish=finish,
         input_tokens=count(answer.member("usage", "prompt_tokens")),
         output_tokens=count(answer.member("usage", "completion_tokens")),
+        thoughts=_thoughts(answer),
     )
     return Ended(reply, cut=finish == "length")
+
+
+def _thoughts(answer: Answer) -> str:
+    """OpenAI shows none; servers that speak its protocol do, under either of two names."""
+    message = ("choices", 0, "message")
+    return text(answer.member(*message, "reasoning_content")) or text(answer.member(*message, "reasoning"))
 
 
 def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +23,7 @@ from services.providers.calls import Call, Terms
 from services.providers.capabilities.conversing import Question, Reply
 from services.providers.chat import schemas
 from services.providers.chat.pictures import encode_pictures
+from services.providers.chat.thoughts import joined, told_apart
 from services.providers.http import Answer, VendorHttp, judge_by_status
 from services.providers.ports import Check
 from services.providers.vendors import VendorSettings
@@ -138,13 +140,14 @@ class ChatVendor(ABC):
         pictures = await asyncio.to_thread(encode_pictures, question.images, longest=self.longest_side)
         ended = await self._ended(Asking(question.prompt, question.system, tuple(pictures), schema))
         self._count(ended.reply)
-        if ended.cut and (schema is not None or not ended.reply.text):
+        reply = _without_thoughts(ended.reply, question.schema)
+        if ended.cut and (schema is not None or not reply.text):
             raise InvalidRequest("the answer did not fit into max_tokens", reason="ANSWER_CUT_OFF")
-        if not ended.reply.text:
+        if not reply.text:
             raise ProviderFailed(f"{self.name} answered nothing", reason="ANSWER_EMPTY")
         if question.schema is not None:
-            _check_json(ended.reply, question.schema)
-        return ended.reply
+            _check_json(reply, question.schema)
+        return reply
 
     async def _ended(self, asking: Asking) -> Ended:
         """A model that the task itself named and that is not there is the task's fault."""
@@ -163,6 +166,21 @@ class ChatVendor(ABC):
         price = self.settings.prices.get(self.choices.model)
         if price is not None and reply.input_tokens is not None and reply.output_tokens is not None:
             self.call.costs((reply.input_tokens * price.input + reply.output_tokens * price.output) / 1_000_000)
+
+
+def _without_thoughts(reply: Reply, schema: Mapping[str, Any] | None) -> Reply:
+    """What was thought aloud within the text goes to the other thoughts; what is the JSON asked for is left alone."""
+    is_json = schema is not None and partial(_follows, schema=schema)
+    said = told_apart(reply.text, is_json) if is_json else told_apart(reply.text)
+    return replace(reply, text=said.answer, thoughts=joined(reply.thoughts, said.thoughts))
+
+
+def _follows(answer: str, schema: Mapping[str, Any]) -> bool:
+    try:
+        schemas.parse(answer, schema)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_json(reply: Reply, schema: Mapping[str, Any]) -> None:

@@ -82,7 +82,7 @@ class Anthropic(ChatVendor):
         "overloaded": _error(529, "overloaded_error", "Overloaded"),
         "edge": Answer(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
     }
-    outcomes = frozenset({"truncated", "refused", "context full", "paused"})
+    outcomes = frozenset({"truncated", "refused", "context full", "paused", "thinking aloud"})
 
     def route(self, asked: Asked) -> Answer:
         if asked.path != "/v1/messages" or asked.method != "POST":
@@ -114,11 +114,16 @@ class Anthropic(ChatVendor):
         return Heard(texts, body.get("system"), sizes, schema, body["max_tokens"])
 
     def reply(self, body: Any, heard: Heard, outcome: str, charge: Charge, text: str) -> Any:
-        stop, details = "end_turn", None
+        stop, details, thoughts = "end_turn", None, []
         if outcome == "truncated":
             text, stop = text[: len(text) // 2], "max_tokens"
         elif outcome == "context full":
             text, stop = text[: len(text) // 2], "model_context_window_exceeded"
+        elif outcome == "thinking aloud":
+            thoughts = [
+                {"type": "thinking", "thinking": "Let me think.", "signature": "c2ln"},
+                {"type": "redacted_thinking", "data": "c2VjcmV0"},
+            ]
         elif outcome == "paused":
             stop = "pause_turn"
         elif outcome == "refused":
@@ -129,7 +134,7 @@ class Anthropic(ChatVendor):
             "type": "message",
             "role": "assistant",
             "model": f"{body['model']}-20260101",
-            "content": [{"type": "text", "text": text}] if text else [],
+            "content": [*thoughts, *([{"type": "text", "text": text}] if text else [])],
             "stop_reason": stop,
             "stop_sequence": None,
             "stop_details": details,

@@ -34,6 +34,8 @@ _KNOWN = frozenset(
         "top_p",
     ]
 )
+# As servers name it that speak this protocol: OpenAI itself shows no thoughts.
+_THINKING = {"thinking aloud": "reasoning_content", "reasoning aloud": "reasoning"}
 _PATH = "/v1/chat/completions"
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 
@@ -75,7 +77,7 @@ class OpenAi(ChatVendor):
         "overloaded": _error(503, "service_unavailable_error", "server_is_overloaded", "overloaded"),
         "edge": Answer(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
     }
-    outcomes = frozenset({"truncated", "filtered", "refused"})
+    outcomes = frozenset({"truncated", "filtered", "refused", "thinking aloud", "reasoning aloud"})
 
     def __init__(self, *, appears_after: int = 0, **ours: Any) -> None:
         super().__init__(**ours)
@@ -138,6 +140,8 @@ class OpenAi(ChatVendor):
             message["content"], finish = None, "content_filter"
         elif outcome == "refused":
             message["content"], message["refusal"] = None, "I'm sorry, I can't help with that."
+        elif outcome in _THINKING:
+            message[_THINKING[outcome]] = "Let me think."
         made = {
             "id": f"chatcmpl-{charge.id}",
             "object": "chat.completion",

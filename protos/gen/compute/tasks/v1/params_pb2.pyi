@@ -389,7 +389,7 @@ class LlmInteractionParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., system_prompt: _Optional[str] = ..., input_images: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ...) -> None: ...
 
 class LlmInteractionResult(_message.Message):
-    __slots__ = ("result_text", "input_tokens", "output_tokens", "ai_provider", "model_name", "finish_reason", "result_text_path", "notes")
+    __slots__ = ("result_text", "input_tokens", "output_tokens", "ai_provider", "model_name", "finish_reason", "result_text_path", "reasoning_text", "reasoning_text_path", "notes")
     RESULT_TEXT_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -397,6 +397,8 @@ class LlmInteractionResult(_message.Message):
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     RESULT_TEXT_PATH_FIELD_NUMBER: _ClassVar[int]
+    REASONING_TEXT_FIELD_NUMBER: _ClassVar[int]
+    REASONING_TEXT_PATH_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     result_text: str
     input_tokens: int
@@ -405,8 +407,10 @@ class LlmInteractionResult(_message.Message):
     model_name: str
     finish_reason: str
     result_text_path: str
+    reasoning_text: str
+    reasoning_text_path: str
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_text: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ai_provider: _Optional[str] = ..., model_name: _Optional[str] = ..., finish_reason: _Optional[str] = ..., result_text_path: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    def __init__(self, result_text: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., ai_provider: _Optional[str] = ..., model_name: _Optional[str] = ..., finish_reason: _Optional[str] = ..., result_text_path: _Optional[str] = ..., reasoning_text: _Optional[str] = ..., reasoning_text_path: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class DetailEnhancerParams(_message.Message):
     __slots__ = ("base_image", "reference_image", "detail_label")
