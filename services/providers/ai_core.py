@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +68,7 @@ class AiCore:
 
     settings: Settings
     https: Mapping[AiVendor, VendorHttp]
+    remembered: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     canaries: Mapping[str, Check] = field(default_factory=dict)
 
@@ -93,7 +94,7 @@ class AiCore:
             prefix = settings.model_config.get("env_prefix", "")
             raise _not_configured(f"the task names no model for {vendor}, and {prefix}MODEL is not set")
         choices = Choices(model, wanted.model is not None, wanted.temperature, wanted.max_tokens)
-        return _VENDORS[vendor](self.https[vendor], settings, choices, call)
+        return _VENDORS[vendor](self.https[vendor], settings, choices, call, self.remembered)
 
 
 @asynccontextmanager

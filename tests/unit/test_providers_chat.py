@@ -30,6 +30,7 @@ from services.providers.calls import JOB_UNKNOWN, Job, Lost, Unrecorded
 from services.providers.capabilities.conversing import CONVERSING, Question
 from services.providers.chat.anthropic import AnthropicSettings
 from services.providers.chat.gemini import GeminiSettings
+from services.providers.chat.limits import LimitNames
 from services.providers.chat.ollama import OllamaSettings
 from services.providers.chat.openai import OpenAiSettings
 from services.providers.chat.vendor import ChatSettings, ChatVendor, Price
@@ -38,7 +39,7 @@ from tests.fakes.vendors.chat import ChatVendor as Fake
 from tests.fakes.vendors.gemini_text import GeminiText
 from tests.fakes.vendors.ollama import Ollama
 from tests.fakes.vendors.openai import OpenAi
-from tests.fakes.vendors.wire import serving
+from tests.fakes.vendors.wire import json_answer, serving
 
 KEY = "sk-a-key-that-no-log-may-show-7f3a"
 MODEL = "model-of-a-test"
@@ -446,6 +447,62 @@ async def test_an_openai_answer_lost_on_its_way_is_found_by_our_mark_though_it_s
         found = await setting.core.configured({}, Remembering(job)).converse(Question("first"))
         assert found.text.endswith("first")
         assert len(setting.fake.charges) == 2
+
+
+@pytest.mark.field("45")
+@pytest.mark.parametrize("refuses", ["openai", "pydantic"])
+@pytest.mark.parametrize("knows", ["max_tokens", "max_completion_tokens"])
+async def test_a_server_that_knows_the_limit_by_one_name_is_asked_under_it_and_remembered(
+    knows: str, refuses: Any
+) -> None:
+    fake = OpenAi(key=KEY, limits=frozenset({knows}), refuses=refuses, models=[MODEL, "another"])
+    async with opened("openai", fake) as setting:
+        for model in (MODEL, MODEL, "another"):
+            await setting.model(max_tokens=77, model=model).converse(Question("hello"))
+        assert [heard.limit for heard in fake.heard] == [77, 77, 77]
+        assert len(fake.asked) == (3 if knows == "max_tokens" else 4)
+        assert len(fake.charges) == 3
+
+
+@pytest.mark.field("45")
+async def test_openai_itself_is_told_the_limit_by_its_newer_name() -> None:
+    names = LimitNames("https://api.openai.com/v1", MODEL, {})
+    assert names.left == ("max_completion_tokens", "max_tokens")
+    assert LimitNames("http://127.0.0.1:8000/v1", MODEL, {}).left == ("max_tokens", "max_completion_tokens")
+
+
+@pytest.mark.field("45")
+async def test_a_server_that_passes_over_the_limit_is_told_it_by_its_other_name() -> None:
+    fake = OpenAi(key=KEY, limits=frozenset({"max_completion_tokens"}), refuses="never")
+    async with opened("openai", fake) as setting:
+        for _ in range(3):
+            await setting.model(max_tokens=2).converse(Question("hello"))
+        assert [heard.limit for heard in fake.heard] == [None, 2, 2]
+
+
+@pytest.mark.field("45")
+@pytest.mark.parametrize("refuses", ["openai", "pydantic"])
+async def test_where_a_limit_is_taken_by_neither_name_the_error_says_so(refuses: Any) -> None:
+    fake = OpenAi(key=KEY, limits=frozenset(), refuses=refuses)
+    async with opened("openai", fake) as setting:
+        for _ in range(2):
+            with pytest.raises(InvalidRequest, match="max_tokens") as caught:
+                await setting.model(max_tokens=77).converse(Question("hello"))
+            assert caught.value.reason == "LIMIT_NOT_TAKEN"
+            assert "max_completion_tokens" in caught.value.message
+            assert [violation.field for violation in caught.value.violations] == ["provider_config.max_tokens"]
+        assert (len(fake.asked), fake.charges) == (4, [])
+        await setting.ask()
+
+
+@pytest.mark.field("45")
+async def test_a_limit_that_is_too_large_is_not_taken_for_an_unknown_name() -> None:
+    said = "max_tokens is too large: 900000. This model supports at most 16384 completion tokens."
+    async with opened("openai") as setting:
+        setting.fake.next = json_answer({"error": {"message": said, "param": "max_tokens"}}, 400)
+        with pytest.raises(InvalidRequest, match="at most 16384") as caught:
+            await setting.model(max_tokens=900_000).converse(Question("hello"))
+        assert (caught.value.reason, len(setting.fake.asked)) == ("PROVIDER_REJECTED", 1)
 
 
 async def test_a_stored_openai_answer_nobody_waits_for_is_accounted_for() -> None:

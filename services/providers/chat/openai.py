@@ -22,6 +22,7 @@ from pydantic_settings import SettingsConfigDict
 from services.common.errors import ComputeError, InvalidRequest, ProviderExhausted
 from services.providers.calls import Job, Lost
 from services.providers.capabilities.conversing import Reply
+from services.providers.chat.limits import LimitNames, LimitRefused, refusal_of
 from services.providers.chat.pictures import MEDIA_TYPE
 from services.providers.chat.vendor import (
     Asking,
@@ -93,18 +94,18 @@ class OpenAi(ChatVendor):
     longest_side: ClassVar[int] = 2048
 
     async def exchange(self, asking: Asking) -> Ended:
-        body, judge = self._body(asking), partial(judge_answer, model=self.choices.model)
+        body = self._body(asking)
         fresh: dict[str, Answer] = {}
 
         async def submit() -> Job:
-            answer = await self.http.send(self._url, body, seconds=self.settings.answer_seconds, judge=judge)
+            answer = await self._send(body)
             if not text(answer.member("id")):
                 raise unreadable(self.name)
             fresh[answer.body["id"]] = answer
             return Job(answer.body["id"])
 
         if not self.settings.store:
-            return await self.call.once(lambda: self._at_once(body))
+            return read(await self.call.once(lambda: self._send(body)))
         job = await self.call.job(submit, {"model": self.choices.model})
         return read(fresh.get(job.id) or await self._stored(job))
 
@@ -126,9 +127,27 @@ class OpenAi(ChatVendor):
     async def _stored(self, job: Job) -> Answer:
         return await self.http.ask(f"{self._url}/{job.id}", judge=partial(judge_job, vendor=self.name))
 
-    async def _at_once(self, body: dict[str, Any]) -> Ended:
-        judge = partial(judge_answer, model=self.choices.model)
-        return read(await self.http.send(self._url, body, seconds=self.settings.answer_seconds, judge=judge))
+    async def _send(self, body: dict[str, Any]) -> Answer:
+        """With the limit under a name that the server takes; what it refuses costs nothing."""
+        limit = self.choices.max_tokens
+        if limit is None:
+            return await self._post(body)
+        names = LimitNames(self.settings.base_url, self.choices.model, self.remembered)
+        refusal = LimitRefused("")
+        for name in names.left:
+            try:
+                answer = await self._post({**body, name: limit}, name)
+            except LimitRefused as error:
+                names.refused(name)
+                refusal = error
+                continue
+            names.took(name, answer, limit)
+            return answer
+        raise names.none_taken(refusal)
+
+    async def _post(self, body: dict[str, Any], limit: str = "") -> Answer:
+        judge = partial(judge_answer, model=self.choices.model, limit=limit)
+        return await self.http.send(self._url, body, seconds=self.settings.answer_seconds, judge=judge)
 
     @property
     def _url(self) -> str:
@@ -153,8 +172,6 @@ def request_of(asking: Asking, choices: Choices) -> dict[str, Any]:
     body: dict[str, Any] = {"model": choices.model, "messages": messages}
     if choices.temperature is not None:
         body["temperature"] = choices.temperature
-    if choices.max_tokens is not None:
-        body["max_completion_tokens"] = choices.max_tokens
     if asking.schema is not None:
         form = {"name": "answer", "schema": asking.schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -190,8 +207,8 @@ def _thoughts(answer: Answer) -> str:
     return text(answer.member(*message, "reasoning_content")) or text(answer.member(*message, "reasoning"))
 
 
-def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
-    """One status has several meanings here; the code tells them apart."""
+def judge_answer(answer: Answer, *, model: str, limit: str = "") -> ComputeError | None:
+    """One status has several meanings here; the code tells them apart. `limit`: the name it was sent under."""
     words = [word for word in (answer.member("error", "code"), answer.member("error", "type")) if isinstance(word, str)]
     if answer.status >= 400 and (spent := next((word for word in words if word in _EXHAUSTED), None)):
         return ProviderExhausted(f"openai's account is used up or on hold ({spent})", reason=_EXHAUSTED[spent])
@@ -199,4 +216,4 @@ def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
         return forbidden(OpenAi.name, words_of(answer))
     if answer.status == 400 and "context_length_exceeded" in words:
         return InvalidRequest("the prompt is longer than the model takes", reason="PROMPT_TOO_LONG")
-    return judge_account(answer, OpenAi, model)
+    return (limit and refusal_of(limit, answer)) or judge_account(answer, OpenAi, model)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -99,12 +99,13 @@ class Ended:
 
 @dataclass(frozen=True)
 class ChatVendor(ABC):
-    """One vendor for one call."""
+    """One vendor for one call. `remembered`: what its servers were found to take, for as long as the process lasts."""
 
     http: VendorHttp
     settings: ChatSettings
     choices: Choices
     call: Call
+    remembered: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     name: ClassVar[str]
     # Pixels of a picture's longer side; vendors shrink what is larger, and some refuse it.

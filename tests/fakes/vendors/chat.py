@@ -57,7 +57,7 @@ class ChatVendor:
     """Answers well until told otherwise: `plan` names what becomes of the next paid requests, one each.
 
     Names are those of `errors` (documented, not charged), of MISHAPS (charged), `unsent` (the line dies before the
-    request is looked at), or an outcome the vendor documents.
+    request is looked at), or an outcome the vendor documents. `next`: an answer to the next one that costs nothing.
     """
 
     errors: ClassVar[Mapping[str, Answer]] = {}
@@ -70,6 +70,7 @@ class ChatVendor:
         self.heard: list[Heard] = []
         self.charges: list[Charge] = []
         self.says: str | None = None
+        self.next: Answer | None = None
         self._plan: deque[str] = deque()
 
     def plan(self, *turns: str) -> None:
@@ -98,6 +99,9 @@ class ChatVendor:
     def run(self, body: Any) -> Answer:
         """One paid request. Raises Refusal."""
         heard = self.hear(body)
+        if self.next is not None:
+            given, self.next = self.next, None
+            return given
         turn = self._plan.popleft() if self._plan else "answers"
         if turn == "unsent":
             return Answer(cut_at=0)
@@ -105,6 +109,8 @@ class ChatVendor:
             return self.errors[turn]
         self.heard.append(heard)
         text = self.says if self.says is not None else speak(heard)
+        if heard.limit is not None and len(text.split()) > heard.limit:
+            text = " ".join(text.split()[: heard.limit])
         charge = self.charge(heard, text)
         answer = json_answer(self.reply(body, heard, turn, charge, text))
         return replace(answer, **MISHAPS.get(turn, {}))

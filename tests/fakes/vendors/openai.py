@@ -8,7 +8,7 @@ completion becomes visible to the list, which `appears_after` look-ups stand for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from tests.fakes.vendors.chat import Charge, ChatVendor, Heard, Refusal, size_of, unknown_fields
 from tests.fakes.vendors.wire import Answer, Asked, json_answer
@@ -36,6 +36,7 @@ _KNOWN = frozenset(
 )
 # As servers name it that speak this protocol: OpenAI itself shows no thoughts.
 _THINKING = {"thinking aloud": "reasoning_content", "reasoning aloud": "reasoning"}
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 _PATH = "/v1/chat/completions"
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 
@@ -50,7 +51,11 @@ def _broke(code: str) -> Answer:
 
 
 class OpenAi(ChatVendor):
-    """Keeps what was asked to be stored. `appears_after`: look-ups in vain before a stored completion shows."""
+    """Keeps what was asked to be stored. `appears_after`: look-ups in vain before a stored completion shows.
+
+    `limits` are the names it knows a limit of tokens by, `refuses` how it answers to the other: as OpenAI, as a server
+    written with pydantic, or not at all.
+    """
 
     errors: ClassVar[Mapping[str, Answer]] = {
         "bad request": _error(400, "invalid_request_error", "invalid_value", "Invalid value."),
@@ -79,9 +84,16 @@ class OpenAi(ChatVendor):
     }
     outcomes = frozenset({"truncated", "filtered", "refused", "thinking aloud", "reasoning aloud"})
 
-    def __init__(self, *, appears_after: int = 0, **ours: Any) -> None:
+    def __init__(
+        self,
+        *,
+        appears_after: int = 0,
+        limits: frozenset[str] = _LIMITS,
+        refuses: Literal["openai", "pydantic", "never"] = "openai",
+        **ours: Any,
+    ) -> None:
         super().__init__(**ours)
-        self.appears_after = appears_after
+        self.appears_after, self.limits, self.refuses = appears_after, limits, refuses
         self.stored: list[dict[str, Any]] = []
         self.lookups = 0
 
@@ -128,8 +140,24 @@ class OpenAi(ChatVendor):
         for message in body["messages"]:
             texts[message["role"]], found = _content(message["content"])
             sizes += found
-        limit = body.get("max_completion_tokens")
+        limit = self._limit(body)
         return Heard(texts["user"], texts.get("system"), sizes, _schema(body.get("response_format")), limit)
+
+    def _limit(self, body: Any) -> int | None:
+        """Raises Refusal."""
+        told = [name for name in sorted(_LIMITS) if name in body]
+        if len(told) > 1:
+            raise _refused("invalid_value", "Setting 'max_tokens' and 'max_completion_tokens' together: unsupported.")
+        for name in told:
+            if name in self.limits:
+                return int(body[name])
+            if self.refuses == "openai":
+                message = f"Unsupported parameter: '{name}' is not supported with this model."
+                raise Refusal(_error(400, "invalid_request_error", "unsupported_parameter", message))
+            if self.refuses == "pydantic":
+                wrong = {"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}
+                raise Refusal(json_answer({"detail": [wrong]}, 422))
+        return None
 
     def reply(self, body: Any, heard: Heard, outcome: str, charge: Charge, text: str) -> Any:
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
