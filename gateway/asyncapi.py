@@ -40,6 +40,12 @@ _PRECISE: dict[str, Schema] = {
     **dict.fromkeys(("task_id", "entity_id", "backend_generation_id", "backend_prediction_id"), _UUID),
     "error_category": {"$ref": "#/components/schemas/ErrorCategory"},
     "event_type": {"$ref": "#/components/schemas/EventType"},
+    "quality": {
+        "type": "object",
+        "description": "How the result did by its own measures; absent where nothing was measured",
+        "required": ["passed", "reasons"],
+        "properties": {"passed": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}},
+    },
 }
 _STATUS: dict[str, Schema] = {
     "TaskCreatedEvent": {"$ref": "#/components/schemas/TaskStatus"},

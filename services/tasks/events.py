@@ -12,6 +12,8 @@ from services.tasks.domain import Occurrence, Task, TaskState, Verb
 
 SOURCE = "/atelier/tasks"
 VERSION = "1"
+# As a result is stored. Quotes within texts are escaped.
+_MEASURED = '"quality":{'
 _AFTERWARDS = (Verb.CLEANED, Verb.DELETED)
 
 
@@ -75,4 +77,14 @@ def _status(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:
         data |= {"error_category": occurrence.category, "error_message": occurrence.message}
     if occurrence.reason is not None:
         data["error_reason"] = occurrence.reason
+    if occurrence.verb is Verb.COMPLETED and (quality := _quality(task.result)) is not None:
+        data["quality"] = quality
     return data
+
+
+def _quality(result: str | None) -> dict[str, Any] | None:
+    """What the result says of itself; a result without it costs a search in its text."""
+    if result is None or _MEASURED not in result:
+        return None
+    found = orjson.loads(result).get("quality")
+    return found if isinstance(found, dict) else None

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from compute.tasks.v1 import tasks_pb2
+from compute.webhooks.v1.webhooks_pb2 import Notice
 
 from gateway.asyncapi import document, verbs
 from services.common.bus import inference_subject
@@ -20,12 +21,13 @@ from services.inference.announcements import render as render_run
 from services.inference.runs import Key, Run
 from services.tasks.domain import Failure, Task, Verb
 from services.tasks.events import render
+from services.tasks.hooks import outgoing
 
 ID = "0c5d1a3e-6a52-4a4e-9d3b-0d6a7e0f2a11"
 CONTRACT = json.loads((Path(__file__).parent / "compute-api.json").read_text())["components"]["schemas"]
 DOCUMENT = document()
-# What the contract has no word for: the stable code beside error_message.
-_ADDED = {"error_reason"}
+# What the contract has no word for: the stable code beside error_message, and how a result did by its measures.
+_ADDED = {"error_reason", "quality"}
 _EVENTS = ("BaseEvent", "TaskCreatedEvent", "TaskStatusEvent", "InferenceStatusEvent", "PreprocessingStatusEvent")
 
 
@@ -35,6 +37,7 @@ def lives() -> Iterator[Task]:
     running = task.claimed("w", 2)
     failure = Failure("DOWN", "no model", "UNAVAILABLE", retryable=True)
     yield running.completed("{}", (), 3).cleaned(4).gone(5, "")
+    yield running.completed('{"quality":{"passed":false,"reasons":["LOW_CONFIDENCE"]}}', (), 3)
     yield running.failed(failure, (), 3, backoff=0).cancelled(4)
     yield running.returned((), 3)
     yield running.failed(Failure("BAD", "no", "VALIDATION", retryable=False), (), 3, backoff=0).replayed(4, 3)
@@ -71,6 +74,30 @@ def test_every_event_of_a_task_is_what_the_document_says() -> None:
             event = json.loads(sent.payload)
             check("TaskCreatedCloudEvent" if item.verb is Verb.CREATED else "TaskStatusCloudEvent", event)
             assert set(event["data"]) >= set(DOCUMENT["components"]["schemas"]["BaseEvent"]["required"])
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (
+            {"quality": {"passed": False, "reasons": ["LOW_CONFIDENCE"]}},
+            {"passed": False, "reasons": ["LOW_CONFIDENCE"]},
+        ),
+        ({"quality": {"passed": True, "reasons": []}}, {"passed": True, "reasons": []}),
+        ({"quality": None}, None),
+        ({"result_text": '"quality":{"passed":false}'}, None),
+        ({"output": {"quality": {"passed": False}}}, None),
+    ],
+)
+def test_an_event_and_a_webhook_say_how_a_result_did(result: dict[str, Any], said: dict[str, Any] | None) -> None:
+    spec = json.dumps({"common": {"webhook_url": "https://example.com/hook"}}, separators=(",", ":"))
+    task = Task(ID, "acme", "REFINE", "inference", spec, 1, 1, 1, origin_instance="o").created().claimed("w", 2)
+    ended = task.completed(json.dumps(result, separators=(",", ":")), (), 3)
+    event, notice = outgoing(ended, ended.outbox[-1])
+    for body in (event.payload, Notice.FromString(notice.payload).body):
+        assert json.loads(body)["data"].get("quality") == said
+    later = ended.cleaned(4)
+    assert "quality" not in json.loads(render(later, later.outbox[-1]).payload)["data"]
 
 
 def test_what_a_worker_announces_is_what_the_document_says() -> None:
