@@ -16,7 +16,7 @@ from gateway.translate import to_public
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import NotFound
 from services.common.storage_client import StorageClient
-from services.imaging.recipes import BESIDE, HEAD_BYTES, TAIL_BYTES, lies_at_end, parse_recipe, read_recipe
+from services.imaging.recipes import BESIDE, HEAD_BYTES, MADE_FROM, TAIL_BYTES, lies_at_end, parse_recipe, read_recipe
 
 
 class ResultFile(BaseModel):
@@ -30,6 +30,10 @@ class ResultFile(BaseModel):
     recipe: dict[str, Any] | None = Field(
         description="Model and LoRA hashes, seed, parameters, IPTC digital source type and software, as the file itself"
         " says, or what lies beside it; null when nothing is said or the file is gone"
+    )
+    made_from: list[dict[str, Any]] = Field(
+        description="What the pictures it was made from said of themselves, nearest first: `generation` 1 for those the"
+        " task was given, the parameter that named it as `picture`, its `digital_source_type` and `recipe`"
     )
     in_file: bool = Field(
         description="Whether the file itself carries the recipe. Signed files (C2PA), files nobody can read and kinds"
@@ -85,10 +89,20 @@ async def _file(storage: StorageClient, path: str, tenant: str, made: Mapping[st
     with suppress(NotFound):
         found.append(await storage.head(path, tenant=tenant))
         inside = await _recipe_inside(storage, found[0], tenant)
-        if inside is None:
+        # What came in as it is may carry the recipe of an earlier task; this one's was then put beside it.
+        if inside is None or path + BESIDE in made:
             found.append(await storage.head(path + BESIDE, tenant=tenant))
             beside = await _recipe_beside(storage, path, tenant)
-    return ResultFile(path=path, unchanged=_unchanged(found, made), recipe=inside or beside, in_file=inside is not None)
+    recipe = inside if beside is None else beside
+    in_file = recipe is not None and beside is None
+    made_from = (recipe or {}).pop(MADE_FROM, None)
+    return ResultFile(
+        path=path,
+        unchanged=_unchanged(found, made),
+        recipe=recipe,
+        made_from=[entry for entry in made_from if isinstance(entry, dict)] if isinstance(made_from, list) else [],
+        in_file=in_file,
+    )
 
 
 def _unchanged(found: Sequence[storage_pb2.ObjectInfo], made: Mapping[str, str]) -> bool | None:

@@ -12,6 +12,8 @@ from services.imaging.carriers.kinds import carrier_of
 RECIPE_CHUNK = MARK[:-1].decode()
 # Of a file that cannot carry its recipe, the recipe lies beside it, under the file's name and this.
 BESIDE = ".recipe.json"
+# Of a recipe: what the pictures said of themselves that it was made from.
+MADE_FROM = "made_from"
 # Every writer of ours puts the recipe in front of the pixels, or so far from the end.
 HEAD_BYTES = 256 << 10
 TAIL_BYTES = 128 << 10

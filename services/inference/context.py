@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,13 +19,14 @@ from services.imaging.carriers.edits import Part
 from services.imaging.recipes import BESIDE
 from services.inference.asking import Askings
 from services.inference.book import SUCCEEDED
+from services.inference.lineage import NO_LINEAGE, Lineage
 from services.inference.originals import ALPHA_LAID_ON_WHITE, OriginalPicture, TaskPicture
 from services.inference.ports import Bus, Images, ObjectStore
 from services.inference.progress import ProgressFeed
 from services.inference.provenance import BESIDE_BECAUSE, DigitalSource, mark, told_recipe
 from services.inference.runs import Run
 from services.inference.tries import Desk
-from services.providers.ports import Capability, Pixels
+from services.providers.ports import Capability
 
 log = structlog.get_logger()
 CapabilityT = TypeVar("CapabilityT")
@@ -67,34 +68,36 @@ class Context:
         default = kind.default_provider if kind else None
         self._askings = Askings(run, around.desk, default.value if default else around.default_provider)
 
-    async def load_image(self, reference: str, *, called: str, local: bool = False) -> Pixels:
-        """RGB, `[H, W, 3]`, in sRGB, what is transparent laid on white.
+    async def load_laid_on_white(self, reference: str, *, called: str) -> TaskPicture:
+        """In sRGB: RGB, what is transparent laid on white, which is noted. The rest is as with `load_picture`."""
+        picture = await self.load_picture(reference, called=called)
+        if await asyncio.to_thread(picture.is_transparent):
+            self._note(called, ALPHA_LAID_ON_WHITE)
+        return replace(picture, pixels=await asyncio.to_thread(picture.seen))
 
-        Raises InvalidRequest when it cannot be had or is no picture.
+    async def load_picture(self, reference: str, *, called: str, local: bool = False) -> TaskPicture:
+        """In sRGB: RGB or RGBA. Raises InvalidRequest when it cannot be had or is no picture.
 
         `called` is the parameter that names it, for the notes of the result. `local` allows a file of this machine,
         below the operator's roots.
         """
-        picture = await self.load_picture(reference, called=called, local=local)
-        if await asyncio.to_thread(picture.is_transparent):
-            self._note(called, ALPHA_LAID_ON_WHITE)
-        return await asyncio.to_thread(picture.seen)
-
-    async def load_picture(self, reference: str, *, called: str, local: bool = False) -> TaskPicture:
-        """The same with its own transparency: RGB or RGBA."""
-        return await self._images.load(reference, tenant=self.tenant, local=local)
+        picture = await self._images.load(reference, tenant=self.tenant, local=local)
+        self._note(called, *picture.notes)
+        return picture
 
     async def load_original(
         self, reference: str, *, called: str, local: bool = False, grey: bool = True
     ) -> OriginalPicture:
         """As it is: its file, colours, transparency and ICC profile. Without `grey` a grey picture becomes sRGB.
 
-        The rest is as with `load_image`.
+        The rest is as with `load_picture`.
         """
-        return await self._images.load_original(reference, tenant=self.tenant, local=local, grey=grey)
+        picture = await self._images.load_original(reference, tenant=self.tenant, local=local, grey=grey)
+        self._note(called, *picture.notes)
+        return picture
 
-    def _note(self, called: str, note: str) -> None:
-        self.notes.append(PictureNote(picture=called, note=note))
+    def _note(self, called: str, *notes: str) -> None:
+        self.notes.extend(PictureNote(picture=called, note=str(note)) for note in notes)
 
     async def colour_in_profile(self, colour: tuple[int, int, int], profile: bytes | None) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of a picture with that profile."""
@@ -164,23 +167,30 @@ class Outputs:
         return await self._upload(self._path(name), [content])
 
     async def save_as_made(
-        self, name: str, content: bytes, recipe: Mapping[str, Any], source: DigitalSource | None
+        self,
+        name: str,
+        content: bytes,
+        recipe: Mapping[str, Any],
+        source: DigitalSource | None,
+        lineage: Lineage = NO_LINEAGE,
     ) -> str:
         """A file that is not to be encoded anew, with its recipe inside, or beside it where it has no place for one.
 
         The rest is as with `save`.
         """
-        parts, beside = await asyncio.to_thread(mark, content, recipe, source)
+        parts, beside = await asyncio.to_thread(mark, content, recipe, source, lineage)
         path = await self._upload(self._path(name), parts)
         if beside is not None:
             await self._upload(path + BESIDE, [beside])
         return path
 
-    async def save_as_given(self, name: str, content: bytes, recipe: Mapping[str, Any]) -> str:
+    async def save_as_given(
+        self, name: str, content: bytes, recipe: Mapping[str, Any], lineage: Lineage = NO_LINEAGE
+    ) -> str:
         """The caller's own file, byte by byte, with the recipe beside it. The rest is as with `save`."""
         path = await self.save(name, content)
         told = {**recipe, BESIDE_BECAUSE: "it is the very file that came in"}
-        await self._upload(path + BESIDE, [told_recipe(told, None).encode()])
+        await self._upload(path + BESIDE, [told_recipe(told, None, lineage).encode()])
         return path
 
     def _path(self, name: str) -> str:

@@ -16,7 +16,9 @@ class TaskImages:
     async def load(self, reference: str, *, tenant: str, local: bool = False) -> TaskPicture:
         """In sRGB, with its own transparency. Raises what the loader raises."""
         picture = await self._loader.load(reference, tenant=tenant, local=local)
-        return TaskPicture(pixels=picture.pixels)
+        return TaskPicture(
+            pixels=picture.pixels, density=picture.density, rights=picture.rights, notes=tuple(picture.notes)
+        )
 
     async def load_original(
         self, reference: str, *, tenant: str, local: bool = False, grey: bool = True
@@ -31,6 +33,9 @@ class TaskImages:
             pixels=found.pixels,
             profile=found.profile,
             converted=found.converted,
+            density=found.density,
+            rights=found.rights,
+            notes=tuple(found.notes),
         )
 
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:

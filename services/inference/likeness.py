@@ -10,6 +10,7 @@ from services.catalog import results
 from services.catalog.quality import Reason
 from services.inference.context import Context
 from services.inference.imaging.transparency import with_alpha
+from services.inference.lineage import Lineage
 from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -60,10 +61,11 @@ def source_of(picture: Picture) -> DigitalSource | None:
     return DigitalSource.ENHANCED if picture.model == LANCZOS else DigitalSource.COMPOSITE
 
 
-def encode_like(base: TaskPicture, made: Picture, recipe: Mapping[str, Any]) -> bytes:
-    """PNG of what was made of a picture, with its transparency."""
+def encode_like(pictures: Mapping[str, TaskPicture], made: Picture, recipe: Mapping[str, Any]) -> bytes:
+    """PNG of what was made of the first of `pictures`, with its transparency; the others show in it, too."""
+    base = next(iter(pictures.values()))
     pixels = made.pixels if base.alpha is None else with_alpha(made.pixels, base.alpha)
-    return encode_png(pixels, recipe, source=source_of(made))
+    return encode_png(pixels, recipe, source=source_of(made), lineage=Lineage.of(pictures))
 
 
 async def save_debug(pictures: Sequence[DebugPicture], context: Context) -> list[str] | None:

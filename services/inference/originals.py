@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from services.imaging.decoder import Density
+from services.imaging.rights import Rights
 from services.providers.media import lay_on_white
 from services.providers.ports import Pixels
 
@@ -22,12 +24,16 @@ _LEAST_OPEN_BORDER = 0.5
 class TaskPicture:
     """`pixels` are `[H, W, C]`, upright: grey, grey with alpha, RGB or RGBA for C of 1 to 4.
 
-    Their colours are those of `profile`. None stands for sRGB; `converted` then tells that they had another.
+    Their colours are those of `profile`. None stands for sRGB; `converted` then tells that they had another. `notes`
+    say what of the file was not taken as it is.
     """
 
     pixels: Pixels = field(repr=False)
     profile: bytes | None = field(default=None, repr=False)
     converted: bool = False
+    density: Density | None = None
+    rights: Rights = field(default_factory=Rights)
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

@@ -13,11 +13,12 @@ from typing import Any
 
 from services.imaging.carriers.edits import Part, Unfit
 from services.imaging.recipes import inscribed
+from services.imaging.rights import VOCABULARY, strongest
+from services.inference.lineage import NO_LINEAGE, Lineage
 from services.inference.xmp import Description, new_packet, with_description
 
 # Why a recipe lies beside its file.
 BESIDE_BECAUSE = "beside_the_file_because"
-_VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
 
 class DigitalSource(StrEnum):
@@ -32,21 +33,61 @@ class DigitalSource(StrEnum):
 
     @property
     def uri(self) -> str:
-        return _VOCABULARY + self.value
+        return VOCABULARY + self.value
 
 
-def xmp_packet(source: DigitalSource, software: str) -> str:
-    """An XMP packet that says how the picture came about, and with what."""
-    return new_packet(_description(source, software)).decode()
+# What was done to a picture, after which it is still of the kind that its metadata name: none of them was a camera's.
+_CAPTURES = frozenset(
+    VOCABULARY + term
+    for term in (
+        "digitalCapture",
+        "computationalCapture",
+        "negativeFilm",
+        "positiveFilm",
+        "print",
+        "humanEdits",
+        "minorHumanEdits",
+        DigitalSource.ENHANCED.value,
+    )
+)
 
 
-def told_recipe(recipe: Mapping[str, Any], source: DigitalSource | None) -> str:
+def source_after(mine: DigitalSource | None, lineage: Lineage) -> str | None:
+    """The digital source type of a result: what this task did, and never less of a model than its pictures had.
+
+    A picture that a model drew stays one, cropped, recoloured or drawn over; beside others it makes a composite. What
+    is no photograph stays what it is, as long as no model draws in it. `mine` is None where nothing was done.
+    """
+    earlier = lineage.sources
+    if mine is DigitalSource.GENERATED or not earlier:
+        return mine.uri if mine else None
+    if all(source == DigitalSource.GENERATED.uri for source in earlier):
+        return DigitalSource.GENERATED.uri
+    if mine is DigitalSource.COMPOSITE or (len(earlier) > 1 and DigitalSource.GENERATED.uri in earlier):
+        return DigitalSource.COMPOSITE.uri
+    told = strongest(earlier)
+    if mine is None or (told is not None and told not in _CAPTURES):
+        return told
+    return mine.uri
+
+
+def xmp_packet(source: DigitalSource | None, software: str, lineage: Lineage = NO_LINEAGE) -> str | None:
+    """An XMP packet that says how the picture came about, with what, and whose it is; None where there is nothing."""
+    mine = _description(source, software, lineage)
+    return new_packet(mine).decode() if mine.source or mine.is_owned else None
+
+
+def told_recipe(recipe: Mapping[str, Any], source: DigitalSource | None, lineage: Lineage = NO_LINEAGE) -> str:
     """As JSON, the way a file of ours carries it."""
-    told = {} if source is None else {"digital_source_type": source.uri}
-    return json.dumps({**recipe, **told, "software": software()}, sort_keys=True, ensure_ascii=False)
+    uri = source_after(source, lineage)
+    told = {} if uri is None else {"digital_source_type": uri}
+    whole = {**recipe, **lineage.told(), **told, "software": software()}
+    return json.dumps(whole, sort_keys=True, ensure_ascii=False)
 
 
-def mark(content: bytes, recipe: Mapping[str, Any], source: DigitalSource | None) -> tuple[list[Part], bytes | None]:
+def mark(
+    content: bytes, recipe: Mapping[str, Any], source: DigitalSource | None, lineage: Lineage = NO_LINEAGE
+) -> tuple[list[Part], bytes | None]:
     """A file that is kept as it was made, with its recipe inside; for a thread.
 
     Answers the file in pieces; and the recipe as JSON where it has to lie beside the file, and why, as the file is
@@ -54,15 +95,15 @@ def mark(content: bytes, recipe: Mapping[str, Any], source: DigitalSource | None
     """
 
     def packet_for(old: bytes | None) -> bytes | None:
-        if source is None:
+        mine = _description(source, software(), lineage)
+        if not (mine.source or mine.is_owned):
             return None
-        mine = _description(source, software())
         return new_packet(mine) if old is None else with_description(old, mine)
 
     try:
-        return inscribed(content, told_recipe(recipe, source).encode(), packet_for), None
+        return inscribed(content, told_recipe(recipe, source, lineage).encode(), packet_for), None
     except Unfit as error:
-        return [content], told_recipe({**recipe, BESIDE_BECAUSE: str(error)}, source).encode()
+        return [content], told_recipe({**recipe, BESIDE_BECAUSE: str(error)}, source, lineage).encode()
 
 
 def software() -> str:
@@ -72,5 +113,14 @@ def software() -> str:
         return "atelier unreleased"
 
 
-def _description(source: DigitalSource, tool: str) -> Description:
-    return Description(tool, source.uri)
+def _description(source: DigitalSource | None, tool: str, lineage: Lineage) -> Description:
+    rights = lineage.rights
+    return Description(
+        tool,
+        source_after(source, lineage),
+        creators=rights.creators,
+        credit=rights.credit,
+        notice=rights.notice,
+        usage_terms=rights.usage_terms,
+        web_statement=rights.web_statement,
+    )

@@ -1,17 +1,40 @@
-"""XMP packets (ISO 16684-1): a new one, or another's with our two properties added."""
+"""XMP packets (ISO 16684-1): a new one, or another's with what it lacks of ours added."""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
-from xml.sax.saxutils import quoteattr
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
 
 from services.imaging.carriers.edits import C2PA, Unfit
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_DC = "http://purl.org/dc/elements/1.1/"
+_PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
+_RIGHTS = "http://ns.adobe.com/xap/1.0/rights/"
+_INVALID = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# How each is written, by its field of a description; and its whole name.
+_ATTRIBUTES = {
+    "tool": "xmp:CreatorTool",
+    "source": "Iptc4xmpExt:DigitalSourceType",
+    "credit": "photoshop:Credit",
+    "web_statement": "xmpRights:WebStatement",
+}
+_TEXTS = {"notice": "dc:rights", "usage_terms": "xmpRights:UsageTerms"}
+_CREATOR = f"{{{_DC}}}creator"
+_PROPERTIES = {
+    "tool": f"{{{_XMP}}}CreatorTool",
+    "source": f"{{{_IPTC}}}DigitalSourceType",
+    "credit": f"{{{_PHOTOSHOP}}}Credit",
+    "web_statement": f"{{{_RIGHTS}}}WebStatement",
+    "notice": f"{{{_DC}}}rights",
+    "usage_terms": f"{{{_RIGHTS}}}UsageTerms",
+}
 _META = "{adobe:ns:meta/}xmpmeta"
 # Where the manifest of a signed file lies, if not inside it.
 _SIGNED_ELSEWHERE = "{http://purl.org/dc/terms/}provenance"
@@ -20,18 +43,54 @@ _CLOSING = re.compile(rb"</(?:[\w.-]+:)?RDF\s*>")
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`tool` made the file, in the way that IPTC's `source` names; None where somebody else has said so."""
+    """`tool` made the file, in the way that IPTC's `source` names, and the rest says whose it is.
+
+    None or empty where there is nothing to say, or somebody else has said so.
+    """
 
     tool: str | None
     source: str | None
+    creators: tuple[str, ...] = ()
+    credit: str | None = None
+    notice: str | None = None
+    usage_terms: str | None = None
+    web_statement: str | None = None
+
+    @property
+    def is_owned(self) -> bool:
+        return bool(self.creators or self.credit or self.notice or self.usage_terms or self.web_statement)
+
+    def without(self, said: Callable[[str], bool]) -> Description:
+        """Without the properties whose names `said` answers to."""
+        left: dict[str, Any] = {field: None for field, name in _PROPERTIES.items() if said(name)}
+        if said(_CREATOR):
+            left["creators"] = ()
+        return replace(self, **left)
 
     def as_xml(self, about: str = "") -> str:
-        tool = f" xmp:CreatorTool={quoteattr(self.tool)}" if self.tool else ""
-        source = f" Iptc4xmpExt:DigitalSourceType={quoteattr(self.source)}" if self.source else ""
+        values = (getattr(self, field) for field in _ATTRIBUTES)
+        attributes = "".join(
+            f" {name}={quoteattr(_valid(value))}"
+            for name, value in zip(_ATTRIBUTES.values(), values, strict=True)
+            if value
+        )
+        items = "".join(f"<rdf:li>{escape(_valid(name))}</rdf:li>" for name in self.creators)
+        creators = f"<dc:creator><rdf:Seq>{items}</rdf:Seq></dc:creator>" if items else ""
+        texts = "".join(_alternative(name, text) for field, name in _TEXTS.items() if (text := getattr(self, field)))
         return (
             f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={quoteattr(about)} xmlns:xmp="{_XMP}"'
-            f' xmlns:Iptc4xmpExt="{_IPTC}"{tool}{source}/>'
+            f' xmlns:Iptc4xmpExt="{_IPTC}" xmlns:dc="{_DC}" xmlns:photoshop="{_PHOTOSHOP}" xmlns:xmpRights="{_RIGHTS}"'
+            f"{attributes}{f'>{creators}{texts}</rdf:Description>' if creators or texts else '/>'}"
         )
+
+
+def _alternative(name: str, text: str) -> str:
+    return f'<{name}><rdf:Alt><rdf:li xml:lang="x-default">{escape(_valid(text))}</rdf:li></rdf:Alt></{name}>'
+
+
+def _valid(text: str) -> str:
+    """Without what XML 1.0 has no place for."""
+    return _INVALID.sub(" ", text)
 
 
 def new_packet(mine: Description) -> bytes:
@@ -56,10 +115,7 @@ def with_description(packet: bytes, mine: Description) -> bytes | None:
         return None
     if _says(rdf, _SIGNED_ELSEWHERE):
         raise Unfit(C2PA)
-    lacking = Description(
-        None if _says(rdf, f"{{{_XMP}}}CreatorTool") else mine.tool,
-        None if _says(rdf, f"{{{_IPTC}}}DigitalSourceType") else mine.source,
-    )
+    lacking = mine.without(lambda name: _says(rdf, name))
     closings = list(_CLOSING.finditer(packet))
     subjects = {item.get(f"{{{_RDF}}}about", "") for item in rdf}
     if lacking == Description(None, None) or len(closings) != 1 or len(subjects) > 1:

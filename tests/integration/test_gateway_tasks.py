@@ -23,7 +23,9 @@ from services.common.bus import progress_subject
 from services.common.grpc_client import Credentials
 from services.common.storage_client import StorageClient
 from services.imaging.recipes import read_recipe
+from services.imaging.rights import Rights
 from services.inference.context import Outputs
+from services.inference.lineage import Lineage
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from tests.fakes.vendors.films import tiny_film
@@ -376,6 +378,42 @@ async def test_provenance_is_told_of_a_film_by_its_end_and_of_a_file_by_what_lie
     assert [file["in_file"] for file in told] == [True, True, False, False, False]
     assert [(file["recipe"] or {}).get("seed") for file in told] == [7, 7, 7, None, None]
     assert "no place" in told[2]["recipe"]["beside_the_file_because"]
+
+
+@pytest.mark.field("21")
+async def test_provenance_tells_the_whole_line_of_a_picture(api: Stack) -> None:
+    """Drawn, cropped, then handed on as it came."""
+    task = await api.create()
+    outputs = Outputs("acme", "generations", task["id"], 1, StorageClient(api.channel, Credentials(TOKEN)))
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    drawn = Rights(digital_source=DigitalSource.GENERATED.uri, recipe={"seed": 7, "prompt": "a red mug"})
+    first = Lineage((("input_image", drawn),))
+    cropped = encode_png(pixels, {"applied_mode": "crop"}, source=DigitalSource.ENHANCED, lineage=first)
+    made = read_recipe(cropped)
+    assert made is not None
+    second = Lineage((("input_image", Rights(digital_source=made["digital_source_type"], recipe=made)),))
+    paths = [
+        await outputs.save("cropped.png", cropped),
+        await outputs.save_as_given("same.png", cropped, {"applied_mode": "none"}, second),
+    ]
+    removed = params_pb2.BackgroundRemovalResult(result_image_paths={"values": paths})
+    result = params_pb2.TaskResult(background_removal=removed)
+    for path, sha256 in outputs.files.items():
+        result.files.add(path=path, sha256=sha256)
+    asked = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "test", "input_image_paths": ["a.png"]}
+    task = (await api.http.post(TASKS, json=asked)).json()
+    await api.finish(task["id"], result=result)
+    once, twice = (await api.http.get(f"{TASKS}{task['id']}/provenance")).json()["files"]
+    assert (once["in_file"], once["recipe"]["applied_mode"]) == (True, "crop")
+    assert (twice["in_file"], twice["recipe"]["applied_mode"]) == (False, "none")
+    assert [(item["generation"], item["recipe"].get("seed")) for item in once["made_from"]] == [(1, 7)]
+    assert [item["recipe"].get("applied_mode", item["recipe"].get("prompt")) for item in twice["made_from"]] == [
+        "crop",
+        "a red mug",
+    ]
+    for file in (once, twice):
+        assert file["unchanged"] and "made_from" not in file["recipe"]
+        assert file["recipe"]["digital_source_type"] == DigitalSource.GENERATED.uri
 
 
 async def test_the_results_of_a_task_cannot_be_overwritten_and_provenance_tells_a_file_that_is_another(

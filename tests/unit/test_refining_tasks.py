@@ -76,8 +76,8 @@ class FakeContext:
 
     capabilities: frozenset[str] | None = None
 
-    async def load_image(self, reference: str, *, called: str) -> Pixels:
-        return self.pictures[reference]
+    async def load_laid_on_white(self, reference: str, *, called: str) -> TaskPicture:
+        return await self.load_picture(reference, called=called)
 
     async def load_picture(self, reference: str, *, called: str) -> TaskPicture:
         return TaskPicture(pixels=self.pictures[reference])

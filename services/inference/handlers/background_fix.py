@@ -26,6 +26,7 @@ from services.inference.imaging.recolouring import (
 )
 from services.inference.imaging.transparency import check_visible
 from services.inference.likeness import judged
+from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -139,7 +140,9 @@ def _encode(base: OriginalPicture, fix: Fix, recipe: dict[str, Any]) -> tuple[by
     """The picture and the mask."""
     pixels = fix.colours if base.alpha is None else np.dstack([fix.colours, base.alpha])
     mask = (fix.protection * 255).round().astype(np.uint8)
-    return encode_png(pixels, recipe, source=DigitalSource.ENHANCED, icc=base.profile), encode_png(mask)
+    lineage = Lineage.of({"base_image": base})
+    png = encode_png(pixels, recipe, source=DigitalSource.ENHANCED, icc=base.profile, lineage=lineage)
+    return png, encode_png(mask)
 
 
 def _recipe(params: BackgroundFixParams, palette: Palette, fix: Fix, subject: Subject) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from services.catalog.tasks.background_removal import BackgroundRemovalParams, B
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, with_alpha
 from services.inference.likeness import judged
+from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -22,9 +23,12 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
     paths, subjects = [], []
     total = len(params.input_image_paths)
     for number, reference in enumerate(params.input_image_paths, start=1):
-        picture = await context.load_original(reference, called=f"input_image_paths[{number - 1}]", grey=False)
+        called = f"input_image_paths[{number - 1}]"
+        picture = await context.load_original(reference, called=called, grey=False)
         subject = await find_subject(picture, context)
-        png = await context.work(_encode, picture, subject, f"no subject was found in picture {number} of {total}")
+        png = await context.work(
+            _encode, picture, subject, called, f"no subject was found in picture {number} of {total}"
+        )
         paths.append(await context.outputs.save(f"cutout-{number}.png", png))
         subjects.append(subject)
         await context.progress.report("cutting out", number, total)
@@ -36,9 +40,11 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
     )
 
 
-def _encode(picture: OriginalPicture, subject: Subject, otherwise: str) -> bytes:
+def _encode(picture: OriginalPicture, subject: Subject, called: str, otherwise: str) -> bytes:
     """Colours of a mixed edge stay as they are stored: who lays it on something knows no better."""
     pixels = with_alpha(picture.pixels[:, :, :3], subject.alpha)
     check_visible(pixels, otherwise)
     recipe = subject.facts if subject.model is None else {**subject.facts, "model": subject.model}
-    return encode_png(pixels, recipe, source=DigitalSource.ENHANCED, icc=picture.profile)
+    return encode_png(
+        pixels, recipe, source=DigitalSource.ENHANCED, icc=picture.profile, lineage=Lineage.of({called: picture})
+    )

@@ -23,15 +23,16 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
     """
     base = await context.load_picture(params.base_image, called="base_image")
     await asyncio.to_thread(check_visible, base.pixels)
-    reference = await context.load_image(params.reference_image, called="reference_image")
+    reference = await context.load_laid_on_white(params.reference_image, called="reference_image")
     image = await asyncio.to_thread(opaque_colours, base.pixels)
-    fix = GarmentFix(image, reference, chosen_seed(None), params.detail_label)
+    fix = GarmentFix(image, reference.pixels, chosen_seed(None), params.detail_label)
     show = context.progress.steps("fixing the garment")
     fixed = await context.ask(GARMENT_FIXING, lambda provider: provider.fix_garment(fix, show))
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape
+    shown = {"base_image": base} | ({"reference_image": reference} if fixed.accepted else {})
     recipe = recipe_of(fixed.picture, detail_label=params.detail_label, accepted=fixed.accepted)
-    png = await context.work(encode_like, base, fixed.picture, recipe)
+    png = await context.work(encode_like, shown, fixed.picture, recipe)
     return DetailEnhancerResult(
         result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from services.common.errors import InvalidRequest
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.likeness import encode_like
+from services.inference.lineage import Lineage
 from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.masks import read_mask
 from services.inference.originals import TaskPicture
@@ -40,13 +42,18 @@ async def run(params: EditingParams, context: Context) -> EditingResult:
     if params.edit_strength == 0:
         return await _leave(params, context)
     base = await context.load_picture(params.base_image, called="base_image")
-    edit = await _edit(params, base, context)
+    named = enumerate(params.reference_images or ())
+    references = {
+        f"reference_images[{at}]": await context.load_laid_on_white(reference, called=f"reference_images[{at}]")
+        for at, reference in named
+    }
+    edit = await _edit(params, base, references, context)
     show = context.progress.steps("editing")
     picture = await context.ask(EDITING, lambda provider: provider.edit(edit, show))
     recipe = recipe_of(
         picture, prompt=params.prompt, edit_strength=params.edit_strength, masked=edit.mask is not None or None
     )
-    png = await context.work(encode_like, base, picture, recipe)
+    png = await context.work(encode_like, {"base_image": base, **references}, picture, recipe)
     return await _result(params, picture, png, context)
 
 
@@ -58,7 +65,8 @@ async def _leave(params: EditingParams, context: Context) -> EditingResult:
     picture = Picture(pixels, UNTOUCHED)
     source = None if (width, height) == base.size else DigitalSource.ENHANCED
     recipe = recipe_of(picture, edit_strength=params.edit_strength)
-    png = await context.work(encode_png, pixels, recipe, source=source, icc=base.profile)
+    lineage = Lineage.of({"base_image": base})
+    png = await context.work(encode_png, pixels, recipe, source=source, icc=base.profile, lineage=lineage)
     return await _result(params, picture, png, context)
 
 
@@ -74,10 +82,10 @@ async def _result(params: EditingParams, picture: Picture, png: bytes, context: 
     )
 
 
-async def _edit(params: EditingParams, base: TaskPicture, context: Context) -> Edit:
+async def _edit(
+    params: EditingParams, base: TaskPicture, references: Mapping[str, TaskPicture], context: Context
+) -> Edit:
     await asyncio.to_thread(check_visible, base.pixels)
-    named = enumerate(params.reference_images or ())
-    references = [await context.load_image(reference, called=f"reference_images[{at}]") for at, reference in named]
     mask = None
     if params.mask_image is not None:
         marks = await context.load_picture(params.mask_image, called="mask_image")
@@ -86,7 +94,7 @@ async def _edit(params: EditingParams, base: TaskPicture, context: Context) -> E
         prompt=params.prompt,
         image=await asyncio.to_thread(opaque_colours, base.pixels),
         seed=chosen_seed(params.seed),
-        references=tuple(references),
+        references=tuple(picture.pixels for picture in references.values()),
         mask=mask,
         width=params.width,
         height=params.height,

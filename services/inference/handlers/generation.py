@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from services.catalog.tasks.generation import GenerationParams, GenerationResult
 from services.inference.context import Context
+from services.inference.lineage import Lineage
 from services.inference.making import chosen_seed, facts_of, recipe_of
+from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.providers.ports import DIFFUSION, Drawing, Lora, Pixels
+from services.providers.ports import DIFFUSION, Drawing, Lora
 
 _LEAST_STRENGTH = 0.02
 
@@ -21,13 +24,16 @@ async def run(params: GenerationParams, context: Context) -> GenerationResult:
         InvalidRequest: the reference cannot be read, a LoRA is missing, or the model refuses the request.
         Overloaded, Unavailable, Internal: the model has no room, is away, or fails; may pass.
     """
-    drawing = await _drawing(params, context)
+    references = await _references(params, context)
+    drawing = _drawing(params, next(iter(references.values()), None))
     show = context.progress.steps("denoising")
     picture = await context.ask(DIFFUSION, lambda provider: provider.draw(drawing, show))
     reference_strength = None if drawing.image is None else drawing.strength
     recipe = recipe_of(picture, prompt=params.prompt, reference_strength=reference_strength)
     source = DigitalSource.GENERATED if drawing.image is None else DigitalSource.COMPOSITE
-    png = await asyncio.to_thread(encode_png, picture.pixels, recipe, source=source)
+    # Its size on paper is nobody's but the new picture's.
+    lineage = replace(Lineage.of(references), density=None)
+    png = await asyncio.to_thread(encode_png, picture.pixels, recipe, source=source, lineage=lineage)
     return GenerationResult(
         result_image_path=await context.outputs.save("picture.png", png),
         reference_image_path=params.reference_image_path,
@@ -44,7 +50,7 @@ def strength_of(steering: float | None) -> float | None:
     return None if steering is None else max(_LEAST_STRENGTH, 1.0 - steering / 100.0)
 
 
-async def _drawing(params: GenerationParams, context: Context) -> Drawing:
+def _drawing(params: GenerationParams, reference: TaskPicture | None) -> Drawing:
     slots = (
         (params.subject_model_path, params.subject_lora_weight),
         (params.product_model_path, params.product_lora_weight),
@@ -56,16 +62,19 @@ async def _drawing(params: GenerationParams, context: Context) -> Drawing:
         seed=chosen_seed(params.seed),
         width=params.width,
         height=params.height,
-        image=await _reference(params, context),
+        image=None if reference is None else reference.pixels,
         strength=strength_of(params.reference_image_strength),
         app=params.fal_app_id,
         loras=tuple(Lora(path, 1.0 if weight is None else weight) for path, weight in slots if path),
     )
 
 
-async def _reference(params: GenerationParams, context: Context) -> Pixels | None:
-    if params.reference_image_path is not None:
-        return await context.load_image(params.reference_image_path, called="reference_image_path")
-    if params.reference_image_url is not None:
-        return await context.load_image(params.reference_image_url, called="reference_image_url")
-    return None
+async def _references(params: GenerationParams, context: Context) -> dict[str, TaskPicture]:
+    """The one there is, by the parameter that names it."""
+    for called, reference in (
+        ("reference_image_path", params.reference_image_path),
+        ("reference_image_url", params.reference_image_url),
+    ):
+        if reference is not None:
+            return {called: await context.load_laid_on_white(reference, called=called)}
+    return {}

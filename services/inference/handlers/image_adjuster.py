@@ -19,6 +19,7 @@ from services.inference.imaging.framing import Frame, Mode, Wish, frame
 from services.inference.imaging.margins import Box, Margins, margins_around, subject_box
 from services.inference.imaging.transparency import check_visible
 from services.inference.likeness import judged
+from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -137,7 +138,7 @@ async def _save_unchanged(
     recipe = {**_asked(params), "applied_mode": "none"}
     kind = original.content_type
     name = str(PurePosixPath("adjusted").with_suffix(_SUFFIXES.get(kind, "." + kind.rpartition("/")[2])))
-    path = await context.outputs.save_as_given(name, original.content, recipe)
+    path = await context.outputs.save_as_given(name, original.content, recipe, _lineage(original))
     await context.progress.report("stored", _STAGES, _STAGES)
     width, height = original.size
     whole = ResultBox(left=0, top=0, width=width, height=height)
@@ -160,7 +161,11 @@ def _encode(original: OriginalPicture, found: Frame, resampling: Resampling, rec
     pixels = adjust(original.pixels, found, resampling=resampling.value)
     check_visible(pixels, "the part that is kept is transparent everywhere")
     flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    return encode_png(flat, recipe, source=DigitalSource.ENHANCED, icc=original.profile)
+    return encode_png(flat, recipe, source=DigitalSource.ENHANCED, icc=original.profile, lineage=_lineage(original))
+
+
+def _lineage(original: OriginalPicture) -> Lineage:
+    return Lineage.of({"input_image": original})
 
 
 def _recipe(params: ImageAdjusterParams, wish: Wish, found: Frame, subject: Subject | None) -> dict[str, Any]:

@@ -51,7 +51,8 @@ async def _kept(name: str, text: str, most: int, context: Context) -> str | None
 
 
 async def _seen(reference: str, called: str, context: Context) -> Pixels:
-    return await asyncio.to_thread(_shrunk, await context.load_image(reference, called=called))
+    picture = await context.load_laid_on_white(reference, called=called)
+    return await asyncio.to_thread(_shrunk, picture.pixels)
 
 
 def _shrunk(pixels: Pixels) -> Pixels:

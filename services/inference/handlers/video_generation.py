@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.catalog.tasks.video_generation import VideoGenerationParams, VideoGenerationResult
 from services.inference.context import Context
+from services.inference.lineage import Lineage
 from services.inference.making import chosen_seed, film_recipe, told_seed
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.animating import ANIMATING, Animation
@@ -16,8 +17,9 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
         InvalidRequest: the picture cannot be read, or the provider refuses the request.
         ComputeError: whatever else the provider raises; may pass.
     """
+    start = await context.load_laid_on_white(params.input_image_path, called="input_image_path")
     animation = Animation(
-        image=await context.load_image(params.input_image_path, called="input_image_path"),
+        image=start.pixels,
         prompt=params.prompt,
         negative_prompt=params.negative_prompt or "",
         seconds=params.duration_seconds,
@@ -26,9 +28,10 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
     )
     show = context.progress.steps("animating")
     film = await context.ask(ANIMATING, lambda provider: provider.animate(animation, show))
+    lineage = Lineage.of({"input_image_path": start})
     recipe, source = film_recipe(film, animation), DigitalSource.COMPOSITE
     return VideoGenerationResult(
-        result_video_path=await context.outputs.save_as_made("film.mp4", film.mp4, recipe, source),
+        result_video_path=await context.outputs.save_as_made("film.mp4", film.mp4, recipe, source, lineage),
         input_image_path=params.input_image_path,
         video_seconds=film.frames / film.fps if film.fps else None,
         fps=film.fps,
