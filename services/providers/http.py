@@ -31,6 +31,7 @@ from services.common.errors import (
     RateLimited,
     Unavailable,
 )
+from services.providers import streams
 
 _TEXT_LIMIT = 500
 # Before the first byte has left: the vendor has seen nothing.
@@ -40,7 +41,10 @@ _FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is the JSON, None where there is none; `text` the beginning of what came instead. Header names are low."""
+    """`body` is the JSON, of a stream all of it in a list; None where there is none, then `text` is how it begins.
+
+    Names of headers are low.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -183,8 +187,8 @@ class VendorHttp:
                 content = await self._read(response)
         headers = {name.lower(): value for name, value in response.headers.items()}
         try:
-            return Answer(response.status_code, headers, orjson.loads(content))
-        except orjson.JSONDecodeError:
+            return Answer(response.status_code, headers, streams.parse(content, headers.get("content-type", "")))
+        except ValueError:
             text = content[: 4 * _TEXT_LIMIT].decode("utf-8", "replace")
             return Answer(response.status_code, headers, text=text[:_TEXT_LIMIT])
 

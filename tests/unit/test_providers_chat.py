@@ -287,7 +287,9 @@ MEANINGS: list[tuple[str, str, type[ComputeError], str | None]] = [
     *(("ollama", mishap, Unavailable, "any") for mishap in ("lost", "torn", "silent", "garbled")),
     *(("ollama", mishap, ProviderFailed, "ANSWER_UNFINISHED") for mishap in ("empty", "a list")),
 ]
-NOT_ERRORS = {"truncated", "context full", "thinking aloud", "reasoning aloud", "cached prompt"}
+# Of answers that come as streams there are tests of their own.
+STREAMED = {"broken off", "overloaded midway"}
+NOT_ERRORS = {"truncated", "context full", "thinking aloud", "reasoning aloud", "cached prompt", *STREAMED}
 RETRYABLE = {
     ContentRefused: ("CONTENT_POLICY", False),
     InvalidRequest: ("VALIDATION", False),
@@ -447,6 +449,54 @@ async def test_an_openai_answer_lost_on_its_way_is_found_by_our_mark_though_it_s
         found = await setting.core.configured({}, Remembering(job)).converse(Question("first"))
         assert found.text.endswith("first")
         assert len(setting.fake.charges) == 2
+
+
+async def test_a_long_answer_of_anthropic_is_streamed_and_reads_the_same() -> None:
+    async with opened("anthropic") as setting:
+        setting.fake.plan("answers", "thinking aloud", "thinking aloud", "truncated", "refused")
+        for limit, streamed in ((8_192, False), (8_193, True), (21_334, True)):
+            reply = await setting.model(max_tokens=limit).converse(Question("one two three"))
+            assert setting.fake.asked[-1].json().get("stream", False) is streamed
+            assert (reply.text, reply.finish) == ("I see nothing. You said: one two three", "end_turn")
+            assert (reply.input_tokens, reply.output_tokens) == (3, 8)
+            assert reply.thoughts == ("" if limit == 8_192 else "Let me think.")
+        cut = await setting.model(max_tokens=64_000).converse(Question("hello"))
+        assert (cut.finish, bool(cut.text)) == ("max_tokens", True)
+        with pytest.raises(ContentRefused, match="could lead to harm"):
+            await setting.model(max_tokens=64_000).converse(Question("hello"))
+
+
+async def test_a_stream_of_anthropic_that_fails_or_breaks_off_is_told_apart() -> None:
+    async with opened("anthropic", max_tokens=64_000) as setting:
+        setting.fake.plan("overloaded midway", "broken off", "torn")
+        with pytest.raises(ProviderFailed, match="Overloaded"):
+            await setting.ask()
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                await setting.ask()
+
+
+@pytest.mark.parametrize("vendor", ["openai", "ollama"])
+async def test_a_server_that_streams_unasked_is_understood(vendor: str) -> None:
+    fakes = {"openai": OpenAi(key=KEY, always_streams=True), "ollama": Ollama(always_streams=True)}
+    async with opened(vendor, fakes[vendor]) as setting:
+        setting.fake.plan("answers", "thinking aloud", "broken off")
+        for thoughts in ("", "Let me think."):
+            reply = await setting.ask("one two three")
+            assert (reply.text, reply.thoughts) == ("I see nothing. You said: one two three", thoughts)
+            assert (reply.input_tokens, reply.output_tokens) == (3, 8)
+            assert reply.model.startswith(MODEL)
+        with pytest.raises((OutcomeUnknown, ProviderFailed)) as failed:
+            await setting.ask()
+        assert type(failed.value) is (OutcomeUnknown if vendor == "openai" else ProviderFailed)
+
+
+async def test_an_error_instead_of_an_answer_is_told_whatever_the_status() -> None:
+    async with opened("openai") as setting:
+        for code, kind in ((429, RateLimited), (402, ProviderExhausted), (None, ProviderFailed)):
+            setting.fake.next = json_answer({"error": {"message": "upstream", "code": code}}, 200)
+            with pytest.raises(kind):
+                await setting.ask()
 
 
 @pytest.mark.field("45")

@@ -18,6 +18,7 @@ from services.common.errors import ComputeError, PayloadTooLarge, ProviderFailed
 from services.providers.capabilities.conversing import Reply
 from services.providers.chat.anthropic_errors import error_of
 from services.providers.chat.pictures import MEDIA_TYPE
+from services.providers.chat.streams import of_anthropic
 from services.providers.chat.thoughts import joined
 from services.providers.chat.vendor import (
     Asking,
@@ -25,6 +26,7 @@ from services.providers.chat.vendor import (
     ChatVendor,
     Choices,
     Ended,
+    checked,
     count,
     forbidden,
     judge_account,
@@ -35,6 +37,8 @@ from services.providers.chat.vendor import (
 from services.providers.http import Answer, words_of
 
 _GOOD = frozenset({"end_turn", "stop_sequence"})
+# The vendor's own client refuses to wait in silence for more: for some models from here on, for all from 21,333.
+_MOST_AT_ONCE = 8_192
 _CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 
 
@@ -67,13 +71,14 @@ class Anthropic(ChatVendor):
         judge = partial(judge_answer, model=self.choices.model)
 
         async def send() -> Ended:
-            return read(await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge))
+            answer = await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge)
+            return read(checked(of_anthropic(answer), judge))
 
         return await self.call.once(send)
 
 
 def request_of(asking: Asking, choices: Choices, most_tokens: int) -> dict[str, Any]:
-    """Pictures go before the text they are asked about."""
+    """Pictures go before the text they are asked about. What may take long is streamed, so that the line is in use."""
     content: list[dict[str, Any]] = [
         {"type": "image", "source": {"type": "base64", "media_type": MEDIA_TYPE, "data": picture}}
         for picture in asking.pictures
@@ -84,6 +89,8 @@ def request_of(asking: Asking, choices: Choices, most_tokens: int) -> dict[str, 
         "max_tokens": choices.max_tokens or most_tokens,
         "messages": [{"role": "user", "content": content}],
     }
+    if body["max_tokens"] > _MOST_AT_ONCE:
+        body["stream"] = True
     if asking.system:
         body["system"] = asking.system
     if choices.temperature is not None:

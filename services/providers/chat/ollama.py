@@ -15,12 +15,14 @@ from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import ComputeError, ProviderExhausted, ProviderFailed, ProviderRefused
 from services.providers.capabilities.conversing import Reply
+from services.providers.chat.streams import of_ollama
 from services.providers.chat.vendor import (
     Asking,
     ChatSettings,
     ChatVendor,
     Choices,
     Ended,
+    checked,
     count,
     judge_account,
     text,
@@ -63,7 +65,8 @@ class Ollama(ChatVendor):
         body = request_of(asking, self.choices, self.settings)
         judge = partial(judge_answer, model=self.choices.model)
         seconds = self.settings.answer_seconds
-        return read(await self.http.ask(url, method="POST", body=body, seconds=seconds, patience=0.0, judge=judge))
+        answer = await self.http.ask(url, method="POST", body=body, seconds=seconds, patience=0.0, judge=judge)
+        return read(checked(of_ollama(answer), judge))
 
 
 def request_of(asking: Asking, choices: Choices, settings: OllamaSettings) -> dict[str, Any]:

@@ -24,12 +24,14 @@ from services.providers.calls import Job, Lost
 from services.providers.capabilities.conversing import Reply
 from services.providers.chat.limits import LimitNames, LimitRefused, refusal_of
 from services.providers.chat.pictures import MEDIA_TYPE
+from services.providers.chat.streams import of_openai
 from services.providers.chat.vendor import (
     Asking,
     ChatSettings,
     ChatVendor,
     Choices,
     Ended,
+    checked,
     count,
     forbidden,
     judge_account,
@@ -147,7 +149,8 @@ class OpenAi(ChatVendor):
 
     async def _post(self, body: dict[str, Any], limit: str = "") -> Answer:
         judge = partial(judge_answer, model=self.choices.model, limit=limit)
-        return await self.http.send(self._url, body, seconds=self.settings.answer_seconds, judge=judge)
+        answer = await self.http.send(self._url, body, seconds=self.settings.answer_seconds, judge=judge)
+        return checked(of_openai(answer), judge)
 
     @property
     def _url(self) -> str:

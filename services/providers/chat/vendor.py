@@ -24,9 +24,21 @@ from services.providers.capabilities.conversing import Question, Reply
 from services.providers.chat import schemas
 from services.providers.chat.pictures import encode_pictures
 from services.providers.chat.thoughts import joined, told_apart
-from services.providers.http import Answer, VendorHttp, judge_by_status
+from services.providers.http import Answer, Judge, VendorHttp, judge_by_status, words_of
 from services.providers.ports import Check
 from services.providers.vendors import VendorSettings
+
+# Of the errors vendors send in mid-stream.
+_STATUS_OF: Mapping[str, int] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
 
 
 class Price(BaseModel):
@@ -204,6 +216,18 @@ def judge_account(answer: Answer, vendor: type[ChatVendor], model: str) -> Compu
     if answer.status == 409:
         return ProviderFailed(f"{vendor.name} answered 409", reason="PROVIDER_CONFLICT")
     return judge_by_status(answer)
+
+
+def checked(answer: Answer, judge: Judge) -> Answer:
+    """An error that came in mid-stream, after a good status, is raised as what it would have been at once."""
+    if answer.status >= 300 or answer.member("error") is None:
+        return answer
+    kind, code = answer.member("error", "type"), answer.member("error", "code")
+    status = _STATUS_OF.get(kind, 500) if isinstance(kind, str) else 500
+    if isinstance(code, int) and 400 <= code < 600:
+        # As routers to other vendors tell it.
+        status = code
+    raise judge(replace(answer, status=status)) or ProviderFailed(f"the provider broke off: {words_of(answer)}")
 
 
 def forbidden(vendor: str, why: str) -> ContentRefused:

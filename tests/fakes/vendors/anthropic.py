@@ -7,10 +7,12 @@ structured-outputs. The wording of an empty account's 400 is as customers report
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tests.fakes.vendors.chat import Charge, ChatVendor, Heard, Refusal, size_of, unknown_fields
+from tests.fakes.vendors.streaming import events, pieces
 from tests.fakes.vendors.wire import Answer, Asked, json_answer
 
 _KNOWN = frozenset(
@@ -30,6 +32,8 @@ _KNOWN = frozenset(
         "service_tier",
     ]
 )
+# Dates; the vendor knows newer ones than the first.
+_VERSION = re.compile(r"202[3-9]-\d\d-\d\d")
 _MOST_SIDE = 8000
 _MOST_SIDE_OF_MANY = 2000
 _MANY = 20
@@ -44,7 +48,9 @@ def _error(status: int, kind: str, message: str, *, code: str = "", **headers: s
 
 
 class Anthropic(ChatVendor):
-    """Wants its version header; takes no keys in the address."""
+    """Wants its version header, and the key in either of two others; takes no keys in the address."""
+
+    request_header = "request-id"
 
     errors: ClassVar[Mapping[str, Answer]] = {
         "bad request": _error(400, "invalid_request_error", "messages: at least one message is required"),
@@ -82,14 +88,16 @@ class Anthropic(ChatVendor):
         "overloaded": _error(529, "overloaded_error", "Overloaded"),
         "edge": Answer(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
     }
-    outcomes = frozenset({"truncated", "refused", "context full", "paused", "thinking aloud"})
+    outcomes = frozenset(
+        {"truncated", "refused", "context full", "paused", "thinking aloud", "overloaded midway", "broken off"}
+    )
 
     def route(self, asked: Asked) -> Answer:
         if asked.path != "/v1/messages" or asked.method != "POST":
             return _error(404, "not_found_error", "Not found")
-        if asked.headers.get("x-api-key") != self.key:
+        if self.key not in (asked.headers.get("x-api-key"), _bearer(asked)):
             return _error(401, "authentication_error", "invalid x-api-key")
-        if asked.headers.get("anthropic-version") != "2023-06-01":
+        if not _VERSION.fullmatch(asked.headers.get("anthropic-version", "")):
             return _error(400, "invalid_request_error", "anthropic-version: header is required")
         if len(asked.body) > _MOST_BYTES:
             return self.errors["too large"]
@@ -104,14 +112,19 @@ class Anthropic(ChatVendor):
             raise _refused("temperature: range: 0..1")
         if body.get("model") not in self.models:
             raise Refusal(_error(404, "not_found_error", f"model: {body.get('model')}"))
-        texts, sizes = _content(body["messages"][0])
+        thinking = (body.get("thinking") or {}).get("type", "disabled")
+        if thinking == "enabled" and body["thinking"]["budget_tokens"] >= body["max_tokens"]:
+            raise _refused("`max_tokens` must be greater than `thinking.budget_tokens`")
+        if thinking not in ("enabled", "adaptive", "disabled"):
+            raise _refused("thinking.type: unexpected value")
+        texts, sizes = _conversation(body["messages"])
         config = body.get("output_config")
         schema = None
         if config is not None:
             if config["format"]["type"] != "json_schema":
                 raise _refused("output_config.format.type: Input should be 'json_schema'")
             schema = config["format"]["schema"]
-        return Heard(texts, body.get("system"), sizes, schema, body["max_tokens"])
+        return Heard(texts, _system(body.get("system")), sizes, schema, body["max_tokens"])
 
     def reply(self, body: Any, heard: Heard, outcome: str, charge: Charge, text: str) -> Any:
         stop, details, thoughts = "end_turn", None, []
@@ -119,7 +132,7 @@ class Anthropic(ChatVendor):
             text, stop = text[: len(text) // 2], "max_tokens"
         elif outcome == "context full":
             text, stop = text[: len(text) // 2], "model_context_window_exceeded"
-        elif outcome == "thinking aloud":
+        elif outcome == "thinking aloud" or (body.get("thinking") or {}).get("type", "disabled") != "disabled":
             thoughts = [
                 {"type": "thinking", "thinking": "Let me think.", "signature": "c2ln"},
                 {"type": "redacted_thinking", "data": "c2VjcmV0"},
@@ -147,17 +160,74 @@ class Anthropic(ChatVendor):
             },
         }
 
+    def streamed(self, body: Any, outcome: str, made: Any) -> Answer:
+        """Told `broken off` without its end; told `overloaded midway` an error ends it."""
+        counts = {**made["usage"], "output_tokens": 1}
+        told: list[dict[str, Any]] = [
+            {"type": "message_start", "message": {**made, "content": [], "stop_reason": None, "usage": counts}},
+            {"type": "ping"},
+        ]
+        for index, block in enumerate(made["content"]):
+            told += _told(index, block)
+        if outcome == "overloaded midway":
+            overloaded = {"type": "overloaded_error", "message": "Overloaded"}
+            return events([*told, {"type": "error", "error": overloaded, "request_id": "req_test"}], named=True)
+        if outcome != "broken off":
+            ended = {name: made[name] for name in ("stop_reason", "stop_sequence", "stop_details")}
+            usage = {"output_tokens": made["usage"]["output_tokens"]}
+            told += [{"type": "message_delta", "delta": ended, "usage": usage}, {"type": "message_stop"}]
+        return events(told, named=True)
+
+
+def _told(index: int, block: Mapping[str, Any]) -> list[dict[str, Any]]:
+    kind = block["type"]
+    spoken = kind in ("text", "thinking")
+    begun = {**block, kind: ""} if spoken else block
+    deltas = [{"type": f"{kind}_delta", kind: piece} for piece in pieces(block[kind])] if spoken else []
+    if "signature" in block:
+        begun = {**begun, "signature": ""}
+        deltas.append({"type": "signature_delta", "signature": block["signature"]})
+    return [
+        {"type": "content_block_start", "index": index, "content_block": begun},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+def _bearer(asked: Asked) -> str:
+    return asked.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def _system(told: Any) -> str | None:
+    """A text, or blocks of it."""
+    if told is None or isinstance(told, str):
+        return told
+    if any(block.get("type") != "text" for block in told):
+        raise _refused("system: only text blocks are permitted")
+    return "\n".join(block["text"] for block in told)
+
 
 def _refused(message: str) -> Refusal:
     return Refusal(_error(400, "invalid_request_error", message))
 
 
-def _content(message: Any) -> tuple[str, list[tuple[int, int]]]:
-    if message["role"] != "user":
+def _conversation(messages: Any) -> tuple[str, list[tuple[int, int]]]:
+    """What is asked last, and all pictures."""
+    if not messages or messages[0]["role"] != "user":
         raise _refused("messages: first message must use the user role")
+    found = [_content(message) for message in messages]
+    return found[-1][0], [size for _, sizes in found for size in sizes]
+
+
+def _content(message: Any) -> tuple[str, list[tuple[int, int]]]:
+    if message["role"] not in ("user", "assistant"):
+        raise _refused("messages: Unexpected role")
     texts: list[str] = []
     sizes: list[tuple[int, int]] = []
-    for block in message["content"]:
+    content = message["content"]
+    for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+        if block["type"] in ("thinking", "redacted_thinking") and message["role"] == "assistant":
+            continue
         if block["type"] == "text":
             if not block["text"]:
                 raise _refused("messages: text content blocks must be non-empty")

@@ -62,6 +62,7 @@ class ChatVendor:
 
     errors: ClassVar[Mapping[str, Answer]] = {}
     outcomes: ClassVar[frozenset[str]] = frozenset()
+    request_header: ClassVar[str] = "x-request-id"
 
     def __init__(self, key: str = "key-of-a-test", models: Iterable[str] = ("model-of-a-test",)) -> None:
         self.key = key
@@ -112,8 +113,18 @@ class ChatVendor:
         if heard.limit is not None and len(text.split()) > heard.limit:
             text = " ".join(text.split()[: heard.limit])
         charge = self.charge(heard, text)
-        answer = json_answer(self.reply(body, heard, turn, charge, text))
-        return replace(answer, **MISHAPS.get(turn, {}))
+        made = self.reply(body, heard, turn, charge, text)
+        answer = self.streamed(body, turn, made) if self.streams(body) else json_answer(made)
+        named = {**answer.headers, self.request_header: f"req_{charge.id}"}
+        return replace(answer, headers=named, **MISHAPS.get(turn, {}))
+
+    def streams(self, body: Any) -> bool:
+        """Whether the request asks for its answer bit by bit."""
+        return body.get("stream") is True
+
+    def streamed(self, body: Any, outcome: str, made: Any) -> Answer:
+        """What `reply` made, bit by bit."""
+        raise NotImplementedError
 
     def charge(self, heard: Heard, text: str) -> Charge:
         tokens = len(heard.prompt.split()) + len((heard.system or "").split()) + 100 * len(heard.sizes)

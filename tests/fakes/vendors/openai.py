@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from tests.fakes.vendors.chat import Charge, ChatVendor, Heard, Refusal, size_of, unknown_fields
+from tests.fakes.vendors.streaming import events, pieces
 from tests.fakes.vendors.wire import Answer, Asked, json_answer
 
 _KNOWN = frozenset(
@@ -26,6 +27,7 @@ _KNOWN = frozenset(
         "n",
         "seed",
         "stream",
+        "stream_options",
         "stop",
         "user",
         "safety_identifier",
@@ -54,7 +56,7 @@ class OpenAi(ChatVendor):
     """Keeps what was asked to be stored. `appears_after`: look-ups in vain before a stored completion shows.
 
     `limits` are the names it knows a limit of tokens by, `refuses` how it answers to the other: as OpenAI, as a server
-    written with pydantic, or not at all.
+    written with pydantic, or not at all. Some servers `always_streams`, whether they are asked to or not.
     """
 
     errors: ClassVar[Mapping[str, Answer]] = {
@@ -82,7 +84,7 @@ class OpenAi(ChatVendor):
         "overloaded": _error(503, "service_unavailable_error", "server_is_overloaded", "overloaded"),
         "edge": Answer(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
     }
-    outcomes = frozenset({"truncated", "filtered", "refused", "thinking aloud", "reasoning aloud"})
+    outcomes = frozenset({"truncated", "filtered", "refused", "thinking aloud", "reasoning aloud", "broken off"})
 
     def __init__(
         self,
@@ -90,9 +92,11 @@ class OpenAi(ChatVendor):
         appears_after: int = 0,
         limits: frozenset[str] = _LIMITS,
         refuses: Literal["openai", "pydantic", "never"] = "openai",
+        always_streams: bool = False,
         **ours: Any,
     ) -> None:
         super().__init__(**ours)
+        self.always_streams = always_streams
         self.appears_after, self.limits, self.refuses = appears_after, limits, refuses
         self.stored: list[dict[str, Any]] = []
         self.lookups = 0
@@ -104,6 +108,8 @@ class OpenAi(ChatVendor):
             return _error(401, "invalid_request_error", "invalid_api_key", message)
         if asked.path == _PATH and asked.method == "POST":
             return self.run(asked.json())
+        if asked.path == "/v1/models" and asked.method == "GET":
+            return json_answer({"object": "list", "data": [_model(name) for name in sorted(self.models)]})
         if asked.path == _PATH and asked.method == "GET":
             return self._listed(asked)
         if asked.path.startswith(f"{_PATH}/") and asked.method == "GET":
@@ -142,6 +148,24 @@ class OpenAi(ChatVendor):
             sizes += found
         limit = self._limit(body)
         return Heard(texts["user"], texts.get("system"), sizes, _schema(body.get("response_format")), limit)
+
+    def streams(self, body: Any) -> bool:
+        return self.always_streams or super().streams(body)
+
+    def streamed(self, body: Any, outcome: str, made: Any) -> Answer:
+        """Told `broken off`, without its end."""
+        head = {name: made[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+        [choice] = made["choices"]
+        said = {name: text for name, text in choice["message"].items() if name != "role" and text is not None}
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+        deltas += [{name: piece} for name, text in said.items() for piece in pieces(text)]
+        chunks = [{**head, "choices": [_choice(delta)]} for delta in deltas]
+        if outcome == "broken off":
+            return events(chunks)
+        chunks.append({**head, "choices": [_choice({}, choice["finish_reason"])]})
+        if self.always_streams or (body.get("stream_options") or {}).get("include_usage"):
+            chunks.append({**head, "choices": [], "usage": made["usage"]})
+        return events(chunks, done="[DONE]")
 
     def _limit(self, body: Any) -> int | None:
         """Raises Refusal."""
@@ -187,6 +211,14 @@ class OpenAi(ChatVendor):
             # Only what is read again tells its metadata.
             self.stored.append({**made, "metadata": body.get("metadata") or {}})
         return made
+
+
+def _choice(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 1_790_000_000, "owned_by": "a-test"}
 
 
 def _refused(code: str, message: str) -> Refusal:
