@@ -6,7 +6,6 @@ relay's copy. An unknown app is given what the flux family takes; `additional_st
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from services.providers.capabilities.animating import Animation
 from services.providers.capabilities.editing import Edit
 from services.providers.http import Answer
 from services.providers.ports import Drawing, Lora
+from services.providers.ratios import nearest
 
 _MAX_FILES = 64
 _SEEDS = 2**31
@@ -155,14 +155,7 @@ def _many(
 
 def _ratio(width: int | None, height: int | None, offered: Sequence[str]) -> str | None:
     """The nearest that is offered."""
-    if not width or not height:
-        return None
-
-    def distance(ratio: str) -> float:
-        across, down = map(int, ratio.split(":"))
-        return abs(math.log(width / height * down / across))
-
-    return min(offered, key=distance)
+    return nearest(width, height, offered) if width and height else None
 
 
 def _resolution(width: int | None, height: int | None) -> str | None:

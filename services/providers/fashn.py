@@ -3,8 +3,8 @@
 Sources: docs.fashn.ai, api-overview (fundamentals, error-handling), utility-endpoints/credits, guides
 (image-preprocessing-best-practices) and api-reference, in stored copies of 2026, and the types of the vendor's SDKs. An
 API-level error means that there is no prediction; one that fails costs nothing. There is no cancelling, no list of
-predictions, and the webhook is not signed, so a submission whose answer is lost stays unknown. Not verified: `mask` and
-`image_context` of the model `edit` (a mirror of the vendor's page), the status of an expired picture, Retry-After.
+predictions, and the webhook is not signed, so a submission whose answer is lost stays unknown. Not verified: the
+status of an expired picture, Retry-After.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from services.providers.http import Answer, VendorHttp, judge_by_status, open_ht
 from services.providers.jobs import bring_picture, judge_job, until_done
 from services.providers.media import Media, as_data_url
 from services.providers.ports import ModelCard, OnStep, Picture, Pixels
+from services.providers.ratios import nearest
 from services.providers.vendors import VendorSettings
 
 NAME = ProviderType.FASHN.value
@@ -49,6 +50,9 @@ _RUNNING = frozenset({"starting", "in_queue", "processing"})
 _CALLERS = frozenset({"ImageLoadError", "PoseError", "InputValidationError", "LoRALoadError", "PhotoTypeError"})
 # The third party is one that describes pictures, and what stops it are restrictions of content.
 _POLICY = frozenset({"ContentModerationError", "ThirdPartyError", "NSFWError"})
+_ENDED = frozenset({"failed", "canceled", "time_out"})
+_RATIOS = ("21:9", "1:1", "4:3", "3:2", "2:3", "5:4", "4:5", "3:4", "16:9", "9:16")
+_V1_MODES = {"fast": "performance"}
 # The input that takes a garment, of the models that put one on a person.
 _GARMENT = {"tryon-max": "product_image", "tryon-v1.6": "garment_image"}
 _SEEDS = 2**32
@@ -120,6 +124,9 @@ class Fashn(Adapter[FashnStandardConfig]):
         answer = await self.http.send(f"{self.settings.base_url}/v1/run", {"model_name": model, "inputs": inputs})
         prediction = answer.member("id")
         if not isinstance(prediction, str) or not prediction:
+            if said := answer.member("error"):
+                # Said with a good status too, and without a prediction nothing is charged.
+                raise ProviderFailed(f"FASHN began no prediction: {said}"[:500])
             raise OutcomeUnknown("FASHN took the request and named no prediction")
         return Job(prediction, {"model": model})
 
@@ -131,16 +138,29 @@ class Fashn(Adapter[FashnStandardConfig]):
             raise InvalidRequest(message, reason="CAPABILITY_MISSING")
         if garment and edit.mask is not None:
             raise InvalidRequest(f"FASHN's {model} cannot do INPAINTING", reason="CAPABILITY_MISSING")
+        common |= self._mode(model)
         if garment:
-            prompt = {"prompt": edit.prompt} if model == "tryon-max" else {}
+            prompt = {"prompt": edit.prompt, **_shape(edit)} if model == "tryon-max" else {}
             person, piece = await self._picture(edit.image), await self._picture(edit.references[0])
             return {"model_image": person, garment: piece, **prompt, **common}
         inputs = {"image": await self._picture(edit.image), "prompt": edit.prompt, "resolution": _resolution(edit)}
+        inputs |= _shape(edit)
         if edit.mask is not None:
             inputs["mask"] = await self._picture(edit.mask)
         if edit.references:
             inputs["image_context"] = await self._picture(edit.references[0])
         return inputs | common
+
+    def _mode(self, model: str) -> dict[str, str]:
+        """Raises InvalidRequest: CAPABILITY_MISSING."""
+        mode = self.config.generation_mode
+        if mode is None:
+            return {}
+        if model == "tryon-v1.6":
+            return {"mode": _V1_MODES.get(mode, mode)}
+        if model == "tryon-max" and mode == "fast":
+            raise InvalidRequest(f"FASHN's {model} has no mode {mode!r}", reason="CAPABILITY_MISSING")
+        return {"generation_mode": mode}
 
     async def _picture(self, pixels: Pixels) -> str:
         """As the vendor advises: no higher than it looks at, JPEG of quality 95. Masks stay lossless."""
@@ -158,7 +178,7 @@ class Fashn(Adapter[FashnStandardConfig]):
             if not isinstance(url, str):
                 raise ProviderRefused("FASHN completed without a picture", reason="PROVIDER_RESULT_UNUSABLE")
             return url
-        if state in ("failed", "canceled", "time_out"):
+        if state in _ENDED or (state not in _RUNNING and isinstance(answer.member("error"), dict)):
             raise failure(answer)
         if state not in _RUNNING:
             log.warning("unknown state of a prediction, taken as running", provider=NAME, state=str(state)[:100])
@@ -206,6 +226,13 @@ def shrink(pixels: Pixels, max_height: int) -> Pixels:
         return pixels
     size = max(1, round(width * max_height / height)), max_height
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _shape(edit: Edit) -> dict[str, str]:
+    """The nearest ratio to the sides asked for; a picture painted within a mask keeps its own."""
+    if edit.mask is not None or not edit.width or not edit.height:
+        return {}
+    return {"aspect_ratio": nearest(edit.width, edit.height, _RATIOS), "resolution": _resolution(edit)}
 
 
 def _resolution(edit: Edit) -> str:

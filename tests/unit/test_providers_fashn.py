@@ -167,6 +167,24 @@ async def test_a_garment_is_put_on_a_model(vendor: Fashn, model: str, garment: s
     assert open_data_url(sent(vendor)[garment]).size == (20, 30)
 
 
+async def test_the_sides_and_the_care_asked_for_are_told_to_the_model(vendor: Fashn) -> None:
+    async with adapter(vendor) as provider:
+        careful = provider.configured({"generation_mode": "quality"}, Unrecorded())
+        await careful.edit(edit(width=1600, height=2000), quiet)
+        told = {"aspect_ratio": "4:5", "generation_mode": "quality", "resolution": "2k"}
+        assert sent(vendor).items() >= told.items()
+        await careful.edit(edit(app="tryon-max", references=(picture(),), width=3200, height=1800), quiet)
+        assert sent(vendor).items() >= {**told, "aspect_ratio": "16:9"}.items()
+        fast = provider.configured({"generation_mode": "fast"}, Unrecorded())
+        await fast.edit(edit(app="tryon-v1.6", references=(picture(),), width=1600, height=2000), quiet)
+        assert sent(vendor)["mode"] == "performance" and not {"aspect_ratio", "generation_mode"} & set(sent(vendor))
+        await fast.edit(edit(mask=np.zeros((64, 48), np.uint8), width=1600, height=2000), quiet)
+        assert sent(vendor)["generation_mode"] == "fast" and "aspect_ratio" not in sent(vendor)
+        with pytest.raises(InvalidRequest) as caught:
+            await fast.edit(edit(app="tryon-max", references=(picture(),)), quiet)
+    assert caught.value.reason == "CAPABILITY_MISSING"
+
+
 async def test_another_vendors_model_is_not_asked_for(vendor: Fashn) -> None:
     async with adapter(vendor) as provider:
         given = await provider.configured({}, Unrecorded()).edit(edit(app="fal-ai/flux/dev"), quiet)
@@ -318,6 +336,29 @@ async def test_an_unknown_state_is_reported_and_taken_as_running(vendor: Fashn) 
         async with adapter(vendor) as provider:
             await provider.configured({"poll_interval": 1}, Unrecorded()).edit(edit(), quiet)
     assert [entry["state"] for entry in logs if "unknown state" in entry["event"]] == ["pondering"]
+
+
+async def test_what_was_not_begun_has_failed_and_costs_nothing(vendor: Fashn) -> None:
+    vendor.script.instead("run", json_answer({"id": "", "error": "no worker took it"}))
+    async with adapter(vendor) as provider:
+        with pytest.raises(ProviderFailed, match="no worker took it"):
+            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+
+
+async def test_an_unknown_state_with_an_error_is_an_end(vendor: Fashn) -> None:
+    error = {"name": "ImageLoadError", "message": "no picture"}
+    vendor.script.instead("status", json_answer({"id": "x", "status": "rejected", "output": None, "error": error}))
+    async with adapter(vendor) as provider:
+        with pytest.raises(InvalidRequest, match="no picture"):
+            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+
+
+@pytest.mark.parametrize("status", [401, 403, 409])
+async def test_what_keeps_us_from_looking_says_nothing_of_the_prediction(vendor: Fashn, status: int) -> None:
+    vendor.script.instead("status", refusal(status, "UnauthorizedAccess", "no"))
+    async with adapter(vendor) as provider:
+        given = await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+    assert given.pixels.shape == (64, 48, 3) and len(vendor.ledger) == 1
 
 
 @pytest.mark.parametrize("state", ["canceled", "time_out"])

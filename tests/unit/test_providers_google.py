@@ -288,6 +288,32 @@ async def test_an_answer_of_another_shape_has_failed(vendor: Gemini, body: dict[
     assert caught.value.reason == "PROVIDER_NO_IMAGE"
 
 
+async def test_a_picture_in_the_other_alphabet_of_base64_is_read(vendor: Gemini) -> None:
+    async with drawing_adapter(vendor) as provider:
+        for padded in (True, False):
+            part = inline_picture(scene())
+            data = part["inlineData"]["data"].replace("+", "-").replace("/", "_")
+            part["inlineData"]["data"] = data if padded else data.rstrip("=")
+            vendor.replies.append(answered(part))
+            given = await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            assert np.array_equal(given.pixels, scene())
+
+
+@pytest.mark.parametrize("access_token", ["token-1", None])
+async def test_the_project_whose_quota_is_used_is_named_beside_a_token(
+    vendor: Gemini, access_token: str | None
+) -> None:
+    told: dict[str, Any] = {"key": None, "project": "atelier", "user_project": "payer", "location": "global"}
+    told |= {"access_token": SecretStr(access_token)} if access_token else {}
+    told["token_url"] = f"{vendor.url}/service-accounts/default/token"
+    async with drawing_adapter(vendor, **told) as provider:
+        await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+    assert vendor.asked[-1].headers["x-goog-user-project"] == "payer"
+    async with drawing_adapter(vendor, user_project="payer") as provider:
+        await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+    assert "x-goog-user-project" not in vendor.asked[-1].headers
+
+
 async def test_drafts_of_its_thinking_are_passed_over(vendor: Gemini) -> None:
     vendor.mime_type = "image/jpeg"
     draft = {"thought": True, "inlineData": {"mimeType": "image/png", "data": "ZHJhZnQ="}}

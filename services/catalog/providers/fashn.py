@@ -18,6 +18,9 @@ class FashnStandardConfig(ProviderSettings):
     max_image_height: int = Field(
         2000, ge=64, le=8192, description="Pictures are made at most this high before they are sent; FASHN advises 2000"
     )
+    generation_mode: Literal["fast", "balanced", "quality"] | None = Field(
+        None, description="How much care is taken, at the price of time and credits; tryon-max knows no 'fast'"
+    )
     poll_interval: int = Field(2, ge=1, le=60, description="Seconds between two looks, 1-60")
     max_wait_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         None, description="Longest wait in seconds; left out, the deployment's EDITING_TASK_TIMEOUT"

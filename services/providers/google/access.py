@@ -28,8 +28,8 @@ class Access(Protocol):
 class FixedAccess:
     """A key, or a token somebody else keeps fresh."""
 
-    def __init__(self, name: str, value: str) -> None:
-        self._headers = {name: value}
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
 
     async def headers(self) -> Mapping[str, str]:
         return self._headers
@@ -44,9 +44,10 @@ class MachineAccess:
     Protocol: docs.cloud.google.com/compute/docs/access/authenticate-workloads.
     """
 
-    def __init__(self, http: VendorHttp, url: str) -> None:
+    def __init__(self, http: VendorHttp, url: str, quota: Mapping[str, str]) -> None:
         self._http = http
         self._url = url
+        self._quota = quota
         self._token = ""
         self._ends = 0.0
         self._lock = asyncio.Lock()
@@ -55,7 +56,7 @@ class MachineAccess:
         async with self._lock:
             if time.monotonic() > self._ends - _MARGIN:
                 await self._fetch()
-        return {"authorization": f"Bearer {self._token}"}
+        return {"authorization": f"Bearer {self._token}", **self._quota}
 
     def renew(self) -> bool:
         self._ends = 0.0
@@ -71,7 +72,9 @@ class MachineAccess:
 
 def access(settings: GoogleSettings, http: VendorHttp) -> Access:
     if not settings.project:
-        return FixedAccess("x-goog-api-key", settings.secret)
+        return FixedAccess({"x-goog-api-key": settings.secret})
+    # A key belongs to a project; a token does not say whose quota it uses up.
+    quota = {"x-goog-user-project": settings.user_project} if settings.user_project else {}
     if settings.token:
-        return FixedAccess("authorization", f"Bearer {settings.token}")
-    return MachineAccess(http, settings.token_url)
+        return FixedAccess({"authorization": f"Bearer {settings.token}", **quota})
+    return MachineAccess(http, settings.token_url, quota)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -27,6 +26,7 @@ from services.providers.google.settings import GoogleSettings
 from services.providers.http import Answer, VendorHttp
 from services.providers.media import Media
 from services.providers.ports import ModelCard, Picture, Pixels
+from services.providers.ratios import nearest
 
 RATIOS = ("1:1", "3:2", "2:3", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 MAX_PICTURES = 14
@@ -146,18 +146,19 @@ def picture_of(answer: Answer) -> bytes | None:
         inline = part.get("inlineData") if isinstance(part, dict) and not part.get("thought") else None
         if isinstance(inline, dict) and str(inline.get("mimeType")).startswith("image/"):
             try:
-                return base64.b64decode(str(inline.get("data")), validate=True)
+                return _decoded(str(inline.get("data")))
             except binascii.Error as error:
                 message = "the provider's picture is not base64"
                 raise ProviderRefused(message, reason="PROVIDER_RESULT_UNUSABLE") from error
     return None
 
 
+def _decoded(data: str) -> bytes:
+    """Of either alphabet, padded or not, as JSON of protobuf may come. Raises binascii.Error."""
+    plain = data.translate(str.maketrans("-_", "+/")).rstrip("=")
+    return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+
+
 def nearest_ratio(width: int, height: int) -> str:
     """Of RATIOS, by the quotient."""
-
-    def distance(ratio: str) -> float:
-        wide, high = ratio.split(":")
-        return abs(math.log(int(wide) / int(high) * height / width))
-
-    return min(RATIOS, key=distance)
+    return nearest(width, height, RATIOS)

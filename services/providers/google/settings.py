@@ -19,8 +19,9 @@ class GoogleSettings(VendorSettings):
 
     Three ways in: VERTEX_KEY alone is a key of the Gemini API; VERTEX_PROJECT is a project on Vertex AI, with
     VERTEX_ACCESS_TOKEN or, in its absence, a token of the machine's metadata server at VERTEX_TOKEN_URL; VERTEX_KEY
-    with VERTEX_SURFACE=vertex is a key of Vertex AI in express mode. `base_url` is for another host than the
-    documented one. `usd_per_picture` is what a picture is taken to cost.
+    with VERTEX_SURFACE=vertex is a key of Vertex AI in express mode. VERTEX_USER_PROJECT is the project whose quota a
+    token uses up, where that is another one. `base_url` is for another host than the documented one.
+    `usd_per_picture` is what a picture is taken to cost.
     """
 
     model_config = SettingsConfigDict(env_prefix="VERTEX_")
@@ -29,6 +30,7 @@ class GoogleSettings(VendorSettings):
     project: str = ""
     location: str = "global"
     access_token: SecretStr | None = None
+    user_project: str = ""
     token_url: str = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
     api_version: str = ""
     model: str = "gemini-3-pro-image"

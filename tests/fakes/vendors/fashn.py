@@ -6,6 +6,7 @@ the request types of its SDKs. Not documented there and chosen here: the status 
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections import deque
@@ -17,12 +18,13 @@ from uuid import UUID, uuid5
 
 from PIL import Image, ImageOps
 
-from tests.fakes.vendors.pictures import Unreadable, encode, open_data_url
+from tests.fakes.vendors.films import tiny_film
+from tests.fakes.vendors.pictures import Unreadable, encode, noise, open_data_url
 from tests.fakes.vendors.script import Charge, Script
 from tests.fakes.vendors.wire import Answer, Asked, json_answer, serving
 
 _NAMESPACE = UUID("7c0ad3e2-26a5-4a5f-bd0c-6a1f3a1f8f51")
-_RATIOS = ("1:1", "2:3", "3:4", "4:5", "5:4", "4:3", "3:2", "16:9", "9:16")
+_RATIOS = ("21:9", "1:1", "4:3", "3:2", "2:3", "5:4", "4:5", "3:4", "16:9", "9:16")
 _COMMON = {"seed": range(2**32), "output_format": ("png", "jpeg"), "return_base64": (True, False)}
 
 
@@ -34,16 +36,24 @@ class _Model:
     pictures: tuple[str, ...]
     texts: tuple[str, ...]
     choices: Mapping[str, Any]
-    picture: str
+    picture: str = ""
     credits: float = 1
+    film: bool = False
 
 
+_RESOLUTION = {"resolution": ("1k", "2k", "4k")}
+_MODE = {"generation_mode": ("fast", "balanced", "quality")}
+_COUNT = {"num_images": range(1, 5)}
+_RATIO = {"aspect_ratio": _RATIOS}
+_FACE = {"face_reference_mode": ("match_base", "match_reference")}
+
+# As the request types of the vendor's SDK have them (fashn 0.9).
 MODELS = {
     "edit": _Model(
         ("image", "prompt"),
         ("image", "mask", "image_context"),
         ("prompt",),
-        {**_COMMON, "num_images": range(1, 5), "resolution": ("1k", "2k", "4k")},
+        {**_COMMON, **_COUNT, **_RESOLUTION, **_MODE, **_RATIO},
         "image",
     ),
     "tryon-v1.6": _Model(
@@ -65,15 +75,55 @@ MODELS = {
         ("model_image", "product_image"),
         ("model_image", "product_image"),
         ("prompt",),
-        {
-            **_COMMON,
-            "resolution": ("1k", "2k", "4k"),
-            "generation_mode": ("balanced", "quality"),
-            "num_images": range(1, 5),
-            "aspect_ratio": _RATIOS,
-        },
+        {**_COMMON, **_COUNT, **_RESOLUTION, **_RATIO, "generation_mode": ("balanced", "quality")},
         "model_image",
         credits=2,
+    ),
+    "product-to-model": _Model(
+        ("product_image",),
+        ("product_image", "model_image", "image_prompt"),
+        ("prompt",),
+        {**_COMMON, **_RESOLUTION, **_MODE, **_RATIO},
+        "product_image",
+    ),
+    "face-to-model": _Model(
+        ("face_image",),
+        ("face_image",),
+        ("prompt",),
+        {**_COMMON, **_COUNT, **_RESOLUTION, **_MODE, **_RATIO},
+        "face_image",
+    ),
+    "model-create": _Model(
+        ("prompt",),
+        ("face_reference", "image_reference"),
+        ("prompt",),
+        {**_COMMON, **_COUNT, **_RESOLUTION, **_MODE, **_RATIO, **_FACE},
+    ),
+    "model-swap": _Model(
+        ("model_image",),
+        ("model_image", "face_reference"),
+        ("prompt",),
+        {**_COMMON, **_COUNT, **_RESOLUTION, **_MODE, **_RATIO, **_FACE},
+        "model_image",
+    ),
+    "reframe": _Model(("image", "aspect_ratio"), ("image",), (), {**_COMMON, **_COUNT, **_MODE, **_RATIO}, "image"),
+    "background-change": _Model(
+        ("image", "prompt"), ("image",), ("prompt",), {**_COMMON, **_COUNT, **_RESOLUTION, **_MODE}, "image"
+    ),
+    "background-remove": _Model(("image",), ("image",), (), {"return_base64": (True, False)}, "image"),
+    "image-to-video": _Model(
+        ("image",),
+        ("image", "end_image"),
+        ("prompt", "negative_prompt"),
+        {"seed": range(2**32), "duration": (5, 10), "resolution": ("480p", "720p", "1080p")},
+        film=True,
+    ),
+    "packshot": _Model(
+        ("product_image",),
+        ("product_image", "image_context"),
+        ("prompt",),
+        {**_COMMON, **_COUNT, **_RESOLUTION, **_MODE, **_RATIO},
+        "product_image",
     ),
 }
 
@@ -167,11 +217,25 @@ class Fashn:
             one.error = ("ImageLoadError", "Failed to load image. Make sure the image is valid")
         one.states.append("failed" if one.error else "completed")
         if one.error is None:
-            kind = inputs.get("output_format", "png")
-            name = f"/cdn/{one.id}/output_0.{kind}"
-            self.media[name] = encode(changed(pictures[MODELS[model].picture]), kind.upper())
-            one.files.append(name)
+            self._make(one, pictures.get(MODELS[model].picture))
         return one
+
+    def _make(self, one: Prediction, given: Image.Image | None) -> None:
+        """What it makes: as many pictures as were asked for, or a film; addresses, or the pictures themselves."""
+        if MODELS[one.model].film:
+            one.files.append(self._keep(f"/cdn/{one.id}/output.mp4", tiny_film()))
+            return
+        kind = one.inputs.get("output_format", "png")
+        content = encode(changed(given) if given is not None else noise(64, 96), kind.upper())
+        for number in range(one.inputs.get("num_images", one.inputs.get("num_samples", 1))):
+            if one.inputs.get("return_base64"):
+                one.files.append(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
+            else:
+                one.files.append(self._keep(f"/cdn/{one.id}/output_{number}.{kind}", content))
+
+    def _keep(self, path: str, content: bytes) -> str:
+        self.media[path] = content
+        return self.url + path
 
     async def _status(self, asked: Asked) -> Answer:
         one = self.predictions.get(asked.path.removeprefix("/v1/status/"))
@@ -179,7 +243,7 @@ class Fashn:
             return refusal(404, "NotFound", "Prediction not found")
         state = one.states.popleft() if len(one.states) > 1 else one.states[0]
         error = {"name": one.error[0], "message": one.error[1]} if state == "failed" and one.error else None
-        output = [self.url + name for name in one.files] if state == "completed" else None
+        output = one.files if state == "completed" else None
         told = {"id": one.id, "status": state, "output": output, "error": error}
         if state not in ("completed", "failed"):
             return json_answer(told)
@@ -191,7 +255,7 @@ class Fashn:
         content = self.media.get(asked.path)
         if content is None:
             return Answer(404, b"Not Found", {"content-type": "text/plain"})
-        kind = "image/png" if asked.path.endswith("png") else "image/jpeg"
+        kind = {"png": "image/png", "mp4": "video/mp4"}.get(asked.path.rpartition(".")[2], "image/jpeg")
         return Answer(200, content, {"content-type": kind})
 
 
