@@ -38,7 +38,7 @@ from services.providers.http import Answer, words_of
 
 _GOOD = frozenset({"end_turn", "stop_sequence"})
 # The vendor's own client refuses to wait in silence for more: for some models from here on, for all from 21,333.
-_MOST_AT_ONCE = 8_192
+MOST_AT_ONCE = 8_192
 _CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 
 
@@ -89,7 +89,7 @@ def request_of(asking: Asking, choices: Choices, most_tokens: int) -> dict[str, 
         "max_tokens": choices.max_tokens or most_tokens,
         "messages": [{"role": "user", "content": content}],
     }
-    if body["max_tokens"] > _MOST_AT_ONCE:
+    if body["max_tokens"] > MOST_AT_ONCE:
         body["stream"] = True
     if asking.system:
         body["system"] = asking.system

@@ -44,7 +44,7 @@ from services.providers.jobs import judge_job
 
 _MARK = "atelier_call"
 # Under whatever status: the account's fault, and no rate that could be waited for.
-_EXHAUSTED: Mapping[str, str] = {
+EXHAUSTED: Mapping[str, str] = {
     "credit_balance_exhausted": "PROVIDER_NO_CREDITS",
     "organization_spend_limit_exceeded": "PROVIDER_NO_CREDITS",
     "project_spend_limit_exceeded": "PROVIDER_NO_CREDITS",
@@ -213,8 +213,8 @@ def _thoughts(answer: Answer) -> str:
 def judge_answer(answer: Answer, *, model: str, limit: str = "") -> ComputeError | None:
     """One status has several meanings here; the code tells them apart. `limit`: the name it was sent under."""
     words = [word for word in (answer.member("error", "code"), answer.member("error", "type")) if isinstance(word, str)]
-    if answer.status >= 400 and (spent := next((word for word in words if word in _EXHAUSTED), None)):
-        return ProviderExhausted(f"openai's account is used up or on hold ({spent})", reason=_EXHAUSTED[spent])
+    if answer.status >= 400 and (spent := next((word for word in words if word in EXHAUSTED), None)):
+        return ProviderExhausted(f"openai's account is used up or on hold ({spent})", reason=EXHAUSTED[spent])
     if 400 <= answer.status < 500 and _FORBIDDEN.intersection(words):
         return forbidden(OpenAi.name, words_of(answer))
     if answer.status == 400 and "context_length_exceeded" in words:

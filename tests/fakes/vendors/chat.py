@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import json
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -171,6 +172,11 @@ def size_of(data: str, media_type: str | None = None) -> tuple[int, int]:
             return picture.size
     except (binascii.Error, OSError, KeyError) as error:
         raise ValueError("no picture") from error
+
+
+def camel(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Names as JSON of protobuf has them, which takes those with underscores too."""
+    return {re.sub("_([a-z])", lambda found: found[1].upper(), name): value for name, value in fields.items()}
 
 
 def unknown_fields(value: Mapping[str, Any], known: frozenset[str]) -> list[str]:

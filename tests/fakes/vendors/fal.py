@@ -1,9 +1,11 @@
-"""fal's queue, its platform list and its media, as fal documents them.
+"""fal's queue, its runs at once, its platform list, its uploads and its media, as fal documents them.
+
+The vendor has a host for each; here they are `url`, `run_url`, `rest_url` and `cdn_url` of one server.
 
 Sources: fal.ai/docs/documentation/model-apis/inference/queue, …/common-parameters, …/request-errors,
 fal.ai/docs/errors, the reference of the platform's list of requests, the OpenAPI of the queue, the schemas of its apps.
 Chosen here, as it is not documented: a cancelled request shows COMPLETED with the error type client_cancelled; the list
-shows what has ended only; 400 for a result that is asked for too early.
+shows what has ended only; 400 for a result that is asked for too early. Uploads follow the vendor's SDK (1.0).
 """
 
 from __future__ import annotations
@@ -29,6 +31,14 @@ _PRESETS = ("square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4
 _KONTEXT = ("21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21")
 _BANANA = ("auto", "21:9", "16:9", "3:2", "4:3", "5:4", "1:1", "4:5", "3:4", "2:3", "9:16")
 _RECENT = 24 * 3600
+_TOKEN = "token-of-a-test"
+_PLACES = {
+    "/at-once/": "run",
+    "/rest/storage/auth/token": "token",
+    "/rest/storage/upload/initiate": "initiate",
+    "/cdn/files/upload": "upload",
+    "/put/": "put",
+}
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,18 @@ class Fal:
         self.asked: list[Asked] = []
         self.url = ""
 
+    @property
+    def run_url(self) -> str:
+        return f"{self.url}/at-once"
+
+    @property
+    def rest_url(self) -> str:
+        return f"{self.url}/rest"
+
+    @property
+    def cdn_url(self) -> str:
+        return f"{self.url}/cdn"
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Fal]:
         async with serving(self.answer) as self.url:
@@ -134,7 +156,9 @@ class Fal:
         self.asked.append(asked)
         if asked.path.startswith("/media/"):
             return await self.script.play("media", self._given(lambda: self._file(asked)))
-        if asked.headers.get("authorization") != f"Key {self.key}":
+        operation = _operation(asked)
+        access = f"Bearer {_TOKEN}" if operation == "upload" else f"Key {self.key}"
+        if operation != "put" and asked.headers.get("authorization") != access:
             return json_answer({"detail": "Authentication is required to access this application."}, 401)
         work: dict[str, Callable[[Asked], Answer]] = {
             "submit": self._submit,
@@ -142,8 +166,12 @@ class Fal:
             "result": self._result,
             "cancel": self._cancel,
             "list": self._list,
+            "run": self._run,
+            "token": self._token,
+            "upload": self._upload,
+            "initiate": self._initiate,
+            "put": self._put,
         }
-        operation = _operation(asked)
         if operation not in work:
             return json_answer({"detail": "Not Found"}, 404)
         return await self.script.play(operation, self._given(lambda: work[operation](asked)))
@@ -155,22 +183,38 @@ class Fal:
         return carry_out
 
     def _submit(self, asked: Asked) -> Answer:
+        request = self._taken(asked, asked.path)
+        if isinstance(request, Answer):
+            return request
+        if self.stumbles:
+            given = self.stumbles.popleft()
+            return replace(given, headers={**given.headers, "x-fal-request-id": request.id})
+        return json_answer(self._links(request) | {"status": "IN_QUEUE", "queue_position": 0})
+
+    def _taken(self, asked: Asked, path: str) -> Request | Answer:
+        """The request begun, or why it was not."""
         try:
             inputs = asked.json()
         except ValueError:
             return json_answer({"detail": "Invalid JSON", "error_type": "bad_request"}, 400)
         if not isinstance(inputs, dict):
             return json_answer({"detail": "the body must be an object", "error_type": "bad_request"}, 400)
-        app = asked.path.lstrip("/")
+        app = path.strip("/")
         ending = self.endings.popleft() if self.endings else check(app, inputs) or Ending()
         request = Request(str(uuid4()), app, inputs, deque(self.path), ending, asked.headers, held=self.holding)
         self.requests[request.id] = request
         if ending.status < 500:
             self.ledger.append(Charge(request.id, 1.0))
-        if self.stumbles:
-            given = self.stumbles.popleft()
-            return replace(given, headers={**given.headers, "x-fal-request-id": request.id})
-        return json_answer(self._links(request) | {"status": "IN_QUEUE", "queue_position": 0})
+        return request
+
+    def _run(self, asked: Asked) -> Answer:
+        """Answered while the line is open, as the model says it."""
+        request = self._taken(asked, asked.path.removeprefix("/at-once"))
+        if isinstance(request, Answer):
+            return request
+        request.states.clear()
+        request.held, request.ended_at = False, time.time()
+        return self._told(request)
 
     def _status(self, asked: Asked) -> Answer:
         request = self._request(asked)
@@ -194,6 +238,9 @@ class Fal:
             return json_answer({"status": "NOT_FOUND"}, 404)
         if request.ended_at is None:
             return json_answer({"detail": "Request is still in progress", "error_type": "bad_request"}, 400)
+        return self._told(request)
+
+    def _told(self, request: Request) -> Answer:
         if request.ending.status >= 400:
             return json_answer(request.ending.body, request.ending.status, **request.ending.headers)
         if request.output is None:
@@ -267,12 +314,10 @@ class Fal:
         request = self.requests.get(match["id"]) if match else None
         if match is None or request is None:
             return None
-        parts = request.app.split("/")
-        short = "/".join(parts[: 3 if parts[0] in ("workflows", "comfy") else 2])
-        return request if match["app"] in (short, request.app) else None
+        return request if match["app"] in (_root(request.app), request.app) else None
 
     def _links(self, request: Request) -> dict[str, Any]:
-        base = f"{self.url}/{'/'.join(request.app.split('/')[:2])}/requests/{request.id}"
+        base = f"{self.url}/{_root(request.app)}/requests/{request.id}"
         return {
             "request_id": request.id,
             "response_url": base,
@@ -305,6 +350,27 @@ class Fal:
         path = f"/media/{uuid4().hex}.{suffix}"
         self.media[path] = content, kind
         return self.url + path
+
+    def _token(self, asked: Asked) -> Answer:
+        """For uploads alone; its end is told as a date."""
+        ends = datetime.fromtimestamp(time.time() + 600, UTC).isoformat()
+        told = {"token": _TOKEN, "token_type": "Bearer", "base_url": self.cdn_url, "expires_at": ends}
+        return json_answer(told)
+
+    def _upload(self, asked: Asked) -> Answer:
+        kind = asked.headers.get("content-type", "")
+        name = asked.headers.get("x-fal-file-name", "upload.bin")
+        return json_answer({"access_url": self.keep(asked.body, kind, name.rpartition(".")[2])})
+
+    def _initiate(self, asked: Asked) -> Answer:
+        """The file lies at its address once it was put at the other one."""
+        told = asked.json()
+        url = self.keep(b"", told["content_type"], told["file_name"].rpartition(".")[2])
+        return json_answer({"upload_url": url.replace("/media/", "/put/"), "file_url": url})
+
+    def _put(self, asked: Asked) -> Answer:
+        self.media[asked.path.replace("/put/", "/media/")] = asked.body, asked.headers.get("content-type", "")
+        return json_answer({})
 
     def _file(self, asked: Asked) -> Answer:
         """Anybody may have it: it must never be asked for with the key."""
@@ -393,9 +459,18 @@ def _size(request: Request) -> tuple[int, int]:
     return 64, 48
 
 
+def _root(app: str) -> str:
+    """Below which its requests lie."""
+    parts = app.split("/")
+    return "/".join(parts[: 3 if parts[0] in ("workflows", "comfy") else 2])
+
+
 def _operation(asked: Asked) -> str:
     if asked.path.endswith("/platform/v1/models/requests/by-endpoint"):
         return "list"
+    for beginning, operation in _PLACES.items():
+        if asked.path.startswith(beginning):
+            return operation
     match = _REQUEST.fullmatch(asked.path)
     if match is None:
         return "submit" if asked.method == "POST" else "unknown"

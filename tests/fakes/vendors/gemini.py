@@ -18,11 +18,12 @@ from typing import Any, TypeAlias
 
 from PIL import Image, ImageOps
 
-from tests.fakes.vendors.pictures import Unreadable, encode, noise, open_base64
+from tests.fakes.vendors.chat import camel
+from tests.fakes.vendors.pictures import Unreadable, encode, noise, open_base64, plain_base64
 from tests.fakes.vendors.script import Charge, Script
 from tests.fakes.vendors.wire import Answer, Asked, json_answer, serving
 
-_GEMINI = re.compile(r"/v1beta/models/([^/:]+):generateContent")
+_GEMINI = re.compile(r"/v1(?:beta|alpha)?/models/([^/:]+):generateContent")
 _VERTEX = re.compile(
     r"/v1(?:beta1)?/(?:projects/([^/]+)/locations/([^/]+)/)?publishers/google/models/([^/:]+):generateContent"
 )
@@ -242,12 +243,13 @@ def _checked_contents(contents: Any, vertex: bool) -> tuple[str, list[Image.Imag
 
 
 def _checked_picture(inline: Mapping[str, Any]) -> Image.Image:
+    inline = camel(inline)
     if set(inline) != {"mimeType", "data"} or inline["mimeType"] not in _TYPES:
         raise ValueError(f"Unsupported MIME type: {inline.get('mimeType')}")
     if len(inline["data"]) * 3 // 4 > _MAX_INLINE_BYTES:
         raise ValueError("The inline file is larger than 7 MB.")
     try:
-        return open_base64(inline["data"])
+        return open_base64(plain_base64(inline["data"]))
     except Unreadable:
         raise ValueError("Unable to process input image.") from None
 

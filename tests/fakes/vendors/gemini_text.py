@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tests.fakes.vendors.chat import Charge, ChatVendor, Heard, Refusal, size_of, unknown_fields
+from tests.fakes.vendors.chat import Charge, ChatVendor, Heard, Refusal, camel, size_of, unknown_fields
+from tests.fakes.vendors.pictures import plain_base64
+from tests.fakes.vendors.streaming import events, pieces
 from tests.fakes.vendors.wire import Answer, Asked, json_answer
 
 _KNOWN = frozenset({"contents", "systemInstruction", "generationConfig", "safetySettings", "tools", "cachedContent"})
@@ -29,7 +31,7 @@ _KNOWN_CONFIG = frozenset(
         "thinkingConfig",
     ]
 )
-_MODEL_PATH = re.compile(r"/v1beta/models/([^/:]+):generateContent")
+_MODEL_PATH = re.compile(r"/v1(?:beta|alpha)?/models/([^/:]+):(generateContent|streamGenerateContent)")
 
 
 def _error(code: int, status: str, message: str, *details: Mapping[str, Any], wrapped: bool = False) -> Answer:
@@ -87,22 +89,38 @@ class GeminiText(ChatVendor):
             return _error(400, "INVALID_ARGUMENT", message, _info("API_KEY_INVALID"))
         if named[1] not in self.models:
             return _error(404, "NOT_FOUND", f"models/{named[1]} is not found for API version v1beta.")
-        return self.run({**asked.json(), "@model": named[1]})
+        return self.run({**asked.json(), "@model": named[1], "@stream": named[2] != "generateContent"})
+
+    def streams(self, body: Any) -> bool:
+        return bool(body["@stream"])
+
+    def streamed(self, body: Any, outcome: str, made: Any) -> Answer:
+        """Each part as a chunk of its own; how it ended comes with the last."""
+        [candidate] = made["candidates"]
+        about = {name: made[name] for name in ("modelVersion", "responseId")}
+        told = [
+            {"candidates": [{"content": {"role": "model", "parts": [{**part, "text": piece}]}, "index": 0}], **about}
+            for part in candidate["content"]["parts"]
+            for piece in pieces(part["text"])
+        ]
+        ended = {"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": candidate["finishReason"]}
+        return events([*told, {"candidates": [ended | {"index": 0}], "usageMetadata": made["usageMetadata"], **about}])
 
     def hear(self, body: Any) -> Heard:
         config = body.get("generationConfig", {})
-        unknown = [*unknown_fields(body, _KNOWN | {"@model"}), *unknown_fields(config, _KNOWN_CONFIG)]
+        unknown = [*unknown_fields(body, _KNOWN | {"@model", "@stream"}), *unknown_fields(config, _KNOWN_CONFIG)]
         if unknown:
             raise _refused(f'Invalid JSON payload received. Unknown name "{unknown[0]}"')
         if "responseJsonSchema" in config and config.get("responseMimeType") != "application/json":
             raise _refused("response_mime_type must be application/json when a schema is set")
         texts, sizes = [], []
-        for part in body["contents"][0]["parts"]:
+        for part in (part for content in body["contents"] for part in content["parts"]):
             if "text" in part:
                 texts.append(part["text"])
                 continue
+            inline = camel(part["inlineData"])
             try:
-                sizes.append(size_of(part["inlineData"]["data"], part["inlineData"]["mimeType"]))
+                sizes.append(size_of(plain_base64(inline["data"]), inline["mimeType"]))
             except ValueError as error:
                 raise _refused("Unable to process input image.") from error
         said = body.get("systemInstruction")

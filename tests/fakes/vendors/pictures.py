@@ -25,6 +25,12 @@ def open_data_url(text: str) -> Image.Image:
     return open_base64(match[2])
 
 
+def plain_base64(text: str) -> str:
+    """Of either alphabet, padded or not, in the usual one: JSON of protobuf takes both."""
+    plain = text.translate(str.maketrans("-_", "+/")).rstrip("=")
+    return plain + "=" * (-len(plain) % 4)
+
+
 def open_base64(text: str) -> Image.Image:
     """Raises Unreadable."""
     try:
