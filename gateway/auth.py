@@ -11,7 +11,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import RequestTimeout, problem
-from services.common.errors import ComputeError, Internal, PayloadTooLarge, PermissionDenied, Unauthenticated
+from services.common.errors import (
+    ComputeError,
+    DeadlineExceeded,
+    Internal,
+    PayloadTooLarge,
+    PermissionDenied,
+    Unauthenticated,
+)
 from services.common.identity import Authenticator, Caller
 from services.common.ids import new_hex
 
@@ -22,9 +29,12 @@ _SCOPES = frozenset({"tasks", "admin"})
 
 
 class Reading(Protocol):
-    """The connection a request comes over; `late` once its body should have come."""
+    """The connection a request comes over; `late` once its body should have come, `receiving` while it comes."""
 
     late: bool
+
+    @property
+    def receiving(self) -> bool: ...
 
 
 class Border:
@@ -108,6 +118,9 @@ def _as_the_caller_sees_it(error: ComputeError, scope: Scope) -> ComputeError:
         # The caller's key was good: it is the gateway's own token that a service refused.
         log.error("the services refuse this gateway's token", path=scope["path"])
         return Internal("something went wrong on our side", reason="INTERNAL_TOKEN_REFUSED")
+    connection: Reading | None = scope.get("connection")
+    if isinstance(error, DeadlineExceeded) and connection is not None and connection.receiving:
+        return RequestTimeout("the body of the request took too long to come")
     return error
 
 

@@ -112,6 +112,8 @@ def problem(request: Request, error: errors.ComputeError) -> Response:
     if status == 401:
         missing = error.reason == "KEY_MISSING"
         headers["www-authenticate"] = 'Bearer realm="atelier"' + ("" if missing else ', error="invalid_token"')
+    if status == 408:
+        headers["connection"] = "close"
     if status in _RETRYABLE or error.retry_after is not None:
         headers["retry-after"] = str(retry_seconds(error))
     if isinstance(error, RangeNotSatisfiable):

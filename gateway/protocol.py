@@ -178,6 +178,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     @property
+    def receiving(self) -> bool:
+        """Its request is still coming in."""
+        return self._phase is _BODY
+
+    @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 

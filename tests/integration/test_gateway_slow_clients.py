@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ SHORT: dict[str, Any] = {
     "idle_timeout_seconds": IDLE,
     "answer_timeout_seconds": ANSWER,
     "least_bytes_per_second": RATE,
+    "max_upload_seconds": 2.5,
 }
 
 
@@ -65,13 +66,17 @@ async def ending(reader: asyncio.StreamReader, within: float = 6.0) -> tuple[byt
     return said, time.monotonic() - began
 
 
-async def dripping(writer: Any, data: bytes, pause: float = 0.1) -> None:
-    """A byte at a time, for as long as somebody takes them."""
-    for at in range(len(data)):
+async def dripping(writer: Any, data: Iterable[bytes], pause: float = 0.1) -> None:
+    """A piece at a time, for as long as somebody takes them."""
+    for piece in data:
         if writer.transport.is_closing():
             return
-        writer.write(data[at : at + 1])
+        writer.write(piece)
         await asyncio.sleep(pause)
+
+
+def single(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
 
 
 def problem(said: bytes) -> tuple[int, str]:
@@ -88,7 +93,7 @@ async def test_a_connection_that_says_nothing_is_closed_without_a_word(api: Stac
 
 async def test_a_head_that_drips_is_told_408(api: Stack) -> None:
     async with connected(api.url) as (reader, writer):
-        sending = asyncio.create_task(dripping(writer, b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 100))
+        sending = asyncio.create_task(dripping(writer, single(b"GET /health HTTP/1.1\r\nHost: x\r\nX-L: " + b"x" * 99)))
         said, seconds = await ending(reader)
         sending.cancel()
     assert problem(said) == (408, "REQUEST_TIMEOUT")
@@ -101,7 +106,7 @@ async def test_json_that_drips_or_stops_is_told_408(api: Stack, drips: bool) -> 
     async with connected(api.url) as (reader, writer):
         writer.write(head(api, f"POST {TASKS}", "Content-Type: application/json", f"Content-Length: {len(body)}"))
         writer.write(body[:20])
-        sending = asyncio.create_task(dripping(writer, body[20:] if drips else b""))
+        sending = asyncio.create_task(dripping(writer, single(body[20:]) if drips else ()))
         said, seconds = await ending(reader)
         sending.cancel()
     assert problem(said) == (408, "REQUEST_TIMEOUT")
@@ -118,11 +123,23 @@ async def test_an_upload_that_drips_or_stops_is_told_408_and_not_504(api: Stack,
     async with connected(api.url) as (reader, writer):
         writer.write(head(api, f"POST {path}", kind, f"Content-Length: {len(form) + 50}"))
         writer.write(form[:100])
-        sending = asyncio.create_task(dripping(writer, form[100:] if drips else b""))
+        sending = asyncio.create_task(dripping(writer, single(form[100:]) if drips else ()))
         said, _ = await ending(reader)
         sending.cancel()
     assert problem(said) == (408, "REQUEST_TIMEOUT")
     assert (await api.http.get(path)).status_code == 404
+
+
+async def test_an_upload_that_is_steady_and_endless_is_told_408_as_well(api: Stack) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n\x89PNG\r\n\x1a\n'
+    async with connected(api.url) as (reader, writer):
+        kind = "Content-Type: multipart/form-data; boundary=x"
+        writer.write(head(api, f"POST {IMAGES}/{uuid4().hex}.png", kind, f"Content-Length: {1 << 20}"))
+        sending = asyncio.create_task(dripping(writer, [form, *[bytes(400)] * 300]))
+        said, seconds = await ending(reader, within=10)
+        sending.cancel()
+    assert problem(said) == (408, "REQUEST_TIMEOUT")
+    assert seconds > BODY * 2
 
 
 async def test_a_body_that_comes_steadily_may_take_longer_than_the_patience(api: Stack) -> None:
