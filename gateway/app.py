@@ -23,7 +23,7 @@ from gateway.gate import Gate
 from gateway.hot_paths import HotPaths
 from gateway.methods import Methods
 from gateway.paths import Paths
-from gateway.probes import HealthProbe
+from gateway.probes import Asked, HealthProbe
 from gateway.routers import docs, generation, health, storage, tasks, webhooks
 from gateway.settings import GatewaySettings
 from gateway.upstream import TasksClient, Upstream, WebhooksClient
@@ -100,11 +100,26 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
         completions = Completions(bus)
         await stack.enter_async_context(completions.listening())
         app.state.access = AccessClient(access_channel, credentials, ttl=settings.access_ttl_seconds)
-        app.state.health = HealthProbe({"tasks": tasks_channel, "storage": storage_channel}, bus)
+        app.state.health = HealthProbe(
+            {
+                # Without its bus the tasks service accepts them still.
+                "tasks": Asked(tasks_channel, "store", needed=True),
+                "access": Asked(access_channel, "compute.access.v1.AccessService", needed=True),
+                "storage": Asked(storage_channel, "compute.storage.v1.StorageService"),
+                "workers": Asked(tasks_channel, "workers", told=True),
+                "models": Asked(tasks_channel, "models", told=True),
+            },
+            bus,
+        )
         app.state.upstream = Upstream(
             settings=settings,
             tasks=TasksClient(rpc.TaskServiceStub(tasks_channel), credentials, settings),
-            storage=StorageClient(storage_channel, credentials, timeout=settings.call_timeout_seconds),
+            storage=StorageClient(
+                storage_channel,
+                credentials,
+                timeout=settings.call_timeout_seconds,
+                transfer_timeout=settings.max_upload_seconds,
+            ),
             webhooks=WebhooksClient(webhooks_channel, credentials, timeout=settings.call_timeout_seconds),
             completions=completions,
             events=EventLog(bus),

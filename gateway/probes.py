@@ -1,10 +1,10 @@
-"""Whether what the gateway depends on answers."""
+"""Whether what the gateway depends on answers, and what that means for whoever sends tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -15,28 +15,42 @@ from services.common.bus import ping
 
 _FRESH_SECONDS = 1.0
 _TIMEOUT = 3.0
+_SERVING: int = health_pb2.HealthCheckResponse.SERVING
+_STATES = health_pb2.HealthCheckResponse.ServingStatus
 
 
 class Dependency(BaseModel):
-    """One dependency; the time its answer took, in seconds."""
+    """One dependency; the time its answer took, in seconds. It is unknown where the one who knows does not answer."""
 
-    status: Literal["up", "down"]
+    status: Literal["up", "down", "unknown"]
     seconds: float
     detail: str | None = Field(None, description="Why it is down")
 
 
 class Health(BaseModel):
-    """The gateway is up when all of its dependencies are."""
+    """Tasks are accepted while it is up or degraded."""
 
-    status: Literal["up", "down"]
+    status: Literal["up", "degraded", "down"]
+    degraded: list[str] = Field(description="The dependencies that are not up")
     dependencies: dict[str, Dependency]
+
+
+class Asked(NamedTuple):
+    """Who is asked, for which name of its health; `needed` where no task can be accepted without it."""
+
+    channel: grpc.aio.Channel
+    name: str
+    needed: bool = False
+    told: bool = False
+    """It is told about by another, whose silence says nothing of it."""
 
 
 class HealthProbe:
     """Asks every dependency side by side, at most once a second however many ask."""
 
-    def __init__(self, channels: dict[str, grpc.aio.Channel], bus: Client) -> None:
-        self._stubs = {name: health_pb2_grpc.HealthStub(channel) for name, channel in channels.items()}
+    def __init__(self, asked: dict[str, Asked], bus: Client) -> None:
+        self._asked = asked
+        self._stubs = {name: health_pb2_grpc.HealthStub(one.channel) for name, one in asked.items()}
         self._bus = bus
         self._lock = asyncio.Lock()
         self._known: tuple[float, Health] | None = None
@@ -50,24 +64,28 @@ class HealthProbe:
     async def _look(self) -> Health:
         names = [*self._stubs, "nats"]
         found = dict(zip(names, await asyncio.gather(*(self._one(name) for name in names)), strict=True))
-        whole = all(item.status == "up" for item in found.values())
-        return Health(status="up" if whole else "down", dependencies=found)
+        lacking = [name for name in names if found[name].status != "up"]
+        lost = any(name in self._asked and self._asked[name].needed for name in lacking)
+        status: Literal["up", "degraded", "down"] = "down" if lost else "degraded" if lacking else "up"
+        return Health(status=status, degraded=lacking, dependencies=found)
 
     async def _one(self, name: str) -> Dependency:
         began = time.perf_counter()
         why: str | None = None
+        silent: Literal["down", "unknown"] = "down"
         try:
             async with asyncio.timeout(_TIMEOUT):
                 why = await self._check(name)
         except Exception as error:  # noqa: BLE001  # whatever it is, the dependency does not answer
             why = type(error).__name__
+            silent = "unknown" if name in self._asked and self._asked[name].told else "down"
         seconds = round(time.perf_counter() - began, 4)
-        return Dependency(status="down" if why else "up", seconds=seconds, detail=why)
+        return Dependency(status=silent if why else "up", seconds=seconds, detail=why)
 
     async def _check(self, name: str) -> str | None:
         if name == "nats":
             await ping(self._bus)
             return None
-        answer = await self._stubs[name].Check(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT)
-        serving: int = health_pb2.HealthCheckResponse.SERVING
-        return None if answer.status == serving else health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+        request = health_pb2.HealthCheckRequest(service=self._asked[name].name)
+        answer = await self._stubs[name].Check(request, timeout=_TIMEOUT)
+        return None if answer.status == _SERVING else _STATES.Name(answer.status)

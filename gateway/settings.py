@@ -13,6 +13,7 @@ class GatewaySettings(ServiceSettings):
     cors_origins: str = ""
     max_json_bytes: int = 32 << 20
     max_upload_bytes: int = 64 << 20
+    max_upload_seconds: float = 120.0
     max_wait_seconds: float = 300.0
     max_stream_seconds: float = 3600.0
     heartbeat_seconds: float = 15.0

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 ASKING_SECONDS = 2.0
+_LATER = frozenset({"workers", "models"})
 
 
 class NotReady(Exception):
@@ -76,8 +77,15 @@ def ask_worker(target: str, token: str) -> None:
             raise NotReady(f"the models of the worker at {target}: {error.code().name} {error.details()}") from error
 
 
-def ask_http(url: str) -> None:
-    """GETs the address. Raises NotReady unless the answer is 200."""
+def ask_gateway(url: str) -> None:
+    """Its health. Raises NotReady unless it reaches everything but workers and models, which may come later."""
+    told: dict[str, Any] = json.loads(ask_http(f"{url}/health"))
+    if missing := set(told["degraded"]) - _LATER:
+        raise NotReady(f"the gateway at {url} does without {', '.join(sorted(missing))}")
+
+
+def ask_http(url: str) -> str:
+    """What a GET of the address answers. Raises NotReady unless that is 200."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASKING_SECONDS)
     try:
@@ -90,3 +98,4 @@ def ask_http(url: str) -> None:
         connection.close()
     if answer.status != 200:
         raise NotReady(f"{url} answered {answer.status}: {body}")
+    return body

@@ -53,7 +53,7 @@ def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
     def probe() -> None:
         probes.ask_grpc_health(listen)
         probes.ask_worker(listen, shared["INTERNAL_TOKEN"])
-        probes.ask_http(f"http://{HOST}:{ports.gateway}/health")
+        probes.ask_gateway(f"http://{HOST}:{ports.gateway}")
 
     targets = dict.fromkeys(("TASKS_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET", "STORAGE_TARGET"), "inprocess")
     names = ("access", "tasks", "webhooks", "storage", "inference", "gateway")
@@ -100,7 +100,7 @@ def _gateway(port: int, shared: Mapping[str, str]) -> Component:
     return Component(
         name="gateway",
         command=(str(APP_PYTHON), "-m", "gateway"),
-        probe=partial(probes.ask_http, f"http://{HOST}:{port}/health"),
+        probe=partial(probes.ask_gateway, f"http://{HOST}:{port}"),
         ports=(("GATEWAY_PORT", port),),
         environment={**shared, "GATEWAY_HOST": HOST, "GATEWAY_PORT": str(port)},
         after=("nats", "tasks", "storage"),

@@ -14,8 +14,11 @@ router = APIRouter()
 
 @router.get("/health", summary="Health Check", response_model=Health, responses={503: {"model": Health}})
 async def health_check(request: Request) -> Response:
-    """Says for every dependency whether it answers; 503 when one does not."""
+    """Says for every dependency whether it answers; 503 only when no task can be accepted.
+
+    Without workers or models, storage or NATS it is `degraded`: tasks are accepted, and wait where they must.
+    """
     health = await cast("HealthProbe", request.app.state.health).ask()
-    status = 200 if health.status == "up" else 503
+    status = 503 if health.status == "down" else 200
     headers = {} if status == 200 else {"retry-after": "1"}
     return Response(health.model_dump_json(), status, headers, media_type="application/json")

@@ -24,14 +24,17 @@ class HealthMonitor:
         checks: dict[str, Check],
         services: Mapping[str, Collection[str]] | None = None,
         *,
+        conditions: Mapping[str, Check] | None = None,
         interval: float = 5.0,
     ) -> None:
         """A check raises when its dependency does not answer; while one is down, all are asked each second.
 
-        `services` maps full names of services to the checks they depend on.
+        `services` maps full names of services to the checks they depend on. `conditions` are told by their names, and
+        decide nothing.
         """
         self._servicer = HealthServicer()
-        self._checks = checks
+        self._checks = {**checks, **(conditions or {})}
+        self._deciding = frozenset(checks)
         self._services = services or {}
         self._interval = interval
         self._down: set[str] = set()
@@ -50,7 +53,7 @@ class HealthMonitor:
         serving |= {name: all(serving[check] for check in checks) for name, checks in self._services.items()}
         for name, answers in serving.items():
             await self._servicer.set(name, UP if answers else DOWN)
-        await self._servicer.set("", UP if all(up) else DOWN)
+        await self._servicer.set("", UP if all(serving[name] for name in self._deciding) else DOWN)
 
     async def drain(self) -> None:
         """From here on every name is NOT_SERVING, so that balancers look elsewhere."""

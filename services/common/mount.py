@@ -15,12 +15,13 @@ from services.common.settings import ServiceSettings
 @dataclass(frozen=True)
 class Mounted:
     """`names` are full gRPC service names, `internal` those of them that only services of ours may call; `checks` the
-    dependencies health asks.
+    dependencies health asks; `conditions` are told beside them by their names, and make nothing unhealthy.
     """
 
     names: list[str]
     checks: dict[str, Check] = field(default_factory=dict)
     internal: list[str] = field(default_factory=list)
+    conditions: dict[str, Check] = field(default_factory=dict)
 
 
 # Every `services/<name>/app.py` has `Settings` and `mount` of this shape. Where it says `FRONT = True` it asks other

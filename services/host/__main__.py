@@ -58,13 +58,15 @@ async def serve(names: list[str], settings: ServiceSettings) -> NoReturn:
         exchange.open(grpc_server.build_server(border), border)
         everything: list[Mounted] = []
         checks: dict[str, Check] = {}
+        conditions: dict[str, Check] = {}
         for app in map(_app, names):
             owner = fronts if getattr(app, "FRONT", False) else stack
             mounted = await owner.enter_async_context(app.mount(exchange, read_settings(app.Settings)))
             everything.append(mounted)
             checks |= mounted.checks
+            conditions |= mounted.conditions
         services = {name: mounted.checks.keys() for mounted in everything for name in mounted.names}
-        health = HealthMonitor(exchange, checks, services)
+        health = HealthMonitor(exchange, checks, services, conditions=conditions)
         if settings.grpc_reflection:
             reflection.enable(exchange, services, chain.from_iterable(mounted.internal for mounted in everything))
         port = grpc_server.bind(exchange, settings.listen)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import cast
 
 import grpc
@@ -16,6 +17,7 @@ from nats.aio.client import Client
 from services.common.background import running
 from services.common.bus import open_bus, ping
 from services.common.grpc_client import Credentials, connect
+from services.common.health import Check
 from services.common.mount import Mounted
 from services.common.settings import ServiceSettings
 from services.common.storage_client import StorageClient
@@ -45,14 +47,22 @@ SERVICE = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 @asynccontextmanager
 async def open_worker(
-    settings: Settings, tasks: TasksClient, bus: Client, around: Surroundings, handlers: Handlers
+    settings: Settings,
+    tasks: TasksClient,
+    bus: Client,
+    around: Surroundings,
+    handlers: Handlers,
+    models: Mapping[str, Check] = MappingProxyType({}),
 ) -> AsyncIterator[Runs]:
-    """Takes and runs tasks for as long as the block does, then drains: finishes what it can, gives back the rest."""
+    """Takes and runs tasks for as long as the block does, then drains: finishes what it can, gives back the rest.
+
+    `models` raise where they do not answer; that is passed on to the tasks service.
+    """
     runs = Runs(settings.worker_capacity)
     reports = Reports(tasks, lease=settings.assumed_lease_seconds)
     worker = Worker(runs, reports, handlers, around, timeout=settings.task_timeout_seconds)
     queue = WorkQueue(bus, settings.worker_queue, worker, runs)
-    heartbeat = Heartbeat(tasks, runs, reports, queue=settings.worker_queue, inbox=queue.inbox)
+    heartbeat = Heartbeat(tasks, runs, reports, queue=settings.worker_queue, inbox=queue.inbox, models=models)
     async with running(cancels=queue.heed_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):
         try:
             async with running(queue=queue.run, grants=queue.heed_grants, refill=queue.refill, bus=queue.watch_bus):
@@ -85,7 +95,7 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         tidying = Tidying(tasks, desk)
         await stack.enter_async_context(tidying.listening(bus, chosen.worker_queue))
         around = Surroundings(TaskImages(loader), store, bus, desk, chosen.default_provider)
-        runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers))
+        runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers, providers.checks))
         servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)
         rpc.add_InferenceServiceServicer_to_server(servicer, server)
         yield Mounted([SERVICE], {"nats": partial(ping, bus), **providers.checks}, internal=[SERVICE])

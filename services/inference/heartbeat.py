@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 from compute.tasks.v1 import worker_pb2 as pb
 
 from services.common.errors import ComputeError
+from services.common.health import Check
 from services.inference.reports import Reports
 from services.inference.runs import Key, Runs, Stop
 from services.inference.tasks_client import TasksClient
@@ -21,14 +22,24 @@ class Heartbeat:
     """Three beats to a lease. The lease is judged by this process' own monotonic clock, never by the wall's."""
 
     def __init__(
-        self, client: TasksClient, runs: Runs, reports: Reports, *, queue: str, inbox: Callable[[], str]
+        self,
+        client: TasksClient,
+        runs: Runs,
+        reports: Reports,
+        *,
+        queue: str,
+        inbox: Callable[[], str],
+        models: Mapping[str, Check],
     ) -> None:
-        """`inbox` answers where this worker hears of attempts that were begun for it; nothing while it hears none."""
+        """`inbox` answers where this worker hears of attempts that were begun for it; nothing while it hears none.
+        `models` raise where they did not answer a moment ago.
+        """
         self._client = client
         self._runs = runs
         self._reports = reports
         self._queue = queue
         self._inbox = inbox
+        self._models = models
         self._answering = True
         self.draining = False
 
@@ -60,6 +71,7 @@ class Heartbeat:
                 running,
                 inbox=self._inbox(),
                 draining=self.draining,
+                unwell=await self._unwell(),
                 timeout=max(1.0, self._reports.lease / 3),
             )
         except ComputeError as error:
@@ -70,6 +82,15 @@ class Heartbeat:
         self._answering = True
         self._heed(answer, {Key(item.task_id, item.attempt) for item in running}, sent_at)
         return True
+
+    async def _unwell(self) -> list[str]:
+        names = []
+        for name, check in self._models.items():
+            try:
+                await check()
+            except ComputeError:
+                names.append(name)
+        return names
 
     def _heed(self, answer: pb.HeartbeatTasksResponse, sent: set[Key], sent_at: float) -> None:
         if answer.HasField("lease"):

@@ -35,10 +35,17 @@ class TasksClient:
         *,
         inbox: str,
         draining: bool,
+        unwell: Sequence[str],
         timeout: float,
     ) -> pb.HeartbeatTasksResponse:
         request = pb.HeartbeatTasksRequest(
-            worker_id=self.worker_id, queue=queue, capacity=capacity, running=running, draining=draining, inbox=inbox
+            worker_id=self.worker_id,
+            queue=queue,
+            capacity=capacity,
+            running=running,
+            draining=draining,
+            inbox=inbox,
+            unwell=unwell,
         )
         return await call(self._stub.HeartbeatTasks, request, timeout=timeout, metadata=self._metadata)
 

@@ -55,5 +55,6 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
                 ["compute.tasks.v1.TaskService", _WORKERS],
                 {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
                 internal=[_WORKERS],
+                conditions={"workers": replica.dispatcher.check_workers, "models": replica.dispatcher.check_models},
             )
             await replica.close()

@@ -44,6 +44,7 @@ class Beats:
             running=len(beat.running),
             draining=beat.draining,
             inbox=beat.inbox,
+            unwell=tuple(beat.unwell),
         )
         return [
             wire.TaskRef(task_id=run.task_id, attempt=run.attempt)

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from services.common.errors import ComputeError
+from services.common.errors import ComputeError, Unavailable
 from services.tasks.backlog import Backlog, Waiting
 from services.tasks.domain import Task, TaskState
 from services.tasks.leases import Leases
@@ -149,13 +149,33 @@ class Dispatcher:
         self._wake.set()
 
     def heard(
-        self, worker_id: str, queue: str, capacity: int, *, running: int = 0, draining: bool = False, inbox: str = ""
+        self,
+        worker_id: str,
+        queue: str,
+        capacity: int,
+        *,
+        running: int = 0,
+        draining: bool = False,
+        inbox: str = "",
+        unwell: tuple[str, ...] = (),
     ) -> None:
-        """A worker is alive and has this many slots; while it drains, no more than it still runs."""
+        """A worker is alive and has this many slots; while it drains, no more than it still runs. `unwell` are the
+        models that do not answer it.
+        """
         if draining:
             capacity, inbox = min(capacity, running), ""
-        if self._roster.heard(worker_id, queue, capacity, inbox):
+        if self._roster.heard(worker_id, queue, capacity, inbox, unwell):
             self._wake.set()
+
+    async def check_workers(self) -> None:
+        """Raises Unavailable: WORKERS_AWAY where none is heard of."""
+        if not self._roster.present:
+            raise Unavailable("no worker is there; tasks wait for one", reason="WORKERS_AWAY")
+
+    async def check_models(self) -> None:
+        """Raises Unavailable: MODELS_AWAY, with their names, where some do not answer a worker."""
+        if unwell := self._roster.unwell:
+            raise Unavailable(f"models that do not answer: {', '.join(unwell)}", reason="MODELS_AWAY")
 
     def unheard(self, inbox: str, attempts: Iterable[tuple[str, int]]) -> None:
         """These were handed over where nobody listens."""

@@ -18,6 +18,7 @@ class Worker(NamedTuple):
     capacity: int
     until: float
     inbox: str
+    unwell: tuple[str, ...] = ()
 
 
 class Place(NamedTuple):
@@ -37,13 +38,22 @@ class Roster:
         self._running: dict[str, int] = defaultdict(int)
         self._places: dict[str, Place] = {}
 
-    def heard(self, worker_id: str, queue: str, capacity: int, inbox: str) -> bool:
+    @property
+    def present(self) -> bool:
+        return bool(self._workers)
+
+    @property
+    def unwell(self) -> list[str]:
+        """What does not answer one worker or another, in the alphabet's order."""
+        return sorted({name for worker in self._workers.values() for name in worker.unwell})
+
+    def heard(self, worker_id: str, queue: str, capacity: int, inbox: str, unwell: tuple[str, ...] = ()) -> bool:
         """Whether there may be room that was not there before."""
         known = self._workers.get(worker_id)
         if capacity <= 0:
             self._workers.pop(worker_id, None)
         else:
-            self._workers[worker_id] = Worker(queue, capacity, time.monotonic() + self._patience, inbox)
+            self._workers[worker_id] = Worker(queue, capacity, time.monotonic() + self._patience, inbox, unwell)
         return known is None or known.capacity != capacity
 
     def capacities(self, queue: str) -> list[int]:

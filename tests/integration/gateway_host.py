@@ -23,6 +23,7 @@ from gateway.serving import options
 from gateway.settings import GatewaySettings
 from services.access import app as access
 from services.common import grpc_server
+from services.common.background import running
 from services.common.grpc_client import Credentials, connect
 from services.common.health import HealthMonitor
 from services.storage import app as storage
@@ -110,22 +111,26 @@ async def stack(
 async def services(shared: dict[str, Any], folder: Path, cdn_url: str) -> AsyncIterator[str]:
     """The services on one gRPC server; yields its address."""
     server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=_Nobody(), timeout=20))
-    monitor = HealthMonitor(server, {})
     kept = storage.Settings(**shared, storage_url=folder.as_uri(), cdn_url=cdn_url, image_workers=1)
     target = f"127.0.0.1:{free_ports(1)[0]}"
     async with (
-        access.mount(server, access.Settings(**shared)),
-        tasks.mount(server, TasksSettings(**shared, storage_target=target)),
-        storage.mount(server, kept),
-        webhooks.mount(server, webhooks.Settings(**shared)),
+        access.mount(server, access.Settings(**shared)) as keys,
+        tasks.mount(server, TasksSettings(**shared, storage_target=target)) as all_tasks,
+        storage.mount(server, kept) as files,
+        webhooks.mount(server, webhooks.Settings(**shared)) as hooks,
     ):
+        mounted = (keys, all_tasks, files, hooks)
+        checks = {name: check for one in mounted for name, check in one.checks.items()}
+        depends = {name: one.checks.keys() for one in mounted for name in one.names}
+        monitor = HealthMonitor(server, checks, depends, conditions=all_tasks.conditions, interval=0.5)
         grpc_server.bind(server, target)
         await server.start()
-        await monitor.renew()
-        try:
-            yield target
-        finally:
-            await server.stop(1)
+        async with running(health=monitor.run):
+            await monitor.renew()
+            try:
+                yield target
+            finally:
+                await server.stop(1)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from gateway.settings import GatewaySettings
 from services.common import errors, grpc_server
 from services.common.bus import ensure_streams
-from services.common.health import HealthMonitor
+from services.common.health import Check, HealthMonitor
 from services.common.rpc_status import to_status
 from tests.integration.gateway_host import TASKS, TOKEN, events, generation, serving
 
@@ -67,13 +67,23 @@ def _task(spec: pb.TaskSpec) -> pb.Task:
     return pb.Task(id=task_id, task_type="GENERATION", status=pb.TASK_STATUS_PENDING, spec=spec)
 
 
+async def _well() -> None:
+    return None
+
+
+_CHECKED: tuple[dict[str, Check], dict[str, list[str]]] = (
+    {"store": _well},
+    {"compute.access.v1.AccessService": ["store"]},
+)
+
+
 @asynccontextmanager
 async def gateway(nats_url: str, service: FakeTaskService, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
     server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=None, timeout=20))
     rpc.add_TaskServiceServicer_to_server(service, server)
     access_pb2_grpc.add_AccessServiceServicer_to_server(FakeAccess(), server)
     target = f"127.0.0.1:{grpc_server.bind(server, '127.0.0.1:0')}"
-    monitor = HealthMonitor(server, {})
+    monitor = HealthMonitor(server, *_CHECKED)
     await server.start()
     await monitor.renew()
     given = {"internal_token": TOKEN, "nats_url": nats_url, "tasks_target": target, "access_target": target}
@@ -129,7 +139,7 @@ async def test_a_service_that_is_gone_is_unavailable_and_said_so_by_health(nats_
         health = await client.get("/health")
     assert health.status_code == 503
     assert {name: item["status"] for name, item in health.json()["dependencies"].items()} == {
-        "tasks": "down", "storage": "down", "nats": "up",
+        "tasks": "down", "access": "up", "storage": "down", "workers": "unknown", "models": "unknown", "nats": "up",
     }  # fmt: skip
 
 

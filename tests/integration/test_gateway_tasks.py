@@ -327,7 +327,7 @@ async def test_health_names_every_dependency_and_needs_no_key(api: Stack) -> Non
     answer = await api.stranger.get("/health")
     assert answer.status_code == 200
     assert {name: item["status"] for name, item in answer.json()["dependencies"].items()} == {
-        "tasks": "up", "storage": "up", "nats": "up",
+        "tasks": "up", "access": "up", "storage": "up", "workers": "down", "models": "up", "nats": "up",
     }  # fmt: skip
 
 

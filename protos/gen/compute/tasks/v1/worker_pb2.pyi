@@ -47,20 +47,22 @@ class Claim(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...
 
 class HeartbeatTasksRequest(_message.Message):
-    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox")
+    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unwell")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     INBOX_FIELD_NUMBER: _ClassVar[int]
+    UNWELL_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     queue: str
     capacity: int
     running: _containers.RepeatedCompositeFieldContainer[RunningTask]
     draining: bool
     inbox: str
-    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ...) -> None: ...
+    unwell: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unwell: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RunningTask(_message.Message):
     __slots__ = ("task_id", "attempt", "progress")
