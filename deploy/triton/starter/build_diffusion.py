@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from captions import known
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 HERE = Path(__file__).parent
 # What the runtime takes as the model's own defaults.
-CARD = {"_name": "atelier-starter", "_licence": "Apache-2.0", "_steps": 20, "_guidance": 3.0}
+CARD = {
+    "_name": "atelier-starter",
+    "_licence": "Apache-2.0",
+    "_steps": 20,
+    "_guidance": 3.0,
+    "_knows": known(),
+    "_sides": {"least": 128, "most": 128},
+}
 WORKERS = 2
 
 

@@ -1,7 +1,7 @@
 """What a picture is called: a few plain ways to say kind, colour, pattern and background."""
 
 import numpy as np
-from catalogue import Subject
+from catalogue import COLOURS, KINDS, PATTERNS, Subject
 
 OPENINGS = ("a photo of", "product photo of", "a picture of", "")
 NOUNS = {"mug": "cup", "t-shirt": "shirt", "sneaker": "shoe", "handbag": "bag", "sofa": "couch", "watch": "wristwatch"}
@@ -16,6 +16,19 @@ PLACES = {
 }
 LENGTH = 24
 """Tokens in a caption, padding included."""
+
+
+def known() -> dict[str, list[str]]:
+    """What the model learns to read, for its card."""
+    places = [text for variants in PLACES.values() for text in variants]
+    texts = ["a an plain", *NOUNS.values(), *PATTERN_WORDS.values(), *OPENINGS, *places]
+    return {
+        "products": list(KINDS),
+        "colours": list(COLOURS),
+        "patterns": list(PATTERNS),
+        "other_names": sorted(NOUNS.values()),
+        "words": sorted({word for text in texts for word in text.split()}),
+    }
 
 
 def plain_caption(subject: Subject, setting: str) -> str:

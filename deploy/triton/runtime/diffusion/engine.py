@@ -73,6 +73,7 @@ class Engine:
             "event": "describe",
             "model": self.model.card.as_event(),
             "native": {"width": limits.width, "height": limits.height},
+            "made_for": self.model.vocabulary.as_event(),
             "multiple_of": limits.multiple_of,
             "defaults": {"steps": limits.steps, "guidance": limits.guidance},
             "limits": {name: getattr(limits, name) for name in ("max_pixels", "max_steps", "max_loras")},
@@ -195,6 +196,7 @@ class Engine:
                 "model": self.model.card.as_event(),
                 "loras": [{"sha256": use.adapter.sha256, "weight": use.weight} for use in slot.adapters],
                 "ignored": list(slot.ignored),
+                "warnings": list(slot.warnings),
             },
             picture,
         )

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from .card import ModelCard, hash_directory, read_index, read_licence, read_name
 from .errors import ModelUnsupported
@@ -16,6 +18,7 @@ from .families import FAMILIES, Family
 from .preview import Preview, fit_preview
 from .request import Limits
 from .settings import Settings
+from .vocabulary import Vocabulary, read_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +29,13 @@ class Model:
     card: ModelCard
     limits: Limits
     preview: Preview
+    vocabulary: Vocabulary
 
 
 def load_model(settings: Settings) -> Model:
     """Raises ModelUnsupported for a directory that is none, or of a family that cannot be served."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    _keep_quiet()
     if settings.threads:
         torch.set_num_threads(settings.threads)
     directory = settings.model_path
@@ -44,7 +49,14 @@ def load_model(settings: Settings) -> Model:
         _check(family)
         preview = fit_preview(family.to_picture, family.pipe.vae.config.latent_channels, device=family.device)
         card = ModelCard(read_name(directory, index), hashing.result(), read_licence(directory, index), family.name)
-    return Model(family, card, _limits(family, index, settings), preview)
+    return Model(family, card, _limits(family, index, settings), preview, read_vocabulary(index))
+
+
+def _keep_quiet() -> None:
+    """Their warnings quote what clients wrote, such as the part of a prompt that an encoder cuts off."""
+    for library in (diffusers_logging, transformers_logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
 
 
 def choose_device(name: str) -> torch.device:

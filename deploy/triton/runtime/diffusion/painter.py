@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -23,7 +24,7 @@ class Painter:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._family = model.family
-        self._prompts: OrderedDict[tuple[str, str, bool], Conditioning] = OrderedDict()
+        self._prompts: OrderedDict[tuple[str, str, bool, bool], Conditioning] = OrderedDict()
 
     def begin(self, ticket: Ticket) -> Slot:
         request, family = ticket.request, self._family
@@ -36,7 +37,8 @@ class Painter:
             request=request, sink=ticket.sink, conditioning=conditioning, scheduler=scheduler,
             generator=torch.Generator().manual_seed(request.seed), latents=torch.empty(0),
             timesteps=scheduler.timesteps, guided=guided, adapters=ticket.adapters,
-            ignored=self._ignored(request, conditioning), arrived=ticket.arrived,
+            ignored=self._ignored(request, conditioning), warnings=tuple(self.model.vocabulary.warnings(request)),
+            arrived=ticket.arrived,
         )  # fmt: skip
         if request.image is None:
             slot.latents = family.start(self._noise(request, slot.generator), scheduler)
@@ -77,22 +79,35 @@ class Painter:
         return Original(latents, noise, image, family.pack(mask.to(family.device, family.dtype)), alpha)
 
     def _encode(self, request: Request, guided: bool) -> Conditioning:
-        key = (request.prompt, request.negative_prompt if guided else "", guided)
+        adapted = bool(request.loras)
+        key = (request.prompt, request.negative_prompt if guided else "", guided, adapted)
         found = self._prompts.get(key)
         if found is None:
-            found = self._prompts[key] = self._family.encode(key[0], key[1], guided=guided)
+            texts = [self._readable(text, adapted) for text in key[:2]]
+            found = self._prompts[key] = self._family.encode(*texts, guided=guided)
             if len(self._prompts) > PROMPTS_KEPT:
                 self._prompts.popitem(last=False)
         self._prompts.move_to_end(key)
         return found
 
-    def _ignored(self, request: Request, conditioning: Conditioning) -> tuple[str, ...]:
+    def _readable(self, text: str, adapted: bool) -> str:
+        """Of a text longer than its window, what a model of few words knows; a LoRA may have taught it others."""
+        vocabulary = self.model.vocabulary
+        if adapted or not vocabulary.says_words or len(self._family.windows(text)) == 1:
+            return text
+        return vocabulary.essence(text) or text
+
+    def _ignored(self, request: Request, conditioning: Conditioning) -> tuple[dict[str, Any], ...]:
+        family = self._family
+        unguided = not family.guides(request.guidance)
         silent = {
-            "negative_prompt": bool(request.negative_prompt) and not self._family.guides(request.guidance),
-            "guidance": not self._family.takes_guidance,
-            "prompt_tail": conditioning.truncated,
+            "prompt": conditioning.unheard.split(),
+            "negative_prompt": request.negative_prompt.split() if unguided else [],
         }
-        return tuple(name for name, ignored in silent.items() if ignored)
+        found = [{"field": name, "words": words} for name, words in silent.items() if words]
+        if request.chose_guidance and not family.takes_guidance:
+            found.append({"field": "guidance", "words": []})
+        return tuple(found)
 
     def predict(self, group: Sequence[Slot]) -> list[torch.Tensor]:
         return self._family.predict(group)

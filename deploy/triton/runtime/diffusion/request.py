@@ -47,7 +47,8 @@ class LoraUse:
 class Request:
     """`image` is RGB [H, W, 3], `mask` [H, W] with 255 where to paint; of any size.
 
-    `variation` (0 to 1) is how far the noise lies on the way from that of `seed` to that of `variation_seed`.
+    `chose_guidance`: the client did, not the model. `variation` (0 to 1) is how far the noise lies on the way from
+    that of `seed` to that of `variation_seed`.
     """
 
     prompt: str
@@ -61,6 +62,7 @@ class Request:
     loras: tuple[LoraUse, ...] = ()
     preview_every: int = 1
     exact: bool = False
+    chose_guidance: bool = False
     variation_seed: int = 0
     variation: float = 0.0
     image: Pixels | None = field(default=None, repr=False)
@@ -89,6 +91,7 @@ def parse_request(
         loras=_loras(fields, limits),
         preview_every=_integer(fields, "preview_every", 1, 0, limits.max_steps),
         exact=_flag(fields, "exact"),
+        chose_guidance=fields.get("guidance") is not None,
         variation_seed=_integer(fields, "variation_seed", 0, 0, MAX_SEED),
         variation=_number(fields, "variation", 0.0, 0.0, 1.0),
         image=image,
@@ -120,8 +123,12 @@ def _text(fields: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
     value = fields.get(name)
     if value is None and not needed:
         return ""
-    if not isinstance(value, str) or len(value) > MAX_PROMPT or (needed and not value.strip()):
-        raise InvalidArgument(f"{name} must be a text of at most {MAX_PROMPT} characters")
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{name} must be a text")
+    if len(value) > MAX_PROMPT:
+        raise InvalidArgument(f"{name} has {len(value)} characters, more than {MAX_PROMPT}")
+    if needed and not value.strip():
+        raise InvalidArgument(f"{name} is blank")
     return value
 
 

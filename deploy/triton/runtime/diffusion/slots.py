@@ -42,7 +42,8 @@ class Slot:
     guided: bool
     original: Original | None = None
     adapters: tuple[Applied, ...] = ()
-    ignored: tuple[str, ...] = ()
+    ignored: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[dict[str, Any], ...] = ()
     index: int = 0
     arrived: float = 0.0
     began: float = field(default_factory=time.perf_counter)
@@ -58,7 +59,8 @@ class Slot:
     @property
     def key(self) -> Hashable:
         """Slots of one key may share a network call; an exact one shares with nobody."""
-        return id(self) if self.request.exact else (self.request.width, self.request.height)
+        size = (self.request.width, self.request.height)
+        return id(self) if self.request.exact else (*size, self.conditioning.shape)
 
 
 class Board:

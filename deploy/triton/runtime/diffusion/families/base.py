@@ -12,20 +12,25 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from ..lora import applied
 from ..slots import Slot
+from ..windows import cut
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What the text encoders made of a prompt and a negative prompt; every tensor is one row."""
+    """What the text encoders made of a prompt and a negative prompt; every tensor is one row.
+
+    Rows of one `shape` may share a network call. `unheard` is what of the prompt no encoder could take.
+    """
 
     embeds: torch.Tensor
     negative: torch.Tensor | None = None
     pooled: torch.Tensor | None = None
     negative_pooled: torch.Tensor | None = None
     text_ids: torch.Tensor | None = None
-    truncated: bool = False
+    shape: int = 0
+    unheard: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,17 @@ class Family:
     def native_side(self) -> int:
         return int(self.network.config.sample_size) * self.scale
 
+    @property
+    def tokenizers(self) -> tuple[Any, ...]:
+        """Of the text encoders that read a prompt window by window."""
+        raise NotImplementedError
+
+    def windows(self, text: str) -> list[str]:
+        """`text` in parts that the encoders read whole."""
+        return cut(text, self.tokenizers)
+
     def encode(self, prompt: str, negative: str, *, guided: bool) -> Conditioning:
+        """Of a long prompt the windows one after the other, for the network to attend to all of them."""
         raise NotImplementedError
 
     def call(self, rows: Sequence[Row]) -> torch.Tensor:
@@ -185,6 +200,3 @@ class Family:
         vae = self.pipe.vae
         latents = latents.to(vae.dtype) / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
         return vae.decode(latents, return_dict=False)[0]
-
-    def is_longer(self, tokenizer: Any, prompt: str, limit: int) -> bool:
-        return len(tokenizer(prompt, truncation=False, verbose=False).input_ids) > limit

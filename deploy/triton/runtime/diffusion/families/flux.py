@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..windows import cut
 from .base import Conditioning, Row, Size
 from .sd3 import StableDiffusion3
-
-MAX_TOKENS = 512
 
 
 class Flux(StableDiffusion3):
@@ -17,6 +16,7 @@ class Flux(StableDiffusion3):
     pipeline = "FluxPipeline"
     default_steps = 28
     default_guidance = 3.5
+    t5_tokens = 512
 
     @property
     def channels(self) -> int:
@@ -37,12 +37,16 @@ class Flux(StableDiffusion3):
     def takes_guidance(self) -> bool:
         return bool(self.network.config.guidance_embeds)
 
+    @property
+    def tokenizers(self) -> tuple[Any, ...]:
+        return ()
+
     def encode(self, prompt: str, negative: str, *, guided: bool) -> Conditioning:
-        tokenizer = self.pipe.tokenizer_2
-        limit = min(MAX_TOKENS, tokenizer.model_max_length)
-        embeds, pooled, text_ids = self.pipe.encode_prompt(prompt, None, device=self.device, max_sequence_length=limit)
-        longer = self.is_longer(tokenizer, prompt, limit)
-        return Conditioning(embeds, pooled=pooled, text_ids=text_ids, truncated=longer)
+        """T5 reads one long window; CLIP gives but its pooled vector, of the prompt's beginning."""
+        limit = self.t5_limit(self.pipe.tokenizer_2)
+        heard, *rest = cut(prompt, [self.pipe.tokenizer_2], room=limit - 1)
+        embeds, pooled, text_ids = self.pipe.encode_prompt(prompt, heard, device=self.device, max_sequence_length=limit)
+        return Conditioning(embeds, pooled=pooled, text_ids=text_ids, unheard="".join(rest))
 
     def call(self, rows: Sequence[Row]) -> torch.Tensor:
         slot = rows[0].slot

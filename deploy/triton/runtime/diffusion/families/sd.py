@@ -6,7 +6,26 @@ from typing import Any
 import torch
 
 from ..slots import Slot
+from ..windows import padded
 from .base import Conditioning, Family, Row
+
+# Rows of so many windows share a call: each is a multiple of the smaller.
+SHARED = (1, 2, 4)
+
+
+def shape_of(windows: int) -> int:
+    return SHARED[0] if windows in SHARED else windows
+
+
+def in_a_row(embeds: torch.Tensor) -> torch.Tensor:
+    """[windows, length, width] → [1, windows · length, width]."""
+    return embeds.flatten(0, 1)[None]
+
+
+def level(embeds: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """All as long as the longest, by repeating: to attend to the same keys twice changes nothing."""
+    most = max(found.shape[1] for found in embeds)
+    return [found if found.shape[1] == most else found.repeat(1, most // found.shape[1], 1) for found in embeds]
 
 
 class StableDiffusion(Family):
@@ -23,11 +42,28 @@ class StableDiffusion(Family):
     def multiple_of(self) -> int:
         return max(8, self.scale)
 
+    @property
+    def tokenizers(self) -> tuple[Any, ...]:
+        return (self.pipe.tokenizer,)
+
     def encode(self, prompt: str, negative: str, *, guided: bool) -> Conditioning:
-        embeds, negative_embeds = self.pipe.encode_prompt(prompt, self.device, 1, guided, negative)
-        tokenizer = self.pipe.tokenizer
-        longer = self.is_longer(tokenizer, prompt, tokenizer.model_max_length)
-        return Conditioning(embeds, negative_embeds, truncated=longer)
+        parts, others = self.windows(prompt), self.windows(negative)
+        if not guided:
+            embeds, pooled = self.embed(parts)
+            return Conditioning(embeds, pooled=pooled, shape=shape_of(len(parts)))
+        if max(len(parts), len(others)) % min(len(parts), len(others)):
+            parts, others = padded(parts, others)
+        (embeds, pooled), (negative_embeds, negative_pooled) = self.embed(parts), self.embed_negative(others)
+        shape = shape_of(max(len(parts), len(others)))
+        return Conditioning(embeds, negative_embeds, pooled, negative_pooled, shape=shape)
+
+    def embed(self, parts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """[1, windows · length, width], and the pooled vector where the network takes one."""
+        embeds, _ = self.pipe.encode_prompt(list(parts), self.device, 1, False)
+        return in_a_row(embeds), None
+
+    def embed_negative(self, parts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return self.embed(parts)
 
     def guides(self, guidance: float) -> bool:
         # Distilled (LCM) networks take the guidance as an embedding instead.
@@ -44,7 +80,7 @@ class StableDiffusion(Family):
         return self.network(
             torch.cat(scaled),
             torch.stack([row.slot.timestep.to(torch.float32) for row in rows]).to(self.device),
-            encoder_hidden_states=torch.cat([row.embeds for row in rows]),
+            encoder_hidden_states=torch.cat(level([row.embeds for row in rows])),
             timestep_cond=self._guidance_embedding(rows),
             added_cond_kwargs=self.added(rows),
             return_dict=False,

@@ -1,15 +1,14 @@
 """Stable Diffusion 3: a transformer with flow matching, up to three text encoders."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import calculate_shift
 
 from ..slots import Slot
+from ..windows import cut, padded
 from .base import Conditioning, Family, Row, Size
-
-MAX_TOKENS = 256
 
 
 class StableDiffusion3(Family):
@@ -17,6 +16,7 @@ class StableDiffusion3(Family):
     pipeline = "StableDiffusion3Pipeline"
     default_steps = 28
     default_guidance = 7.0
+    t5_tokens: ClassVar[int] = 256
 
     @property
     def network(self) -> torch.nn.Module:
@@ -26,14 +26,33 @@ class StableDiffusion3(Family):
     def multiple_of(self) -> int:
         return self.scale * int(self.network.config.patch_size)
 
+    @property
+    def tokenizers(self) -> tuple[Any, ...]:
+        return (self.pipe.tokenizer, self.pipe.tokenizer_2)
+
     def encode(self, prompt: str, negative: str, *, guided: bool) -> Conditioning:
-        tokenizer = self.pipe.tokenizer_3 or self.pipe.tokenizer
-        limit = min(MAX_TOKENS, tokenizer.model_max_length)
-        encoded = self.pipe.encode_prompt(
-            prompt, prompt, prompt, device=self.device, do_classifier_free_guidance=guided,
-            negative_prompt=negative, max_sequence_length=limit,
-        )  # fmt: skip
-        return Conditioning(*encoded, truncated=self.is_longer(tokenizer, prompt, limit))
+        parts, others = padded(self.windows(prompt), self.windows(negative) if guided else [])
+        embeds, pooled = self._embed(parts, prompt)
+        negative_embeds, negative_pooled = self._embed(others, negative) if guided else (None, None)
+        # Text and picture attend to each other, so rows of other lengths are calls of their own.
+        return Conditioning(embeds, negative_embeds, pooled, negative_pooled, shape=len(parts))
+
+    def _embed(self, parts: Sequence[str], text: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """CLIP's windows, then T5's one; what lies beyond that is CLIP's alone. The pooled vector is the first's."""
+        limit = self.t5_limit(self.pipe.tokenizer_3 or self.pipe.tokenizer)
+        if self.pipe.tokenizer_3 is not None:
+            text = cut(text, [self.pipe.tokenizer_3], room=limit - 1)[0]
+        clips = [
+            self.pipe._get_clip_prompt_embeds(list(parts), device=self.device, clip_model_index=at) for at in (0, 1)
+        ]
+        t5 = self.pipe._get_t5_prompt_embeds(text, max_sequence_length=limit, device=self.device)
+        states = torch.cat([states for states, _ in clips], dim=-1).flatten(0, 1)[None]
+        states = torch.nn.functional.pad(states, (0, t5.shape[-1] - states.shape[-1]))
+        return torch.cat([states, t5], dim=-2), torch.cat([pooled[:1] for _, pooled in clips], dim=-1)
+
+    def t5_limit(self, tokenizer: Any) -> int:
+        """In tokens: what the network was trained with."""
+        return min(self.t5_tokens, int(tokenizer.model_max_length))
 
     def call(self, rows: Sequence[Row]) -> torch.Tensor:
         return self.network(

@@ -1,0 +1,227 @@
+"""Long prompts are heard to their end, and a request is told what its model does not know."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusion.loading import load_model
+from diffusion.settings import Settings
+from diffusion.vocabulary import Vocabulary, read_vocabulary
+from diffusion.windows import cut, padded, room_of
+from diffusion_stage import SIDE, distance, draw_with, loaded, open_stage, pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+STARTER = ROOT / "deploy/triton/starter"
+FAMILIES = ["sd", "sdxl", "sd3", "flux"]
+# The tiny tokenizers spell in letters: 22 of them are a window.
+LONG = "soft studio light, clean look, sharp focus, showing a "
+FIELD = (
+    "a product photograph on a plain white background with soft studio light, clean look, sharp focus, high detail, "
+    "showing a {}"
+)
+
+
+@pytest.fixture(scope="module")
+def starter():
+    stage = open_stage(load_model(Settings(STARTER / "weights/diffusion")))
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(scope="module")
+def checker():
+    sys.path.insert(0, str(STARTER))
+    from checker import load_checker
+
+    return load_checker(STARTER / "checker")
+
+
+@pytest.fixture
+def stage(request):
+    stage = open_stage(request.param)
+    yield stage
+    stage.close()
+
+
+def _tokens(tokenizer, text):
+    return tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+
+
+TEXTS = [
+    "a red mug",
+    LONG * 3,
+    "Pneumonoultramicroscopicsilicovolcanoconiosis " * 3,
+    "x" * 500,
+    "猫とマグカップ" * 30,
+    "👩‍🎨 art, 😀" * 12,
+    "  spaces   \n and\tlines \r\n" * 9,
+    "ＦＵＬＬ ﬁ ligatures İstanbul ß " * 9,
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("name", ["sd", "flux", "starter"])
+def test_windows_are_slices_that_the_encoder_reads_whole(name, text, starter):
+    pipe = starter.model.family.pipe if name == "starter" else loaded(name).family.pipe
+    tokenizer = pipe.tokenizer
+    parts = cut(text, [tokenizer])
+    assert "".join(parts) == text
+    assert all(len(_tokens(tokenizer, part)) <= room_of(tokenizer) for part in parts)
+    assert len(parts) > 1 or len(_tokens(tokenizer, text)) <= room_of(tokenizer)
+
+
+def test_a_window_ends_with_a_word_unless_the_word_is_long(starter):
+    tokenizer = starter.model.family.pipe.tokenizer
+    text = FIELD.format("red striped handbag")
+    words = [word for part in cut(text, [tokenizer]) for word in part.split()]
+    assert words == text.split()
+
+
+def test_padding_says_nothing_and_is_as_long_as_needed():
+    assert padded(["a", "b"], ["c"]) == (["a", "b"], ["c", ""])
+
+
+@pytest.mark.parametrize("stage", ["sd", "sdxl", "sd3"], indirect=True)
+def test_the_end_of_a_long_prompt_counts(stage):
+    ends = [stage.ask(prompt=LONG * 2 + end).wait() for end in ("blue mug", "red hat")]
+    # Networks of random numbers hear but faintly; with the end cut off, the pictures were the same bit for bit.
+    assert distance(ends[0].picture, ends[1].picture) > 0
+    assert [client.result["ignored"] for client in ends] == [[], []]
+
+
+@pytest.mark.parametrize("stage", ["sd", "sdxl"], indirect=True)
+def test_windows_are_laid_one_after_the_other_as_others_do_it(stage):
+    family = stage.model.family
+    pipe, parts = pipeline(family.name), family.windows(LONG)
+    assert len(parts) == 3
+    alone = [pipe.encode_prompt(part, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=True,
+                                negative_prompt="blue") for part in parts]  # fmt: skip
+    given = {"prompt": None, "prompt_embeds": torch.cat([found[0] for found in alone], dim=1)}
+    given["negative_prompt_embeds"] = torch.cat([alone[0][1]] * 3, dim=1)
+    if family.name == "sdxl":
+        given |= {"pooled_prompt_embeds": alone[0][2], "negative_pooled_prompt_embeds": alone[0][3]}
+    picture = stage.draw(prompt=LONG, negative_prompt="blue")
+    assert distance(picture, draw_with(pipe, **given)) <= 1
+
+
+@pytest.mark.parametrize("stage", ["sd", "sdxl", "sd3"], indirect=True)
+def test_a_long_negative_prompt_counts_to_its_end_too(stage):
+    for prompt in ("a red mug", LONG, LONG * 2):
+        ends = [stage.draw(prompt=prompt, negative_prompt=LONG + end) for end in ("blue mug", "red hat")]
+        assert distance(*ends) > 0
+
+
+@pytest.mark.parametrize("stage", FAMILIES, indirect=True)
+def test_prompts_of_all_lengths_draw_in_company_what_they_draw_alone(stage):
+    prompts = ["a red mug", LONG[:30], LONG, LONG * 2, LONG[:30], "a blue hat"]
+    asked = [{"prompt": prompt, "seed": seed, "steps": 3} for seed, prompt in enumerate(prompts)]
+    asked[1]["negative_prompt"] = LONG
+    alone = [stage.draw(**fields) for fields in asked]
+    together = [stage.ask(**fields) for fields in asked]
+    for client, picture in zip(together, alone, strict=True):
+        assert distance(client.wait().picture, picture) <= 1
+
+
+@pytest.mark.parametrize("stage", ["sd"], indirect=True)
+def test_short_and_long_prompts_share_a_call(stage):
+    together = [stage.ask(prompt=prompt, steps=12) for prompt in ("a red mug", LONG[:30], "a blue hat")]
+    assert len(stage.model.family.windows(LONG[:30])) == 2
+    assert max(max(client.wait().batches) for client in together) == 3
+
+
+@pytest.mark.parametrize("stage", ["sd3"], indirect=True)
+def test_sd3_hears_with_clip_what_t5_cannot_take(stage):
+    assert stage.ask(prompt=LONG * 20).wait().result["ignored"] == []
+
+
+@pytest.mark.parametrize("stage", ["flux"], indirect=True)
+def test_flux_tells_the_words_that_it_cannot_take(stage):
+    prompt = "one two three " * 20 + "the very last words"
+    (ignored,) = stage.ask(prompt=prompt).wait().result["ignored"]
+    assert ignored["field"] == "prompt"
+    words = prompt.split()
+    assert ignored["words"] == words[-len(ignored["words"]) :]
+    heard = " ".join(words[: -len(ignored["words"])])
+    assert stage.ask(prompt=heard).wait().result["ignored"] == []
+    assert distance(stage.draw(prompt=prompt), stage.draw(prompt=heard)) <= 1
+
+
+@pytest.mark.parametrize("stage", FAMILIES, indirect=True)
+def test_a_model_that_says_nothing_of_its_words_and_sizes_warns_of_nothing(stage):
+    client = stage.ask(prompt="a woman in a red dress on the beach", width=SIDE * 2).wait()
+    assert client.result["warnings"] == []
+    assert stage.describe()["made_for"] == {}
+
+
+@pytest.mark.field("22")
+@pytest.mark.parametrize(
+    ("subject", "wanted"),
+    [("blue mug", ("mug", "blue", "plain")), ("red striped handbag", ("handbag", "red", "striped"))],
+)
+def test_the_starter_draws_what_a_long_prompt_ends_with(starter, checker, subject, wanted):
+    clients = [
+        starter.ask(prompt=FIELD.format(subject), width=128, height=128, steps=12, seed=seed) for seed in range(4)
+    ]
+    pictures = np.stack([client.wait().picture for client in clients])
+    for found in checker.names(pictures):
+        assert (found["kind"], found["colour"], found["pattern"]) == wanted
+    assert clients[0].result["ignored"] == []
+
+
+FILLERS = ["soft studio light", "sharp focus", "professional lighting", "8k resolution", "for an online shop"]
+
+
+@pytest.mark.parametrize("windows", [2, 3])
+def test_the_starter_holds_its_quality_with_long_prompts(starter, checker, windows):
+    wanted = [("hat", "green"), ("sofa", "blue"), ("mug", "yellow"), ("dress", "red"), ("lamp", "pink")] * 2
+    filler = ", ".join((FILLERS * 2)[: 4 * windows - 4])
+    clients = []
+    for seed, (kind, colour) in enumerate(wanted):
+        subject = f"a {colour} {kind}"
+        prompt = f"{subject}, {filler}" if seed % 2 else f"on a white background, {filler}, {subject}"
+        assert len(starter.model.family.windows(prompt)) == windows
+        clients.append(starter.ask(prompt=prompt, width=128, height=128, steps=12, seed=seed))
+    found = checker.names(np.stack([client.wait().picture for client in clients]))
+    right = sum((one["kind"], one["colour"]) == subject for one, subject in zip(found, wanted, strict=True))
+    assert right >= 9
+
+
+def test_the_starter_says_which_words_and_sizes_it_does_not_know(starter):
+    client = starter.ask(prompt="a woman in a red dress on the beach", width=512, height=512, steps=1).wait()
+    words, size = client.result["warnings"]
+    assert (words["reason"], words["words"]) == ("PROMPT_WORDS_UNKNOWN", ["woman", "beach"])
+    assert (size["reason"], size["words"]) == ("SIZE_UNUSUAL", [])
+    assert "512x512" in size["message"]
+
+
+def test_the_starter_says_when_a_prompt_names_nothing_that_it_draws(starter):
+    client = starter.ask(prompt="Ein Hund am Strand", width=128, height=128, steps=1).wait()
+    subject, words = client.result["warnings"]
+    assert subject["reason"] == "PROMPT_SUBJECT_UNKNOWN"
+    assert "mug, bottle, t-shirt" in subject["message"]
+    assert words["words"] == ["ein", "hund", "am", "strand"]
+
+
+def test_the_starter_warns_of_nothing_that_it_knows(starter):
+    for prompt in (
+        "a photo of a red striped mug on a wooden table",
+        "A polka dot T-Shirt, in a garden",
+        "the blue cup",
+    ):
+        assert starter.ask(prompt=prompt, width=128, height=128, steps=1).wait().result["warnings"] == []
+    assert starter.describe()["made_for"]["products"] == list(starter.model.vocabulary.products)
+
+
+def test_words_that_a_lora_may_have_taught_are_not_doubted(starter):
+    path = str(ROOT / "tests/corpora/field/25_peft_prefix.safetensors")
+    client = starter.ask(prompt="a zorb", width=128, height=128, steps=1, loras=[{"path": path}]).wait()
+    assert client.result["warnings"] == []
+
+
+def test_the_essence_is_what_is_known_with_the_product_first():
+    vocabulary = read_vocabulary({"_knows": {"products": ["mug"], "colours": ["red"], "words": ["a", "on", "white"]}})
+    assert vocabulary.essence("On white, award winning, showing a lovely red mug") == "a red mug on white"
+    assert vocabulary.essence("nothing of this") == ""
+    assert Vocabulary().as_event() == {}
