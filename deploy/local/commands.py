@@ -10,15 +10,16 @@ from deploy.local import doctor, setup, tidy
 from deploy.local.failures import LocalError
 from deploy.local.places import APP_PYTHON, ROOT
 
-ALL = ("app", "models", "triton")
+ALL = setup.PARTS
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Runs `program` with the environment's Python after setting up `parts`."""
+    """Runs `program` with the environment's Python after setting up `parts`, those in `again` whatever is there."""
 
     program: tuple[str, ...]
     parts: tuple[str, ...] = ("app",)
+    again: tuple[str, ...] = ()
 
 
 COMMANDS = {
@@ -40,7 +41,7 @@ COMMANDS = {
     "openapi": Command(("-m", "gateway.openapi")),
     "asyncapi": Command(("-m", "gateway.asyncapi")),
     "starter-models": Command(("-m", "deploy.local.starter"), ("app", "models")),
-    "setup": Command(("-c", "print('Everything is set up.')"), ALL),
+    "setup": Command(("-c", "print('Everything is set up.')"), ALL, again=("artefacts",)),
 }
 # Done by any Python, without an environment.
 AT_ONCE = {"doctor": doctor.examine, "clean": tidy.clean, "distclean": tidy.distclean}
@@ -55,7 +56,7 @@ def run(arguments: list[str]) -> None:
         command = COMMANDS.get(name)
         if command is None:
             raise LocalError(f"no command {name!r}; there are: {', '.join([*AT_ONCE, *COMMANDS])}")
-        setup.ensure(command.parts)
+        setup.ensure(command.parts, again=command.again)
     except LocalError as error:
         raise SystemExit(f"\n{error}") from error
     except KeyboardInterrupt:

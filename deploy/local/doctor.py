@@ -38,8 +38,7 @@ def report(findings: list[Finding]) -> str:
 def _of_parts() -> list[Finding]:
     stale = setup.stale(setup.PARTS)
     return [
-        Finding(f"environment {part}", True, "to be made by the next command" if part in stale else "up to date")
-        for part in setup.PARTS
+        Finding(part, True, "to be made by the next command" if part in stale else "up to date") for part in setup.PARTS
     ]
 
 

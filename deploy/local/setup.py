@@ -13,25 +13,32 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local import installer, machine
+from deploy.local import artefacts, installer, machine
 from deploy.local.failures import LocalError
 from deploy.local.interpreters import Interpreter, choose, describe
 from deploy.local.places import APP, CLIENTS, LOCAL, LOCKS, MODELS, ROOT, TRITON, TRITON_BACKENDS
+from deploy.triton.runtime.artefacts import REGISTRY
 
-PARTS = ("app", "models", "triton")
-_LOCK_OF = {"app": "dev.txt", "models": "models.txt", "triton": "triton.txt", "clients": "clients.txt"}
+PARTS = ("app", "models", "triton", "artefacts")
+_LOCK_OF = {
+    "app": LOCKS / "dev.txt",
+    "models": LOCKS / "models.txt",
+    "triton": LOCKS / "triton.txt",
+    "clients": LOCKS / "clients.txt",
+    "artefacts": REGISTRY,
+}
 _ENVIRONMENTS = {"app": APP, "models": MODELS, "clients": CLIENTS}
 # Raised when what is made beyond the locks changes.
 _LAYOUT = "1"
 
 
-def ensure(parts: Sequence[str]) -> None:
-    """Raises LocalError with what is missing on this machine and how to get it."""
-    if not stale(parts):
+def ensure(parts: Sequence[str], *, again: Sequence[str] = ()) -> None:
+    """`again` are looked at whatever their stamps say. Raises LocalError with what is missing, and how to get it."""
+    if not (again or stale(parts)):
         return
     LOCAL.mkdir(exist_ok=True)
     with _alone():
-        if due := stale(parts):
+        if due := [part for part in parts if part in again or part in stale(parts)]:
             _make(due)
 
 
@@ -46,9 +53,11 @@ def _make(parts: list[str]) -> None:
     _require(python, missing, parts)
     uv = installer.provide_uv(python)
     for part in parts:
-        _say(f"{part}: from deploy/requirements/{_LOCK_OF[part]}")
+        _say(f"{part}: from {_LOCK_OF[part].relative_to(ROOT)}")
         if part == "triton":
             _make_triton(uv)
+        elif part == "artefacts":
+            artefacts.fetch(uv, _say)
         else:
             _make_environment(uv, python, part)
         _stamp_file(part).write_text(_stamp(part))
@@ -67,7 +76,7 @@ def _make_environment(uv: Path, python: Interpreter, part: str) -> None:
     folder = _ENVIRONMENTS[part]
     if not _works(folder):
         installer.run(uv, "venv", "--quiet", "--clear", "--python", python.executable, str(folder))
-    lock = str(LOCKS / _LOCK_OF[part])
+    lock = str(_LOCK_OF[part])
     installer.run(uv, "pip", "sync", "--require-hashes", "--python", str(folder / "bin" / "python"), lock)
     if part in ("app", "clients"):
         [packages] = folder.glob("lib/python*/site-packages")
@@ -81,7 +90,7 @@ def _works(folder: Path) -> bool:
 
 def _make_triton(uv: Path) -> None:
     into = ("--python", str(MODELS / "bin" / "python"), "--target", str(TRITON))
-    lock = str(LOCKS / _LOCK_OF["triton"])
+    lock = str(_LOCK_OF["triton"])
     installer.run(uv, "pip", "install", "--require-hashes", "--no-deps", *into, "--requirements", lock)
     assemble_backends(TRITON, TRITON_BACKENDS, _models_python())
 
@@ -108,7 +117,7 @@ def assemble_backends(wheel: Path, target: Path, python: Interpreter) -> None:
 
 
 def _stamp(part: str) -> str:
-    content = (LOCKS / _LOCK_OF[part]).read_bytes() + _LAYOUT.encode() + str(ROOT).encode()
+    content = _LOCK_OF[part].read_bytes() + _LAYOUT.encode() + str(ROOT).encode()
     return hashlib.sha256(content).hexdigest()
 
 

@@ -17,6 +17,7 @@ from .graphcut import shrink
 from .network import MatteNetwork
 from .refinement import enlarge, refine
 from .request import MattingRequest
+from .selection import Rivals, prefers_photograph
 from .settings import Settings
 
 Array = np.ndarray
@@ -45,30 +46,31 @@ class Stopwatch:
 class Matter:
     """Cuts subjects out of pictures."""
 
-    def __init__(self, network: MatteNetwork, max_pixels: int) -> None:
-        self.network, self.max_pixels = network, max_pixels
+    def __init__(self, network: MatteNetwork, max_pixels: int, photographs: MatteNetwork | None = None) -> None:
+        """`photographs`: the network for photographs, beside which `network` is believed on drawn pictures only."""
+        self.network, self.max_pixels, self.photographs = network, max_pixels, photographs
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Matter:
         cv2.setNumThreads(settings.threads)
-        return cls(MatteNetwork.load(settings), settings.max_pixels)
+        return cls(MatteNetwork.load(settings), settings.max_pixels, MatteNetwork.for_photographs(settings))
 
     def cut(self, image: Array, request: MattingRequest) -> Cut:
         """uint8 RGB [H, W, 3] to a matte of the same size. Raises INVALID_IMAGE, IMAGE_TOO_LARGE, MODEL_FAILED."""
         self.check(image)
         watch = Stopwatch()
         with watch.time("total"):
-            choice = self.coarse(image, request, watch)
+            choice, believed = self.coarse(image, request, watch)
             alpha = self.full_resolution(image, choice.matte, request.refine and not request.canary, watch)
             matte = np.ascontiguousarray(np.rint(alpha * 255).astype(np.uint8))
-        return Cut(matte, self.information(choice, watch))
+        return Cut(matte, self.information(choice, believed, watch))
 
-    def information(self, choice: Choice, watch: Stopwatch) -> dict[str, Any]:
+    def information(self, choice: Choice, believed: MatteNetwork, watch: Stopwatch) -> dict[str, Any]:
         return {
             "confidence": round(choice.confidence, 4),
             "method": choice.method,
             "iou_between_methods": None if choice.agreed is None else round(choice.agreed, 4),
-            "model": self.network.description,
+            "model": believed.description,
             "ms": watch.milliseconds,
         }
 
@@ -80,18 +82,29 @@ class Matter:
         if image.shape[0] * image.shape[1] > self.max_pixels:
             raise MattingError("IMAGE_TOO_LARGE", f"{image.shape[1]}x{image.shape[0]} is over {self.max_pixels} pixels")
 
-    def coarse(self, image: Array, request: MattingRequest, watch: Stopwatch) -> Choice:
-        """The matte at working size, by the methods asked for."""
+    def coarse(self, image: Array, request: MattingRequest, watch: Stopwatch) -> tuple[Choice, MatteNetwork]:
+        """The matte at working size by the methods asked for, and the network that was believed."""
         small = shrink(image, WORKING_SIDE)
         if request.method == "border" and not request.canary:
             with watch.time("border"):
-                return border_alone(small)
+                return border_alone(small), self.network
         with watch.time("network"):
-            network = fitted(self.network.matte(image), small)
+            network, believed = self.answer(image, small, canary=request.canary)
             if request.canary or not request.refine or min(small.shape[:2]) < LEAST_SIDE:
-                return network_alone(small, network, settled=False)
+                return network_alone(small, network, settled=False), believed
         with watch.time("combine"):
-            return choose(small, network) if request.method == "auto" else network_alone(small, network, settled=True)
+            auto = request.method == "auto"
+            return choose(small, network) if auto else network_alone(small, network, settled=True), believed
+
+    def answer(self, image: Array, small: Array, *, canary: bool) -> tuple[Array, MatteNetwork]:
+        """The answer at the size of `small` of the network that is to be believed on this picture."""
+        drawn = fitted(self.network.matte(image), small)
+        if self.photographs is None or canary or min(small.shape[:2]) < LEAST_SIDE:
+            return drawn, self.network
+        photograph = fitted(self.photographs.matte(image), small)
+        if prefers_photograph(Rivals(small, drawn, photograph)):
+            return photograph, self.photographs
+        return drawn, self.network
 
     def full_resolution(self, image: Array, matte: Array, refined: bool, watch: Stopwatch) -> Array:
         if not refined or min(image.shape[:2]) < 8:

