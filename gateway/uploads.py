@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 from fastapi import Request
@@ -67,6 +68,36 @@ class _Form:
         self.ended = True
 
 
+# Before the body: a delimiter may stand at the very beginning.
+_START = b"\r\n"
+
+
+class _Preamble:
+    """Passes over what may stand before the first delimiter (RFC 2046, 5.1.1); the parser wants that first of all."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._delimiter = re.compile(rb"\r\n--" + re.escape(boundary) + rb"(?=\r\n|--)")
+        self._longest = len(boundary) + 6
+        self._held: bytes | None = _START
+
+    @property
+    def endless(self) -> bool:
+        """There is something, and no delimiter behind it."""
+        return self._held is not None and self._held != _START
+
+    def strip(self, data: bytes) -> bytes:
+        """What of `data` belongs to the form."""
+        if self._held is None:
+            return data
+        held = self._held + data
+        match = self._delimiter.search(held)
+        if match is not None:
+            self._held = None
+            return held[match.start() + 2 :]
+        self._held = held[-self._longest :]
+        return b""
+
+
 async def file_chunks(request: Request) -> AsyncIterator[bytes]:
     """The bytes of the form's field `file`.
 
@@ -75,13 +106,16 @@ async def file_chunks(request: Request) -> AsyncIterator[bytes]:
         RequestValidationError: there is no such field, or another one.
         InvalidRequest: FORM_INVALID when the form is broken or ends too early.
     """
-    form = _Form(_boundary(request))
+    boundary = _boundary(request)
+    form, preamble = _Form(boundary), _Preamble(boundary)
     try:
         async for data in request.stream():
-            for chunk in form.write(data):
+            for chunk in form.write(preamble.strip(data)):
                 yield chunk
     except FormParserError as error:
         raise InvalidRequest("the multipart form cannot be read", reason="FORM_INVALID") from error
+    if preamble.endless:
+        raise InvalidRequest("no part of the form begins with the boundary its header names", reason="FORM_INVALID")
     if not form.files:
         raise _invalid("missing", FIELD, "Field required")
     if not form.ended:
