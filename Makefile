@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run test test-clients check reliability crash fuzz bench profile gallery protos openapi asyncapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run test test-clients check reliability crash fuzz bench profile gallery protos settings openapi asyncapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ protos:  ## generate the code of the contracts anew
 
 openapi:  ## the gateway's OpenAPI document
 	@$(ATELIER) openapi
+
+settings:  ## docs/settings.md from the settings classes
+	@$(ATELIER) settings
 
 asyncapi:  ## the AsyncAPI document of the events
 	@$(ATELIER) asyncapi

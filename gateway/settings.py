@@ -6,31 +6,47 @@ from services.common.settings import ServiceSettings
 
 
 class GatewaySettings(ServiceSettings):
-    """`cors_origins` is a comma-separated list, "*" for any. Sizes in bytes, times in seconds."""
+    """Sizes in bytes, times in seconds."""
 
     gateway_host: str = "127.0.0.1"
+    """Address HTTP listens on."""
     gateway_port: int = 8080
+    """Port HTTP listens on."""
     cors_origins: str = ""
+    """Origins whose pages may ask, by commas; `*` for any. Empty: no pages but our own."""
     max_json_bytes: int = 32 << 20
+    """Largest JSON body."""
     max_upload_bytes: int = 64 << 20
+    """Largest form with a picture."""
     max_upload_seconds: float = 120.0
+    """Longest upload or download of a stored picture."""
     max_wait_seconds: float = 300.0
+    """Longest `Prefer: wait=N`."""
     max_stream_seconds: float = 3600.0
+    """After so long a stream of events ends; a browser connects again."""
     heartbeat_seconds: float = 15.0
+    """A stream of events says so often that it is still there."""
     access_ttl_seconds: float = 15.0
+    """How long a key that was good is believed without asking again."""
     root_path: str = ""
-    # How long a client may take: for a request's head, between two requests, without sending a byte of a body, without
-    # reading a byte of an answer. Bodies and answers must move so many bytes a second once that time is over.
+    """Prefix under which a proxy shows the API, such as `/atelier`; the proxy may keep it or take it off."""
     head_timeout_seconds: float = 10.0
+    """How long a client may take over a request's head, or be silent before its first."""
     idle_timeout_seconds: float = 75.0
+    """How long a connection may rest between two requests."""
     body_timeout_seconds: float = 20.0
+    """How long a body may stop coming; after so long it must have come at the least rate."""
     answer_timeout_seconds: float = 30.0
+    """How long a client may not read its answer; after so long it must have read at the least rate."""
     least_bytes_per_second: float = 1000.0
-    # Fewer where the process may not open so many files.
+    """The least rate of bodies and answers, on the average."""
     max_connections: int = 10_000
+    """Connections in all; fewer where the process may not open so many files."""
     max_connections_per_address: int = 256
-    # Addresses and networks of proxies, by commas: each brings many callers, and says whether they came by HTTPS.
+    """Connections of one address, at most half of all."""
     trusted_proxies: str = "127.0.0.1, ::1"
+    """Addresses and networks of proxies, by commas; `*` for all. Each brings many callers and says whether they
+    came by HTTPS."""
 
     @property
     def prefix(self) -> str:

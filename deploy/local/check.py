@@ -31,6 +31,7 @@ def rules() -> Iterator[Rule]:
     yield Rule("mypy", (f"{_BIN}/mypy", *TYPED))
     yield Rule("import-linter", (f"{_BIN}/lint-imports",))
     yield Rule("generated code", (str(APP_PYTHON), "protos/generate.py", "--check"))
+    yield Rule("settings page", (str(APP_PYTHON), "-m", "deploy.local.settings_table", "--check"))
     yield Rule("buf lint", (f"{_BIN}/buf", "lint"), "protos")
     yield _breaking()
 

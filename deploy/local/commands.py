@@ -38,6 +38,7 @@ COMMANDS = {
     "profile": Command(("-m", "tests.bench", "profile")),
     "check": Command(("-m", "deploy.local.check")),
     "protos": Command(("protos/generate.py",)),
+    "settings": Command(("-m", "deploy.local.settings_table")),
     "openapi": Command(("-m", "gateway.openapi")),
     "asyncapi": Command(("-m", "gateway.asyncapi")),
     "starter-models": Command(("-m", "deploy.local.starter"), ("app", "models")),

@@ -12,18 +12,31 @@ class ServiceSettings(BaseSettings):
     """Shared by all; a service adds its own by inheriting."""
 
     listen: str = "127.0.0.1:0"
+    """host:port of the process's gRPC; port 0 takes a free one."""
     mongodb_url: str = "mongodb://127.0.0.1:27017"
+    """MongoDB, or a server that speaks its protocol."""
     mongodb_database: str = "atelier"
+    """Name of the database."""
     nats_url: str = "nats://127.0.0.1:4222"
+    """The NATS server, with JetStream."""
     tasks_target: str = "127.0.0.1:50051"
+    """host:port of the tasks service."""
     storage_target: str = "127.0.0.1:50052"
+    """host:port of the storage service."""
     access_target: str = "127.0.0.1:50051"
+    """host:port of the service that knows API keys."""
     webhooks_target: str = "127.0.0.1:50051"
+    """host:port of the webhooks service."""
     internal_token: SecretStr
+    """What the services of one deployment know each other by. The same for all, and secret."""
     grpc_reflection: bool = False
+    """Whether gRPC says what it can be asked."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least that is logged."""
     log_format: Literal["console", "json"] = "console"
+    """For people or for programs."""
     call_timeout_seconds: float = 30.0
+    """How long one call between services may take."""
 
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)

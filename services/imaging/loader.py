@@ -26,13 +26,21 @@ class ImageSettings(BaseSettings):
     """
 
     max_image_bytes: int = 50 << 20
+    """Largest picture, in bytes."""
     max_image_pixels: int = 64_000_000
+    """Largest picture, in pixels."""
     image_workers: int = Field(default=2, ge=1)
+    """Processes that decode pictures."""
     image_timeout_seconds: float = 20.0
+    """How long decoding one may take."""
     image_memory_bytes: int = 2 << 30
+    """Memory of one such process."""
     allow_private_urls: Annotated[frozenset[str], NoDecode] = frozenset()
+    """host:port of inward servers that may be fetched from, by commas; for development and tests only."""
     allowed_url_ports: Annotated[frozenset[int], NoDecode] = frozenset({80, 443, 8080, 8443})
+    """Ports that may be fetched from, by commas."""
     local_image_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Folders of this machine whose pictures every tenant may name where a task type allows it, by commas."""
 
     @field_validator("allow_private_urls", "allowed_url_ports", "local_image_roots", mode="before")
     @classmethod

@@ -18,18 +18,25 @@ def _own_name() -> str:
 
 
 class Settings(ServiceSettings, ImageSettings):
-    """`worker_id` is new with every start, so that a restarted worker never keeps its predecessor's leases."""
+    """Of one worker. Times in seconds."""
 
     worker_id: str = Field(default_factory=_own_name)
+    """Name of the worker, new with every start unless it is given: a restarted worker must not keep its
+    predecessor's leases."""
     worker_queue: str = "inference"
-    # More than the model has slots, so that it stays full while others load and store their pictures.
+    """Which tasks it takes."""
     worker_capacity: int = Field(default=12, ge=1, le=4096)
+    """Tasks at the same time: more than the model has slots, so that it stays full while others load and store
+    their pictures."""
     default_provider: str = "LOCAL"
+    """Who runs tasks that name no provider."""
     task_timeout_seconds: float = Field(default=600.0, gt=0)
-    # What becomes of a task whose provider may have charged without an answer: it fails, or pays perhaps once more.
+    """How long one run may take."""
     provider_unknown_policy: UnknownPolicy = "fail"
-    # How long a run waits for an account that its vendor has paused.
+    """What becomes of a task whose provider may have charged without an answer: it fails, or pays perhaps once more."""
     provider_patience_seconds: float = Field(default=60.0, ge=0)
+    """How long a run waits for an account that its vendor has paused."""
     drain_seconds: float = Field(default=20.0, ge=0)
-    # Until the tasks service has said how long a lease really is.
+    """How long a worker that stops may finish what it runs."""
     assumed_lease_seconds: float = Field(default=30.0, gt=0)
+    """Length of a lease until the tasks service has said it."""

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AI_CORE_")
 
     vendor: AiVendor | None = None
+    """Answers where a task names none; unset, the first that is configured, ours first."""
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
     openai: OpenAiSettings = Field(default_factory=OpenAiSettings)
     anthropic: AnthropicSettings = Field(default_factory=AnthropicSettings)

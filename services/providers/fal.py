@@ -52,14 +52,23 @@ class Settings(FalSettings):
     """The apps asked where neither a task nor its configuration names one."""
 
     text_app: str = "fal-ai/flux/dev"
+    """Draws from a text."""
     lora_app: str = "fal-ai/flux-lora"
+    """Draws from a text with LoRAs."""
     image_app: str = "fal-ai/flux/dev/image-to-image"
+    """Draws from a picture."""
     image_lora_app: str = "fal-ai/flux-lora/image-to-image"
+    """Draws from a picture with LoRAs."""
     inpaint_app: str = "fal-ai/flux-lora/inpainting"
+    """Edits inside a mask."""
     edit_app: str = "fal-ai/flux-pro/kontext"
+    """Edits by instruction."""
     edit_many_app: str = "fal-ai/nano-banana/edit"
+    """Edits by instruction with several pictures."""
     refine_app: str = "fal-ai/clarity-upscaler"
+    """Enlarges and refines."""
     film_app: str = "fal-ai/kling-video/v2.1/master/image-to-video"
+    """Makes films."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,9 +26,8 @@ NAME = ProviderType.FAL_GARMENT_FIXER.value
 
 
 class Settings(FalSettings):
-    """FAL_GARMENT_FIXER_APP."""
-
     garment_fixer_app: str = ""
+    """The app that fixes garments; without it that provider is not there."""
 
 
 @dataclass(frozen=True, kw_only=True)

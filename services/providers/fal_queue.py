@@ -58,13 +58,21 @@ class FalSettings(VendorSettings):
     model_config = SettingsConfigDict(env_prefix="FAL_")
 
     base_url: str = "https://queue.fal.run"
+    """fal's queue."""
     platform_url: str = "https://api.fal.ai/v1"
+    """fal's list of requests."""
     poll_seconds: float = Field(default=0.5, gt=0)
+    """Between two looks at a request."""
     start_timeout_seconds: float | None = Field(default=None, gt=1)
+    """How long a request may wait for a runner."""
     media_seconds: int = Field(default=24 * 3600, ge=60)
+    """How long fal keeps what it makes, which is fetched at once."""
     find_seconds: float = Field(default=120.0, ge=0)
+    """How long a lost request is looked for: the list may show one only when it has ended."""
     refine_max_factor: float = Field(default=4.0, ge=1)
+    """The largest factor that the refining apps take."""
     usd_per_unit: float | None = Field(default=None, ge=0)
+    """Turns X-Fal-Billable-Units into costs."""
 
 
 class Result(NamedTuple):

@@ -35,9 +35,8 @@ _OFFERED = frozenset(
 
 
 class Settings(FalSettings):
-    """FAL_SHOOTIFY_REFINER_APP."""
-
     shootify_refiner_app: str = ""
+    """The refining app, where neither a task nor its configuration names one."""
 
 
 @dataclass(frozen=True, kw_only=True)

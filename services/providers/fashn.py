@@ -65,11 +65,15 @@ class Settings(VendorSettings):
     model_config = SettingsConfigDict(env_prefix="FASHN_")
 
     base_url: str = "https://api.fashn.ai"
+    """Where FASHN is reached."""
     model: str = "edit"
-    # As integrators report of the vendor's own limit.
+    """Asked where a task names none of FASHN's."""
     at_once: int = Field(default=6, ge=1)
+    """Calls of one worker at the same time: the vendor's own limit, as integrators report it."""
     usd_per_credit: float | None = Field(default=None, ge=0)
+    """Turns credits into costs."""
     editing_task_timeout: float = Field(default=600.0, gt=0, validation_alias="EDITING_TASK_TIMEOUT")
+    """How long an edit may take, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,10 +27,10 @@ OFFERED = frozenset({ProviderCapability.UPSCALE_2X, ProviderCapability.UPSCALE_4
 
 
 class Settings(MagnificSettings):
-    """`creative_max_pixels` is the vendor's limit of a result."""
-
     creative_path: str = "/v1/ai/image-upscaler"
+    """Where the creative upscaler is asked."""
     creative_max_pixels: int = 25_300_000
+    """The vendor's limit of a result, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)

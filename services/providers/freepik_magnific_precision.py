@@ -42,11 +42,12 @@ _LEAST_FACTOR, _MOST_FACTOR = 2, 16
 
 
 class Settings(MagnificSettings):
-    """`precision_max_pixels` is the most that is brought in; the vendor's own limit is 10060 on a side."""
-
     precision_path: str = "/v1/ai/image-upscaler-precision-v2"
+    """Where the precise upscaler is asked."""
     precision_flavor: Literal["sublime", "photo", "photo_denoiser"] = "photo"
+    """How it works where a task does not say."""
     precision_max_pixels: int = MAX_PIXELS
+    """The most that is brought in, in pixels; the vendor's own limit is 10060 on a side."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     """`models_root` is the folder that `…_model_path` of a task is relative to; Triton sees it under the same path."""
 
     triton_target: str = "127.0.0.1:8001"
+    """host:port of Triton's gRPC."""
     models_root: Path = Path("models")
+    """Folder that `…_model_path` of a task is relative to; Triton sees it under the same path."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,9 @@ class MediaSettings(ImageSettings):
     """A film is larger than a picture and takes longer to fetch."""
 
     max_media_bytes: int = 512 << 20
+    """Largest film or other file of a vendor's."""
     media_timeout_seconds: float = 180.0
+    """How long fetching one may take."""
 
 
 class Http(Protocol):

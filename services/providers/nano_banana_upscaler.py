@@ -60,6 +60,7 @@ _SEEDS = 2**31
 
 class Settings(GoogleSettings):
     upscaler_model: str = "gemini-3-pro-image"
+    """The model that enlarges."""
 
 
 class Canvas(NamedTuple):

@@ -20,12 +20,19 @@ class VendorSettings(BaseSettings):
     """
 
     key: SecretStr | None = None
+    """The vendor's key."""
     base_url: str = ""
+    """Where the vendor is reached, instead of its documented address."""
     tries: int = Field(default=3, ge=1)
+    """How often one asking of a task may be sent, over all its attempts."""
     timeout_seconds: float = Field(default=540.0, gt=0)
+    """How long one try may take; less than a run may, so that its job can be stopped in time."""
     at_once: int = Field(default=8, ge=1)
+    """Calls of one worker at the same time."""
     breaker_failures: int = Field(default=5, ge=1)
+    """After so many failures in a row the account rests."""
     breaker_seconds: float = Field(default=30.0, gt=0)
+    """How long it rests."""
 
     @property
     def secret(self) -> str:

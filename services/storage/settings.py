@@ -21,10 +21,19 @@ class Settings(ServiceSettings):
     """
 
     storage_url: str = Field(default_factory=_local_folder)
+    """`file:///folder` or `s3://bucket/prefix`; S3 is set up further by the usual AWS_* variables. Unset: a folder
+    below the working directory."""
     storage_allow_http: bool = False
+    """Whether the object store may be asked without TLS."""
     cdn_url: str = ""
+    """Public address of the store's root; pictures are then fetched there, at `<cdn_url>/<tenant>/<path>`."""
     max_upload_bytes: int = 100 << 20
+    """Largest object."""
     upload_idle_seconds: float = 30.0
+    """How long an upload may stop coming."""
     max_image_pixels: int = 64_000_000
+    """Largest picture, in pixels."""
     image_workers: int = Field(default=2, ge=1)
+    """Processes that look at pictures."""
     image_timeout_seconds: float = 20.0
+    """How long one look may take."""

@@ -9,18 +9,27 @@ class TasksSettings(ServiceSettings):
     """Seconds, where not said otherwise."""
 
     task_attempts: int = 3
+    """Attempts at a task before it fails for good."""
     retry_first_seconds: float = 1.0
+    """Pause before the second attempt; it doubles each time."""
     retry_longest_seconds: float = 60.0
+    """Longest pause between two attempts."""
     lease_seconds: float = 10.0
+    """After so long without a beat a worker has lost what it runs."""
     claim_seconds: float = 5.0
+    """How long a task that was handed out waits for its worker to begin."""
     leader_patience_seconds: float = 3.0
-    # Longer than NATS's sync_interval: after that an acknowledged event is on its disk.
+    """After so long without a sign of the leader another replica leads."""
     event_hold_seconds: float = 3.0
-    # How long a worker that lost its run may still store something of it.
+    """How far the relay's checkpoint stays behind what NATS acknowledged. Longer than NATS's sync_interval: after that
+    an acknowledged event is on its disk."""
     removal_grace_seconds: float = 180.0
+    """How long a worker that lost its run may still store something of it."""
     removal_patience_seconds: float = 5.0
-    # What ended tasks left open at vendors: how long their last worker is left alone with it, the first pause between
-    # two tries, and when it is given up.
+    """How long DELETE and clean-up wait for storage; the rest follows."""
     loose_grace_seconds: float = 30.0
+    """How long the last worker of an ended task is left alone with what it left open at vendors."""
     loose_retry_seconds: float = 60.0
+    """First pause between two tries to end that."""
     loose_give_up_seconds: float = 24 * 3600.0
+    """When it is given up."""

@@ -15,21 +15,29 @@ class WebhooksSettings(ServiceSettings):
     """`webhook_allow_private` lists host:port of inward servers that may be called (development and tests only)."""
 
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)
-    # Before each attempt, the first included.
+    """How long a receiver may take to answer."""
     webhook_steps_seconds: Annotated[tuple[float, ...], NoDecode, Field(min_length=1)] = STEPS
-    # By how much a call may begin late after its claim, and its end be recorded late.
+    """Pauses before each attempt, the first included, by commas."""
     webhook_margin_seconds: float = Field(default=5.0, gt=0)
+    """By how much a call may begin late after its claim, and its end be recorded late."""
     webhook_concurrency: int = Field(default=64, ge=1)
+    """Calls at the same time."""
     webhook_host_concurrency: int = Field(default=4, ge=1)
+    """Calls to one host at the same time."""
     webhook_ports: Annotated[frozenset[int], NoDecode] = frozenset({80, 443, 8080, 8443})
+    """Ports that may be called, by commas."""
     webhook_allow_private: Annotated[frozenset[str], NoDecode] = frozenset()
-    # How long the former secret signs too.
+    """host:port of inward servers that may be called, by commas; for development and tests only."""
     webhook_rotation_hours: float = Field(default=24.0, ge=0)
+    """How long the former secret signs too."""
     webhook_keep_days: float = Field(default=3.0, gt=0)
+    """How long a delivery is kept once it is over."""
     webhook_keep_dead_days: float = Field(default=30.0, gt=0)
-    # How long a notice is another's before the bus offers it again.
+    """How long one is kept that was given up."""
     webhook_ack_seconds: float = Field(default=30.0, gt=0)
+    """How long a notice is another's before the bus offers it again."""
     webhook_leader_patience_seconds: float = Field(default=3.0, gt=0)
+    """After so long without a sign of the leader another replica leads."""
 
     @field_validator("webhook_ports", "webhook_allow_private", "webhook_steps_seconds", mode="before")
     @classmethod

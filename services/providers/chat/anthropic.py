@@ -50,9 +50,13 @@ class AnthropicSettings(ChatSettings):
     needed: ClassVar[str] = "ANTHROPIC_API_KEY"
 
     key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("ANTHROPIC_API_KEY", "ANTHROPIC_KEY"))
+    """Anthropic's key."""
     base_url: str = "https://api.anthropic.com"
+    """Where Anthropic is reached."""
     version: str = "2023-06-01"
+    """Version of the API."""
     max_tokens: int = Field(default=4096, ge=1)
+    """For tasks that name none: the vendor wants one always."""
 
     @property
     def headers(self) -> dict[str, str]:

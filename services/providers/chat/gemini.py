@@ -40,7 +40,9 @@ class GeminiSettings(ChatSettings):
     needed: ClassVar[str] = "GEMINI_API_KEY"
 
     key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("GEMINI_API_KEY", "GEMINI_KEY"))
+    """The Gemini API's key."""
     base_url: str = "https://generativelanguage.googleapis.com/v1beta"
+    """Where the Gemini API is reached."""
 
     @property
     def headers(self) -> dict[str, str]:

@@ -39,9 +39,13 @@ class OllamaSettings(ChatSettings):
     needed: ClassVar[str] = "OLLAMA_URL"
 
     key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("OLLAMA_API_KEY", "OLLAMA_KEY"))
+    """Only where a proxy before it wants one."""
     base_url: str = Field(default="", validation_alias=AliasChoices("OLLAMA_URL", "OLLAMA_BASE_URL"))
+    """Where Ollama is reached; setting it is what switches Ollama on."""
     context_tokens: int | None = Field(default=None, ge=1)
+    """Room for prompt, pictures and answer; Ollama's own default cuts long prompts in silence."""
     keep_alive: str = ""
+    """How long Ollama keeps the model loaded."""
 
     @property
     def available(self) -> bool:

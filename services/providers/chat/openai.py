@@ -74,12 +74,19 @@ class OpenAiSettings(ChatSettings):
     needed: ClassVar[str] = "OPENAI_API_KEY"
 
     key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("OPENAI_API_KEY", "OPENAI_KEY"))
+    """OpenAI's key."""
     base_url: str = "https://api.openai.com/v1"
+    """Where OpenAI, or a server that speaks its protocol, is reached."""
     organization: str = ""
+    """OpenAI's header of that name."""
     project: str = ""
+    """OpenAI's header of that name."""
     store: bool = True
+    """Keeps prompt and answer with OpenAI for a while, which is what makes a lost answer findable."""
     find_seconds: float = Field(default=60.0, gt=0)
+    """How long a lost answer is looked for."""
     find_every: float = Field(default=2.0, gt=0)
+    """Between two looks for it, in seconds."""
 
     @property
     def headers(self) -> dict[str, str]:

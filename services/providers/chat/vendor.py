@@ -57,8 +57,11 @@ class ChatSettings(VendorSettings):
     """
 
     model: str = ""
+    """Answers where a task names none."""
     prices: dict[str, Price] = Field(default_factory=dict)
+    """By the model's name as it is asked for, as JSON; without one no cost is reported, only tokens."""
     timeout_seconds: float = Field(default=300.0, gt=0)
+    """How long one try may take."""
 
     # What has to be set before the vendor can be asked.
     needed: ClassVar[str]

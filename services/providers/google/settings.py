@@ -27,15 +27,25 @@ class GoogleSettings(VendorSettings):
     model_config = SettingsConfigDict(env_prefix="VERTEX_")
 
     surface: Literal["gemini", "vertex"] | None = None
+    """Whether VERTEX_KEY is of the Gemini API or of Vertex AI in express mode."""
     project: str = ""
+    """Project on Vertex AI."""
     location: str = "global"
+    """Where its models run."""
     access_token: SecretStr | None = None
+    """A token for the project; without one the machine's metadata server is asked."""
     user_project: str = ""
+    """The project whose quota the token uses up, where that is another one."""
     token_url: str = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
+    """The metadata server."""
     api_version: str = ""
+    """Version of the API, where it is not the usual one."""
     model: str = "gemini-3-pro-image"
+    """The model that is asked."""
     timeout_seconds: float = Field(default=300.0, gt=0)
+    """How long one try may take."""
     usd_per_picture: float | None = Field(default=None, ge=0)
+    """What a picture is taken to cost."""
 
     @model_validator(mode="after")
     def _check_surface(self) -> Self:

@@ -42,12 +42,19 @@ class MagnificSettings(VendorSettings):
     model_config = SettingsConfigDict(env_prefix="FREEPIK_")
 
     base_url: str = "https://api.magnific.com"
+    """Where Magnific is reached."""
     key_header: str = "x-magnific-api-key"
+    """The header that carries the key."""
     tries: int = Field(default=2, ge=1)
+    """How often one asking may be sent: a failure comes without a reason, and may have been charged."""
     timeout_seconds: float = Field(default=900.0, gt=0)
+    """How long one try may take."""
     max_base64: int = Field(default=20_000_000, gt=0)
+    """A picture of more characters is sent as JPEG; what the vendor takes at most is not documented."""
     poll_seconds: float = Field(default=3.0, gt=0)
+    """Between two looks at a job."""
     usd_per_picture: float | None = Field(default=None, ge=0)
+    """What an upscale is taken to cost."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ class Settings(BaseSettings):
     """A file that is named must be there."""
 
     lpips_model: FilePath | None = None
+    """ONNX network that measures LPIPS; without one that measure is not taken."""
     dists_model: FilePath | None = None
+    """ONNX network that measures DISTS; without one that measure is not taken."""
 
 
 @dataclass(frozen=True, slots=True)

