@@ -15,10 +15,10 @@ from services.catalog.schemas import Schemas, inline_mark, is_list
 from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, InvalidRequest, Violation
 from services.common.storage_client import StorageClient
+from services.imaging.formats import suffix_of
 from services.imaging.sources import Kind, Source, read_inline
 
 log = structlog.get_logger()
-_ENDINGS = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 
 
 class InlineStore:
@@ -88,10 +88,9 @@ class InlineStore:
     async def _store(self, field: str, text: str) -> str:
         content = decode_picture(field, text)
         digest = hashlib.sha256(content).hexdigest()
-        ending = next((ending for start, ending in _ENDINGS if content.startswith(start)), "bin")
         self.folder = self.folder or self._new_folder()
         try:
-            path = f"{self.folder}{digest}.{ending}"
+            path = f"{self.folder}{digest}{suffix_of(content)}"
             stored = await self._storage.upload(path, content, tenant=self._tenant, must_be_image=True)
         except InvalidRequest as error:
             raise _invalid(field, error.message, error.reason) from error

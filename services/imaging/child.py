@@ -24,6 +24,7 @@ _REQUEST_BYTES = 4096
 def main(memory_bytes: int) -> None:
     """Answers on standard input, a socket, until the other end closes."""
     restrict(memory_bytes)
+    _quieten_libraries()
     warnings.simplefilter("ignore")
     Image.init()
     with socket.socket(fileno=sys.stdin.fileno()) as channel:
@@ -47,6 +48,13 @@ def restrict(memory_bytes: int) -> None:
         _, most = resource.getrlimit(kind)
         limit = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
         resource.setrlimit(kind, (limit, limit))
+
+
+def _quieten_libraries() -> None:
+    """What they print about a stranger's file belongs in no log; what Python prints of a fault of ours still comes."""
+    sys.stderr = os.fdopen(os.dup(2), "w")
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 def handle(request: dict[str, Any], files: list[int]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from services.common.errors import Unavailable
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_BYTES = 4096
 _START_SECONDS = 30.0
 

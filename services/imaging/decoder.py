@@ -20,8 +20,6 @@ from services.imaging.children import Child, ChildDied
 from services.imaging.notes import Note
 from services.imaging.rights import Rights
 
-_CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -49,7 +47,7 @@ class ImageFacts:
 
     @property
     def content_type(self) -> str:
-        return _CONTENT_TYPES.get(self.format, f"image/{self.format.lower()}")
+        return f"image/{self.format.lower()}"
 
 
 # Dots per inch, across and down.

@@ -1,31 +1,70 @@
-"""ICC profiles of pictures. Runs in the child process only, as a profile comes from outside like the pixels."""
+"""ICC profiles of pictures, judged by what they do. Runs in the child process only, as they come from outside."""
 
 from __future__ import annotations
 
 import io
+import struct
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
-_SPACES = {"RGB ": ("RGB", "RGBA"), "GRAY": ("L", "LA")}
+from services.imaging import icc
+from services.imaging.png import Header
+
+_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _SPACE_AT = slice(16, 20)
 # Printers' profiles have up to a few MiB.
 _MOST_BYTES = 8 << 20
+# A profile that moves no colour further is one of sRGB's many spellings.
+_SLIGHT = 2
+_STEPS = (0, 8, 32, 64, 96, 128, 160, 192, 224, 255)
+# Preparing for many pixels takes longer than a few of them.
+_FOR_FEW = ImageCms.Flags.NOOPTIMIZE
+_DEEP_STEPS = Image.frombytes("I;16", (256, 256), struct.pack("<65536H", *range(65_536)))
+_FAULTS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+# What sRGB comes down to for those who do not know its chunk (PNG 3rd edition, 11.3.2.5).
+_GAMMA, _GAMMA_SLACK = 0.45455, 0.05
+_CHROMATICITIES, _XY_SLACK = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), 0.002
 
 
-def fits(profile: bytes, mode: str) -> bool:
-    """Whether it is whole and describes the colours of pictures of that mode."""
-    space = profile[_SPACE_AT].decode("latin-1")
-    if len(profile) > _MOST_BYTES or mode not in _SPACES.get(space, ()):
-        return False
+def mode_of(profile: bytes) -> str | None:
+    """The mode of pictures whose colours it describes; None where it is broken or describes others."""
+    mode = _MODES.get(profile[_SPACE_AT].decode("latin-1"))
+    if mode is None or len(profile) > _MOST_BYTES:
+        return None
     try:
-        ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        _transformed(Image.new(mode, (1, 1)), profile, _FOR_FEW)
+    except _FAULTS:
+        return None
+    return mode
+
+
+def is_srgb(profile: bytes, mode: str) -> bool:
+    """Whether pictures of that mode look the same without it."""
+    if mode == "CMYK":
         return False
-    return True
+    swatches = _swatches(mode)
+    difference = ImageChops.difference(_transformed(swatches, profile, _FOR_FEW), swatches.convert("RGB"))
+    return all(high <= _SLIGHT for _, high in difference.getextrema())  # type: ignore[misc]
 
 
-def describes_rgb(profile: bytes) -> bool:
-    return profile[_SPACE_AT] == b"RGB "
+def in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    """RGB, of a picture of the profile's mode; grey may be 16 bits deep (mode I)."""
+    if picture.mode not in ("L", "I"):
+        return _transformed(picture, profile)
+    # LittleCMS prepares a few steps of grey and guesses between them: up to ten of 255 from where they belong.
+    steps = _swatches("L") if picture.mode == "L" else _DEEP_STEPS
+    tables = [channel.tobytes() for channel in _transformed(steps, profile, _FOR_FEW).split()]
+    return Image.merge("RGB", [picture.point(list(table), "L") for table in tables])
+
+
+def of_png(header: Header) -> bytes:
+    """What gAMA and cHRM say, as a profile; empty where that is nothing, or sRGB."""
+    if header.says_srgb or (_is_srgbs_gamma(header.gamma) and _are_srgbs(header.chromaticities)):
+        return b""
+    try:
+        return icc.made(header.gamma, header.chromaticities, grey=header.kind in (0, 4))
+    except icc.Unreadable:
+        return b""
 
 
 def in_profile(colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
@@ -34,7 +73,32 @@ def in_profile(colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, 
     try:
         target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         translated = ImageCms.profileToProfile(swatch, ImageCms.createProfile("sRGB"), target, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+    except _FAULTS:
         return colour
     red, green, blue = (translated or swatch).getpixel((0, 0))  # type: ignore[misc]
     return int(red), int(green), int(blue)
+
+
+def _transformed(picture: Image.Image, profile: bytes, flags: ImageCms.Flags = ImageCms.Flags.NONE) -> Image.Image:
+    source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    found = ImageCms.profileToProfile(picture, source, target, outputMode="RGB", flags=flags)
+    if found is None:
+        raise ValueError("nothing was transformed")
+    return found
+
+
+def _swatches(mode: str) -> Image.Image:
+    if mode == "L":
+        return Image.frombytes("L", (256, 1), bytes(range(256)))
+    colours = bytes(value for r in _STEPS for g in _STEPS for b in _STEPS for value in (r, g, b))
+    return Image.frombytes("RGB", (len(_STEPS) ** 2, len(_STEPS)), colours)
+
+
+def _is_srgbs_gamma(gamma: float | None) -> bool:
+    return gamma is None or abs(gamma / _GAMMA - 1) <= _GAMMA_SLACK
+
+
+def _are_srgbs(chromaticities: tuple[float, ...] | None) -> bool:
+    return chromaticities is None or all(
+        abs(found - ours) <= _XY_SLACK for found, ours in zip(chromaticities, _CHROMATICITIES, strict=True)
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-HEAD_BYTES = 64
+from collections.abc import Iterator
+
+# Room for the brands of a file of boxes; makers list up to a dozen.
+HEAD_BYTES = 256
 UNKNOWN = "application/octet-stream"
 
 # Offset, bytes, type. No SVG or HTML: what a browser would run is served as unknown.
@@ -15,21 +18,29 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"BM", "image/bmp"),
     (0, b"II*\x00", "image/tiff"),
     (0, b"MM\x00*", "image/tiff"),
-    (4, b"ftypavif", "image/avif"),
-    (4, b"ftypavis", "image/avif"),
-    (4, b"ftypheic", "image/heic"),
-    (4, b"ftypqt", "video/quicktime"),
-    (4, b"ftyp", "video/mp4"),
+    (0, b"II+\x00", "image/tiff"),
+    (0, b"MM\x00+", "image/tiff"),
+    (0, b"\xff\x0a", "image/jxl"),
+    (0, b"\0\0\0\x0cJXL \r\n\x87\n", "image/jxl"),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "image/jp2"),
+    (0, b"8BPS", "image/vnd.adobe.photoshop"),
     (0, b"\x1aE\xdf\xa3", "video/webm"),
     (0, b"%PDF-", "application/pdf"),
     (0, b"PK\x03\x04", "application/zip"),
     (0, b"\x1f\x8b", "application/gzip"),
 )
 _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
+_AVIF = frozenset({b"avif", b"avis", b"avio"})
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+# ISO/IEC 23008-12: a picture or several, whatever the codec.
+_HEIF = frozenset({b"mif1", b"mif2", b"msf1", b"miaf"})
+_MOVING = frozenset({b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"M4V "})
 
 
 def content_type_of(head: bytes) -> str:
     """The media type by the first HEAD_BYTES; UNKNOWN when no signature fits."""
+    if head.startswith(b"ftyp", 4):
+        return _boxes_type(*_brands(head))
     for offset, magic, content_type in _MAGIC:
         if head.startswith(magic, offset) and _agrees(content_type, head):
             return content_type
@@ -40,8 +51,32 @@ def is_picture(head: bytes) -> bool:
     return content_type_of(head).startswith("image/")
 
 
+def _brands(head: bytes) -> tuple[bytes, frozenset[bytes]]:
+    """The major one, and all that it is compatible with (ISO/IEC 14496-12, 4.3)."""
+    return head[8:12], frozenset(_compatible(head[: int.from_bytes(head[:4])]))
+
+
+def _compatible(box: bytes) -> Iterator[bytes]:
+    for at in range(16, len(box) - 3, 4):
+        yield box[at : at + 4]
+
+
+def _boxes_type(major: bytes, compatible: frozenset[bytes]) -> str:
+    """A file says what it is first, then what else it can be read as; a picture may call itself any kind of HEIF."""
+    if major == b"qt  ":
+        return "video/quicktime"
+    if major == b"crx ":
+        return "image/x-canon-cr3"
+    for brands in ({major}, compatible if major in _HEIF or not compatible & _MOVING else frozenset[bytes]()):
+        if brands & _AVIF:
+            return "image/avif"
+        if brands & _HEIC:
+            return "image/heic"
+    return "image/heif" if major in _HEIF else "video/mp4"
+
+
 def _agrees(content_type: str, head: bytes) -> bool:
-    """Two of the signatures are too short, or too far in, to stand alone."""
+    """Some of the signatures are too short, or too far in, to stand alone."""
     if content_type == "image/bmp":
         return int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
     if content_type == "image/webp":

@@ -11,12 +11,14 @@ import zlib
 from functools import cache
 
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from tests.fuzz.cases import HttpCase, Shoot, http_request, json_request
 from tests.fuzz.raw_http import TASKS, task
 
 KIND = "pictures"
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+register_heif_opener()
 _BOUNDARY = "fuzz-boundary"
 
 

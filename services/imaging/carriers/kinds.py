@@ -30,6 +30,7 @@ _CARRIERS: dict[str, Carrier] = {
     "image/gif": gif,
     "image/avif": boxes,
     "image/heic": boxes,
+    "image/heif": boxes,
     "video/mp4": boxes,
     "video/quicktime": boxes,
 }

@@ -17,21 +17,21 @@ _BROKEN = "it is no whole PNG"
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunk:
+class Chunk:
     """From `start` to `end`, its length and checksum included."""
 
     kind: bytes
     start: int
     end: int
 
-    def body(self, content: bytes) -> bytes:
-        return content[self.start + 8 : self.end - 4]
+    def body(self, content: bytes | memoryview) -> bytes:
+        return bytes(content[self.start + 8 : self.end - 4])
 
 
 def recipe_in(head: bytes) -> bytes | None:
     """The text in front of the pixels; `head` may be cut anywhere."""
     try:
-        for chunk in _chunks(head):
+        for chunk in chunks(head):
             if chunk.kind == b"IDAT":
                 return None
             if chunk.kind == b"iTXt" and (body := chunk.body(head)).startswith(MARK):
@@ -54,10 +54,10 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
     return made
 
 
-def _landmarks(content: bytes) -> list[_Chunk]:
+def _landmarks(content: bytes) -> list[Chunk]:
     """The header, then whatever holds XMP."""
-    found, pixels = list[_Chunk](), False
-    for chunk in _chunks(content):
+    found, pixels = list[Chunk](), False
+    for chunk in chunks(content):
         if chunk.kind == b"caBX":
             raise Unfit(C2PA)
         pixels |= chunk.kind == b"IDAT"
@@ -70,7 +70,7 @@ def _landmarks(content: bytes) -> list[_Chunk]:
     raise Unfit(_BROKEN)
 
 
-def _chunks(content: bytes) -> Iterator[_Chunk]:
+def chunks(content: bytes | memoryview) -> Iterator[Chunk]:
     """Raises Unfit at the first that is not there as a whole."""
     at, number = len(_MAGIC), 0
     while at + 12 <= len(content):
@@ -78,7 +78,7 @@ def _chunks(content: bytes) -> Iterator[_Chunk]:
         if end > len(content):
             raise Unfit(_BROKEN)
         number = counted(number)
-        yield _Chunk(content[at + 4 : at + 8], at, end)
+        yield Chunk(bytes(content[at + 4 : at + 8]), at, end)
         at = end
 
 
