@@ -46,7 +46,7 @@ def judge(answer: Answer) -> ComputeError | None:
         if any(word in said.lower() for word in _NO_MONEY):
             return ProviderExhausted(said)
         return ProviderRefused(said, reason="PROVIDER_KEY_REFUSED")
-    if answer.headers.get("x-fal-request-timeout-type") == "user":
+    if answer.headers.get("x-fal-request-timeout-type"):
         return ProviderRefused(said, reason="PROVIDER_START_TIMEOUT")
     kind = kind_of(answer)
     return (

@@ -176,8 +176,10 @@ class Fashn(Adapter[FashnStandardConfig]):
         seen = partial(judge_job, vendor=NAME)
         answer = await self.http.ask(f"{self.settings.base_url}/v1/status/{job.id}", judge=seen)
         state = answer.member("status")
-        if state == "completed":
+        if state not in _RUNNING:
+            # Failures are not charged, says the vendor; should one be, its header would tell.
             self._charge(answer)
+        if state == "completed":
             url = answer.member("output", 0)
             if not isinstance(url, str):
                 raise ProviderRefused("FASHN completed without a picture", reason="PROVIDER_RESULT_UNUSABLE")

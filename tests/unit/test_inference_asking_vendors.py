@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
 
@@ -20,6 +21,7 @@ from services.inference.runs import Key, Run
 from services.providers import ai_core, fal, fashn, vertex
 from services.providers.calls import JOB_UNKNOWN, Terms
 from services.providers.capabilities.conversing import CONVERSING, Question, Reply
+from services.providers.capabilities.editing import EDITING, Edit
 from services.providers.directory import Providers
 from services.providers.media import MediaSettings, open_media
 from services.providers.ports import DIFFUSION, Drawing, Picture, Step
@@ -27,6 +29,7 @@ from tests.fakes.asked_provider import Careful, Vendor
 from tests.fakes.desk import FakeRecorder, desk_of
 from tests.fakes.vendors.all import Vendors
 from tests.fakes.vendors.fal import Ending
+from tests.fakes.vendors.fashn import refusal
 from tests.fakes.vendors.gemini import stopped
 from tests.fakes.vendors.wire import Answer, json_answer
 
@@ -78,6 +81,13 @@ class Bench:
         )
         return picture
 
+    async def edit(self, provider: str) -> Picture:
+        wish = Edit("make it blue", np.full((64, 48, 3), 128, np.uint8), 7)
+        picture: Picture = await self._ask(
+            provider, lambda asking: asking.ask(EDITING, lambda able: able.edit(wish, _quiet))
+        )
+        return picture
+
     async def converse(self, *earlier: pb.ServiceRequest, config: Mapping[str, Any] | None = None) -> Reply:
         reply: Reply = await self._ask(
             "AI_CORE",
@@ -116,6 +126,7 @@ async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
         yield Bench(vendors, Providers({**found, "OTHER": other}), other)
 
 
+@pytest.mark.field("failed-under-an-id")
 async def test_a_submission_that_failed_under_an_id_is_paid_for_once(bench: Bench) -> None:
     vendor = bench.vendors.fal
     vendor.stumbles.append(json_answer({"detail": "oops", "error_type": "internal_error"}, 500))
@@ -126,6 +137,7 @@ async def test_a_submission_that_failed_under_an_id_is_paid_for_once(bench: Benc
     assert (vendor.operations("submit"), len(vendor.ledger), bench.other.vendor.charged) == (1, 1, [])
 
 
+@pytest.mark.field("failed-under-an-id")
 async def test_a_submission_under_an_id_that_nobody_knows_later_is_neither_sent_again_nor_elsewhere(
     bench: Bench,
 ) -> None:
@@ -138,6 +150,7 @@ async def test_a_submission_under_an_id_that_nobody_knows_later_is_neither_sent_
     assert (vendor.operations("submit"), bench.other.vendor.charged) == (1, [])
 
 
+@pytest.mark.field("told-not-to-try-again")
 async def test_what_fal_says_not_to_try_again_is_not_and_its_charge_is_on_record(bench: Bench) -> None:
     vendor = bench.vendors.fal
     vendor.endings.append(Ending.model(504, "generation_timeout", "x", units="2", X_Fal_needs_retry="false"))
@@ -148,6 +161,7 @@ async def test_what_fal_says_not_to_try_again_is_not_and_its_charge_is_on_record
     assert (kept.outcome, kept.cost_usd) == ("FAILED", pytest.approx(0.06))
 
 
+@pytest.mark.field("stopped-by-a-rule")
 @pytest.mark.parametrize(
     "finish", ["ESCALATION", "MODEL_ARMOR", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "SAFETY"]
 )
@@ -160,6 +174,7 @@ async def test_what_google_refuses_is_asked_once_and_nowhere_else(bench: Bench, 
     assert (len(vendor.bodies), bench.other.vendor.charged) == (1, [])
 
 
+@pytest.mark.field("stopped-by-a-rule")
 @pytest.mark.parametrize("finish", ["LANGUAGE", "PUP_LIMITED_DISABLED", "MISSING_THOUGHT_SIGNATURE", "CONTINUATION"])
 async def test_what_google_cannot_do_is_asked_once_and_then_of_the_fallback(bench: Bench, finish: str) -> None:
     vendor = bench.vendors.google
@@ -187,6 +202,7 @@ async def test_an_exhausted_account_is_not_waited_for_and_the_fallback_is_asked(
     assert bench.first.reason == "PROVIDER_NO_CREDITS"
 
 
+@pytest.mark.field("spend-limit")
 @pytest.mark.parametrize(
     ("vendor", "turn"),
     [
@@ -211,6 +227,7 @@ async def test_a_limit_of_spending_is_the_operators_fault_and_of_a_category_of_i
     assert (fake.charges, len(fake.asked)) == ([], 1)
 
 
+@pytest.mark.field("stored-answer-gone")
 async def test_a_stored_answer_that_openai_no_longer_has_is_not_bought_again(bench: Bench) -> None:
     earlier = pb.ServiceRequest(
         provider="AI_CORE", attempt=1, call_id="token", outcome="SUBMITTED", request_id="chatcmpl-gone"
@@ -220,3 +237,12 @@ async def test_a_stored_answer_that_openai_no_longer_has_is_not_bought_again(ben
         await bench.converse(earlier)
     assert failed.value.reason == JOB_UNKNOWN
     assert (bench.vendors.openai.charges, bench.calls) == ([], [("AI_CORE", "UNKNOWN")])
+
+
+@pytest.mark.field("key-revoked-midway")
+async def test_a_prediction_that_cannot_be_looked_at_is_not_bought_elsewhere(bench: Bench) -> None:
+    vendor = bench.vendors.fashn
+    vendor.script.instead("status", refusal(401, "UnauthorizedAccess", "no"), refusal(403, "UnauthorizedAccess", "no"))
+    await bench.edit("FASHN")
+    assert bench.calls == [("FASHN", "SUCCEEDED")]
+    assert (len(vendor.ledger), bench.other.vendor.charged) == (1, [])

@@ -394,6 +394,17 @@ async def test_thoughts_in_a_vendor_s_own_field_are_kept_apart_from_the_answer(v
 
 
 @pytest.mark.field("49")
+async def test_thoughts_in_parts_of_the_content_are_kept_apart_from_the_answer() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "A coat? "}, {"type": "text", "text": "No."}]}
+    parts = [thinking, {"type": "text", "text": "A "}, {"type": "text", "text": "shirt."}]
+    async with opened("openai") as setting:
+        choice = {"message": {"role": "assistant", "content": parts}, "finish_reason": "stop"}
+        setting.fake.next = json_answer({"id": "1", "model": MODEL, "choices": [choice]})
+        reply = await setting.ask("hi")
+        assert (reply.text, reply.thoughts) == ("A shirt.", "A coat? No.")
+
+
+@pytest.mark.field("49")
 @pytest.mark.parametrize("vendor", VENDORS)
 async def test_thoughts_within_the_answer_are_kept_apart_from_it(vendor: str) -> None:
     async with opened(vendor) as setting:
@@ -598,6 +609,18 @@ async def test_costs_are_told_only_by_a_price_list(vendor: str) -> None:
     async with opened(vendor, prices={MODEL: Price(input=2.0, output=10.0)}) as setting:
         await setting.ask("one two three")
         assert setting.call.cost == pytest.approx((3 * 2.0 + 8 * 10.0) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "turn", "written"),
+    [("openai", "filtered", 8), ("openai", "refused", 8), ("anthropic", "refused", 8), ("gemini", "safety", 8)],
+)
+async def test_a_refusal_that_names_tokens_tells_what_it_cost(vendor: str, turn: str, written: int) -> None:
+    async with opened(vendor, prices={MODEL: Price(input=2.0, output=10.0)}) as setting:
+        setting.fake.plan(turn)
+        with pytest.raises(ContentRefused):
+            await setting.ask("one two three")
+        assert setting.call.cost == pytest.approx((3 * 2.0 + written * 10.0) / 1e6)
 
 
 async def test_without_any_vendor_the_settings_are_named() -> None:

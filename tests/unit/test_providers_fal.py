@@ -94,6 +94,11 @@ ENDINGS: list[tuple[Ending, type[ComputeError], str]] = [
     (Ending.platform(500, "internal_error", "x"), ProviderFailed, "PROVIDER_FAILED"),
     (Ending.platform(499, "client_cancelled", "x"), ProviderRefused, "PROVIDER_JOB_CANCELLED"),
     (
+        Ending.platform(504, "request_timeout", "x", X_Fal_Request_Timeout_Type="start"),
+        ProviderRefused,
+        "PROVIDER_START_TIMEOUT",
+    ),
+    (
         Ending.platform(504, "request_timeout", "x", X_Fal_Request_Timeout_Type="user"),
         ProviderRefused,
         "PROVIDER_START_TIMEOUT",

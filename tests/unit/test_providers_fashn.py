@@ -345,6 +345,17 @@ async def test_what_was_not_begun_has_failed_and_costs_nothing(vendor: Fashn) ->
             await provider.configured({}, Unrecorded()).edit(edit(), quiet)
 
 
+async def test_a_failure_that_was_charged_tells_what_it_cost(vendor: Fashn) -> None:
+    error = {"name": "PipelineError", "message": "x"}
+    told = {"id": "x", "status": "failed", "output": None, "error": error}
+    vendor.script.instead("status", json_answer(told, x_fashn_credits_used="2"))
+    call = Unrecorded()
+    async with adapter(vendor) as provider:
+        with pytest.raises(ProviderFailed):
+            await provider.configured({}, call).edit(edit(), quiet)
+    assert call.cost == pytest.approx(0.15)
+
+
 async def test_an_unknown_state_with_an_error_is_an_end(vendor: Fashn) -> None:
     error = {"name": "ImageLoadError", "message": "no picture"}
     vendor.script.instead("status", json_answer({"id": "x", "status": "rejected", "output": None, "error": error}))

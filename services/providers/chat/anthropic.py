@@ -26,6 +26,7 @@ from services.providers.chat.vendor import (
     ChatVendor,
     Choices,
     Ended,
+    Tokens,
     checked,
     count,
     forbidden,
@@ -76,7 +77,9 @@ class Anthropic(ChatVendor):
 
         async def send() -> Ended:
             answer = await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge)
-            return read(checked(of_anthropic(answer), judge))
+            whole = checked(of_anthropic(answer), judge)
+            self.charge(tokens_of(whole))
+            return read(whole)
 
         return await self.call.once(send)
 
@@ -118,8 +121,8 @@ def read(answer: Answer) -> Ended:
         vendor=Anthropic.name,
         model=text(answer.member("model")),
         finish=stop,
-        input_tokens=_input_tokens(answer),
-        output_tokens=count(answer.member("usage", "output_tokens")),
+        input_tokens=tokens_of(answer).read,
+        output_tokens=tokens_of(answer).written,
         thoughts=joined(*_parts(blocks, "thinking")),
     )
     return Ended(reply, cut=stop in _CUT)
@@ -130,13 +133,13 @@ def _parts(blocks: list[Any], kind: str) -> list[str]:
     return [text(block.get(kind)) for block in blocks if isinstance(block, dict) and block.get("type") == kind]
 
 
-def _input_tokens(answer: Answer) -> int | None:
+def tokens_of(answer: Answer) -> Tokens:
     """All that was read, from the cache or past it: the three counters are billed together."""
-    plain = count(answer.member("usage", "input_tokens"))
+    plain, written = (count(answer.member("usage", name)) for name in ("input_tokens", "output_tokens"))
     if plain is None:
-        return None
+        return Tokens(None, written)
     cached = ("cache_creation_input_tokens", "cache_read_input_tokens")
-    return plain + sum(count(answer.member("usage", name)) or 0 for name in cached)
+    return Tokens(plain + sum(count(answer.member("usage", name)) or 0 for name in cached), written)
 
 
 def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:

@@ -24,6 +24,7 @@ from services.providers.chat.vendor import (
     ChatVendor,
     Choices,
     Ended,
+    Tokens,
     count,
     forbidden,
     text,
@@ -60,7 +61,9 @@ class Gemini(ChatVendor):
         body = request_of(asking, self.choices)
 
         async def send() -> Ended:
-            return read(await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge))
+            answer = await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge)
+            self.charge(tokens_of(answer))
+            return read(answer)
 
         return await self.call.once(send)
 
@@ -98,8 +101,8 @@ def read(answer: Answer) -> Ended:
         vendor=Gemini.name,
         model=text(answer.member("modelVersion")),
         finish=finish,
-        input_tokens=count(answer.member("usageMetadata", "promptTokenCount")),
-        output_tokens=_output_tokens(answer),
+        input_tokens=tokens_of(answer).read,
+        output_tokens=tokens_of(answer).written,
         thoughts=joined(*_said(answer, thought=True)),
     )
     return Ended(reply, cut=meaning is Meaning.CUT)
@@ -113,8 +116,8 @@ def _said(answer: Answer, *, thought: bool) -> Iterator[str]:
             yield text(part.get("text"))
 
 
-def _output_tokens(answer: Answer) -> int | None:
-    """Thoughts are billed as output."""
-    said = count(answer.member("usageMetadata", "candidatesTokenCount"))
-    thought = count(answer.member("usageMetadata", "thoughtsTokenCount"))
-    return None if said is None and thought is None else (said or 0) + (thought or 0)
+def tokens_of(answer: Answer) -> Tokens:
+    """Thoughts are billed as output. What was blocked has written nothing."""
+    names = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+    read, said, thought = (count(answer.member("usageMetadata", name)) for name in names)
+    return Tokens(read, None if read is None and said is None and thought is None else (said or 0) + (thought or 0))

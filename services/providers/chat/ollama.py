@@ -22,6 +22,7 @@ from services.providers.chat.vendor import (
     ChatVendor,
     Choices,
     Ended,
+    Tokens,
     checked,
     count,
     judge_account,
@@ -70,7 +71,9 @@ class Ollama(ChatVendor):
         judge = partial(judge_answer, model=self.choices.model)
         seconds = self.settings.answer_seconds
         answer = await self.http.ask(url, method="POST", body=body, seconds=seconds, patience=0.0, judge=judge)
-        return read(checked(of_ollama(answer), judge))
+        whole = checked(of_ollama(answer), judge)
+        self.charge(tokens_of(whole))
+        return read(whole)
 
 
 def request_of(asking: Asking, choices: Choices, settings: OllamaSettings) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def request_of(asking: Asking, choices: Choices, settings: OllamaSettings) -> di
 
 
 def read(answer: Answer) -> Ended:
-    """Raises ProviderFailed. Counts of zero are left out of the answer."""
+    """Raises ProviderFailed."""
     finish = text(answer.member("done_reason")) or "stop"
     if answer.member("done") is not True or finish not in ("stop", "length"):
         raise unfinished(Ollama.name, finish)
@@ -102,11 +105,16 @@ def read(answer: Answer) -> Ended:
         vendor=Ollama.name,
         model=text(answer.member("model")),
         finish=finish,
-        input_tokens=count(answer.member("prompt_eval_count")) or 0,
-        output_tokens=count(answer.member("eval_count")) or 0,
+        input_tokens=tokens_of(answer).read,
+        output_tokens=tokens_of(answer).written,
         thoughts=text(answer.member("message", "thinking")),
     )
     return Ended(reply, cut=finish == "length")
+
+
+def tokens_of(answer: Answer) -> Tokens:
+    """Counts of zero are left out of the answer."""
+    return Tokens(count(answer.member("prompt_eval_count")) or 0, count(answer.member("eval_count")) or 0)
 
 
 def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:

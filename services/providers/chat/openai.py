@@ -31,6 +31,7 @@ from services.providers.chat.vendor import (
     ChatVendor,
     Choices,
     Ended,
+    Tokens,
     checked,
     count,
     forbidden,
@@ -114,13 +115,13 @@ class OpenAi(ChatVendor):
             return Job(answer.body["id"])
 
         if not self.settings.store:
-            return read(await self.call.once(lambda: self._send(body)))
+            return self._read(await self.call.once(lambda: self._send(body)))
         job = await self.call.job(submit, {"model": self.choices.model})
-        return read(fresh.get(job.id) or await self._stored(job))
+        return self._read(fresh.get(job.id) or await self._stored(job))
 
     async def ended(self, job: Job) -> bool:
         """What is stored has been answered, and paid for. As `Watching`."""
-        self._count(read(await self._stored(job)).reply)
+        self._read(await self._stored(job))
         return True
 
     async def find(self, lost: Lost) -> Job | None:
@@ -132,6 +133,10 @@ class OpenAi(ChatVendor):
                 return Job(found)
             await asyncio.sleep(self.settings.find_every)
         return None
+
+    def _read(self, answer: Answer) -> Ended:
+        self.charge(tokens_of(answer))
+        return read(answer)
 
     async def _stored(self, job: Job) -> Answer:
         return await self.http.ask(f"{self._url}/{job.id}", judge=partial(judge_job, vendor=self.name))
@@ -200,21 +205,38 @@ def read(answer: Answer) -> Ended:
     if finish not in ("stop", "length"):
         raise unfinished(OpenAi.name, finish)
     reply = Reply(
-        text=text(answer.member("choices", 0, "message", "content")),
+        text=_spoken(answer.member("choices", 0, "message", "content"), "text"),
         vendor=OpenAi.name,
         model=text(answer.member("model")),
         finish=finish,
-        input_tokens=count(answer.member("usage", "prompt_tokens")),
-        output_tokens=count(answer.member("usage", "completion_tokens")),
+        input_tokens=tokens_of(answer).read,
+        output_tokens=tokens_of(answer).written,
         thoughts=_thoughts(answer),
     )
     return Ended(reply, cut=finish == "length")
 
 
+def tokens_of(answer: Answer) -> Tokens:
+    return Tokens(count(answer.member("usage", "prompt_tokens")), count(answer.member("usage", "completion_tokens")))
+
+
 def _thoughts(answer: Answer) -> str:
-    """OpenAI shows none; servers that speak its protocol do, under either of two names."""
+    """OpenAI shows none; servers that speak its protocol do, under either of two names or as parts of the content."""
     message = ("choices", 0, "message")
-    return text(answer.member(*message, "reasoning_content")) or text(answer.member(*message, "reasoning"))
+    told = text(answer.member(*message, "reasoning_content")) or text(answer.member(*message, "reasoning"))
+    content = answer.member(*message, "content")
+    return told or (_spoken(content, "thinking") if isinstance(content, list) else "")
+
+
+def _spoken(content: Any, kind: str) -> str:
+    """A text; or of a list of parts those of one kind, each with it under the name of its kind, in parts again or not.
+
+    As Mistral tells what its models think.
+    """
+    if not isinstance(content, list):
+        return text(content)
+    parts = (part.get(kind) for part in content if isinstance(part, dict) and part.get("type") == kind)
+    return "".join(_spoken(part, "text") for part in parts)
 
 
 def judge_answer(answer: Answer, *, model: str, limit: str = "") -> ComputeError | None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -104,6 +104,13 @@ class Asking:
     schema: Mapping[str, Any] | None
 
 
+class Tokens(NamedTuple):
+    """Of one answer, as far as the vendor says."""
+
+    read: int | None
+    written: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """An answer's text as far as it goes. `cut` when it ran into a limit of tokens."""
@@ -155,7 +162,6 @@ class ChatVendor(ABC):
         schema = None if question.schema is None else schemas.as_sent(question.schema)
         pictures = await asyncio.to_thread(encode_pictures, question.images, longest=self.longest_side)
         ended = await self._ended(Asking(question.prompt, question.system, tuple(pictures), schema))
-        self._count(ended.reply)
         reply = _without_thoughts(ended.reply, question.schema)
         if ended.cut and (schema is not None or not reply.text):
             raise InvalidRequest("the answer did not fit into max_tokens", reason="ANSWER_CUT_OFF")
@@ -176,12 +182,13 @@ class ChatVendor(ABC):
 
     @abstractmethod
     async def exchange(self, asking: Asking) -> Ended:
-        """Sends it, and waits. Raises as `converse` does."""
+        """Sends it, and waits; what it took is charged whatever the answer is worth. Raises as `converse` does."""
 
-    def _count(self, reply: Reply) -> None:
+    def charge(self, took: Tokens) -> None:
+        """A refusal and an answer that leads nowhere are billed too, where they name tokens."""
         price = self.settings.prices.get(self.choices.model)
-        if price is not None and reply.input_tokens is not None and reply.output_tokens is not None:
-            self.call.costs((reply.input_tokens * price.input + reply.output_tokens * price.output) / 1_000_000)
+        if price is not None and took.read is not None and took.written is not None:
+            self.call.costs((took.read * price.input + took.written * price.output) / 1_000_000)
 
 
 def _without_thoughts(reply: Reply, schema: Mapping[str, Any] | None) -> Reply:
