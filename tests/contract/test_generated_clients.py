@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
 
+import gateway.errors as edge
+import services.common.errors as common
 from gateway.app import routed
 from gateway.description import document
 from gateway.refusals import REASONS
@@ -19,6 +21,7 @@ from services.catalog.schemas import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[2]
 Node = dict[str, Any]
+ERRORS = {name for module in (common, edge) for name in vars(module) if isinstance(vars(module)[name], type)}
 # Said to workers, over gRPC or inside a service; no REST caller meets them.
 ELSEWHERE = {
     *("ATTEMPT_LOST", "ATTEMPT_PAST", "CLAIM_LOST", "CALL_ID_MISSING", "INBOX_INVALID", "OUTCOME_MISSING"),
@@ -28,6 +31,7 @@ ELSEWHERE = {
     # defaults that every place replaces, and what only providers and their tasks say
     *("PAYLOAD_TOO_LARGE", "UNAUTHENTICATED", "PERMISSION_DENIED", "RATE_LIMITED", "CONTENT_REFUSED"),
     *("CONTENT_TOO_LARGE", "URL_UNREACHABLE", "RESULT_EMPTY", "RESULT_TOO_LARGE", "TOO_MANY_PIXELS"),
+    *("WORKERS_AWAY", "MODELS_AWAY"),  # between services, and in words on /health
 }
 
 
@@ -175,10 +179,11 @@ def _reasons_in_code() -> Iterator[str]:
 
 
 def _reasons_in(tree: ast.Module) -> Iterator[str]:
-    """Of `reason="…"`, `default_reason = "…"`, and the table of what the framework refuses by itself."""
+    """Of errors made with `reason="…"` or with their default, and the table of what the framework refuses by itself."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):
-            yield from [node.value.value] if isinstance(node.value.value, str) else []
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ERRORS:
+            given = [word.value for word in node.keywords if word.arg == "reason"]
+            yield from (str(item.value) for item in given if isinstance(item, ast.Constant))
         elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "default_reason":
             yield str(getattr(node.value, "value", ""))
         elif isinstance(node, ast.Assign) and "_REASONS" in {
