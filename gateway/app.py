@@ -35,7 +35,7 @@ from services.common.storage_client import StorageClient
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 # The fixed path /tasks/generation goes before /tasks/{task_id}.
 _ROUTERS = (generation, tasks, storage, webhooks, health, docs)
-_EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed"]
+_EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed", "Link"]
 
 
 def routed(lifespan: Lifespan | None = None) -> FastAPI:

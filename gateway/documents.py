@@ -92,7 +92,15 @@ def answering(name: str, *, many: bool = False) -> Responses:
     return {200: {"description": said, "content": {"application/json": {"schema": schema}}}}
 
 
-TASK, TASKS = answering("Task"), answering("Task", many=True)
+_LINK: Schema = {"description": "Leads to the next page (rel=next); absent on the last", "schema": {"type": "string"}}
+
+
+def linked(responses: Responses) -> Responses:
+    """With the header that leads to the next page."""
+    return responses | {200: responses.get(200, {"description": "A page"}) | {"headers": {"Link": _LINK}}}
+
+
+TASK, TASKS = answering("Task"), linked(answering("Task", many=True))
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 # The first is what generated clients know for bytes, and what an unknown content is answered as.
 CONTENT: Schema = {"application/octet-stream": _BYTES, "image/*": _BYTES, "video/*": _BYTES}

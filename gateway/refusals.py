@@ -15,6 +15,7 @@ REASONS: dict[int, dict[str, str]] = {
         "HOST_MISSING": "the request has no Host header",
         "HOST_REPEATED": "the request has several Host headers",
         "FIELD_READ_ONLY": "only priority and config can be changed",
+        "PAGE_TOKEN_INVALID": "the cursor is none of this list's",
         "PREFER_INVALID": "Prefer is not wait=N",
         "IDEMPOTENCY_KEY_INVALID": "Idempotency-Key is not 1 to 255 visible ASCII characters",
         "LAST_EVENT_ID_INVALID": "Last-Event-ID is not an id of this stream",
@@ -105,6 +106,7 @@ WITH_KEY = (
 WITH_PATH = ("ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED")
 JSON_BODY = ("BODY_TOO_COMPLEX", "CONTENT_TYPE_UNSUPPORTED")
 WAITING = ("PREFER_INVALID",)
+LISTS = ("PAGE_TOKEN_INVALID",)
 OF_A_TASK = ("TASK_NOT_FOUND", "TASK_UNREADABLE")
 CHANGES = ("CONTENTION", "STORE_BUSY", "STORE_FULL")
 CHANGES_A_TASK = (*OF_A_TASK, *CHANGES, "ILLEGAL_TRANSITION", "TASK_LIVE")

@@ -10,17 +10,18 @@ import orjson
 from compute.tasks.v1 import tasks_pb2 as pb
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gateway.bodies import read_create, read_json, validate
 from gateway.inline_images import InlineStore
+from gateway.paging import Paged, next_link
 from gateway.preferences import applied, idempotency_key, wait_seconds
 from gateway.translate import create_request, list_to_json, status_number, to_json, to_public
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.enums import TaskStatus, TaskType
 from services.catalog.free_json import canonical
 from services.catalog.public import TaskPublicUpdate
-from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS
+from services.catalog.schemas import ALL_SCHEMAS
 from services.common.errors import IdempotencyConflict, InvalidRequest, NotFound, Overloaded, Violation
 from services.common.proto import get_object, put_object
 
@@ -28,13 +29,9 @@ Label = Annotated[str, Field(max_length=512)]
 _CHANGEABLE = frozenset({"priority", "config"})
 
 
-class Page(BaseModel):
+class Page(Paged):
     """Filters and paging of a list; an unknown parameter is refused."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    skip: int = Field(0, ge=0, le=1_000_000, description="Items passed over")
-    limit: int = Field(100, ge=1, le=1000, description="Most items returned")
     status: TaskStatus | None = Field(None, description="Only this status")
     origin_instance: Label | None = Field(None, description="Only this origin instance")
     origin_zone: Label | None = Field(None, description="Only this origin zone")
@@ -91,15 +88,18 @@ async def list_tasks(request: Request, page: Page, **more: Any) -> Response:
     wanted = pb.ListTasksRequest(
         limit=page.limit,
         skip=page.skip,
+        page_token=page.cursor or "",
+        public_types_only="admin" not in caller_of(request).scopes,
         origin_instance=page.origin_instance,
         origin_zone=page.origin_zone,
         origin_tenant_id=page.origin_tenant_id,
         status=status_number(page.status) if page.status else None,
         **more,
     )
-    tasks = await upstream_of(request).tasks.list(request, wanted)
-    known = ALL_SCHEMAS if "admin" in caller_of(request).scopes else SCHEMAS
-    return _Json(list_to_json([task for task in tasks if task.task_type in known]))
+    tasks, more_behind = await upstream_of(request).tasks.list(request, wanted)
+    # Another version of the tasks service may know types that cannot be shown here.
+    shown = list_to_json([task for task in tasks if task.task_type in ALL_SCHEMAS])
+    return _Json(shown, next_link(request, cursor=more_behind) if more_behind else {})
 
 
 async def cancel_task(request: Request, task_id: str, task_type: str | None = None) -> Response:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
-from compute.webhooks.v1 import webhooks_pb2_grpc
+from compute.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
 from fastapi import Request
 
 from gateway.batching import CreateBatcher
 from gateway.completions import Completions
 from gateway.event_log import EventLog
 from gateway.settings import GatewaySettings
-from services.common.grpc_client import PAGE_BYTES, Credentials, call
+from services.common.grpc_client import Credentials, call
 from services.common.identity import Caller
 from services.common.rpc_status import from_rpc_error
 from services.common.storage_client import StorageClient
@@ -43,16 +43,9 @@ class TasksClient:
         wanted = pb.GetTaskRequest(task_id=task_id, task_type=task_type)
         return cast("pb.GetTaskResponse", await self._call("GetTask", wanted, request)).task
 
-    async def list(self, request: Request, wanted: pb.ListTasksRequest) -> list[pb.Task]:
-        """All that was wanted, of which one answer may hold only a part."""
-        tasks: list[pb.Task] = []
-        limit, skip = wanted.limit, wanted.skip
-        while True:
-            answer = cast("pb.ListTasksResponse", await self._call("ListTasks", wanted, request))
-            tasks += answer.tasks
-            if answer.ByteSize() < PAGE_BYTES or len(tasks) >= limit:
-                return tasks
-            wanted.limit, wanted.skip = limit - len(tasks), skip + len(tasks)
+    async def list(self, request: Request, wanted: pb.ListTasksRequest) -> tuple[list[pb.Task], str]:
+        """What was wanted, and the token of what comes behind it."""
+        return await _page(lambda: self._call("ListTasks", wanted, request), wanted, "tasks")
 
     async def cancel(self, request: Request, task_id: str, task_type: str | None = None) -> pb.Task:
         wanted = pb.CancelTaskRequest(task_id=task_id, task_type=task_type)
@@ -102,6 +95,24 @@ class WebhooksClient:
     async def call(self, method: str, wanted: Any, request: Request) -> Any:
         metadata = self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
         return await call(getattr(self._stub, method), wanted, timeout=self._timeout, metadata=metadata)
+
+    async def list(
+        self, request: Request, wanted: webhooks_pb2.ListDeliveriesRequest
+    ) -> tuple[list[webhooks_pb2.Delivery], str]:
+        """What was wanted, and the token of what comes behind it."""
+        return await _page(lambda: self.call("ListDeliveries", wanted, request), wanted, "deliveries")
+
+
+async def _page(ask: Callable[[], Awaitable[Any]], wanted: Any, field: str) -> tuple[list[Any], str]:
+    """All that `wanted` asks for, of which one answer may hold only a part. Changes `wanted`."""
+    found: list[Any] = []
+    limit = wanted.limit
+    while True:
+        answer = await ask()
+        found += getattr(answer, field)
+        if not answer.next_page_token or len(found) >= limit:
+            return found, answer.next_page_token
+        wanted.limit, wanted.skip, wanted.page_token = limit - len(found), 0, answer.next_page_token
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from gateway import task_routes
-from gateway.documents import GENERATION_UPDATE_BODY, WAIT_HEADER, answering
-from gateway.refusals import CHANGES_A_TASK, JSON_BODY, OF_A_TASK, WAITING, refused
+from gateway.documents import GENERATION_UPDATE_BODY, WAIT_HEADER, answering, linked
+from gateway.refusals import CHANGES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, WAITING, refused
 from services.catalog.generation_update import GenerationTaskUpdate
 
 KIND = "GENERATION"
-TASK, TASKS = answering("GenerationTaskPublic"), answering("GenerationTaskPublic", many=True)
+TASK, TASKS = answering("GenerationTaskPublic"), linked(answering("GenerationTaskPublic", many=True))
 router = APIRouter(prefix="/api/v1/tasks/generation", tags=["Tasks"])
 
 
-@router.get("", summary="List Generation Tasks", responses=TASKS)
+@router.get("", summary="List Generation Tasks", responses=TASKS | refused(*LISTS))
 async def list_generation_tasks(request: Request, page: Annotated[task_routes.GenerationPage, Query()]) -> Response:
-    """Returns generation tasks, newest first, filtered on request, a page at a time (skip, limit)."""
+    """Returns generation tasks, newest first, filtered on request, a page at a time: `limit`, then the `Link`."""
     return await task_routes.list_tasks(request, page, task_type=KIND, workflow_id=page.workflow_id)
 
 

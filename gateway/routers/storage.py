@@ -12,7 +12,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.documents import CONTENT, DELETE_HEADERS, HEAD_HEADERS, READ_HEADERS, SAVE_HEADERS, merged
+from gateway.documents import CONTENT, DELETE_HEADERS, HEAD_HEADERS, READ_HEADERS, SAVE_HEADERS, linked, merged
+from gateway.paging import next_link
 from gateway.ranges import Version, check_match, is_unchanged, precondition_of, wanted_part
 from gateway.refusals import CHANGES_A_PICTURE, OF_A_PICTURE, READS_A_PICTURE, STORES_A_PICTURE, refused
 from gateway.uploads import file_chunks
@@ -79,7 +80,10 @@ class ImagePage(BaseModel):
 
 
 @router.get(
-    "", summary="List Images", response_model=ImageList, responses=refused("STORAGE_UNAVAILABLE", "PATH_INVALID")
+    "",
+    summary="List Images",
+    response_model=ImageList,
+    responses=linked(refused("STORAGE_UNAVAILABLE", "PATH_INVALID")),
 )
 async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> Response:
     """Lists stored images."""
@@ -87,7 +91,10 @@ async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> 
         tenant=caller_of(request).tenant, prefix=page.prefix, limit=page.limit, start_after=page.start_after
     )
     last = objects[-1].path if truncated and objects else None
-    return _json({"images": [_describe(request, info) for info in objects], "next_start_after": last})
+    response = _json({"images": [_describe(request, info) for info in objects], "next_start_after": last})
+    if last is not None:
+        response.headers.update(next_link(request, start_after=last))
+    return response
 
 
 @router.head(

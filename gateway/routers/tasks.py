@@ -19,7 +19,7 @@ from gateway.documents import (
     merged,
 )
 from gateway.provenance import Provenance, provenance_of
-from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, OF_A_TASK, WAITING, refused
+from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, WAITING, refused
 from gateway.watching import watch_task as watch
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
@@ -36,9 +36,9 @@ async def create_task(request: Request) -> Response:
     return await task_routes.create_task(request)
 
 
-@router.get("/", summary="List Tasks", responses=TASKS)
+@router.get("/", summary="List Tasks", responses=TASKS | refused(*LISTS))
 async def list_tasks(request: Request, page: Annotated[task_routes.TaskPage, Query()]) -> Response:
-    """Returns tasks, newest first, filtered on request, a page at a time (skip, limit)."""
+    """Returns tasks, newest first, filtered on request, a page at a time: `limit`, then the `Link` to the next one."""
     return await task_routes.list_tasks(request, page, task_type=page.task_type)
 
 

@@ -13,8 +13,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from gateway.bodies import read_json, validate
-from gateway.documents import body_of
-from gateway.refusals import CHANGES, JSON_BODY, refused
+from gateway.documents import body_of, linked
+from gateway.paging import Paged, next_link
+from gateway.refusals import CHANGES, JSON_BODY, LISTS, refused
 from gateway.upstream import caller_of, upstream_of
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["Webhooks"])
@@ -63,13 +64,9 @@ class WebhookEndpoint(BaseModel):
     url: str = Field(min_length=1, max_length=512)
 
 
-class DeliveryPage(BaseModel):
+class DeliveryPage(Paged):
     """Which deliveries a list shows; an unknown parameter is refused."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    skip: int = Field(0, ge=0, le=1_000_000, description="Items passed over")
-    limit: int = Field(100, ge=1, le=1000, description="Most items returned")
     state: State | None = Field(None, description="Only this state; DEAD lists the dead letters")
     task_id: str | None = Field(None, max_length=512, description="Only of this task")
     url: str | None = Field(None, max_length=512, description="Only to this address")
@@ -78,14 +75,24 @@ class DeliveryPage(BaseModel):
 _DELIVERIES = TypeAdapter(list[WebhookDelivery])
 
 
-@router.get("/deliveries", summary="List Webhook Deliveries", response_model=list[WebhookDelivery])
+@router.get(
+    "/deliveries",
+    summary="List Webhook Deliveries",
+    response_model=list[WebhookDelivery],
+    responses=linked(refused(*LISTS)),
+)
 async def list_deliveries(request: Request, page: Annotated[DeliveryPage, Query()]) -> Response:
-    """Returns deliveries, newest first."""
-    wanted = pb.ListDeliveriesRequest(skip=page.skip, limit=page.limit, task_id=page.task_id, url=page.url)
+    """Returns deliveries, newest first, a page at a time: `limit`, then the `Link` to the next one."""
+    wanted = pb.ListDeliveriesRequest(
+        skip=page.skip, limit=page.limit, page_token=page.cursor or "", task_id=page.task_id, url=page.url
+    )
     if page.state is not None:
         wanted.state = pb.DeliveryState.Value(_PREFIX + page.state)  # type: ignore[assignment]  # a known name
-    found: pb.ListDeliveriesResponse = await upstream_of(request).webhooks.call("ListDeliveries", wanted, request)
-    return _json(_DELIVERIES.dump_json([_delivery(item) for item in found.deliveries]))
+    found, more_behind = await upstream_of(request).webhooks.list(request, wanted)
+    response = _json(_DELIVERIES.dump_json([_delivery(item) for item in found]))
+    if more_behind:
+        response.headers.update(next_link(request, cursor=more_behind))
+    return response
 
 
 @router.post(

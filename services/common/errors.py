@@ -65,6 +65,12 @@ class InvalidRequest(ComputeError):
     default_reason = "INVALID_REQUEST"
 
 
+def check_field(field: str, good: bool, description: str) -> None:
+    """Raises InvalidRequest, which names the field, unless it is good."""
+    if not good:
+        raise InvalidRequest(f"{field} {description}", violations=(Violation(field, description),))
+
+
 class Refusals:
     """What is wrong with one request, told all at once.
 

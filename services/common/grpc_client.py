@@ -12,8 +12,6 @@ from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER
 from services.common.rpc_status import from_rpc_error
 
 ResponseT = TypeVar("ResponseT")
-# A list ends with the item that passes this size, well below what a message may have: who wants the rest asks again.
-PAGE_BYTES = 8 << 20
 OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", 16 << 20),

@@ -27,8 +27,11 @@ class Caller:
         if not self.internal:
             raise PermissionDenied("only services of this deployment may call this", reason="INTERNAL_ONLY")
 
+    def may(self, scope: str) -> bool:
+        return self.internal or scope in self.scopes
+
     def require(self, scope: str) -> None:
-        if not self.internal and scope not in self.scopes:
+        if not self.may(scope):
             raise PermissionDenied(f"this needs the scope {scope!r}", reason="SCOPE_MISSING")
 
 

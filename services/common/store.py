@@ -13,6 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from services.common.errors import OutOfSpace, Unavailable
+from services.common.paging import Found, Window
 
 log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
@@ -81,6 +82,16 @@ async def read(find: Find) -> list[Document]:
     Every try takes a cursor of its own: the driver's says that nothing is left once it has lost its connection.
     """
     return await persist(lambda: find().to_list(None))
+
+
+async def list_page(collection: Collection, query: Document, window: Window) -> Found[Document]:
+    """The documents of a page, those listed last first. Which of one `listing` comes first is up to the store."""
+    limit = window.limit + 1 + len(window.seen)
+    found = await read(lambda: collection.find(query).sort("listing", -1).skip(window.skip).limit(limit))
+    fresh = [document for document in found if document["_id"] not in window.seen]
+    page = fresh[: window.limit]
+    more = len(fresh) > window.limit
+    return Found(page, window.after([(document["listing"], document["_id"]) for document in page]) if more else None)
 
 
 async def read_in_parts(find: Find, size: int) -> AsyncIterator[list[Document]]:

@@ -120,6 +120,11 @@ class Task:
     outbox: tuple[Occurrence, ...] = ()
 
     @property
+    def listing(self) -> str:
+        """What a tenant's tasks are listed by."""
+        return f"{self.tenant}/{self.created_at:020d}"
+
+    @property
     def attempts_left(self) -> int:
         return self.max_attempts - self.attempt
 

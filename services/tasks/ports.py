@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.common.paging import Found, Window
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
 
@@ -23,6 +24,7 @@ class Filter:
     origin_tenant_id: str | None = None
     workflow_id: str | None = None
     dead_letter: bool | None = None
+    without_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class TaskRepository(Protocol):
         """Those that exist."""
         ...
 
-    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
+    async def find(self, wanted: Filter, window: Window) -> Found[Task]:
         """Newest first."""
         ...
 

@@ -16,7 +16,8 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.common.errors import Internal, NotFound, Unavailable
 from services.common.lanes import Lane
-from services.common.store import Collection, Database, Document, persist, read, read_in_parts
+from services.common.paging import Found, Window
+from services.common.store import Collection, Database, Document, list_page, persist, read, read_in_parts
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
 from services.tasks.outbox import Outbox, token
@@ -35,6 +36,7 @@ _PLAIN = tuple(
 _DEFAULTS = tuple(
     (field.name, None if field.default is MISSING else field.default) for field in fields(Task) if field.name in _PLAIN
 )
+_FILTERS = tuple(field.name for field in fields(Filter) if field.name not in ("tenant", "without_types"))
 _UNTOLD = {field.name: field.default for field in fields(ServiceCall)}
 
 
@@ -102,10 +104,13 @@ class MongoTaskRepository:
         missing = [task_id for task_id in task_ids if task_id not in found]
         return found | await self._read(missing) if missing else found
 
-    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
-        query: Document = {"listing": {"$gte": f"{wanted.tenant}/", "$lt": f"{wanted.tenant}/~"}}
-        query |= {name: _is(value) for name, value in asdict(wanted).items() if name != "tenant" and value is not None}
-        return readable(await read(lambda: self._tasks.find(query).sort("listing", -1).skip(skip).limit(limit)))
+    async def find(self, wanted: Filter, window: Window) -> Found[Task]:
+        query: Document = {"listing": window.bounds(f"{wanted.tenant}/")}
+        query |= {name: _is(value) for name in _FILTERS if (value := getattr(wanted, name)) is not None}
+        if wanted.without_types:
+            query["task_type"] = query.get("task_type", {}) | {"$nin": list(wanted.without_types)}
+        found = await list_page(self._tasks, query, window)
+        return Found(readable(found.items), found.behind)
 
     async def in_state(self, state: TaskState, *, limit: int) -> AsyncIterator[list[Task]]:
         """Oldest first, of every tenant. They may be many: between two parts others have their turn."""
@@ -261,7 +266,7 @@ def to_document(task: Task) -> Document:
     document: Document = {name: value for name in _PLAIN if (value := fields[name]) is not None}
     document["_id"] = task.id
     if not task.erased:
-        document["listing"] = f"{task.tenant}/{task.created_at:020d}"
+        document["listing"] = task.listing
     document["state"] = task.state.value
     if task.errors:
         document["errors"] = list(task.errors)

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound, Overloaded
 from services.common.ids import new_uuid
+from services.common.paging import Found, Window
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.fingerprint import fingerprint, same_request
@@ -154,8 +155,8 @@ class TaskService:
         """Raises NotFound, also for another tenant's task and for one of another type."""
         return visible(await self._tasks.get_fresh(task_id), tenant, task_type)
 
-    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
-        return await self._tasks.find(wanted, limit=limit, skip=skip)
+    async def find(self, wanted: Filter, window: Window) -> Found[Task]:
+        return await self._tasks.find(wanted, window)
 
     async def cancel(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
         """Raises IllegalTransition for a terminal task."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
 
 import structlog
@@ -14,11 +14,11 @@ from nats.aio.msg import Msg
 
 from services.catalog.tasks import TYPES
 from services.common.bus import progress_subject
-from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
-from services.common.grpc_client import PAGE_BYTES
+from services.common.errors import ComputeError, Internal, Refusals, check_field
 from services.common.grpc_server import Context
 from services.common.identity import check_tenant, current_caller
 from services.common.lanes import abandon
+from services.common.paging import fitting, next_token, read_window
 from services.common.proto import check_objects
 from services.common.rpc_status import to_status
 from services.tasks.domain import Task
@@ -39,6 +39,7 @@ Named: TypeAlias = (
     | pb.CleanupTaskRequest
 )
 _WATCH_POLL_SECONDS = 10.0
+_INTERNAL = tuple(name for name, kind in TYPES.items() if kind.internal)
 
 
 class TaskServicer(rpc.TaskServiceServicer):
@@ -84,21 +85,27 @@ class TaskServicer(rpc.TaskServiceServicer):
         return pb.GetTaskResponse(task=self._shown(task))
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
-        limit = request.limit if request.HasField("limit") else 100
-        _check("limit", 1 <= limit <= 1000, "must be from 1 to 1000")
-        _check("skip", 0 <= request.skip <= 1_000_000, "must be from 0 to 1000000")
+        owner, refusals, state = tenant(), Refusals(), None
+        with refusals:
+            window = read_window(request, f"{owner}/")
+        with refusals:
+            state = self._messages.state(request.status) if request.HasField("status") else None
+        refusals.told()
+        caller = current_caller()
         wanted = Filter(
-            tenant(),
-            state=self._messages.state(request.status) if request.HasField("status") else None,
+            owner,
+            state=state,
             task_type=_optional(request, "task_type"),
             origin_instance=_optional(request, "origin_instance"),
             origin_zone=_optional(request, "origin_zone"),
             origin_tenant_id=_optional(request, "origin_tenant_id"),
             workflow_id=_optional(request, "workflow_id"),
             dead_letter=request.dead_letter if request.HasField("dead_letter") else None,
+            without_types=_INTERNAL if request.public_types_only or not caller.may("admin") else (),
         )
-        tasks = await self._service.find(wanted, limit=limit, skip=request.skip)
-        return pb.ListTasksResponse(tasks=_fitting(map(self._shown, tasks)))
+        found = await self._service.find(wanted, window)
+        shown = fitting(map(self._shown, found.items))
+        return pb.ListTasksResponse(tasks=shown, next_page_token=next_token(window, found, len(shown)))
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:
         task = await self._service.cancel(tenant(), _task_id(request), _optional(request, "task_type"))
@@ -187,21 +194,10 @@ class TaskServicer(rpc.TaskServiceServicer):
         return message
 
 
-def _fitting(tasks: Iterable[pb.Task]) -> list[pb.Task]:
-    """The first of them, up to the one that passes PAGE_BYTES."""
-    found, size = [], 0
-    for task in tasks:
-        found.append(task)
-        size += task.ByteSize()
-        if size >= PAGE_BYTES:
-            break
-    return found
-
-
 def tenant() -> str:
     """The caller's own; raises InvalidRequest when a service of ours forgot to name one."""
     name = current_caller().tenant
-    _check("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
+    check_field("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
     return check_tenant(name)
 
 
@@ -229,8 +225,3 @@ def _task_id(request: Named) -> str:
 
 def _optional(request: object, name: str) -> str | None:
     return getattr(request, name) if request.HasField(name) else None  # type: ignore[attr-defined]
-
-
-def _check(field: str, good: bool, description: str) -> None:
-    if not good:
-        raise InvalidRequest(f"{field} {description}", violations=(Violation(field, description),))

@@ -75,6 +75,11 @@ class Delivery:
     history: tuple[Attempt, ...] = ()
 
     @property
+    def listing(self) -> str:
+        """What a tenant's deliveries are listed by."""
+        return f"{self.tenant}/{self.created_at:020d}"
+
+    @property
     def host(self) -> str:
         return host_of(self.url)
 

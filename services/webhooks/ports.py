@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.common.paging import Found, Window
 from services.webhooks.domain import Delivery, DeliveryState, Endpoint, SecretPair
 
 
@@ -17,6 +18,11 @@ class Filter:
     state: DeliveryState | None = None
     task_id: str | None = None
     url: str | None = None
+
+    @property
+    def begin(self) -> str:
+        """Of what such deliveries are listed by."""
+        return "" if self.tenant is None else f"{self.tenant}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class DeliveryRepository(Protocol):
         """Raises NotFound."""
         ...
 
-    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Delivery]:
+    async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
         """Newest first."""
         ...
 

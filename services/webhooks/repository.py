@@ -16,7 +16,8 @@ from pymongo.errors import BulkWriteError
 from services.common import store
 from services.common.errors import NotFound, Unavailable
 from services.common.lanes import Lane
-from services.common.store import Database, Document, persist, read
+from services.common.paging import Found, Window
+from services.common.store import Database, Document, list_page, persist, read
 from services.webhooks.domain import Attempt, Delivery, DeliveryState
 from services.webhooks.ports import Filter
 
@@ -54,14 +55,13 @@ class MongoDeliveryRepository:
             raise NotFound(f"delivery {delivery_id} does not exist", reason="DELIVERY_NOT_FOUND")
         return to_delivery(document)
 
-    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Delivery]:
-        begin = "" if wanted.tenant is None else f"{wanted.tenant}/"
-        query: Document = {"listing": {"$gte": begin, "$lt": f"{begin}~"}}
+    async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
+        query: Document = {"listing": window.bounds(wanted.begin)}
         for name, value in (("state", wanted.state), ("task_id", wanted.task_id), ("url", wanted.url)):
             if value is not None:
                 query[name] = {"$gte": str(value), "$lte": str(value)}  # as a range, see the tasks' repository
-        found = await read(lambda: self._deliveries.find(query).sort("listing", -1).skip(skip).limit(limit))
-        return [to_delivery(document) for document in found]
+        found = await list_page(self._deliveries, query, window)
+        return Found([to_delivery(document) for document in found.items], found.behind)
 
     async def due(self, now: int, *, since: int, without: Collection[str], limit: int) -> list[Delivery]:
         elsewhere: Document = {"host": {"$nin": list(without)}} if without else {}
@@ -125,7 +125,7 @@ def to_document(delivery: Delivery) -> Document:
     document = {name: value for name, value in _plain(delivery).items() if value is not None}
     document["_id"] = delivery.id
     document["state"] = delivery.state.value
-    document["listing"] = f"{delivery.tenant}/{delivery.created_at:020d}"
+    document["listing"] = delivery.listing
     document["host"] = delivery.host
     document["write"] = uuid4().hex
     document["history"] = orjson.dumps([asdict(attempt) for attempt in delivery.history]).decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.common.errors import IllegalTransition, NotFound, Overloaded
+from services.common.paging import Found, Window
 from services.webhooks.domain import Delivery, Occasion, SecretPair, endpoint_id, new_delivery
 from services.webhooks.ports import Clock, DeliveryRepository, EndpointRepository, Filter, SecretRepository
 
@@ -38,8 +39,8 @@ class WebhookService:
             self._on_due(delivery)
         return added
 
-    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Delivery]:
-        return await self._deliveries.find(wanted, limit=limit, skip=skip)
+    async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
+        return await self._deliveries.find(wanted, window)
 
     async def replay(self, tenant: str | None, delivery_id: str) -> Delivery:
         """Raises NotFound, also for another tenant's; IllegalTransition while it is being sent."""

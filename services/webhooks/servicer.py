@@ -7,9 +7,10 @@ from typing import Any
 from compute.webhooks.v1 import webhooks_pb2 as pb
 from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
 
-from services.common.errors import InvalidRequest, Violation
+from services.common.errors import Refusals, check_field
 from services.common.grpc_server import Context
 from services.common.identity import check_tenant, current_caller
+from services.common.paging import fitting, next_token, read_window
 from services.common.proto import timestamp
 from services.webhooks.domain import SECOND, Attempt, Delivery, DeliveryState, SecretPair
 from services.webhooks.ports import Filter
@@ -26,18 +27,21 @@ class WebhookServicer(rpc.WebhookServiceServicer):
         self._service = service
 
     async def ListDeliveries(self, request: pb.ListDeliveriesRequest, context: Context) -> pb.ListDeliveriesResponse:
-        limit = request.limit if request.HasField("limit") else 100
-        _check("limit", 1 <= limit <= 1000, "must be from 1 to 1000")
-        _check("skip", 0 <= request.skip <= 1_000_000, "must be from 0 to 1000000")
-        _check("state", not request.HasField("state") or request.state in _STATE, "is not a state of deliveries")
+        refusals, state = Refusals(), None
+        with refusals:
+            state = _state(request)
         wanted = Filter(
             _any_tenant(),
-            state=_STATE[request.state] if request.HasField("state") else None,
+            state=state,
             task_id=request.task_id.lower() if request.HasField("task_id") else None,
             url=request.url if request.HasField("url") else None,
         )
-        found = await self._service.find(wanted, limit=limit, skip=request.skip)
-        return pb.ListDeliveriesResponse(deliveries=[_message(item) for item in found])
+        with refusals:
+            window = read_window(request, wanted.begin)
+        refusals.told()
+        found = await self._service.find(wanted, window)
+        shown = fitting(map(_message, found.items))
+        return pb.ListDeliveriesResponse(deliveries=shown, next_page_token=next_token(window, found, len(shown)))
 
     async def ReplayDelivery(self, request: pb.ReplayDeliveryRequest, context: Context) -> pb.ReplayDeliveryResponse:
         return pb.ReplayDeliveryResponse(
@@ -53,6 +57,11 @@ class WebhookServicer(rpc.WebhookServiceServicer):
     async def EnableEndpoint(self, request: pb.EnableEndpointRequest, context: Context) -> pb.EnableEndpointResponse:
         await self._service.enable(_admin(), request.url)
         return pb.EnableEndpointResponse(url=request.url)
+
+
+def _state(request: pb.ListDeliveriesRequest) -> DeliveryState | None:
+    check_field("state", not request.HasField("state") or request.state in _STATE, "is not a state of deliveries")
+    return _STATE[request.state] if request.HasField("state") else None
 
 
 def _any_tenant() -> str | None:
@@ -102,8 +111,3 @@ def _secret(pair: SecretPair) -> pb.Secret:
         message.previous = pair.previous
         message.previous_valid_until.CopyFrom(timestamp(pair.previous_until // SECOND * SECOND))
     return message
-
-
-def _check(field: str, good: bool, description: str) -> None:
-    if not good:
-        raise InvalidRequest(f"{field} {description}", violations=(Violation(field, description),))

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from services.common.errors import NotFound
+from services.common.paging import Found, Window
 from services.tasks.domain import Task
 from services.tasks.ports import Added, Filter
+from tests.fakes.lists import page_of
 
 AnswerT = TypeVar("AnswerT")
 
@@ -52,6 +54,7 @@ class MemoryTaskRepository:
     async def get_many(self, task_ids: Sequence[str]) -> dict[str, Task]:
         return {task_id: self.stored[task_id] for task_id in task_ids if task_id in self.stored}
 
-    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Task]:
-        found = [task for task in self.stored.values() if task.tenant == wanted.tenant and not task.erased]
-        return sorted(found, key=lambda task: -task.created_at)[skip : skip + limit]
+    async def find(self, wanted: Filter, window: Window) -> Found[Task]:
+        """By tenant and type only."""
+        of_tenant = [task for task in self.stored.values() if task.tenant == wanted.tenant and not task.erased]
+        return page_of([task for task in of_tenant if task.task_type not in wanted.without_types], window)

@@ -7,9 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from services.common.errors import NotFound
+from services.common.paging import Found, Window
 from services.webhooks.domain import SECOND, Delivery, Endpoint, SecretPair, new_secret
 from services.webhooks.ports import Answer, DeliveryRepository, Filter
 from services.webhooks.sender import Sender
+from tests.fakes.lists import page_of
 
 BEGINNING = 1_700_000_000 * SECOND
 
@@ -49,13 +51,13 @@ class MemoryDeliveryRepository:
             raise NotFound(f"delivery {delivery_id} does not exist", reason="DELIVERY_NOT_FOUND")
         return self.stored[delivery_id]
 
-    async def find(self, wanted: Filter, *, limit: int, skip: int) -> list[Delivery]:
+    async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
         given = {"tenant": wanted.tenant, "state": wanted.state, "task_id": wanted.task_id, "url": wanted.url}
         asked = {name: value for name, value in given.items() if value is not None}
         found = [
             item for item in self.stored.values() if all(getattr(item, name) == value for name, value in asked.items())
         ]
-        return sorted(found, key=lambda item: -item.created_at)[skip : skip + limit]
+        return page_of(found, window)
 
     async def due(self, now: int, *, since: int, without: Collection[str], limit: int) -> list[Delivery]:
         found = [item for item in self.stored.values() if since <= item.due <= now and item.host not in without]
@@ -131,7 +133,7 @@ async def run_until_quiet(sender: Sender, deliveries: DeliveryRepository, clock:
     for _ in range(1_000):
         pause = await sender.turn()
         await sender.settled()
-        found = await deliveries.find(Filter(), limit=10_000, skip=0)
+        found = (await deliveries.find(Filter(), Window(10_000))).items
         if all(item.state.over for item in found):
             return
         if sum(item.version for item in found) == written:

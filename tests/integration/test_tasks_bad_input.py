@@ -8,10 +8,11 @@ from uuid import uuid4
 import grpc
 import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
+from compute.tasks.v1 import tasks_pb2_grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.common.grpc_client import PAGE_BYTES, Credentials
+from services.common.grpc_client import Credentials
 from tests.integration.tasks_host import TOKEN, Host, hosting
 
 SERVICE = "/compute.tasks.v1.TaskService/"
@@ -70,17 +71,26 @@ async def test_a_blank_prompt_is_refused_over_grpc_too(mongodb_url: str, nats_ur
             assert "prompt: Value error, must have at least one visible character" in str(caught.value.details())
 
 
-async def test_a_list_larger_than_a_message_comes_in_parts(mongodb_url: str, nats_url: str) -> None:
-    async with hosting(mongodb_url, nats_url, database()) as host:
+@pytest.mark.field("40")
+async def test_a_list_larger_than_a_message_comes_in_parts_that_any_client_takes(
+    mongodb_url: str, nats_url: str
+) -> None:
+    """A client that says nothing else takes 4 MiB."""
+    async with (
+        hosting(mongodb_url, nats_url, database()) as host,
+        grpc.aio.insecure_channel(host.target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel,
+    ):
+        stub, wanted = tasks_pb2_grpc.TaskServiceStub(channel), pb.ListTasksRequest(limit=1000)
         made = await _create_large(host, 300)
         seen: list[str] = []
         while True:
-            wanted = pb.ListTasksRequest(limit=1000, skip=len(seen))
-            answer = await host.tasks.ListTasks(wanted, timeout=20, metadata=host.metadata)
+            answer = await stub.ListTasks(wanted, timeout=20, metadata=host.metadata)
             seen += [task.id for task in answer.tasks]
-            if answer.ByteSize() < PAGE_BYTES:
+            wanted.page_token = answer.next_page_token
+            if not wanted.page_token:
                 break
-        assert sorted(seen) == sorted(made)
+            assert answer.ByteSize() > 3 << 20
+        assert len(seen) == 300 and sorted(seen) == sorted(made)
 
 
 async def _create_large(host: Host, count: int) -> list[str]:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from services.common.errors import NotFound
+from services.common.paging import Window
 from services.common.store import open_database
 from services.webhooks.accounts import MongoEndpointRepository, MongoSecretRepository
 from services.webhooks.domain import Attempt, Delivery, DeliveryState, Endpoint, Occasion, new_delivery
@@ -81,7 +82,7 @@ async def test_only_what_has_not_changed_is_removed(deliveries: DeliveryReposito
         await deliveries.add(made(number))
     assert await deliveries.save(made(2).claimed("o", until=9))
     await deliveries.remove([made(1), made(2)])
-    assert [item.task_id for item in await deliveries.find(Filter(), limit=10, skip=0)] == ["t2"]
+    assert [item.task_id for item in (await deliveries.find(Filter(), Window(10))).items] == ["t2"]
 
 
 async def test_lists_are_filtered_and_paged_newest_first(deliveries: DeliveryRepository) -> None:
@@ -91,7 +92,7 @@ async def test_lists_are_filtered_and_paged_newest_first(deliveries: DeliveryRep
     assert await deliveries.save(made(4).claimed("o", until=9))
 
     async def listed(wanted: Filter, limit: int = 10, skip: int = 0) -> list[str]:
-        return [item.task_id for item in await deliveries.find(wanted, limit=limit, skip=skip)]
+        return [item.task_id for item in (await deliveries.find(wanted, Window(limit, skip))).items]
 
     assert await listed(Filter("acme")) == ["t4", "t3", "t2", "t1", "t0"]
     assert await listed(Filter("acme"), limit=2, skip=1) == ["t3", "t2"]

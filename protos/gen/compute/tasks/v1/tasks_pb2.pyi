@@ -209,7 +209,7 @@ class GetTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
-    __slots__ = ("status", "task_type", "origin_instance", "origin_zone", "origin_tenant_id", "workflow_id", "limit", "skip", "dead_letter")
+    __slots__ = ("status", "task_type", "origin_instance", "origin_zone", "origin_tenant_id", "workflow_id", "limit", "skip", "dead_letter", "page_token", "public_types_only")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
@@ -219,6 +219,8 @@ class ListTasksRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_TYPES_ONLY_FIELD_NUMBER: _ClassVar[int]
     status: TaskStatus
     task_type: str
     origin_instance: str
@@ -228,13 +230,17 @@ class ListTasksRequest(_message.Message):
     limit: int
     skip: int
     dead_letter: bool
-    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_tenant_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., skip: _Optional[int] = ..., dead_letter: _Optional[bool] = ...) -> None: ...
+    page_token: str
+    public_types_only: bool
+    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_tenant_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., skip: _Optional[int] = ..., dead_letter: _Optional[bool] = ..., page_token: _Optional[str] = ..., public_types_only: _Optional[bool] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
-    __slots__ = ("tasks",)
+    __slots__ = ("tasks", "next_page_token")
     TASKS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tasks: _containers.RepeatedCompositeFieldContainer[Task]
-    def __init__(self, tasks: _Optional[_Iterable[_Union[Task, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, tasks: _Optional[_Iterable[_Union[Task, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class CancelTaskRequest(_message.Message):
     __slots__ = ("task_id", "task_type")

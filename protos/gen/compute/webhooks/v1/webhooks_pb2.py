@@ -25,43 +25,43 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"compute/webhooks/v1/webhooks.proto\x12\x13\x63ompute.webhooks.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x03\n\x08\x44\x65livery\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\x12\x12\n\nevent_type\x18\x05 \x01(\t\x12\x0b\n\x03url\x18\x06 \x01(\t\x12\x31\n\x05state\x18\x07 \x01(\x0e\x32\".compute.webhooks.v1.DeliveryState\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x0fnext_attempt_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x13\n\x06reason\x18\x0b \x01(\tH\x01\x88\x01\x01\x12\x35\n\x07history\x18\x0c \x03(\x0b\x32$.compute.webhooks.v1.DeliveryAttemptB\x12\n\x10_next_attempt_atB\t\n\x07_reason\"\x8c\x01\n\x0f\x44\x65liveryAttempt\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x64uration_seconds\x18\x02 \x01(\x01\x12\x18\n\x0bhttp_status\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05\x65rror\x18\x04 \x01(\tB\x0e\n\x0c_http_status\"\xc1\x01\n\x15ListDeliveriesRequest\x12\x36\n\x05state\x18\x01 \x01(\x0e\x32\".compute.webhooks.v1.DeliveryStateH\x00\x88\x01\x01\x12\x14\n\x07task_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x03url\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x0c\n\x04skip\x18\x04 \x01(\x05\x12\x12\n\x05limit\x18\x05 \x01(\x05H\x03\x88\x01\x01\x42\x08\n\x06_stateB\n\n\x08_task_idB\x06\n\x04_urlB\x08\n\x06_limit\"K\n\x16ListDeliveriesResponse\x12\x31\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1d.compute.webhooks.v1.Delivery\",\n\x15ReplayDeliveryRequest\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\"I\n\x16ReplayDeliveryResponse\x12/\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x1d.compute.webhooks.v1.Delivery\"\x95\x01\n\x06Secret\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\t\x12\x15\n\x08previous\x18\x02 \x01(\tH\x00\x88\x01\x01\x12=\n\x14previous_valid_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x42\x0b\n\t_previousB\x17\n\x15_previous_valid_until\"\x12\n\x10GetSecretRequest\"@\n\x11GetSecretResponse\x12+\n\x06secret\x18\x01 \x01(\x0b\x32\x1b.compute.webhooks.v1.Secret\"\x15\n\x13RotateSecretRequest\"C\n\x14RotateSecretResponse\x12+\n\x06secret\x18\x01 \x01(\x0b\x32\x1b.compute.webhooks.v1.Secret\"$\n\x15\x45nableEndpointRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\"%\n\x16\x45nableEndpointResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\"j\n\x06Notice\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x12\n\nevent_type\x18\x04 \x01(\t\x12\x0b\n\x03url\x18\x05 \x01(\t\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x0c*\xba\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_PENDING\x10\x01\x12\x1a\n\x16\x44\x45LIVERY_STATE_SENDING\x10\x02\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x03\x12\x1a\n\x16\x44\x45LIVERY_STATE_SKIPPED\x10\x04\x12\x17\n\x13\x44\x45LIVERY_STATE_DEAD\x10\x05\x32\x92\x04\n\x0eWebhookService\x12i\n\x0eListDeliveries\x12*.compute.webhooks.v1.ListDeliveriesRequest\x1a+.compute.webhooks.v1.ListDeliveriesResponse\x12i\n\x0eReplayDelivery\x12*.compute.webhooks.v1.ReplayDeliveryRequest\x1a+.compute.webhooks.v1.ReplayDeliveryResponse\x12Z\n\tGetSecret\x12%.compute.webhooks.v1.GetSecretRequest\x1a&.compute.webhooks.v1.GetSecretResponse\x12\x63\n\x0cRotateSecret\x12(.compute.webhooks.v1.RotateSecretRequest\x1a).compute.webhooks.v1.RotateSecretResponse\x12i\n\x0e\x45nableEndpoint\x12*.compute.webhooks.v1.EnableEndpointRequest\x1a+.compute.webhooks.v1.EnableEndpointResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"compute/webhooks/v1/webhooks.proto\x12\x13\x63ompute.webhooks.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x03\n\x08\x44\x65livery\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x04 \x01(\t\x12\x12\n\nevent_type\x18\x05 \x01(\t\x12\x0b\n\x03url\x18\x06 \x01(\t\x12\x31\n\x05state\x18\x07 \x01(\x0e\x32\".compute.webhooks.v1.DeliveryState\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x0fnext_attempt_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x88\x01\x01\x12\x13\n\x06reason\x18\x0b \x01(\tH\x01\x88\x01\x01\x12\x35\n\x07history\x18\x0c \x03(\x0b\x32$.compute.webhooks.v1.DeliveryAttemptB\x12\n\x10_next_attempt_atB\t\n\x07_reason\"\x8c\x01\n\x0f\x44\x65liveryAttempt\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x64uration_seconds\x18\x02 \x01(\x01\x12\x18\n\x0bhttp_status\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05\x65rror\x18\x04 \x01(\tB\x0e\n\x0c_http_status\"\xd5\x01\n\x15ListDeliveriesRequest\x12\x36\n\x05state\x18\x01 \x01(\x0e\x32\".compute.webhooks.v1.DeliveryStateH\x00\x88\x01\x01\x12\x14\n\x07task_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x03url\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x0c\n\x04skip\x18\x04 \x01(\x05\x12\x12\n\x05limit\x18\x05 \x01(\x05H\x03\x88\x01\x01\x12\x12\n\npage_token\x18\x06 \x01(\tB\x08\n\x06_stateB\n\n\x08_task_idB\x06\n\x04_urlB\x08\n\x06_limit\"d\n\x16ListDeliveriesResponse\x12\x31\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1d.compute.webhooks.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x15ReplayDeliveryRequest\x12\x13\n\x0b\x64\x65livery_id\x18\x01 \x01(\t\"I\n\x16ReplayDeliveryResponse\x12/\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x1d.compute.webhooks.v1.Delivery\"\x95\x01\n\x06Secret\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\t\x12\x15\n\x08previous\x18\x02 \x01(\tH\x00\x88\x01\x01\x12=\n\x14previous_valid_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x42\x0b\n\t_previousB\x17\n\x15_previous_valid_until\"\x12\n\x10GetSecretRequest\"@\n\x11GetSecretResponse\x12+\n\x06secret\x18\x01 \x01(\x0b\x32\x1b.compute.webhooks.v1.Secret\"\x15\n\x13RotateSecretRequest\"C\n\x14RotateSecretResponse\x12+\n\x06secret\x18\x01 \x01(\x0b\x32\x1b.compute.webhooks.v1.Secret\"$\n\x15\x45nableEndpointRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\"%\n\x16\x45nableEndpointResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\"j\n\x06Notice\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\x12\n\nevent_type\x18\x04 \x01(\t\x12\x0b\n\x03url\x18\x05 \x01(\t\x12\x0c\n\x04\x62ody\x18\x06 \x01(\x0c*\xba\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_PENDING\x10\x01\x12\x1a\n\x16\x44\x45LIVERY_STATE_SENDING\x10\x02\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x03\x12\x1a\n\x16\x44\x45LIVERY_STATE_SKIPPED\x10\x04\x12\x17\n\x13\x44\x45LIVERY_STATE_DEAD\x10\x05\x32\x92\x04\n\x0eWebhookService\x12i\n\x0eListDeliveries\x12*.compute.webhooks.v1.ListDeliveriesRequest\x1a+.compute.webhooks.v1.ListDeliveriesResponse\x12i\n\x0eReplayDelivery\x12*.compute.webhooks.v1.ReplayDeliveryRequest\x1a+.compute.webhooks.v1.ReplayDeliveryResponse\x12Z\n\tGetSecret\x12%.compute.webhooks.v1.GetSecretRequest\x1a&.compute.webhooks.v1.GetSecretResponse\x12\x63\n\x0cRotateSecret\x12(.compute.webhooks.v1.RotateSecretRequest\x1a).compute.webhooks.v1.RotateSecretResponse\x12i\n\x0e\x45nableEndpoint\x12*.compute.webhooks.v1.EnableEndpointRequest\x1a+.compute.webhooks.v1.EnableEndpointResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compute.webhooks.v1.webhooks_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DELIVERYSTATE']._serialized_start=1536
-  _globals['_DELIVERYSTATE']._serialized_end=1722
+  _globals['_DELIVERYSTATE']._serialized_start=1581
+  _globals['_DELIVERYSTATE']._serialized_end=1767
   _globals['_DELIVERY']._serialized_start=93
   _globals['_DELIVERY']._serialized_end=481
   _globals['_DELIVERYATTEMPT']._serialized_start=484
   _globals['_DELIVERYATTEMPT']._serialized_end=624
   _globals['_LISTDELIVERIESREQUEST']._serialized_start=627
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=820
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=822
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=897
-  _globals['_REPLAYDELIVERYREQUEST']._serialized_start=899
-  _globals['_REPLAYDELIVERYREQUEST']._serialized_end=943
-  _globals['_REPLAYDELIVERYRESPONSE']._serialized_start=945
-  _globals['_REPLAYDELIVERYRESPONSE']._serialized_end=1018
-  _globals['_SECRET']._serialized_start=1021
-  _globals['_SECRET']._serialized_end=1170
-  _globals['_GETSECRETREQUEST']._serialized_start=1172
-  _globals['_GETSECRETREQUEST']._serialized_end=1190
-  _globals['_GETSECRETRESPONSE']._serialized_start=1192
-  _globals['_GETSECRETRESPONSE']._serialized_end=1256
-  _globals['_ROTATESECRETREQUEST']._serialized_start=1258
-  _globals['_ROTATESECRETREQUEST']._serialized_end=1279
-  _globals['_ROTATESECRETRESPONSE']._serialized_start=1281
-  _globals['_ROTATESECRETRESPONSE']._serialized_end=1348
-  _globals['_ENABLEENDPOINTREQUEST']._serialized_start=1350
-  _globals['_ENABLEENDPOINTREQUEST']._serialized_end=1386
-  _globals['_ENABLEENDPOINTRESPONSE']._serialized_start=1388
-  _globals['_ENABLEENDPOINTRESPONSE']._serialized_end=1425
-  _globals['_NOTICE']._serialized_start=1427
-  _globals['_NOTICE']._serialized_end=1533
-  _globals['_WEBHOOKSERVICE']._serialized_start=1725
-  _globals['_WEBHOOKSERVICE']._serialized_end=2255
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=840
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=842
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=942
+  _globals['_REPLAYDELIVERYREQUEST']._serialized_start=944
+  _globals['_REPLAYDELIVERYREQUEST']._serialized_end=988
+  _globals['_REPLAYDELIVERYRESPONSE']._serialized_start=990
+  _globals['_REPLAYDELIVERYRESPONSE']._serialized_end=1063
+  _globals['_SECRET']._serialized_start=1066
+  _globals['_SECRET']._serialized_end=1215
+  _globals['_GETSECRETREQUEST']._serialized_start=1217
+  _globals['_GETSECRETREQUEST']._serialized_end=1235
+  _globals['_GETSECRETRESPONSE']._serialized_start=1237
+  _globals['_GETSECRETRESPONSE']._serialized_end=1301
+  _globals['_ROTATESECRETREQUEST']._serialized_start=1303
+  _globals['_ROTATESECRETREQUEST']._serialized_end=1324
+  _globals['_ROTATESECRETRESPONSE']._serialized_start=1326
+  _globals['_ROTATESECRETRESPONSE']._serialized_end=1393
+  _globals['_ENABLEENDPOINTREQUEST']._serialized_start=1395
+  _globals['_ENABLEENDPOINTREQUEST']._serialized_end=1431
+  _globals['_ENABLEENDPOINTRESPONSE']._serialized_start=1433
+  _globals['_ENABLEENDPOINTRESPONSE']._serialized_end=1470
+  _globals['_NOTICE']._serialized_start=1472
+  _globals['_NOTICE']._serialized_end=1578
+  _globals['_WEBHOOKSERVICE']._serialized_start=1770
+  _globals['_WEBHOOKSERVICE']._serialized_end=2300
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,128 @@
+"""Lists in pages.
+
+A token says behind what a list goes on, so that nothing comes twice and nothing that stays is left out while items come
+and go.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import orjson
+from google.protobuf.message import Message
+
+from services.common.errors import InvalidRequest, Refusals, Violation, check_field
+
+# A client that says nothing else takes messages of 4 MiB.
+PAGE_BYTES = 7 << 19
+MAX_LIMIT, MAX_SKIP = 1_000, 1_000_000
+_LONGEST = 8_192
+ItemT = TypeVar("ItemT")
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+class Listed(Protocol):
+    """An item of a list; `listing` is what the list is ordered by, and is hardly ever another item's too."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def listing(self) -> str: ...
+
+
+class Place(NamedTuple):
+    """Behind whatever is listed before `listing`, and behind those of that very `listing` whose ids are `seen`."""
+
+    listing: str
+    seen: tuple[str, ...]
+
+    def token(self) -> str:
+        return base64.urlsafe_b64encode(orjson.dumps([self.listing, *self.seen])).decode().rstrip("=")
+
+
+class Window(NamedTuple):
+    """Which part of a list is wanted."""
+
+    limit: int
+    skip: int = 0
+    behind: Place | None = None
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        return self.behind.seen if self.behind else ()
+
+    def bounds(self, begin: str) -> dict[str, str]:
+        """Of `listing`, as a query of MongoDB, for items whose listing begins so."""
+        return {"$gte": begin, "$lte": self.behind.listing} if self.behind else {"$gte": begin, "$lt": f"{begin}~"}
+
+    def after(self, entries: Sequence[tuple[str, str]]) -> Place | None:
+        """The place behind `entries`, listings and ids of a page that began here."""
+        if not entries:
+            return self.behind
+        last = entries[-1][0]
+        seen = tuple(item_id for listing, item_id in entries if listing == last)
+        return Place(last, (self.seen if self.behind and self.behind.listing == last else ()) + seen)
+
+
+class Found(NamedTuple, Generic[ItemT]):
+    """A page. `behind` is where the list goes on, None at its end."""
+
+    items: list[ItemT]
+    behind: Place | None
+
+
+def read_window(request: Any, begin: str) -> Window:
+    """That of a message with `limit`, `skip` and `page_token`, for a list of what begins so.
+
+    Raises:
+        InvalidRequest: for each of them that cannot be used.
+    """
+    limit, refusals = request.limit if request.HasField("limit") else 100, Refusals()
+    behind: Place | None = None
+    with refusals:
+        check_field("limit", 1 <= limit <= MAX_LIMIT, f"must be from 1 to {MAX_LIMIT}")
+    with refusals:
+        check_field("skip", 0 <= request.skip <= MAX_SKIP, f"must be from 0 to {MAX_SKIP}")
+    with refusals:
+        check_field("skip", not (request.skip and request.page_token), "counts from the beginning: no token beside it")
+    with refusals:
+        behind = _place(request.page_token, begin) if request.page_token else None
+    refusals.told()
+    return Window(limit, request.skip, behind)
+
+
+def next_token(window: Window, found: Found[Any], count: int) -> str:
+    """Of a page that shows the first `count` of what was found; empty at the end of the list."""
+    items: Sequence[Listed] = found.items
+    place = found.behind if count == len(items) else window.after([(item.listing, item.id) for item in items[:count]])
+    return place.token() if place else ""
+
+
+def fitting(messages: Iterable[MessageT]) -> list[MessageT]:
+    """The first of them, as many as a client takes that says nothing else; at least one."""
+    found: list[MessageT] = []
+    size = 0
+    for message in messages:
+        size += message.ByteSize() + 8  # what tells it from the next
+        if found and size > PAGE_BYTES:
+            break
+        found.append(message)
+    return found
+
+
+def _place(token: str, begin: str) -> Place:
+    try:
+        if len(token) > _LONGEST:
+            raise ValueError("too long")
+        listing, *seen = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True))
+        if not all(isinstance(part, str) for part in (listing, *seen)) or not listing.startswith(begin):
+            raise ValueError("of another list")
+    except (ValueError, TypeError, binascii.Error):
+        why = "is none of this list's: begin again without it"
+        violation = Violation("page_token", why)
+        raise InvalidRequest(f"page_token {why}", reason="PAGE_TOKEN_INVALID", violations=(violation,)) from None
+    return Place(listing, tuple(seen))
