@@ -5,9 +5,11 @@ Everything in it follows from the messages in compute.events.v1 and the subjects
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
 from compute.events.v1 import events_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -16,6 +18,7 @@ from gateway.description import TITLE, VERSION
 from gateway.printing import print_json
 from services.catalog.enums import ErrorCategory, EventType, TaskStatus
 from services.common.bus import EVENTS_KEPT
+from services.common.event_schemas import NAMELESS, PACKAGE, PATH
 
 Schema = dict[str, Any]
 _ABOUT = f"""What happens to tasks, as CloudEvents 1.0 in structured JSON over NATS.
@@ -23,7 +26,11 @@ _ABOUT = f"""What happens to tasks, as CloudEvents 1.0 in structured JSON over N
 Durable events are on the JetStream stream EVENTS, at least once each: tell repetitions by the event's `id`. It keeps
 the last {EVENTS_KEPT:,}, for at most seven days. Others are on core NATS and stored nowhere. The same durable events
 reach a browser as server-sent events of `GET /api/v1/tasks/{{task_id}}/events`, and a task's webhook as the body of a
-POST signed as Standard Webhooks say."""
+POST signed as Standard Webhooks say.
+
+`dataschema` is `<PUBLIC_URL>{PATH}{PACKAGE}<message>`, where the gateway serves the JSON Schema of `data` to anybody. A
+deployment that was not told its PUBLIC_URL names them `{NAMELESS}{PACKAGE}<message>` and serves them all the same."""
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PREFIX = "TASK_"
 # The members of the contract's EventType that are no transition of a task.
 _OTHER_TYPES = ("TASK_STATUS",)
@@ -63,6 +70,18 @@ _EVENTS: tuple[type[Message], ...] = (
     events_pb2.InferenceStatusEvent,
     events_pb2.PreprocessingStatusEvent,
 )
+
+
+def data_schema(address: str, name: str) -> Schema | None:
+    """The JSON Schema of an event's `data`, which lies at `address`; None for a name that is no event's."""
+    message = name.removeprefix(PACKAGE)
+    if message == name or message not in {kind.DESCRIPTOR.name for kind in _EVENTS}:
+        return None
+    schemas = _schemas()
+    parts = {kind.__name__: schemas[kind.__name__] for kind in (EventType, TaskStatus, ErrorCategory)}
+    found = {"$schema": _DIALECT, "$id": address, "title": message, **schemas[message], "$defs": parts}
+    inside: Schema = orjson.loads(orjson.dumps(found).replace(b"#/components/schemas/", b"#/$defs/"))
+    return inside
 
 
 def verbs() -> list[str]:
@@ -172,7 +191,12 @@ def _envelope(data: str, source: str, types: Iterable[str]) -> Schema:
         "subject": {"type": "string", "description": "Id of the task"},
         "time": _TIME,
         "datacontenttype": {"const": "application/json"},
-        "dataschema": {"const": f"compute.events.v1.{data}"},
+        "dataschema": {
+            "type": "string",
+            "format": "uri",
+            "pattern": rf"^[a-z]+:.*[:/]{re.escape(PACKAGE + data)}$",
+            "description": "The address of the JSON Schema of `data`",
+        },
         "tenant": {"type": "string", "description": "The tenant the task belongs to"},
         "data": {"$ref": f"#/components/schemas/{data}"},
     }

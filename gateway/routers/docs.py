@@ -8,8 +8,11 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from gateway.asyncapi import document
+from gateway.asyncapi import data_schema, document
 from gateway.reference import render
+from gateway.upstream import upstream_of
+from services.common.errors import NotFound
+from services.common.event_schemas import PATH, schemas_at
 
 router = APIRouter(include_in_schema=False)
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
@@ -23,6 +26,15 @@ async def openapi_document(request: Request) -> Response:
 @router.get("/asyncapi.json")
 async def asyncapi_document() -> Response:
     return Response(orjson.dumps(document()), media_type="application/json")
+
+
+@router.get(PATH + "{name}")
+async def event_schema(request: Request, name: str) -> Response:
+    """What a CloudEvent's `dataschema` leads to."""
+    found = data_schema(f"{schemas_at(upstream_of(request).settings.public_url)}{name}", name)
+    if found is None:
+        raise NotFound("no event has this schema", reason="ROUTE_NOT_FOUND")
+    return Response(orjson.dumps(found), media_type="application/schema+json")
 
 
 @router.get("/")

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import SecretStr, ValidationError
+from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings
+
+
+def _check_public(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError("must be an absolute http(s) address without query")
+    return url
+
+
+PublicUrl = Annotated[str, AfterValidator(_check_public)]
 
 
 class ServiceSettings(BaseSettings):
@@ -31,6 +42,8 @@ class ServiceSettings(BaseSettings):
     """What the services of one deployment know each other by. The same for all, and secret."""
     grpc_reflection: bool = False
     """Whether gRPC says what it can be asked."""
+    public_url: PublicUrl = ""
+    """Where the gateway is reached from outside, with its prefix: events name their schemas below it."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least that is logged."""
     log_format: Literal["console", "json"] = "console"

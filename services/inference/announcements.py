@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from services.catalog.enums import EventType
 from services.catalog.tasks import PUBLIC_TYPES
 from services.common.bus import inference_subject
+from services.common.event_schemas import NAMELESS, schema_address
 from services.common.proto import iso
 from services.inference.ports import Bus
 from services.inference.runs import Run, Stop
@@ -28,9 +29,11 @@ _PICTURES = ("result_image_path", "result_video_path", "result_image_paths", "re
 class Announcements:
     """Of one run. Internal types are silent: they probe the path, and are too quick for words."""
 
-    def __init__(self, run: Run, bus: Bus) -> None:
+    def __init__(self, run: Run, bus: Bus, schemas: str = NAMELESS) -> None:
+        """`schemas` begins the addresses of the events' schemas."""
         self._run = run
         self._bus = bus
+        self._schemas = schemas
         self._silent = run.task.task_type not in PUBLIC_TYPES
 
     async def begun(self) -> None:
@@ -46,7 +49,7 @@ class Announcements:
         await self._publish(status, 2, {"completed_at": now, **said})
 
     async def _publish(self, status: str, number: int, said: dict[str, Any]) -> None:
-        envelope = render(self._run, status, number, said)
+        envelope = render(self._run, status, number, said, self._schemas)
         subject = inference_subject(self._run.task.tenant, self._run.key.task_id)
         try:
             await self._bus.publish(subject, orjson.dumps(envelope))
@@ -54,7 +57,7 @@ class Announcements:
             log.debug("run not announced", error=repr(error))
 
 
-def render(run: Run, status: str, number: int, said: dict[str, Any]) -> dict[str, Any]:
+def render(run: Run, status: str, number: int, said: dict[str, Any], schemas: str = NAMELESS) -> dict[str, Any]:
     """The CloudEvent; `number` counts those of one run."""
     (task_id, attempt), origin, now = run.key, run.task.spec.origin, iso(time.time_ns() // 1000)
     data = {
@@ -80,7 +83,7 @@ def render(run: Run, status: str, number: int, said: dict[str, Any]) -> dict[str
         "subject": task_id,
         "time": now,
         "datacontenttype": "application/json",
-        "dataschema": "compute.events.v1.InferenceStatusEvent",
+        "dataschema": schema_address(schemas, "InferenceStatusEvent"),
         "tenant": run.task.tenant,
         "data": data,
     }

@@ -16,6 +16,7 @@ from nats.aio.client import Client
 
 from services.common.background import running
 from services.common.bus import open_bus, ping
+from services.common.event_schemas import schemas_at
 from services.common.grpc_client import Credentials, connect
 from services.common.health import Check
 from services.common.mount import Mounted
@@ -94,7 +95,9 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         desk = Desk(providers, gates, CallRecords(tasks), chosen.provider_unknown_policy)
         tidying = Tidying(tasks, desk)
         await stack.enter_async_context(tidying.listening(bus, chosen.worker_queue))
-        around = Surroundings(TaskImages(loader), store, bus, desk, chosen.default_provider)
+        around = Surroundings(
+            TaskImages(loader), store, bus, desk, chosen.default_provider, schemas_at(chosen.public_url)
+        )
         runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers, providers.checks))
         servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)
         rpc.add_InferenceServiceServicer_to_server(servicer, server)

@@ -14,6 +14,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from services.catalog.results import PictureNote
 from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, NotFound, Unavailable
+from services.common.event_schemas import NAMELESS
 from services.common.storage_client import CHUNK_BYTES
 from services.imaging.carriers.edits import Part
 from services.imaging.recipes import BESIDE
@@ -40,13 +41,16 @@ _STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The parts all runs of a worker share. `default_provider` serves tasks that name none."""
+    """The parts all runs of a worker share. `default_provider` serves tasks that name none; `schemas` begins the
+    addresses of the schemas of what is announced.
+    """
 
     images: Images
     store: ObjectStore
     bus: Bus
     desk: Desk
     default_provider: str
+    schemas: str = NAMELESS
     threads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_THREADS_AT_ONCE))
 
 

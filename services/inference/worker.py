@@ -154,7 +154,7 @@ class Worker:
     ) -> None:
         """Runs the handler in a `place` and tells what came of it; what nobody accepts leaves nothing behind."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
-        context, announced = Context(run, self._around), Announcements(run, self._around.bus)
+        context, announced = Context(run, self._around), Announcements(run, self._around.bus, self._around.schemas)
         await announced.begun()
         finished = await self._attempt(run, context, place)
         run.reporting = True

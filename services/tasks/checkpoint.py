@@ -10,7 +10,6 @@ import structlog
 
 from services.common.bus import Publisher
 from services.common.store import Collection, Database, Document, persist, read
-from services.tasks.hooks import outgoing
 from services.tasks.outbox import Outbox
 from services.tasks.repository import MongoTaskRepository
 
@@ -110,7 +109,7 @@ class Checkpoints:
     async def _publish_from(self, owner: str, through: int) -> int:
         """Answers the last number published."""
         while page := await self._repository.relayed_after(owner, through, limit=_PAGE):
-            due = [message for _, task in page for item in task.outbox for message in outgoing(task, item)]
+            due = [message for _, task in page for message in self._outbox.messages_of(task)]
             await self._publisher.publish(due)
             through = page[-1][0]
         return through

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from services.common.bus import Outgoing
+from services.common.event_schemas import NAMELESS, schema_address
 from services.common.proto import iso
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
 
@@ -22,8 +23,8 @@ def event_id(task_id: str, occurrence: Occurrence) -> str:
     return f"{task_id}.{occurrence.version}"
 
 
-def render(task: Task, occurrence: Occurrence) -> Outgoing:
-    """The message for `evt.v1.<tenant>.task.<id>.<verb>`."""
+def render(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Outgoing:
+    """The message for `evt.v1.<tenant>.task.<id>.<verb>`; `schemas` begins the addresses of the schemas."""
     created = occurrence.verb is Verb.CREATED
     name, at = event_id(task.id, occurrence), iso(occurrence.at)
     envelope = {
@@ -34,7 +35,7 @@ def render(task: Task, occurrence: Occurrence) -> Outgoing:
         "subject": task.id,
         "time": at,
         "datacontenttype": "application/json",
-        "dataschema": f"compute.events.v1.{'TaskCreatedEvent' if created else 'TaskStatusEvent'}",
+        "dataschema": schema_address(schemas, "TaskCreatedEvent" if created else "TaskStatusEvent"),
         "tenant": task.tenant,
         "data": _created(task, occurrence, at) if created else _status(task, occurrence, at),
     }

@@ -10,6 +10,7 @@ from compute.webhooks.v1 import webhooks_pb2 as pb
 
 from services.catalog.webhook_events import wanted_events
 from services.common.bus import Outgoing, hook_subject
+from services.common.event_schemas import NAMELESS
 from services.tasks.domain import Occurrence, Task
 from services.tasks.events import render
 
@@ -17,8 +18,8 @@ from services.tasks.events import render
 _MARK = '"webhook_url":'
 
 
-def outgoing(task: Task, occurrence: Occurrence) -> tuple[Outgoing, ...]:
-    event = render(task, occurrence)
+def outgoing(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> tuple[Outgoing, ...]:
+    event = render(task, occurrence, schemas)
     if _MARK not in task.spec:
         return (event,)
     common = orjson.loads(task.spec)["common"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 from uuid import uuid4
@@ -23,6 +23,7 @@ import structlog
 
 from services.common.bus import Outgoing, Publisher
 from services.common.errors import Unavailable
+from services.common.event_schemas import NAMELESS
 from services.tasks.domain import Task
 from services.tasks.hooks import outgoing
 
@@ -54,9 +55,14 @@ class Outbox:
         *,
         hold: float = 3.0,
         linger: float = 0.01,
+        schemas: str = NAMELESS,
     ) -> None:
-        """`linger` seconds a small group waits for company: what happens to a short task goes out at once."""
+        """`linger` seconds a small group waits for company: what happens to a short task goes out at once.
+
+        `schemas` begins the addresses of the events' schemas.
+        """
         self.owner = uuid4().hex
+        self._schemas = schemas
         self._publisher = publisher
         self._renew_streams = renew_streams
         self._hold = hold
@@ -166,12 +172,15 @@ class Outbox:
         """A task's earlier occurrences may still be in an outbox of the same group: once is enough."""
         found: dict[str, Outgoing] = {}
         for _, task in group:
-            through = self._sent.get(task.id, 0)
-            for item in task.outbox:
-                if item.version > through:
-                    for message in outgoing(task, item):
-                        found.setdefault(message.id, message)
+            for message in self.messages_of(task, after=self._sent.get(task.id, 0)):
+                found.setdefault(message.id, message)
         return list(found.values())
+
+    def messages_of(self, task: Task, *, after: int = 0) -> Iterator[Outgoing]:
+        """What its outbox holds beyond that version."""
+        for item in task.outbox:
+            if item.version > after:
+                yield from outgoing(task, item, self._schemas)
 
     async def _publish_surely(self, messages: list[Outgoing]) -> None:
         pause = 0.1

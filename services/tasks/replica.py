@@ -11,6 +11,7 @@ from nats.aio.client import Client
 
 from services.common.bus import Publisher, ensure_streams
 from services.common.errors import Unavailable
+from services.common.event_schemas import schemas_at
 from services.common.leadership import Leadership
 from services.common.store import Database
 from services.tasks.beats import Beats
@@ -43,7 +44,12 @@ class Replica:
         self.messages = Messages()
         self.hub = Hub()
         clock = SteadyClock()
-        self._outbox = Outbox(Publisher(bus), lambda: ensure_streams(bus), hold=settings.event_hold_seconds)
+        self._outbox = Outbox(
+            Publisher(bus),
+            lambda: ensure_streams(bus),
+            hold=settings.event_hold_seconds,
+            schemas=schemas_at(settings.public_url),
+        )
         self.repository = MongoTaskRepository(database, self._outbox, self._written)
         retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
         self._orders = BusOrders(bus, self.messages.fill)

@@ -91,7 +91,7 @@ def generation(**fields: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def stack(
-    mongodb_url: str, nats_url: str, folder: Path, *, cdn_url: str = "", **settings: Any
+    mongodb_url: str, nats_url: str, folder: Path, *, cdn_url: str = "", public_url: str = "", **settings: Any
 ) -> AsyncIterator[Stack]:
     """Everything in this process, on free ports; `settings` are the gateway's."""
     shared: dict[str, Any] = {
@@ -99,6 +99,7 @@ async def stack(
         "mongodb_database": f"gateway_{uuid4().hex[:12]}",
         "nats_url": nats_url,
         "internal_token": TOKEN,
+        "public_url": public_url,
     }
     async with services(shared, folder, cdn_url) as target:
         names = ("tasks_target", "storage_target", "access_target", "webhooks_target")
