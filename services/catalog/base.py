@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from services.catalog.alpha import Alpha
 from services.catalog.enums import ProviderType, TaskPriority
 from services.catalog.free_json import JsonObject
 from services.catalog.images import check_url
-from services.catalog.providers import check_provider
+from services.catalog.providers import check_config, check_offered
 from services.catalog.public import TaskPublicUpdate
 from services.catalog.webhook_events import check_webhook_events
 
@@ -73,20 +73,32 @@ class CommonFields(BaseModel):
         None, description="Take the place of active_provider_capabilities once the fallback is activated"
     )
 
-    @model_validator(mode="after")
-    def _check_providers(self) -> CommonFields:
-        named = self.provider_type or _named_by(self.provider_config)
-        check_provider("provider", named, self.provider_config)
-        if self.fallback_provider_type is not None:
-            check_provider("fallback_provider", self.fallback_provider_type, self.fallback_provider_config)
-        elif self.fallback_provider_config is not None:
-            raise ValueError("fallback_provider_config needs fallback_provider_type")
-        return self
+    # Each field by itself, so that a caller hears of all that is wrong; one looks at those before it only.
+    @field_validator("config")
+    @classmethod
+    def _check_webhook_events(cls, config: JsonObject | None) -> JsonObject | None:
+        check_webhook_events(config)
+        return config
 
-    @model_validator(mode="after")
-    def _check_webhook_events(self) -> CommonFields:
-        check_webhook_events(self.config)
-        return self
+    @field_validator("provider_type", "fallback_provider_type")
+    @classmethod
+    def _check_offered(cls, kind: ProviderType | None, info: ValidationInfo) -> ProviderType | None:
+        if kind is not None:
+            check_offered(str(info.field_name), kind)
+        return kind
+
+    @field_validator("provider_config", "fallback_provider_config")
+    @classmethod
+    def _check_provider(cls, config: JsonObject | None, info: ValidationInfo) -> JsonObject | None:
+        name = str(info.field_name)
+        named = name.replace("_config", "_type")
+        if config is None or named not in info.data:
+            return config  # of a provider that is refused itself
+        kind = info.data[named] or (_named_by(config) if named == "provider_type" else None)
+        if kind is None:
+            raise ValueError("fallback_provider_config needs fallback_provider_type")
+        check_config(name, kind, config)
+        return config
 
 
 def _named_by(config: Mapping[str, Any] | None) -> ProviderType:

@@ -29,7 +29,7 @@ from services.catalog.images import (
     check_url,
     holds_bytes,
 )
-from services.catalog.providers import PROVIDERS, check_provider
+from services.catalog.providers import PROVIDERS, check_config
 from services.catalog.schemas import SCHEMAS, derive
 from services.catalog.tasks import PUBLIC_TYPES, TYPES
 from services.imaging.local_files import path_of
@@ -165,11 +165,11 @@ def test_every_provider_is_found_by_its_file() -> None:
 
 
 def test_a_provider_checks_its_settings_and_names_what_is_wrong() -> None:
-    check_provider("provider", ProviderType.LOCAL, {"steps": 4, "rembg_model": "u2net"})
+    check_config("provider_config", ProviderType.LOCAL, {"steps": 4, "rembg_model": "u2net"})
     with pytest.raises(ValueError, match=r"provider_config\.steps"):
-        check_provider("provider", ProviderType.LOCAL, {"steps": 0})
+        check_config("provider_config", ProviderType.LOCAL, {"steps": 0})
     with pytest.raises(ValueError, match=r"provider_config\.max_retries"):
-        check_provider("provider", ProviderType.NANO_BANANA_UPSCALER, {"max_retries": 99})
+        check_config("provider_config", ProviderType.NANO_BANANA_UPSCALER, {"max_retries": 99})
 
 
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="

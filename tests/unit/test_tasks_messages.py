@@ -124,3 +124,17 @@ def test_an_update_takes_either_form_exactly() -> None:
     spec, _ = Messages().edit(pb.UpdateTaskRequest(task_id="t", config_json=text))(task)
     changed = Messages().task(kept(spec)).spec
     assert changed.config_json == text and get_object(changed, "config")["b"] == 2**53 + 1
+
+
+def test_a_provider_s_settings_do_not_hide_what_else_is_wrong() -> None:
+    wanted = pb.CreateTaskRequest()
+    wanted.spec.origin.instance, wanted.spec.priority = "here", 101
+    wanted.spec.params.generation.prompt = "a mug"
+    put_object(wanted.spec, "config", {"webhook_events": ["nothing"]})
+    put_object(wanted.spec, "provider_config", {"steps": 0, "unknown": 1})
+    put_object(wanted.spec, "fallback_provider_config", {})
+    with pytest.raises(InvalidRequest) as caught:
+        Messages().new_task("a", wanted)
+    found = {item.field: item.description for item in caught.value.violations}
+    assert set(found) == {"spec.priority", "spec.config", "spec.provider_config", "spec.fallback_provider_config"}
+    assert "steps" in found["spec.provider_config"] and "unknown" in found["spec.provider_config"]

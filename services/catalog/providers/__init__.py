@@ -35,16 +35,17 @@ def _discover() -> dict[ProviderType, type[ProviderSettings]]:
 PROVIDERS = _discover()
 
 
-def check_provider(what: str, kind: ProviderType, config: Mapping[str, Any] | None) -> None:
-    """Raises ValueError unless the provider exists here and takes `config`."""
-    settings = PROVIDERS.get(kind)
-    if settings is None:
-        raise ValueError(f"{what}_type {kind} is not offered here; offered: {', '.join(sorted(PROVIDERS))}")
-    if config is None:
-        return
+def check_offered(field: str, kind: ProviderType) -> None:
+    """Raises ValueError unless the provider exists here."""
+    if kind not in PROVIDERS:
+        raise ValueError(f"{field} {kind} is not offered here; offered: {', '.join(sorted(PROVIDERS))}")
+
+
+def check_config(field: str, kind: ProviderType, config: Mapping[str, Any]) -> None:
+    """Raises ValueError, which names all that is wrong, unless the provider takes `config`."""
     try:
-        settings.model_validate(config)
+        PROVIDERS[kind].model_validate(config)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{what}_config.{place}: {first['msg']}") from None
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        said = (f"{'.'.join([field, *map(str, item['loc'])])}: {item['msg']}" for item in found)
+        raise ValueError("; ".join(said)) from None
