@@ -104,3 +104,21 @@ async def test_a_failed_task_is_resumed_with_its_history(api: Stack) -> None:
     assert (again.status_code, again.json()["reason"]) == (409, "TASK_TERMINAL")
     stranger = await api.other.post(f"{TASKS}{task['id']}/resume")
     assert (stranger.status_code, stranger.json()["reason"]) == (404, "TASK_NOT_FOUND")
+
+
+@pytest.mark.field("exact-integers")
+async def test_a_changed_configuration_comes_back_as_it_was_sent(api: Stack) -> None:
+    task = await api.create(config={"a": 1})
+    url = f"{TASKS}{task['id']}"
+    for text in ('{"b":9007199254740993,"a":{"z":null,"y":[7.0,-9223372036854775808]}}', '{"a":true}', '{"a":1}', "{}"):
+        answer = await api.http.put(url, content=f'{{"config":{text}}}', headers={"content-type": "application/json"})
+        assert answer.status_code == 200, answer.text
+        assert f'"config":{text},' in answer.text
+        assert f'"config":{text},' in (await api.http.get(url)).text
+
+
+async def test_the_same_configuration_in_another_spelling_changes_nothing(api: Stack) -> None:
+    task = await api.create(config={"a": 7.0, "b": {"c": 1, "d": 2}})
+    body = {"config": {"b": {"d": 2.0, "c": 1}, "a": 7}}
+    same = (await api.http.put(f"{TASKS}{task['id']}", json=body)).json()
+    assert same == task

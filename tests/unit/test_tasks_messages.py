@@ -5,6 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.common.errors import InvalidRequest
 from services.common.proto import get_object, put_object
@@ -138,3 +140,19 @@ def test_a_provider_s_settings_do_not_hide_what_else_is_wrong() -> None:
     found = {item.field: item.description for item in caught.value.violations}
     assert set(found) == {"spec.priority", "spec.config", "spec.provider_config", "spec.fallback_provider_config"}
     assert "steps" in found["spec.provider_config"] and "unknown" in found["spec.provider_config"]
+
+
+@given(
+    st.text(max_size=30)
+    | st.from_regex(r"\A\{(\"[ab]\":(-?[0-9]{1,25}(\.[0-9]|[eE][0-9]{1,3})?|null|\[\]|\"\\u[0-9a-f]{4}\"),?)*\}?\Z")
+)
+def test_any_text_for_a_free_object_is_kept_or_refused(text: str) -> None:
+    wanted = request()
+    wanted.spec.config_json = text
+    try:
+        kept_text = Messages().new_task("a", wanted).spec
+    except InvalidRequest:
+        return
+    shown = Messages().task(kept(kept_text)).spec
+    assert orjson.loads(shown.config_json) == orjson.loads(text)
+    check_spec(shown)
