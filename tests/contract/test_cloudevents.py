@@ -39,6 +39,7 @@ def rendered(schemas: str) -> list[bytes]:
     return found
 
 
+@pytest.mark.field("dataschema")
 @pytest.mark.parametrize("schemas", BASES)
 def test_every_event_is_a_cloudevent(schemas: str) -> None:
     events = rendered(schemas)

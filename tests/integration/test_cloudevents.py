@@ -26,6 +26,7 @@ async def api(
         yield made, request.param
 
 
+@pytest.mark.field("dataschema")
 async def test_what_is_published_names_a_schema_that_anybody_can_read(api: tuple[Stack, str], nats_url: str) -> None:
     made, public = api
     bus = await nats.connect(nats_url)

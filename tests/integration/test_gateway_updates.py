@@ -107,6 +107,7 @@ async def test_a_failed_task_is_resumed_with_its_history(api: Stack) -> None:
 
 
 @pytest.mark.field("exact-integers")
+@pytest.mark.field("true-for-one")
 async def test_a_changed_configuration_comes_back_as_it_was_sent(api: Stack) -> None:
     task = await api.create(config={"a": 1})
     url = f"{TASKS}{task['id']}"

@@ -90,6 +90,7 @@ async def test_reflection_shows_a_stranger_nothing(host: Host, version: str, key
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.field("reflection-methods")
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_reflection_finds_methods_messages_fields_and_itself(host: Host, version: str) -> None:
     tasks = "compute/tasks/v1/tasks.proto"
@@ -146,6 +147,7 @@ async def create(host: Host, request: pb.CreateTaskRequest, key: str) -> pb.Crea
     return answer
 
 
+@pytest.mark.field("diagnostic-by-key")
 async def test_a_diagnostic_task_needs_the_scope_that_rest_asks_for(host: Host) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await create(host, host.request(), "acme-tasks")
@@ -153,6 +155,7 @@ async def test_a_diagnostic_task_needs_the_scope_that_rest_asks_for(host: Host) 
     assert (await create(host, host.request(), "acme-admin")).task.task_type == "DIAGNOSTIC"
 
 
+@pytest.mark.field("violations-stop")
 async def test_a_bad_request_hears_of_every_field(host: Host) -> None:
     request = pb.CreateTaskRequest()
     request.spec.priority, request.spec.queue_name = 1_000, "no queue"

@@ -213,6 +213,7 @@ async def test_links_lead_through_tasks_that_come_and_go(api: Stack) -> None:
     assert len(seen) == len(set(seen)) and set(ids) - {ids[0], ids[4]} <= set(seen) <= set(ids)
 
 
+@pytest.mark.field("empty-pages")
 async def test_no_page_before_the_end_is_empty_for_a_tenant_with_diagnostic_tasks(api: Stack) -> None:
     admin = {"authorization": f"Bearer {await api.key('acme', 'tasks', 'admin')}"}
     for number in range(12):
