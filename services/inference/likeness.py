@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from services.catalog import results
 from services.catalog.quality import Reason
 from services.inference.context import Context
-from services.inference.imaging.transparency import with_alpha
+from services.inference.imaging.transparency import opaque_colours, with_alpha
 from services.inference.lineage import Lineage
 from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
@@ -54,10 +56,10 @@ def around(boxes: Sequence[Box]) -> results.Box | None:
     return results.Box(left=left, top=top, width=right - left, height=bottom - top)
 
 
-def source_of(picture: Picture) -> DigitalSource | None:
+def _source_of(base: TaskPicture, picture: Picture) -> DigitalSource | None:
     """None where the picture is the caller's own, bit by bit."""
     if picture.model == UNTOUCHED:
-        return None
+        return None if np.array_equal(picture.pixels, opaque_colours(base.pixels)) else DigitalSource.ENHANCED
     return DigitalSource.ENHANCED if picture.model == LANCZOS else DigitalSource.COMPOSITE
 
 
@@ -65,7 +67,7 @@ def encode_like(pictures: Mapping[str, TaskPicture], made: Picture, recipe: Mapp
     """PNG of what was made of the first of `pictures`, with its transparency; the others show in it, too."""
     base = next(iter(pictures.values()))
     pixels = made.pixels if base.alpha is None else with_alpha(made.pixels, base.alpha)
-    return encode_png(pixels, recipe, source=source_of(made), lineage=Lineage.of(pictures))
+    return encode_png(pixels, recipe, source=_source_of(base, made), lineage=Lineage.of(pictures))
 
 
 async def save_debug(pictures: Sequence[DebugPicture], context: Context) -> list[str] | None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from services.catalog.quality import Reason
-from services.imaging.limits import MATTED_PIXELS
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.making import model_facts
 from services.inference.originals import TaskPicture
+from services.providers.pipelines.matting import matte_of
 from services.providers.ports import MATTING, Matte, Pixels
 
 # Below it, a matte is more likely wrong than right (deploy/triton/models/segmentation/README.md).
@@ -53,26 +51,13 @@ async def find_subject(picture: TaskPicture, context: Context) -> Subject:
     await asyncio.to_thread(check_visible, picture.pixels)
     if picture.alpha is not None and await asyncio.to_thread(picture.is_cut_out):
         return Subject(picture.alpha, {"subject_from": "transparency"})
-    shown = await asyncio.to_thread(_small_enough, picture)
-    matte: Matte = await context.ask(MATTING, lambda provider: provider.matte(shown))
+    shown = await asyncio.to_thread(opaque_colours, picture.pixels)
+    matte: Matte = await context.ask(MATTING, lambda provider: matte_of(shown, provider))
     facts = {"subject_from": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
     return Subject(await asyncio.to_thread(_left_of, matte.alpha, picture), facts, matte.confidence)
 
 
-def _small_enough(picture: TaskPicture) -> Pixels:
-    width, height = picture.size
-    scale = min(1.0, sqrt(MATTED_PIXELS / (width * height)))
-    return _resized(opaque_colours(picture.pixels), (max(1, int(width * scale)), max(1, int(height * scale))))
-
-
 def _left_of(matte: Pixels, picture: TaskPicture) -> Pixels:
-    alpha = _resized(matte, picture.size)
     if picture.alpha is None:
-        return alpha
-    return cv2.multiply(alpha, np.ascontiguousarray(picture.alpha), scale=1 / 255).astype(np.uint8, copy=False)
-
-
-def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    if (pixels.shape[1], pixels.shape[0]) == size:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+        return matte
+    return cv2.multiply(matte, np.ascontiguousarray(picture.alpha), scale=1 / 255).astype(np.uint8, copy=False)

@@ -256,7 +256,7 @@ async def test_margins_without_a_subject_or_with_a_reference_that_leaves_no_room
 
 
 async def test_a_large_picture_is_matted_at_a_size_a_model_takes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.inference.subjects.MATTED_PIXELS", 30_000)
+    monkeypatch.setattr("services.providers.pipelines.matting.MATTED_PIXELS", 30_000)
     result = await bench.adjust(saved(PICTURE), mode="pad", margin_top=0.4)
     assert bench.matting.asked[-1] == (200, 150, 3)
     assert result.subject_box.top >= 0.4 * result.height - 3

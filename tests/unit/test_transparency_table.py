@@ -13,8 +13,11 @@ import pytest_asyncio
 
 from services.catalog.alpha import Alpha
 from services.catalog.images import ImageReference, ImageUrl, InlineAllowed, StoragePath
+from services.catalog.quality import Reason
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest
+from services.imaging.notes import Note
+from services.inference.originals import ALPHA_LAID_ON_WHITE
 from services.providers.ports import Pixels
 from tests.picture_bench import PictureBench, many, opened
 
@@ -163,6 +166,11 @@ async def test_every_parameter_that_names_a_picture_stands_in_the_table(name: st
             pictures.add(field)
     assert set(TYPES[name].alpha) == pictures
     assert ImageReference  # the third way to name one always allows the bytes
+
+
+async def test_the_document_explains_every_note_and_every_reason() -> None:
+    told = set(re.findall(r"^\| `([A-Z_]+)` \|", DOCUMENT.read_text(), re.MULTILINE))
+    assert {*Note, ALPHA_LAID_ON_WHITE, *Reason} <= told
 
 
 async def test_the_document_has_the_same_table() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from services.providers.ports import Pixels
 
 # A change of that many levels halves what is carried over.
 _CHANGE = 12.0
+_STRIP_PIXELS = 1 << 20
+# Rows beyond a strip that the smoothing of a change looks at: its sigma of 2, seven times.
+_HALO = 14
 
 
 def carry_detail(original: Pixels, drawn: Pixels) -> Pixels:
@@ -21,10 +26,26 @@ def carry_detail(original: Pixels, drawn: Pixels) -> Pixels:
     height, width = original.shape[:2]
     if drawn.shape[:2] == (height, width):
         return drawn
-    seen = resized(resized(original, drawn.shape[1], drawn.shape[0]), width, height).astype(np.float32)
-    large = resized(drawn, width, height).astype(np.float32)
-    detail = original.astype(np.float32) - seen
-    return np.clip(np.rint(large + detail * _kept(large - seen)), 0, 255).astype(np.uint8)
+    seen = resized(resized(original, drawn.shape[1], drawn.shape[0]), width, height)
+    large = resized(drawn, width, height)
+    carried = np.empty_like(original)
+    for rows, around, inside in strips(height, width, _HALO):
+        change = large[around].astype(np.float32) - seen[around]
+        detail = original[rows].astype(np.float32) - seen[rows]
+        carried[rows] = np.clip(np.rint(large[rows] + detail * _kept(change)[inside]), 0, 255).astype(np.uint8)
+    return carried
+
+
+def strips(height: int, width: int, halo: int = 0) -> Iterator[tuple[slice, slice, slice]]:
+    """A picture's rows, a part at a time, as a large one in floats would take gigabytes.
+
+    The rows of each part, the same with up to `halo` more on both sides, and where in those they lie.
+    """
+    deep = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, deep):
+        bottom = min(top + deep, height)
+        first = max(top - halo, 0)
+        yield slice(top, bottom), slice(first, min(bottom + halo, height)), slice(top - first, bottom - first)
 
 
 def carry_change(original: Pixels, before: Pixels, after: Pixels) -> Pixels:

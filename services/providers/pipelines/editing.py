@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from services.common.errors import InvalidRequest
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.editing import Edit
-from services.providers.pipelines.detail import carry_detail, resized
+from services.providers.pipelines.detail import carry_detail, resized, strips
 from services.providers.ports import Diffusion, Drawing, OnStep, Picture, Pixels
 
 _STRENGTH = 0.6
 _STRENGTH_IN_MASK = 0.9
 # What is seen around a mask, by its own size on each side.
 _CONTEXT = 0.5
+# Of a blur in pixels, up to which it is worked out at the mask's own size.
+_WIDEST_SIGMA = 32.0
 
 
 async def edit(diffusion: Diffusion, wanted: Edit, on_step: OnStep, *, native_pixels: int) -> Picture:
@@ -78,16 +80,25 @@ def around(mask: Pixels, *, least_side: int) -> Box:
 
 def _paste(image: Pixels, mask: Pixels, drawn: Pixels, box: Box) -> Pixels:
     result = image.copy()
-    part = box.of(image).astype(np.float32)
-    painted = resized(drawn, box.width, box.height).astype(np.float32)
+    part, painted = box.of(result), resized(drawn, box.width, box.height)
     alpha = _softened(box.of(mask))[:, :, None]
-    box.of(result)[:] = np.rint(part + (painted - part) * alpha).astype(np.uint8)
+    for rows, _, _ in strips(box.height, box.width):
+        under = part[rows].astype(np.float32)
+        part[rows] = np.rint(under + (painted[rows] - under) * alpha[rows]).astype(np.uint8)
     return result
 
 
 def _softened(mask: Pixels) -> NDArray[np.float32]:
     """Weights 0 to 1 that fade towards the mask's edge from inside only."""
-    reach = max(1.0, 0.03 * max(mask.shape))
-    blurred = cv2.GaussianBlur(mask, (0, 0), reach).astype(np.float32) / 255
+    blurred = _blurred(mask, max(1.0, 0.03 * max(mask.shape))).astype(np.float32) / 255
     inside = mask.astype(np.float32) / 255
     return np.minimum(inside, np.clip(2 * blurred - 1, 0, 1))
+
+
+def _blurred(mask: Pixels, sigma: float) -> Pixels:
+    """A wide blur of a large mask is worked out on a smaller one, as its time grows with both."""
+    height, width = mask.shape
+    factor = min(max(1, int(sigma / _WIDEST_SIGMA)), height, width)
+    small = cv2.resize(mask, (-(-width // factor), -(-height // factor)), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), sigma / factor)
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)

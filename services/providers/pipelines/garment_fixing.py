@@ -17,6 +17,7 @@ from services.providers.pipelines.blending import blend, feathered
 from services.providers.pipelines.colour import match_lab
 from services.providers.pipelines.faces import find_faces
 from services.providers.pipelines.garments import find_garment
+from services.providers.pipelines.matting import matte_of
 from services.providers.pipelines.measures import Thresholds, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
 from services.providers.pipelines.progress import Preview, Progress
@@ -127,7 +128,7 @@ class _Work:
 
 
 async def _find(pixels: Pixels, label: str | None, expand: float, matting: Matting) -> _Found | None:
-    matte = await matting.matte(pixels)
+    matte = await matte_of(pixels, matting)
     faces = await asyncio.to_thread(find_faces, pixels)
     garment = await asyncio.to_thread(find_garment, pixels, matte.alpha, label, faces)
     if garment is None:
