@@ -54,6 +54,10 @@ _PRECISE: dict[str, Schema] = {
         "properties": {"passed": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}},
     },
 }
+_LISTED = {
+    "ignored": "Fields of the request that had no effect on the result; absent where there are none",
+    "warnings": "Reasons of the result's warnings, such as PROMPT_WORDS_UNKNOWN; absent where there are none",
+}
 _STATUS: dict[str, Schema] = {
     "TaskCreatedEvent": {"$ref": "#/components/schemas/TaskStatus"},
     "TaskStatusEvent": {"$ref": "#/components/schemas/TaskStatus"},
@@ -205,7 +209,8 @@ def _envelope(data: str, source: str, types: Iterable[str]) -> Schema:
 
 def _object(message: Any) -> Schema:
     """Of a descriptor: proto3 JSON with the proto's own names; what has no presence is always said."""
-    required = [field.name for field in message.fields if not field.has_presence] + ["timestamp"]
+    always = [field.name for field in message.fields if not (field.has_presence or field.is_repeated)]
+    required = [*always, "timestamp"]
     properties = {field.name: _field(message.name, field) for field in message.fields}
     said = {"description": _SAID[message.name]} if message.name in _SAID else {}
     return {"type": "object", **said, "required": required, "properties": properties, "additionalProperties": False}
@@ -218,7 +223,8 @@ def _field(message: str, field: FieldDescriptor) -> Schema:
         return _PRECISE[field.name]
     if field.message_type is not None:
         return _TIME if field.message_type.name == "Timestamp" else {"type": "object"}
-    return _KINDS[field.type]
+    kind = _KINDS[field.type]
+    return {"type": "array", "items": kind, "description": _LISTED[field.name]} if field.is_repeated else kind
 
 
 def main() -> None:

@@ -37,7 +37,33 @@ class PictureResult(NotedResult):
     quality: Quality | None = Field(None, description="How it did by its own measures; null where none was taken")
 
 
-class DrawnResult(PictureResult):
+class Ignored(BaseModel):
+    """A field of the request that had no effect on the result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    field: str = Field(description="Field that had none, such as prompt, negative_prompt or guidance")
+    words: list[str] = Field([], description="Of a text, the words that had none")
+
+
+class Warning(BaseModel):
+    """What of the request lies outside what the model was made for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: str = Field(description="A stable word, such as PROMPT_WORDS_UNKNOWN; docs/prompts.md lists them")
+    message: str = Field(description="The same for people")
+    words: list[str] = Field([], description="The words it is about")
+
+
+class HeardResult(PictureResult):
+    """A result of a model that went by words."""
+
+    ignored: list[Ignored] = Field([], description="What of the request had no effect")
+    warnings: list[Warning] = Field([], description="What the model does not know or was not made for")
+
+
+class DrawnResult(HeardResult):
     """A picture that a model drew, and what made it; durations in seconds."""
 
     result_image_path: str = Field(description="Stored path of the result picture")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from services.catalog import results
 from services.providers.capabilities.animating import Animation, Film
-from services.providers.ports import ModelCard, Picture
+from services.providers.ports import Heard, ModelCard, Picture
 
 _DRAWN_SEEDS = 2**31
 _SEED_LIMIT = 2**63
@@ -35,6 +36,18 @@ def facts_of(picture: Picture) -> dict[str, Any]:
         "model_licence": picture.model.licence,
         "queued_seconds": picture.queued_seconds,
         "denoise_seconds": picture.denoise_seconds,
+        **heard_facts(picture.heard),
+    }
+
+
+def heard_facts(heard: Heard) -> dict[str, Any]:
+    """What the model said of its request, as every result of one holds it."""
+    return {
+        "ignored": [results.Ignored(field=found.field, words=list(found.words)) for found in heard.ignored],
+        "warnings": [
+            results.Warning(reason=doubt.reason, message=doubt.message, words=list(doubt.words))
+            for doubt in heard.doubts
+        ],
     }
 
 
@@ -50,7 +63,12 @@ def recipe_of(picture: Picture, **more: Any) -> dict[str, Any]:
         "model": model_facts(picture.model),
         "loras": [{"sha256": sha256, "weight": weight} for sha256, weight in picture.loras],
     }
-    return recipe | {name: value for name, value in more.items() if value is not None}
+    return recipe | _told(picture.heard) | {name: value for name, value in more.items() if value is not None}
+
+
+def _told(heard: Heard) -> dict[str, Any]:
+    facts = {name: [item.model_dump() for item in items] for name, items in heard_facts(heard).items()}
+    return {name: items for name, items in facts.items() if items}
 
 
 def film_recipe(film: Film, asked: Animation) -> dict[str, Any]:
@@ -67,6 +85,7 @@ def film_recipe(film: Film, asked: Animation) -> dict[str, Any]:
         "fps": film.fps,
         "model": None if film.model is None else model_facts(film.model),
         "loras": [],
+        **_told(film.heard),
     }
 
 

@@ -16,6 +16,7 @@ from services.providers.calls import Call, Terms
 
 CapabilityT = TypeVar("CapabilityT")
 Pixels: TypeAlias = NDArray[np.uint8]
+SIZE_UNUSUAL = "SIZE_UNUSUAL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,39 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """A field of the request that had no effect; of a text the words that had none."""
+
+    field: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What of a request lies outside what the model was made for: a stable reason, prose, and the words it is about."""
+
+    reason: str
+    message: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model says it made of what it was asked for; nothing where there is nothing to say."""
+
+    ignored: tuple[Ignored, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def of_words(self) -> Heard:
+        """Without what it says of the size, where that was ours and not the caller's."""
+        return Heard(self.ignored, tuple(doubt for doubt in self.doubts if doubt.reason != SIZE_UNUSUAL))
+
+
+NOTHING_SAID = Heard()
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture drawn: RGB `[H, W, 3]`, and what it took. `loras` are content hash and weight.
 
@@ -90,6 +124,7 @@ class Picture:
     loras: tuple[tuple[str, float], ...] = ()
     queued_seconds: float | None = None
     denoise_seconds: float | None = None
+    heard: Heard = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)

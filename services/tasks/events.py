@@ -13,8 +13,8 @@ from services.tasks.domain import Occurrence, Task, TaskState, Verb
 
 SOURCE = "/atelier/tasks"
 VERSION = "1"
-# As a result is stored. Quotes within texts are escaped.
-_MEASURED = '"quality":{'
+# As a result is stored that says something of itself. Quotes within texts are escaped.
+_SAID = ('"quality":{', '"ignored":[{', '"warnings":[{')
 _AFTERWARDS = (Verb.CLEANED, Verb.DELETED)
 
 
@@ -78,14 +78,21 @@ def _status(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:
         data |= {"error_category": occurrence.category, "error_message": occurrence.message}
     if occurrence.reason is not None:
         data["error_reason"] = occurrence.reason
-    if occurrence.verb is Verb.COMPLETED and (quality := _quality(task.result)) is not None:
-        data["quality"] = quality
+    if occurrence.verb is Verb.COMPLETED and task.result is not None:
+        data |= _said(task.result)
     return data
 
 
-def _quality(result: str | None) -> dict[str, Any] | None:
-    """What the result says of itself; a result without it costs a search in its text."""
-    if result is None or _MEASURED not in result:
-        return None
-    found = orjson.loads(result).get("quality")
-    return found if isinstance(found, dict) else None
+def _said(result: str) -> dict[str, Any]:
+    """What the result says of itself; one that says nothing costs a search in its text.
+
+    Of what was ignored and warned of the names only: events outlive their task and quote no prompt.
+    """
+    if not any(mark in result for mark in _SAID):
+        return {}
+    found = orjson.loads(result)
+    said = {"quality": found.get("quality")} if isinstance(found.get("quality"), dict) else {}
+    for name, key in (("ignored", "field"), ("warnings", "reason")):
+        if names := [item[key] for item in found.get(name) or ()]:
+            said[name] = names
+    return said

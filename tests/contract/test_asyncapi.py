@@ -26,9 +26,19 @@ from services.tasks.hooks import outgoing
 ID = "0c5d1a3e-6a52-4a4e-9d3b-0d6a7e0f2a11"
 CONTRACT = json.loads((Path(__file__).parent / "compute-api.json").read_text())["components"]["schemas"]
 DOCUMENT = document()
-# What the contract has no word for: the stable code beside error_message, and how a result did by its measures.
-_ADDED = {"error_reason", "quality"}
+# What the contract has no word for: the stable code beside error_message, how a result did by its measures, and what of
+# the request the model could not take or does not know.
+_ADDED = {"error_reason", "quality", "ignored", "warnings"}
 _EVENTS = ("BaseEvent", "TaskCreatedEvent", "TaskStatusEvent", "InferenceStatusEvent", "PreprocessingStatusEvent")
+
+
+SAID = {
+    "ignored": [{"field": "negative_prompt", "words": ["blue"]}],
+    "warnings": [
+        {"reason": "PROMPT_WORDS_UNKNOWN", "message": "m", "words": ["beach"]},
+        {"reason": "SIZE_UNUSUAL", "message": "m", "words": []},
+    ],
+}
 
 
 def lives() -> Iterator[Task]:
@@ -38,6 +48,7 @@ def lives() -> Iterator[Task]:
     failure = Failure("DOWN", "no model", "UNAVAILABLE", retryable=True)
     yield running.completed("{}", (), 3).cleaned(4).gone(5, "")
     yield running.completed('{"quality":{"passed":false,"reasons":["LOW_CONFIDENCE"]}}', (), 3)
+    yield running.completed(json.dumps(SAID, separators=(",", ":")), (), 3)
     yield running.failed(failure, (), 3, backoff=0).cancelled(4)
     yield running.returned((), 3)
     yield running.failed(Failure("BAD", "no", "VALIDATION", retryable=False), (), 3, backoff=0).replayed(4, 3)
@@ -98,6 +109,16 @@ def test_an_event_and_a_webhook_say_how_a_result_did(result: dict[str, Any], sai
         assert json.loads(body)["data"].get("quality") == said
     later = ended.cleaned(4)
     assert "quality" not in json.loads(render(later, later.outbox[-1]).payload)["data"]
+
+
+def test_an_event_names_what_was_not_heard_and_quotes_no_word_of_it() -> None:
+    task = Task(ID, "acme", "GENERATION", "inference", "{}", 1, 1, 1, origin_instance="o").created().claimed("w", 2)
+    ended = task.completed(json.dumps(SAID, separators=(",", ":")), (), 3)
+    payload = outgoing(ended, ended.outbox[-1])[0].payload
+    data = json.loads(payload)["data"]
+    assert (data["ignored"], data["warnings"]) == (["negative_prompt"], ["PROMPT_WORDS_UNKNOWN", "SIZE_UNUSUAL"])
+    assert b"blue" not in payload
+    assert b"beach" not in payload
 
 
 def test_what_a_worker_announces_is_what_the_document_says() -> None:

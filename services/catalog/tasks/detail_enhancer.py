@@ -11,7 +11,7 @@ from services.catalog.base import TaskParams, TaskType
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.prompts import check_visible
-from services.catalog.results import Box, Measure, PictureResult
+from services.catalog.results import Box, HeardResult, Measure
 
 
 class DetailEnhancerParams(TaskParams):
@@ -28,7 +28,7 @@ class DetailEnhancerParams(TaskParams):
     )
 
 
-class DetailEnhancerResult(PictureResult):
+class DetailEnhancerResult(HeardResult):
     """The picture, where it changed and how near it stayed."""
 
     result_image_path: str = Field(description="Stored path of the result picture")

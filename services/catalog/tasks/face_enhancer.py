@@ -10,7 +10,7 @@ from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
-from services.catalog.results import Measure, PictureResult
+from services.catalog.results import HeardResult, Measure
 
 
 class FaceEnhancerParams(TaskParams):
@@ -21,7 +21,7 @@ class FaceEnhancerParams(TaskParams):
     )
 
 
-class FaceEnhancerResult(PictureResult):
+class FaceEnhancerResult(HeardResult):
     """The picture and the scores of its worst face, in the attempt that was kept."""
 
     result_image_path: str = Field(description="Stored path of the result picture")

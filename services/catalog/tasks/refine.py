@@ -12,7 +12,7 @@ from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, OutputSide, Seed, Share, Steps
 from services.catalog.prompts import OptionalPrompt
-from services.catalog.results import Measure, PictureResult
+from services.catalog.results import HeardResult, Measure
 
 Factor = Annotated[float, Field(ge=1, le=16)]
 
@@ -51,7 +51,7 @@ class RefineParams(TaskParams):
         return self
 
 
-class RefineResult(PictureResult):
+class RefineResult(HeardResult):
     """The picture, how it was made and how near it stayed to the original."""
 
     result_image_path: str = Field(description="Stored path of the result picture")

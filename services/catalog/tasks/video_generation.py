@@ -12,7 +12,7 @@ from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import Seed
 from services.catalog.prompts import OptionalPrompt, Prompt
-from services.catalog.results import PictureResult
+from services.catalog.results import HeardResult
 
 
 class VideoGenerationParams(TaskParams):
@@ -26,7 +26,7 @@ class VideoGenerationParams(TaskParams):
     seed: Seed | None = Field(None, description="Seed for the random generator")
 
 
-class VideoGenerationResult(PictureResult):
+class VideoGenerationResult(HeardResult):
     """The video and what made it."""
 
     result_video_path: str = Field(description="Stored path of the result video")

@@ -11,7 +11,7 @@ from services.catalog.tasks.refine import RefineParams, RefineResult
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.likeness import encode_like, judged, save_debug, shown_measures
-from services.inference.making import chosen_seed, recipe_of
+from services.inference.making import chosen_seed, heard_facts, recipe_of
 from services.providers.capabilities.refining import REFINING, Pass, Refined, Refinement
 from services.providers.capabilities.upscaling import needed_capability
 from services.providers.ports import Pixels
@@ -50,6 +50,7 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
         debug_image_paths=await save_debug(refined.debug, context),
         model_name=refined.picture.model.name,
         notes=context.notes,
+        **heard_facts(refined.picture.heard),
         quality=_quality(refined),
     )
 

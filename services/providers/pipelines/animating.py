@@ -61,8 +61,8 @@ async def animate(diffusion: Diffusion, wanted: Animation, on_step: OnStep, *, n
         for key in drawn:
             key.cancel()
         await asyncio.gather(*drawn, return_exceptions=True)
-    model = drawn[0].result().model
-    return Film(mp4, plan.width, plan.height, plan.frames, FPS, wanted.seed, model)
+    first = drawn[0].result()
+    return Film(mp4, plan.width, plan.height, plan.frames, FPS, wanted.seed, first.model, first.heard.of_words)
 
 
 def _planned(wanted: Animation, native_pixels: int) -> _Plan:

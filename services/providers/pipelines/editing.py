@@ -59,7 +59,8 @@ async def _draw(
         mask=None if mask is None else resized(mask, width, height),
         strength=strength,
     )
-    return await diffusion.draw(drawing, on_step)
+    drawn = await diffusion.draw(drawing, on_step)
+    return replace(drawn, heard=drawn.heard.of_words)
 
 
 def around(mask: Pixels, *, least_side: int) -> Box:

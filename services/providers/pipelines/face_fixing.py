@@ -50,6 +50,7 @@ async def fix_faces(fix: FaceFix, settings: FaceSettings, brush: Brush, on_step:
         match_lab,
         settings.thresholds,
         settings.retries,
+        in_own_words=settings.prompt != PROMPT,
     )
     redrawn = await redraw_pieces(picture, boxes, wish, brush, progress)
     await asyncio.to_thread(lay_back, picture, boxes, redrawn, settings.feather)

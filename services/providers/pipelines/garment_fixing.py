@@ -108,6 +108,7 @@ class _Work:
             match_lab,
             self.settings.thresholds,
             self.settings.retries,
+            in_own_words=self.fix.label is not None,
         )
 
     def _lay_back(self, grid: Grid, redrawn: Sequence[Redrawn]) -> Pixels:

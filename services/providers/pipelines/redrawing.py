@@ -16,7 +16,7 @@ from services.providers.capabilities.measures import Measure
 from services.providers.pipelines.colour import Match
 from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.measures import Judge, Thresholds, Verdict, keep_alike
-from services.providers.ports import Diffusion, Drawing, ModelCard, OnStep, Picture, Pixels, Step
+from services.providers.ports import NOTHING_SAID, Diffusion, Drawing, Heard, ModelCard, OnStep, Picture, Pixels, Step
 
 ResultT = TypeVar("ResultT")
 # What a picture names as its model when no model had a part in it.
@@ -51,7 +51,10 @@ class Brush:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How to redraw. `denoise` (0 to 1) is the share drawn anew, 0 draws nothing; each retry has the next seed."""
+    """How to redraw. `denoise` (0 to 1) is the share drawn anew, 0 draws nothing; each retry has the next seed.
+
+    `in_own_words`: the caller chose the prompt, so what the model says of it is for the caller.
+    """
 
     prompt: str
     denoise: float
@@ -60,6 +63,7 @@ class Wish:
     match: Match
     thresholds: Thresholds = field(default_factory=Thresholds)
     retries: int = 0
+    in_own_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ async def _draw(sized: Sized, wish: Wish, number: int, brush: Brush, on_step: On
     picture = await brush.diffusion.draw(drawing, on_step)
     if picture.pixels.shape != sized.pixels.shape:
         raise Internal(f"asked for {width}x{height}, the model drew {picture.pixels.shape[1::-1]}")
-    return picture
+    return replace(picture, heard=picture.heard.of_words if wish.in_own_words else NOTHING_SAID)
 
 
 async def _unheard(_: Step) -> None:
@@ -181,10 +185,16 @@ def fit(start: Pixels, sizes: ModelSizes) -> Sized:
 
 def drawn_picture(pixels: Pixels, redrawn: Iterable[Redrawn], seed: int, *, plain: ModelCard = UNTOUCHED) -> Picture:
     """`pixels` as the work of the model that drew the pieces; of `plain` where none was drawn."""
-    last = next((found.drawn for found in redrawn if found.drawn is not None), None)
-    if last is None:
+    drawn = [found.drawn for found in redrawn if found.drawn is not None]
+    if not drawn:
         return Picture(pixels, plain)
-    return replace(last, pixels=pixels, seed=seed, queued_seconds=None, denoise_seconds=None)
+    heard = Heard(_each(found.heard.ignored for found in drawn), _each(found.heard.doubts for found in drawn))
+    return replace(drawn[0], pixels=pixels, seed=seed, queued_seconds=None, denoise_seconds=None, heard=heard)
+
+
+def _each(said: Iterable[Sequence[ResultT]]) -> tuple[ResultT, ...]:
+    """In order, and but once."""
+    return tuple(dict.fromkeys(item for items in said for item in items))
 
 
 async def all_of(jobs: Sequence[Callable[[], Awaitable[ResultT]]], at_once: int | None) -> list[ResultT]:

@@ -146,6 +146,7 @@ class _Work:
             match_lab,
             self.settings.thresholds,
             self.settings.retries,
+            in_own_words=bool(asked.prompt),
         )
 
     def _show_tiles(self, tiles: Sequence[Redrawn]) -> list[DebugPicture]:

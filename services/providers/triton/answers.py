@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Valid
 from tritonclient.grpc import InferResult
 
 from services.common.errors import Internal
-from services.providers.ports import Drawing, Matte, ModelCard, Picture, Pixels, Step
+from services.providers.ports import Doubt, Drawing, Heard, Ignored, Matte, ModelCard, Picture, Pixels, Step
 
 EventT = TypeVar("EventT", bound="Event")
 # What our models call the output that holds their JSON.
@@ -45,6 +45,17 @@ class LoraEvent(Event):
     weight: float
 
 
+class IgnoredEvent(Event):
+    field: str
+    words: tuple[str, ...] = ()
+
+
+class WarningEvent(Event):
+    reason: str
+    message: str
+    words: tuple[str, ...] = ()
+
+
 class ResultEvent(Event):
     steps: PositiveInt
     seed: int
@@ -52,6 +63,12 @@ class ResultEvent(Event):
     denoise_ms: NonNegativeFloat
     model: CardEvent
     loras: tuple[LoraEvent, ...] = ()
+    ignored: tuple[IgnoredEvent, ...] = ()
+    warnings: tuple[WarningEvent, ...] = ()
+
+    def heard(self) -> Heard:
+        ignored = tuple(Ignored(found.field, found.words) for found in self.ignored)
+        return Heard(ignored, tuple(Doubt(found.reason, found.message, found.words) for found in self.warnings))
 
 
 class MatteEvent(Event):
@@ -133,6 +150,7 @@ def picture_of(
         loras=tuple((lora.sha256, lora.weight) for lora in said.loras),
         queued_seconds=round(said.queued_ms / 1e3, 6),
         denoise_seconds=round(said.denoise_ms / 1e3, 6),
+        heard=said.heard(),
     )
 
 

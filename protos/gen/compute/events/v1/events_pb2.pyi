@@ -63,7 +63,7 @@ class TaskCreatedEvent(_message.Message):
     def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., total_steps: _Optional[int] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class TaskStatusEvent(_message.Message):
-    __slots__ = ("event_type", "task_id", "status", "task_type", "progress", "timestamp", "started_at", "completed_at", "error_category", "error_message", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "error_reason", "quality")
+    __slots__ = ("event_type", "task_id", "status", "task_type", "progress", "timestamp", "started_at", "completed_at", "error_category", "error_message", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "error_reason", "quality", "ignored", "warnings")
     EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,8 @@ class TaskStatusEvent(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     event_type: str
     task_id: str
     status: str
@@ -98,7 +100,9 @@ class TaskStatusEvent(_message.Message):
     metadata: _struct_pb2.Struct
     error_reason: str
     quality: _params_pb2.Quality
-    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., progress: _Optional[float] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_category: _Optional[str] = ..., error_message: _Optional[str] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_reason: _Optional[str] = ..., quality: _Optional[_Union[_params_pb2.Quality, _Mapping]] = ...) -> None: ...
+    ignored: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., task_type: _Optional[str] = ..., progress: _Optional[float] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_category: _Optional[str] = ..., error_message: _Optional[str] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_reason: _Optional[str] = ..., quality: _Optional[_Union[_params_pb2.Quality, _Mapping]] = ..., ignored: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class InferenceStatusEvent(_message.Message):
     __slots__ = ("event_type", "task_id", "status", "timestamp", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "backend_generation_id", "backend_prediction_id", "prompt_id", "result_image_path", "refined_image_path", "error_message", "completed_at", "error_reason")

@@ -116,6 +116,24 @@ class PictureNote(_message.Message):
     note: str
     def __init__(self, picture: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
+class IgnoredField(_message.Message):
+    __slots__ = ("field", "words")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    words: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, field: _Optional[str] = ..., words: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ResultWarning(_message.Message):
+    __slots__ = ("reason", "message", "words")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    words: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., words: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class GenerationParams(_message.Message):
     __slots__ = ("prompt", "width", "height", "seed", "reference_image_path", "reference_image_url", "reference_image_strength", "subject_model_path", "subject_lora_weight", "product_model_path", "product_lora_weight", "style_model_path", "style_lora_weight", "product2_model_path", "product2_lora_weight", "fal_app_id", "workflow_id")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -155,7 +173,7 @@ class GenerationParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., reference_image_path: _Optional[str] = ..., reference_image_url: _Optional[str] = ..., reference_image_strength: _Optional[float] = ..., subject_model_path: _Optional[str] = ..., subject_lora_weight: _Optional[float] = ..., product_model_path: _Optional[str] = ..., product_lora_weight: _Optional[float] = ..., style_model_path: _Optional[str] = ..., style_lora_weight: _Optional[float] = ..., product2_model_path: _Optional[str] = ..., product2_lora_weight: _Optional[float] = ..., fal_app_id: _Optional[str] = ..., workflow_id: _Optional[str] = ...) -> None: ...
 
 class GenerationResult(_message.Message):
-    __slots__ = ("result_image_path", "reference_image_path", "seed", "width", "height", "steps", "model_name", "model_sha256", "model_licence", "queued_seconds", "denoise_seconds", "quality", "notes")
+    __slots__ = ("result_image_path", "reference_image_path", "seed", "width", "height", "steps", "model_name", "model_sha256", "model_licence", "queued_seconds", "denoise_seconds", "quality", "notes", "ignored", "warnings")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +187,8 @@ class GenerationResult(_message.Message):
     DENOISE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     reference_image_path: str
     seed: int
@@ -182,7 +202,9 @@ class GenerationResult(_message.Message):
     denoise_seconds: float
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
+    warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
+    def __init__(self, result_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class EditingParams(_message.Message):
     __slots__ = ("prompt", "base_image", "reference_images", "mask_image", "edit_strength", "width", "height", "seed", "fal_app_id", "workflow_id")
@@ -209,7 +231,7 @@ class EditingParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., base_image: _Optional[str] = ..., reference_images: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., mask_image: _Optional[str] = ..., edit_strength: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., fal_app_id: _Optional[str] = ..., workflow_id: _Optional[str] = ...) -> None: ...
 
 class EditingResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "reference_image_paths", "mask_image_path", "seed", "width", "height", "steps", "model_name", "model_sha256", "model_licence", "queued_seconds", "denoise_seconds", "quality", "notes")
+    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "reference_image_paths", "mask_image_path", "seed", "width", "height", "steps", "model_name", "model_sha256", "model_licence", "queued_seconds", "denoise_seconds", "quality", "notes", "ignored", "warnings")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -226,6 +248,8 @@ class EditingResult(_message.Message):
     DENOISE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     base_image_path: str
     reference_image_path: str
@@ -242,7 +266,9 @@ class EditingResult(_message.Message):
     denoise_seconds: float
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., reference_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., mask_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
+    warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., reference_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., mask_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class RefineParams(_message.Message):
     __slots__ = ("base_image_url", "upscale_enabled", "upscale_factor", "target_width", "target_height", "upscale_prompt", "upscale_denoise", "upscale_steps", "upscale_seed", "face_detail_enabled", "face_detail_prompt", "face_detail_denoise", "face_detail_steps", "face_detail_seed", "fal_app_id")
@@ -279,7 +305,7 @@ class RefineParams(_message.Message):
     def __init__(self, base_image_url: _Optional[str] = ..., upscale_enabled: _Optional[bool] = ..., upscale_factor: _Optional[float] = ..., target_width: _Optional[int] = ..., target_height: _Optional[int] = ..., upscale_prompt: _Optional[str] = ..., upscale_denoise: _Optional[float] = ..., upscale_steps: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_enabled: _Optional[bool] = ..., face_detail_prompt: _Optional[str] = ..., face_detail_denoise: _Optional[float] = ..., face_detail_steps: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., fal_app_id: _Optional[str] = ...) -> None: ...
 
 class RefineResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "capability", "applied_factor", "width", "height", "tiles", "faces_found", "upscale_seed", "face_detail_seed", "measures", "debug_image_paths", "model_name", "quality", "notes")
+    __slots__ = ("result_image_path", "base_image_path", "capability", "applied_factor", "width", "height", "tiles", "faces_found", "upscale_seed", "face_detail_seed", "measures", "debug_image_paths", "model_name", "quality", "notes", "ignored", "warnings")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -295,6 +321,8 @@ class RefineResult(_message.Message):
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     base_image_path: str
     capability: str
@@ -310,7 +338,9 @@ class RefineResult(_message.Message):
     model_name: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., capability: _Optional[str] = ..., applied_factor: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., tiles: _Optional[int] = ..., faces_found: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
+    warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., capability: _Optional[str] = ..., applied_factor: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., tiles: _Optional[int] = ..., faces_found: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class ExperimentalFalParams(_message.Message):
     __slots__ = ("fal_app_id", "fal_parameters", "fal_parameters_json")
@@ -353,7 +383,7 @@ class VideoGenerationParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., input_image_path: _Optional[str] = ..., duration_seconds: _Optional[int] = ..., cfg_scale: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class VideoGenerationResult(_message.Message):
-    __slots__ = ("result_video_path", "input_image_path", "video_seconds", "fps", "frames", "width", "height", "seed", "model_name", "quality", "notes")
+    __slots__ = ("result_video_path", "input_image_path", "video_seconds", "fps", "frames", "width", "height", "seed", "model_name", "quality", "notes", "ignored", "warnings")
     RESULT_VIDEO_PATH_FIELD_NUMBER: _ClassVar[int]
     INPUT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     VIDEO_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -365,6 +395,8 @@ class VideoGenerationResult(_message.Message):
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     result_video_path: str
     input_image_path: str
     video_seconds: float
@@ -376,7 +408,9 @@ class VideoGenerationResult(_message.Message):
     model_name: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_video_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., video_seconds: _Optional[float] = ..., fps: _Optional[float] = ..., frames: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., model_name: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
+    warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
+    def __init__(self, result_video_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., video_seconds: _Optional[float] = ..., fps: _Optional[float] = ..., frames: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., model_name: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class LlmInteractionParams(_message.Message):
     __slots__ = ("prompt", "system_prompt", "input_images")
@@ -423,7 +457,7 @@ class DetailEnhancerParams(_message.Message):
     def __init__(self, base_image: _Optional[str] = ..., reference_image: _Optional[str] = ..., detail_label: _Optional[str] = ...) -> None: ...
 
 class DetailEnhancerResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "accepted", "fallback_used", "attempts_used", "region", "tiles", "width", "height", "seed", "measures", "debug_image_paths", "quality", "notes")
+    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "accepted", "fallback_used", "attempts_used", "region", "tiles", "width", "height", "seed", "measures", "debug_image_paths", "quality", "notes", "ignored", "warnings")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -439,6 +473,8 @@ class DetailEnhancerResult(_message.Message):
     DEBUG_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     base_image_path: str
     reference_image_path: str
@@ -454,7 +490,9 @@ class DetailEnhancerResult(_message.Message):
     debug_image_paths: _common_pb2.StringList
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., region: _Optional[_Union[Box, _Mapping]] = ..., tiles: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
+    warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., region: _Optional[_Union[Box, _Mapping]] = ..., tiles: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class BackgroundFixParams(_message.Message):
     __slots__ = ("base_image", "palette_image", "strategy", "light_threshold", "shadow_threshold", "mask_expansion_percentage", "edge_blur_sigma", "background_color")
@@ -569,7 +607,7 @@ class FaceEnhancerParams(_message.Message):
     def __init__(self, input_image: _Optional[str] = ...) -> None: ...
 
 class FaceEnhancerResult(_message.Message):
-    __slots__ = ("result_image_path", "input_image_path", "face_detected", "faces_found", "accepted", "fallback_used", "attempts_used", "final_ssim_score", "final_lpips_score", "final_dists_score", "width", "height", "seed", "measures", "debug_image_paths", "quality", "notes")
+    __slots__ = ("result_image_path", "input_image_path", "face_detected", "faces_found", "accepted", "fallback_used", "attempts_used", "final_ssim_score", "final_lpips_score", "final_dists_score", "width", "height", "seed", "measures", "debug_image_paths", "quality", "notes", "ignored", "warnings")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     INPUT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     FACE_DETECTED_FIELD_NUMBER: _ClassVar[int]
@@ -587,6 +625,8 @@ class FaceEnhancerResult(_message.Message):
     DEBUG_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
     input_image_path: str
     face_detected: bool
@@ -604,7 +644,9 @@ class FaceEnhancerResult(_message.Message):
     debug_image_paths: _common_pb2.StringList
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., face_detected: _Optional[bool] = ..., faces_found: _Optional[int] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., final_ssim_score: _Optional[float] = ..., final_lpips_score: _Optional[float] = ..., final_dists_score: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
+    warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
+    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., face_detected: _Optional[bool] = ..., faces_found: _Optional[int] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., final_ssim_score: _Optional[float] = ..., final_lpips_score: _Optional[float] = ..., final_dists_score: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class BackgroundRemovalParams(_message.Message):
     __slots__ = ("input_image_paths",)

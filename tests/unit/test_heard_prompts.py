@@ -1,0 +1,107 @@
+"""What a model says of its request reaches the result, the recipe, and whoever reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from compute.tasks.v1 import params_pb2
+
+from services.catalog.results import HeardResult
+from services.catalog.tasks import TYPES
+from services.common.errors import Internal
+from services.common.proto import fill, read
+from services.inference.making import facts_of, film_recipe, heard_facts, recipe_of
+from services.providers.capabilities.animating import Animation
+from services.providers.capabilities.editing import Edit
+from services.providers.capabilities.refining import Pass, Refinement
+from services.providers.pipelines import animating, editing, refining
+from services.providers.pipelines.refining import RefinerSettings
+from services.providers.ports import Doubt, Drawing, Heard, Ignored, OnStep, Picture, Step
+from services.providers.triton.answers import picture_of
+from tests.fakes.diffusion import FakeDiffusion, brush, noisy
+
+HEARD = Heard(
+    (Ignored("negative_prompt", ("blue",)), Ignored("guidance")),
+    (Doubt("PROMPT_WORDS_UNKNOWN", "unknown", ("beach",)), Doubt("SIZE_UNUSUAL", "512x512")),
+)
+IGNORED = [{"field": "negative_prompt", "words": ["blue"]}, {"field": "guidance", "words": []}]
+UNKNOWN = {"reason": "PROMPT_WORDS_UNKNOWN", "message": "unknown", "words": ["beach"]}
+UNUSUAL = {"reason": "SIZE_UNUSUAL", "message": "512x512", "words": []}
+HEARD_TYPES = [kind for kind in TYPES.values() if issubclass(kind.result, HeardResult)]
+IMAGE = np.full((64, 64, 3), 120, np.uint8)
+
+
+class SayingDiffusion(FakeDiffusion):
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+        return replace(await super().draw(drawing, on_step), heard=HEARD)
+
+
+def _event(**more: Any) -> dict[str, Any]:
+    model = {"name": "m", "sha256": "0", "licence": "none"}
+    return {"event": "result", "steps": 1, "seed": 5, "queued_ms": 1, "denoise_ms": 1, "model": model, **more}
+
+
+def _picture(**more: Any) -> Picture:
+    drawing = Drawing("x", 5, width=8, height=8)
+    pixels = {"RESULT": np.zeros((8, 8, 3), np.uint8)}
+    return picture_of(_event(**more), pixels, drawing, Step(1, 1), default_guidance=3.0)
+
+
+async def _quiet(_: Step) -> None:
+    return None
+
+
+def test_a_models_answer_is_taken_with_what_it_says_of_its_request() -> None:
+    assert _picture(ignored=IGNORED, warnings=[UNKNOWN, UNUSUAL]).heard == HEARD
+    assert _picture().heard == Heard()
+
+
+@pytest.mark.parametrize("said", [{"ignored": ["prompt"]}, {"warnings": [{"words": []}]}, {"ignored": {"field": "x"}}])
+def test_what_it_says_in_another_form_is_not_believed(said: Any) -> None:
+    with pytest.raises(Internal, match="cannot be used"):
+        _picture(**said)
+
+
+def test_result_and_recipe_tell_it() -> None:
+    picture = _picture(ignored=IGNORED, warnings=[UNKNOWN, UNUSUAL])
+    facts, recipe = facts_of(picture), recipe_of(picture, prompt="x")
+    assert [found.model_dump() for found in facts["ignored"]] == recipe["ignored"] == IGNORED
+    assert [found.model_dump() for found in facts["warnings"]] == recipe["warnings"] == [UNKNOWN, UNUSUAL]
+    assert not {"ignored", "warnings"} & recipe_of(_picture()).keys()
+
+
+def test_every_type_whose_model_goes_by_words_can_tell_it() -> None:
+    names = {"GENERATION", "EDITING", "REFINE", "VIDEO_GENERATION", "DETAIL_ENHANCER", "FACE_ENHANCER"}
+    assert {kind.name for kind in HEARD_TYPES} == names
+
+
+@pytest.mark.parametrize("kind", HEARD_TYPES, ids=lambda kind: kind.name)
+def test_it_travels_over_grpc_whole(kind: Any) -> None:
+    facts = {"result_image_path": "a.png", "result_video_path": "a.mp4", "width": 1, "height": 1, **heard_facts(HEARD)}
+    result = kind.result(**{name: value for name, value in facts.items() if name in kind.result.model_fields})
+    message = getattr(params_pb2, type(result).__name__)()
+    fill(message, result)
+    assert read(type(message).FromString(message.SerializeToString()), kind.result) == result
+
+
+async def test_an_edit_tells_of_its_words_and_not_of_a_size_it_did_not_choose() -> None:
+    picture = await editing.edit(SayingDiffusion(), Edit("x", IMAGE, 1), _quiet, native_pixels=64 * 64)
+    assert picture.heard == HEARD.of_words
+    assert [doubt.reason for doubt in picture.heard.doubts] == ["PROMPT_WORDS_UNKNOWN"]
+
+
+@pytest.mark.parametrize(("prompt", "told"), [("on the beach", HEARD.of_words), (None, Heard())])
+async def test_a_refinement_tells_of_the_callers_words_only(prompt: str | None, told: Heard) -> None:
+    wanted = Refinement(IMAGE, upscale=Pass(0.3, 4, 1, prompt), faces=None)
+    refined = await refining.refine(wanted, RefinerSettings(), brush(SayingDiffusion(noisy(3))), _quiet)
+    assert refined.picture.heard == told
+
+
+async def test_a_film_tells_of_its_words() -> None:
+    wanted = Animation(IMAGE, "on the beach", 1, 1)
+    film = await animating.animate(SayingDiffusion(), wanted, _quiet, native_pixels=64 * 64)
+    assert film.heard == HEARD.of_words
+    assert film_recipe(film, wanted)["warnings"] == [UNKNOWN]
