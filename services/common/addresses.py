@@ -9,6 +9,7 @@ import ipaddress
 import re
 import socket
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
@@ -17,6 +18,7 @@ import httpx2
 from services.common.errors import InvalidRequest
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+PORTS = frozenset({80, 443, 8080, 8443})
 _URL_LIMIT = 4096
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
@@ -71,6 +73,13 @@ class Target:
         """Where a redirect leads, to be parsed as suspiciously as the first."""
         return urljoin(str(self.url), location)
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it names this machine, by address or by RFC 6761's name."""
+        if self.literal is not None:
+            return self.literal.is_loopback
+        return self.host.rpartition(".")[2] == "localhost"
+
     def check_name(self) -> None:
         """Raises InvalidRequest: URL_NOT_ALLOWED for a name that means something inward."""
         if self.literal is not None:
@@ -78,6 +87,35 @@ class Target:
         top = self.host.rpartition(".")[2]
         if "." not in self.host or top in _INWARD_NAMES:
             raise not_allowed("the host's name is not public")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which of the addresses that strangers name may be called; the same at the door and before each call.
+
+    Public hosts on `ports`; what `private` lists as "host:port"; with `loopback` this machine itself on any port.
+    """
+
+    ports: frozenset[int] = PORTS
+    private: frozenset[str] = frozenset()
+    loopback: bool = False
+
+    def check(self, target: Target) -> Callable[[str], bool]:
+        """Whether an address that its name turns out to have may be called.
+
+        Raises InvalidRequest: URL_NOT_ALLOWED for what the URL itself tells already.
+        """
+        if f"{target.host}:{target.port}" in self.private:
+            return _anything
+        if self.loopback and target.is_loopback:
+            return is_loopback
+        if target.port not in self.ports:
+            allowed = ", ".join(map(str, sorted(self.ports)))
+            raise not_allowed(f"port {target.port} is not allowed; allowed are {allowed}")
+        target.check_name()
+        if target.literal is not None and not is_public(str(target.literal)):
+            raise not_allowed("the address is not public")
+        return is_public
 
 
 def parse_target(url: str) -> Target:
@@ -117,6 +155,17 @@ def is_public(address: str) -> bool:
         scoped = found.scope_id is not None
         return not scoped and found in _PUBLIC_V6 and not any(found in network for network in _NOT_PUBLIC_V6)
     return _is_public_v4(found)
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _anything(_: str) -> bool:
+    return True
 
 
 def not_allowed(why: str) -> InvalidRequest:

@@ -18,10 +18,14 @@ from typing import Self
 
 import httpx2
 
-from services.common.addresses import Target, is_public, not_allowed, parse_target
-from services.common.errors import InvalidRequest, PayloadTooLarge
+from services.common.addresses import PORTS, Reach, Target, not_allowed, parse_target
+from services.common.codings import is_packed, unpacked
+from services.common.errors import InvalidRequest, PayloadTooLarge, Unavailable
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Of the server's own making, or of the moment: another try may go well.
+_PASSING = frozenset({408, 421, 425, 429})
+_LONGEST_PAUSE = 3600.0
 _HEADERS = {"user-agent": "atelier", "accept-encoding": "identity", "connection": "close"}
 
 # A host's addresses, as text. Raises OSError when it has none.
@@ -30,10 +34,11 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """`allowed_private` holds "host:port" of inward servers that may be reached, for development and tests."""
+    """`allowed_private` and `loopback` open inward servers, for development and tests, as `Reach` says."""
 
-    ports: frozenset[int] = frozenset({80, 443, 8080, 8443})
+    ports: frozenset[int] = PORTS
     allowed_private: frozenset[str] = frozenset()
+    loopback: bool = False
     redirects: int = 3
     connect_seconds: float = 5.0
     read_seconds: float = 10.0
@@ -59,12 +64,13 @@ class Answered:
 
 
 class GuardedHttp:
-    """Every failure is the naming party's: an InvalidRequest."""
+    """What the naming party got wrong is an InvalidRequest; a passing fault of the server it named is Unavailable."""
 
     def __init__(
         self, limits: HttpLimits, *, resolve: Resolver | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         self._limits = limits
+        self._reach = Reach(limits.ports, limits.allowed_private, limits.loopback)
         self._resolve = resolve or resolve_host
         self._transport = httpx2.AsyncHTTPTransport(
             verify=tls if tls is not None else True,
@@ -87,8 +93,10 @@ class GuardedHttp:
 
         Raises:
             InvalidRequest: URL_NOT_ALLOWED for an address that is not public http(s) on an allowed port, or a redirect
-                to one; URL_UNREACHABLE when there is no answer in time, or not 200.
-            PayloadTooLarge: CONTENT_TOO_LARGE.
+                to one; URL_UNREACHABLE when the host is unknown or the answer is a refusal; CONTENT_CODING_UNSUPPORTED
+                or CONTENT_CODING_BROKEN for what is packed in another way than gzip or deflate, or badly.
+            PayloadTooLarge: CONTENT_TOO_LARGE, packed or unpacked.
+            Unavailable: URL_UNAVAILABLE when the server fails, falls silent or breaks off.
         """
         async with self._bounded():
             return await self._follow(url, max_bytes)
@@ -97,7 +105,8 @@ class GuardedHttp:
         """Whatever is answered, a redirect as well: none is followed. Of the body at most `max_bytes` are read.
 
         Raises:
-            InvalidRequest: URL_NOT_ALLOWED as `get`; URL_UNREACHABLE when there is no answer in time.
+            InvalidRequest: URL_NOT_ALLOWED as `get`; URL_UNREACHABLE when the host is unknown.
+            Unavailable: URL_UNAVAILABLE when there is no answer in time.
         """
         async with self._bounded():
             target = parse_target(url)
@@ -112,9 +121,9 @@ class GuardedHttp:
             async with asyncio.timeout(self._limits.total_seconds):
                 yield
         except TimeoutError as error:
-            raise _unreachable(f"no whole answer within {self._limits.total_seconds:g} s") from error
+            raise _unavailable(f"no whole answer within {self._limits.total_seconds:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as error:
-            raise _unreachable(f"the address cannot be fetched ({type(error).__name__})") from error
+            raise _failed(error) from error
 
     async def _follow(self, url: str, max_bytes: int) -> Fetched:
         for _ in range(self._limits.redirects + 1):
@@ -152,13 +161,9 @@ class GuardedHttp:
 
     async def _judged(self, target: Target) -> str:
         """The one address to connect to."""
-        trusted = f"{target.host}:{target.port}" in self._limits.allowed_private
-        if not trusted:
-            if target.port not in self._limits.ports:
-                raise not_allowed(f"port {target.port} is not allowed")
-            target.check_name()
+        may_be_called = self._reach.check(target)
         addresses = await self._addresses(target)
-        if not trusted and not all(map(is_public, addresses)):
+        if not all(map(may_be_called, addresses)):
             raise not_allowed("the address is not public")
         return addresses[0]
 
@@ -168,6 +173,8 @@ class GuardedHttp:
         try:
             found = await self._resolve(target.host, target.port)
         except (OSError, UnicodeError) as error:
+            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+                raise _unavailable("the host's name cannot be looked up just now") from error
             raise _unreachable("the host is not known") from error
         if not found:
             raise _unreachable("the host has no address")
@@ -182,21 +189,32 @@ async def resolve_host(host: str, port: int) -> list[str]:
 
 
 async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
-    if response.status_code != httpx2.codes.OK:
-        raise _unreachable(f"the server answered {response.status_code}")
-    if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-        # Unpacking is where a small answer becomes a large one.
-        raise _unreachable("the server sent a packed answer that was not asked for")
+    _check_status(response)
+    packed = is_packed(response.headers.get("content-encoding", ""))
     announced = response.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
-    parts, size = [], 0
-    async for part in response.aiter_raw():
+    raw = _bounded_parts(response.aiter_raw(), max_bytes)
+    # Unpacking is where a small answer becomes a large one: what comes of it is counted, too.
+    parts = _bounded_parts(unpacked(raw), max_bytes) if packed else raw
+    return b"".join([part async for part in parts])
+
+
+async def _bounded_parts(parts: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for part in parts:
         size += len(part)
         if size > max_bytes:
             raise _too_large(max_bytes)
-        parts.append(part)
-    return b"".join(parts)
+        yield part
+
+
+def _check_status(response: httpx2.Response) -> None:
+    status = response.status_code
+    if status >= 500 or status in _PASSING:
+        raise _unavailable(f"the server answered {status}", retry_after=_pause(response))
+    if status != httpx2.codes.OK:
+        raise _unreachable(f"the server answered {status}")
 
 
 async def _beginning(response: httpx2.Response, max_bytes: int) -> bytes:
@@ -206,6 +224,26 @@ async def _beginning(response: httpx2.Response, max_bytes: int) -> bytes:
         if len(content) >= max_bytes:
             break
     return content[:max_bytes]
+
+
+def _pause(response: httpx2.Response) -> float | None:
+    """Retry-After in seconds; a date is not looked at, the task's own pause is as good."""
+    after = response.headers.get("retry-after", "").strip()
+    return min(float(after[:9]), _LONGEST_PAUSE) if after.isascii() and after.isdigit() else None
+
+
+def _failed(error: Exception) -> InvalidRequest | Unavailable:
+    """An address or a certificate that is wrong stays so; a connection that fails may not."""
+    causes: list[BaseException | None] = [error, error.__cause__, error.__context__]
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return _unreachable("the server's certificate is not to be trusted")
+    if isinstance(error, httpx2.InvalidURL | httpx2.LocalProtocolError | httpx2.UnsupportedProtocol):
+        return _unreachable(f"the address cannot be fetched ({type(error).__name__})")
+    return _unavailable(f"the server does not answer as it should ({type(error).__name__})")
+
+
+def _unavailable(why: str, *, retry_after: float | None = None) -> Unavailable:
+    return Unavailable(why, reason="URL_UNAVAILABLE", retry_after=retry_after)
 
 
 def _unreachable(why: str) -> InvalidRequest:

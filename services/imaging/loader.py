@@ -10,9 +10,10 @@ from typing import Annotated, Protocol
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from services.common.addresses import parse_target
-from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge
+from services.common.addresses import PORTS, parse_target
+from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge, Unavailable
 from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
+from services.common.settings import split
 from services.imaging.decoder import Decoder, Limits, Original, Picture
 from services.imaging.local_files import LocalFiles
 from services.imaging.sources import Kind, read_inline, tell_apart
@@ -37,7 +38,7 @@ class ImageSettings(BaseSettings):
     """Memory of one such process."""
     allow_private_urls: Annotated[frozenset[str], NoDecode] = frozenset()
     """host:port of inward servers that may be fetched from, by commas; for development and tests only."""
-    allowed_url_ports: Annotated[frozenset[int], NoDecode] = frozenset({80, 443, 8080, 8443})
+    allowed_url_ports: Annotated[frozenset[int], NoDecode] = PORTS
     """Ports that may be fetched from, by commas."""
     local_image_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders of this machine whose pictures every tenant may name where a task type allows it, by commas."""
@@ -45,8 +46,7 @@ class ImageSettings(BaseSettings):
     @field_validator("allow_private_urls", "allowed_url_ports", "local_image_roots", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """Comma-separated in the environment."""
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return split(value)
 
 
 class Store(Protocol):
@@ -64,8 +64,9 @@ class Http(Protocol):
 class ImageLoader:
     """Reads base64, a data URL, an http(s) URL or a storage path of the tenant; where allowed a local file.
 
-    Errors: InvalidRequest with IMAGE_INVALID, BASE64_INVALID, URL_NOT_ALLOWED, URL_UNREACHABLE or PATH_INVALID;
-    PayloadTooLarge with IMAGE_TOO_LARGE or IMAGE_TOO_MANY_PIXELS; NotFound; Unavailable of the storage.
+    Errors: InvalidRequest with IMAGE_INVALID, BASE64_INVALID, URL_NOT_ALLOWED, URL_UNREACHABLE, PATH_INVALID or
+    CONTENT_CODING_UNSUPPORTED; PayloadTooLarge with IMAGE_TOO_LARGE or IMAGE_TOO_MANY_PIXELS; NotFound; Unavailable of
+    the storage, or with URL_UNAVAILABLE of the server that a URL names: another try may go well.
     """
 
     def __init__(
@@ -105,11 +106,12 @@ class ImageLoader:
             return (await self._http.get(url, max_bytes=self._max_bytes)).content
         except PayloadTooLarge as error:
             raise PayloadTooLarge(error.message, reason="IMAGE_TOO_LARGE") from error
-        except InvalidRequest as error:
-            if error.reason != "URL_UNREACHABLE":
+        except (InvalidRequest, Unavailable) as error:
+            if error.reason == "URL_NOT_ALLOWED":
                 raise
             # The host only: the rest of an address may be a secret.
-            raise InvalidRequest(f"{parse_target(url).host}: {error.message}", reason=error.reason) from error
+            told = f"{parse_target(url).host}: {error.message}"
+            raise type(error)(told, reason=error.reason, retry_after=error.retry_after) from error
 
     async def _read_path(self, path: str, tenant: str) -> bytes:
         try:

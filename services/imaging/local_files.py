@@ -33,10 +33,20 @@ class LocalFiles:
         return await asyncio.to_thread(self._read, path_of(url), max_bytes)
 
     def _read(self, path: PurePosixPath, max_bytes: int) -> bytes:
-        for root in self._roots:
-            if root in path.parents:
-                return _read_below(root, path.relative_to(root), max_bytes)
-        raise _not_allowed("no local file may be read there")
+        root = _root_of(path, self._roots)
+        return _read_below(root, path.relative_to(root), max_bytes)
+
+
+def check_below(url: str, roots: Sequence[Path]) -> None:
+    """Raises InvalidRequest: URL_NOT_ALLOWED unless `url` names a file below one of `roots`, there or not."""
+    _root_of(path_of(url), [PurePosixPath(root.absolute()) for root in roots])
+
+
+def _root_of(path: PurePosixPath, roots: Sequence[PurePosixPath]) -> PurePosixPath:
+    root = next((root for root in roots if root in path.parents), None)
+    if root is None:
+        raise _not_allowed("no local file may be read there" if roots else "local files are not read here")
+    return root
 
 
 def path_of(url: str) -> PurePosixPath:

@@ -21,6 +21,8 @@ from services.imaging.sources import Kind, Source, read_inline
 from services.providers.ports import Pixels
 
 _PAUSES = (0.3, 1.0, 3.0)
+# A file that is not there yet may be a moment later.
+_UNREACHED = ("URL_UNREACHABLE", "URL_UNAVAILABLE")
 # Rows are blended in strips: a picture in words of two bytes, several times over, would take four times its own memory.
 _STRIP_PIXELS = 1 << 20
 # Samples: 12 megapixels in three colours, about 25 MB as PNG. A mask has one, and packs well.
@@ -92,8 +94,8 @@ class Media:
         for pause in (*_PAUSES, None):
             try:
                 return (await self._http.get(url, max_bytes=limit)).content
-            except InvalidRequest as error:
-                if error.reason != "URL_UNREACHABLE":
+            except (InvalidRequest, Unavailable) as error:
+                if error.reason not in _UNREACHED:
                     raise
                 if pause is None:
                     raise _unreachable(error) from error

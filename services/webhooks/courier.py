@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 
 from standardwebhooks import Webhook
 
-from services.common.errors import InvalidRequest
+from services.common.errors import InvalidRequest, Unavailable
 from services.common.guarded_http import Answered, GuardedHttp
 from services.webhooks.domain import SECOND, Delivery
 from services.webhooks.ports import Answer, Clock, SecretRepository
@@ -36,7 +36,7 @@ class HttpCourier:
         headers |= sign(delivery.id, delivery.body, secrets, datetime.fromtimestamp(now // SECOND, UTC))
         try:
             answered = await self._http.post(delivery.url, delivery.body.encode(), headers, max_bytes=_READ_BYTES)
-        except InvalidRequest as error:
+        except (InvalidRequest, Unavailable) as error:
             return Answer(0, f"{error.reason}: {error.message}")
         return _judged(answered, now)
 

@@ -87,6 +87,7 @@ def http_limits(settings: WebhooksSettings) -> HttpLimits:
     return HttpLimits(
         ports=settings.webhook_ports,
         allowed_private=settings.webhook_allow_private,
+        loopback=settings.webhook_allow_loopback,
         redirects=0,
         read_seconds=seconds,
         total_seconds=seconds,

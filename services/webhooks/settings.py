@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from services.common.settings import ServiceSettings
+from services.common.settings import WebhookReach, split
 from services.webhooks.schedule import STEPS
 
 
-class WebhooksSettings(ServiceSettings):
-    """`webhook_allow_private` lists host:port of inward servers that may be called (development and tests only)."""
+class WebhooksSettings(WebhookReach):
+    """How deliveries are sent, tried again and kept."""
 
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)
     """How long a receiver may take to answer."""
@@ -24,10 +24,6 @@ class WebhooksSettings(ServiceSettings):
     """Calls at the same time."""
     webhook_host_concurrency: int = Field(default=4, ge=1)
     """Calls to one host at the same time."""
-    webhook_ports: Annotated[frozenset[int], NoDecode] = frozenset({80, 443, 8080, 8443})
-    """Ports that may be called, by commas."""
-    webhook_allow_private: Annotated[frozenset[str], NoDecode] = frozenset()
-    """host:port of inward servers that may be called, by commas; for development and tests only."""
     webhook_rotation_hours: float = Field(default=24.0, ge=0)
     """How long the former secret signs too."""
     webhook_keep_days: float = Field(default=3.0, gt=0)
@@ -39,8 +35,7 @@ class WebhooksSettings(ServiceSettings):
     webhook_leader_patience_seconds: float = Field(default=3.0, gt=0)
     """After so long without a sign of the leader another replica leads."""
 
-    @field_validator("webhook_ports", "webhook_allow_private", "webhook_steps_seconds", mode="before")
+    @field_validator("webhook_steps_seconds", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        """Comma-separated in the environment."""
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    def _split_steps(cls, value: object) -> object:
+        return split(value)

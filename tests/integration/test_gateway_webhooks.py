@@ -30,7 +30,7 @@ async def test_a_delivery_is_listed_with_why_it_waits_and_can_be_replayed(api: S
 
     delivery = await until(failed_once)
     assert (delivery["state"], delivery["event_type"]) == ("PENDING", "atelier.task.completed.v1")
-    assert delivery["reason"].startswith("URL_UNREACHABLE") and delivery["next_attempt_at"]
+    assert delivery["reason"].startswith(("URL_UNREACHABLE", "URL_UNAVAILABLE")) and delivery["next_attempt_at"]
     assert delivery["history"][0]["http_status"] is None
     replayed = await api.http.post(f"{ROOT}/deliveries/{delivery['id']}/replay")
     assert (replayed.status_code, replayed.json()["attempts"]) == (200, 0)

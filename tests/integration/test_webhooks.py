@@ -157,7 +157,7 @@ async def test_a_receiver_that_never_answers_is_given_up(hooks: Hooks, receiver:
     receiver.hold = asyncio.Event()
     await hooks.notice(receiver.url)
     [delivery] = await in_state(hooks, DEAD)
-    assert delivery.reason.startswith("URL_UNREACHABLE")
+    assert delivery.reason.startswith("URL_UNAVAILABLE")
     assert all(0.9 < item.duration_seconds < 5 for item in delivery.history)
     receiver.hold.set()
 

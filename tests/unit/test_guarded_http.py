@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,7 +16,7 @@ from functools import cache
 import pytest
 
 from services.common.addresses import is_public, parse_target
-from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
+from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge, Unavailable
 from services.common.guarded_http import GuardedHttp, HttpLimits, Resolver
 from tests.corpora.urls import INWARD
 
@@ -214,23 +217,109 @@ async def test_an_answer_that_never_ends_in_time_is_given_up() -> None:
             await asyncio.sleep(0.02)
 
     async with web_server(drip) as (port, _), guarded(replace(allowing(port), total_seconds=0.3)) as http:
-        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNAVAILABLE"
 
 
-async def test_a_packed_bomb_is_not_unpacked() -> None:
-    bomb = gzip.compress(b"\0" * 5_000_000)
+async def test_a_packed_bomb_is_unpacked_up_to_the_limit_only() -> None:
+    bomb = gzip.compress(b"\0" * 300_000_000, 1)
     async with (
         web_server(saying(bomb, headers="Content-Encoding: gzip\r\n")) as (port, seen),
         guarded(allowing(port)) as http,
     ):
-        assert await reason_of(http, f"http://127.0.0.1:{port}/", 1_000_000) == "URL_UNREACHABLE"
+        tracemalloc.start()
+        assert await reason_of(http, f"http://127.0.0.1:{port}/", 5_000_000) == "CONTENT_TOO_LARGE"
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 20_000_000
     assert b"accept-encoding: identity" in seen[0].lower()
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "500 Oops", "204 No Content", "304 Not Modified", "401 Who"])
+async def answered(http: GuardedHttp, port: int, max_bytes: int = 1000) -> bytes:
+    return (await http.get(f"http://127.0.0.1:{port}/", max_bytes=max_bytes)).content
+
+
+@pytest.mark.field("42")
+@pytest.mark.parametrize(
+    "coding",
+    ["aws-chunked", "utf-8", "UTF8", "binary", "none", "identity", "", "AWS-Chunked, identity", "8bit", "7bit"],
+)
+async def test_a_coding_that_packs_nothing_is_taken(coding: str) -> None:
+    answer = saying(b"plain", headers=f"Content-Encoding: {coding}\r\n")
+    async with web_server(answer) as (port, _), guarded(allowing(port)) as http:
+        assert await answered(http, port) == b"plain"
+
+
+def deflated(content: bytes, wbits: int) -> bytes:
+    packer = zlib.compressobj(wbits=wbits)
+    return packer.compress(content) + packer.flush()
+
+
+LONG = bytes(range(256)) * 3_000
+PACKED = [
+    ("gzip", gzip.compress(LONG)),
+    ("x-gzip", gzip.compress(LONG)),
+    ("GZIP, aws-chunked", gzip.compress(LONG)),
+    ("gzip", gzip.compress(LONG[:1000]) + gzip.compress(LONG[1000:])),
+    ("deflate", deflated(LONG, 15)),
+    ("deflate", deflated(LONG, -15)),
+]
+
+
+@pytest.mark.field("42")
+@pytest.mark.parametrize(("coding", "packed"), PACKED)
+async def test_what_is_really_packed_is_unpacked_within_bounds(coding: str, packed: bytes) -> None:
+    answer = saying(packed, headers=f"Content-Encoding: {coding}\r\n")
+    async with web_server(answer) as (port, _), guarded(allowing(port)) as http:
+        assert await answered(http, port, len(LONG)) == LONG
+        assert await reason_of(http, f"http://127.0.0.1:{port}/", len(LONG) - 1) == "CONTENT_TOO_LARGE"
+
+
+@pytest.mark.field("42")
+@pytest.mark.parametrize(
+    ("coding", "body", "reason"),
+    [
+        ("br", b"x", "CONTENT_CODING_UNSUPPORTED"),
+        ("zstd", b"x", "CONTENT_CODING_UNSUPPORTED"),
+        ("gzip, gzip", b"x", "CONTENT_CODING_UNSUPPORTED"),
+        ("gzip", b"plain", "CONTENT_CODING_BROKEN"),
+        ("gzip", gzip.compress(LONG)[:-9], "CONTENT_CODING_BROKEN"),
+        ("deflate", b"\xff\xff\xff", "CONTENT_CODING_BROKEN"),
+    ],
+)
+async def test_what_cannot_be_unpacked_is_refused_by_name(coding: str, body: bytes, reason: str) -> None:
+    answer = saying(body, headers=f"Content-Encoding: {coding}\r\n")
+    async with web_server(answer) as (port, _), guarded(allowing(port)) as http:
+        with pytest.raises(InvalidRequest) as caught:
+            await answered(http, port, 1 << 20)
+    assert caught.value.reason == reason
+    if reason == "CONTENT_CODING_UNSUPPORTED":
+        assert coding in caught.value.message
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "403 No", "204 No Content", "304 Not Modified", "401 Who"])
 async def test_another_answer_than_200_is_no_picture(status: str) -> None:
     async with web_server(saying(b"", status=status)) as (port, _), guarded(allowing(port)) as http:
-        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+        with pytest.raises(InvalidRequest) as caught:
+            await answered(http, port)
+    assert caught.value.reason == "URL_UNREACHABLE"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "pause"),
+    [
+        ("500 Oops", "", None),
+        ("502 Bad Gateway", "", None),
+        ("503 Busy", "Retry-After: 7\r\n", 7.0),
+        ("429 Slowly", "Retry-After: 99999999\r\n", 3600.0),
+        ("503 Busy", "Retry-After: Mon, 30 Nov 2026 08:00:00 GMT\r\n", None),
+        ("408 Timeout", "", None),
+    ],
+)
+async def test_a_fault_of_the_server_is_one_that_may_pass(status: str, headers: str, pause: float | None) -> None:
+    async with web_server(saying(b"", status=status, headers=headers)) as (port, _), guarded(allowing(port)) as http:
+        with pytest.raises(Unavailable) as caught:
+            await answered(http, port)
+    assert (caught.value.reason, caught.value.retry_after) == ("URL_UNAVAILABLE", pause)
 
 
 @pytest.mark.parametrize("raw", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
@@ -239,14 +328,52 @@ async def test_a_server_that_breaks_the_protocol_is_unreachable(raw: bytes) -> N
         writer.write(raw)
 
     async with web_server(answer) as (port, _), guarded(allowing(port)) as http:
-        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNAVAILABLE"
 
 
 async def test_nobody_listening_is_unreachable() -> None:
     async with web_server(saying()) as (port, _):
         pass
     async with guarded(allowing(port)) as http:
-        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNREACHABLE"
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNAVAILABLE"
+
+
+async def test_a_silent_server_may_pass_too() -> None:
+    async def silent(_: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(1)
+
+    async with web_server(silent) as (port, _), guarded(replace(allowing(port), read_seconds=0.2)) as http:
+        assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNAVAILABLE"
+
+
+async def test_names_that_cannot_be_looked_up_just_now_may_be_later() -> None:
+    async def busy(host: str, port: int) -> list[str]:
+        raise socket.gaierror(socket.EAI_AGAIN, "temporary failure")
+
+    async with guarded(resolve=busy) as http:
+        assert await reason_of(http, "http://somewhere.example/") == "URL_UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "allowed"),
+    [
+        ("http://localhost:{port}/", "127.0.0.1", True),
+        ("http://hook.localhost:{port}/", "127.0.0.1", True),
+        ("http://127.0.0.1:{port}/", "", True),
+        ("http://localhost:{port}/", "10.0.0.1", False),
+        ("http://hook.example:{port}/", "127.0.0.1", False),
+        ("http://10.0.0.1:80/", "", False),
+    ],
+)
+async def test_loopback_opens_this_machine_and_no_other(url: str, address: str, allowed: bool) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return [address]
+
+    async with web_server(saying()) as (port, _), guarded(HttpLimits(loopback=True), resolve=resolve) as http:
+        if allowed:
+            assert (await http.get(url.format(port=port), max_bytes=100)).content == b"picture"
+        else:
+            assert await reason_of(http, url.format(port=port)) == "URL_NOT_ALLOWED"
 
 
 async def test_an_unknown_host_is_unreachable() -> None:
