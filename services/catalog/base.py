@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from services.catalog.alpha import Alpha
 from services.catalog.enums import ProviderType, TaskPriority
 from services.catalog.free_json import JsonObject
-from services.catalog.images import check_url
+from services.catalog.images import check_webhook
 from services.catalog.providers import check_config, check_offered
 from services.catalog.public import TaskPublicUpdate
 from services.catalog.webhook_events import check_webhook_events
@@ -55,7 +55,7 @@ class CommonFields(BaseModel):
     queue_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,64}$")] | None = Field(
         None, description="Queue to use; left out, provider_type decides"
     )
-    webhook_url: Annotated[str, Field(max_length=512), AfterValidator(check_url)] | None = Field(
+    webhook_url: Annotated[str, Field(max_length=512), AfterValidator(check_webhook)] | None = Field(
         None, description="Webhook to call"
     )
     provider_type: ProviderType | None = Field(None, description="Provider that runs the task")

@@ -49,6 +49,16 @@ def check_url(url: str) -> str:
     return url
 
 
+def check_webhook(url: str) -> str:
+    """As `check_url`, but this machine itself passes: whether it may be called, and on which ports, a setting says."""
+    try:
+        if parse_target(url).is_loopback:
+            return url
+    except InvalidRequest as error:
+        raise ValueError(f"must be a public http(s) URL: {error.message}") from None
+    return check_url(url)
+
+
 def check_reference(value: str) -> str:
     """Raises ValueError unless it is a storage path or a URL that may be fetched.
 

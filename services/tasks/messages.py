@@ -33,6 +33,7 @@ from services.common.proto import (
 )
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
+from services.tasks.door import Door
 from services.tasks.removal import folders_in
 from services.tasks.service import NewTask
 
@@ -54,8 +55,9 @@ _INPUTS = re.compile(r"references/[A-Za-z0-9\-]{16,64}/")
 class Messages:
     """Keeps the wire form of specs it saw lately, by their text: a task is claimed soon after it is created."""
 
-    def __init__(self) -> None:
+    def __init__(self, door: Door | None = None) -> None:
         self._specs: OrderedDict[str, pb.TaskSpec] = OrderedDict()
+        self._door = door or Door()
 
     def new_task(self, tenant: str, request: pb.CreateTaskRequest) -> NewTask:
         """Raises InvalidRequest with a violation for each field that cannot be used."""
@@ -70,6 +72,7 @@ class Messages:
             _check_key(request.idempotency_key)
         refusals.told()
         assert kind is not None
+        self._door.check(kind, common, params)
         spec = _stored(common, _compact(params))
         self._remember(spec, _wire_spec(kind, common, params))
         return NewTask(

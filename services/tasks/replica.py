@@ -41,7 +41,7 @@ class Replica:
     """Wires the parts. A durable write goes to the books, the watchers and the others; its events to the relay."""
 
     def __init__(self, database: Database, bus: Client, files: Files, settings: TasksSettings) -> None:
-        self.messages = Messages()
+        self.messages = Messages(settings.door)
         self.hub = Hub()
         clock = SteadyClock()
         self._outbox = Outbox(

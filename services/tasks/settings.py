@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from services.common.settings import ServiceSettings
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import field_validator
+from pydantic_settings import NoDecode
+
+from services.common.settings import WebhookReach, split
+from services.tasks.door import Door
 
 
-class TasksSettings(ServiceSettings):
+class TasksSettings(WebhookReach):
     """Seconds, where not said otherwise."""
 
     task_attempts: int = 3
@@ -33,3 +40,14 @@ class TasksSettings(ServiceSettings):
     """First pause between two tries to end that."""
     loose_give_up_seconds: float = 24 * 3600.0
     """When it is given up."""
+    local_image_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Folders of the workers' machine whose pictures every tenant may name: those of the workers, by commas."""
+
+    @property
+    def door(self) -> Door:
+        return Door(self.webhook_reach, self.local_image_roots)
+
+    @field_validator("local_image_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: object) -> object:
+        return split(value)
