@@ -23,6 +23,7 @@ from deploy.local.settings import Elsewhere, Ports
 from deploy.local.stack import Stack
 
 STOP_SECONDS = 90.0
+_LOOPBACK = "WEBHOOK_ALLOW_LOOPBACK"
 
 
 def up(home: Home) -> None:
@@ -92,13 +93,21 @@ def describe(facts: dict[str, Any]) -> str:
             f"  API        {facts['gateway_url']}/api/v1      documentation: {facts['gateway_url']}/docs",
             f"  gRPC       tasks {facts['targets']['tasks']}, storage {facts['targets']['storage']}",
             f"  API key    {facts['api_key']}      (a development key, tenant demo)",
+            f"  webhooks   {_webhooks(facts)}",
         ]
     )
 
 
+def _webhooks(facts: dict[str, Any]) -> str:
+    if facts["webhooks_on_loopback"]:
+        return f"http://localhost:<any port>/ may be a webhook_url here ({_LOOPBACK}=true, for development only)"
+    return f"a webhook_url on this machine is refused ({_LOOPBACK}=false)"
+
+
 def _new_stack(home: Home) -> Stack:
     ports, elsewhere = Ports.from_environment(os.environ), Elsewhere.from_environment(os.environ)
-    return Stack(home, ports, elsewhere, given=os.environ)
+    # On the developer's own machine a receiver of webhooks is there, too.
+    return Stack(home, ports, elsewhere, given={_LOOPBACK: "true"} | os.environ)
 
 
 def _start_in_background(home: Home) -> None:

@@ -32,6 +32,7 @@ def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str
         "INTERNAL_TOKEN": token,
         "STORAGE_URL": given.get("STORAGE_URL") or f"file://{home.data / 'storage'}",
         "MODELS_ROOT": given.get("MODELS_ROOT") or str(home.data / "models"),
+        "WEBHOOK_ALLOW_LOOPBACK": given.get("WEBHOOK_ALLOW_LOOPBACK") or "false",
         "GRPC_REFLECTION": given.get("GRPC_REFLECTION") or "true",
         "PUBLIC_URL": given.get("PUBLIC_URL") or addresses.gateway_url,
         "PYTHONUNBUFFERED": "1",

@@ -151,6 +151,7 @@ class Stack:
             "supervisor": runfile.identity(os.getpid()),
             "gateway_url": self.addresses.gateway_url,
             "api_key": self.api_key,
+            "webhooks_on_loopback": self.environment["WEBHOOK_ALLOW_LOOPBACK"].lower() in ("true", "1", "yes", "on"),
             "internal_token": self._token,
             "targets": {name: getattr(self.addresses, name) for name in Addresses.__slots__},
             "components": {name: self._facts_of(keeper) for name, keeper in list(self.keepers.items())},

@@ -14,7 +14,7 @@ from services.catalog.free_json import JsonObject
 from services.catalog.images import check_webhook
 from services.catalog.providers import check_config, check_offered
 from services.catalog.public import TaskPublicUpdate
-from services.catalog.webhook_events import check_webhook_events
+from services.catalog.webhook_events import check_webhook_config
 
 MAX_PRIORITY = 100
 _PROVIDERS = frozenset(ProviderType)
@@ -77,7 +77,7 @@ class CommonFields(BaseModel):
     @field_validator("config")
     @classmethod
     def _check_webhook_events(cls, config: JsonObject | None) -> JsonObject | None:
-        check_webhook_events(config)
+        check_webhook_config(config)
         return config
 
     @field_validator("provider_type", "fallback_provider_type")

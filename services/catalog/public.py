@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.catalog.enums import ErrorCategory, ProviderType, TaskStatus
 from services.catalog.free_json import JsonObject
-from services.catalog.webhook_events import check_webhook_events
+from services.catalog.webhook_events import check_webhook_config
 
 
 class TaskPublic(BaseModel):
@@ -63,6 +63,6 @@ class TaskPublicUpdate(BaseModel):
 
     @field_validator("config")
     @classmethod
-    def _check_webhook_events(cls, config: JsonObject | None) -> JsonObject | None:
-        check_webhook_events(config)
+    def _check_webhook_config(cls, config: JsonObject | None) -> JsonObject | None:
+        check_webhook_config(config)
         return config

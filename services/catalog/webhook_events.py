@@ -1,11 +1,16 @@
-"""Which events of a task its webhook hears: `config.webhook_events`, a list of names; left out, how the task ended."""
+"""What a task's `config` says of its webhook.
+
+`webhook_events` is a list of the events it hears; left out, how the task ended. `webhook_content_type` is what the
+calls say their body is; left out, a CloudEvent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-KEY = "webhook_events"
+KEY, CONTENT_TYPE = "webhook_events", "webhook_content_type"
+CONTENT_TYPES = ("application/cloudevents+json", "application/json")
 EVENTS = frozenset(
     {"created", "executing", "retrying", "returned", "completed", "failed", "cancelled", "replayed"}
     | {"cleaned", "deleted"}
@@ -13,8 +18,14 @@ EVENTS = frozenset(
 DEFAULT = frozenset({"completed", "failed", "cancelled"})
 
 
-def check_webhook_events(config: Mapping[str, Any] | None) -> None:
-    """Raises ValueError unless the choice, where there is one, is a list of names of events; [] is silence."""
+def check_webhook_config(config: Mapping[str, Any] | None) -> None:
+    """Raises ValueError unless each choice, where there is one, is a list of names of events, or a content type."""
+    _check_events(config)
+    if (config or {}).get(CONTENT_TYPE) not in (None, *CONTENT_TYPES):
+        raise ValueError(f"config.{CONTENT_TYPE} must be one of {', '.join(CONTENT_TYPES)}")
+
+
+def _check_events(config: Mapping[str, Any] | None) -> None:
     chosen = (config or {}).get(KEY)
     if chosen is None:
         return
@@ -28,3 +39,9 @@ def wanted_events(config: Mapping[str, Any] | None) -> frozenset[str]:
     if not isinstance(chosen, list):
         return DEFAULT
     return frozenset(name for name in chosen if isinstance(name, str))
+
+
+def content_type(config: Mapping[str, Any] | None) -> str:
+    """What the configuration asks for; one stored before anybody checked it counts as none."""
+    chosen = (config or {}).get(CONTENT_TYPE)
+    return chosen if chosen in CONTENT_TYPES else CONTENT_TYPES[0]

@@ -54,7 +54,7 @@ class ServiceSettings(BaseSettings):
     """How long one call between services may take."""
 
 
-class WebhookReach(ServiceSettings):
+class WebhookReachSettings(ServiceSettings):
     """Which addresses webhooks may have: the same for who takes them and for who calls them."""
 
     webhook_ports: Annotated[frozenset[int], NoDecode] = PORTS

@@ -1,5 +1,6 @@
 """What the relay publishes for one occurrence: its event, and a notice where the task names a webhook for it.
 
+That a task was deleted is noticed in any case: nothing more of it is to be called.
 A task without a webhook costs a search in the text of its specification.
 """
 
@@ -8,10 +9,10 @@ from __future__ import annotations
 import orjson
 from compute.webhooks.v1 import webhooks_pb2 as pb
 
-from services.catalog.webhook_events import wanted_events
+from services.catalog.webhook_events import content_type, wanted_events
 from services.common.bus import Outgoing, hook_subject
 from services.common.event_schemas import NAMELESS
-from services.tasks.domain import Occurrence, Task
+from services.tasks.domain import Occurrence, Task, Verb
 from services.tasks.events import render
 
 # As a specification is stored, without what is null. Texts of callers have their quotes escaped.
@@ -24,18 +25,22 @@ def outgoing(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> tup
         return (event,)
     common = orjson.loads(task.spec)["common"]
     url = common.get("webhook_url")
-    if url is None or occurrence.verb not in wanted_events(common.get("config")):
+    config = common.get("config")
+    wanted, deleted = occurrence.verb in wanted_events(config), occurrence.verb is Verb.DELETED
+    if url is None or not (wanted or deleted):
         return (event,)
-    return event, _notice(task, url, event)
+    return event, _notice(task, event, url=url, content_type=content_type(config), silent=not wanted, deleted=deleted)
 
 
-def _notice(task: Task, url: str, event: Outgoing) -> Outgoing:
+def _notice(task: Task, event: Outgoing, *, url: str, content_type: str, silent: bool, deleted: bool) -> Outgoing:
     message = pb.Notice(
         tenant=task.tenant,
         task_id=task.id,
         event_id=event.id,
         event_type=orjson.loads(event.payload)["type"],
         url=url,
-        body=event.payload,
+        body=b"" if silent else event.payload,
+        content_type=content_type,
+        task_deleted=deleted,
     )
     return Outgoing(hook_subject(task.tenant), message.SerializeToString(), f"{event.id}.hook")

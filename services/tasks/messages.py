@@ -164,8 +164,9 @@ class Messages:
         if '"webhook_url":' not in task.spec:
             return ""
         common = orjson.loads(task.spec)["common"]
-        chosen = (common.get("config") or {}).get(webhook_events.KEY)
-        kept = {"webhook_url": common.get("webhook_url"), "config": {webhook_events.KEY: chosen}}
+        config = common.get("config") or {}
+        chosen = {name: config.get(name) for name in (webhook_events.KEY, webhook_events.CONTENT_TYPE)}
+        kept = {"webhook_url": common.get("webhook_url"), "config": chosen}
         return orjson.dumps({"common": kept}).decode()
 
     def result_json(self, result: params_pb2.TaskResult) -> str:

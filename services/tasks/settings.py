@@ -8,11 +8,11 @@ from typing import Annotated
 from pydantic import field_validator
 from pydantic_settings import NoDecode
 
-from services.common.settings import WebhookReach, split
+from services.common.settings import WebhookReachSettings, split
 from services.tasks.door import Door
 
 
-class TasksSettings(WebhookReach):
+class TasksSettings(WebhookReachSettings):
     """Seconds, where not said otherwise."""
 
     task_attempts: int = 3

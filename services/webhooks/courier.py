@@ -19,6 +19,9 @@ from services.webhooks.domain import SECOND, Delivery
 from services.webhooks.ports import Answer, Clock, SecretRepository
 
 _READ_BYTES, _SHOWN_CHARACTERS = 1_024, 200
+_CLOUD_EVENT = "application/cloudevents+json; charset=utf-8"
+# JSON has no charset; some receivers compare the whole of it.
+_CONTENT_TYPES = {"application/json": "application/json"}
 _BLANK = re.compile(r"\s+")
 
 
@@ -32,7 +35,7 @@ class HttpCourier:
         """Never raises for what the other side does."""
         now = self._clock.now()
         secrets = (await self._secrets.get(delivery.tenant)).valid(now)
-        headers = {"content-type": "application/cloudevents+json; charset=utf-8"}
+        headers = {"content-type": _CONTENT_TYPES.get(delivery.content_type or "", _CLOUD_EVENT)}
         headers |= sign(delivery.id, delivery.body, secrets, datetime.fromtimestamp(now // SECOND, UTC))
         try:
             answered = await self._http.post(delivery.url, delivery.body.encode(), headers, max_bytes=_READ_BYTES)

@@ -38,6 +38,8 @@ class Occasion:
     event_type: str
     url: str
     body: str = field(repr=False)
+    content_type: str | None = None
+    task_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Delivery:
     owner: str | None = None
     reason: str | None = None
     history: tuple[Attempt, ...] = ()
+    content_type: str | None = None
 
     @property
     def listing(self) -> str:
@@ -188,6 +191,7 @@ def new_delivery(occasion: Occasion, now: int) -> Delivery:
         event_type=occasion.event_type,
         url=occasion.url,
         body=occasion.body,
+        content_type=occasion.content_type,
         created_at=now,
         due=now,
     )

@@ -20,6 +20,8 @@ from services.webhooks.service import WebhookService
 log = structlog.get_logger()
 _MOST = 512
 _EXPIRES_SECONDS = 5.0
+# How long a delivery that is being sent is left alone before it is looked at again.
+_SENDING_SECONDS = 2.0
 
 
 class Intake:
@@ -58,15 +60,17 @@ class Intake:
         return _MOST - len(self._recording) if self._leads() else 0
 
     async def _take(self, message: Msg) -> None:
-        task = asyncio.create_task(self._record(message), name="notice")
+        task = asyncio.create_task(self._record(message, frozenset(self._recording)), name="notice")
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
 
-    async def _record(self, message: Msg) -> None:
+    async def _record(self, message: Msg, earlier: frozenset[asyncio.Task[None]]) -> None:
         """What is not acknowledged is offered again."""
         try:
-            await self._service.record(_occasion(message.data))
-            await message.ack()
+            if await self._recorded(_occasion(message.data), earlier):
+                await message.ack()
+            else:
+                await message.nak(delay=_SENDING_SECONDS)
         except (DecodeError, UnicodeDecodeError):
             log.error("not a notice", size=len(message.data))
             await message.term()
@@ -74,6 +78,16 @@ class Intake:
             log.warning("notice waits", reason=error.reason)
         except nats.errors.Error as error:
             log.warning("notice not acknowledged", error=repr(error))
+
+    async def _recorded(self, occasion: Occasion, earlier: frozenset[asyncio.Task[None]]) -> bool:
+        """Whether nothing is left to be done about it."""
+        if occasion.body:
+            await self._service.record(occasion)
+        if not occasion.task_deleted:
+            return True
+        if earlier:
+            await asyncio.wait(earlier)  # what came before it is to be found
+        return await self._service.end_for(occasion)
 
 
 def _occasion(data: bytes) -> Occasion:
@@ -85,4 +99,6 @@ def _occasion(data: bytes) -> Occasion:
         event_type=notice.event_type,
         url=notice.url,
         body=notice.body.decode(),
+        content_type=notice.content_type or None,
+        task_deleted=notice.task_deleted,
     )

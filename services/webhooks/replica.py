@@ -55,6 +55,7 @@ class Replica:
             secrets,
             clock,
             overlap=int(settings.webhook_rotation_hours * 3_600) * SECOND,
+            keep=int(settings.webhook_keep_dead_days * _DAY) * SECOND,
             on_due=self.sender.offer,
         )
         self._intake = Intake(

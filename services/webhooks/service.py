@@ -6,10 +6,20 @@ from collections.abc import Callable
 
 from services.common.errors import IllegalTransition, NotFound, Overloaded
 from services.common.paging import Found, Window
-from services.webhooks.domain import Delivery, Occasion, SecretPair, endpoint_id, new_delivery
+from services.webhooks.domain import (
+    SECOND,
+    Delivery,
+    DeliveryState,
+    Occasion,
+    SecretPair,
+    endpoint_id,
+    new_delivery,
+)
 from services.webhooks.ports import Clock, DeliveryRepository, EndpointRepository, Filter, SecretRepository
 
 _CONTENTION_LIMIT = 8
+_OF_ONE_TASK = 1_000
+_KEEP = 30 * 86_400 * SECOND
 
 
 class WebhookService:
@@ -21,14 +31,19 @@ class WebhookService:
         clock: Clock,
         *,
         overlap: int,
+        keep: int = _KEEP,
         on_due: Callable[[Delivery], None],
     ) -> None:
-        """`overlap` is how long a former secret signs too, in microseconds; `on_due` hears of what is to be sent."""
+        """`overlap` is how long a former secret signs too, `keep` how long what is ended here stays, in microseconds.
+
+        `on_due` hears of what is to be sent.
+        """
         self._deliveries = deliveries
         self._endpoints = endpoints
         self._secrets = secrets
         self._clock = clock
         self._overlap = overlap
+        self._keep = keep
         self._on_due = on_due
 
     async def record(self, occasion: Occasion) -> bool:
@@ -38,6 +53,17 @@ class WebhookService:
         if added:
             self._on_due(delivery)
         return added
+
+    async def end_for(self, occasion: Occasion) -> bool:
+        """The task was deleted: what waits is skipped, but for this very event. False while some is being sent."""
+        wanted, all_over = Filter(occasion.tenant, task_id=occasion.task_id), True
+        for delivery in (await self._deliveries.find(wanted, Window(_OF_ONE_TASK))).items:
+            if delivery.state.over or delivery.event_id == occasion.event_id:
+                continue
+            ended = delivery.skipped("the task was deleted", until=self._clock.now() + self._keep)
+            waits = delivery.state is DeliveryState.PENDING
+            all_over = waits and await self._deliveries.save(ended) and all_over
+        return all_over
 
     async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
         return await self._deliveries.find(wanted, window)

@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from services.common.settings import WebhookReach, split
+from services.common.settings import WebhookReachSettings, split
 from services.webhooks.schedule import STEPS
 
 
-class WebhooksSettings(WebhookReach):
+class WebhooksSettings(WebhookReachSettings):
     """How deliveries are sent, tried again and kept."""
 
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.gateway_host import Stack, stack
+from tests.integration.gateway_host import TASKS, Stack, generation, stack
 from tests.integration.tasks_host import until
 
 ROOT = "/api/v1/webhooks"
@@ -74,3 +74,12 @@ async def test_only_what_is_disabled_can_be_enabled(api: Stack, body: dict[str, 
 @pytest.mark.parametrize("query", [{"state": "LOST"}, {"limit": 0}, {"skip": -1}, {"unknown": 1}])
 async def test_a_list_refuses_what_it_does_not_know(api: Stack, query: dict[str, str]) -> None:
     assert (await api.http.get(f"{ROOT}/deliveries", params=query)).status_code == 422
+
+
+@pytest.mark.field("43")
+@pytest.mark.parametrize("url", ["https://shop.example.com:9443/hook", "http://localhost:9000/hook"])
+async def test_an_address_that_would_not_be_called_is_refused_with_the_task(api: Stack, url: str) -> None:
+    answer = await api.http.post(TASKS, json=generation(webhook_url=url))
+    assert (answer.status_code, answer.json()["reason"]) == (400, "URL_NOT_ALLOWED")
+    assert "80, 443, 8080, 8443" in answer.json()["detail"]
+    assert (await api.http.get(TASKS)).json() == []

@@ -14,6 +14,7 @@ from uuid import uuid4
 import grpc
 import nats
 import pytest
+from compute.tasks.v1 import tasks_pb2
 from compute.webhooks.v1 import webhooks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -59,18 +60,18 @@ async def hooks(mongodb_url: str, nats_url: str, database: str, receiver: Receiv
         yield hooks
 
 
-async def in_state(hooks: Hooks, state: int, count: int = 1) -> list[pb.Delivery]:
+async def in_state(hooks: Hooks, state: int, count: int = 1, timeout: float = 15.0) -> list[pb.Delivery]:
     async def found() -> list[pb.Delivery]:
         deliveries = await hooks.find(state=state)
         return deliveries if len(deliveries) >= count else []
 
-    return await until(found)
+    return await until(found, timeout)
 
 
 async def test_the_end_of_a_task_reaches_its_webhook_signed_and_nothing_else_does(
     mongodb_url: str, nats_url: str, database: str, hooks: Hooks, receiver: Receiver
 ) -> None:
-    async with hosting(mongodb_url, nats_url, database) as tasks:
+    async with hosting(mongodb_url, nats_url, database, webhook_allow_private=[receiver.place]) as tasks:
         silent = await tasks.create()
         request = tasks.request(payload="x")
         request.spec.webhook_url = receiver.url
@@ -160,6 +161,90 @@ async def test_a_receiver_that_never_answers_is_given_up(hooks: Hooks, receiver:
     assert delivery.reason.startswith("URL_UNAVAILABLE")
     assert all(0.9 < item.duration_seconds < 5 for item in delivery.history)
     receiver.hold.set()
+
+
+@pytest.mark.field("44")
+@pytest.mark.parametrize("content_type", ["application/json", "application/cloudevents+json"])
+async def test_a_call_says_the_content_type_that_the_task_chose_and_is_signed_all_the_same(
+    mongodb_url: str, nats_url: str, database: str, hooks: Hooks, receiver: Receiver, content_type: str
+) -> None:
+    async with hosting(mongodb_url, nats_url, database, webhook_allow_private=[receiver.place]) as tasks:
+        request = tasks.request(payload="x")
+        request.spec.webhook_url = receiver.url
+        request.spec.config.update({"webhook_content_type": content_type})
+        task = (await tasks.tasks.CreateTask(request, timeout=20, metadata=tasks.metadata)).task
+        await tasks.claim("w1", task.id, 1)
+        await tasks.finish(task.id, 1)
+        [received] = await receiver.wait()
+    told = received.headers["content-type"]
+    assert told == content_type if content_type == "application/json" else told.startswith(content_type)
+    assert received.verified(await hooks.secret())["subject"] == task.id
+
+
+async def test_what_waits_for_a_deleted_task_is_called_no_more_and_says_so(
+    mongodb_url: str, nats_url: str, database: str, receiver: Receiver
+) -> None:
+    receiver.script = ["500 Oops"]
+    steps = (0.0, 2.0, 2.0, 2.0)
+    async with (
+        hooking(mongodb_url, nats_url, database, receiver.port, webhook_steps_seconds=steps) as hooks,
+        hosting(mongodb_url, nats_url, database, webhook_allow_private=[receiver.place]) as tasks,
+    ):
+        made = []
+        for _ in range(2):
+            request = tasks.request(payload="x")
+            request.spec.webhook_url = receiver.url
+            task = (await tasks.tasks.CreateTask(request, timeout=20, metadata=tasks.metadata)).task
+            await tasks.claim("w1", task.id, 1)
+            await tasks.finish(task.id, 1)
+            made.append(task.id)
+        await receiver.wait(2)
+        deleted, kept = made
+        await tasks.tasks.DeleteTask(tasks_pb2.DeleteTaskRequest(task_id=deleted), timeout=20, metadata=tasks.metadata)
+        [delivery] = await in_state(hooks, SKIPPED)
+        assert (delivery.task_id, delivery.reason) == (deleted, "the task was deleted")
+        calls = len(receiver.received)
+        await receiver.wait(calls + 1)
+        assert {item.verified(await hooks.secret())["subject"] for item in receiver.received[calls:]} == {kept}
+        assert [item.task_id for item in await hooks.find(state=SKIPPED)] == [deleted]
+
+
+async def test_what_is_being_sent_when_its_task_is_deleted_is_not_sent_again(
+    mongodb_url: str, nats_url: str, database: str, receiver: Receiver
+) -> None:
+    receiver.hold = asyncio.Event()
+    steps = (0.0, 60.0)
+    async with hooking(mongodb_url, nats_url, database, receiver.port, webhook_steps_seconds=steps) as hooks:
+        event = await hooks.notice(receiver.url)
+        await receiver.wait()
+        await hooks.notice(receiver.url, event=f"{event.partition('.')[0]}.4", task_deleted=True)
+        [delivery] = await in_state(hooks, SKIPPED)
+    assert (delivery.reason, len(delivery.history)) == ("the task was deleted", 1)
+    receiver.hold.set()
+
+
+async def test_the_deletion_itself_is_still_told_to_who_wants_to_hear_of_it(hooks: Hooks, receiver: Receiver) -> None:
+    event = await hooks.notice(receiver.url, task_deleted=True, body=b"{}", event_type="atelier.task.deleted.v1")
+    [delivery] = await in_state(hooks, DELIVERED)
+    assert (delivery.event_id, len(receiver.received)) == (event, 1)
+
+
+async def test_a_receiver_on_this_machine_is_called_where_the_setting_says_so(
+    mongodb_url: str, nats_url: str, database: str, receiver: Receiver
+) -> None:
+    url = f"http://localhost:{receiver.port}/hook"
+    async with (
+        hooking(mongodb_url, nats_url, database, webhook_allow_loopback=True) as hooks,
+        hosting(mongodb_url, nats_url, database, webhook_allow_loopback=True) as tasks,
+    ):
+        request = tasks.request(payload="x")
+        request.spec.webhook_url = url
+        task = (await tasks.tasks.CreateTask(request, timeout=20, metadata=tasks.metadata)).task
+        await tasks.claim("w1", task.id, 1)
+        await tasks.finish(task.id, 1)
+        await receiver.wait()
+        [delivery] = await in_state(hooks, DELIVERED)
+        assert delivery.url == url
 
 
 async def test_a_long_answer_is_not_kept(hooks: Hooks, receiver: Receiver) -> None:

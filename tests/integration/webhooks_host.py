@@ -52,6 +52,11 @@ class Receiver:
     def url(self) -> str:
         return f"http://{NAME}:{self.port}/hook?key=of-the-receiver"
 
+    @property
+    def place(self) -> str:
+        """For the settings that open it."""
+        return f"{NAME}:{self.port}"
+
     async def wait(self, count: int = 1, timeout: float = 15.0) -> list[Received]:
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: len(self.received) >= count)
@@ -112,11 +117,11 @@ class Hooks:
     async def enable(self, url: str) -> None:
         await self.stub.EnableEndpoint(pb.EnableEndpointRequest(url=url), timeout=10, metadata=self.metadata)
 
-    async def notice(self, url: str, *, event: str = "", tenant: str = "acme") -> str:
-        return await publish_notice(self.bus, url, event=event, tenant=tenant)
+    async def notice(self, url: str, *, event: str = "", tenant: str = "acme", **more: Any) -> str:
+        return await publish_notice(self.bus, url, event=event, tenant=tenant, **more)
 
 
-async def publish_notice(bus: Client, url: str, *, event: str = "", tenant: str = "acme") -> str:
+async def publish_notice(bus: Client, url: str, *, event: str = "", tenant: str = "acme", **more: Any) -> str:
     """What the relay would publish for a task of that address; answers the event's id."""
     event = event or f"{uuid4()}.3"
     said = pb.Notice(
@@ -127,6 +132,9 @@ async def publish_notice(bus: Client, url: str, *, event: str = "", tenant: str 
         url=url,
         body=b'{"specversion":"1.0","type":"atelier.task.completed.v1"}',
     )
+    said.MergeFrom(pb.Notice(**more))
+    if more.get("task_deleted"):
+        said.body = more.get("body", b"")
     await bus.jetstream().publish(hook_subject(tenant), said.SerializeToString())
     return event
 

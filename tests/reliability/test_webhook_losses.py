@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import grpc
@@ -69,13 +70,11 @@ def heard(receiver: Receiver) -> set[str]:
 @pytest.mark.timeout(300)
 async def test_no_webhook_is_lost_however_often_the_tasks_service_is_killed(mongodb_url: str, nats_url: str) -> None:
     chance, database = random.Random(7), f"t{uuid4().hex[:12]}"
-    process = TasksProcess(mongodb_url, nats_url, database)
     settings = {"webhook_host_concurrency": 32, "webhook_timeout_seconds": 15.0}
-    async with (
-        receiving() as receiver,
-        process.running(),
-        hooking(mongodb_url, nats_url, database, receiver.port, **settings),
-    ):
+    async with receiving() as receiver, AsyncExitStack() as stack:
+        process = TasksProcess(mongodb_url, nats_url, database, webhook_allow_private=receiver.place)
+        await stack.enter_async_context(process.running())
+        await stack.enter_async_context(hooking(mongodb_url, nats_url, database, receiver.port, **settings))
         for _ in range(KILLS):
             clients = [asyncio.create_task(live_until_cut(process, request(receiver))) for _ in range(4)]
             await asyncio.sleep(chance.uniform(0.3, 1.0))
@@ -97,7 +96,10 @@ async def test_webhooks_under_way_survive_the_loss_of_all_of_nats_store(
     mongodb_url: str, nats_server: OwnServer
 ) -> None:
     database = f"t{uuid4().hex[:12]}"
-    async with receiving() as receiver, hosting(mongodb_url, nats_server.url, database) as host:
+    async with (
+        receiving() as receiver,
+        hosting(mongodb_url, nats_server.url, database, webhook_allow_private=[receiver.place]) as host,
+    ):
         for _ in range(10):
             await live(host.tasks, host.worker, request(receiver))
         await nats_server.kill()  # before anybody has recorded a notice

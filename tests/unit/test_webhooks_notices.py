@@ -59,6 +59,31 @@ def test_a_task_may_choose_its_events(chosen: list[str]) -> None:
     assert verbs_noticed(task(webhook_url=URL, config={"webhook_events": chosen, "other": 1})) == chosen
 
 
+@pytest.mark.field("44")
+@pytest.mark.parametrize("chosen", ["application/json", "application/cloudevents+json", None])
+def test_a_task_may_choose_the_content_type_of_its_calls(chosen: str | None) -> None:
+    made = task(webhook_url=URL, config={"webhook_content_type": chosen} if chosen else None)
+    _, notice = outgoing(made, made.outbox[-1])
+    said = webhooks_pb2.Notice.FromString(notice.payload)
+    assert said.content_type == (chosen or "application/cloudevents+json")
+
+
+@pytest.mark.parametrize("chosen", ["text/plain", 1, ["application/json"], ""])
+def test_a_content_type_that_is_none_is_refused(chosen: Any) -> None:
+    with pytest.raises(InvalidRequest, match="webhook_content_type"):
+        task(webhook_url=URL, config={"webhook_content_type": chosen})
+
+
+@pytest.mark.parametrize("chosen", [[], ["deleted"]])
+def test_that_a_task_was_deleted_is_noticed_whether_or_not_its_webhook_hears_of_it(chosen: list[str]) -> None:
+    made = task(webhook_url=URL, config={"webhook_events": chosen, "webhook_content_type": "application/json"})
+    gone = made.gone(9, Messages().last_words(made))
+    event, notice = outgoing(gone, gone.outbox[-1])
+    said = webhooks_pb2.Notice.FromString(notice.payload)
+    assert (said.task_deleted, said.url, said.content_type) == (True, URL, "application/json")
+    assert said.body == (event.payload if chosen else b"")
+
+
 def test_a_configuration_that_names_an_address_is_no_webhook() -> None:
     assert verbs_noticed(task(config={"webhook_url": URL})) == []
 
