@@ -51,7 +51,10 @@ class CommonFields(BaseModel):
         None, description="The caller's id or text to map the task back"
     )
     priority: int = Field(int(TaskPriority.NORMAL), ge=0, le=MAX_PRIORITY, description="The higher goes first")
-    config: JsonObject | None = Field(None, description="Free-form settings kept with the task")
+    config: JsonObject | None = Field(
+        None,
+        description="Free-form settings kept with the task, given back as they were sent, whole numbers up to 64 bits",
+    )
     queue_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,64}$")] | None = Field(
         None, description="Queue to use; left out, provider_type decides"
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from services.catalog.base import CommonFields
 from services.catalog.free_json import canonical
@@ -56,4 +57,4 @@ def _told(values: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:
     fields = model.model_fields.items()
     given = {name: info.get_default(call_default_factory=True) for name, info in fields if not info.is_required()}
-    return {name: orjson.loads(orjson.dumps(value)) for name, value in given.items()}
+    return {name: to_jsonable_python(value) for name, value in given.items()}

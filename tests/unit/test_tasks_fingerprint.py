@@ -13,8 +13,9 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalog.base import CommonFields
+from services.catalog.base import CommonFields, TaskType
 from services.catalog.free_json import canonical
+from services.catalog.tasks import TYPES
 from services.common.proto import put_object
 from services.tasks.domain import Task
 from services.tasks.fingerprint import fingerprint, same_request
@@ -126,3 +127,20 @@ def test_one_that_was_changed_since_is_known_by_its_text() -> None:
 def test_a_rule_of_a_later_version_matches_nothing() -> None:
     asked = made(spec_of({}))
     assert not same_request(replace(asked, fingerprint="3:" + "0" * 64), asked)
+
+
+@pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.name)
+def test_defaults_of_every_type_written_out_are_the_same_as_none(kind: TaskType) -> None:
+    unchecked = kind.params.model_construct()
+    written = {name: value for name, value in unchecked.model_dump(mode="json").items() if value is not None}
+    left_out = fingerprint(kind.name, "q", '{"common":{},"params":{}}')
+    assert fingerprint(kind.name, "q", orjson.dumps({"common": {}, "params": written}).decode()) == left_out
+
+
+def test_the_rule_of_this_version_stays_as_it_is() -> None:
+    """Whoever changes it breaks the keys of every task that is stored: make another version."""
+    spec = '{"common":{"origin_instance":"here","config":{"b":7.0,"a":[null,true,"\u00e9"]}},"params":{"prompt":"x"}}'
+    assert (
+        fingerprint("GENERATION", "inference", spec)
+        == "2:520ee4eb40b08bd8ff53e61b66f0bd80918ab4d0e81376a5ec88f24fc53b789d"
+    )

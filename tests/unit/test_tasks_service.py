@@ -1,5 +1,8 @@
 """The life of a task."""
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Unavailable
@@ -57,6 +60,20 @@ async def test_the_same_key_with_another_body_is_refused(service: TaskService) -
     await service.create(new("k"))
     with pytest.raises(IdempotencyConflict):
         await service.create(new("k", spec='{"other":1}'))
+
+
+async def test_a_key_used_under_the_first_rule_still_answers(
+    service: TaskService, repository: MemoryTaskRepository
+) -> None:
+    spec = '{"common":{"origin_instance":"here","config":{"a":1,"b":2}},"params":{"prompt":"x"}}'
+    first = (await service.create(new("k", spec))).task
+    text = '{"common":{"origin_instance":"here","config":{"b":2,"a":1}},"params":{"prompt":"x"}}'
+    old = hashlib.sha256(f"GENERATION\ninference\n{text}".encode()).hexdigest()
+    repository.stored[first.id] = replace(first, spec=text, fingerprint=old)  # as an earlier version left it
+    again = await service.create(new("k", spec))
+    assert again.replayed and again.task.id == first.id
+    with pytest.raises(IdempotencyConflict):
+        await service.create(new("k", spec.replace('"a":1', '"a":3')))
 
 
 async def test_a_key_belongs_to_its_tenant(service: TaskService) -> None:
