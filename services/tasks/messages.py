@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
@@ -17,11 +16,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 
 from services.catalog import webhook_events
-from services.catalog.base import CommonFields, TaskParams, TaskType
+from services.catalog.base import CommonFields, TaskType
 from services.catalog.tasks import TYPES
-from services.common.errors import Internal, InvalidRequest, Refusals, Violation
+from services.common.errors import Internal
 from services.common.proto import (
-    check_objects,
     fill,
     get_object,
     invalid,
@@ -29,27 +27,19 @@ from services.common.proto import (
     set_time,
     struct_to_dict,
     timestamp,
-    to_dict,
 )
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
 from services.tasks.door import Door
 from services.tasks.removal import folders_in
+from services.tasks.requests import ORIGIN, read_request, refused
 from services.tasks.service import NewTask
 
 DEFAULT_QUEUE = "inference"
-MAX_KEY_LENGTH = 255
 _SPECS = 4_096
-_ORIGIN = {
-    "origin_instance": "instance",
-    "origin_zone": "zone",
-    "origin_tenant_id": "tenant_id",
-    "origin_reference": "reference",
-}
 _STATUS: dict[TaskState, Any] = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}
 _STATE = {number: state for state, number in _STATUS.items()}
 _TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at", "not_before")
-_INPUTS = re.compile(r"references/[A-Za-z0-9\-]{16,64}/")
 
 
 class Messages:
@@ -61,17 +51,7 @@ class Messages:
 
     def new_task(self, tenant: str, request: pb.CreateTaskRequest) -> NewTask:
         """Raises InvalidRequest with a violation for each field that cannot be used."""
-        kind, refusals = _kind(request.spec), Refusals()
-        with refusals:
-            params = _read_params(request.spec, kind)
-        with refusals:
-            common = _read_common(request.spec, kind)
-        with refusals:
-            inputs = _inputs(request.inputs_folder)
-        with refusals:
-            _check_key(request.idempotency_key)
-        refusals.told()
-        assert kind is not None
+        kind, common, params, inputs = read_request(request)
         self._door.check(kind, common, params)
         spec = _stored(common, _compact(params))
         self._remember(spec, _wire_spec(kind, common, params))
@@ -173,7 +153,7 @@ class Messages:
         """Raises InvalidRequest when it is not what its type promises."""
         kind = result.WhichOneof("result")
         if kind is None:
-            raise _refused("result", "name the result of one task type")
+            raise refused("result", "name the result of one task type")
         found = read(getattr(result, kind), TYPES[kind.upper()].result, prefix="result.").model_dump_json()
         if not result.files:
             return found
@@ -203,7 +183,7 @@ class Messages:
 
     def state(self, status: int) -> TaskState:
         if status not in _STATE:
-            raise _refused("status", "is not a status of tasks")
+            raise refused("status", "is not a status of tasks")
         return _STATE[status]
 
     def edit(self, request: pb.UpdateTaskRequest) -> Callable[[Task], tuple[str, int]]:
@@ -272,64 +252,9 @@ def _fill_brief(task: Task, message: pb.Task) -> None:
         message.executor_type, message.executor_instance = "worker", task.worker
 
 
-def check_spec(spec: pb.TaskSpec) -> None:
-    """Raises InvalidRequest where it says in two forms what is not the same."""
-    kind = spec.params.WhichOneof("params") or ""
-    wrong = check_objects(spec, prefix="spec.")
-    check_forms(wrong + check_objects(getattr(spec.params, kind), prefix=f"spec.params.{kind}."))
-
-
-def check_forms(wrong: tuple[Violation, ...]) -> None:
-    if wrong:
-        raise InvalidRequest("; ".join(f"{item.field} {item.description}" for item in wrong), violations=wrong)
-
-
-def _kind(spec: pb.TaskSpec) -> TaskType | None:
-    name = spec.params.WhichOneof("params")
-    return None if name is None else TYPES[name.upper()]
-
-
-def _read_params(spec: pb.TaskSpec, kind: TaskType | None) -> TaskParams:
-    if kind is None:
-        raise _refused("spec.params", "name the parameters of one task type")
-    return read(getattr(spec.params, kind.field), kind.params, prefix=f"spec.params.{kind.field}.")
-
-
-def _check_key(key: str) -> None:
-    if len(key) > MAX_KEY_LENGTH:
-        raise _refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
-
-
 def _note(item: pb.ServiceRequest) -> str:
     """The same text for the same note, whatever the order of its members."""
     return orjson.dumps(struct_to_dict(item.note), option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _inputs(folder: str) -> str | None:
-    if folder and not _INPUTS.fullmatch(folder):
-        raise _refused("inputs_folder", "is no folder of a request's pictures")
-    return folder or None
-
-
-def _read_common(spec: pb.TaskSpec, kind: TaskType | None) -> CommonFields:
-    values = to_dict(spec, CommonFields)
-    config = values.get("provider_config")
-    if kind is not None and kind.default_provider is not None and not _names_provider(config):
-        # Otherwise the configuration would be taken for our own models'.
-        values["provider_type"] = values.get("provider_type") or kind.default_provider
-    for name, member in _ORIGIN.items():
-        if member == "instance":
-            values[name] = spec.origin.instance
-        elif spec.origin.HasField(member):
-            values[name] = getattr(spec.origin, member)
-    try:
-        return CommonFields.model_validate(values)
-    except ValidationError as error:
-        raise invalid(error, prefix="spec.") from error
-
-
-def _names_provider(config: object) -> bool:
-    return isinstance(config, dict) and "provider_type" in config
 
 
 def _stored(common: CommonFields, params: str) -> str:
@@ -357,7 +282,7 @@ def _read_spec(task: Task) -> pb.TaskSpec:
 def _wire_spec(kind: TaskType, common: CommonFields, params: BaseModel) -> pb.TaskSpec:
     spec = pb.TaskSpec()
     fill(spec, common)
-    for name, member in _ORIGIN.items():
+    for name, member in ORIGIN.items():
         if (value := getattr(common, name)) is not None:
             setattr(spec.origin, member, value)
     fill(getattr(spec.params, kind.field), params)
@@ -391,7 +316,3 @@ def _microseconds(moment: Timestamp) -> int:
 
 def _unreadable(task: Task) -> Internal:
     return Internal(f"task {task.id} cannot be read by this version", reason="TASK_UNREADABLE")
-
-
-def _refused(field: str, description: str) -> InvalidRequest:
-    return InvalidRequest(f"{field}: {description}", violations=(Violation(field, description),))

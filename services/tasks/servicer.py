@@ -23,9 +23,10 @@ from services.common.proto import check_objects
 from services.common.rpc_status import to_status
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
-from services.tasks.messages import Messages, check_forms, check_spec
+from services.tasks.messages import Messages
 from services.tasks.ports import Filter
 from services.tasks.removal import Remover
+from services.tasks.requests import check_forms, check_spec
 from services.tasks.service import Created, Creation, TaskService
 
 log = structlog.get_logger()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from services.common.errors import InvalidRequest
 from services.common.proto import get_object, put_object
 from services.tasks.domain import Task
-from services.tasks.messages import Messages, check_spec
+from services.tasks.messages import Messages
+from services.tasks.requests import check_spec
 
 CONFIG = {"null": None, "list": [None, {"deep": None}], "empty": "", "none": [], "zero": 0, "no": False}
 

@@ -1,0 +1,107 @@
+"""What callers ask for, read from messages: validated, or told of everything that is wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from compute.tasks.v1 import tasks_pb2 as pb
+from pydantic import ValidationError
+
+from services.catalog.base import CommonFields, TaskParams, TaskType
+from services.catalog.tasks import TYPES
+from services.common.errors import InvalidRequest, Refusals, Violation
+from services.common.proto import check_objects, invalid, read, to_dict
+
+MAX_KEY_LENGTH = 255
+ORIGIN = {
+    "origin_instance": "instance",
+    "origin_zone": "zone",
+    "origin_tenant_id": "tenant_id",
+    "origin_reference": "reference",
+}
+_INPUTS = re.compile(r"references/[A-Za-z0-9\-]{16,64}/")
+
+
+class Asked(NamedTuple):
+    """A task that somebody wants. `inputs` is the folder of the pictures that came with the request."""
+
+    kind: TaskType
+    common: CommonFields
+    params: TaskParams
+    inputs: str | None
+
+
+def read_request(request: pb.CreateTaskRequest) -> Asked:
+    """Raises InvalidRequest with a violation for each field that cannot be used."""
+    kind, refusals = _kind(request.spec), Refusals()
+    with refusals:
+        params = _read_params(request.spec, kind)
+    with refusals:
+        common = _read_common(request.spec, kind)
+    with refusals:
+        inputs = _inputs(request.inputs_folder)
+    with refusals:
+        _check_key(request.idempotency_key)
+    refusals.told()
+    assert kind is not None
+    return Asked(kind, common, params, inputs)
+
+
+def check_spec(spec: pb.TaskSpec) -> None:
+    """Raises InvalidRequest where it says in two forms what is not the same."""
+    kind = spec.params.WhichOneof("params") or ""
+    wrong = check_objects(spec, prefix="spec.")
+    check_forms(wrong + check_objects(getattr(spec.params, kind), prefix=f"spec.params.{kind}."))
+
+
+def check_forms(wrong: tuple[Violation, ...]) -> None:
+    if wrong:
+        raise InvalidRequest("; ".join(f"{item.field} {item.description}" for item in wrong), violations=wrong)
+
+
+def _kind(spec: pb.TaskSpec) -> TaskType | None:
+    name = spec.params.WhichOneof("params")
+    return None if name is None else TYPES[name.upper()]
+
+
+def _read_params(spec: pb.TaskSpec, kind: TaskType | None) -> TaskParams:
+    if kind is None:
+        raise refused("spec.params", "name the parameters of one task type")
+    return read(getattr(spec.params, kind.field), kind.params, prefix=f"spec.params.{kind.field}.")
+
+
+def _check_key(key: str) -> None:
+    if len(key) > MAX_KEY_LENGTH:
+        raise refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
+
+
+def _inputs(folder: str) -> str | None:
+    if folder and not _INPUTS.fullmatch(folder):
+        raise refused("inputs_folder", "is no folder of a request's pictures")
+    return folder or None
+
+
+def _read_common(spec: pb.TaskSpec, kind: TaskType | None) -> CommonFields:
+    values = to_dict(spec, CommonFields)
+    config = values.get("provider_config")
+    if kind is not None and kind.default_provider is not None and not _names_provider(config):
+        # Otherwise the configuration would be taken for our own models'.
+        values["provider_type"] = values.get("provider_type") or kind.default_provider
+    for name, member in ORIGIN.items():
+        if member == "instance":
+            values[name] = spec.origin.instance
+        elif spec.origin.HasField(member):
+            values[name] = getattr(spec.origin, member)
+    try:
+        return CommonFields.model_validate(values)
+    except ValidationError as error:
+        raise invalid(error, prefix="spec.") from error
+
+
+def _names_provider(config: object) -> bool:
+    return isinstance(config, dict) and "provider_type" in config
+
+
+def refused(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest(f"{field}: {description}", violations=(Violation(field, description),))
