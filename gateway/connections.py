@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
+import structlog
+
 from services.common.errors import ComputeError, Overloaded, Unavailable
 
+log = structlog.get_logger()
 Network = IPv4Network | IPv6Network
 # Of the process's file descriptors, kept for everything else it opens.
 _KEPT_DESCRIPTORS = 64
@@ -87,6 +90,7 @@ class Door:
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._turned_away: OrderedDict[Connection, None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
+        self._evicted = self._refused = 0
 
     def trusts(self, address: str | None) -> bool:
         """Without an address it is a socket of this machine."""
@@ -106,6 +110,7 @@ class Door:
                 self._of_address[address].add(connection)
             self._silent[connection] = None
             return None
+        self._refused += 1
         self._turned_away[connection] = None
         if len(self._turned_away) > self._room:
             self._evict(next(iter(self._turned_away)))
@@ -153,6 +158,7 @@ class Door:
         return None
 
     def _evict(self, connection: Connection) -> None:
+        self._evicted += 1
         self.leave(connection)
         connection.evict()
 
@@ -167,7 +173,15 @@ class Door:
         self.now += passed
         for connection in list(self._all):
             connection.check(passed)
+        self._tell()
         self._timer = loop.call_later(tick, self._look, loop, time) if self._all else None
+
+    def _tell(self) -> None:
+        if self._refused or self._evicted:
+            log.warning(
+                "connections crowded", connected=len(self._all), turned_away=self._refused, made_room=self._evicted
+            )
+        self._refused = self._evicted = 0
 
 
 def networks(text: str) -> tuple[Network, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pydantic import Field, field_validator
+
+from gateway.connections import networks
 from services.common.settings import ServiceSettings
 
 
@@ -30,23 +33,29 @@ class GatewaySettings(ServiceSettings):
     """How long a key that was good is believed without asking again."""
     root_path: str = ""
     """Prefix under which a proxy shows the API, such as `/atelier`; the proxy may keep it or take it off."""
-    head_timeout_seconds: float = 10.0
+    head_timeout_seconds: float = Field(default=10.0, gt=0)
     """How long a client may take over a request's head, or be silent before its first."""
-    idle_timeout_seconds: float = 75.0
+    idle_timeout_seconds: float = Field(default=75.0, gt=0)
     """How long a connection may rest between two requests."""
-    body_timeout_seconds: float = 20.0
+    body_timeout_seconds: float = Field(default=20.0, gt=0)
     """How long a body may stop coming; after so long it must have come at the least rate."""
-    answer_timeout_seconds: float = 30.0
+    answer_timeout_seconds: float = Field(default=30.0, gt=0)
     """How long a client may not read its answer; after so long it must have read at the least rate."""
-    least_bytes_per_second: float = 1000.0
+    least_bytes_per_second: float = Field(default=1000.0, gt=0)
     """The least rate of bodies and answers, on the average."""
-    max_connections: int = 10_000
+    max_connections: int = Field(default=10_000, ge=1)
     """Connections in all; fewer where the process may not open so many files."""
-    max_connections_per_address: int = 256
+    max_connections_per_address: int = Field(default=256, ge=1)
     """Connections of one address, at most half of all."""
     trusted_proxies: str = "127.0.0.1, ::1"
     """Addresses and networks of proxies, by commas; `*` for all. Each brings many callers and says whether they
     came by HTTPS."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: str) -> str:
+        networks(value)
+        return value
 
     @property
     def prefix(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+import pytest
 from compute.tasks.v1 import worker_pb2, worker_pb2_grpc
 
 from deploy.local import stores
@@ -48,6 +49,7 @@ async def beat(api: Stack, *unwell: str) -> None:
     await stub.HeartbeatTasks(request, metadata=Credentials(TOKEN).metadata(), timeout=10)
 
 
+@pytest.mark.field("health-degraded")
 async def test_without_workers_or_models_tasks_are_accepted_and_health_says_what_is_lacking(
     mongodb_url: str, nats_url: str, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from deploy.local.ports import free_ports
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, services, stack
 from tests.integration.tasks_host import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.field("slow-clients")]
 HEAD, BODY, IDLE, ANSWER, RATE = 0.8, 1.0, 1.5, 1.0, 1000.0
 SHORT: dict[str, Any] = {
     "head_timeout_seconds": HEAD,
@@ -262,6 +262,18 @@ async def test_one_address_has_its_share_and_a_trusted_proxy_the_shares_of_many(
             assert (await asked(api.url, TASKS, key, source="127.0.0.2"))[0] == 200
         async with busy(api.url, key, task["id"], 12, source="127.0.0.9"):
             assert (await asked(api.url, TASKS, key, source="127.0.0.9"))[0] == 200
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_only_a_trusted_proxy_says_how_its_callers_came(mongodb_url: str, nats_url: str, tmp_path: Path) -> None:
+    async with stack(mongodb_url, nats_url, tmp_path, trusted_proxies="127.0.0.9") as api:
+        for source, told in (("127.0.0.9", b"https://shop.example"), ("127.0.0.2", b"http://shop.example")):
+            async with connected(api.url, source) as (reader, writer):
+                writer.write(
+                    b"GET /docs HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n"
+                )
+                said, _ = await ending(reader)
+            assert told in said
 
 
 @pytest.mark.asyncio(loop_scope="function")

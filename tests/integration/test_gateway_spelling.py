@@ -145,6 +145,7 @@ async def test_json_with_a_byte_order_mark_is_taken(api: Stack) -> None:
     assert only.status_code == 422
 
 
+@pytest.mark.field("whole-number-float")
 async def test_a_whole_number_may_be_written_with_a_fraction_of_zero(api: Stack) -> None:
     body = b'{"task_type":"GENERATION","origin_instance":"t","prompt":"a red mug","seed":7.0,"priority":5e0,' \
            b'"config":{"factor":7.0}}'  # fmt: skip

@@ -7,7 +7,9 @@ import resource
 import pytest
 
 from gateway.connections import Door, Pace, Patience, networks
+from gateway.settings import GatewaySettings
 from services.common.errors import Overloaded, Unavailable
+from services.common.settings import read_settings
 
 PATIENCE = Patience(head=10, idle=75, body=20, answer=30, rate=1000)
 
@@ -124,3 +126,17 @@ def test_who_was_fast_and_then_stops_has_no_credit_for_it() -> None:
     assert not pace.too_slow(10_000_000, 1.0, patience=20, rate=1000)
     verdicts = [pace.too_slow(10_000_000, 1.0, patience=20, rate=1000) for _ in range(20)]
     assert verdicts == [*[False] * 19, True]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("TRUSTED_PROXIES", "10.0.0.1/8"), ("TRUSTED_PROXIES", "my-proxy"), ("HEAD_TIMEOUT_SECONDS", "0"),
+     ("LEAST_BYTES_PER_SECOND", "-1"), ("MAX_CONNECTIONS", "0")],
+)  # fmt: skip
+def test_a_limit_that_cannot_be_is_named_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv("INTERNAL_TOKEN", "t")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit, match=variable):
+        read_settings(GatewaySettings)

@@ -35,6 +35,7 @@ async def read(kind: str, body: bytes, step: int) -> bytes:
     return b"".join([chunk async for chunk in file_chunks(cast(Request, asked))])
 
 
+@pytest.mark.field("multipart-preamble")
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 @pytest.mark.parametrize(
     ("boundary", "body"),
