@@ -93,8 +93,11 @@ class RecordedCall:
         self.answered = True
         return answer
 
-    def costs(self, usd: float) -> None:
-        self.entry.cost_usd = usd
+    def costs(self, usd: float | None, *, units: float | None = None) -> None:
+        if usd is not None:
+            self.entry.cost_usd = usd
+        if units is not None:
+            self.entry.note["billable_units"] = units
 
     async def adopt(self, job: Job) -> None:
         """From here on this job is the one to ask for."""

@@ -65,8 +65,8 @@ class Call(Protocol):
         """For vendors that answer at once: the intent is stored, then `send` runs. Raises as `job` does."""
         ...
 
-    def costs(self, usd: float) -> None:
-        """What this call was charged, or an estimate of it."""
+    def costs(self, usd: float | None, *, units: float | None = None) -> None:
+        """What this call was charged, or an estimate of it; `units` in the vendor's own, where it counts in some."""
         ...
 
 
@@ -77,6 +77,7 @@ class Unrecorded:
         self.token = secrets.token_urlsafe(24)
         self.capabilities = capabilities
         self.cost: float | None = None
+        self.units: float | None = None
 
     async def job(
         self,
@@ -90,8 +91,8 @@ class Unrecorded:
     async def once(self, send: Callable[[], Awaitable[AnswerT]], note: Mapping[str, Any] | None = None) -> AnswerT:
         return await send()
 
-    def costs(self, usd: float) -> None:
-        self.cost = usd
+    def costs(self, usd: float | None, *, units: float | None = None) -> None:
+        self.cost, self.units = usd, units
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,8 +214,9 @@ class FalProvider(Adapter[ConfigT]):
     def _charge(self, answer: Answer) -> None:
         """What failed may have been charged too."""
         units = answer.headers.get("x-fal-billable-units", "")
-        if self.settings.usd_per_unit is not None and units.replace(".", "", 1).isdigit():
-            self.call.costs(float(units) * self.settings.usd_per_unit)
+        if units.replace(".", "", 1).isdigit():
+            price = self.settings.usd_per_unit
+            self.call.costs(None if price is None else float(units) * price, units=float(units))
 
 
 @asynccontextmanager

@@ -195,8 +195,9 @@ class Fashn(Adapter[FashnStandardConfig]):
 
     def _charge(self, answer: Answer) -> None:
         credits = answer.headers.get("x-fashn-credits-used", "")
-        if self.settings.usd_per_credit is not None and credits.replace(".", "", 1).isdigit():
-            self.call.costs(float(credits) * self.settings.usd_per_credit)
+        if credits.replace(".", "", 1).isdigit():
+            price = self.settings.usd_per_credit
+            self.call.costs(None if price is None else float(credits) * price, units=float(credits))
 
 
 @asynccontextmanager

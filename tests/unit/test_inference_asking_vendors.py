@@ -158,7 +158,7 @@ async def test_what_fal_says_not_to_try_again_is_not_and_its_charge_is_on_record
     assert bench.calls == [("FAL", "FAILED"), ("OTHER", "SUCCEEDED")]
     assert bench.first.cost_usd == pytest.approx(0.06)
     kept = bench.recorder.kept[bench.first.call_id]
-    assert (kept.outcome, kept.cost_usd) == ("FAILED", pytest.approx(0.06))
+    assert (kept.outcome, kept.cost_usd, kept.note["billable_units"]) == ("FAILED", pytest.approx(0.06), 2)
 
 
 @pytest.mark.field("stopped-by-a-rule")

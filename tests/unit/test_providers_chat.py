@@ -477,6 +477,13 @@ async def test_a_long_answer_of_anthropic_is_streamed_and_reads_the_same() -> No
             await setting.model(max_tokens=64_000).converse(Question("hello"))
 
 
+async def test_the_version_of_the_api_is_the_one_that_the_setting_names() -> None:
+    for more, version in (({}, "2023-06-01"), ({"version": "2026-09-01"}, "2026-09-01")):
+        async with opened("anthropic", **more) as setting:
+            await setting.ask()
+            assert setting.fake.asked[0].headers["anthropic-version"] == version
+
+
 async def test_a_stream_of_anthropic_that_fails_or_breaks_off_is_told_apart() -> None:
     async with opened("anthropic", max_tokens=64_000) as setting:
         setting.fake.plan("overloaded midway", "broken off", "torn")

@@ -400,6 +400,13 @@ async def test_what_failed_tells_what_it_cost_all_the_same(vendor: Fal, opened: 
     assert call.cost == pytest.approx(0.09)
 
 
+async def test_units_are_told_where_they_have_no_price(vendor: Fal, opened: fal.Fal) -> None:
+    call = Unrecorded()
+    async with fal.connect(fal.Settings(**told(vendor, usd_per_unit=None)), opened.media) as without:
+        await without.configured({}, call).draw(DRAWING, quiet)
+    assert (call.cost, call.units) == (None, 2.0)
+
+
 async def test_a_job_that_was_stopped_while_it_ran_tells_what_it_cost(vendor: Fal, opened: fal.Fal) -> None:
     vendor.path = ("IN_PROGRESS",) * 100
     call = Unrecorded()
