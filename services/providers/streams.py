@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 _LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
-_END = "[DONE]"
+_END = b"[DONE]"
 
 
 def parse(content: bytes, content_type: str) -> Any:
@@ -21,13 +21,14 @@ def parse(content: bytes, content_type: str) -> Any:
     return orjson.loads(content)
 
 
-def _events(content: bytes) -> Iterator[str]:
+def _events(content: bytes) -> Iterator[bytes]:
     """The data of each event (html.spec.whatwg.org, 9.2.6); its name is within the data, of every vendor."""
-    data: list[str] = []
-    for line in (*content.decode("utf-8", "strict").splitlines(), ""):
-        name, _, value = line.partition(":")
-        if name == "data":
-            data.append(value.removeprefix(" "))
+    data: list[bytes] = []
+    # As bytes, which end a line at no other character than these streams do.
+    for line in (*content.splitlines(), b""):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            data.append(value.removeprefix(b" "))
         elif not line and data:
-            yield "\n".join(data)
+            yield b"\n".join(data)
             data = []

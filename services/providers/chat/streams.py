@@ -47,15 +47,15 @@ def of_anthropic(answer: Answer) -> Answer:
     if not isinstance(answer.body, list):
         return answer
     message: dict[str, Any] = {}
-    blocks: dict[Any, dict[str, Any]] = {}
+    blocks: dict[str, dict[str, Any]] = {}
     for event in _objects(answer.body):
         match event.get("type"):
             case "message_start":
                 message = dict(_object(event.get("message")))
             case "content_block_start":
-                blocks[event.get("index")] = dict(_object(event.get("content_block")))
+                blocks[str(event.get("index"))] = dict(_object(event.get("content_block")))
             case "content_block_delta":
-                _write(blocks.setdefault(event.get("index"), {}), _object(event.get("delta")))
+                _write(blocks.setdefault(str(event.get("index")), {}), _object(event.get("delta")))
             case "message_delta":
                 usage = {**_object(message.get("usage")), **_object(event.get("usage"))}
                 message |= {**_object(event.get("delta")), "usage": usage}
