@@ -90,7 +90,7 @@ def _said(result: str) -> dict[str, Any]:
     """
     if not any(mark in result for mark in _SAID):
         return {}
-    found = orjson.loads(result)
+    found = orjson.loads(result.partition("\n")[0])  # the files it names lie behind it
     said = {"quality": found.get("quality")} if isinstance(found.get("quality"), dict) else {}
     for name, key in (("ignored", "field"), ("warnings", "reason")):
         if names := [item[key] for item in found.get(name) or ()]:

@@ -103,7 +103,7 @@ def test_every_event_of_a_task_is_what_the_document_says() -> None:
 def test_an_event_and_a_webhook_say_how_a_result_did(result: dict[str, Any], said: dict[str, Any] | None) -> None:
     spec = json.dumps({"common": {"webhook_url": "https://example.com/hook"}}, separators=(",", ":"))
     task = Task(ID, "acme", "REFINE", "inference", spec, 1, 1, 1, origin_instance="o").created().claimed("w", 2)
-    ended = task.completed(json.dumps(result, separators=(",", ":")), (), 3)
+    ended = task.completed(json.dumps(result, separators=(",", ":")) + '\n[["a.png","00"]]', (), 3)
     event, notice = outgoing(ended, ended.outbox[-1])
     for body in (event.payload, Notice.FromString(notice.payload).body):
         assert json.loads(body)["data"].get("quality") == said
@@ -113,7 +113,7 @@ def test_an_event_and_a_webhook_say_how_a_result_did(result: dict[str, Any], sai
 
 def test_an_event_names_what_was_not_heard_and_quotes_no_word_of_it() -> None:
     task = Task(ID, "acme", "GENERATION", "inference", "{}", 1, 1, 1, origin_instance="o").created().claimed("w", 2)
-    ended = task.completed(json.dumps(SAID, separators=(",", ":")), (), 3)
+    ended = task.completed(json.dumps(SAID, separators=(",", ":")) + '\n[["a.png","00"]]', (), 3)
     payload = outgoing(ended, ended.outbox[-1])[0].payload
     data = json.loads(payload)["data"]
     assert (data["ignored"], data["warnings"]) == (["negative_prompt"], ["PROMPT_WORDS_UNKNOWN", "SIZE_UNUSUAL"])
