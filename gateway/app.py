@@ -24,7 +24,7 @@ from gateway.hot_paths import HotPaths
 from gateway.methods import Methods
 from gateway.paths import Paths
 from gateway.probes import Asked, HealthProbe
-from gateway.routers import docs, generation, health, storage, tasks, webhooks
+from gateway.routers import bulk, docs, generation, health, storage, tasks, webhooks
 from gateway.settings import GatewaySettings
 from gateway.upstream import TasksClient, Upstream, WebhooksClient
 from services.common.access_client import AccessClient
@@ -33,8 +33,8 @@ from services.common.grpc_client import Credentials, connect
 from services.common.storage_client import StorageClient
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-# The fixed path /tasks/generation goes before /tasks/{task_id}.
-_ROUTERS = (generation, tasks, storage, webhooks, health, docs)
+# The fixed paths /tasks/generation and /tasks/events go before /tasks/{task_id}.
+_ROUTERS = (generation, bulk, tasks, storage, webhooks, health, docs)
 _EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed", "Link"]
 
 

@@ -26,7 +26,12 @@ _TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
 
 async def read_create(request: Request, *, internal: bool) -> CommonFields:
     """The Create…Task the body's task_type names, internal types only when asked. Raises RequestValidationError."""
-    wanted: CommonFields = _validate(_ANY_CREATE if internal else _CREATE, await read_json(request))
+    return validate_create(await read_json(request), internal=internal)
+
+
+def validate_create(body: bytes, *, internal: bool) -> CommonFields:
+    """As `read_create`, of a body at hand."""
+    wanted: CommonFields = _validate(_ANY_CREATE if internal else _CREATE, body)
     return wanted
 
 

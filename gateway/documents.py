@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.bulk import MOST, TaskDeletion
 from gateway.refusals import Responses
 from gateway.schemas import Schema, one_of, reference
 from services.catalog.generation_update import GenerationTaskUpdate
@@ -19,6 +20,7 @@ BODY_MODELS: tuple[type[BaseModel], ...] = (
     *(schemas.create for schemas in SCHEMAS.values()),
     *_UPDATES,
     GenerationTaskUpdate,
+    TaskDeletion,
 )
 ANSWER_MODELS: tuple[type[BaseModel], ...] = tuple(schemas.public for schemas in SCHEMAS.values())
 UNIONS: dict[str, Schema] = {
@@ -76,10 +78,24 @@ HEAD_HEADERS: Extra = {"parameters": [_IF_NONE_MATCH, _IF_MATCH]}
 SAVE_HEADERS: Extra = {"parameters": [_IF_NONE_MATCH, _IF_MATCH]}
 DELETE_HEADERS: Extra = {"parameters": [_IF_MATCH]}
 RESUME_HEADER: Extra = {"parameters": [_RESUME]}
+KEY_HEADER: Extra = {"parameters": [_KEY]}
 CREATE_HEADERS: Extra = {"parameters": [_WAIT, _KEY]}
 CREATE_BODY = _body(
     reference("CreateTask"),
     {name: {"task_type": name, "origin_instance": "docs", **schemas.kind.example} for name, schemas in SCHEMAS.items()},
+)
+_MUG = {"task_type": "GENERATION", "origin_instance": "docs", **SCHEMAS["GENERATION"].kind.example}
+BATCH_BODY = _body(
+    {
+        "title": "TaskBatch",
+        "type": "object",
+        "properties": {
+            "tasks": {"type": "array", "minItems": 1, "maxItems": MOST, "items": reference("CreateTask")},
+        },
+        "required": ["tasks"],
+        "additionalProperties": False,
+    },
+    {"two pictures": {"tasks": [_MUG, _MUG]}},
 )
 UPDATE_BODY = _body(reference("UpdateTask"), {"priority": {"priority": 10}})
 GENERATION_UPDATE_BODY = body_of(GenerationTaskUpdate, priority=10)

@@ -15,7 +15,7 @@ from gateway.errors import on_validation_error
 from gateway.task_routes import create_task, get_task
 
 _TASKS = "/api/v1/tasks/"
-_FIXED = frozenset({"", "generation"})
+_FIXED = frozenset({"", "generation", "events"})
 
 
 class HotPaths:

@@ -18,6 +18,7 @@ from gateway.paging import Paged, next_link
 from gateway.preferences import applied, idempotency_key, wait_seconds
 from gateway.translate import create_request, list_to_json, status_number, to_json, to_public
 from gateway.upstream import caller_of, upstream_of
+from services.catalog.base import CommonFields
 from services.catalog.enums import TaskStatus, TaskType
 from services.catalog.free_json import canonical
 from services.catalog.public import TaskPublicUpdate
@@ -61,12 +62,20 @@ async def create_task(request: Request) -> Response:
     upstream, caller = upstream_of(request), caller_of(request)
     seconds, key = wait_seconds(request, upstream.settings.max_wait_seconds), idempotency_key(request)
     wanted = await read_create(request, internal="admin" in caller.scopes)
+    created = await create_one(request, wanted, key)
+    headers = {"idempotent-replayed": "true"} if created.replayed else {}
+    return await _answer(request, created.task, seconds, headers)
+
+
+async def create_one(request: Request, wanted: CommonFields, key: str) -> pb.CreateTaskResponse:
+    """Stores the pictures inside `wanted`, then creates the task. Raises ComputeError."""
+    upstream, caller = upstream_of(request), caller_of(request)
     schemas = ALL_SCHEMAS[wanted.task_type]  # type: ignore[attr-defined]  # every derived model has it
     upstream.tasks.check_room()  # once more: the body may have been long in coming, and its pictures are stored next
     inputs = InlineStore(upstream.storage, caller.tenant, key)
     wanted = await inputs.take(schemas, wanted)
     try:
-        created = await upstream.tasks.create(caller, create_request(schemas.kind, wanted, key, inputs.folder))
+        return await upstream.tasks.create(caller, create_request(schemas.kind, wanted, key, inputs.folder))
     except IdempotencyConflict as error:
         if error.reason == "IDEMPOTENCY_KEY_SPENT":
             await inputs.discard()
@@ -74,8 +83,6 @@ async def create_task(request: Request) -> Response:
     except (InvalidRequest, Overloaded):
         await inputs.forget()
         raise
-    headers = {"idempotent-replayed": "true"} if created.replayed else {}
-    return await _answer(request, created.task, seconds, headers)
 
 
 async def get_task(request: Request, task_id: str, task_type: str | None = None) -> Response:

@@ -59,6 +59,9 @@ class TasksClient:
         wanted = pb.DeleteTaskRequest(task_id=task_id)
         return cast("pb.DeleteTaskResponse", await self._call("DeleteTask", wanted, request))
 
+    async def delete_many(self, request: Request, wanted: pb.DeleteTasksRequest) -> pb.DeleteTasksResponse:
+        return cast("pb.DeleteTasksResponse", await self._call("DeleteTasks", wanted, request))
+
     async def clean(self, request: Request, task_id: str) -> pb.CleanupTaskResponse:
         wanted = pb.CleanupTaskRequest(task_id=task_id)
         return cast("pb.CleanupTaskResponse", await self._call("CleanupTask", wanted, request))

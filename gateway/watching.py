@@ -34,7 +34,7 @@ from services.common.errors import ComputeError, InvalidRequest, NotFound
 
 Updates: TypeAlias = AsyncIterator[pb.WatchTaskResponse]
 News: TypeAlias = "Entry | pb.WatchTaskResponse | ComputeError | None"
-_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 # When a browser comes back, in milliseconds.
 _RETRY = b"retry: 2000\n\n"
 _MARK = re.compile(r"([0-9]{1,18})(-end)?", re.ASCII)
@@ -42,6 +42,21 @@ _MARK = re.compile(r"([0-9]{1,18})(-end)?", re.ASCII)
 _LAG_SECONDS = 10.0
 # Beyond it a reader that is slow slows down who writes for it.
 _DEPTH = 64
+
+
+class Part(NamedTuple):
+    """One word of the stream; without a name a sign of life. `mark` is where it stands."""
+
+    name: str
+    data: bytes = b""
+    mark: Mark | None = None
+
+    def rendered(self, place: str | None = None) -> bytes:
+        """`place` is its id in the stream."""
+        if not self.name:
+            return b": still here\n\n"
+        told = b"" if place is None else b"id: %s\n" % place.encode()
+        return b"%sevent: %s\ndata: %s\n\n" % (told, self.name.encode(), self.data)
 
 
 class Mark(NamedTuple):
@@ -84,14 +99,28 @@ async def watch_task(request: Request, task_id: str, *, previews: bool) -> Respo
     first = await anext(updates)
     tenant = caller_of(request).tenant
     latest = await upstream.events.latest(tenant, first.task.id)
-    if _told_all(wanted, first.task, latest):
-        return Response(status_code=204, headers=_HEADERS)
-    watch = _Watch(request, upstream.events, tenant, first.task, Start.of(wanted, extent), latest)
-    body = watch.render(updates, upstream.settings.heartbeat_seconds)
-    return StreamingResponse(body, media_type="text/event-stream", headers=_HEADERS)
+    if told_all(wanted, first.task, latest):
+        return Response(status_code=204, headers=HEADERS)
+    watch = Watch(request, upstream.events, tenant, first.task, Start.of(wanted, extent), latest)
+    body = _rendered(watch.parts(updates, upstream.settings.heartbeat_seconds))
+    return streamed(body)
 
 
-def _told_all(wanted: Mark | None, task: pb.Task, latest: Entry | None) -> bool:
+async def _rendered(parts: AsyncIterator[Part]) -> AsyncIterator[bytes]:
+    async for part in parts:
+        yield part.rendered(None if part.mark is None else str(part.mark))
+
+
+def streamed(body: AsyncIterator[bytes]) -> Response:
+    async def begun() -> AsyncIterator[bytes]:
+        yield _RETRY
+        async for part in body:
+            yield part
+
+    return StreamingResponse(begun(), media_type="text/event-stream", headers=HEADERS)
+
+
+def told_all(wanted: Mark | None, task: pb.Task, latest: Entry | None) -> bool:
     """A task that was resumed since has more to tell."""
     if wanted is None or not wanted.last or task.status not in TERMINAL:
         return False
@@ -101,16 +130,19 @@ def _told_all(wanted: Mark | None, task: pb.Task, latest: Entry | None) -> bool:
 def last_event_id(request: Request) -> Mark | None:
     """Raises InvalidRequest: LAST_EVENT_ID_INVALID for what is no id of this stream."""
     given = request.headers.get("last-event-id", "")
-    if not given:
-        return None
+    return read_mark(given) if given else None
+
+
+def read_mark(given: str) -> Mark:
+    """Raises InvalidRequest: LAST_EVENT_ID_INVALID."""
     match = _MARK.fullmatch(given)
     if match is None:
         raise InvalidRequest("Last-Event-ID must be an id this stream gave", reason="LAST_EVENT_ID_INVALID")
     return Mark(int(match[1]), last=match[2] is not None)
 
 
-class _Watch:
-    """One connection. `_seen` is the task's version as of the last event that was, or needs not be, sent."""
+class Watch:
+    """One task of one connection. `_seen` is its version as of the last event that was, or needs not be, sent."""
 
     def __init__(
         self, request: Request, log: EventLog, tenant: str, first: pb.Task, start: Start, latest: Entry | None
@@ -127,15 +159,14 @@ class _Watch:
         self._failure: ComputeError | None = None
         self._give_up = 0.0
 
-    async def render(self, updates: Updates, heartbeat: float) -> AsyncIterator[bytes]:
-        """The connection's bytes."""
-        yield _RETRY
+    async def parts(self, updates: Updates, heartbeat: float) -> AsyncIterator[Part]:
+        """What the connection tells of it."""
         if self._start.lost is not None:
-            yield _event("reset", orjson.dumps(_reset(self._start)))
+            yield Part("reset", orjson.dumps(_reset(self._start)))
         ended, fresh = self._first.status in TERMINAL, self._start.fresh
         if fresh or not ended:
             mark = Mark(self._place, last=ended) if fresh else None
-            yield _event("task", to_json(self._first), mark)
+            yield Part("task", to_json(self._first), mark)
         if fresh and ended:
             return
         if ended:
@@ -152,7 +183,7 @@ class _Watch:
         except ComputeError as error:
             yield self._problem(error)
 
-    async def _merged(self, news: asyncio.Queue[News], heartbeat: float) -> AsyncIterator[bytes]:
+    async def _merged(self, news: asyncio.Queue[News], heartbeat: float) -> AsyncIterator[Part]:
         while (part := self._last_words()) is None:
             item: News = None
             left = self._give_up - time.monotonic() if self._give_up else heartbeat
@@ -165,10 +196,10 @@ class _Watch:
                     return
         yield part
 
-    def _told(self, item: News) -> bytes | None:
+    def _told(self, item: News) -> Part | None:
         """What one piece of news is to the reader; None where it waits, or is known already."""
         if item is None:
-            return b": still here\n\n"
+            return Part("")
         if isinstance(item, ComputeError):
             self._failure, self._give_up = item, time.monotonic() + (_LAG_SECONDS if isinstance(item, NotFound) else 0)
             return None
@@ -178,30 +209,30 @@ class _Watch:
             self._versions.add(item.version)
             self._place = item.sequence
             self._seen = max(self._seen, item.version)
-            return _event("status", item.payload, Mark(item.sequence))
+            return Part("status", item.payload, Mark(item.sequence))
         if item.WhichOneof("update") == "progress":
             return _progress(item.progress)
         if item.task.status in TERMINAL:
             self._ends(item.task)
             return None
-        return _event("task", to_json(item.task))
+        return Part("task", to_json(item.task))
 
     def _ends(self, task: pb.Task) -> None:
         self._end, self._give_up = task, time.monotonic() + _LAG_SECONDS
 
-    def _last_words(self) -> bytes | None:
+    def _last_words(self) -> Part | None:
         """Once every event up to the end has been sent, or is too late; None as long as there is more to come."""
         late = bool(self._give_up) and time.monotonic() >= self._give_up
         if self._end is not None and (late or self._seen >= self._end.version):
-            return _event("task", to_json(self._end), Mark(self._place, last=True))
+            return Part("task", to_json(self._end), Mark(self._place, last=True))
         if self._failure is not None and late:
             return self._problem(self._failure)
         return None
 
-    def _problem(self, error: ComputeError) -> bytes:
+    def _problem(self, error: ComputeError) -> Part:
         request = self._request
         told = problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
-        return _event("error", orjson.dumps(told))
+        return Part("error", orjson.dumps(told))
 
 
 async def _pump(updates: Updates, news: asyncio.Queue[News], hint: Callable[[], None]) -> None:
@@ -220,7 +251,7 @@ def _reset(start: Start) -> dict[str, Any]:
     return {"reason": "EVENTS_LOST", "detail": said, "last_event_id": start.lost, "continues_after": start.after}
 
 
-def _progress(progress: pb.TaskProgress) -> bytes:
+def _progress(progress: pb.TaskProgress) -> Part:
     picture = base64.b64encode(progress.preview_png).decode()
     data = {
         "task_id": progress.task_id,
@@ -231,9 +262,4 @@ def _progress(progress: pb.TaskProgress) -> bytes:
         "total_steps": progress.total_steps,
         "preview": f"data:image/png;base64,{picture}" if picture else None,
     }
-    return _event("progress", orjson.dumps(data))
-
-
-def _event(name: str, data: bytes, mark: Mark | None = None) -> bytes:
-    place = "" if mark is None else f"id: {mark}\n"
-    return b"%sevent: %s\ndata: %s\n\n" % (place.encode(), name.encode(), data)
+    return Part("progress", orjson.dumps(data))

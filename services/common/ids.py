@@ -1,7 +1,8 @@
-"""Random identifiers, drawn from the system's randomness many at a time: asking for each costs a call of the system."""
+"""Random identifiers, drawn many at a time, as asking for each costs a call of the system; and keys that follow."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 _DRAWN_BYTES = 4_096
@@ -41,3 +42,8 @@ def new_uuid() -> str:
     digits = _POOL.take()
     variant = _VARIANT[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+def part_key(key: str, number: int) -> str:
+    """The idempotency key of one item of a call that has `key`, or none; no caller's over REST has a space."""
+    return f"{hashlib.sha256(key.encode()).hexdigest()} {number}" if key else ""

@@ -42,7 +42,7 @@ def read_request(request: pb.CreateTaskRequest) -> Asked:
     with refusals:
         inputs = _inputs(request.inputs_folder)
     with refusals:
-        _check_key(request.idempotency_key)
+        check_key(request.idempotency_key)
     refusals.told()
     assert kind is not None
     return Asked(kind, common, params, inputs)
@@ -71,7 +71,7 @@ def _read_params(spec: pb.TaskSpec, kind: TaskType | None) -> TaskParams:
     return read(getattr(spec.params, kind.field), kind.params, prefix=f"spec.params.{kind.field}.")
 
 
-def _check_key(key: str) -> None:
+def check_key(key: str) -> None:
     if len(key) > MAX_KEY_LENGTH:
         raise refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
 

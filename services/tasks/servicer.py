@@ -14,20 +14,22 @@ from nats.aio.msg import Msg
 
 from services.catalog.tasks import TYPES
 from services.common.bus import progress_subject
-from services.common.errors import ComputeError, Internal, Refusals, check_field
+from services.common.errors import ComputeError, Refusals, check_field
 from services.common.grpc_server import Context
-from services.common.identity import check_tenant, current_caller
+from services.common.identity import Caller, check_tenant, current_caller
+from services.common.ids import part_key
 from services.common.lanes import abandon
+from services.common.merging import merged
 from services.common.paging import fitting, next_token, read_window
 from services.common.proto import check_objects
-from services.common.rpc_status import to_status
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
+from services.tasks.many import MOST, check_many, deleted, failure, refused
 from services.tasks.messages import Messages
 from services.tasks.ports import Filter
 from services.tasks.removal import Remover
-from services.tasks.requests import check_forms, check_spec
-from services.tasks.service import Created, Creation, TaskService
+from services.tasks.requests import check_forms, check_key, check_spec
+from services.tasks.service import Created, Creation, NewTask, TaskService
 
 log = structlog.get_logger()
 Named: TypeAlias = (
@@ -62,17 +64,18 @@ class TaskServicer(rpc.TaskServiceServicer):
         self._progress = progress
 
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
-        answer, new = pb.CreateTaskResponse(), self._messages.new_task(tenant(), request)
-        if TYPES[new.task_type].internal:
-            current_caller().require("admin")
+        answer, new = pb.CreateTaskResponse(), self._new(tenant(), request)
         check_spec(request.spec)
         self._show(await self._service.create(new), answer)
         return answer
 
     async def CreateTasks(self, request: pb.CreateTasksRequest, context: Context) -> pb.CreateTasksResponse:
-        current_caller().require_internal()
-        answer = pb.CreateTasksResponse()
-        begun = [self._begin(item) for item in request.items]
+        caller, answer = current_caller(), pb.CreateTasksResponse()
+        if not caller.internal:
+            check_many("items", len(request.items))
+        check_key(request.idempotency_key)
+        keys = (part_key(request.idempotency_key, number) for number in range(len(request.items)))
+        begun = [self._begin(item, key, caller) for item, key in zip(request.items, keys, strict=True)]
         try:
             for one in begun:
                 await self._end(one, answer.outcomes.add())
@@ -125,13 +128,47 @@ class TaskServicer(rpc.TaskServiceServicer):
         done = await self._remover.delete(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.DeleteTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
+    async def DeleteTasks(self, request: pb.DeleteTasksRequest, context: Context) -> pb.DeleteTasksResponse:
+        ids, more = list(request.task_ids), False
+        if ids or not request.HasField("filter"):
+            check_many("task_ids", len(ids))
+            if request.HasField("filter"):
+                raise refused("filter", "goes without task_ids")
+        else:
+            wanted = request.filter
+            wanted.limit = min(wanted.limit if wanted.HasField("limit") else MOST, MOST)
+            found = await self.ListTasks(wanted, context)
+            ids, more = [task.id for task in found.tasks], bool(found.next_page_token)
+
+        async def delete(task_id: str) -> pb.DeleteTaskResponse:
+            return await self.DeleteTask(pb.DeleteTaskRequest(task_id=task_id), context)
+
+        return pb.DeleteTasksResponse(outcomes=await deleted(ids, delete), more=more)
+
     async def CleanupTask(self, request: pb.CleanupTaskRequest, context: Context) -> pb.CleanupTaskResponse:
         done = await self._remover.clean(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.CleanupTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
     async def WatchTask(self, request: pb.WatchTaskRequest, context: Context) -> AsyncIterator[pb.WatchTaskResponse]:
         """The task as it is, then its changes and progress; ends behind the terminal one."""
-        owner, task_id = tenant(), _task_id(request)
+        async for update in self._watched(tenant(), request):
+            yield update
+
+    async def WatchTasks(self, request: pb.WatchTasksRequest, context: Context) -> AsyncIterator[pb.WatchTasksResponse]:
+        """What the caller has seen of a task is not shown again."""
+        owner, seen = tenant(), {item.task_id: item.version for item in request.tasks}
+        check_many("tasks", len(seen))
+        each = (pb.WatchTaskRequest(task_id=name, without_previews=request.without_previews) for name in seen)
+        async for name, update in merged({one.task_id: self._watched(owner, one) for one in each}):
+            if isinstance(update, ComputeError):
+                yield pb.WatchTasksResponse(task_id=name, error=failure(update, ""))
+            elif update.WhichOneof("update") == "progress":
+                yield pb.WatchTasksResponse(task_id=name, progress=update.progress)
+            elif update.task.version > seen[name]:
+                yield pb.WatchTasksResponse(task_id=name, task=update.task)
+
+    async def _watched(self, owner: str, request: pb.WatchTaskRequest) -> AsyncIterator[pb.WatchTaskResponse]:
+        task_id = _task_id(request)
         news: asyncio.Queue[pb.TaskProgress] = asyncio.Queue(64)
 
         async def on_progress(message: Msg) -> None:
@@ -165,9 +202,22 @@ class TaskServicer(rpc.TaskServiceServicer):
                 task = fresh if fresh.spec and not fresh.erased else await self._service.get(owner, task_id)
                 yield pb.WatchTaskResponse(task=self._shown(task))
 
-    def _begin(self, item: pb.CreateTasksItem) -> Creation | Exception:
+    def _new(self, owner: str, request: pb.CreateTaskRequest) -> NewTask:
+        new = self._messages.new_task(owner, request)
+        if TYPES[new.task_type].internal:
+            current_caller().require("admin")
+        return new
+
+    def _begin(self, item: pb.CreateTasksItem, key: str, caller: Caller) -> Creation | Exception:
+        request = item.request
         try:
-            return self._service.begin(self._messages.new_task(check_tenant(item.tenant), item.request))
+            if not caller.internal:
+                if item.tenant not in ("", caller.tenant):
+                    raise refused("tenant", "is not yours: leave it out")
+                check_spec(request.spec)
+            if key and not request.idempotency_key:
+                request.idempotency_key = key
+            return self._service.begin(self._new(check_tenant(item.tenant or caller.tenant), request))
         except Exception as error:  # noqa: BLE001  # told for this one; its neighbours are made
             return error
 
@@ -176,13 +226,8 @@ class TaskServicer(rpc.TaskServiceServicer):
             if isinstance(begun, Exception):
                 raise begun
             self._show(await self._service.created(begun), outcome.created)
-            return
-        except ComputeError as error:
-            failure = error if type(error) is not ComputeError else Internal(error.message)
-        except Exception:
-            log.exception("create failed")
-            failure = Internal("something went wrong on our side")  # of this one; its neighbours are made
-        outcome.error = to_status(failure).SerializeToString()
+        except Exception as error:  # noqa: BLE001  # of this one; its neighbours are made
+            outcome.error = failure(error, "create failed")
 
     def _show(self, created: Created, answer: pb.CreateTaskResponse) -> None:
         self._messages.show(created.task, answer.task)

@@ -167,10 +167,12 @@ class CreateTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
 class CreateTasksRequest(_message.Message):
-    __slots__ = ("items",)
+    __slots__ = ("items", "idempotency_key")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[CreateTasksItem]
-    def __init__(self, items: _Optional[_Iterable[_Union[CreateTasksItem, _Mapping]]] = ...) -> None: ...
+    idempotency_key: str
+    def __init__(self, items: _Optional[_Iterable[_Union[CreateTasksItem, _Mapping]]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class CreateTasksItem(_message.Message):
     __slots__ = ("tenant", "request")
@@ -357,3 +359,57 @@ class CleanupTaskResponse(_message.Message):
     deleted_paths: _containers.RepeatedScalarFieldContainer[str]
     errors: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., deleted_paths: _Optional[_Iterable[str]] = ..., errors: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DeleteTasksRequest(_message.Message):
+    __slots__ = ("task_ids", "filter")
+    TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    task_ids: _containers.RepeatedScalarFieldContainer[str]
+    filter: ListTasksRequest
+    def __init__(self, task_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[ListTasksRequest, _Mapping]] = ...) -> None: ...
+
+class DeleteTasksResponse(_message.Message):
+    __slots__ = ("outcomes", "more")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[DeleteTasksOutcome]
+    more: bool
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[DeleteTasksOutcome, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class DeleteTasksOutcome(_message.Message):
+    __slots__ = ("task_id", "deleted", "error")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    deleted: DeleteTaskResponse
+    error: bytes
+    def __init__(self, task_id: _Optional[str] = ..., deleted: _Optional[_Union[DeleteTaskResponse, _Mapping]] = ..., error: _Optional[bytes] = ...) -> None: ...
+
+class WatchTasksRequest(_message.Message):
+    __slots__ = ("tasks", "without_previews")
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_PREVIEWS_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[WatchedTask]
+    without_previews: bool
+    def __init__(self, tasks: _Optional[_Iterable[_Union[WatchedTask, _Mapping]]] = ..., without_previews: _Optional[bool] = ...) -> None: ...
+
+class WatchedTask(_message.Message):
+    __slots__ = ("task_id", "version")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    version: int
+    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class WatchTasksResponse(_message.Message):
+    __slots__ = ("task_id", "task", "progress", "error")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    task: Task
+    progress: TaskProgress
+    error: bytes
+    def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., progress: _Optional[_Union[TaskProgress, _Mapping]] = ..., error: _Optional[bytes] = ...) -> None: ...

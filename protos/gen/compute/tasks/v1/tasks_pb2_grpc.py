@@ -85,6 +85,16 @@ class TaskServiceStub:
                 request_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskRequest.SerializeToString,
                 response_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskResponse.FromString,
                 _registered_method=True)
+        self.DeleteTasks = channel.unary_unary(
+                '/compute.tasks.v1.TaskService/DeleteTasks',
+                request_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTasksRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTasksResponse.FromString,
+                _registered_method=True)
+        self.WatchTasks = channel.unary_stream(
+                '/compute.tasks.v1.TaskService/WatchTasks',
+                request_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer:
@@ -99,7 +109,7 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateTasks(self, request, context):
-        """Every item has its own outcome; the call itself fails only as a whole.
+        """Up to 100 of the caller's own. Every item has its own outcome; the call itself fails only as a whole.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +169,20 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteTasks(self, request, context):
+        """As DeleteTask, of up to 100: those named, or the newest that a filter finds. Each has an outcome of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchTasks(self, request, context):
+        """As WatchTask, of up to 100 in one stream, which ends when all have ended. Who comes back says what it has seen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -211,6 +235,16 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.CleanupTask,
                     request_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskRequest.FromString,
                     response_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskResponse.SerializeToString,
+            ),
+            'DeleteTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTasks,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTasksRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTasksResponse.SerializeToString,
+            ),
+            'WatchTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTasks,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -484,6 +518,60 @@ class TaskService:
             '/compute.tasks.v1.TaskService/CleanupTask',
             compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskRequest.SerializeToString,
             compute_dot_tasks_dot_v1_dot_tasks__pb2.CleanupTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.tasks.v1.TaskService/DeleteTasks',
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTasksRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.DeleteTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/compute.tasks.v1.TaskService/WatchTasks',
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

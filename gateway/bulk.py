@@ -1,0 +1,172 @@
+"""Many tasks in one call: each has the outcome it would have had alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import orjson
+import structlog
+from compute.tasks.v1 import tasks_pb2 as pb
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from google.rpc import status_pb2
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import to_json
+
+from gateway.bodies import read_json, validate, validate_create
+from gateway.errors import problem_body, retry_seconds, status_of
+from gateway.paths import asked_path
+from gateway.preferences import idempotency_key
+from gateway.task_routes import Label, create_one
+from gateway.translate import status_number, to_public
+from gateway.upstream import caller_of, upstream_of
+from services.catalog.enums import TaskStatus, TaskType
+from services.common.errors import ComputeError, Internal
+from services.common.ids import part_key
+from services.common.rpc_status import from_status
+
+log = structlog.get_logger()
+MOST = 100
+_AT_ONCE = 32
+
+
+class TaskBatch(BaseModel):
+    """Tasks to be created, each as its body would be alone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tasks: list[Any] = Field(min_length=1, max_length=MOST)
+
+
+class TaskFilter(BaseModel):
+    """Which tasks; without any of them all of the tenant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: TaskStatus | None = Field(None, description="Only this status")
+    task_type: TaskType | None = Field(None, description="Only this task type")
+    origin_instance: Label | None = Field(None, description="Only this origin instance")
+    origin_zone: Label | None = Field(None, description="Only this origin zone")
+    origin_tenant_id: Label | None = Field(None, description="Only this origin tenant")
+
+
+class TaskDeletion(BaseModel):
+    """Which tasks are deleted: those of the ids, or the newest that a filter finds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=MOST)] = Field(
+        [], description="Identifiers"
+    )
+    filter: TaskFilter | None = Field(None, description="In the place of ids")
+    limit: int = Field(MOST, ge=1, le=MOST, description="How many of the filter's, at most")
+
+    @model_validator(mode="after")
+    def _check_one_way(self) -> TaskDeletion:
+        if bool(self.ids) == (self.filter is not None):
+            raise ValueError("give ids, at least one, or a filter")
+        return self
+
+
+class CreatedItem(BaseModel):
+    """What became of one task of a batch."""
+
+    index: int = Field(description="Its place in the request, from 0")
+    status: int = Field(description="The status that it would have been answered with alone")
+    task: dict[str, Any] | None = Field(description="The task; null when it was refused")
+    replayed: bool = Field(description="Whether an earlier call with this Idempotency-Key had made it")
+    error: dict[str, Any] | None = Field(description="The body that it would have been refused with alone; else null")
+    retry_after: int | None = Field(description="Seconds after which to send it again, where that helps")
+
+
+class TaskBatchResult(BaseModel):
+    """An item for each task, in their order."""
+
+    items: list[CreatedItem]
+
+
+class DeletedItem(BaseModel):
+    """What became of one task."""
+
+    id: str = Field(description="Identifier")
+    status: int = Field(description="The status that its DELETE would have been answered with alone")
+    deleted_paths: list[str] = Field(description="Stored paths that this call deleted")
+    errors: list[str] = Field(description="Files that could not be deleted yet, and why: they follow")
+    error: dict[str, Any] | None = Field(description="The body that it would have been refused with alone; else null")
+
+
+class TaskDeletionResult(BaseModel):
+    """An item for each task."""
+
+    items: list[DeletedItem]
+    more: bool = Field(description="Whether the filter finds more: send the same again")
+
+
+async def create_tasks(request: Request) -> Response:
+    """Each item goes its own way through the same door as a lone task."""
+    key = idempotency_key(request)
+    batch: TaskBatch = validate(TaskBatch, await read_json(request))
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(index: int, item: Any) -> dict[str, Any]:
+        async with gate:
+            return {"index": index} | await _created(request, item, part_key(key, index))
+
+    items = await asyncio.gather(*(one(index, item) for index, item in enumerate(batch.tasks)))
+    return _json({"items": items})
+
+
+async def delete_tasks(request: Request) -> Response:
+    given: TaskDeletion = validate(TaskDeletion, await read_json(request))
+    wanted = pb.DeleteTasksRequest(task_ids=given.ids)
+    if given.filter is not None:
+        wanted.filter.CopyFrom(_list_request(request, given.filter, given.limit))
+    answer = await upstream_of(request).tasks.delete_many(request, wanted)
+    items = [_deleted(request, outcome) for outcome in answer.outcomes]
+    return _json({"items": items, "more": answer.more})
+
+
+def _list_request(request: Request, wanted: TaskFilter, limit: int) -> pb.ListTasksRequest:
+    return pb.ListTasksRequest(
+        limit=limit,
+        public_types_only="admin" not in caller_of(request).scopes,
+        status=status_number(wanted.status) if wanted.status else None,
+        **wanted.model_dump(exclude={"status"}, exclude_none=True),
+    )
+
+
+async def _created(request: Request, item: Any, key: str) -> dict[str, Any]:
+    made: dict[str, Any] = {"status": 200, "task": None, "replayed": False, "error": None, "retry_after": None}
+    try:
+        wanted = validate_create(to_json(item, inf_nan_mode="constants"), internal="admin" in caller_of(request).scopes)
+        created = await create_one(request, wanted, key)
+        return made | {"task": to_public(created.task), "replayed": created.replayed}
+    except RequestValidationError as error:
+        detail = [{"loc": item["loc"], "msg": item["msg"], "type": item["type"]} for item in error.errors()]
+        return made | {"status": 422, "error": {"detail": detail}}
+    except ComputeError as error:
+        refusal = error
+    except Exception:
+        log.exception("a task of a batch failed")
+        refusal = Internal("something went wrong on our side")
+    after = retry_seconds(refusal) if refusal.retry_after is not None else None
+    return made | {"status": status_of(refusal), "error": _problem(request, refusal), "retry_after": after}
+
+
+def _deleted(request: Request, outcome: pb.DeleteTasksOutcome) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": outcome.task_id, "status": 200, "deleted_paths": [], "errors": [], "error": None}
+    if outcome.WhichOneof("outcome") == "deleted":
+        done = outcome.deleted
+        return shown | {"deleted_paths": list(done.deleted_paths), "errors": list(done.errors)}
+    refusal = from_status(status_pb2.Status.FromString(outcome.error))
+    return shown | {"status": status_of(refusal), "error": _problem(request, refusal)}
+
+
+def _problem(request: Request, error: ComputeError) -> dict[str, Any]:
+    return problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value, option=orjson.OPT_UTC_Z), media_type="application/json")

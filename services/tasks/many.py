@@ -1,0 +1,57 @@
+"""Many tasks in one call: bounded, and each with an outcome of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from compute.tasks.v1 import tasks_pb2 as pb
+
+from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
+from services.common.rpc_status import to_status
+
+log = structlog.get_logger()
+MOST = 100
+_AT_ONCE = 16
+
+
+def check_many(field: str, count: int) -> None:
+    """Raises InvalidRequest."""
+    if not 1 <= count <= MOST:
+        raise refused(field, f"must be 1 to {MOST}, not {count}")
+
+
+def refused(field: str, why: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} {why}", violations=(Violation(field, why),))
+
+
+async def deleted(
+    ids: Sequence[str], delete: Callable[[str], Awaitable[pb.DeleteTaskResponse]]
+) -> list[pb.DeleteTasksOutcome]:
+    """An outcome for each, in their order; one that is named twice is deleted once."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(task_id: str) -> pb.DeleteTasksOutcome:
+        outcome = pb.DeleteTasksOutcome(task_id=task_id)
+        try:
+            async with gate:
+                done = await delete(task_id)
+            done.ClearField("task")
+            outcome.deleted.CopyFrom(done)
+        except Exception as error:  # noqa: BLE001  # told for this one
+            outcome.error = failure(error, "delete failed")
+        return outcome
+
+    return list(await asyncio.gather(*map(one, dict.fromkeys(ids))))
+
+
+def failure(error: Exception, said: str) -> bytes:
+    """A serialized google.rpc.Status; what nobody expected is logged as `said`."""
+    if not isinstance(error, ComputeError):
+        log.error(said, exc_info=error)
+        error = Internal("something went wrong on our side")
+    elif type(error) is ComputeError:
+        error = Internal(error.message)
+    status: bytes = to_status(error).SerializeToString()
+    return status
