@@ -99,7 +99,7 @@ def describe(facts: dict[str, Any]) -> str:
 
 
 def _webhooks(facts: dict[str, Any]) -> str:
-    if facts["webhooks_on_loopback"]:
+    if facts.get("webhooks_on_loopback"):
         return f"http://localhost:<any port>/ may be a webhook_url here ({_LOOPBACK}=true, for development only)"
     return f"a webhook_url on this machine is refused ({_LOOPBACK}=false)"
 

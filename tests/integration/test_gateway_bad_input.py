@@ -170,6 +170,25 @@ async def test_numbers_that_are_none_are_refused(api: Stack) -> None:
         assert answer.status_code == 422, answer.text
 
 
+ADJUSTER = {"task_type": "IMAGE_ADJUSTER", "origin_instance": "test", "input_image": "a.png", "aspect_ratio": 1.0}
+FIX = {"task_type": "BACKGROUND_FIX", "origin_instance": "test", "base_image": "a.png", "palette_image": "b.png"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [(ADJUSTER, "input_image"), (ADJUSTER, "reference_image"), (FIX, "base_image"), (FIX, "palette_image")],
+)
+@pytest.mark.parametrize("file", ["file:///etc/passwd", "/etc/passwd"])
+async def test_a_local_file_is_refused_with_the_task_where_none_may_be_read(
+    api: Stack, body: dict[str, Any], field: str, file: str
+) -> None:
+    before = await _count(api)
+    answer = await api.http.post(TASKS, json={**body, field: file})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "URL_NOT_ALLOWED")
+    assert [item["field"].rpartition(".")[2] for item in answer.json()["violations"]] == [field]
+    assert await _count(api) == before
+
+
 async def test_a_refusal_never_repeats_what_was_sent(api: Stack) -> None:
     answer = await api.http.post(TASKS, json=generation(webhook_url="http://10.1.2.3/secret-token"))
     assert "secret-token" not in answer.text
