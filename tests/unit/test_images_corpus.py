@@ -9,15 +9,19 @@ import asyncio
 import io
 import os
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from services.common.errors import ComputeError
 from services.imaging.decoder import Decoder, Limits, Original
 from tests.corpora.pictures import Case, Numbers, cases
+from tests.unit.test_handlers_pictures import PICTURE, opened, saved
 
+FIELD = Path(__file__).parents[1] / "corpora" / "field"
 COMBINATIONS = int(os.environ.get("PICTURE_COMBINATIONS", "2000"))
 # Otherwise LittleCMS prepares a few steps and guesses between them.
 EXACTLY = ImageCms.Flags.NOOPTIMIZE
@@ -52,6 +56,42 @@ async def test_every_combination_looks_as_it_must() -> None:
     assert set(seen) >= {"PNG", "TIFF", "JPEG", "WEBP", "AVIF", "HEIF"}
 
 
+@pytest.mark.timeout(300)
+async def test_a_crop_of_every_kind_of_picture_looks_as_it_must() -> None:
+    """Through a handler that keeps a picture's own colours, to the file that a customer gets."""
+    failures: list[str] = []
+    async with opened() as bench:
+        for make in cases(SEED)[: COMBINATIONS // 10]:
+            case = make()
+            result = await bench.adjust(case.content, aspect_ratio=1.0, mode="crop")
+            with Image.open(io.BytesIO(bench.file(result.result_image_path))) as picture:
+                found = _displayed_file(picture)
+            height, width = case.shown.shape[:2]
+            side, top, left = min(height, width), max(0, height - width) // 2, max(0, width - height) // 2
+            wanted = case.shown[top : top + side, left : left + side]
+            fault = _difference(found, wanted, case.own_tolerance)
+            failures += [f"{case.name}: {fault}"] if fault else []
+    assert failures == []
+
+
+@pytest.mark.field("02")
+@pytest.mark.field("04")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "02_grey_alpha_linear_icc.png",
+        "02_control_grey_linear_icc.png",
+        "04_linear_named_srgb.png",
+        "04_control_linear_other_name.png",
+        "05_gama_linear.png",
+    ],
+)
+async def test_a_palette_is_the_colour_that_it_shows(name: str) -> None:
+    async with opened() as bench:
+        result = await bench.fix(saved(PICTURE), (FIELD / name).read_bytes())
+    assert result.palette_color == "#808080"
+
+
 def _difference(found: Numbers, wanted: Numbers, tolerance: float) -> str | None:
     if found.shape != wanted.shape:
         return f"{found.shape} instead of {wanted.shape}"
@@ -62,13 +102,20 @@ def _difference(found: Numbers, wanted: Numbers, tolerance: float) -> str | None
     return None if apart <= tolerance else f"{apart:.2f} apart"
 
 
+def _displayed_file(picture: Image.Image) -> Numbers:
+    return _displayed_pixels(np.atleast_3d(np.asarray(picture)), picture.info.get("icc_profile"))
+
+
 def _displayed(original: Original) -> Numbers:
+    return _displayed_pixels(original.pixels, original.profile)
+
+
+def _displayed_pixels(pixels: NDArray[np.uint8], profile: bytes | None) -> Numbers:
     """What a program that knows profiles shows of a picture in its own colours."""
-    pixels = original.pixels
     grey, alpha = pixels.shape[2] < 3, pixels[..., -1:] if pixels.shape[2] in (2, 4) else None
     picture = Image.fromarray(pixels[..., 0] if grey else pixels[..., :3])
-    if original.profile:
-        source, target = ImageCms.ImageCmsProfile(io.BytesIO(original.profile)), ImageCms.createProfile("sRGB")
+    if profile:
+        source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         shown = ImageCms.profileToProfile(picture, source, target, outputMode="RGB", flags=EXACTLY)
         assert shown is not None
         picture = shown

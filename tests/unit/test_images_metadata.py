@@ -18,6 +18,7 @@ from services.imaging.decoder import Decoder, Limits
 from services.imaging.notes import Note
 from services.imaging.recipes import RECIPE_CHUNK, inscribed
 from services.imaging.rights import VOCABULARY, Rights, source_uri, strongest
+from tests.corpora.pictures import chunk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FIELD = Path(__file__).parents[1] / "corpora" / "field"
@@ -56,10 +57,12 @@ def with_xmp(form: str, packet: bytes) -> bytes:
         chunks = PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
         return saved(form, pnginfo=chunks)
+    if form == "GIF":
+        return b"".join(inscribed(saved(form), b"no recipe", lambda _: packet))
     return saved(form, tiffinfo={700: packet}) if form == "TIFF" else saved(form, xmp=packet)
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "HEIF", "GIF"])
 async def test_rights_in_xmp_come_along(decoder: Decoder, form: str) -> None:
     content = with_xmp(form, AS_ELEMENTS.encode())
     assert (await decoder.decode(content)).rights == ALL
@@ -74,7 +77,7 @@ async def test_where_xmp_says_nothing_exif_is_asked(decoder: Decoder) -> None:
     exif = Image.Exif()
     exif[0x013B] = "Ana Příklad; Bo".encode()
     exif[0x8298] = "© Studio\0Editor".encode()
-    for form in ("PNG", "JPEG", "WEBP", "AVIF"):
+    for form in ("PNG", "JPEG", "WEBP", "AVIF", "HEIF"):
         rights = (await decoder.decode(saved(form, exif=exif))).rights
         assert rights == Rights(creators=("Ana Příklad", "Bo"), notice="© Studio, Editor")
 
@@ -99,7 +102,7 @@ async def test_a_pngs_own_words_are_read(decoder: Decoder) -> None:
     assert (await decoder.decode(saved("PNG", pnginfo=chunks))).rights == Rights(creators=("Ana",), notice="© Studio")
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "AVIF"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "AVIF", "HEIF"])
 async def test_an_earlier_recipe_comes_along_and_tells_its_source(decoder: Decoder, form: str) -> None:
     recipe = {"task_type": "GENERATION", "digital_source_type": GENERATED}
     content = b"".join(inscribed(saved(form), json.dumps(recipe).encode(), lambda _: None))
@@ -121,6 +124,23 @@ async def test_of_two_labels_the_one_that_says_more_counts(decoder: Decoder) -> 
     assert strongest([None, ENHANCED, f"{VOCABULARY}digitalCapture"]) == ENHANCED
     assert strongest([None, f"{VOCABULARY}digitalCapture"]) == f"{VOCABULARY}digitalCapture"
     assert strongest([]) is None
+
+
+def credentials(*sources: str) -> bytes:
+    """As much of a manifest store as tells the sources of its manifests, each with a key behind it."""
+    told = (b"qdigitalSourceType\x78" + bytes((len(uri),)) + uri.encode() + b"kdescription" for uri in sources)
+    return b"jumbjumdc2pa" + b"c2pa.actions.v2".join((b"", *told))
+
+
+async def test_what_content_credentials_say_counts_too(decoder: Decoder) -> None:
+    plain, capture = saved("PNG"), f"{VOCABULARY}digitalCapture"
+    signed = plain[:33] + chunk(b"caBX", credentials(capture, GENERATED)) + plain[33:]
+    assert (await decoder.decode(signed)).rights == Rights(GENERATED)
+    marked = with_xmp("PNG", AS_ELEMENTS.replace(GENERATED, ENHANCED).encode())
+    both = marked[:33] + chunk(b"caBX", credentials(GENERATED)) + marked[33:]
+    assert (await decoder.decode(both)).rights.digital_source == GENERATED
+    empty = plain[:33] + chunk(b"caBX", b"jumbc2padigitalSourceType\x78\xff") + plain[33:]
+    assert (await decoder.decode(empty)).rights == Rights()
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,19 @@ def recipe_in(head: bytes) -> bytes | None:
     return None
 
 
+def packet_in(head: bytes) -> bytes | None:
+    """The XMP in front of the first picture; `head` may be cut anywhere."""
+    try:
+        for block in _blocks(head):
+            if block.label is None:
+                return None
+            if block.label == _APPLICATION and head.startswith(_XMP, block.body):
+                return head[block.body + len(_XMP) : block.end].removesuffix(_TRAILER)
+    except (Unfit, IndexError):
+        pass
+    return None
+
+
 def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
     """Raises Unfit."""
     try:
