@@ -20,7 +20,7 @@ from gateway.translate import create_request, list_to_json, status_number, to_js
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.base import CommonFields
 from services.catalog.enums import TaskStatus, TaskType
-from services.catalog.free_json import canonical
+from services.catalog.free_json import same_json
 from services.catalog.public import TaskPublicUpdate
 from services.catalog.schemas import ALL_SCHEMAS
 from services.common.errors import IdempotencyConflict, InvalidRequest, NotFound, Overloaded, Violation
@@ -147,7 +147,7 @@ async def update_task(
     wanted = pb.UpdateTaskRequest(task_id=task_id, task_type=task_type)
     if update.priority is not None and update.priority != task.priority:
         wanted.priority = update.priority
-    if update.config is not None and canonical(update.config) != canonical(get_object(task.spec, "config")):
+    if update.config is not None and not same_json(update.config, get_object(task.spec, "config")):
         put_object(wanted, "config", update.config)
     changes = wanted.HasField("priority") or wanted.HasField("config")
     return _Json(to_json(await tasks.update(request, wanted) if changes else task))
@@ -156,13 +156,17 @@ async def update_task(
 def _refuse_read_only(update: TaskPublicUpdate, shown: dict[str, Any]) -> None:
     """Reading a task and sending all of it back is fine; a value of one's own is not."""
     given = update.model_dump(exclude_none=True, exclude=set(_CHANGEABLE))
-    changed = sorted(name for name, value in given.items() if shown.get(name) != value)
+    changed = sorted(name for name, value in given.items() if not _unchanged(shown.get(name), value))
     if changed:
         raise InvalidRequest(
             f"{changed[0]} cannot be changed; only priority and config of a PENDING task can",
             reason="FIELD_READ_ONLY",
             violations=tuple(Violation(name, "cannot be changed") for name in changed),
         )
+
+
+def _unchanged(shown: Any, value: Any) -> bool:
+    return same_json(shown, value) if isinstance(value, dict | list) else bool(shown == value)
 
 
 async def _answer(request: Request, task: pb.Task, seconds: float | None, headers: dict[str, str]) -> Response:

@@ -30,6 +30,14 @@ def canonical(value: Any) -> bytes:
     return orjson.dumps(with_one_spelling(value), option=orjson.OPT_SORT_KEYS)
 
 
+def same_json(one: Any, other: Any) -> bool:
+    """Whether they mean the same; Python takes True for 1. What cannot be written is like nothing else."""
+    try:
+        return canonical(one) == canonical(other)
+    except TypeError:
+        return False
+
+
 def with_one_spelling(value: Any) -> Any:
     """A double that is a whole number becomes one: 7.0 is 7 and -0.0 is 0."""
     if isinstance(value, dict):

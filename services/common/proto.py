@@ -153,7 +153,7 @@ def _reader(field: FieldDescriptor, absent: object, model: type[BaseModel] | Non
     if kind == StringList.DESCRIPTOR.full_name:
         get = lambda message: list(getattr(message, name).values)  # noqa: E731
     elif kind == Timestamp.DESCRIPTOR.full_name:
-        get = lambda message: getattr(message, name).ToDatetime(UTC)  # noqa: E731
+        get = lambda message: read_time(getattr(message, name), name)  # noqa: E731
     elif kind and model is not None:
         get = lambda message: to_dict(getattr(message, name), model)  # noqa: E731
     return lambda message: get(message) if message.HasField(name) else absent
@@ -235,6 +235,15 @@ def _plain(value: Value) -> Any:
 
 def _plain_list(values: ListValue) -> list[Any]:
     return [_plain(value) for value in values.values]
+
+
+def read_time(moment: Timestamp, field: str) -> datetime:
+    """Raises InvalidRequest for what lies outside the years 1 to 9999."""
+    try:
+        return moment.ToDatetime(UTC)
+    except (OverflowError, ValueError):
+        violation = Violation(field, "must be a moment in the years 1 to 9999")
+        raise InvalidRequest(f"{field} {violation.description}", violations=(violation,)) from None
 
 
 def timestamp(microseconds: int) -> Timestamp:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import UTC
 from urllib.parse import quote
 
 from compute.storage.v1 import storage_pb2 as pb
@@ -14,6 +13,7 @@ from compute.storage.v1 import storage_pb2_grpc as rpc
 from services.common.errors import IllegalTransition, InvalidRequest, PermissionDenied, Unavailable
 from services.common.grpc_server import Context
 from services.common.identity import current_caller
+from services.common.proto import read_time
 from services.storage.domain import Precondition, Span, StoredObject, Terms
 from services.storage.service import StorageService, Wish
 
@@ -96,7 +96,8 @@ class StorageServicer(rpc.StorageServiceServicer):
 
 def _terms(given: pb.Precondition, *, result: bool, if_absent: bool = False) -> Terms:
     _check_ours(result)
-    since = given.if_unmodified_since.ToDatetime(UTC) if given.HasField("if_unmodified_since") else None
+    limited = given.HasField("if_unmodified_since")
+    since = read_time(given.if_unmodified_since, "precondition.if_unmodified_since") if limited else None
     return Terms(if_absent, result, Precondition(tuple(given.if_match), tuple(given.if_none_match), since))
 
 

@@ -123,3 +123,14 @@ async def test_the_same_configuration_in_another_spelling_changes_nothing(api: S
     body = {"config": {"b": {"d": 2.0, "c": 1}, "a": 7}}
     same = (await api.http.put(f"{TASKS}{task['id']}", json=body)).json()
     assert same == task
+
+
+@pytest.mark.field("true-for-one")
+@pytest.mark.parametrize("other", [{"a": True}, {"a": 1, "b": None}, {"a": 10**30}])
+async def test_settings_that_cannot_change_are_compared_as_json(api: Stack, other: dict[str, Any]) -> None:
+    body = {"task_type": "EXPERIMENTAL_FAL", "origin_instance": "test", "fal_app_id": "a/b", "fal_parameters": {"a": 1}}
+    task = (await api.http.post(TASKS, json=body)).json()
+    url = f"{TASKS}{task['id']}"
+    answer = await api.http.put(url, json={"fal_parameters": other})
+    assert answer.status_code in (400, 422), answer.text
+    assert (await api.http.put(url, json={"fal_parameters": {"a": 1.0}})).json() == task

@@ -186,6 +186,23 @@ async def test_a_condition_that_does_not_hold_changes_nothing(client: StorageCli
     assert (await client.head("x", tenant=tenant)).sha256 == stored.sha256
 
 
+@pytest.mark.parametrize(("seconds", "nanos"), [(2**63 - 1, 0), (-(2**63), 0), (0, -1), (2**31, 2**31 - 1)])
+async def test_a_condition_on_no_moment_is_refused_by_name(
+    client: StorageClient, tenant: str, seconds: int, nanos: int
+) -> None:
+    stored = await client.upload("x", b"first", tenant=tenant)
+    precondition = pb.Precondition()
+    precondition.if_unmodified_since.seconds, precondition.if_unmodified_since.nanos = seconds, nanos
+    for action in (
+        client.upload("x", b"second", tenant=tenant, precondition=precondition),
+        client.delete("x", tenant=tenant, precondition=precondition),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            await action
+        assert [item.field for item in caught.value.violations] == ["precondition.if_unmodified_since"]
+    assert (await client.head("x", tenant=tenant)).sha256 == stored.sha256
+
+
 @pytest.mark.field("38")
 async def test_a_condition_that_holds_lets_the_change_through(client: StorageClient, tenant: str) -> None:
     stored = await client.upload("x", b"first", tenant=tenant, precondition=only(none=("*",)))
