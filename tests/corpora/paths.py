@@ -55,7 +55,9 @@ REFUSED = [
     "x" * 201,
     "é" * 101,
     "/".join(["abc"] * 129),
-    # Would be read as an address, or as the bytes of a picture.
+]
+# No names of objects: they would be read as an address, or as the bytes of a picture. Folders of such names are empty.
+READ_OTHERWISE = [
     "file:a.png",
     "FILE:a/b.png",
     "data:image/png;base64,AAAA",
@@ -66,6 +68,7 @@ REFUSED = [
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB",
     "R0lGODlhAQABAIAAAAAAAP",
 ]
+REFUSED += READ_OTHERWISE
 KEPT = ["a", "a.b", "a/b/c.png", "a..b", "a b", "%2e%2e/%2e%2e", "~root", "$HOME", "-rf", "日本/é.png", "x" * 200]
 KEPT += ["a\u202fb.png", "a\u00a0b", "a\u3000b/c", "a\u2009b", "10:30.png", "iVBORw0KGgo/a.png", "R0lGODlh.gif"]
 # No plain name of a local file, whatever folders are open.
