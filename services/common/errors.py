@@ -65,6 +65,12 @@ class InvalidRequest(ComputeError):
     default_reason = "INVALID_REQUEST"
 
 
+def name_of(error: BaseException) -> str:
+    """Its kind and reason, for logs: what a vendor or a model says in its message may quote the caller."""
+    kind = type(error).__name__
+    return f"{kind} {error.reason}" if isinstance(error, ComputeError) else kind
+
+
 def check_field(field: str, good: bool, description: str) -> None:
     """Raises InvalidRequest, which names the field, unless it is good."""
     if not good:

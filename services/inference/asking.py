@@ -65,7 +65,9 @@ class Askings:
             try:
                 return await self._ask(choices[0], places[0], wanted)
             except _FALL_BACK as error:
-                log.warning("provider failed, asking the fallback", provider=places[0].provider, error=repr(error))
+                log.warning(
+                    "provider failed, asking the fallback", provider=places[0].provider, error=errors.name_of(error)
+                )
                 first = error.message
         try:
             # What an earlier attempt has open with the fallback is asked for before anybody is asked anew.

@@ -26,6 +26,7 @@ from services.common.errors import (
     ProviderFailed,
     RateLimited,
     Unavailable,
+    name_of,
 )
 from services.inference.ports import Bus
 from services.providers.calls import Terms
@@ -99,7 +100,7 @@ class Gate:
             self._failures += 1
             if self._failures >= self._threshold:
                 self._rests_until = time.monotonic() + self._rest
-                log.warning("provider left alone", account=self.account, seconds=self._rest, error=repr(error))
+                log.warning("provider left alone", account=self.account, seconds=self._rest, error=name_of(error))
         elif not isinstance(error, RateLimited):
             self._went_well()
 

@@ -23,6 +23,7 @@ from services.common.errors import (
     InvalidRequest,
     OutcomeUnknown,
     ProviderFailed,
+    name_of,
 )
 from services.common.proto import get_object
 from services.inference.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, RecordedCall
@@ -88,7 +89,7 @@ class Tidying:
             async with self._places:
                 await self.tidy(task_id)
         except ComputeError as error:
-            log.warning("not tidied up", task_id=task_id, error=repr(error))
+            log.warning("not tidied up", task_id=task_id, error=name_of(error))
         except Exception:
             log.exception("tidying failed", task_id=task_id)
 
@@ -102,7 +103,7 @@ class Tidying:
                     provider = self._desk.providers.configured(loose.call.provider, config, call)
                     end = await _end_of(provider, call)
             except (ComputeError, TimeoutError) as error:
-                log.warning("call still open", task_id=task_id, provider=loose.call.provider, error=repr(error))
+                log.warning("call still open", task_id=task_id, provider=loose.call.provider, error=name_of(error))
                 continue
             log.info("call ended", task_id=task_id, provider=loose.call.provider, outcome=end.outcome)
             await call.settle_now(end.outcome, end.why)

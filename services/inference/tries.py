@@ -188,7 +188,9 @@ class Tries:
             async with asyncio.timeout(_CANCEL_SECONDS):
                 return await able.cancel(job)
         except (ComputeError, TimeoutError) as error:
-            log.warning("job not cancelled", provider=self._place.provider, request_id=job.id, error=repr(error))
+            log.warning(
+                "job not cancelled", provider=self._place.provider, request_id=job.id, error=errors.name_of(error)
+            )
             return None
 
     async def _recovered(self, call: RecordedCall, use: Use[CapabilityT, AnswerT]) -> RecordedCall | None:
@@ -211,7 +213,7 @@ class Tries:
             async with asyncio.timeout(self._terms.seconds):
                 job = await able.find(lost)
         except (ComputeError, TimeoutError) as error:
-            log.warning("job not looked up", provider=self._place.provider, error=repr(error))
+            log.warning("job not looked up", provider=self._place.provider, error=errors.name_of(error))
             return False
         if job is not None:
             await call.adopt(job)
@@ -229,7 +231,7 @@ class Tries:
     async def _unknown(self, call: RecordedCall, error: errors.OutcomeUnknown, *, settle: bool = True) -> None:
         """Says so in the record. Raises OutcomeUnknown unless the deployment rather pays twice."""
         message = f"{error.message}: it may have been charged"
-        log.warning("outcome unknown", provider=self._place.provider, call_id=call.token, error=repr(error))
+        log.warning("outcome unknown", provider=self._place.provider, call_id=call.token, error=errors.name_of(error))
         if settle:
             await call.settle_now(UNKNOWN, errors.OutcomeUnknown(message, reason=error.reason))
         if self._desk.unknown == "fail" and not call.entry.past:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
+from structlog.testing import capture_logs
 
 from services.common import errors
 from services.common.errors import ComputeError
@@ -182,6 +184,23 @@ async def test_the_callers_own_fault_is_neither_tried_again_nor_sent_elsewhere(f
     with pytest.raises(type(fault)):
         await bench.ask()
     assert (bench.outcomes, bench.other.vendor.charged) == (["FAILED"], [])
+
+
+@pytest.mark.field("quiet-logs")
+async def test_no_log_quotes_what_a_vendor_says_of_the_prompt() -> None:
+    quoting = errors.ProviderFailed("cannot draw 'a red coat'")
+    lost = errors.OutcomeUnknown("no answer to 'a red coat'")
+    benches = [
+        Bench(Careful(Vendor(deque([quoting] * 9))), other=Careful(Vendor(), Terms("other.1"))),
+        Bench(Careful(Vendor(deque([lost])))),
+    ]
+    with capture_logs() as logs:
+        for bench in benches:
+            with suppress(ComputeError):
+                await bench.ask()
+    assert {line["event"] for line in logs} >= {"provider failed, asking the fallback", "outcome unknown"}
+    assert "ProviderFailed PROVIDER_FAILED" in {line.get("error") for line in logs}
+    assert "red coat" not in repr(logs)
 
 
 async def test_the_fallback_is_asked_once_every_try_is_used_up() -> None:

@@ -174,7 +174,7 @@ class Engine:
             if len(group) == 1:
                 self._drop(group[0], _as_request_error(error))
                 return []
-            log.warning("a call for %d pictures failed, retrying one by one: %s", len(group), error)
+            log.warning("a call for %d pictures failed, retrying one by one: %s", len(group), type(error).__name__)
         _free_memory()
         return [pair for slot in group for pair in self._predict([slot])]
 
@@ -224,10 +224,14 @@ class Engine:
 def _as_request_error(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
-    log.error("the model failed", exc_info=error)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        log.warning("the device has no memory for a picture")
         _free_memory()
         return OutOfMemory("the device has no memory for this picture")
+    if isinstance(error, ArithmeticError):  # most often what a LoRA or its weight does
+        log.warning("a picture came out as no numbers")
+        return ModelFailed(str(error))
+    log.error("the model failed", exc_info=error)
     return ModelFailed(f"{type(error).__name__}: {error}")
 
 

@@ -15,6 +15,9 @@ STARTER = RUNTIME.parent / "starter/weights/diffusion"
 sys.path.insert(0, str(RUNTIME))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+# Their advice at import is for those who write programs, and their warnings quote prompts.
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 from diffusion.errors import InvalidArgument, RequestError  # noqa: E402  the path is set above
 
