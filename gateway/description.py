@@ -36,6 +36,11 @@ _TAGS = [
     {"name": "Storage", "description": "The caller's pictures"},
     {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
 ]
+_PATH_PARAMETERS = {
+    "task_id": "Id of the task",
+    "delivery_id": "Id of the delivery",
+    "path": "Where it lies, such as pictures/mug.png",
+}
 _LICENCE = {"name": "Apache 2.0", "identifier": "Apache-2.0"}
 
 
@@ -59,6 +64,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         for path, item in made["paths"].items():
             for method, operation in item.items():
                 _complete(path, operation, has_body=method != "head")
+                _say_what_is_answered(operation["responses"]["200"], made["components"]["schemas"])
         made["paths"] = dict(sorted(made["paths"].items(), key=lambda entry: entry[0].startswith(_LAST)))
         app.openapi_schema = made
     return app.openapi_schema
@@ -80,9 +86,7 @@ def _answers(app: FastAPI) -> Iterator[Any]:
 
 def _complete(path: str, operation: dict[str, Any], *, has_body: bool) -> None:
     for parameter in operation.get("parameters", ()):
-        parameter["schema"] = exact_parameter(parameter["schema"])
-        if parameter["name"] == "task_id" and parameter["in"] == "path":
-            parameter["schema"]["format"] = "uuid"
+        _complete_parameter(parameter)
     operation["security"] = [] if path in _OPEN else [{"HTTPBearer": []}]
     answers = operation["responses"]
     reasons = [*refusals.ANYWHERE, *(() if path in _OPEN else refusals.WITH_KEY)]
@@ -100,9 +104,25 @@ def _complete(path: str, operation: dict[str, Any], *, has_body: bool) -> None:
             answer.pop("content", None)
 
 
+def _complete_parameter(parameter: dict[str, Any]) -> None:
+    parameter["schema"] = exact_parameter(parameter["schema"])
+    if parameter["in"] == "path":
+        parameter["description"] = _PATH_PARAMETERS[parameter["name"]]
+        if parameter["name"] == "task_id":
+            parameter["schema"]["format"] = "uuid"
+
+
 def _joined(answer: dict[str, Any], refusal: dict[str, Any]) -> dict[str, Any]:
     """An answer of the route's own, such as /health's 503, stays beside the problem that another part may answer."""
     return {**refusal, "content": {**answer.get("content", {}), **refusal["content"]}}
+
+
+def _say_what_is_answered(answer: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """In the words of its schema, where the route has none of its own."""
+    if answer["description"] == "Successful Response":
+        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+        name = schema.get("items", schema).get("$ref", "").rpartition("/")[2]
+        answer["description"] = schemas[name]["description"] if name else "It is there"
 
 
 def _is_validated(operation: dict[str, Any]) -> bool:

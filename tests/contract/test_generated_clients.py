@@ -155,6 +155,17 @@ def test_every_refusal_is_a_problem_with_its_reasons(described: Node) -> None:
     }
 
 
+def test_every_answer_says_in_words_what_it_is(described: Node) -> None:
+    told = [
+        answer["description"]
+        for _, _, operation in _operations(described)
+        for answer in operation["responses"].values()
+    ]
+    assert "Successful Response" not in told and all(told)
+    in_path = [item for _, _, op in _operations(described) for item in op.get("parameters", ()) if item["in"] == "path"]
+    assert all(item["description"] for item in in_path)
+
+
 def test_every_reason_in_the_code_is_told_to_somebody(described: Node) -> None:
     told = {
         reason

@@ -1,0 +1,46 @@
+// Reads the event stream as a subscriber of another company would: nats.go, and the official CloudEvents SDK.
+// Prints one line for each event; ends with an error at the first that the SDK refuses.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func main() {
+	log.SetFlags(0)
+	connection, err := nats.Connect(os.Getenv("NATS_URL"))
+	check(err)
+	defer connection.Close()
+	stream, err := jetstream.New(connection)
+	check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	filter := "evt.v1.*.task." + os.Getenv("TASK_ID") + ".*"
+	consumer, err := stream.OrderedConsumer(ctx, "EVENTS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})
+	check(err)
+	for {
+		message, err := consumer.Next(jetstream.FetchMaxWait(20 * time.Second))
+		check(err)
+		read := event.New()
+		check(read.UnmarshalJSON(message.Data()))
+		check(read.Validate())
+		fmt.Println(read.Type(), read.Subject(), read.DataSchema())
+		if read.Type() == "atelier.task.completed.v1" {
+			return
+		}
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
