@@ -52,8 +52,12 @@ async def _read(bus: Client, task_id: str) -> list[bytes]:
     return read
 
 
-def test_the_go_sdk_takes_every_event_of_a_task(drawn: str, child_environment: dict[str, str]) -> None:
-    reader = go_program("events")
+@pytest.fixture(scope="module")
+def reader() -> Path:
+    return go_program("events")
+
+
+def test_the_go_sdk_takes_every_event_of_a_task(reader: Path, drawn: str, child_environment: dict[str, str]) -> None:
     done = subprocess.run(
         [str(reader)], env={**child_environment, "TASK_ID": drawn}, capture_output=True, text=True, timeout=60
     )

@@ -54,6 +54,7 @@ def test_openapi_typescript(
 
 @pytest.mark.field("33")
 @pytest.mark.field("34")
+@pytest.mark.timeout(400)  # the compiler has a whole client before it the first time
 def test_oapi_codegen(document: Path, oapi_codegen: Path, child_environment: dict[str, str], tmp_path: Path) -> None:
     made, target = tmp_path / "atelier.go", tmp_path / "mug.png"
     options = ("-generate", "types,client", "-package", "atelier", "-o", made)
