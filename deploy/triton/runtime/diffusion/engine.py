@@ -229,9 +229,9 @@ def _as_request_error(error: Exception) -> RequestError:
         _free_memory()
         return OutOfMemory("the device has no memory for this picture")
     if isinstance(error, ArithmeticError):  # most often what a LoRA or its weight does
-        log.warning("a picture came out as no numbers")
-        return ModelFailed(str(error))
-    log.error("the model failed", exc_info=error)
+        log.warning("the model answered no numbers")
+    else:
+        log.error("the model failed", exc_info=error)
     return ModelFailed(f"{type(error).__name__}: {error}")
 
 
