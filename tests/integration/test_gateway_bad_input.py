@@ -174,6 +174,7 @@ ADJUSTER = {"task_type": "IMAGE_ADJUSTER", "origin_instance": "test", "input_ima
 FIX = {"task_type": "BACKGROUND_FIX", "origin_instance": "test", "base_image": "a.png", "palette_image": "b.png"}
 
 
+@pytest.mark.field("local-file-late")
 @pytest.mark.parametrize(
     ("body", "field"),
     [(ADJUSTER, "input_image"), (ADJUSTER, "reference_image"), (FIX, "base_image"), (FIX, "palette_image")],

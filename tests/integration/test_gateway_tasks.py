@@ -416,6 +416,7 @@ async def test_provenance_tells_the_whole_line_of_a_picture(api: Stack) -> None:
         assert file["recipe"]["digital_source_type"] == DigitalSource.GENERATED.uri
 
 
+@pytest.mark.field("result-overwritten")
 async def test_the_results_of_a_task_cannot_be_overwritten_and_provenance_tells_a_file_that_is_another(
     api: Stack, objects: Path
 ) -> None:

@@ -105,6 +105,7 @@ async def _loader(port: int) -> AsyncIterator[TaskImages]:
         yield TaskImages(loader)
 
 
+@pytest.mark.field("picture-server-fault")
 @pytest.mark.parametrize(
     "fault", [said("500 Oops"), said("429 Slowly"), CUT, SILENCE], ids=["500", "429", "cut", "silent"]
 )

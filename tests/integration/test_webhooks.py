@@ -181,6 +181,7 @@ async def test_a_call_says_the_content_type_that_the_task_chose_and_is_signed_al
     assert received.verified(await hooks.secret())["subject"] == task.id
 
 
+@pytest.mark.field("deleted-task-called")
 async def test_what_waits_for_a_deleted_task_is_called_no_more_and_says_so(
     mongodb_url: str, nats_url: str, database: str, receiver: Receiver
 ) -> None:

@@ -14,6 +14,7 @@ from services.storage.listing import paths_below
 from tests.corpora.paths import KEPT, REFUSED
 
 
+@pytest.mark.field("path-read-as-address")
 @pytest.mark.parametrize("path", REFUSED, ids=ascii)
 def test_a_path_that_climbs_hides_or_deceives_is_refused(path: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -52,6 +53,7 @@ def test_a_missing_tenant_has_a_reason_of_its_own() -> None:
     assert caught.value.reason == "TENANT_MISSING"
 
 
+@pytest.mark.field("prefix-ends-in-space")
 @pytest.mark.parametrize(
     "prefix", ["", "a", "a/", "a/b", "a/b/", "a ", "a/b ", "a/ ", " ", "a\u3000", "data:", "iVBORw0KGgo"]
 )
