@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
 from services.imaging.children import Child, ChildDied
+from services.imaging.limits import MAX_PIXELS
 from services.imaging.notes import Note
 from services.imaging.rights import Rights
 
@@ -26,7 +27,7 @@ class Limits:
     """`max_bytes` of the content, `max_pixels` of the picture, `seconds` to decode it in, `memory_bytes` to address."""
 
     max_bytes: int = 50 << 20
-    max_pixels: int = 64_000_000
+    max_pixels: int = MAX_PIXELS
     seconds: float = 20.0
     memory_bytes: int = 2 << 30
 

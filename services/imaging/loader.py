@@ -15,6 +15,7 @@ from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge, Un
 from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
 from services.common.settings import split
 from services.imaging.decoder import Decoder, Limits, Original, Picture
+from services.imaging.limits import MAX_PIXELS
 from services.imaging.local_files import LocalFiles
 from services.imaging.sources import Kind, read_inline, tell_apart
 
@@ -28,7 +29,7 @@ class ImageSettings(BaseSettings):
 
     max_image_bytes: int = 50 << 20
     """Largest picture, in bytes."""
-    max_image_pixels: int = 64_000_000
+    max_image_pixels: int = MAX_PIXELS
     """Largest picture, in pixels."""
     image_workers: int = Field(default=2, ge=1)
     """Processes that decode pictures."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from services.common.settings import ServiceSettings
+from services.imaging.limits import MAX_PIXELS
 
 
 def _local_folder() -> str:
@@ -31,7 +32,7 @@ class Settings(ServiceSettings):
     """Largest object."""
     upload_idle_seconds: float = 30.0
     """How long an upload may stop coming."""
-    max_image_pixels: int = 64_000_000
+    max_image_pixels: int = MAX_PIXELS
     """Largest picture, in pixels."""
     image_workers: int = Field(default=2, ge=1)
     """Processes that look at pictures."""

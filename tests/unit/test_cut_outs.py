@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,3 +102,28 @@ async def test_the_largest_picture_the_product_takes_is_cut_too(bench: PictureBe
     large = Image.fromarray(mug(80, 80)).resize((8000, 8000), Image.Resampling.NEAREST)
     [made] = await cut(bench, bench.put(saved(large, "JPEG", quality=90)))
     assert made.shape == (8000, 8000, 4)
+
+
+@pytest.mark.field("18")
+@pytest.mark.field("large-garment")
+@pytest.mark.parametrize(
+    ("name", "field", "also"),
+    [
+        ("BACKGROUND_FIX", "base_image", {"background_color": "navy"}),
+        ("DETAIL_ENHANCER", "base_image", {"reference_image": mug()}),
+        ("EDITING", "base_image", {"prompt": "a mug"}),
+        ("FACE_ENHANCER", "input_image", {}),
+        ("GENERATION", "reference_image_path", {"prompt": "a mug", "width": 64, "height": 64}),
+        ("IMAGE_ADJUSTER", "input_image", {"margin_top": 0.4, "mode": "pad"}),
+        ("LLM_INTERACTION", "input_images", {"prompt": "what is this"}),
+        ("VIDEO_GENERATION", "input_image_path", {"prompt": "a mug", "duration_seconds": 1}),
+    ],
+)
+async def test_every_task_takes_a_picture_larger_than_a_model_does(
+    bench: PictureBench, name: str, field: str, also: dict[str, Any]
+) -> None:
+    path = bench.put_case("18_6048x4024.jpg")
+    given = {key: bench.put(value) if isinstance(value, np.ndarray) else value for key, value in also.items()}
+    result = await bench.run(name, **given, **{field: many([path]) if field == "input_images" else path})
+    if name not in ("GENERATION", "LLM_INTERACTION", "VIDEO_GENERATION"):
+        assert result.width >= 6048 and result.height >= 4024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from services.inference.masks import read_mask
 from services.inference.originals import TaskPicture
+from services.providers.capabilities.boxes import Box
+from services.providers.pipelines.editing import paste
 from services.providers.ports import Pixels
 from tests.picture_bench import PictureBench, opened, saved
 
@@ -107,3 +110,17 @@ async def test_where_black_and_white_were_painted_the_white_marks() -> None:
     marks = painted(WHITE, (0, 0, 0, 0))
     marks[:8] = (0, 0, 0, 255)
     assert np.array_equal(read_mask(TaskPicture(pixels=marks)) > 0, INSIDE)
+
+
+@pytest.mark.field("wide-mask")
+async def test_a_mask_of_64_megapixels_fades_at_its_edge_within_seconds() -> None:
+    mask = np.zeros((8000, 8000), np.uint8)
+    mask[2000:6000, 2000:6000] = 255
+    image = np.full((8000, 8000, 3), 100, np.uint8)
+    drawn = np.full((64, 64, 3), 200, np.uint8)
+    began = time.process_time()
+    made = paste(image, mask, drawn, Box(0, 0, 8000, 8000))
+    # It took minutes, of one processor.
+    assert time.process_time() - began < 30
+    assert np.array_equal(made[mask == 0], image[mask == 0])
+    assert (made[4000, 4000] == 200).all() and 100 < made[4000, 2250, 0] < 200

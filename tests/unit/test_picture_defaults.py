@@ -65,9 +65,7 @@ async def test_what_is_no_colour_is_refused(text: str) -> None:
 
 
 async def test_colours_are_those_of_css() -> None:
-    assert {name: f"#{digits}" for name, digits in NAMED.items()} == {
-        name: str(value).lower() for name, value in ImageColor.colormap.items()
-    }
+    assert set(NAMED) == set(ImageColor.colormap)
     for text in (*NAMED, "#09f", "#0099FF", "White"):
         assert rgb_of(text) == ImageColor.getrgb(text)
 

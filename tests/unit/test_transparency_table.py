@@ -151,6 +151,7 @@ PROOFS: dict[Alpha, Callable[[PictureBench, str, str], Awaitable[None]]] = {
 
 
 @pytest.mark.field("16")
+@pytest.mark.field("palette-cut-out")
 @pytest.mark.parametrize(("name", "field"), ROWS)
 async def test_a_handler_does_with_transparency_what_the_table_says(bench: PictureBench, name: str, field: str) -> None:
     await PROOFS[TYPES[name].alpha[field]](bench, name, field)

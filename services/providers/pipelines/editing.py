@@ -39,7 +39,7 @@ async def edit(diffusion: Diffusion, wanted: Edit, on_step: OnStep, *, native_pi
         return replace(drawn, pixels=pixels)
     box = around(wanted.mask, least_side=math.isqrt(native_pixels))
     drawn = await _draw(diffusion, wanted, box.of(wanted.image), box.of(wanted.mask), on_step, native_pixels)
-    pixels = await asyncio.to_thread(_paste, wanted.image, wanted.mask, drawn.pixels, box)
+    pixels = await asyncio.to_thread(paste, wanted.image, wanted.mask, drawn.pixels, box)
     return replace(drawn, pixels=pixels)
 
 
@@ -79,7 +79,8 @@ def around(mask: Pixels, *, least_side: int) -> Box:
     return marked.grown(across, down, width=width, height=height)
 
 
-def _paste(image: Pixels, mask: Pixels, drawn: Pixels, box: Box) -> Pixels:
+def paste(image: Pixels, mask: Pixels, drawn: Pixels, box: Box) -> Pixels:
+    """`drawn`, scaled to `box`, laid over that part of `image` inside `mask` `[H, W]`, which it fades in from."""
     result = image.copy()
     part, painted = box.of(result), resized(drawn, box.width, box.height)
     alpha = _softened(box.of(mask))[:, :, None]
