@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -85,10 +85,10 @@ class Door:
         self._trusted = tuple(trusted)
         self._all: dict[Connection, str | None] = {}
         self._of_address: defaultdict[str, set[Connection]] = defaultdict(set)
-        # Longest first: who never sent a request yet, then who sent one before.
-        self._silent: OrderedDict[Connection, None] = OrderedDict()
-        self._idle: OrderedDict[Connection, None] = OrderedDict()
-        self._turned_away: OrderedDict[Connection, None] = OrderedDict()
+        # Longest first: who never sent a request yet, then who has its answer and rests, by its own word.
+        self._silent: dict[Connection, None] = {}
+        self.resting: dict[Connection, None] = {}
+        self._turned_away: dict[Connection, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._evicted = self._refused = 0
 
@@ -123,24 +123,18 @@ class Door:
             self._of_address[address].discard(connection)
             if not self._of_address[address]:
                 del self._of_address[address]
-        for waiting in (self._silent, self._idle, self._turned_away):
+        for waiting in (self._silent, self.resting, self._turned_away):
             waiting.pop(connection, None)
 
-    def busy(self, connection: Connection) -> None:
-        """It has sent a request."""
+    def spoke(self, connection: Connection) -> None:
+        """It has sent its first request."""
         self._silent.pop(connection, None)
-        self._idle.pop(connection, None)
-
-    def idle(self, connection: Connection) -> None:
-        """It has its answer."""
-        if connection in self._all and connection not in self._turned_away:
-            self._idle[connection] = None
 
     def _of_its_own(self, address: str | None) -> ComputeError | None:
         others = self._of_address.get(address, set()) if address is not None else set()
         if len(others) < self._per_address:
             return None
-        silent = next((item for waiting in (self._silent, self._idle) for item in waiting if item in others), None)
+        silent = next((item for waiting in (self._silent, self.resting) for item in waiting if item in others), None)
         if silent is None:
             said = "too many connections from this address are in use"
             return Overloaded(said, reason="TOO_MANY_CONNECTIONS", retry_after=_RETRY_SECONDS)
@@ -150,7 +144,7 @@ class Door:
     def _of_all(self) -> ComputeError | None:
         if len(self._all) - len(self._turned_away) <= self._most:
             return None
-        silent = next((item for waiting in (self._silent, self._idle) for item in waiting), None)
+        silent = next((item for waiting in (self._silent, self.resting) for item in waiting), None)
         if silent is None:
             said = "too many connections are in use"
             return Unavailable(said, reason="TOO_MANY_CONNECTIONS", retry_after=_RETRY_SECONDS)

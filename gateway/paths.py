@@ -22,12 +22,14 @@ class Paths:
         self._names = tuple(path.partition("{")[0] for path in known if path.endswith(":path}"))
 
     def settle(self, scope: Scope) -> None:
-        """Leaves the route's own path in the scope, beside `prefix` and `asked`, the path as its caller wrote it."""
+        """Leaves the route's own path in the scope and, where it is another, the one that was `asked` for."""
         path: str = scope["path"]
+        if not self._prefix and (path in self._slashed if path[-1:] == "/" else path not in self._bare):
+            return
         if self._prefix:
             path = self._own(path)
         scope["prefix"], scope["asked"] = self._prefix, self._prefix + path
-        if not path.endswith("/"):
+        if path[-1:] != "/":
             scope["path"] = self._bare.get(path, path)
         elif path not in self._slashed and (path in self._names or not path.startswith(self._names)):
             scope["path"] = path[:-1]
@@ -38,6 +40,12 @@ class Paths:
         """Some proxies take the prefix off and some keep it; a prefix can also look like a part of our own paths."""
         rest = path.removeprefix(self._prefix)
         return rest if rest != path and _top(rest) in self._tops else path
+
+
+def prefix(scope: Scope) -> str:
+    """What stands before our own paths as callers see them."""
+    found: str = scope.get("prefix", "")
+    return found
 
 
 def asked_path(scope: Scope) -> str:

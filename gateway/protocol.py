@@ -25,13 +25,12 @@ class Phase(Enum):
     SILENT = auto()
     """Nothing of it has come."""
     HEAD = auto()
-    BODY = auto()
-    SENT = auto()
-    """All of it has come; it waits for its answer."""
+    REQUEST = auto()
+    """Its head has come; its body may still, and its answer is due."""
 
 
 # An enumeration's members are found slowly, and these are asked for several times in every request.
-_SILENT, _HEAD, _BODY, _SENT = Phase.SILENT, Phase.HEAD, Phase.BODY, Phase.SENT
+_SILENT, _HEAD, _REQUEST = Phase.SILENT, Phase.HEAD, Phase.REQUEST
 
 
 class Refused(Exception):
@@ -88,6 +87,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.late = False
         """The body of the request that is read came too slowly: who reads it answers 408."""
         self._door = door
+        self._resting = door.resting
         self._phase = _SILENT
         self._since = door.now
         self._requests = 0
@@ -124,9 +124,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         heads = dict(self.headers)
-        self._check(heads)
-        self._phase, self._requests, self.late, self._body_pace = _BODY, self._requests + 1, False, None
-        self._door.busy(self)
+        if b"host" not in heads or len(heads) != len(self.headers):
+            self._check(heads)
+        self._phase, self._requests, self.late, self._body_pace = _REQUEST, self._requests + 1, False, None
+        if self._requests == 1:
+            self._door.spoke(self)
+        else:
+            self._resting.pop(self, None)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # with more in it than ASGI knows
         scope["heads"], scope["connection"] = heads, self
         if self._trusted and heads.get(b"x-forwarded-proto") == b"https":
@@ -137,13 +141,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             self.cycle.keep_alive = False
 
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        if self.cycle.response_complete and not self.pipeline:
-            self._rest()
-        else:
-            self._phase = _SENT
-
     def on_response_complete(self) -> None:
         """As uvicorn's, but for its timer."""
         self.server_state.total_requests += 1
@@ -152,8 +149,9 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif self._phase is _SENT:
-            self._rest()
+        elif self._phase is _REQUEST and not self.cycle.more_body:
+            self._phase, self._since = _SILENT, self._door.now
+            self._resting[self] = None
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._fault)
@@ -170,7 +168,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._phase is _HEAD:
             if waited >= longest and not self._answering:
                 self._refuse(RequestTimeout("the head of the request took too long to come"))
-        elif self._phase is _BODY:
+        elif self.receiving:
             self._check_body(passed)
         self._check_reader(passed)
 
@@ -180,7 +178,7 @@ class HttpProtocol(HttpToolsProtocol):
     @property
     def receiving(self) -> bool:
         """Its request is still coming in."""
-        return self._phase is _BODY
+        return self._phase is _REQUEST and self.cycle.more_body
 
     @property
     def _answering(self) -> bool:
@@ -197,11 +195,6 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._fault = InvalidRequest("HTTP/1.1 requests need a Host header", reason="HOST_MISSING")
         raise Refused
-
-    def _rest(self) -> None:
-        if not self.transport.is_closing():
-            self._phase, self._since = _SILENT, self._door.now
-            self._door.idle(self)
 
     def _check_body(self, passed: float) -> None:
         """While nobody reads it, and while the client waits to be told to send it, its pace says nothing."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.asyncapi import data_schema, document
+from gateway.paths import prefix
 from gateway.reference import render
 from gateway.upstream import upstream_of
 from services.common.errors import NotFound
@@ -39,7 +40,7 @@ async def event_schema(request: Request, name: str) -> Response:
 
 @router.get("/")
 async def start(request: Request) -> Response:
-    return RedirectResponse(f"{request.scope['prefix']}/docs")
+    return RedirectResponse(f"{prefix(request.scope)}/docs")
 
 
 @router.get("/docs")
@@ -55,6 +56,6 @@ def _host(request: Request) -> str:
 
 def _placed(request: Request) -> dict[str, Any]:
     """The document, with where the routes are behind a proxy."""
-    prefix = request.scope["prefix"]
+    place = prefix(request.scope)
     document: dict[str, Any] = request.app.openapi()
-    return document | {"servers": [{"url": prefix}]} if prefix else document
+    return document | {"servers": [{"url": place}]} if place else document

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.documents import CONTENT, DELETE_HEADERS, HEAD_HEADERS, READ_HEADERS, SAVE_HEADERS, linked, merged
 from gateway.paging import next_link
+from gateway.paths import prefix
 from gateway.ranges import Version, check_match, is_unchanged, precondition_of, wanted_part
 from gateway.refusals import CHANGES_A_PICTURE, OF_A_PICTURE, READS_A_PICTURE, STORES_A_PICTURE, refused
 from gateway.uploads import file_chunks
@@ -188,7 +189,7 @@ def _describe(request: Request, info: pb.ObjectInfo) -> dict[str, Any]:
         "width": info.width or None,
         "height": info.height or None,
         "created_at": info.created_at.ToDatetime(UTC),
-        "url": info.cdn_url or f"{request.scope['prefix']}{ROOT}/{quote(info.path)}",
+        "url": info.cdn_url or f"{prefix(request.scope)}{ROOT}/{quote(info.path)}",
     }
 
 

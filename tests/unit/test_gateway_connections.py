@@ -41,20 +41,20 @@ async def test_the_one_that_never_sent_anything_goes_first_and_then_the_longest_
     at = door(trusted="*")
     guests = [enter(at)[0] for _ in range(10)]
     for guest in guests[:8]:
-        at.busy(guest)
+        at.spoke(guest)
     for guest in reversed(guests[:8]):
-        at.idle(guest)
+        at.resting[guest] = None
     for _ in range(3):
         newcomer, refusal = enter(at)
         assert refusal is None
-        at.busy(newcomer)
+        at.spoke(newcomer)
     assert [guest.evicted for guest in guests] == [*[False] * 7, True, True, True]
 
 
 async def test_where_nobody_is_silent_the_newest_of_those_turned_away_stay_for_health() -> None:
     at = door(trusted="*")
     for _ in range(10):
-        at.busy(enter(at)[0])
+        at.spoke(enter(at)[0])
     extra = [enter(at) for _ in range(4)]
     assert all(isinstance(refusal, Unavailable) for _, refusal in extra)
     assert [guest.evicted for guest, _ in extra] == [True, True, False, False]
@@ -64,10 +64,10 @@ async def test_an_address_has_its_share_and_makes_room_within_it() -> None:
     at = door(most=100, per_address=3)
     guests = [enter(at)[0] for _ in range(3)]
     for guest in guests[1:]:
-        at.busy(guest)
+        at.spoke(guest)
     newcomer, refusal = enter(at)
     assert (refusal, guests[0].evicted) == (None, True)
-    at.busy(newcomer)
+    at.spoke(newcomer)
     _, refusal = enter(at)
     assert isinstance(refusal, Overloaded)
     assert enter(at, "10.0.0.2")[1] is None
@@ -79,7 +79,7 @@ async def test_an_address_has_its_share_and_makes_room_within_it() -> None:
 async def test_no_address_has_more_than_half_of_all() -> None:
     at = door(most=12, per_address=100)
     for _ in range(5):
-        at.busy(enter(at)[0])
+        at.spoke(enter(at)[0])
     assert isinstance(enter(at)[1], Overloaded)
 
 
