@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from services.imaging.notes import Note
 from services.imaging.sniffing import HEAD_BYTES, UNKNOWN, content_type_of
 
 _AS_LIBTIFF_LEAVES = {"F;32BF": "F;32NF", "F;32F": "F;32NF"}
+# What a file of boxes says about its pictures lies in front of them.
+BOXES_WITHIN = 64 << 10
+_COLOUR_BOX = b"colrnclx"
 TURNED = frozenset({5, 6, 7, 8})
 
 
@@ -30,12 +34,16 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """`picture` lies as it was stored; `orientation` is how to turn it, 1 to 8 as Exif counts. `header` is a PNG's."""
+    """`picture` lies as it was stored; `orientation` is how to turn it, 1 to 8 as Exif counts. `header` is a PNG's.
+
+    `code_points` are primaries and curve by ITU-T H.273, of files that name them.
+    """
 
     picture: Image.Image
     orientation: int
     header: png.Header | None = None
     notes: tuple[Note, ...] = ()
+    code_points: tuple[int, int] | None = None
 
 
 def measured(content: IO[bytes], *, max_pixels: int) -> Opened:
@@ -54,7 +62,8 @@ def loaded(content: IO[bytes], *, max_pixels: int) -> Opened:
         # It tells its orientation for as long as it is not loaded, others only then.
         orientation = _orientation(picture)
     picture, notes = _load(picture, content)
-    return Opened(picture, orientation or _orientation(picture), header, notes)
+    points = header.code_points if header else _code_points(picture, content)
+    return Opened(picture, orientation or _orientation(picture), header, notes, points)
 
 
 def reopened(content: IO[bytes]) -> Image.Image:
@@ -135,6 +144,17 @@ def _load(picture: Image.Image, content: IO[bytes]) -> tuple[Image.Image, tuple[
             raise
         return mended, (Note.JPEG_END_MISSING,)
     return picture, ()
+
+
+def _code_points(picture: Image.Image, content: IO[bytes]) -> tuple[int, int] | None:
+    """The first box of colours is that of the picture itself (ISO/IEC 14496-12, 12.1.5)."""
+    if picture.format not in ("AVIF", "HEIF"):
+        return None
+    head = os.pread(content.fileno(), BOXES_WITHIN, 0)
+    at = head.find(_COLOUR_BOX) + len(_COLOUR_BOX)
+    if at < len(_COLOUR_BOX) or at + 4 > len(head):
+        return None
+    return int.from_bytes(head[at : at + 2]), int.from_bytes(head[at + 2 : at + 4])
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from services.imaging import icc, profiles
 from services.imaging.metadata import density_of, rights_of
 from services.imaging.notes import Note
-from services.imaging.opening import TURNED, Opened, Unfit, border, loaded, measured, reopened
+from services.imaging.opening import BOXES_WITHIN, TURNED, Opened, Unfit, border, loaded, measured, reopened
 from services.imaging.rights import Rights
 from services.imaging.samples import STRIP_BYTES, Samples, as_mode, samples_of
 
@@ -21,7 +21,6 @@ _DAMAGED = "the picture cannot be decoded: it is damaged or cut off"
 _NAMES = {"MPO": "JPEG", "HEIF": "HEIC"}
 _PNG_DEPTH_AT = 24
 _DEPTH_BOX = b"pixi"
-_DEPTH_BOX_WITHIN = 64 << 10
 _ALPHA = {"L": "LA", "RGB": "RGBA"}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -110,6 +109,10 @@ class _Colours:
     def of(cls, opened: Opened, samples: Samples) -> _Colours:
         mode = "L" if samples.colours.mode == "I" else samples.colours.mode
         profile = opened.picture.info.get("icc_profile") or b""
+        points = opened.code_points
+        # Of a PNG they count before everything else, in other files where there is no profile.
+        if points and (opened.header or not profile):
+            return cls._by_code_points(samples, points, mode)
         described = profiles.mode_of(profile) if profile else None
         if described == "RGB" and mode == "L":
             return cls(samples, profile, "RGB", ())
@@ -118,6 +121,14 @@ class _Colours:
         notes = [Note.PROFILE_IGNORED] * bool(profile) + [Note.INKS_WITHOUT_PROFILE] * (mode == "CMYK")
         told = profiles.of_png(opened.header) if opened.header and not profile else b""
         return cls(samples, told, mode, tuple(notes))
+
+    @classmethod
+    def _by_code_points(cls, samples: Samples, points: tuple[int, int], mode: str) -> _Colours:
+        try:
+            profile = profiles.of_code_points(*points)
+        except icc.Unreadable:
+            return cls(samples, b"", mode, (Note.PROFILE_IGNORED,))
+        return cls(samples, profile, "RGB" if profile else mode, ())
 
     def own(self, grey: bool) -> Image.Image | None:
         """None where they have to be converted."""
@@ -195,7 +206,7 @@ def _depth(picture: Image.Image, content: IO[bytes]) -> int:
     if picture.format == "HEIF":
         return int(picture.info.get("bit_depth") or 8)
     if picture.format == "AVIF":
-        return _depth_of_channels(os.pread(descriptor, _DEPTH_BOX_WITHIN, 0))
+        return _depth_of_channels(os.pread(descriptor, BOXES_WITHIN, 0))
     return 1 if picture.mode == "1" else 8
 
 

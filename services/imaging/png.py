@@ -20,7 +20,7 @@ _CHANNELS_OF_KEY = {0: 1, 2: 3}
 class Header:
     """`key` is the one transparent colour in the file's own numbers; the rest is as the chunks have it, if there.
 
-    `chromaticities` are x and y of white, red, green and blue.
+    `chromaticities` are x and y of white, red, green and blue; `code_points` primaries and curve by ITU-T H.273.
     """
 
     depth: int = 8
@@ -29,6 +29,7 @@ class Header:
     gamma: float | None = None
     chromaticities: tuple[float, ...] | None = None
     says_srgb: bool = False
+    code_points: tuple[int, int] | None = None
 
 
 def read(content: IO[bytes]) -> Header:
@@ -80,10 +81,16 @@ def _read_srgb(header: Header, body: bytes) -> None:
     header.says_srgb = len(body) == 1
 
 
+def _read_code_points(header: Header, body: bytes) -> None:
+    if len(body) == 4:
+        header.code_points = body[0], body[1]
+
+
 _READERS: dict[bytes, Callable[[Header, bytes], None]] = {
     b"IHDR": _read_header,
     b"tRNS": _read_key,
     b"gAMA": _read_gamma,
     b"cHRM": _read_chromaticities,
     b"sRGB": _read_srgb,
+    b"cICP": _read_code_points,
 }

@@ -20,6 +20,21 @@ _STEPS = (0, 8, 32, 64, 96, 128, 160, 192, 224, 255)
 # Preparing for many pixels takes longer than a few of them.
 _FOR_FEW = ImageCms.Flags.NOOPTIMIZE
 _DEEP_STEPS = Image.frombytes("I;16", (256, 256), struct.pack("<65536H", *range(65_536)))
+# H.273, 8.1 and 8.2. Cameras mean sRGB's curve by those of television (1, 6, 14, 15) as well.
+_P3 = (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+_BT_2020 = (0.3127, 0.329, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046)
+_PRIMARIES: dict[int, tuple[float, ...] | None] = {1: None, 2: None, 5: None, 6: None, 9: _BT_2020, 12: _P3}
+_GAMMAS: dict[int, float | None] = {
+    1: None,
+    2: None,
+    6: None,
+    13: None,
+    14: None,
+    15: None,
+    4: 1 / 2.2,
+    5: 1 / 2.8,
+    8: 1.0,
+}
 _FAULTS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 # What sRGB comes down to for those who do not know its chunk (PNG 3rd edition, 11.3.2.5).
 _GAMMA, _GAMMA_SLACK = 0.45455, 0.05
@@ -55,6 +70,18 @@ def in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
     steps = _swatches("L") if picture.mode == "L" else _DEEP_STEPS
     tables = [channel.tobytes() for channel in _transformed(steps, profile, _FOR_FEW).split()]
     return Image.merge("RGB", [picture.point(list(table), "L") for table in tables])
+
+
+def of_code_points(primaries: int, curve: int) -> bytes:
+    """What H.273 names by numbers, as a profile; empty where that is sRGB, or means what nobody said.
+
+    Raises icc.Unreadable for what cannot be shown so, films of a high dynamic range above all.
+    """
+    if primaries not in _PRIMARIES or curve not in _GAMMAS:
+        raise icc.Unreadable("colours of another kind")
+    if _PRIMARIES[primaries] is None and _GAMMAS[curve] is None:
+        return b""
+    return icc.made(_GAMMAS[curve], _PRIMARIES[primaries], grey=False)
 
 
 def of_png(header: Header) -> bytes:
