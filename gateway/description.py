@@ -13,6 +13,7 @@ from gateway import refusals
 from gateway.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
 from gateway.errors import HTTPValidationError, Problem
 from gateway.schemas import exact_parameter, reference, schemas_of
+from services.imaging.formats import ACCEPTED
 
 TITLE, VERSION = "Atelier Compute API", "1.0.0"
 _ABOUT = """Tasks over pictures: submit, watch, cancel; and the pictures themselves.
@@ -33,7 +34,7 @@ _OPEN = ("/health",)
 _LAST = "/api/v1/tasks/generation"
 _TAGS = [
     {"name": "Tasks", "description": "Submit, watch, change, cancel"},
-    {"name": "Storage", "description": "The caller's pictures"},
+    {"name": "Storage", "description": f"The caller's pictures, taken as {ACCEPTED}"},
     {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
 ]
 _PATH_PARAMETERS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 from PIL import ExifTags, Image, ImageChops
@@ -76,7 +76,7 @@ def samples_of(opened: Opened, reopen: Callable[[], Image.Image]) -> Samples:
         raise Unfit("its samples are whole numbers without an agreed scale; save it with 8 or 16 bits a sample")
     else:
         found = _shallow(picture)
-    low = (lambda: _second_bytes(reopen)) if raw in _OTHER_BYTE else None
+    low = lru_cache(1)(partial(_second_bytes, reopen)) if raw in _OTHER_BYTE else None
     alpha = found.alpha if opened.header is None or opened.header.key is None else _keyed(found.colours, opened, low)
     return Samples(found.colours, alpha, low)
 

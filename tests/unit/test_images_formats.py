@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from gateway.app import routed
 from services.common.errors import InvalidRequest
 from services.imaging.decoder import Decoder, Limits
 from services.imaging.formats import ACCEPTED, suffix_of
@@ -141,6 +142,12 @@ async def test_a_refusal_names_what_is_taken_and_no_exception(decoder: Decoder) 
     for form in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF"):
         message = await refusal(decoder, saved(DRAWN, form)[:-60])
         assert "Error" not in message and "Exception" not in message
+
+
+async def test_the_documentation_names_what_is_taken() -> None:
+    told = routed().openapi()["tags"]
+    assert ACCEPTED in next(tag["description"] for tag in told if tag["name"] == "Storage")
+    assert ACCEPTED in (Path(__file__).parents[2] / "docs" / "pictures.md").read_text()
 
 
 @pytest.mark.field("01")
