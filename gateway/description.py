@@ -30,8 +30,7 @@ _FORMS = {
     }
 }
 _OPEN = ("/health",)
-# One type's own spelling of the routes before them.
-_LAST = "/api/v1/tasks/generation"
+_TASKS, _ONE_TYPE = "/api/v1/tasks/", "/api/v1/tasks/generation"
 _TAGS = [
     {"name": "Tasks", "description": "Submit, watch, change, cancel"},
     {"name": "Storage", "description": f"The caller's pictures, taken as {ACCEPTED}"},
@@ -66,9 +65,16 @@ def document(app: FastAPI) -> dict[str, Any]:
             for method, operation in item.items():
                 _complete(path, operation, has_body=method != "head")
                 _say_what_is_answered(operation["responses"]["200"], made["components"]["schemas"])
-        made["paths"] = dict(sorted(made["paths"].items(), key=lambda entry: entry[0].startswith(_LAST)))
+        made["paths"] = dict(sorted(made["paths"].items(), key=lambda entry: _place(entry[0])))
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _place(path: str) -> int:
+    """Of tasks, first what is done with one, then with many, then one type's own spelling of it."""
+    if path.startswith(_ONE_TYPE):
+        return 2
+    return int(path.startswith(_TASKS) and path != _TASKS and "{" not in path)
 
 
 def _schemas(found: dict[str, Any], app: FastAPI) -> dict[str, Any]:

@@ -64,16 +64,19 @@ class Schemas:
         options = self._resolved(schema).get("anyOf", [schema])
         names = [option["$ref"].rpartition("/")[2] if "$ref" in option else "" for option in options]
         return "".join(
-            self.definition(name, anchored=False) if name else self.kind(option)
+            self.definition(name, anchored=False) if name else self._inline(option)
             for name, option in zip(names, options, strict=True)
         )
+
+    def _inline(self, schema: Schema) -> str:
+        return self._fields(schema) if "properties" in schema else self.kind(schema)
 
     def definition(self, name: str, *, anchored: bool = True) -> str:
         """A fold with everything about one named schema."""
         schema = self._named[name]
         anchor = f' id="schema-{escape(name)}"' if anchored else ""
         about = escape(schema.get("description", ""))
-        inner = self._fields(schema) if "properties" in schema else f"<p>{self._bare(schema)}</p>"
+        inner = self._fields(schema) if "properties" in schema else f"<p>{self.kind(schema)}</p>"
         return f"<details{anchor}><summary><code>{escape(name)}</code> {about}</summary>{inner}</details>"
 
     def _fields(self, schema: Schema) -> str:

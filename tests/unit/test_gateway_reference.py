@@ -92,3 +92,13 @@ def test_an_example_is_a_small_task_of_its_type(described: dict[str, Any], name:
 
 def test_a_name_of_the_host_cannot_become_markup(described: dict[str, Any]) -> None:
     assert "<script>alert" not in render(described, 'https://x"><script>alert(1)</script>')
+
+
+def test_what_most_readers_come_for_stands_first(page: str) -> None:
+    first, second, *_ = re.findall(r'class="entry" href="#([^"]+)"', page)
+    assert (first, second) == ("post-api-v1-tasks", "get-api-v1-tasks")
+
+
+def test_a_body_without_a_name_of_its_own_shows_its_fields(page: str) -> None:
+    _, _, section = page.partition('id="post-api-v1-tasks-batch"')
+    assert "<code>tasks</code>" in section.partition("</section>")[0]
