@@ -26,9 +26,8 @@ async def test_events_go_on_in_order_after_the_bus_was_killed(
             async for line in response.aiter_lines():
                 if line.startswith("event: task") and not verbs:
                     await api.claim(task["id"])
-                if line.startswith("id: ") and not line.endswith(
-                    "-end"
-                ):  # the last word stands where the last event does
+                # The last word stands where the last event does.
+                if line.startswith("id: ") and not line.endswith("-end"):
                     marks.append(int(line[4:]))
                 if not line.startswith('data: {"specversion"'):
                     continue
