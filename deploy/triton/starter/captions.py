@@ -22,12 +22,15 @@ def known() -> dict[str, list[str]]:
     """What the model learns to read, for its card."""
     places = [text for variants in PLACES.values() for text in variants]
     texts = ["a an plain", *NOUNS.values(), *PATTERN_WORDS.values(), *OPENINGS, *places]
+    # What it has met in company only, it takes for its companion: "studio light" would turn light blue.
+    together = ("light blue", "polka dot")
+    single = {word for text in texts for word in text.split()} - {word for words in together for word in words.split()}
     return {
         "products": list(KINDS),
         "colours": list(COLOURS),
         "patterns": list(PATTERNS),
         "other_names": sorted(NOUNS.values()),
-        "words": sorted({word for text in texts for word in text.split()}),
+        "words": sorted({*single, *together}),
     }
 
 

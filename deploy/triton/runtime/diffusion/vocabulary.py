@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .request import Request
@@ -20,7 +21,10 @@ SMALL_WORDS = frozenset(SENTENCE.split())
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All words in lower case. Made for pictures with sides of `least_side` to `most_side` pixels; None: not said."""
+    """All words in lower case; of several words together one alone is not known.
+
+    Made for pictures with sides of `least_side` to `most_side` pixels; None: not said.
+    """
 
     products: tuple[str, ...] = ()
     colours: tuple[str, ...] = ()
@@ -29,6 +33,11 @@ class Vocabulary:
     subjects: frozenset[str] = frozenset()
     least_side: int | None = None
     most_side: int | None = None
+
+    @cached_property
+    def _spoken(self) -> re.Pattern[str]:
+        together = sorted((words for words in self.words if " " in words), key=len, reverse=True)
+        return re.compile("|".join([*(rf"\b{re.escape(words)}\b" for words in together), WORD.pattern]))
 
     @property
     def says_words(self) -> bool:
@@ -91,9 +100,8 @@ class Vocabulary:
     def _counts(self, word: str) -> bool:
         return word in self.words or (word not in SMALL_WORDS and self.knows(word))
 
-    @staticmethod
-    def _words_of(text: str) -> list[str]:
-        return [word.lower() for word in WORD.findall(text)]
+    def _words_of(self, text: str) -> list[str]:
+        return self._spoken.findall(" ".join(text.lower().split()))
 
 
 def read_vocabulary(index: Mapping[str, Any]) -> Vocabulary:
