@@ -100,7 +100,7 @@ class CommonFields(BaseModel):
         kind = info.data[named] or (_named_by(config) if named == "provider_type" else None)
         if kind is None:
             raise ValueError("fallback_provider_config needs fallback_provider_type")
-        check_config(name, kind, config)
+        check_config(name, kind, config, info.context)
         return config
 
 

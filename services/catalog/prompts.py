@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 # Control and format characters, halves of characters, unassigned ones, and every kind of space.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Cn", "Zs", "Zl", "Zp"})
@@ -14,22 +14,24 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Cn", "Zs", "Zl", "Zp"})
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | frozenset(
     map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
 )
+# The context of validating what was accepted once, by the rules of its day.
+AS_STORED = {"stored": True}
 
 
 def is_blank(text: str) -> bool:
     return not any(map(_is_visible, text))
 
 
-def check_visible(text: str) -> str:
+def check_visible(text: str, info: ValidationInfo) -> str:
     """Raises ValueError for a text of which nothing can be seen."""
-    if is_blank(text):
+    if is_blank(text) and info.context != AS_STORED:
         raise ValueError("must have at least one visible character")
     return text
 
 
-def check_visible_if_any(text: str) -> str:
+def check_visible_if_any(text: str, info: ValidationInfo) -> str:
     """As `check_visible`; an empty text stands for none."""
-    return check_visible(text) if text else text
+    return check_visible(text, info) if text else text
 
 
 def _is_visible(character: str) -> bool:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.catalog import webhook_events
 from services.catalog.base import CommonFields, TaskType
+from services.catalog.prompts import AS_STORED
 from services.catalog.tasks import TYPES
 from services.common.errors import Internal
 from services.common.proto import (
@@ -196,7 +197,7 @@ class Messages:
             if (config := get_object(request, "config")) is not None:
                 stored["common"]["config"] = config
             try:
-                common = CommonFields.model_validate(stored["common"])
+                common = CommonFields.model_validate(stored["common"], context=AS_STORED)
             except ValidationError as error:
                 raise invalid(error) from error
             return _stored(common, orjson.dumps(stored["params"]).decode()), common.priority
@@ -275,8 +276,8 @@ def _absent_is_null(model: type[BaseModel]) -> bool:
 def _read_spec(task: Task) -> pb.TaskSpec:
     stored: dict[str, Any] = orjson.loads(task.spec)
     kind = TYPES[task.task_type]
-    common = CommonFields.model_validate(stored["common"])
-    return _wire_spec(kind, common, kind.params.model_validate(stored["params"]))
+    common = CommonFields.model_validate(stored["common"], context=AS_STORED)
+    return _wire_spec(kind, common, kind.params.model_validate(stored["params"], context=AS_STORED))
 
 
 def _wire_spec(kind: TaskType, common: CommonFields, params: BaseModel) -> pb.TaskSpec:

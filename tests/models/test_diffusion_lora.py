@@ -204,7 +204,6 @@ def test_keys_that_mean_no_layer_are_named(tmp_path):
     assert refused.endswith("and 2 more")
 
 
-@pytest.mark.field("24")
 def test_a_text_encoders_keys_are_refused_by_name():
     for key in ("lora_te_text_model", "lora_te1_text_model", "text_encoder.text_model", "text_encoder_2.text_model"):
         assert changes_text_encoder([f"{key}.encoder.layers.0.mlp.fc1.lora_down.weight"])

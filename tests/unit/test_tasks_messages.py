@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -47,6 +49,16 @@ def test_what_was_just_created_is_shown_without_being_read_again() -> None:
 def test_the_stored_spec_holds_no_nulls_but_the_callers_own() -> None:
     text = Messages().new_task("a", request()).spec
     assert text.count(":null") == str(CONFIG).count(": None")
+
+
+def test_a_task_accepted_with_a_blank_prompt_once_is_still_read() -> None:
+    wanted = pb.CreateTaskRequest()
+    wanted.spec.origin.instance = "here"
+    wanted.spec.params.generation.prompt = "a red mug"
+    wanted.spec.provider_config.update({"negative_prompt": "blue"})
+    spec = Messages().new_task("a", wanted).spec.replace("a red mug", " ").replace('"blue"', '" "')
+    task = replace(kept(spec), task_type="GENERATION")
+    assert Messages().task(task).spec.params.generation.prompt == " "
 
 
 def test_a_configuration_without_a_provider_is_that_of_the_type_s_own() -> None:

@@ -41,10 +41,10 @@ def check_offered(field: str, kind: ProviderType) -> None:
         raise ValueError(f"{field} {kind} is not offered here; offered: {', '.join(sorted(PROVIDERS))}")
 
 
-def check_config(field: str, kind: ProviderType, config: Mapping[str, Any]) -> None:
+def check_config(field: str, kind: ProviderType, config: Mapping[str, Any], context: Any = None) -> None:
     """Raises ValueError, which names all that is wrong, unless the provider takes `config`."""
     try:
-        PROVIDERS[kind].model_validate(config)
+        PROVIDERS[kind].model_validate(config, context=context)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         said = (f"{'.'.join([field, *map(str, item['loc'])])}: {item['msg']}" for item in found)
