@@ -24,6 +24,12 @@ def commands(customer: Customer) -> list[str]:
     return [unescape(found) for found in re.findall(r'<pre class="curl">(.*?)</pre>', page, re.DOTALL)]
 
 
+def _creating(name: str, commands: list[str]) -> str:
+    """The one that creates a single task of this type."""
+    [command] = [one for one in commands if f'"task_type": "{name}"' in one and '/api/v1/tasks/"' in one]
+    return command
+
+
 def _paste(command: str, customer: Customer, **variables: str) -> Any:
     quiet = command.replace("curl ", "curl --silent --show-error --max-time 60 ", 1)
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "KEY": customer.key, **variables}
@@ -36,16 +42,14 @@ def _paste(command: str, customer: Customer, **variables: str) -> Any:
 def test_an_example_of_each_task_type_runs_as_it_is_shown(
     name: str, commands: list[str], customer: Customer, curl: str
 ) -> None:
-    [command] = [command for command in commands if f'"task_type": "{name}"' in command]
-    task = _paste(command, customer)
+    task = _paste(_creating(name, commands), customer)
     assert task.get("task_type") == name, task
     if name not in ELSEWHERE:
         assert _ended(customer, task["id"])["status"] == "COMPLETED"
 
 
 def test_the_commands_of_one_task_run_with_its_id(commands: list[str], customer: Customer, curl: str) -> None:
-    [create] = [command for command in commands if '"task_type": "GENERATION"' in command]
-    task_id = str(_paste(create, customer)["id"])
+    task_id = str(_paste(_creating("GENERATION", commands), customer)["id"])
     _ended(customer, task_id)
     for end in ("$TASK_ID", "$TASK_ID/provenance", "$TASK_ID/cleanup"):
         [command, *_] = [command for command in commands if f'/api/v1/tasks/{end}"' in command]
