@@ -293,8 +293,10 @@ def _finished(
     if alpha is not None:
         shown = np.dstack([shown, 255 * alpha])
     exact = colouring.shown is as_it_is
-    tolerance = (0.51 if depth <= 8 else 1.01) if exact else (3.1 if depth <= 8 else 3.6)
-    own = tolerance + 1 if exact or depth <= 8 else 20.0 if colouring.straight else 8.0
+    # 16 bits become eight on sRGB's curve before primaries change: it shows in the darkest channel of strong colours.
+    changed = 3.1 if depth <= 8 or colouring.straight else 6.5
+    tolerance = (0.51 if depth <= 8 else 1.01) if exact else changed
+    own = tolerance + 1 if exact or depth <= 8 else 20.0 if colouring.straight else 9.0
     return Case(f"{name}, {colouring.name}, {orientation}", content, upright(shown, orientation), depth, tolerance, own)
 
 
