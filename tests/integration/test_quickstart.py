@@ -1,0 +1,90 @@
+"""The quick start's recipes run as they are printed, each in the shell and in Python, and leave what they promise."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import skimage
+from PIL import Image
+
+from deploy.local.places import Home
+from tests.stack import RunningStack, running_stack
+
+TEXT = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"```(sh|python)( setup)?\n(.*?)```", re.DOTALL)
+SETUP = {kind: body for kind, mark, body in BLOCK.findall(TEXT) if mark}
+RECIPES = {
+    title: {kind: body for kind, _, body in BLOCK.findall(part)}
+    for title, part in re.findall(r"^## (\d+\. [^\n]+)\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE)
+}
+PICTURES = ("mug.png", "cutout.png", "blue.png", "large.png", "shop.png")
+SECONDS = 150
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
+    """As `make up` starts it, where webhooks may call this machine."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("WEBHOOK_ALLOW_LOOPBACK", "true")
+        with running_stack(Home(tmp_path_factory.mktemp("whole"))) as everything:
+            yield everything
+
+
+@pytest.fixture(scope="module", params=["sh", "python"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder, with a photograph."""
+    made = tmp_path_factory.mktemp(request.param)
+    picture = Image.open(Path(skimage.data_dir) / "coffee.png").convert("RGB")
+    picture.save(made / "photo.jpg", quality=90)
+    (made / "kind").write_text(request.param)
+    return made
+
+
+def run(folder: Path, stack: RunningStack, body: str) -> str:
+    kind = (folder / "kind").read_text()
+    script = folder / f"recipe.{kind}"
+    script.write_text(f"{SETUP[kind]}\n{body}")
+    program = ("bash", "-euo", "pipefail") if kind == "sh" else (sys.executable,)
+    environment = {**os.environ, "ATELIER": stack.base_url, "KEY": stack.api_key}
+    done = subprocess.run(
+        (*program, script.name), cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_there_are_ten_recipes_each_short_enough_to_read() -> None:
+    assert len(RECIPES) == 10
+    for title, blocks in RECIPES.items():
+        assert blocks, title
+        assert all(len(body.splitlines()) <= 10 for body in blocks.values()), title
+
+
+@pytest.mark.timeout(600)
+def test_every_recipe_runs_as_it_is_printed(folder: Path, stack: RunningStack) -> None:
+    assert shutil.which("curl"), "curl is needed"
+    kind = (folder / "kind").read_text()
+    told = {title: run(folder, stack, blocks[kind]) for title, blocks in RECIPES.items() if kind in blocks}
+    for name in PICTURES:
+        Image.open(folder / name).verify()
+    assert Image.open(folder / "cutout.png").mode == "RGBA"
+    assert Image.open(folder / "shop.png").size == (400, 500)
+    assert Image.open(folder / "large.png").size == (256, 256)
+    assert (folder / "film.mp4").read_bytes()[4:8] == b"ftyp"
+    if kind == "sh":
+        assert "NOT_FOUND" in told["9. Cancel, find out why something failed, run it again"]
+        assert all(item["error"] is None for item in json.loads((folder / "deleted.json").read_text())["items"])
+    else:
+        assert "20 of 20 have ended" in told["7. Twenty at once, with progress"]
+        assert '"status":"COMPLETED"' in told["8. Be called when it is done"].replace(" ", "")
+
+
+def test_the_readme_leads_to_the_quick_start() -> None:
+    assert "docs/quickstart.md" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
