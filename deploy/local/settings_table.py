@@ -179,6 +179,7 @@ def _diffusion(name: str) -> str:
 _MODELS: tuple[tuple[str, str, Callable[[str], str]], ...] = (
     ("The diffusion model, read by Triton", "diffusion", _diffusion),
     ("The matte model, read by Triton", "matting", _matte),
+    ("The upscaling model, read by Triton", "upscaling", lambda name: f"UPSCALE_{name.upper()}"),
 )
 
 

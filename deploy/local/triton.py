@@ -14,6 +14,7 @@ from deploy.local.component import Component
 from deploy.local.places import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, Home
 from deploy.local.ports import HOST
 from deploy.local.settings import Ports
+from deploy.triton.runtime.artefacts import registry
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -56,7 +57,9 @@ def triton(home: Home, ports: Ports) -> Component:
 
 
 def model_names() -> list[str]:
-    return sorted(config.parent.name for config in MODEL_REPOSITORY.glob("*/config.pbtxt"))
+    """Every model of the repository but those whose network the set-up could not get."""
+    missing = {one.serves for one in registry().values() if one.needed and not one.present()}
+    return sorted({config.parent.name for config in MODEL_REPOSITORY.glob("*/config.pbtxt")} - missing)
 
 
 def ask(http: str, grpc: str, models: list[str]) -> None:

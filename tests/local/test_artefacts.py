@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import artefacts
+from deploy.local import artefacts, triton
 from deploy.local.failures import LocalError
 from deploy.triton.runtime.artefacts import Artefact, ArtefactRefused, registry
 
@@ -104,3 +104,14 @@ def test_a_wheel_that_is_gone_is_said_and_done_without(tmp_path: Path, monkeypat
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtefactRefused, match=r"net\.onnx of the model net is missing; `make setup` fetches it"):
         artefact().verified(tmp_path)
+
+
+def test_a_model_whose_network_could_not_be_had_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`segmentation` does without its own."""
+    monkeypatch.setenv("MODEL_ARTEFACTS", str(tmp_path))
+    assert triton.model_names() == ["diffusion", "segmentation"]
+    for needed in (one for one in registry().values() if one.needed):
+        for path in needed.paths().values():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"")
+    assert triton.model_names() == ["diffusion", "segmentation", "upscale"]

@@ -24,7 +24,10 @@ class ArtefactRefused(Exception):
 
 @dataclass(frozen=True)
 class Artefact:
-    """`files`: path inside the wheel to SHA-256. `without`: what happens when it cannot be had."""
+    """`files`: path inside the wheel to SHA-256. `without`: what happens when it cannot be had.
+
+    `needed`: what it serves cannot be loaded without it.
+    """
 
     name: str
     serves: str
@@ -37,6 +40,7 @@ class Artefact:
     upstream: str
     without: str
     files: Mapping[str, str]
+    needed: bool = False
 
     def paths(self, folder: Path | None = None) -> dict[str, Path]:
         """Name of each file to where it lies; whether it does is for the caller to see."""

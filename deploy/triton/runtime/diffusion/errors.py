@@ -1,61 +1,38 @@
-"""Why a request fails: one family, each error with a stable UPPER_SNAKE reason.
+"""What only the diffusion model fails with, beside the family of `failures`."""
 
-RequestError
-├── InvalidArgument      the request is malformed or out of range
-├── LoraNotFound         no such file
-├── LoraHashMismatch     the file is not the one asked for
-├── LoraUnsupported      the file does not fit this model, wholly
-├── QueueFull            too many requests wait
-├── OutOfMemory          the device has no room for this picture
-├── Cancelled            the client went away
-├── Unavailable          the model is being unloaded
-└── ModelFailed          the model broke on this request
-"""
+from failures import Cancelled, InvalidArgument, ModelFailed, OutOfMemory, QueueFull, RequestError, Unavailable
 
-
-class RequestError(Exception):
-    """A request's failure; its text is `REASON: message`."""
-
-    reason = "INTERNAL"
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {super().__str__()}"
-
-
-class InvalidArgument(RequestError):
-    reason = "INVALID_ARGUMENT"
+__all__ = [
+    "Cancelled",
+    "InvalidArgument",
+    "LoraHashMismatch",
+    "LoraNotFound",
+    "LoraUnsupported",
+    "ModelFailed",
+    "ModelUnsupported",
+    "OutOfMemory",
+    "QueueFull",
+    "RequestError",
+    "Unavailable",
+]
 
 
 class LoraNotFound(RequestError):
+    """There is no such file."""
+
     reason = "LORA_NOT_FOUND"
 
 
 class LoraHashMismatch(RequestError):
+    """The file is not the one asked for."""
+
     reason = "LORA_HASH_MISMATCH"
 
 
 class LoraUnsupported(RequestError):
+    """The file does not fit this model, wholly."""
+
     reason = "LORA_UNSUPPORTED"
-
-
-class QueueFull(RequestError):
-    reason = "RESOURCE_EXHAUSTED"
-
-
-class OutOfMemory(RequestError):
-    reason = "OUT_OF_MEMORY"
-
-
-class Cancelled(RequestError):
-    reason = "CANCELLED"
-
-
-class Unavailable(RequestError):
-    reason = "UNAVAILABLE"
-
-
-class ModelFailed(RequestError):
-    reason = "INTERNAL"
 
 
 class ModelUnsupported(Exception):

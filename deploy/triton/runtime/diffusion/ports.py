@@ -1,26 +1,10 @@
 """What the engine needs from outside: somewhere to answer, and somewhere to count."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from streams import Event, Pixels, Sink
 
-from .errors import RequestError
-
-Pixels = NDArray[np.uint8]
-Event = dict[str, Any]
-
-
-class Sink(Protocol):
-    """One request's way back to its client; every stream ends with one `finish` or one `fail`."""
-
-    def cancelled(self) -> bool: ...
-
-    def send(self, event: Event, preview: Pixels | None = None) -> None: ...
-
-    def finish(self, event: Event, picture: Pixels | None = None) -> None: ...
-
-    def fail(self, error: RequestError) -> None: ...
+__all__ = ["Event", "Meter", "Pixels", "Sink", "Tally"]
 
 
 class Meter(Protocol):

@@ -7,7 +7,6 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import triton_python_backend_utils as pb
 
 RUNTIME = Path(os.environ.get("TRITON_RUNTIME") or Path(__file__).resolve().parents[3] / "runtime")
@@ -19,42 +18,8 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
-from diffusion.errors import InvalidArgument, RequestError  # noqa: E402  the path is set above
-
-FINAL = pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-# Triton 2.51 has no RESOURCE_EXHAUSTED: the reason at the head of the message is what clients go by.
-CODES = {
-    "INVALID_ARGUMENT": "INVALID_ARG",
-    "LORA_NOT_FOUND": "NOT_FOUND",
-    "LORA_HASH_MISMATCH": "INVALID_ARG",
-    "LORA_UNSUPPORTED": "UNSUPPORTED",
-    "RESOURCE_EXHAUSTED": "UNAVAILABLE",
-    "OUT_OF_MEMORY": "UNAVAILABLE",
-    "CANCELLED": "CANCELLED",
-    "UNAVAILABLE": "UNAVAILABLE",
-}
-
-
-class StreamSink:
-    """One request's response stream."""
-
-    def __init__(self, sender):
-        self._sender = sender
-
-    def cancelled(self):
-        return self._sender.is_cancelled()
-
-    def send(self, event, preview=None):
-        self._sender.send(_response(event, "PREVIEW", preview))
-
-    def finish(self, event, picture=None):
-        self._sender.send(_response(event, "RESULT", picture), flags=FINAL)
-
-    def fail(self, error):
-        # Looked up now: Triton adds TritonError to its module only after this one is imported.
-        code = getattr(pb.TritonError, CODES.get(error.reason, "INTERNAL"))
-        response = pb.InferenceResponse(error=pb.TritonError(str(error), code))
-        self._sender.send(response, flags=FINAL)
+from failures import RequestError  # noqa: E402  the path is set above
+from triton_streams import StreamSink, fields_of, pixels_of  # noqa: E402
 
 
 class TritonMeter:
@@ -103,33 +68,12 @@ class TritonPythonModel:
 
     def execute(self, requests):
         for request in requests:
-            sink = StreamSink(request.get_response_sender())
+            sink = StreamSink(request.get_response_sender(), "PREVIEW")
             try:
-                image, mask = _pixels(request, "IMAGE"), _pixels(request, "MASK")
-                self._engine.submit(_fields(request), sink, image=image, mask=mask)
+                image, mask = pixels_of(request, "IMAGE"), pixels_of(request, "MASK")
+                self._engine.submit(fields_of(request), sink, image=image, mask=mask)
             except RequestError as error:
                 sink.fail(error)
 
     def finalize(self):
         self._engine.close()
-
-
-def _fields(request):
-    tensor = pb.get_input_tensor_by_name(request, "REQUEST").as_numpy()
-    try:
-        return json.loads(tensor.ravel()[0])
-    except (ValueError, IndexError) as error:
-        raise InvalidArgument(f"REQUEST is not JSON: {error}") from error
-
-
-def _pixels(request, name):
-    tensor = pb.get_input_tensor_by_name(request, name)
-    # Copied: the shared memory behind it is freed when execute returns.
-    return None if tensor is None else np.array(tensor.as_numpy(), copy=True)
-
-
-def _response(event, name, pixels):
-    tensors = [pb.Tensor("EVENT", np.array([json.dumps(event).encode()], dtype=object))]
-    if pixels is not None:
-        tensors.append(pb.Tensor(name, np.ascontiguousarray(pixels)))
-    return pb.InferenceResponse(tensors)
