@@ -18,7 +18,10 @@ from services.catalog.results import HeardResult
 class VideoGenerationParams(TaskParams):
     """A seed left out is drawn and reported with the result."""
 
-    prompt: Prompt = Field(description="What the video should show")
+    prompt: Prompt = Field(
+        description="What the video should show; without a video model the camera hears 'static camera', 'zoom out', "
+        "'pan left' or 'right', 'tilt up' or 'down'"
+    )
     negative_prompt: OptionalPrompt | None = Field(None, description="What the video should not show")
     input_image_path: Annotated[ImageReference, InlineAllowed()] = Field(description="Picture the video starts with")
     duration_seconds: int = Field(5, ge=1, le=60, description="Length of the video in seconds, 1-60")
