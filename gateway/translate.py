@@ -72,7 +72,7 @@ def _common(task: pb.Task) -> dict[str, Any]:
     return {
         "task_type": task.task_type,
         "priority": task.priority,
-        "config": get_object(spec, "config"),
+        "config": _object(spec, "config"),
         "origin_instance": origin.instance,
         "origin_zone": origin.zone if origin.HasField("zone") else None,
         "origin_tenant_id": origin.tenant_id if origin.HasField("tenant_id") else None,
@@ -90,14 +90,14 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "provider_type": spec.provider_type if spec.HasField("provider_type") else None,
         "active_provider_capabilities": _strings(spec, "active_provider_capabilities"),
         "fallback_provider_type": spec.fallback_provider_type if spec.HasField("fallback_provider_type") else None,
-        "fallback_provider_config": get_object(spec, "fallback_provider_config"),
+        "fallback_provider_config": _object(spec, "fallback_provider_config"),
         "fallback_provider_capabilities": _strings(spec, "fallback_provider_capabilities"),
         "errors": list(task.errors) or None,
         "error_category": task.error_category if task.HasField("error_category") else None,
         "error_reason": task.error_reason if task.HasField("error_reason") else None,
         "retry_count": max(task.attempt - 1, 0),
         "progress": task.progress,
-        "provider_config": get_object(spec, "provider_config"),
+        "provider_config": _object(spec, "provider_config"),
         "is_deleted": task.HasField("deleted_at"),
         "deleted_at": _time(task.deleted_at) if task.HasField("deleted_at") else None,
     }
@@ -109,6 +109,11 @@ def _time(value: Timestamp) -> datetime:
 
 def _strings(message: Message, name: str) -> list[str] | None:
     return list(getattr(message, name).values) if message.HasField(name) else None
+
+
+def _object(message: Message, name: str) -> dict[str, Any] | None:
+    """Answers hold both forms of a free object, so that without its Struct there is none to look for."""
+    return get_object(message, name) if message.HasField(name) else None
 
 
 def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
@@ -124,7 +129,7 @@ def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
         if task.HasField("result"):
             result = getattr(task.result, field)
             values |= {name: value for name, get in made if (value := get(result)) is not None}
-        if kind.from_provider_config and (config := get_object(task.spec, "provider_config")):
+        if kind.from_provider_config and (config := _object(task.spec, "provider_config")):
             values |= {name: config[name] for name in kind.from_provider_config if isinstance(config.get(name), str)}
         return values
 
@@ -148,7 +153,7 @@ def _getters(message: Any, names: Iterable[str], shown_as: Mapping[str, str]) ->
 def _getter(field: FieldDescriptor) -> Getter:
     name = field.name
     if field.message_type is not None and field.message_type.full_name == "google.protobuf.Struct":
-        return lambda message: get_object(message, name)
+        return lambda message: _object(message, name)
     read = _reader(field)
     if field.is_repeated:
         return lambda message: [read(item) for item in getattr(message, name)]

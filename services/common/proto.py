@@ -148,7 +148,8 @@ def _reader(field: FieldDescriptor, absent: object, model: type[BaseModel] | Non
     if not field.has_presence:
         return lambda message: getattr(message, name)
     if kind == Struct.DESCRIPTOR.full_name:
-        return lambda message: get_object(message, name, absent)
+        read_object = _object_reader(field.containing_type, name)
+        return lambda message: read_object(message, absent)
     get: Reader = lambda message: getattr(message, name)  # noqa: E731  # one of several shapes chosen below
     if kind == StringList.DESCRIPTOR.full_name:
         get = lambda message: list(getattr(message, name).values)  # noqa: E731
@@ -177,10 +178,21 @@ def put_object(message: Any, name: str, value: Mapping[str, Any]) -> None:
 
 def get_object(message: Any, name: str, absent: Any = None) -> Any:
     """A free object as it was put, or `absent`; a text that is no JSON as it is."""
+    return _object_reader(message.DESCRIPTOR, name)(message, absent)
+
+
+@cache
+def _object_reader(message: Any, name: str) -> Callable[[Any, Any], Any]:
+    """`message` is a descriptor."""
     text = name + _TEXT
-    if _has_text(message.DESCRIPTOR, name) and message.HasField(text):
-        return _parsed(getattr(message, text))
-    return struct_to_dict(getattr(message, name)) if message.HasField(name) else absent
+
+    def of_struct(message: Any, absent: Any) -> Any:
+        return struct_to_dict(getattr(message, name)) if message.HasField(name) else absent
+
+    def of_text(message: Any, absent: Any) -> Any:
+        return _parsed(getattr(message, text)) if message.HasField(text) else of_struct(message, absent)
+
+    return of_text if _has_text(message, name) else of_struct
 
 
 def check_objects(message: Any, *, prefix: str = "") -> tuple[Violation, ...]:
