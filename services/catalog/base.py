@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from services.catalog.alpha import Alpha
 from services.catalog.enums import ProviderType, TaskPriority
@@ -14,7 +14,7 @@ from services.catalog.free_json import JsonObject
 from services.catalog.images import check_webhook
 from services.catalog.providers import check_config, check_offered
 from services.catalog.public import TaskPublicUpdate
-from services.catalog.webhook_events import check_webhook_config
+from services.catalog.webhook_events import TaskConfig
 
 MAX_PRIORITY = 100
 _PROVIDERS = frozenset(ProviderType)
@@ -37,6 +37,34 @@ class TaskResult(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), hide_input_in_errors=True)
 
 
+# Each field is checked by itself, so that a caller hears of all that is wrong; it can look at those before it only.
+def _check_offered(kind: ProviderType, info: ValidationInfo) -> ProviderType:
+    check_offered(str(info.field_name), kind)
+    return kind
+
+
+def _check_provider(config: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    name = str(info.field_name)
+    named = name.replace("_config", "_type")
+    if named not in info.data:
+        return config  # of a provider that is refused itself
+    kind = info.data[named] or (_named_by(config) if named == "provider_type" else None)
+    if kind is None:
+        raise ValueError("fallback_provider_config needs fallback_provider_type")
+    check_config(name, kind, config, info.context)
+    return config
+
+
+def _named_by(config: Mapping[str, Any]) -> ProviderType:
+    """The provider whose configuration it says to be; LOCAL where it does not."""
+    name = config.get("provider_type")
+    return ProviderType(name) if isinstance(name, str) and name in _PROVIDERS else ProviderType.LOCAL
+
+
+OfferedProvider = Annotated[ProviderType, AfterValidator(_check_offered)]
+ProviderConfig = Annotated[JsonObject, AfterValidator(_check_provider)]
+
+
 class CommonFields(BaseModel):
     """What a caller may say about a task of any type."""
 
@@ -51,7 +79,7 @@ class CommonFields(BaseModel):
         None, description="The caller's id or text to map the task back"
     )
     priority: int = Field(int(TaskPriority.NORMAL), ge=0, le=MAX_PRIORITY, description="The higher goes first")
-    config: JsonObject | None = Field(
+    config: TaskConfig | None = Field(
         None,
         description="Free-form settings kept with the task, given back as they were sent, whole numbers up to 64 bits",
     )
@@ -61,53 +89,20 @@ class CommonFields(BaseModel):
     webhook_url: Annotated[str, Field(max_length=512), AfterValidator(check_webhook)] | None = Field(
         None, description="Webhook to call"
     )
-    provider_type: ProviderType | None = Field(None, description="Provider that runs the task")
-    provider_config: JsonObject | None = Field(None, description="Settings for the chosen provider")
+    provider_type: OfferedProvider | None = Field(None, description="Provider that runs the task")
+    provider_config: ProviderConfig | None = Field(None, description="Settings for the chosen provider")
     active_provider_capabilities: Capabilities | None = Field(
         None, description="Provider capabilities switched on for this task"
     )
-    fallback_provider_type: ProviderType | None = Field(
+    fallback_provider_type: OfferedProvider | None = Field(
         None, description="Used after the primary has used up its retries, never for the caller's own faults"
     )
-    fallback_provider_config: JsonObject | None = Field(
+    fallback_provider_config: ProviderConfig | None = Field(
         None, description="Settings for the fallback provider; shape depends on its type"
     )
     fallback_provider_capabilities: Capabilities | None = Field(
         None, description="Take the place of active_provider_capabilities once the fallback is activated"
     )
-
-    # Each field by itself, so that a caller hears of all that is wrong; one looks at those before it only.
-    @field_validator("config")
-    @classmethod
-    def _check_webhook_events(cls, config: JsonObject | None) -> JsonObject | None:
-        check_webhook_config(config)
-        return config
-
-    @field_validator("provider_type", "fallback_provider_type")
-    @classmethod
-    def _check_offered(cls, kind: ProviderType | None, info: ValidationInfo) -> ProviderType | None:
-        if kind is not None:
-            check_offered(str(info.field_name), kind)
-        return kind
-
-    @field_validator("provider_config", "fallback_provider_config")
-    @classmethod
-    def _check_provider(cls, config: JsonObject | None, info: ValidationInfo) -> JsonObject | None:
-        name = str(info.field_name)
-        named = name.replace("_config", "_type")
-        if config is None or named not in info.data:
-            return config  # of a provider that is refused itself
-        kind = info.data[named] or (_named_by(config) if named == "provider_type" else None)
-        if kind is None:
-            raise ValueError("fallback_provider_config needs fallback_provider_type")
-        check_config(name, kind, config, info.context)
-        return config
-
-
-def _named_by(config: Mapping[str, Any] | None) -> ProviderType:
-    """The provider whose configuration it says to be; LOCAL where it does not."""
-    name = config.get("provider_type") if config else None
-    return ProviderType(name) if isinstance(name, str) and name in _PROVIDERS else ProviderType.LOCAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.catalog.enums import ErrorCategory, ProviderType, TaskStatus
-from services.catalog.free_json import JsonObject
-from services.catalog.webhook_events import check_webhook_config
+from services.catalog.webhook_events import TaskConfig
 
 
 class TaskPublic(BaseModel):
@@ -59,10 +58,4 @@ class TaskPublicUpdate(BaseModel):
     executor_type: str | None = Field(None, description="Kind of executor")
     executor_instance: str | None = Field(None, description="Instance that runs it")
     errors: list[str] | None = Field(None, description="Error texts")
-    config: JsonObject | None = Field(None, description="Free-form settings")
-
-    @field_validator("config")
-    @classmethod
-    def _check_webhook_config(cls, config: JsonObject | None) -> JsonObject | None:
-        check_webhook_config(config)
-        return config
+    config: TaskConfig | None = Field(None, description="Free-form settings")

@@ -7,7 +7,11 @@ calls say their body is; left out, a CloudEvent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from services.catalog.free_json import JsonObject
 
 KEY, CONTENT_TYPE = "webhook_events", "webhook_content_type"
 CONTENT_TYPES = ("application/cloudevents+json", "application/json")
@@ -18,15 +22,15 @@ EVENTS = frozenset(
 DEFAULT = frozenset({"completed", "failed", "cancelled"})
 
 
-def check_webhook_config(config: Mapping[str, Any] | None) -> None:
+def check_webhook_config(config: dict[str, Any]) -> dict[str, Any]:
     """Raises ValueError unless each choice, where there is one, is a list of names of events, or a content type."""
-    _check_events(config)
-    if (config or {}).get(CONTENT_TYPE) not in (None, *CONTENT_TYPES):
+    _check_events(config.get(KEY))
+    if config.get(CONTENT_TYPE) not in (None, *CONTENT_TYPES):
         raise ValueError(f"config.{CONTENT_TYPE} must be one of {', '.join(CONTENT_TYPES)}")
+    return config
 
 
-def _check_events(config: Mapping[str, Any] | None) -> None:
-    chosen = (config or {}).get(KEY)
+def _check_events(chosen: object) -> None:
     if chosen is None:
         return
     if not isinstance(chosen, list) or not all(isinstance(name, str) and name in EVENTS for name in chosen):
@@ -45,3 +49,6 @@ def content_type(config: Mapping[str, Any] | None) -> str:
     """What the configuration asks for; one stored before anybody checked it counts as none."""
     chosen = (config or {}).get(CONTENT_TYPE)
     return chosen if chosen in CONTENT_TYPES else CONTENT_TYPES[0]
+
+
+TaskConfig = Annotated[JsonObject, AfterValidator(check_webhook_config)]
