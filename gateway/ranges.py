@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from typing import NamedTuple
 
 from compute.storage.v1 import storage_pb2 as pb
@@ -12,6 +12,7 @@ from fastapi import Request
 
 from gateway.errors import RangeNotSatisfiable
 from services.common.errors import InvalidRequest, PreconditionFailed
+from services.common.http_values import parse_date
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 # In quotes; what is not stays what it is, and is no stored object's.
@@ -119,11 +120,7 @@ def _etags(request: Request, name: str) -> list[str]:
 
 
 def _date(request: Request, name: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(request.headers.get(name, ""))
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
+    return parse_date(request.headers.get(name, ""))
 
 
 def _suffix(last: str, size: int) -> Part | None:

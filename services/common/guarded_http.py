@@ -21,6 +21,7 @@ import httpx2
 from services.common.addresses import PORTS, Reach, Target, not_allowed, parse_target
 from services.common.codings import is_packed, unpacked
 from services.common.errors import InvalidRequest, PayloadTooLarge, Unavailable
+from services.common.http_values import parse_number
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Of the server's own making, or of the moment: another try may go well.
@@ -228,8 +229,8 @@ async def _beginning(response: httpx2.Response, max_bytes: int) -> bytes:
 
 def _pause(response: httpx2.Response) -> float | None:
     """Retry-After in seconds; a date is not looked at, the task's own pause is as good."""
-    after = response.headers.get("retry-after", "").strip()
-    return min(float(after[:9]), _LONGEST_PAUSE) if after.isascii() and after.isdigit() else None
+    seconds = parse_number(response.headers.get("retry-after", ""))
+    return None if seconds is None else min(seconds, _LONGEST_PAUSE)
 
 
 def _failed(error: Exception) -> InvalidRequest | Unavailable:

@@ -24,6 +24,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import ComputeError, OutcomeUnknown, ProviderRefused
+from services.common.http_values import parse_number
 from services.providers.adapter import Adapter, ConfigT
 from services.providers.calls import Job, Lost, Terms
 from services.providers.fal_errors import (
@@ -213,10 +214,10 @@ class FalProvider(Adapter[ConfigT]):
 
     def _charge(self, answer: Answer) -> None:
         """What failed may have been charged too."""
-        units = answer.headers.get("x-fal-billable-units", "")
-        if units.replace(".", "", 1).isdigit():
+        units = parse_number(answer.headers.get("x-fal-billable-units", ""))
+        if units is not None:
             price = self.settings.usd_per_unit
-            self.call.costs(None if price is None else float(units) * price, units=float(units))
+            self.call.costs(None if price is None else units * price, units=units)
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ from services.common.errors import (
     ProviderFailed,
     ProviderRefused,
 )
+from services.common.http_values import parse_number
 from services.providers.adapter import Adapter, defaults
 from services.providers.calls import Job, Terms
 from services.providers.capabilities.editing import Edit
@@ -194,10 +195,10 @@ class Fashn(Adapter[FashnStandardConfig]):
         return await self._look(job) or ""
 
     def _charge(self, answer: Answer) -> None:
-        credits = answer.headers.get("x-fashn-credits-used", "")
-        if credits.replace(".", "", 1).isdigit():
+        credits = parse_number(answer.headers.get("x-fashn-credits-used", ""))
+        if credits is not None:
             price = self.settings.usd_per_credit
-            self.call.costs(None if price is None else float(credits) * price, units=float(credits))
+            self.call.costs(None if price is None else credits * price, units=credits)
 
 
 @asynccontextmanager

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -31,6 +30,7 @@ from services.common.errors import (
     RateLimited,
     Unavailable,
 )
+from services.common.http_values import parse_number, parse_pause
 from services.providers import streams
 
 _TEXT_LIMIT = 500
@@ -277,22 +277,11 @@ def words_of(answer: Answer) -> str:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Seconds of a Retry-After header, which names seconds or a date (RFC 9110, 10.2.3); `retry-after-ms` is finer."""
-    millis, value = (answer.headers.get(name, "").strip() for name in ("retry-after-ms", "retry-after"))
-    if _is_number(millis):
-        return float(millis) / 1000
-    if _is_number(value):
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-
-
-def _is_number(value: str) -> bool:
-    return value.isascii() and value.replace(".", "", 1).isdigit()
+    """Seconds of a Retry-After header; `retry-after-ms` is finer."""
+    millis = parse_number(answer.headers.get("retry-after-ms", ""))
+    if millis is not None:
+        return millis / 1000
+    return parse_pause(answer.headers.get("retry-after", ""), datetime.now(UTC))
 
 
 def _may_pass(error: ComputeError) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from standardwebhooks import Webhook
 
 from services.common.errors import InvalidRequest, Unavailable
 from services.common.guarded_http import Answered, GuardedHttp
+from services.common.http_values import parse_pause
 from services.webhooks.domain import SECOND, Delivery
 from services.webhooks.ports import Answer, Clock, SecretRepository
 
@@ -68,12 +68,4 @@ def _shown(content: bytes) -> str:
 
 
 def _retry_after(headers: Mapping[str, str], now: int) -> float | None:
-    """Seconds, or a date, as RFC 9110 has it; None for neither."""
-    given = headers.get("retry-after", "").strip()
-    if given.isascii() and given.isdigit():
-        return float(given[:9])
-    try:
-        moment = parsedate_to_datetime(given)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now / SECOND)
+    return parse_pause(headers.get("retry-after", ""), datetime.fromtimestamp(now / SECOND, UTC))

@@ -21,6 +21,7 @@ from services.common.errors import (
     ProviderRefused,
     RateLimited,
 )
+from services.common.http_values import parse_number
 from services.providers.google.finishes import without_answer
 from services.providers.http import Answer, judge_by_status, retry_after
 
@@ -88,8 +89,7 @@ def _details(answer: Answer) -> Iterator[Mapping[str, Any]]:
 
 def _seconds(duration: object) -> float | None:
     """Of "25s" or "1.5s"."""
-    number = str(duration).removesuffix("s")
-    return float(number) if number.replace(".", "", 1).isdigit() else None
+    return parse_number(str(duration).removesuffix("s"))
 
 
 def _words(answer: Answer) -> str:
