@@ -539,6 +539,14 @@ async def test_openai_itself_is_told_the_limit_by_its_newer_name() -> None:
     assert LimitNames("http://127.0.0.1:8000/v1", MODEL, {}).left == ("max_tokens", "max_completion_tokens")
 
 
+async def test_what_is_remembered_of_servers_and_their_models_is_bounded() -> None:
+    remembered: dict[str, tuple[str, ...]] = {}
+    for number in range(2_000):
+        LimitNames("http://127.0.0.1:8000/v1", f"model-{number}", remembered).refused("max_tokens")
+    assert len(remembered) <= 256
+    assert LimitNames("http://127.0.0.1:8000/v1", "another", remembered).left == ("max_completion_tokens",)
+
+
 @pytest.mark.field("45")
 async def test_a_server_that_passes_over_the_limit_is_told_it_by_its_other_name() -> None:
     fake = OpenAi(key=KEY, limits=frozenset({"max_completion_tokens"}), refuses="never")

@@ -18,6 +18,8 @@ from services.providers.http import Answer
 
 log = structlog.get_logger()
 NEWER, OLDER = "max_completion_tokens", "max_tokens"
+# Servers, and their models, which tasks name at will.
+_MOST_REMEMBERED = 256
 # Said of a number that is too large, not of a name.
 _OF_THE_NUMBER = re.compile(
     r"too (large|big|long|high|many)|exceed|maximum|at most|(less|greater) than|context|reduce", re.IGNORECASE
@@ -62,7 +64,12 @@ class LimitNames:
         return InvalidRequest(message, reason="LIMIT_NOT_TAKEN", violations=(violation,))
 
     def _keep(self, names: tuple[str, ...]) -> None:
-        self._remembered[self._key] = self._remembered[self._server] = names
+        """The server's own last, so that it is the last to be forgotten."""
+        for key in (self._key, self._server):
+            self._remembered.pop(key, None)
+            self._remembered[key] = names
+        while len(self._remembered) > _MOST_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
 
 
 def refusal_of(name: str, answer: Answer) -> LimitRefused | None:
