@@ -71,10 +71,15 @@ def name_of(error: BaseException) -> str:
     return f"{kind} {error.reason}" if isinstance(error, ComputeError) else kind
 
 
+def wrong_field(field: str, description: str) -> InvalidRequest:
+    """Names the field, in words and as a violation."""
+    return InvalidRequest(f"{field} {description}", violations=(Violation(field, description),))
+
+
 def check_field(field: str, good: bool, description: str) -> None:
     """Raises InvalidRequest, which names the field, unless it is good."""
     if not good:
-        raise InvalidRequest(f"{field} {description}", violations=(Violation(field, description),))
+        raise wrong_field(field, description)
 
 
 class Refusals:

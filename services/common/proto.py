@@ -23,7 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from services.common.errors import InvalidRequest, Violation
+from services.common.errors import InvalidRequest, Violation, wrong_field
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Writer = Callable[[Message, Any], None]
@@ -254,8 +254,7 @@ def read_time(moment: Timestamp, field: str) -> datetime:
     try:
         return moment.ToDatetime(UTC)
     except (OverflowError, ValueError):
-        violation = Violation(field, "must be a moment in the years 1 to 9999")
-        raise InvalidRequest(f"{field} {violation.description}", violations=(violation,)) from None
+        raise wrong_field(field, "must be a moment in the years 1 to 9999") from None
 
 
 def timestamp(microseconds: int) -> Timestamp:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
-from services.common.errors import ComputeError, Internal, InvalidRequest, Violation
+from services.common.errors import ComputeError, Internal, check_field
 from services.common.rpc_status import to_status
 
 log = structlog.get_logger()
@@ -18,12 +18,7 @@ _AT_ONCE = 16
 
 def check_many(field: str, count: int) -> None:
     """Raises InvalidRequest."""
-    if not 1 <= count <= MOST:
-        raise refused(field, f"must be 1 to {MOST}, not {count}")
-
-
-def refused(field: str, why: str) -> InvalidRequest:
-    return InvalidRequest(f"{field} {why}", violations=(Violation(field, why),))
+    check_field(field, 1 <= count <= MOST, f"must be 1 to {MOST}, not {count}")
 
 
 async def deleted(

@@ -19,7 +19,7 @@ from services.catalog import webhook_events
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.prompts import AS_STORED
 from services.catalog.tasks import TYPES
-from services.common.errors import Internal
+from services.common.errors import Internal, wrong_field
 from services.common.proto import (
     fill,
     get_object,
@@ -33,7 +33,7 @@ from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
 from services.tasks.door import Door
 from services.tasks.removal import folders_in
-from services.tasks.requests import ORIGIN, read_request, refused
+from services.tasks.requests import ORIGIN, read_request
 from services.tasks.service import NewTask
 
 DEFAULT_QUEUE = "inference"
@@ -154,7 +154,7 @@ class Messages:
         """Raises InvalidRequest when it is not what its type promises."""
         kind = result.WhichOneof("result")
         if kind is None:
-            raise refused("result", "name the result of one task type")
+            raise wrong_field("result", "must name the result of one task type")
         found = read(getattr(result, kind), TYPES[kind.upper()].result, prefix="result.").model_dump_json()
         if not result.files:
             return found
@@ -184,7 +184,7 @@ class Messages:
 
     def state(self, status: int) -> TaskState:
         if status not in _STATE:
-            raise refused("status", "is not a status of tasks")
+            raise wrong_field("status", "is not a status of tasks")
         return _STATE[status]
 
     def edit(self, request: pb.UpdateTaskRequest) -> Callable[[Task], tuple[str, int]]:

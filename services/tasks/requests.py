@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from services.catalog.base import CommonFields, TaskParams, TaskType
 from services.catalog.tasks import TYPES
-from services.common.errors import InvalidRequest, Refusals, Violation
+from services.common.errors import InvalidRequest, Refusals, Violation, check_field, wrong_field
 from services.common.proto import check_objects, invalid, read, to_dict
 
 MAX_KEY_LENGTH = 255
@@ -67,18 +67,17 @@ def _kind(spec: pb.TaskSpec) -> TaskType | None:
 
 def _read_params(spec: pb.TaskSpec, kind: TaskType | None) -> TaskParams:
     if kind is None:
-        raise refused("spec.params", "name the parameters of one task type")
+        raise wrong_field("spec.params", "must name the parameters of one task type")
     return read(getattr(spec.params, kind.field), kind.params, prefix=f"spec.params.{kind.field}.")
 
 
 def check_key(key: str) -> None:
-    if len(key) > MAX_KEY_LENGTH:
-        raise refused("idempotency_key", f"must have at most {MAX_KEY_LENGTH} characters")
+    check_field("idempotency_key", len(key) <= MAX_KEY_LENGTH, f"must have at most {MAX_KEY_LENGTH} characters")
 
 
 def _inputs(folder: str) -> str | None:
     if folder and not _INPUTS.fullmatch(folder):
-        raise refused("inputs_folder", "is no folder of a request's pictures")
+        raise wrong_field("inputs_folder", "is no folder of a request's pictures")
     return folder or None
 
 
@@ -101,7 +100,3 @@ def _read_common(spec: pb.TaskSpec, kind: TaskType | None) -> CommonFields:
 
 def _names_provider(config: object) -> bool:
     return isinstance(config, dict) and "provider_type" in config
-
-
-def refused(field: str, description: str) -> InvalidRequest:
-    return InvalidRequest(f"{field}: {description}", violations=(Violation(field, description),))

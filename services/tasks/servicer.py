@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 
 from services.catalog.tasks import TYPES
 from services.common.bus import progress_subject
-from services.common.errors import ComputeError, Refusals, check_field
+from services.common.errors import ComputeError, Refusals, check_field, wrong_field
 from services.common.grpc_server import Context
 from services.common.identity import Caller, check_tenant, current_caller
 from services.common.ids import part_key
@@ -24,7 +24,7 @@ from services.common.paging import fitting, next_token, read_window
 from services.common.proto import check_objects
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
-from services.tasks.many import MOST, check_many, deleted, failure, refused
+from services.tasks.many import MOST, check_many, deleted, failure
 from services.tasks.messages import Messages
 from services.tasks.ports import Filter
 from services.tasks.removal import Remover
@@ -133,7 +133,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         if ids or not request.HasField("filter"):
             check_many("task_ids", len(ids))
             if request.HasField("filter"):
-                raise refused("filter", "goes without task_ids")
+                raise wrong_field("filter", "goes without task_ids")
         else:
             wanted = request.filter
             wanted.limit = min(wanted.limit if wanted.HasField("limit") else MOST, MOST)
@@ -213,7 +213,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         try:
             if not caller.internal:
                 if item.tenant not in ("", caller.tenant):
-                    raise refused("tenant", "is not yours: leave it out")
+                    raise wrong_field("tenant", "is not yours: leave it out")
                 check_spec(request.spec)
             if key and not request.idempotency_key:
                 request.idempotency_key = key
