@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_json
 
 from gateway.bodies import read_json, validate, validate_create
-from gateway.errors import problem_body, retry_seconds, status_of
+from gateway.errors import problem_body, retry_seconds, status_of, validation_body
 from gateway.paths import asked_path
 from gateway.preferences import idempotency_key
 from gateway.task_routes import Label, create_one
@@ -144,8 +144,7 @@ async def _created(request: Request, item: Any, key: str) -> dict[str, Any]:
         created = await create_one(request, wanted, key)
         return made | {"task": to_public(created.task), "replayed": created.replayed}
     except RequestValidationError as error:
-        detail = [{"loc": item["loc"], "msg": item["msg"], "type": item["type"]} for item in error.errors()]
-        return made | {"status": 422, "error": {"detail": detail}}
+        return made | {"status": 422, "error": validation_body(error)}
     except ComputeError as error:
         refusal = error
     except Exception:

@@ -116,6 +116,12 @@ def linked(responses: Responses) -> Responses:
     return responses | {200: responses.get(200, {"description": "A page"}) | {"headers": {"Link": _LINK}}}
 
 
+def streaming(over: str) -> Responses:
+    """Of server-sent events; `over` is what 204 means to whoever comes back."""
+    events = {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    return {200: events, 204: {"description": over}}
+
+
 TASK, TASKS = answering("Task"), linked(answering("Task", many=True))
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 # The first is what generated clients know for bytes, and what an unknown content is answered as.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -133,10 +132,9 @@ def problem_body(error: errors.ComputeError, *, instance: str, request_id: str) 
     return _body(status_of(error), error.reason, error.message, error.violations, instance, request_id)
 
 
-def validation_problem(found: Iterable[Mapping[str, Any]], prefix: tuple[str | int, ...] = ()) -> Response:
-    """422 in the contract's shape, without the values that were sent."""
-    detail = [{"loc": [*prefix, *item["loc"]], "msg": item["msg"], "type": item["type"]} for item in found]
-    return Response(orjson.dumps({"detail": detail}), 422, media_type="application/json")
+def validation_body(error: RequestValidationError) -> dict[str, Any]:
+    """Of a 422, in the contract's shape, without the values that were sent."""
+    return {"detail": [{"loc": item["loc"], "msg": item["msg"], "type": item["type"]} for item in error.errors()]}
 
 
 def details(error: PydanticError) -> list[dict[str, Any]]:
@@ -157,7 +155,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 async def on_validation_error(request: Request, error: Exception) -> Response:
     """Query and path parameters; bodies are validated by the routes themselves."""
     assert isinstance(error, RequestValidationError)
-    return validation_problem(error.errors())
+    return Response(orjson.dumps(validation_body(error)), 422, media_type="application/json")
 
 
 def _problem(

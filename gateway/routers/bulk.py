@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
 from gateway.bulk import MOST, TaskBatchResult, TaskDeletion, TaskDeletionResult, create_tasks, delete_tasks
-from gateway.documents import BATCH_BODY, KEY_HEADER, RESUME_HEADER, body_of, merged
+from gateway.documents import BATCH_BODY, KEY_HEADER, RESUME_HEADER, body_of, merged, streaming
 from gateway.group_watching import watch_tasks as watch
 from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, OF_A_TASK, refused
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
 Id = Annotated[str, Field(min_length=1, max_length=64)]
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
-    204: {"description": "All have ended, and `Last-Event-ID` says that their ends were told"},
-}
+_STREAM = streaming("All have ended, and `Last-Event-ID` says that their ends were told")
 
 
 @router.post(

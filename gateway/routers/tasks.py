@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -17,6 +17,7 @@ from gateway.documents import (
     UPDATE_BODY,
     WAIT_HEADER,
     merged,
+    streaming,
 )
 from gateway.provenance import Provenance, provenance_of
 from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, WAITING, refused
@@ -104,10 +105,7 @@ async def get_provenance(request: Request, task_id: str) -> Provenance:
     return await provenance_of(request, task_id)
 
 
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
-    204: {"description": "The task has ended, and `Last-Event-ID` says that its end was told"},
-}
+_STREAM = streaming("The task has ended, and `Last-Event-ID` says that its end was told")
 
 
 @router.get(

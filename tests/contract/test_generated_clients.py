@@ -33,7 +33,6 @@ ELSEWHERE = {
     # defaults that every place replaces, and what only providers and their tasks say
     *("PAYLOAD_TOO_LARGE", "UNAUTHENTICATED", "PERMISSION_DENIED", "RATE_LIMITED", "CONTENT_REFUSED"),
     *("CONTENT_TOO_LARGE", "URL_UNREACHABLE", "RESULT_EMPTY", "RESULT_TOO_LARGE", "TOO_MANY_PIXELS"),
-    *("WORKERS_AWAY", "MODELS_AWAY"),  # between services, and in words on /health
     *("URL_UNAVAILABLE", "CONTENT_CODING_UNSUPPORTED", "CONTENT_CODING_BROKEN"),
 }
 
