@@ -12,7 +12,19 @@ from deploy.local.places import LOCAL, ROOT
 
 _CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".import_linter_cache")
 _SOURCES = ("services", "gateway", "deploy", "protos", "tests", "clients")
-_MADE = ("app", "models", "triton", "triton-backends", "clients", "client-tools", "peer", "tools", "uv", "data")
+_MADE = (
+    "app",
+    "models",
+    "triton",
+    "triton-backends",
+    "artefacts",
+    "clients",
+    "client-tools",
+    "peer",
+    "tools",
+    "uv",
+    "data",
+)
 
 
 def clean() -> None:
