@@ -16,6 +16,8 @@ _HEADER_BYTES, _ENTRY_BYTES = 128, 12
 _MOST_TAGS = 100
 _D50: Vector = (0.9642, 1.0, 0.8249)
 _BRADFORD: Matrix = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
+# x and y of white, red, green and blue.
+SRGB_CHROMATICITIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 # The parameters of a parametric curve of each type (10.18).
 _PARAMETERS = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}
@@ -30,7 +32,7 @@ def made(gamma: float | None, chromaticities: Sequence[float] | None, *, grey: b
     curve = parametric(_SRGB_CURVE if gamma is None else (1 / gamma,))
     if grey:
         return profile(b"GRAY", {b"kTRC": curve})
-    colorants = _columns(_adapted(chromaticities or (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)))
+    colorants = _columns(_adapted(chromaticities or SRGB_CHROMATICITIES))
     return _of_colorants([_xyz(column) for column in colorants], curve)
 
 

@@ -38,7 +38,7 @@ _GAMMAS: dict[int, float | None] = {
 _FAULTS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 # What sRGB comes down to for those who do not know its chunk (PNG 3rd edition, 11.3.2.5).
 _GAMMA, _GAMMA_SLACK = 0.45455, 0.05
-_CHROMATICITIES, _XY_SLACK = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), 0.002
+_XY_SLACK = 0.002
 
 
 def mode_of(profile: bytes) -> str | None:
@@ -127,5 +127,5 @@ def _is_srgbs_gamma(gamma: float | None) -> bool:
 
 def _are_srgbs(chromaticities: tuple[float, ...] | None) -> bool:
     return chromaticities is None or all(
-        abs(found - ours) <= _XY_SLACK for found, ours in zip(chromaticities, _CHROMATICITIES, strict=True)
+        abs(found - ours) <= _XY_SLACK for found, ours in zip(chromaticities, icc.SRGB_CHROMATICITIES, strict=True)
     )

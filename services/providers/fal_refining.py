@@ -19,7 +19,6 @@ from services.providers.capabilities.upscaling import target_size
 from services.providers.ports import Pixels
 
 _STEPS = 4, 50
-# More than this is not brought in of any vendor (MAX_IMAGE_PIXELS, as it is set by default).
 
 
 def refining_inputs(refinement: Refinement, image: str, *, max_factor: float) -> dict[str, Any]:
