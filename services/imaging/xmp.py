@@ -5,18 +5,31 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+# By the prefix that each usually has.
+NAMESPACES = {
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
+}
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _LARGEST = 1 << 20
 _DECLARATION = re.compile(r"<!(?:DOCTYPE|ENTITY)|<\?xml[^>]*\?>", re.IGNORECASE)
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
-SOURCE_TYPE = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
-CREATOR = "{http://purl.org/dc/elements/1.1/}creator"
-RIGHTS = "{http://purl.org/dc/elements/1.1/}rights"
-CREDIT = "{http://ns.adobe.com/photoshop/1.0/}Credit"
-USAGE_TERMS = "{http://ns.adobe.com/xap/1.0/rights/}UsageTerms"
-WEB_STATEMENT = "{http://ns.adobe.com/xap/1.0/rights/}WebStatement"
+SOURCE_TYPE, CREATOR, RIGHTS, CREDIT = "Iptc4xmpExt:DigitalSourceType", "dc:creator", "dc:rights", "photoshop:Credit"
+USAGE_TERMS, WEB_STATEMENT = "xmpRights:UsageTerms", "xmpRights:WebStatement"
+
+
+def whole_name(name: str) -> str:
+    """As ElementTree has it, of one with a prefix."""
+    prefix, _, local = name.partition(":")
+    return f"{{{NAMESPACES[prefix]}}}{local}"
+
+
+_DESCRIPTION, _LI, _RESOURCE, _RDF = map(whole_name, ("rdf:Description", "rdf:li", "rdf:resource", "rdf:RDF"))
 
 
 class Broken(ValueError):
@@ -27,7 +40,7 @@ class Packet:
     """What a packet says, property by property."""
 
     def __init__(self, rdf: ET.Element) -> None:
-        self._descriptions = rdf.findall(f"{_RDF}Description")
+        self._descriptions = rdf.findall(_DESCRIPTION)
 
     @classmethod
     def parse(cls, packet: bytes) -> Packet:
@@ -39,18 +52,19 @@ class Packet:
             root = ET.fromstring(_DECLARATION.sub(_allowed, text))
         except (UnicodeError, ET.ParseError, ValueError) as error:
             raise Broken("it is no XML") from error
-        rdf = next(root.iter(f"{_RDF}RDF"), None)
+        rdf = next(root.iter(_RDF), None)
         if rdf is None:
             raise Broken("it is no RDF")
         return cls(rdf)
 
     def values(self, name: str) -> list[str]:
         """Of a property, however it is written; of alternatives in several languages the default one first."""
+        whole = whole_name(name)
         found: list[str] = []
         for description in self._descriptions:
-            if name in description.attrib:
-                found.append(description.attrib[name])
-            for item in description.findall(name):
+            if whole in description.attrib:
+                found.append(description.attrib[whole])
+            for item in description.findall(whole):
                 found += _texts(item)
         return found
 
@@ -72,11 +86,11 @@ def _encoding(packet: bytes) -> str:
 
 
 def _texts(item: ET.Element) -> list[str]:
-    items = sorted(item.iter(f"{_RDF}li"), key=lambda li: li.get(_LANGUAGE) != "x-default")
+    items = sorted(item.iter(_LI), key=lambda li: li.get(_LANGUAGE) != "x-default")
     if items:
         return [_text(li) for li in items]
     return [_text(item)]
 
 
 def _text(item: ET.Element) -> str:
-    return item.get(f"{_RDF}resource") or item.text or ""
+    return item.get(_RESOURCE) or item.text or ""

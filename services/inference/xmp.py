@@ -10,31 +10,29 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from services.imaging.carriers.edits import C2PA, Unfit
+from services.imaging.xmp import (
+    CREATOR,
+    CREDIT,
+    NAMESPACES,
+    RIGHTS,
+    SOURCE_TYPE,
+    USAGE_TERMS,
+    WEB_STATEMENT,
+    whole_name,
+)
 
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_XMP = "http://ns.adobe.com/xap/1.0/"
-_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-_DC = "http://purl.org/dc/elements/1.1/"
-_PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
-_RIGHTS = "http://ns.adobe.com/xap/1.0/rights/"
 _INVALID = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# How each is written, by its field of a description; and its whole name.
+# How each is written, by its field of a description.
 _ATTRIBUTES = {
     "tool": "xmp:CreatorTool",
-    "source": "Iptc4xmpExt:DigitalSourceType",
-    "credit": "photoshop:Credit",
-    "web_statement": "xmpRights:WebStatement",
+    "source": SOURCE_TYPE,
+    "credit": CREDIT,
+    "web_statement": WEB_STATEMENT,
 }
-_TEXTS = {"notice": "dc:rights", "usage_terms": "xmpRights:UsageTerms"}
-_CREATOR = f"{{{_DC}}}creator"
-_PROPERTIES = {
-    "tool": f"{{{_XMP}}}CreatorTool",
-    "source": f"{{{_IPTC}}}DigitalSourceType",
-    "credit": f"{{{_PHOTOSHOP}}}Credit",
-    "web_statement": f"{{{_RIGHTS}}}WebStatement",
-    "notice": f"{{{_DC}}}rights",
-    "usage_terms": f"{{{_RIGHTS}}}UsageTerms",
-}
+_TEXTS = {"notice": RIGHTS, "usage_terms": USAGE_TERMS}
+_PROPERTIES = {field: whole_name(name) for field, name in {**_ATTRIBUTES, **_TEXTS}.items()}
+_CREATORS, _ABOUT, _RDF = map(whole_name, (CREATOR, "rdf:about", "rdf:RDF"))
+_DECLARED = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
 _META = "{adobe:ns:meta/}xmpmeta"
 # Where the manifest of a signed file lies, if not inside it.
 _SIGNED_ELSEWHERE = "{http://purl.org/dc/terms/}provenance"
@@ -63,7 +61,7 @@ class Description:
     def without(self, said: Callable[[str], bool]) -> Description:
         """Without the properties whose names `said` answers to."""
         left: dict[str, Any] = {field: None for field, name in _PROPERTIES.items() if said(name)}
-        if said(_CREATOR):
+        if said(_CREATORS):
             left["creators"] = ()
         return replace(self, **left)
 
@@ -75,11 +73,10 @@ class Description:
             if value
         )
         items = "".join(f"<rdf:li>{escape(_valid(name))}</rdf:li>" for name in self.creators)
-        creators = f"<dc:creator><rdf:Seq>{items}</rdf:Seq></dc:creator>" if items else ""
+        creators = f"<{CREATOR}><rdf:Seq>{items}</rdf:Seq></{CREATOR}>" if items else ""
         texts = "".join(_alternative(name, text) for field, name in _TEXTS.items() if (text := getattr(self, field)))
         return (
-            f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={quoteattr(about)} xmlns:xmp="{_XMP}"'
-            f' xmlns:Iptc4xmpExt="{_IPTC}" xmlns:dc="{_DC}" xmlns:photoshop="{_PHOTOSHOP}" xmlns:xmpRights="{_RIGHTS}"'
+            f"<rdf:Description{_DECLARED} rdf:about={quoteattr(about)}"
             f"{attributes}{f'>{creators}{texts}</rdf:Description>' if creators or texts else '/>'}"
         )
 
@@ -96,7 +93,7 @@ def _valid(text: str) -> str:
 def new_packet(mine: Description) -> bytes:
     text = (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">'
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{NAMESPACES["rdf"]}">'
         f'{mine.as_xml()}</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     )
     return text.encode()
@@ -117,7 +114,7 @@ def with_description(packet: bytes, mine: Description) -> bytes | None:
         raise Unfit(C2PA)
     lacking = mine.without(lambda name: _says(rdf, name))
     closings = list(_CLOSING.finditer(packet))
-    subjects = {item.get(f"{{{_RDF}}}about", "") for item in rdf}
+    subjects = {item.get(_ABOUT, "") for item in rdf}
     if lacking == Description(None, None) or len(closings) != 1 or len(subjects) > 1:
         return None
     place = closings[0].start()
@@ -135,7 +132,7 @@ def _parsed(packet: bytes) -> ET.Element | None:
     except (UnicodeDecodeError, ET.ParseError, ValueError):
         return None
     rdf = root[0] if root.tag == _META and len(root) == 1 else root
-    return rdf if rdf.tag == f"{{{_RDF}}}RDF" else None
+    return rdf if rdf.tag == _RDF else None
 
 
 def _says(rdf: ET.Element, name: str) -> bool:
