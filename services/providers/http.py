@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, TypeAlias
 
 import httpx2
@@ -31,6 +29,7 @@ from services.common.errors import (
     Unavailable,
 )
 from services.common.http_values import parse_number, parse_pause
+from services.common.tls import authorities
 from services.providers import streams
 
 _TEXT_LIMIT = 500
@@ -230,17 +229,11 @@ async def open_http(
         headers={"user-agent": "atelier", **(headers or {})},
         limits=limits,
         timeout=timeout,
-        verify=_trusted(),
+        verify=authorities(trust_env=False),
         trust_env=False,
         follow_redirects=False,
     ) as client:
         yield VendorHttp(client, vendor, terms, secrets=secrets, judge=judge)
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """One for all vendors: reading the roots takes longer than everything else of a client."""
-    return httpx2.create_ssl_context(trust_env=False)
 
 
 def judge_by_status(answer: Answer) -> ComputeError | None:

@@ -24,6 +24,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import S3Store
 
 from services.common.errors import NotFound, Unavailable
+from services.common.tls import authorities
 from services.imaging.sniffing import UNKNOWN
 from services.storage.domain import Facts, Key, Page, Span, StoredObject, Terms
 from services.storage.failures import translated
@@ -136,7 +137,7 @@ class S3Objects:
         with _translated():
             url = await obstore.sign_async(self._store, "DELETE", key.full, _SIGNED_FOR)
         try:
-            async with httpx2.AsyncClient(timeout=_DELETE_SECONDS) as client:
+            async with httpx2.AsyncClient(verify=authorities(trust_env=True), timeout=_DELETE_SECONDS) as client:
                 answer = await client.delete(url, headers={"if-match": version})
         except httpx2.HTTPError as error:
             raise Unavailable("the storage does not answer", reason="STORAGE_UNAVAILABLE", retry_after=5.0) from error
