@@ -23,11 +23,15 @@ _LEAST_CONFIDENCE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`alpha` `[H, W]`, 255 on the subject; `facts` for a recipe: who told it, and how sure it was."""
+    """`alpha` `[H, W]`, 255 on the subject; `facts` for a recipe: who told it, and how sure it was.
+
+    `matte` `[H, W]` is what the model saw, before the picture's own transparency came in; None where none was asked.
+    """
 
     alpha: Pixels
     facts: dict[str, Any]
     confidence: float = 1.0
+    matte: Pixels | None = None
 
     @property
     def model(self) -> dict[str, str] | None:
@@ -54,7 +58,7 @@ async def find_subject(picture: TaskPicture, context: Context) -> Subject:
     shown = await asyncio.to_thread(opaque_colours, picture.pixels)
     matte: Matte = await context.ask(MATTING, lambda provider: matte_of(shown, provider))
     facts = {"subject_from": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
-    return Subject(await asyncio.to_thread(_left_of, matte.alpha, picture), facts, matte.confidence)
+    return Subject(await asyncio.to_thread(_left_of, matte.alpha, picture), facts, matte.confidence, matte.alpha)
 
 
 def _left_of(matte: Pixels, picture: TaskPicture) -> Pixels:

@@ -12,6 +12,7 @@ from services.catalog.colours import rgb_of
 from services.catalog.quality import Reason
 from services.catalog.tasks.background_fix import BackgroundFixParams, BackgroundFixResult
 from services.inference.context import Context
+from services.inference.imaging.backdrops import is_plain, shadow_below
 from services.inference.imaging.protection import Shares, protect, release_backdrop
 from services.inference.imaging.recolouring import (
     Change,
@@ -20,17 +21,20 @@ from services.inference.imaging.recolouring import (
     Thresholds,
     background_colour,
     light_share,
+    mean_colour,
     palette_colour,
     palette_sample,
     recolour,
+    replace_background,
 )
-from services.inference.imaging.transparency import check_visible
+from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.likeness import judged
 from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.inference.subjects import Subject, find_subject
+from services.providers.pipelines.layers import take_apart
 from services.providers.ports import Pixels
 
 _STAGES = 4
@@ -43,7 +47,7 @@ _LEAST_CHANGED, _MOSTLY_CHANGED = 0.02, 0.5
 async def run(params: BackgroundFixParams, context: Context) -> BackgroundFixResult:
     """PNG with the base picture's ICC profile and transparency, and the mask of what was protected.
 
-    A background too dark for the thresholds stays as it is; `background_color_before` is then null, and `quality` says
+    A backdrop too dark for the thresholds stays as it is; `background_color_before` is then null, and `quality` says
     so.
 
     Raises:
@@ -111,7 +115,27 @@ async def _palette(params: BackgroundFixParams, profile: bytes | None, context: 
 
 
 def _fix(base: OriginalPicture, subject: Subject, palette: Palette, params: BackgroundFixParams) -> Fix:
-    colours = np.ascontiguousarray(base.pixels[:, :, :3])
+    """A plain backdrop changes where its light says so; anything else wherever the matte says so."""
+    colours = opaque_colours(base.pixels)
+    if subject.matte is not None and not is_plain(colours, subject.alpha):
+        return _fix_place(colours, subject.alpha, palette, Strategy(params.strategy.value))
+    return _fix_backdrop(np.ascontiguousarray(base.pixels[:, :, :3]), base, subject, palette, params)
+
+
+def _fix_place(colours: Pixels, alpha: Pixels, palette: Palette, strategy: Strategy) -> Fix:
+    protection = alpha.astype(np.float32) / np.float32(255)
+    before = mean_colour(colours, alpha)
+    if before is None:
+        return Fix(colours, protection, None, (Reason.BACKGROUND_NOT_FOUND,))
+    change, shadow = Change(before, palette.colour, palette.sample), shadow_below(colours, alpha)
+    doubts = (Reason.BACKGROUND_NOT_FOUND,) if float((protection < _PROTECTED).mean()) < _LEAST_BACKGROUND else ()
+    replaced = replace_background(take_apart(colours, alpha), alpha, shadow, change, strategy)
+    return Fix(replaced, protection, before, doubts)
+
+
+def _fix_backdrop(
+    colours: Pixels, base: OriginalPicture, subject: Subject, palette: Palette, params: BackgroundFixParams
+) -> Fix:
     growth, sigma = params.mask_expansion_percentage, params.edge_blur_sigma
     thresholds = Thresholds(params.light_threshold, params.shadow_threshold)
     light = light_share(colours, thresholds)

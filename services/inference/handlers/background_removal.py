@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
 from services.inference.context import Context
-from services.inference.imaging.transparency import check_visible, with_alpha
+from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.likeness import judged
 from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.inference.subjects import Subject, find_subject
+from services.providers.pipelines.layers import take_apart
 
 
 async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRemovalResult:
@@ -41,8 +42,11 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
 
 
 def _encode(picture: OriginalPicture, subject: Subject, called: str, otherwise: str) -> bytes:
-    """Colours of a mixed edge stay as they are stored: who lays it on something knows no better."""
-    pixels = with_alpha(picture.pixels[:, :, :3], subject.alpha)
+    """Where a matte mixes subject and background, the subject's own colour is shown, so that no rim comes along."""
+    colours = opaque_colours(picture.pixels)
+    if subject.matte is not None:
+        colours = take_apart(colours, subject.matte).subject
+    pixels = with_alpha(colours, subject.alpha)
     check_visible(pixels, otherwise)
     recipe = subject.facts if subject.model is None else {**subject.facts, "model": subject.model}
     return encode_png(

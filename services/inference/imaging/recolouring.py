@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from services.inference.imaging.colours import dominant, from_lab, to_lab
 from services.inference.imaging.protection import Shares
+from services.providers.pipelines.layers import Layers
 from services.providers.ports import Pixels
 
 Colour: TypeAlias = tuple[int, int, int]
@@ -23,6 +24,8 @@ _FRAME = 0.08
 _FRAME_WEIGHT = 4.0
 # Distance in CIE L*a*b* that still belongs to a backdrop with its shading.
 _NEAR = 25.0
+# What is left of a place's contrast where there is no room for more.
+_LEAST_CONTRAST = 0.25
 _SAMPLES = 1 << 18
 _LEVELS = 256
 
@@ -53,6 +56,19 @@ class Change:
     palette: Pixels | None = None
 
 
+def replace_background(layers: Layers, alpha: Pixels, shadow: Shares, change: Change, strategy: Strategy) -> Pixels:
+    """The subject as it is, before its background in the new colour; edges mixed anew by `alpha` `[H, W]`.
+
+    All of the background changes, however bright. FLAT_FILL, which leaves nothing else of it, keeps `shadow` `[H, W]`:
+    the share of the light that the subject takes.
+    """
+    inside = (alpha == 255).astype(np.float32)
+    ground = recolour(layers.ground, inside, change, None, strategy)
+    if strategy is Strategy.FLAT_FILL and shadow.any():
+        ground = np.rint(ground * (1 - shadow[..., np.newaxis])).astype(np.uint8)
+    return Layers(layers.subject, ground).mixed(alpha)
+
+
 def palette_colour(pixels: Pixels) -> Colour:
     """The dominant colour of what can be seen of `[H, W, 3 or 4]`, where the outer frame counts four times."""
     return dominant(pixels[:, :, :3], _palette_weights(pixels))
@@ -77,8 +93,21 @@ def background_colour(pixels: Pixels, protection: Shares, thresholds: Thresholds
     return dominant(pixels, weights) if (weights > 0).any() else None
 
 
-def light_share(pixels: Pixels, thresholds: Thresholds) -> Shares:
-    """0 up to the shadow threshold, 1 from the light threshold, between them 3t² - 2t³ (smoothstep)."""
+def mean_colour(pixels: Pixels, alpha: Pixels) -> Colour | None:
+    """Of what `alpha` `[H, W]` calls background, in CIE L*a*b*; None where it calls nothing so."""
+    behind = _sampled(pixels[alpha == 0])
+    if not len(behind):
+        return None
+    red, green, blue = from_lab(to_lab(behind).mean(axis=0, dtype=np.float64).astype(np.float32).reshape(1, 3)).round()[
+        0
+    ]
+    return int(red), int(green), int(blue)
+
+
+def light_share(pixels: Pixels, thresholds: Thresholds | None) -> Shares:
+    """0 up to the shadow threshold, 1 from the light threshold, between them 3t² - 2t³ (smoothstep); 1 without any."""
+    if thresholds is None:
+        return np.ones(pixels.shape[:2], np.float32)
     luma = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.float32)
     width = thresholds.light - thresholds.shadow
     if width <= 0:
@@ -87,12 +116,15 @@ def light_share(pixels: Pixels, thresholds: Thresholds) -> Shares:
     return np.asarray(rise * rise * (3 - 2 * rise), np.float32)
 
 
-def recolour(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds, strategy: Strategy) -> Pixels:
+def recolour(
+    pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds | None, strategy: Strategy
+) -> Pixels:
     """`[H, W, 3]`, its background in the new colour; `protection` `[H, W]` is 1 on the subject.
 
     With w = (1 - protection) · light_share, and the colours before and after in CIE L*a*b*:
     - COLOR_SHIFT: Lab + w · (after - before): the difference of means of Reinhard et al., "Color Transfer between
-      Images" (2001), without its scaling of deviations.
+      Images" (2001), without its scaling of deviations; without thresholds, with as much of it as keeps most
+      colours between black and white.
     - LUMINANCE_PRESERVING: the same for a* and b* alone.
     - HISTOGRAM_MATCH: each of L*, a*, b* goes to the same quantile of the palette (Gonzalez and Woods, "Digital Image
       Processing", 3.3.2), by the share w.
@@ -114,22 +146,33 @@ def recolour(pixels: Pixels, protection: Shares, change: Change, thresholds: Thr
 Transform: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def _shift(_: Pixels, __: Shares, change: Change, ___: Thresholds) -> Transform:
-    difference = _lab(change.after) - _lab(change.before)
-    return lambda lab: lab + difference
+def _shift(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds | None) -> Transform:
+    before, after = _lab(change.before), _lab(change.after)
+    scale = np.float32(1.0) if thresholds is not None else _fitting_scale(pixels[protection < 1], before, after)
+    return lambda lab: after + scale * (lab - before)
 
 
-def _shift_hue(_: Pixels, __: Shares, change: Change, ___: Thresholds) -> Transform:
+def _fitting_scale(flat: Pixels, before: NDArray[np.float32], after: NDArray[np.float32]) -> np.float32:
+    """How much of a place's contrast there is room for round the new lightness, as a share; never less than a quarter.
+
+    A bright backdrop moves by little. What moves by much would else end in white or black with its hue left over.
+    """
+    low, high = np.percentile(to_lab(_sampled(flat))[:, 0], [2, 98]) if len(flat) else (before[0], before[0])
+    rooms = (100 - after[0]) / max(high - before[0], 1), after[0] / max(before[0] - low, 1)
+    return np.float32(np.clip(min(rooms), _LEAST_CONTRAST, 1))
+
+
+def _shift_hue(_: Pixels, __: Shares, change: Change, ___: Thresholds | None) -> Transform:
     difference = (_lab(change.after) - _lab(change.before)) * np.array([0, 1, 1], np.float32)
     return lambda lab: lab + difference
 
 
-def _fill(_: Pixels, __: Shares, change: Change, ___: Thresholds) -> Transform:
+def _fill(_: Pixels, __: Shares, change: Change, ___: Thresholds | None) -> Transform:
     colour = _lab(change.after)
     return lambda lab: np.broadcast_to(colour, lab.shape)
 
 
-def _match(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds) -> Transform:
+def _match(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds | None) -> Transform:
     """Quantiles of the lit background and of the palette."""
     lit = (1 - protection) * light_share(pixels, thresholds) > 0.5
     own = _sampled(pixels[lit]) if lit.any() else np.array([change.before], np.uint8)
@@ -153,7 +196,7 @@ def _by_quantile(values: Shares, source: NDArray[np.float64], target: NDArray[np
     return np.interp(inside, positions, middle) + (values - inside)
 
 
-_TRANSFORMS: dict[Strategy, Callable[[Pixels, Shares, Change, Thresholds], Transform]] = {
+_TRANSFORMS: dict[Strategy, Callable[[Pixels, Shares, Change, Thresholds | None], Transform]] = {
     Strategy.COLOR_SHIFT: _shift,
     Strategy.LUMINANCE_PRESERVING: _shift_hue,
     Strategy.HISTOGRAM_MATCH: _match,
