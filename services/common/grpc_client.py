@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 import grpc
 
 from services.common import inprocess
+from services.common.grpc_server import WINDOW
 from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER
 from services.common.rpc_status import from_rpc_error
 
 ResponseT = TypeVar("ResponseT")
 OPTIONS = (
+    *WINDOW,
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),

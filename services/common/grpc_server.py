@@ -32,7 +32,11 @@ _LINGER_SECONDS = 0.2
 _OPEN = ("/grpc.health.v1.Health/",)
 # What goes on for as long as its caller likes.
 _ENDLESS = ("Watch", "ServerReflection")
+# How much either side takes in ahead of its reader. Left to itself gRPC measures how much could be under way, and takes
+# in whole objects while the reader has no processor.
+WINDOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1 << 20))
 OPTIONS = (
+    *WINDOW,
     ("grpc.max_concurrent_streams", 4096),
     # gRPC cancels at random what waits beyond these, by default 1,000: who is refused should hear when to come back.
     ("grpc.server.max_pending_requests", 32_768),
