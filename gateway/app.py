@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.auth import Border
 from gateway.completions import Completions
 from gateway.description import TITLE, VERSION, document
+from gateway.doors import Doors
 from gateway.errors import on_http_error, on_validation_error
 from gateway.event_log import EventLog
 from gateway.gate import Gate
@@ -61,11 +62,12 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
 
 def build_app(settings: GatewaySettings) -> ASGIApp:
     app = routed(partial(_running, settings))
+    doors = Doors(app)
     border = partial(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
     routes = [route for module in _ROUTERS for route in module.router.routes if isinstance(route, APIRoute)]
     app.add_middleware(Methods, routes=routes)
-    app.add_middleware(border)
-    layers: ASGIApp = Gate(HotPaths(border, app))
+    app.add_middleware(border, needed=doors.needed)
+    layers: ASGIApp = Gate(HotPaths(border, doors, app))
     if settings.origins:
         layers = CORSMiddleware(
             layers,

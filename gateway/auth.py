@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -16,16 +17,14 @@ from services.common.errors import (
     DeadlineExceeded,
     Internal,
     PayloadTooLarge,
-    PermissionDenied,
     Unauthenticated,
 )
 from services.common.identity import Authenticator, Caller
 from services.common.ids import new_hex
+from services.common.scopes import check_scopes
 
 log = structlog.get_logger()
-_PROTECTED = "/api/"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
-_SCOPES = frozenset({"tasks", "admin"})
 
 
 class Reading(Protocol):
@@ -38,11 +37,16 @@ class Reading(Protocol):
 
 
 class Border:
-    """ASGI middleware. Everything below /api/ needs a key; `request_id`, `caller` and `heads` are left in the scope."""
+    """ASGI middleware that lets in whoever the route is for; leaves `request_id`, `caller` and `heads` in the scope."""
 
-    def __init__(self, app: ASGIApp, *, max_json: int, max_upload: int) -> None:
-        """Limits in bytes: `max_upload` for forms, `max_json` for the rest. `app.state.access` knows the keys."""
+    def __init__(
+        self, app: ASGIApp, needed: Callable[[Scope], frozenset[str] | None], *, max_json: int, max_upload: int
+    ) -> None:
+        """`needed`: the scopes of which a request needs one, None where it needs no key. `app.state.access` knows the
+        keys. Limits in bytes: `max_upload` for forms, `max_json` for the rest.
+        """
         self._app = app
+        self._needed = needed
         self._max_json = max_json
         self._max_upload = max_upload
 
@@ -65,8 +69,8 @@ class Border:
             await send(message)
 
         try:
-            if scope["path"].startswith(_PROTECTED) and scope["method"] != "OPTIONS":
-                scope["caller"] = await _identify(scope, headers.get(b"authorization", b""))
+            if (needed := self._needed(scope)) is not None:
+                scope["caller"] = await _identify(scope, headers.get(b"authorization", b""), needed)
             await self._app(scope, self._limited(receive, headers, scope.get("connection")), answer)
             return
         except ClientDisconnect:
@@ -102,14 +106,13 @@ class Border:
         return limited
 
 
-async def _identify(scope: Scope, authorization: bytes) -> Caller:
+async def _identify(scope: Scope, authorization: bytes, needed: frozenset[str]) -> Caller:
     scheme, _, key = authorization.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthenticated("send your API key as 'Authorization: Bearer <key>'", reason="KEY_MISSING")
     authenticator: Authenticator = scope["app"].state.access
     caller = await authenticator.authenticate(key.strip())
-    if not caller.scopes & _SCOPES:
-        raise PermissionDenied("this needs the scope 'tasks'", reason="SCOPE_MISSING")
+    check_scopes(caller, needed)
     return caller
 
 

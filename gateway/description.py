@@ -11,8 +11,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from gateway import refusals
 from gateway.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
+from gateway.doors import Doors
 from gateway.errors import HTTPValidationError, Problem
 from gateway.schemas import exact_parameter, reference, schemas_of
+from services.common.scopes import SCOPES
 from services.imaging.formats import ACCEPTED
 
 TITLE, VERSION = "Atelier Compute API", "1.0.0"
@@ -29,7 +31,10 @@ _FORMS = {
         "properties": {"file": {"type": "string", "format": "binary", "description": "Uploaded file"}},
     }
 }
-_OPEN = ("/health",)
+_KEY = "HTTPBearer"
+_KEYS = "An API key. Its scopes say what it may do: " + "; ".join(
+    f"`{scope}`: {meaning}" for scope, meaning in SCOPES.items()
+)
 _TASKS, _ONE_TYPE = "/api/v1/tasks/", "/api/v1/tasks/generation"
 _TAGS = [
     {"name": "Tasks", "description": "Submit, watch, change, cancel"},
@@ -59,11 +64,12 @@ def document(app: FastAPI) -> dict[str, Any]:
         )
         made["components"] = {
             "schemas": dict(sorted(_schemas(made["components"]["schemas"], app).items())),
-            "securitySchemes": {"HTTPBearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {_KEY: {"type": "http", "scheme": "bearer", "description": _KEYS}},
         }
+        doors = Doors(app)
         for path, item in made["paths"].items():
             for method, operation in item.items():
-                _complete(path, operation, has_body=method != "head")
+                _complete(path, operation, doors.declared(method.upper(), path), has_body=method != "head")
                 _say_what_is_answered(operation["responses"]["200"], made["components"]["schemas"])
         made["paths"] = dict(sorted(made["paths"].items(), key=lambda entry: _place(entry[0])))
         app.openapi_schema = made
@@ -91,12 +97,13 @@ def _answers(app: FastAPI) -> Iterator[Any]:
             yield route.response_model
 
 
-def _complete(path: str, operation: dict[str, Any], *, has_body: bool) -> None:
+def _complete(path: str, operation: dict[str, Any], needed: frozenset[str] | None, *, has_body: bool) -> None:
     for parameter in operation.get("parameters", ()):
         _complete_parameter(parameter)
-    operation["security"] = [] if path in _OPEN else [{"HTTPBearer": []}]
+    # Any one of them is enough.
+    operation["security"] = [{_KEY: [scope]} for scope in SCOPES if needed is not None and scope in needed]
     answers = operation["responses"]
-    reasons = [*refusals.ANYWHERE, *(() if path in _OPEN else refusals.WITH_KEY)]
+    reasons = [*refusals.ANYWHERE, *(() if needed is None else refusals.WITH_KEY)]
     reasons += refusals.WITH_PATH if "{" in path else ()
     reasons += [reason for answer in answers.values() for reason in answer.get("x-reasons", ())]
     if "422" in answers and "x-reasons" not in answers["422"]:

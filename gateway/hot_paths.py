@@ -1,6 +1,7 @@
 """The two busiest routes go to their functions at once: all the layers of FastAPI cost more than the work.
 
-They are declared as ordinary routes too, for the document and for every spelling that is not matched here.
+They are declared as ordinary routes too, for the document, for the scopes they need and for every spelling that is not
+matched here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.doors import Doors
 from gateway.errors import on_validation_error
 from gateway.task_routes import create_task, get_task
 
@@ -21,9 +23,11 @@ _FIXED = frozenset({"", "generation", "events"})
 class HotPaths:
     """ASGI middleware; what is not hot goes to `app`."""
 
-    def __init__(self, border: Callable[[ASGIApp], ASGIApp], app: ASGIApp) -> None:
-        """`border` is put around the hot routes; `app` has its own."""
-        self._create, self._get = border(_served(create_task)), border(_served(_get))
+    def __init__(self, border: Callable[..., ASGIApp], doors: Doors, app: ASGIApp) -> None:
+        """`border` is put around the hot routes, each of which needs what `doors` says; `app` has its own."""
+        creates, gets = doors.declared("POST", _TASKS), doors.declared("GET", _TASKS + "{task_id}")
+        self._create = border(_served(create_task), lambda _: creates)
+        self._get = border(_served(_get), lambda _: gets)
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,6 +12,7 @@ from gateway.bulk import MOST, TaskBatchResult, TaskDeletion, TaskDeletionResult
 from gateway.documents import BATCH_BODY, KEY_HEADER, RESUME_HEADER, body_of, merged, streaming
 from gateway.group_watching import watch_tasks as watch
 from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, OF_A_TASK, refused
+from services.common.scopes import TO_CHANGE, TO_READ, needs
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
 Id = Annotated[str, Field(min_length=1, max_length=64)]
@@ -25,6 +26,7 @@ _STREAM = streaming("All have ended, and `Last-Event-ID` says that their ends we
     responses=refused(*CREATES_A_TASK),
     openapi_extra=merged(BATCH_BODY, KEY_HEADER),
 )
+@needs(TO_CHANGE)
 async def create_batch(request: Request) -> Response:
     """Creates up to 100 tasks of any types. Each has the outcome it would have had alone; some may be refused.
 
@@ -40,6 +42,7 @@ async def create_batch(request: Request) -> Response:
     responses=refused(*CHANGES_A_TASK, *JSON_BODY),
     openapi_extra=body_of(TaskDeletion, filter={"status": "FAILED"}),
 )
+@needs(TO_CHANGE)
 async def delete_many(request: Request) -> Response:
     """Deletes up to 100 tasks for good, by ids or the newest of a filter, each as its own DELETE does."""
     return await delete_tasks(request)
@@ -52,6 +55,7 @@ async def delete_many(request: Request) -> Response:
     responses=_STREAM | refused(*OF_A_TASK, "LAST_EVENT_ID_INVALID", "EVENTS_UNAVAILABLE", "BUS_UNREACHABLE"),
     openapi_extra=RESUME_HEADER,
 )
+@needs(TO_READ)
 async def watch_many(
     request: Request,
     ids: Annotated[list[Id], Query(alias="id", min_length=1, max_length=MOST, description="A task; repeat it")],

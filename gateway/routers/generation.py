@@ -11,6 +11,7 @@ from gateway import task_routes
 from gateway.documents import GENERATION_UPDATE_BODY, WAIT_HEADER, answering, linked
 from gateway.refusals import CHANGES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, WAITING, refused
 from services.catalog.generation_update import GenerationTaskUpdate
+from services.common.scopes import TO_CHANGE, TO_READ, needs
 
 KIND = "GENERATION"
 TASK, TASKS = answering("GenerationTaskPublic"), linked(answering("GenerationTaskPublic", many=True))
@@ -18,6 +19,7 @@ router = APIRouter(prefix="/api/v1/tasks/generation", tags=["Tasks"])
 
 
 @router.get("", summary="List Generation Tasks", responses=TASKS | refused(*LISTS))
+@needs(TO_READ)
 async def list_generation_tasks(request: Request, page: Annotated[task_routes.GenerationPage, Query()]) -> Response:
     """Returns generation tasks, newest first, filtered on request, a page at a time: `limit`, then the `Link`."""
     return await task_routes.list_tasks(request, page, task_type=KIND, workflow_id=page.workflow_id)
@@ -29,6 +31,7 @@ async def list_generation_tasks(request: Request, page: Annotated[task_routes.Ge
     responses=TASK | refused(*OF_A_TASK, *WAITING),
     openapi_extra=WAIT_HEADER,
 )
+@needs(TO_READ)
 async def get_generation_task(request: Request, task_id: str) -> Response:
     """Returns one generation task by id."""
     return await task_routes.get_task(request, task_id, KIND)
@@ -40,12 +43,14 @@ async def get_generation_task(request: Request, task_id: str) -> Response:
     responses=TASK | refused(*CHANGES_A_TASK, *JSON_BODY, "FIELD_READ_ONLY", "TASK_NOT_PENDING"),
     openapi_extra=GENERATION_UPDATE_BODY,
 )
+@needs(TO_CHANGE)
 async def update_generation_task(request: Request, task_id: str) -> Response:
     """Changes priority and config of a pending generation task."""
     return await task_routes.update_task(request, task_id, KIND, GenerationTaskUpdate)
 
 
 @router.post("/{task_id}/cancel", summary="Cancel Generation Task", responses=TASK | refused(*CHANGES_A_TASK))
+@needs(TO_CHANGE)
 async def cancel_generation_task(request: Request, task_id: str) -> Response:
     """Cancels one generation task."""
     return await task_routes.cancel_task(request, task_id, KIND)

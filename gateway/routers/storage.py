@@ -20,6 +20,7 @@ from gateway.refusals import CHANGES_A_PICTURE, OF_A_PICTURE, READS_A_PICTURE, S
 from gateway.uploads import file_chunks
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import Unavailable
+from services.common.scopes import TO_CHANGE, TO_READ, needs
 
 ROOT = "/api/v1/storage/images"
 router = APIRouter(prefix=ROOT, tags=["Storage"])
@@ -86,6 +87,7 @@ class ImagePage(BaseModel):
     response_model=ImageList,
     responses=linked(refused("STORAGE_UNAVAILABLE", "PATH_INVALID")),
 )
+@needs(TO_READ)
 async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> Response:
     """Lists stored images."""
     objects, truncated = await upstream_of(request).storage.list(
@@ -105,6 +107,7 @@ async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> 
     responses=_UNCHANGED | refused(*OF_A_PICTURE, "PRECONDITION_FAILED"),
     openapi_extra=HEAD_HEADERS,
 )
+@needs(TO_READ)
 async def check_image_exists(request: Request, path: str) -> Response:
     """Tells whether an image exists, with the headers of a GET, under the same conditions."""
     info = await upstream_of(request).storage.head(path, tenant=caller_of(request).tenant)
@@ -120,6 +123,7 @@ async def check_image_exists(request: Request, path: str) -> Response:
     responses=_BYTES | _UNCHANGED | refused(*READS_A_PICTURE),
     openapi_extra=READ_HEADERS,
 )
+@needs(TO_READ)
 async def get_image(request: Request, path: str) -> Response:
     """Returns an image by path, whole or a range of it; redirects to the CDN where there is one."""
     storage, tenant = upstream_of(request).storage, caller_of(request).tenant
@@ -149,6 +153,7 @@ async def get_image(request: Request, path: str) -> Response:
     responses=refused(*STORES_A_PICTURE, *CHANGES_A_PICTURE),
     openapi_extra=merged(_FORM, SAVE_HEADERS),
 )
+@needs(TO_CHANGE)
 async def save_image(request: Request, path: str) -> Response:
     """Stores an image, sent as the field `file` of a form. The answer's path is the one to use.
 
@@ -169,6 +174,7 @@ async def save_image(request: Request, path: str) -> Response:
     responses=refused(*OF_A_PICTURE, *CHANGES_A_PICTURE),
     openapi_extra=DELETE_HEADERS,
 )
+@needs(TO_CHANGE)
 async def delete_image(request: Request, path: str) -> Response:
     """Removes an image from storage, with `If-Match` only that very one (else 412).
 

@@ -22,6 +22,7 @@ from gateway.documents import (
 from gateway.provenance import Provenance, provenance_of
 from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, WAITING, refused
 from gateway.watching import watch_task as watch
+from services.common.scopes import TO_CHANGE, TO_READ, needs
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
 
@@ -32,12 +33,14 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
     responses=TASK | refused(*CREATES_A_TASK),
     openapi_extra=merged(CREATE_BODY, CREATE_HEADERS),
 )
+@needs(TO_CHANGE)
 async def create_task(request: Request) -> Response:
     """Creates a task of any type and starts it."""
     return await task_routes.create_task(request)
 
 
 @router.get("/", summary="List Tasks", responses=TASKS | refused(*LISTS))
+@needs(TO_READ)
 async def list_tasks(request: Request, page: Annotated[task_routes.TaskPage, Query()]) -> Response:
     """Returns tasks, newest first, filtered on request, a page at a time: `limit`, then the `Link` to the next one."""
     return await task_routes.list_tasks(request, page, task_type=page.task_type)
@@ -49,6 +52,7 @@ async def list_tasks(request: Request, page: Annotated[task_routes.TaskPage, Que
     responses=TASK | refused(*OF_A_TASK, *WAITING),
     openapi_extra=WAIT_HEADER,
 )
+@needs(TO_READ)
 async def get_task(request: Request, task_id: str) -> Response:
     """Returns one task by id; with `Prefer: wait=N`, when it has ended or N seconds have passed."""
     return await task_routes.get_task(request, task_id)
@@ -60,24 +64,28 @@ async def get_task(request: Request, task_id: str) -> Response:
     responses=TASK | refused(*CHANGES_A_TASK, *JSON_BODY, "FIELD_READ_ONLY", "TASK_NOT_PENDING"),
     openapi_extra=UPDATE_BODY,
 )
+@needs(TO_CHANGE)
 async def update_task(request: Request, task_id: str) -> Response:
     """Changes priority and config of a pending task."""
     return await task_routes.update_task(request, task_id)
 
 
 @router.post("/{task_id}/cancel", summary="Cancel Task", responses=TASK | refused(*CHANGES_A_TASK))
+@needs(TO_CHANGE)
 async def cancel_task(request: Request, task_id: str) -> Response:
     """Cancels one task, at once, in every state but the terminal ones."""
     return await task_routes.cancel_task(request, task_id)
 
 
 @router.post("/{task_id}/resume", summary="Resume Task", responses=TASK | refused(*CHANGES_A_TASK, "TASK_CLEANED"))
+@needs(TO_CHANGE)
 async def resume_task(request: Request, task_id: str) -> Response:
     """Runs a failed task again, with fresh attempts; its errors and calls so far stay on record."""
     return await task_routes.resume_task(request, task_id)
 
 
 @router.delete("/{task_id}", summary="Delete Task", responses=TASK | refused(*CHANGES_A_TASK))
+@needs(TO_CHANGE)
 async def delete_task(request: Request, task_id: str) -> Response:
     """Deletes one task for good, its record and its files; one that runs is cancelled first. Answers it as it was."""
     return await task_routes.delete_task(request, task_id)
@@ -89,6 +97,7 @@ async def delete_task(request: Request, task_id: str) -> Response:
     response_model=task_routes.Cleanup,
     responses=refused(*CHANGES_A_TASK),
 )
+@needs(TO_CHANGE)
 async def clean_task(request: Request, task_id: str) -> Response:
     """Deletes the files of one task; its record stays and says when. One that runs is cancelled first."""
     return await task_routes.clean_task(request, task_id)
@@ -100,6 +109,7 @@ async def clean_task(request: Request, task_id: str) -> Response:
     response_model=Provenance,
     responses=refused(*OF_A_TASK, "STORAGE_UNAVAILABLE"),
 )
+@needs(TO_READ)
 async def get_provenance(request: Request, task_id: str) -> Provenance:
     """How the results were made: the recipe each file carries, and every call to a provider."""
     return await provenance_of(request, task_id)
@@ -115,6 +125,7 @@ _STREAM = streaming("The task has ended, and `Last-Event-ID` says that its end w
     responses=_STREAM | refused(*OF_A_TASK, "LAST_EVENT_ID_INVALID", "EVENTS_UNAVAILABLE", "BUS_UNREACHABLE"),
     openapi_extra=RESUME_HEADER,
 )
+@needs(TO_READ)
 async def watch_task(
     request: Request, task_id: str, previews: Annotated[bool, Query(description="With a picture of each step")] = True
 ) -> Response:

@@ -16,7 +16,8 @@ from gateway.bodies import read_json, validate
 from gateway.documents import body_of, linked
 from gateway.paging import Paged, next_link
 from gateway.refusals import CHANGES, JSON_BODY, LISTS, refused
-from gateway.upstream import caller_of, upstream_of
+from gateway.upstream import upstream_of
+from services.common.scopes import TO_ADMINISTER, TO_CHANGE, TO_READ, needs
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["Webhooks"])
 State = Literal["PENDING", "SENDING", "DELIVERED", "SKIPPED", "DEAD"]
@@ -81,6 +82,7 @@ _DELIVERIES = TypeAdapter(list[WebhookDelivery])
     response_model=list[WebhookDelivery],
     responses=linked(refused(*LISTS)),
 )
+@needs(TO_READ)
 async def list_deliveries(request: Request, page: Annotated[DeliveryPage, Query()]) -> Response:
     """Returns deliveries, newest first, a page at a time: `limit`, then the `Link` to the next one."""
     wanted = pb.ListDeliveriesRequest(
@@ -101,6 +103,7 @@ async def list_deliveries(request: Request, page: Annotated[DeliveryPage, Query(
     response_model=WebhookDelivery,
     responses=refused("DELIVERY_NOT_FOUND", "DELIVERY_SENDING", "DELIVERY_STATE", *CHANGES),
 )
+@needs(TO_CHANGE)
 async def replay_delivery(request: Request, delivery_id: str) -> Response:
     """Sends a delivery again, from the first step of its schedule, under the same webhook-id."""
     wanted = pb.ReplayDeliveryRequest(delivery_id=delivery_id)
@@ -109,9 +112,9 @@ async def replay_delivery(request: Request, delivery_id: str) -> Response:
 
 
 @router.get("/secret", summary="Get Webhook Secret", response_model=WebhookSecret, responses=refused("STORE_FULL"))
+@needs(TO_ADMINISTER)
 async def get_secret(request: Request) -> Response:
     """Returns what signs the tenant's deliveries; made on first use. Needs the scope `admin`."""
-    caller_of(request).require("admin")
     answer: pb.GetSecretResponse = await upstream_of(request).webhooks.call("GetSecret", pb.GetSecretRequest(), request)
     return _secret(answer.secret)
 
@@ -122,9 +125,9 @@ async def get_secret(request: Request) -> Response:
     response_model=WebhookSecret,
     responses=refused("SECRET_ROTATED", *CHANGES),
 )
+@needs(TO_ADMINISTER)
 async def rotate_secret(request: Request) -> Response:
     """Makes a new secret; the former one signs too for a day. Needs the scope `admin`."""
-    caller_of(request).require("admin")
     wanted = pb.RotateSecretRequest()
     answer: pb.RotateSecretResponse = await upstream_of(request).webhooks.call("RotateSecret", wanted, request)
     return _secret(answer.secret)
@@ -137,9 +140,9 @@ async def rotate_secret(request: Request) -> Response:
     responses=refused(*JSON_BODY, "ENDPOINT_NOT_DISABLED", *CHANGES),
     openapi_extra=body_of(WebhookEndpoint, url="https://shop.example/hook"),
 )
+@needs(TO_ADMINISTER)
 async def enable_endpoint(request: Request) -> Response:
     """Calls an address again that had answered 410 Gone. Needs the scope `admin`."""
-    caller_of(request).require("admin")
     wanted: WebhookEndpoint = validate(WebhookEndpoint, await read_json(request))
     await upstream_of(request).webhooks.call("EnableEndpoint", pb.EnableEndpointRequest(url=wanted.url), request)
     return _json(wanted.model_dump_json())
