@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -86,8 +87,8 @@ class InlineStore:
         return [await self._store(name, item) if holds_bytes(item) else item for item in value]
 
     async def _store(self, field: str, text: str) -> str:
-        content = decode_picture(field, text)
-        digest = hashlib.sha256(content).hexdigest()
+        content = await decode_picture(field, text)
+        digest = await asyncio.to_thread(_digest, content)
         self.folder = self.folder or self._new_folder()
         try:
             path = f"{self.folder}{digest}{suffix_of(content)}"
@@ -113,11 +114,15 @@ def _joined(target: FieldInfo, present: Any, picture: str) -> Any:
     return [*(present or ()), picture] if is_list(target) else picture
 
 
-def decode_picture(field: str, text: str) -> bytes:
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+async def decode_picture(field: str, text: str) -> bytes:
     """The bytes of base64 text or of a data URL. Raises InvalidRequest: IMAGE_ENCODING_INVALID."""
     kind = Kind.DATA_URL if text[:5].lower() == "data:" else Kind.BASE64
     try:
-        return read_inline(Source(kind, text), max_bytes=MAX_INLINE)
+        return await read_inline(Source(kind, text), max_bytes=MAX_INLINE)
     except InvalidRequest as error:
         raise _invalid(field, error.message, "IMAGE_ENCODING_INVALID") from error
 

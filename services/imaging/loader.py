@@ -100,7 +100,7 @@ class ImageLoader:
             return await self._fetch_url(named.text)
         if named.kind is Kind.PATH:
             return await self._read_path(named.text, tenant)
-        return read_inline(named, max_bytes=self._max_bytes)
+        return await read_inline(named, max_bytes=self._max_bytes)
 
     async def _fetch_url(self, url: str) -> bytes:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -14,8 +15,11 @@ from services.imaging.sniffing import is_picture
 
 _PATH_LIMIT = 512
 _PROBE_CHARACTERS = 64
+_SCHEME_CHARACTERS = 128
+# What one call into C takes at once: it lets no other thread run meanwhile.
+_PIECE = 64 << 10
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*")
 _DATA = re.compile(r"data:[\w.+/-]*(;[\w.+-]+=[\w.+-]+)*;base64,", re.IGNORECASE)
 _URL_SAFE = str.maketrans("-_", "+/")
 
@@ -45,13 +49,20 @@ def tell_apart(text: str) -> Source:
         InvalidRequest: URL_NOT_ALLOWED for another scheme than http, https, data and file.
     """
     text = text.strip()
-    scheme = _SCHEME.match(text)
+    scheme = _SCHEME.match(text, 0, _SCHEME_CHARACTERS)
     if scheme:
         return Source(_kind_of_scheme(scheme.group().lower(), text), text)
     return Source(Kind.BASE64 if len(text) > _PATH_LIMIT or _begins_as_picture(text) else Kind.PATH, text)
 
 
-def read_inline(source: Source, *, max_bytes: int) -> bytes:
+async def read_inline(source: Source, *, max_bytes: int) -> bytes:
+    """As `decode_inline`; a large text is decoded in a thread, so that the event loop goes on."""
+    if len(source.text) <= _PIECE:
+        return decode_inline(source, max_bytes=max_bytes)
+    return await asyncio.to_thread(decode_inline, source, max_bytes=max_bytes)
+
+
+def decode_inline(source: Source, *, max_bytes: int) -> bytes:
     """The bytes of base64 or of a data URL; white space, the URL-safe alphabet and absent padding are accepted.
 
     Raises:
@@ -66,7 +77,7 @@ def read_inline(source: Source, *, max_bytes: int) -> bytes:
         text = unquote(text[head.end() :])
     if len(text) * 3 // 4 > max_bytes * 1.1 + 4:
         raise _too_large(max_bytes)
-    content = _unpack("".join(text.split()))
+    content = _unpack(text)
     if len(content) > max_bytes:
         raise _too_large(max_bytes)
     return content
@@ -96,13 +107,24 @@ def _begins_as_picture(text: str) -> bool:
 
 
 def _unpack(text: str) -> bytes:
-    if not text or not _BASE64.fullmatch(text):
+    parts, rest, padding = [], "", 0
+    for start in range(0, len(text), _PIECE):
+        piece = "".join(text[start : start + _PIECE].split())
+        bare = piece.rstrip("=")
+        if not _BASE64.fullmatch(bare) or (bare and padding):
+            raise _invalid("this is not base64")
+        padding += len(piece) - len(bare)
+        rest += bare.translate(_URL_SAFE)
+        whole = len(rest) // 4 * 4
+        parts.append(base64.b64decode(rest[:whole], validate=True))
+        rest = rest[whole:]
+    if padding > 2 or not (any(parts) or rest or padding):
         raise _invalid("this is not base64")
-    bare = text.rstrip("=").translate(_URL_SAFE)
     try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+        parts.append(base64.b64decode(rest + "=" * (-len(rest) % 4), validate=True))
     except binascii.Error as error:
         raise _invalid("this base64 is cut off") from error
+    return b"".join(parts)
 
 
 def _invalid(why: str) -> InvalidRequest:

@@ -83,7 +83,7 @@ class Media:
     async def _content(self, url: str, limit: int) -> bytes:
         try:
             if url.startswith("data:"):
-                return read_inline(Source(Kind.DATA_URL, url), max_bytes=limit)
+                return await read_inline(Source(Kind.DATA_URL, url), max_bytes=limit)
             return await self._fetched(url, limit)
         except PayloadTooLarge as error:
             raise _unusable("the provider's file is too large") from error

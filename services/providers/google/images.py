@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,8 +16,16 @@ from typing import Any
 
 from PIL import Image
 
-from services.common.errors import InvalidRequest, OutcomeUnknown, Overloaded, ProviderRefused, Unavailable
+from services.common.errors import (
+    InvalidRequest,
+    OutcomeUnknown,
+    Overloaded,
+    PayloadTooLarge,
+    ProviderRefused,
+    Unavailable,
+)
 from services.imaging.encoding import encode
+from services.imaging.sources import Kind, Source, read_inline
 from services.providers.calls import Call
 from services.providers.google.access import Access
 from services.providers.google.failures import no_picture
@@ -74,15 +81,23 @@ class GoogleImages:
             ComputeError: what else the vendor said.
         """
         answer = await self._send(model, body)
-        content = picture_of(answer)
-        if content is None:
+        inline = inline_of(answer)
+        if inline is None:
             raise no_picture(answer)
         try:
-            pixels = await self.media.decode(content)
+            pixels = await self.media.decode(await self._unpacked(inline))
         except (Unavailable, Overloaded) as error:
             raise OutcomeUnknown(f"the picture came and was not read: {error.message}") from error
         card = ModelCard(name=str(answer.member("modelVersion") or model), sha256="", licence="")
         return Picture(pixels=pixels, model=card, seed=body["generationConfig"].get("seed"))
+
+    async def _unpacked(self, text: str) -> bytes:
+        try:
+            return await read_inline(Source(Kind.BASE64, text), max_bytes=self.media.max_bytes)
+        except PayloadTooLarge as error:
+            raise ProviderRefused("the provider's picture is too large", reason="PROVIDER_RESULT_UNUSABLE") from error
+        except InvalidRequest as error:
+            raise ProviderRefused("the provider's picture is not base64", reason="PROVIDER_RESULT_UNUSABLE") from error
 
     async def _send(self, model: str, body: Mapping[str, Any]) -> Answer:
         try:
@@ -139,24 +154,14 @@ def inline_picture(pixels: Pixels) -> dict[str, Any]:
     return {"inlineData": {"mimeType": kind, "data": base64.b64encode(content).decode()}}
 
 
-def picture_of(answer: Answer) -> bytes | None:
-    """The first picture that is not a draft of the model's thinking."""
+def inline_of(answer: Answer) -> str | None:
+    """The base64 of the first picture that is not a draft of the model's thinking."""
     parts = answer.member("candidates", 0, "content", "parts")
     for part in parts if isinstance(parts, list) else []:
         inline = part.get("inlineData") if isinstance(part, dict) and not part.get("thought") else None
         if isinstance(inline, dict) and str(inline.get("mimeType")).startswith("image/"):
-            try:
-                return _decoded(str(inline.get("data")))
-            except binascii.Error as error:
-                message = "the provider's picture is not base64"
-                raise ProviderRefused(message, reason="PROVIDER_RESULT_UNUSABLE") from error
+            return str(inline.get("data"))
     return None
-
-
-def _decoded(data: str) -> bytes:
-    """Of either alphabet, padded or not, as JSON of protobuf may come. Raises binascii.Error."""
-    plain = data.translate(str.maketrans("-_", "+/")).rstrip("=")
-    return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
 
 
 def nearest_ratio(width: int, height: int) -> str:
