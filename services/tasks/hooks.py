@@ -6,6 +6,8 @@ A task without a webhook costs a search in the text of its specification.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import orjson
 from compute.webhooks.v1 import webhooks_pb2 as pb
 
@@ -19,17 +21,19 @@ from services.tasks.events import render
 _MARK = '"webhook_url":'
 
 
-def outgoing(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> tuple[Outgoing, ...]:
+def outgoing(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Iterator[Outgoing]:
+    """The event first: it goes out though the notice cannot be made."""
     event = render(task, occurrence, schemas)
+    yield event
     if _MARK not in task.spec:
-        return (event,)
+        return
     common = orjson.loads(task.spec)["common"]
     url = common.get("webhook_url")
     config = common.get("config")
     wanted, deleted = occurrence.verb in wanted_events(config), occurrence.verb is Verb.DELETED
-    if url is None or not (wanted or deleted):
-        return (event,)
-    return event, _notice(task, event, url=url, content_type=content_type(config), silent=not wanted, deleted=deleted)
+    if url is not None and (wanted or deleted):
+        kind = content_type(config)
+        yield _notice(task, event, url=url, content_type=kind, silent=not wanted, deleted=deleted)
 
 
 def _notice(task: Task, event: Outgoing, *, url: str, content_type: str, silent: bool, deleted: bool) -> Outgoing:

@@ -24,7 +24,8 @@ import structlog
 from services.common.bus import Outgoing, Publisher
 from services.common.errors import Unavailable
 from services.common.event_schemas import NAMELESS
-from services.tasks.domain import Task
+from services.tasks.domain import Occurrence, Task
+from services.tasks.events import event_id
 from services.tasks.hooks import outgoing
 
 log = structlog.get_logger()
@@ -74,6 +75,9 @@ class Outbox:
         self._unsettled: deque[Sent] = deque()
         self._sent: OrderedDict[str, int] = OrderedDict()
         self._published: OrderedDict[str, int] = OrderedDict()
+        self._unrendered: OrderedDict[str, None] = OrderedDict()
+        self.unrendered = 0
+        """Events that could not be made, or whose webhook notice could not: they are left out."""
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
 
@@ -180,7 +184,24 @@ class Outbox:
         """What its outbox holds beyond that version."""
         for item in task.outbox:
             if item.version > after:
-                yield from outgoing(task, item, self._schemas)
+                yield from self._rendered(task, item)
+
+    def _rendered(self, task: Task, item: Occurrence) -> Iterator[Outgoing]:
+        """As far as it can be rendered: what cannot would stop the relay of everybody's events."""
+        try:
+            yield from outgoing(task, item, self._schemas)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one task concerns no other
+            self._left_out(event_id(task.id, item), error)
+
+    def _left_out(self, name: str, error: Exception) -> None:
+        """Told once, though it may be rendered again; of the error its kind only, its text may be a caller's."""
+        if name in self._unrendered:
+            return
+        self._unrendered[name] = None
+        if len(self._unrendered) > _KNOWN:
+            self._unrendered.popitem(last=False)
+        self.unrendered += 1
+        log.error("event left out", event_id=name, error=type(error).__name__, so_far=self.unrendered)
 
     async def _publish_surely(self, messages: list[Outgoing]) -> None:
         pause = 0.1

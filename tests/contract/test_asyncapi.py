@@ -114,7 +114,7 @@ def test_an_event_and_a_webhook_say_how_a_result_did(result: dict[str, Any], sai
 def test_an_event_names_what_was_not_heard_and_quotes_no_word_of_it() -> None:
     task = Task(ID, "acme", "GENERATION", "inference", "{}", 1, 1, 1, origin_instance="o").created().claimed("w", 2)
     ended = task.completed(json.dumps(SAID, separators=(",", ":")) + '\n[["a.png","00"]]', (), 3)
-    payload = outgoing(ended, ended.outbox[-1])[0].payload
+    payload = next(outgoing(ended, ended.outbox[-1])).payload
     data = json.loads(payload)["data"]
     assert (data["ignored"], data["warnings"]) == (["negative_prompt"], ["PROMPT_WORDS_UNKNOWN", "SIZE_UNUSUAL"])
     assert b"blue" not in payload

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
+from structlog.testing import capture_logs
+
 from services.common.bus import Outgoing
 from services.tasks.domain import Task
 from services.tasks.outbox import Outbox
@@ -107,3 +110,55 @@ async def test_an_occurrence_stays_in_the_document_until_it_is_safe() -> None:
         assert outbox.pruned(claimed) == claimed
         await until(lambda: outbox.settled)
         assert outbox.pruned(claimed) == replace(claimed, outbox=claimed.outbox[1:])
+
+
+def with_webhook(task_id: str, spec: str) -> Task:
+    return replace(TASK, id=task_id, spec=spec)
+
+
+HOOKED = '{"common":{"webhook_url":"https://hooks.example.com/a","config":{"webhook_events":["created"]}}}'
+GOOD = with_webhook("good", HOOKED)
+LATER = with_webhook("later", HOOKED)
+POISON = {
+    "no event can be made": (replace(GOOD, id="poison", created_at=10**30).created(), []),
+    "no event is text": (replace(TASK, id="poison", origin_zone="\ud800"), []),
+    "no notice can be made": (with_webhook("poison", '{"common":{"webhook_url":"https://hooks.ex'), ["poison.1"]),
+    "no notice holds the address": (
+        with_webhook("poison", '{"common":{"webhook_url":7,"config":{"webhook_events":["created"]}}}'),
+        ["poison.1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("why", POISON)
+async def test_what_cannot_be_rendered_stops_nothing_else_and_is_told_and_counted_once(why: str) -> None:
+    poison, still_told = POISON[why]
+    server = Server()
+    with capture_logs() as logs:
+        async with relay(server) as outbox:
+            for task in (GOOD, poison, LATER):
+                write(outbox, task)
+            await drained(outbox)
+            assert server.published == ["good.1", "good.1.hook", *still_told, "later.1", "later.1.hook"]
+            server.crash()
+            await until(lambda: outbox.settled)
+            assert server.published == ["good.1", "good.1.hook", *still_told, "later.1", "later.1.hook"]
+            write(outbox, with_webhook("last", HOOKED))
+            await drained(outbox)
+    assert server.published[-2:] == ["last.1", "last.1.hook"]
+    assert outbox.unrendered == 1
+    told = [entry for entry in logs if entry["event"] == "event left out"]
+    assert [(entry["event_id"], entry["so_far"]) for entry in told] == [("poison.1", 1)]
+    assert "hooks.ex" not in str(told)
+
+
+async def drained(outbox: Outbox) -> None:
+    async with asyncio.timeout(5):
+        await outbox.drain()
+
+
+def test_whoever_takes_over_leaves_out_the_same() -> None:
+    outbox = Outbox(Server(), drained, hold=HOLD)  # type: ignore[arg-type]  # a fake
+    page = [GOOD, POISON["no event can be made"][0], LATER]
+    due = [message.id for task in page for message in outbox.messages_of(task)]
+    assert due == ["good.1", "good.1.hook", "later.1", "later.1.hook"]

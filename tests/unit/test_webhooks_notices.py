@@ -34,13 +34,13 @@ def task(**common: Any) -> Task:
 
 
 def verbs_noticed(made: Task) -> list[str]:
-    found = [message for item in made.outbox for message in outgoing(made, item)[1:]]
+    found = [message for item in made.outbox for message in list(outgoing(made, item))[1:]]
     return [webhooks_pb2.Notice.FromString(message.payload).event_type.split(".")[2] for message in found]
 
 
 def test_a_task_without_a_webhook_has_its_events_and_nothing_else() -> None:
     made = task()
-    assert [len(outgoing(made, item)) for item in made.outbox] == [1, 1, 1]
+    assert [len(list(outgoing(made, item))) for item in made.outbox] == [1, 1, 1]
 
 
 def test_a_task_with_a_webhook_has_a_notice_of_how_it_ended_and_the_event_is_its_body() -> None:
@@ -101,7 +101,7 @@ def test_a_choice_stored_before_anybody_checked_it_stops_nothing(stored: Any) ->
     made = Task(
         "t1", "acme", "DIAGNOSTIC", "q", json.dumps(spec, separators=(",", ":")), 50, created_at=1, updated_at=1
     )
-    assert outgoing(made.created(), made.created().outbox[0])
+    assert list(outgoing(made.created(), made.created().outbox[0]))
 
 
 def test_the_names_are_those_of_the_events() -> None:
