@@ -31,6 +31,7 @@ from services.providers.triton.diffusion import Description
 from tests.fakes.desk import desk_of
 from tests.fakes.diffusion import CARD, FakeDiffusion, noisy
 from tests.fakes.objects import Shelf
+from tests.fakes.upscaling import FakeUpscaling
 
 FIELD = Path(__file__).parent / "corpora" / "field"
 # What the deployment's matting model takes.
@@ -99,7 +100,9 @@ class PictureBench:
 
     def __init__(self, loader: ImageLoader, shelf: Shelf) -> None:
         self.shelf, self.painter, self.matting, self.speaker = shelf, Painter(), Matting(), Speaker()
-        local = Local(cast("Any", self.painter), cast("Any", self.matting), Path("models"), Judge())
+        self.upscaling = FakeUpscaling()
+        models = cast("tuple[Any, Any, Any]", (self.painter, self.matting, self.upscaling))
+        local = Local(*models, Path("models"), Judge())
         bus = cast("Any", Silence())
         desk = desk_of(Providers({"LOCAL": local, "AI_CORE": self.speaker}), bus)
         self.around = Surroundings(TaskImages(loader), shelf, bus, desk, "LOCAL")

@@ -88,7 +88,7 @@ EXHIBITS = (
     Exhibit(
         "refine",
         "four times larger, tile by tile",
-        {"task_type": "REFINE", "upscale_factor": 4, "upscale_denoise": 0.15},
+        {"task_type": "REFINE", "upscale_factor": 4, "refine_strategy": "creative", "upscale_denoise": 0.15},
         {"base_image_url": partial(drawn, "a photo of a purple checkered hat on a beige background", 5, 128)},
     ),
     Exhibit(

@@ -82,6 +82,13 @@ class ProviderType(StrEnum):
     VERTEX = "VERTEX"
 
 
+class RefineStrategy(StrEnum):
+    """How a picture is made larger"""
+
+    FAITHFUL = "faithful"
+    CREATIVE = "creative"
+
+
 class ProviderCapability(StrEnum):
     """Something a provider can do"""
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from services.catalog.enums import ProviderType
+from services.catalog.enums import ProviderType, RefineStrategy
 from services.catalog.providers.local import LocalProviderConfig
 from services.common.background import running
 from services.common.errors import InvalidRequest
@@ -25,9 +25,9 @@ from services.providers.capabilities.animating import Animation, Film
 from services.providers.capabilities.editing import Edit
 from services.providers.capabilities.fixing import FaceFix, Fixed, GarmentFix
 from services.providers.capabilities.refining import Refined, Refinement
-from services.providers.capabilities.upscaling import check_capabilities
+from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.media import Media
-from services.providers.pipelines import animating, editing, face_fixing, garment_fixing, measures, refining
+from services.providers.pipelines import animating, editing, enlarging, face_fixing, garment_fixing, measures, refining
 from services.providers.pipelines.face_fixing import FaceSettings
 from services.providers.pipelines.garment_fixing import GarmentSettings
 from services.providers.pipelines.measures import Judge
@@ -37,6 +37,8 @@ from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Pictur
 from services.providers.triton import connection
 from services.providers.triton.diffusion import Description, TritonDiffusion
 from services.providers.triton.segmentation import TritonSegmentation
+from services.providers.triton.supervisor import Supervisor
+from services.providers.triton.upscaling import TritonUpscaling
 
 NAME = ProviderType.LOCAL.value
 
@@ -56,6 +58,7 @@ class Local:
 
     diffusion: TritonDiffusion
     segmentation: TritonSegmentation
+    upscaling: TritonUpscaling
     models_root: Path
     judge: Judge
     config: LocalProviderConfig = field(default_factory=lambda: LocalProviderConfig.model_validate({}))
@@ -63,11 +66,15 @@ class Local:
 
     @property
     def checks(self) -> Mapping[str, Check]:
-        return {watch.model: watch.check for watch in (self.diffusion.supervisor, self.segmentation.supervisor)}
+        return {watch.model: watch.check for watch in self._watches}
 
     @property
     def canaries(self) -> Mapping[str, Check]:
-        return {watch.model: watch.ask for watch in (self.diffusion.supervisor, self.segmentation.supervisor)}
+        return {watch.model: watch.ask for watch in self._watches}
+
+    @property
+    def _watches(self) -> tuple[Supervisor | TritonUpscaling, ...]:
+        return self.diffusion.supervisor, self.segmentation.supervisor, self.upscaling
 
     @property
     def terms(self) -> Terms | None:
@@ -116,8 +123,32 @@ class Local:
 
     async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
         """Raises InvalidRequest, also for a capability that the task leaves out; and what `draw` raises."""
-        check_capabilities(refinement, refining.CAPABILITIES, self.call)
+        check_capabilities(refinement, refining.CAPABILITIES, self.call, faithful=True)
+        if await self._is_faithful(refinement):
+            tools = enlarging.Tools(self.upscaling, self.judge, self.brush)
+            return await enlarging.refine_faithfully(refinement, RefinerSettings(), tools, on_step)
         return await refining.refine(refinement, RefinerSettings(), await self.brush(), on_step)
+
+    async def _is_faithful(self, refinement: Refinement) -> bool:
+        """As the task says; else where there are no words to go by and the picture is to grow.
+
+        Raises:
+            InvalidRequest: it is to be, and this deployment has no model for it.
+            Unavailable: Triton cannot be asked.
+        """
+        if refinement.upscale is None or refinement.strategy is RefineStrategy.CREATIVE:
+            return False
+        if refinement.strategy is RefineStrategy.FAITHFUL:
+            if not await self.upscaling.served():
+                raise InvalidRequest(
+                    "this deployment has no `upscale` model, so it cannot enlarge faithfully; `make setup` fetches it",
+                    reason="CAPABILITY_MISSING",
+                )
+            return True
+        height, width, _ = refinement.image.shape
+        wide, high = target_size(refinement)
+        grows = wide >= width and high >= height and (wide, high) != (width, height)
+        return grows and not refinement.upscale.prompt and await self.upscaling.served()
 
     async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
         """Raises what `draw` and `matte` raise."""
@@ -153,7 +184,7 @@ class Local:
 
 @asynccontextmanager
 async def connect(settings: Settings, media: Media | None = None) -> AsyncIterator[Local]:
-    """Watches both models while it is open; for several who want the same there is one."""
+    """Watches the models while it is open; for several who want the same there is one."""
     wanted = settings.triton_target, settings.models_root
     async with shared((NAME, *wanted), lambda: _open(settings)) as opened:
         yield opened
@@ -164,8 +195,11 @@ async def _open(settings: Settings) -> AsyncIterator[Local]:
     judge = await asyncio.to_thread(measures.judge, measures.Settings())
     async with connection.connect(settings.triton_target) as triton:
         diffusion, segmentation = TritonDiffusion(triton), TritonSegmentation(triton)
-        async with running(diffusion=diffusion.supervisor.run, segmentation=segmentation.supervisor.run):
-            yield Local(diffusion, segmentation, settings.models_root.absolute(), judge)
+        upscaling = TritonUpscaling(triton)
+        async with running(
+            diffusion=diffusion.supervisor.run, segmentation=segmentation.supervisor.run, upscaling=upscaling.run
+        ):
+            yield Local(diffusion, segmentation, upscaling, settings.models_root.absolute(), judge)
 
 
 def find_lora(root: Path, path: str) -> Path:

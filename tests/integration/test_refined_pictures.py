@@ -31,6 +31,7 @@ async def test_a_picture_is_refined_tile_by_tile_in_view_of_whoever_watches(syst
     refine = params_pb2.RefineParams(
         base_image_url=await stored(system, "photo", photo),
         upscale_factor=2.0,
+        refine_strategy="creative",
         upscale_denoise=0.1,
         upscale_seed=3,
         face_detail_enabled=True,

@@ -110,11 +110,12 @@ def inverted(drawing: Drawing) -> Pixels:
 
 async def test_refused_tiles_and_faces_are_said(bench: PictureBench, monkeypatch: pytest.MonkeyPatch) -> None:
     base = bench.put(np.ascontiguousarray(data.coffee()[100:250, 100:250]))
+    redrawn = {"refine_strategy": "creative"}
     monkeypatch.setattr(bench.painter, "paint", noisy(1))
-    good = await bench.run("REFINE", base_image_url=base, upscale_factor=2.0, upscale_denoise=0.1)
+    good = await bench.run("REFINE", base_image_url=base, upscale_factor=2.0, upscale_denoise=0.1, **redrawn)
     assert good.quality.passed and not good.quality.reasons
     monkeypatch.setattr(bench.painter, "paint", inverted)
-    bad = await bench.run("REFINE", base_image_url=base, upscale_factor=2.0)
+    bad = await bench.run("REFINE", base_image_url=base, upscale_factor=2.0, **redrawn)
     assert (bad.quality.passed, list(bad.quality.reasons)) == (False, ["TILES_REFUSED"])
     faces = await bench.run("FACE_ENHANCER", input_image=bench.put(data.astronaut()))
     assert list(faces.quality.reasons) == ["FACES_REFUSED"]

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
+from services.catalog.enums import RefineStrategy
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, OutputSide, Seed, Share, Steps
@@ -31,10 +32,15 @@ class RefineParams(TaskParams):
     )
     target_width: OutputSide | None = Field(None, description="Width of the result in pixels")
     target_height: OutputSide | None = Field(None, description="Height of the result in pixels")
+    refine_strategy: RefineStrategy | None = Field(
+        None,
+        description="faithful: enlarged by a network for photographs, without words; creative: redrawn by diffusion. "
+        "Left out, faithful where the provider can, the picture grows and there is no upscale_prompt",
+    )
     upscale_prompt: OptionalPrompt | None = Field(None, description="What the picture shows, for the upscale pass")
-    upscale_denoise: Share = Field(0.3, description="How much the upscale pass may redraw, 0-1")
-    upscale_steps: Steps = Field(20, description="Steps of the upscale pass")
-    upscale_seed: Seed | None = Field(None, description="Seed of the upscale pass; left out, it is drawn")
+    upscale_denoise: Share = Field(0.3, description="How much a creative upscale pass may redraw, 0-1")
+    upscale_steps: Steps = Field(20, description="Steps of a creative upscale pass")
+    upscale_seed: Seed | None = Field(None, description="Seed of a creative upscale pass; left out, it is drawn")
     face_detail_enabled: bool = Field(False, description="Whether faces get a pass of their own")
     face_detail_prompt: OptionalPrompt | None = Field(None, description="What the faces show, for the face pass")
     face_detail_denoise: Share = Field(0.4, description="How much the face pass may redraw, 0-1")
@@ -66,7 +72,12 @@ class RefineResult(HeardResult):
     face_detail_seed: int | None = Field(None, description="Seed of the face pass")
     measures: list[Measure] = Field([], description="Scores against the base picture")
     debug_image_paths: list[str] | None = Field(None, description="Stored paths of what was kept for debugging")
+    refine_strategy: RefineStrategy | None = Field(
+        None, description="How it was enlarged; null without an upscale pass or where the provider does not say"
+    )
     model_name: str | None = Field(None, description="Model that drew it")
+    model_sha256: str | None = Field(None, description="Hash of the model's weights")
+    model_licence: str | None = Field(None, description="Licence of the model")
 
 
 TYPE = TaskType(

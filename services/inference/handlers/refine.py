@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
+from services.catalog.enums import RefineStrategy
 from services.catalog.quality import Reason
 from services.catalog.results import Quality
 from services.catalog.tasks.refine import RefineParams, RefineResult
@@ -14,13 +16,15 @@ from services.inference.likeness import encode_like, judged, save_debug, shown_m
 from services.inference.making import chosen_seed, heard_facts, recipe_of
 from services.providers.capabilities.refining import REFINING, Pass, Refined, Refinement
 from services.providers.capabilities.upscaling import needed_capability
-from services.providers.ports import Pixels
+from services.providers.ports import Heard, Ignored, Pixels
+
+_CREATIVE = ("upscale_prompt", "upscale_denoise", "upscale_steps", "upscale_seed")
 
 
 async def run(params: RefineParams, context: Context) -> RefineResult:
     """One picture, stored as PNG with its recipe inside, its transparency enlarged alike.
 
-    Progress counts the steps of all tiles and faces.
+    Progress counts the steps of all tiles and faces; a tile that is enlarged faithfully is one step.
 
     Raises:
         InvalidRequest: the picture cannot be read or seen (RESULT_EMPTY), would become too large, or the
@@ -44,15 +48,31 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
         height=height,
         tiles=refined.tiles,
         faces_found=refined.found_faces if wanted.faces else None,
-        upscale_seed=wanted.upscale.seed if wanted.upscale else None,
+        upscale_seed=wanted.upscale.seed if wanted.upscale and not _is_faithful(refined) else None,
         face_detail_seed=wanted.faces.seed if wanted.faces else None,
         measures=shown_measures(refined.measures),
         debug_image_paths=await save_debug(refined.debug, context),
+        refine_strategy=refined.strategy,
         model_name=refined.picture.model.name,
+        model_sha256=refined.picture.model.sha256 or None,
+        model_licence=refined.picture.model.licence or None,
         notes=context.notes,
-        **heard_facts(refined.picture.heard),
+        **heard_facts(_heard(params, refined)),
         quality=_quality(refined),
     )
+
+
+def _is_faithful(refined: Refined) -> bool:
+    return refined.strategy is RefineStrategy.FAITHFUL
+
+
+def _heard(params: RefineParams, refined: Refined) -> Heard:
+    """What the models said, and what only a creative pass goes by where there was none."""
+    heard = refined.picture.heard
+    if not _is_faithful(refined):
+        return heard
+    unheard = (name for name in _CREATIVE if getattr(params, name) != RefineParams.model_fields[name].default)
+    return replace(heard, ignored=(*heard.ignored, *map(Ignored, unheard)))
 
 
 def _quality(refined: Refined) -> Quality | None:
@@ -81,6 +101,7 @@ def _refinement(params: RefineParams, image: Pixels) -> Refinement:
         height=params.target_height,
         upscale=upscale if params.upscale_enabled else None,
         faces=faces if params.face_detail_enabled else None,
+        strategy=params.refine_strategy,
         app=params.fal_app_id,
     )
 
@@ -88,7 +109,8 @@ def _refinement(params: RefineParams, image: Pixels) -> Refinement:
 def _recipe(wanted: Refinement, refined: Refined) -> dict[str, Any]:
     return recipe_of(
         refined.picture,
-        upscale=_pass_facts(wanted.upscale),
+        strategy=refined.strategy,
+        upscale=None if _is_faithful(refined) else _pass_facts(wanted.upscale),
         face_detail=_pass_facts(wanted.faces),
         tiles=refined.tiles,
         faces=refined.found_faces,

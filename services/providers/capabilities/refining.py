@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from services.catalog.enums import RefineStrategy
 from services.providers.capabilities.measures import DebugPicture, Measure
 from services.providers.ports import Capability, OnStep, Picture, Pixels
 
@@ -23,7 +24,8 @@ class Pass:
 class Refinement:
     """`image` is RGB `[H, W, 3]`. Either `factor` or `width` and `height` say how large the answer is.
 
-    `upscale` is None where only faces are wanted, `faces` where they are to be left alone.
+    `upscale` is None where only faces are wanted, `faces` where they are to be left alone. `strategy` None leaves the
+    choice to the provider.
     """
 
     image: Pixels
@@ -32,12 +34,16 @@ class Refinement:
     height: int | None = None
     upscale: Pass | None = None
     faces: Pass | None = None
+    strategy: RefineStrategy | None = None
     app: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """`tiles` and `found_faces` count what was worked on, `refused_…` those of which no attempt was near enough."""
+    """`tiles` and `found_faces` count what was worked on, `refused_…` those of which no attempt was near enough.
+
+    `strategy` is None where the provider does not say.
+    """
 
     picture: Picture
     tiles: int = 1
@@ -46,6 +52,7 @@ class Refined:
     refused_faces: int = 0
     measures: tuple[Measure, ...] = ()
     debug: tuple[DebugPicture, ...] = ()
+    strategy: RefineStrategy | None = None
 
 
 @runtime_checkable

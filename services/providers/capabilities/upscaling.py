@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from services.catalog.enums import ProviderCapability
+from services.catalog.enums import ProviderCapability, RefineStrategy
 from services.common.errors import InvalidRequest
 from services.providers.calls import Call
 from services.providers.capabilities.refining import Refinement
@@ -23,8 +23,10 @@ def needed_capability(refinement: Refinement) -> ProviderCapability:
     return _BY_FACTOR.get(refinement.factor, ProviderCapability.UPSCALE_FLOAT)
 
 
-def check_capabilities(refinement: Refinement, offered: Set[ProviderCapability], call: Call) -> None:
-    """`offered` are the provider's; those that a task switches on may only be fewer.
+def check_capabilities(
+    refinement: Refinement, offered: Set[ProviderCapability], call: Call, *, faithful: bool = False
+) -> None:
+    """`offered` are the provider's; those that a task switches on may only be fewer. `faithful`: it can be that.
 
     Raises:
         InvalidRequest: CAPABILITY_MISSING, naming the one.
@@ -32,6 +34,8 @@ def check_capabilities(refinement: Refinement, offered: Set[ProviderCapability],
     wanted = [needed_capability(refinement)] if refinement.upscale is not None else []
     if refinement.faces is not None:
         wanted.append(ProviderCapability.FACE_DETAIL)
+    if refinement.strategy is RefineStrategy.FAITHFUL and not faithful:
+        raise _missing("this provider cannot enlarge faithfully; ask LOCAL, or leave refine_strategy out")
     for one in wanted:
         if one not in offered:
             raise _missing(f"this provider cannot do {one}; it can do {', '.join(sorted(offered))}")

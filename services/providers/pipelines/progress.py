@@ -29,10 +29,12 @@ class Preview:
 class Progress:
     """Adds the pieces' steps up, and never goes back: further attempts at a piece move nothing until it is done."""
 
-    def __init__(self, on_step: OnStep, pieces: int, steps_each: int, preview: Preview) -> None:
+    def __init__(self, on_step: OnStep, pieces: int, steps_each: int, preview: Preview, *, before: int = 0) -> None:
+        """`before` steps of something else are done already."""
         self.preview = preview
         self._on_step = on_step
         self._each = steps_each
+        self._before = before
         self._done = [0] * pieces
 
     def of(self, piece: int) -> OnStep:
@@ -50,4 +52,5 @@ class Progress:
     async def _move(self, piece: int, done: int) -> None:
         if done > self._done[piece]:
             self._done[piece] = done
-            await self._on_step(Step(sum(self._done), self._each * len(self._done), self.preview.pixels))
+            of = self._before + self._each * len(self._done)
+            await self._on_step(Step(self._before + sum(self._done), of, self.preview.pixels))

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from services.catalog.enums import ProviderCapability
+from services.catalog.enums import ProviderCapability, RefineStrategy
 from services.common.errors import InvalidRequest
 from services.imaging.limits import MAX_PIXELS, MAX_SIDE
 from services.providers.capabilities.boxes import Box
@@ -81,7 +81,7 @@ async def refine(wanted: Refinement, settings: RefinerSettings, brush: Brush, on
     grid = _cut(wanted, settings, brush, width, height)
     steps = max((found.steps for found in (wanted.upscale, wanted.faces) if found), default=1)
     progress = Progress(on_step, len(grid or ()) + len(boxes), steps, Preview(plain))
-    return await _Work(wanted, settings, brush, progress, plain, grid, boxes).run()
+    return await Work(wanted, settings, brush, progress, plain, grid, boxes).run()
 
 
 def _without_faces(wanted: Refinement) -> Refinement:
@@ -91,8 +91,8 @@ def _without_faces(wanted: Refinement) -> Refinement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """One picture being refined."""
+class Work:
+    """One picture being refined; `base` is what made `plain`, the picture as it is before anything is redrawn."""
 
     wanted: Refinement
     settings: RefinerSettings
@@ -101,6 +101,7 @@ class _Work:
     plain: Pixels
     grid: Grid | None
     boxes: Sequence[Box]
+    base: ModelCard = LANCZOS
 
     async def run(self) -> Refined:
         tiles = await self._redraw_tiles()
@@ -110,13 +111,14 @@ class _Work:
         seed = (self.wanted.upscale or self.wanted.faces or Pass(0, 0, 0)).seed
         debug = (*self._show_tiles(tiles), *show("face", picture, self.boxes, faces))
         return Refined(
-            drawn_picture(faced, (*tiles, *faces), seed, plain=LANCZOS),
+            drawn_picture(faced, (*tiles, *faces), seed, plain=self.base),
             tiles=len(tiles),
             found_faces=len(self.boxes),
             refused_tiles=sum(not tile.accepted for tile in tiles),
             refused_faces=sum(not face.accepted for face in faces),
             measures=_noted(tiles, faces),
             debug=debug if self.settings.debug else (),
+            strategy=RefineStrategy.CREATIVE if self.wanted.upscale else None,
         )
 
     async def _redraw_tiles(self) -> list[Redrawn]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Valid
 from tritonclient.grpc import InferResult
 
 from services.common.errors import Internal
+from services.providers.capabilities.enlarging import Tile
 from services.providers.ports import Doubt, Drawing, Heard, Ignored, Matte, ModelCard, Picture, Pixels, Step
 
 EventT = TypeVar("EventT", bound="Event")
@@ -73,6 +74,17 @@ class ResultEvent(Event):
 
 class MatteEvent(Event):
     confidence: NonNegativeFloat
+    model: CardEvent
+
+
+class TileEvent(Event):
+    tile: PositiveInt
+    of: PositiveInt
+    top: int | None = None
+
+
+class UpscaledEvent(Event):
+    tiles: PositiveInt
     model: CardEvent
 
 
@@ -167,6 +179,16 @@ def matte_of(event: dict[str, Any], pixels: dict[str, Pixels], asked: Pixels) ->
         raise unusable(f"a confidence of {said.confidence}")
     alpha = _expect(pixels.get("MATTE"), asked.shape[:2])
     return Matte(alpha, said.confidence, said.model.card())
+
+
+def tile_of(event: dict[str, Any], pixels: dict[str, Pixels], shape: tuple[int, ...], filled: int) -> Tile:
+    """Rows must follow those before, of which `filled` are there, and end within the picture of that `shape`."""
+    said, rows = event_of(event, TileEvent), pixels.get("ROWS")
+    if rows is None:
+        return Tile(said.tile, said.of)
+    if said.top != filled or filled + len(rows) > shape[0]:
+        raise unusable(f"rows from {said.top} on after {filled} of {shape[0]}")
+    return Tile(said.tile, said.of, filled, _expect(rows, (len(rows), *shape[1:])))
 
 
 def _expect(pixels: Pixels | None, shape: tuple[int, ...]) -> Pixels:

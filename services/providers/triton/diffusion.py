@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from services.common.errors import Internal, InvalidRequest, Overloaded
+from services.common.errors import Internal, InvalidRequest
 from services.providers.ports import Drawing, OnStep, Picture, Step
 from services.providers.triton.answers import CanaryEvent, DescribeEvent, EventT, event_of, picture_of, step_of
 from services.providers.triton.connection import TritonConnection
@@ -69,22 +66,7 @@ class TritonDiffusion:
                     await on_step(last)
             raise ModelLost("the stream ended without a picture")
 
-        return await self._when_free(once)
-
-    async def _when_free(self, once: Callable[[Guard], Awaitable[Picture]]) -> Picture:
-        """Waits out a full queue, and tries what failed inside the model one more time."""
-        give_up, failed = time.monotonic() + self._busy_seconds, False
-        while True:
-            try:
-                return await self.supervisor.carry(once)
-            except Overloaded:
-                if time.monotonic() > give_up:
-                    raise
-                await asyncio.sleep(random.uniform(0.1, 0.6))
-            except Internal:
-                if failed:
-                    raise
-                failed = True
+        return await self.supervisor.carry_patiently(once, busy_seconds=self._busy_seconds)
 
     async def _canary(self) -> Pulse:
         event = await self._ask({"canary": True}, CanaryEvent)

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from services.common.errors import Unavailable
+from services.common.errors import Internal, Overloaded, Unavailable
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 
@@ -129,6 +129,21 @@ class Supervisor:
                 self._suspect(str(error))
                 losses += not error.refused
         raise Unavailable(f"{self.model} was lost under this request", reason="MODEL_LOST", retry_after=5.0)
+
+    async def carry_patiently(self, ask: Callable[[Guard], Awaitable[AnswerT]], *, busy_seconds: float) -> AnswerT:
+        """`carry` that waits out a full queue, and tries what failed inside the model one more time."""
+        give_up, failed = time.monotonic() + busy_seconds, False
+        while True:
+            try:
+                return await self.carry(ask)
+            except Overloaded:
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(random.uniform(0.1, 0.6))
+            except Internal:
+                if failed:
+                    raise
+                failed = True
 
     async def _ready(self) -> None:
         try:

@@ -271,7 +271,7 @@ class EditingResult(_message.Message):
     def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., reference_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., mask_image_path: _Optional[str] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., steps: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., queued_seconds: _Optional[float] = ..., denoise_seconds: _Optional[float] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class RefineParams(_message.Message):
-    __slots__ = ("base_image_url", "upscale_enabled", "upscale_factor", "target_width", "target_height", "upscale_prompt", "upscale_denoise", "upscale_steps", "upscale_seed", "face_detail_enabled", "face_detail_prompt", "face_detail_denoise", "face_detail_steps", "face_detail_seed", "fal_app_id")
+    __slots__ = ("base_image_url", "upscale_enabled", "upscale_factor", "target_width", "target_height", "upscale_prompt", "upscale_denoise", "upscale_steps", "upscale_seed", "face_detail_enabled", "face_detail_prompt", "face_detail_denoise", "face_detail_steps", "face_detail_seed", "fal_app_id", "refine_strategy")
     BASE_IMAGE_URL_FIELD_NUMBER: _ClassVar[int]
     UPSCALE_ENABLED_FIELD_NUMBER: _ClassVar[int]
     UPSCALE_FACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -287,6 +287,7 @@ class RefineParams(_message.Message):
     FACE_DETAIL_STEPS_FIELD_NUMBER: _ClassVar[int]
     FACE_DETAIL_SEED_FIELD_NUMBER: _ClassVar[int]
     FAL_APP_ID_FIELD_NUMBER: _ClassVar[int]
+    REFINE_STRATEGY_FIELD_NUMBER: _ClassVar[int]
     base_image_url: str
     upscale_enabled: bool
     upscale_factor: float
@@ -302,10 +303,11 @@ class RefineParams(_message.Message):
     face_detail_steps: int
     face_detail_seed: int
     fal_app_id: str
-    def __init__(self, base_image_url: _Optional[str] = ..., upscale_enabled: _Optional[bool] = ..., upscale_factor: _Optional[float] = ..., target_width: _Optional[int] = ..., target_height: _Optional[int] = ..., upscale_prompt: _Optional[str] = ..., upscale_denoise: _Optional[float] = ..., upscale_steps: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_enabled: _Optional[bool] = ..., face_detail_prompt: _Optional[str] = ..., face_detail_denoise: _Optional[float] = ..., face_detail_steps: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., fal_app_id: _Optional[str] = ...) -> None: ...
+    refine_strategy: str
+    def __init__(self, base_image_url: _Optional[str] = ..., upscale_enabled: _Optional[bool] = ..., upscale_factor: _Optional[float] = ..., target_width: _Optional[int] = ..., target_height: _Optional[int] = ..., upscale_prompt: _Optional[str] = ..., upscale_denoise: _Optional[float] = ..., upscale_steps: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_enabled: _Optional[bool] = ..., face_detail_prompt: _Optional[str] = ..., face_detail_denoise: _Optional[float] = ..., face_detail_steps: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., fal_app_id: _Optional[str] = ..., refine_strategy: _Optional[str] = ...) -> None: ...
 
 class RefineResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "capability", "applied_factor", "width", "height", "tiles", "faces_found", "upscale_seed", "face_detail_seed", "measures", "debug_image_paths", "model_name", "quality", "notes", "ignored", "warnings")
+    __slots__ = ("result_image_path", "base_image_path", "capability", "applied_factor", "width", "height", "tiles", "faces_found", "upscale_seed", "face_detail_seed", "measures", "debug_image_paths", "model_name", "model_sha256", "model_licence", "refine_strategy", "quality", "notes", "ignored", "warnings")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -319,6 +321,9 @@ class RefineResult(_message.Message):
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     DEBUG_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
+    REFINE_STRATEGY_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
@@ -336,11 +341,14 @@ class RefineResult(_message.Message):
     measures: _containers.RepeatedCompositeFieldContainer[Measure]
     debug_image_paths: _common_pb2.StringList
     model_name: str
+    model_sha256: str
+    model_licence: str
+    refine_strategy: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
     ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
     warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., capability: _Optional[str] = ..., applied_factor: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., tiles: _Optional[int] = ..., faces_found: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., capability: _Optional[str] = ..., applied_factor: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., tiles: _Optional[int] = ..., faces_found: _Optional[int] = ..., upscale_seed: _Optional[int] = ..., face_detail_seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., refine_strategy: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class ExperimentalFalParams(_message.Message):
     __slots__ = ("fal_app_id", "fal_parameters", "fal_parameters_json")

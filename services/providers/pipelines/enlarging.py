@@ -1,0 +1,119 @@
+"""A picture enlarged by a network for photographs, which is held to what the picture shows; then its faces."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from services.catalog.enums import RefineStrategy
+from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.enlarging import Enlarged, Enlarging, OnTile, Tile
+from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.pipelines.detail import resized
+from services.providers.pipelines.face_fixing import surround
+from services.providers.pipelines.faces import find_faces
+from services.providers.pipelines.measures import Judge, Verdict, worst
+from services.providers.pipelines.progress import Preview, Progress
+from services.providers.pipelines.redrawing import UNTOUCHED, Brush
+from services.providers.pipelines.refining import LANCZOS, RefinerSettings, Work, enlarge, output_size
+from services.providers.ports import OnStep, Picture, Pixels, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What it is done with; `brush` only where there are faces to redraw."""
+
+    upscaling: Enlarging
+    judge: Judge
+    brush: Callable[[], Awaitable[Brush]]
+
+
+async def refine_faithfully(wanted: Refinement, settings: RefinerSettings, tools: Tools, on_step: OnStep) -> Refined:
+    """A picture that is not to grow is resampled; so is one of which the network's answer does not pass its measures.
+
+    Raises:
+        InvalidRequest: the answer would be too large.
+        Overloaded, Unavailable, Internal: as the models say.
+    """
+    width, height = output_size(wanted, settings)
+    source = await asyncio.to_thread(cropped, wanted.image, width, height)
+    plain = await asyncio.to_thread(enlarge, source, width, height)
+    faces = await asyncio.to_thread(find_faces, plain) if wanted.faces else []
+    boxes = [surround(face, settings.face_expand, width=width, height=height) for face in faces]
+    preview = Preview(plain)
+    after = len(boxes) * (wanted.faces.steps if wanted.faces else 0)
+    made = await _enlarged(source, plain, tools.upscaling, _shown(on_step, preview, width, after))
+    verdict = await asyncio.to_thread(_judged, source, made.pixels, tools.judge, settings)
+    refused = 0 if verdict.accepted else made.tiles
+    if refused:
+        made = replace(made, pixels=plain, model=LANCZOS)
+    refined = Refined(
+        Picture(made.pixels, made.model),
+        tiles=made.tiles,
+        refused_tiles=refused,
+        measures=verdict.measures,
+        strategy=RefineStrategy.FAITHFUL,
+    )
+    if wanted.faces is None:
+        return refined
+    steps = Progress(on_step, len(boxes), wanted.faces.steps, preview, before=made.tiles)
+    work = Work(
+        replace(wanted, upscale=None), settings, await tools.brush(), steps, made.pixels, None, boxes, made.model
+    )
+    return _with_faces(refined, await work.run())
+
+
+def cropped(pixels: Pixels, width: int, height: int) -> Pixels:
+    """The middle of `[H, W, C]` in the proportions of `width` to `height`."""
+    had_height, had_width = pixels.shape[:2]
+    wide = min(had_width, math.ceil(had_height * width / height))
+    high = min(had_height, math.ceil(had_width * height / width))
+    # A side that is rounded to a pixel of the answer is no other proportion.
+    wide = had_width if abs(wide - had_width) * width < 2 * had_width else wide
+    high = had_height if abs(high - had_height) * height < 2 * had_height else high
+    left, top = (had_width - wide) // 2, (had_height - high) // 2
+    return pixels[top : top + high, left : left + wide]
+
+
+async def _enlarged(source: Pixels, plain: Pixels, upscaling: Enlarging, on_tile: OnTile) -> Enlarged:
+    """At the size of `plain`; beyond what the network reaches, by Lanczos."""
+    (high, wide), (height, width) = source.shape[:2], plain.shape[:2]
+    if width < wide or height < high or (width, height) == (wide, high):
+        return Enlarged(plain, 0, UNTOUCHED if plain.shape == source.shape else LANCZOS)
+    most = upscaling.most_factor
+    made = await upscaling.enlarge(source, min(width, int(wide * most)), min(height, int(high * most)), on_tile)
+    return replace(made, pixels=await asyncio.to_thread(enlarge, made.pixels, width, height))
+
+
+def _shown(on_step: OnStep, preview: Preview, width: int, after: int) -> OnTile:
+    """Tells tiles as steps, before `after` others. It never goes back, where a lost model starts again."""
+    furthest = 0
+
+    async def show(tile: Tile) -> None:
+        nonlocal furthest
+        if tile.rows is not None and tile.rows.shape[1] == width:
+            preview.lay(Box(0, tile.top, width, len(tile.rows)), tile.rows)
+        if tile.done > furthest:
+            furthest = tile.done
+            await on_step(Step(tile.done, tile.of + after, preview.pixels))
+
+    return show
+
+
+def _judged(source: Pixels, made: Pixels, judge: Judge, settings: RefinerSettings) -> Verdict:
+    """Whether it shrinks back to what it was made of."""
+    height, width = source.shape[:2]
+    return judge.compare(source, resized(made, width, height), settings.thresholds)
+
+
+def _with_faces(refined: Refined, faced: Refined) -> Refined:
+    return replace(
+        refined,
+        picture=faced.picture,
+        found_faces=faced.found_faces,
+        refused_faces=faced.refused_faces,
+        measures=worst((refined.measures, faced.measures)),
+        debug=faced.debug,
+    )
