@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import nats
 import pytest
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
+from nats.aio.client import Client
 
+from services.common.bus import HOOKS, ensure_streams
 from services.common.grpc_client import Credentials, connect
 from services.common.storage_client import StorageClient
 from tests.integration.whole_system import System
 from tests.stack import RunningStack
+
+
+@pytest.fixture
+async def empty_hooks(nats_url: str) -> AsyncIterator[Client]:
+    """A bus with no notice left of earlier tests: every database shares the stream."""
+    client = await nats.connect(nats_url)
+    await ensure_streams(client)
+    await client.jetstream().purge_stream(HOOKS)
+    yield client
+    await client.close()
 
 
 @pytest.fixture

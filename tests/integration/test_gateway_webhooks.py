@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from tests.integration.gateway_host import TASKS, Stack, generation, stack
 from tests.integration.tasks_host import until
@@ -14,7 +15,7 @@ ROOT = "/api/v1/webhooks"
 
 
 @pytest.fixture
-async def api(mongodb_url: str, nats_url: str, tmp_path: Path) -> AsyncIterator[Stack]:
+async def api(mongodb_url: str, nats_url: str, tmp_path: Path, empty_hooks: Client) -> AsyncIterator[Stack]:
     async with stack(mongodb_url, nats_url, tmp_path) as api:
         yield api
 

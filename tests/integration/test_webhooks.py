@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import grpc
-import nats
 import pytest
 from compute.tasks.v1 import tasks_pb2
 from compute.webhooks.v1 import webhooks_pb2 as pb
@@ -20,7 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as BusError
 
-from services.common.bus import HOOKS, ensure_streams
+from services.common.bus import HOOKS
 from services.common.settings import read_settings
 from services.webhooks import __main__ as commands
 from services.webhooks.settings import WebhooksSettings
@@ -39,13 +38,8 @@ def database() -> str:
 
 
 @pytest.fixture(autouse=True)
-async def bus(nats_url: str) -> AsyncIterator[Client]:
-    """With nothing left of earlier tests: every database shares the stream."""
-    client = await nats.connect(nats_url)
-    await ensure_streams(client)
-    await client.jetstream().purge_stream(HOOKS)
-    yield client
-    await client.close()
+def bus(empty_hooks: Client) -> Client:
+    return empty_hooks
 
 
 @pytest.fixture
