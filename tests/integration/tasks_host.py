@@ -17,9 +17,10 @@ from nats.aio.client import Client
 
 from services.common import grpc_server, reflection
 from services.common.bus import ensure_streams, ensure_worker_queue
+from services.common.errors import Unauthenticated
 from services.common.grpc_client import Credentials, connect
 from services.common.health import HealthMonitor
-from services.common.identity import Authenticator
+from services.common.identity import Authenticator, Caller
 from services.tasks import app
 from services.tasks.settings import TasksSettings
 
@@ -93,6 +94,16 @@ class Host:
         request = worker_pb2.FinishTasksRequest(worker_id="w")
         request.finished.add(task_id=task_id, attempt=attempt, **outcome)
         return (await self.worker.FinishTasks(request, timeout=20, metadata=self.metadata)).accepted[0]
+
+
+class Keys:
+    """The key is `<tenant>-<scope>`."""
+
+    async def authenticate(self, key: str) -> Caller:
+        tenant, _, scope = key.partition("-")
+        if not scope:
+            raise Unauthenticated("this key is not known", reason="KEY_UNKNOWN")
+        return Caller(tenant, frozenset({scope}))
 
 
 @asynccontextmanager

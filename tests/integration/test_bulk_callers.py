@@ -12,21 +12,9 @@ from compute.tasks.v1 import params_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 from google.rpc import status_pb2
 
-from services.common.errors import Unauthenticated
 from services.common.grpc_client import Credentials
-from services.common.identity import Caller
 from services.common.rpc_status import from_rpc_error, from_status
-from tests.integration.tasks_host import Host, hosting
-
-
-class Keys:
-    """The key is `<tenant>-<scope>`."""
-
-    async def authenticate(self, key: str) -> Caller:
-        tenant, _, scope = key.partition("-")
-        if not scope:
-            raise Unauthenticated("this key is not known", reason="KEY_UNKNOWN")
-        return Caller(tenant, frozenset({scope}))
+from tests.integration.tasks_host import Host, Keys, hosting
 
 
 @pytest.fixture

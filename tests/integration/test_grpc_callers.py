@@ -19,26 +19,14 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_status import rpc_status
 
 from services.common import grpc_server
-from services.common.errors import Unauthenticated
 from services.common.grpc_client import Credentials
 from services.common.grpc_server import Context
-from services.common.identity import Caller
 from services.common.log import forgive_leaving
-from tests.integration.tasks_host import TOKEN, Host, hosting
+from tests.integration.tasks_host import TOKEN, Host, Keys, hosting
 
 TASKS, WORKERS = "compute.tasks.v1.TaskService", "compute.tasks.v1.WorkerService"
 VERSIONS = ["v1", "v1alpha"]
 STANDARD = {"grpc.health.v1.Health", *(f"grpc.reflection.{version}.ServerReflection" for version in VERSIONS)}
-
-
-class Keys:
-    """The key is `<tenant>-<scope>`."""
-
-    async def authenticate(self, key: str) -> Caller:
-        tenant, _, scope = key.partition("-")
-        if not scope:
-            raise Unauthenticated("this key is not known", reason="KEY_UNKNOWN")
-        return Caller(tenant, frozenset({scope}))
 
 
 @pytest.fixture
