@@ -8,6 +8,7 @@ from gateway.app import build_app
 from gateway.serving import options
 from gateway.settings import GatewaySettings
 from services.common import log
+from services.common.hardening import hide_secrets
 from services.common.memory import calm_collector
 from services.common.settings import read_settings
 
@@ -15,6 +16,7 @@ from services.common.settings import read_settings
 def main() -> None:
     settings = read_settings(GatewaySettings)
     log.configure("gateway", level=settings.log_level, style=settings.log_format)
+    hide_secrets()
     calm_collector()
     uvicorn.run(build_app(settings), **options(settings))
 

@@ -20,6 +20,7 @@ from services.common.access_client import AccessClient
 from services.common.background import running
 from services.common.errors import ComputeError
 from services.common.grpc_client import Credentials, connect
+from services.common.hardening import hide_secrets
 from services.common.health import Check, HealthMonitor
 from services.common.inprocess import Exchange
 from services.common.memory import calm_collector
@@ -104,6 +105,7 @@ def main() -> None:
         raise SystemExit("usage: python -m services.host NAME...")
     settings = read_settings(ServiceSettings)
     log.configure("+".join(names), level=settings.log_level, style=settings.log_format)
+    hide_secrets()
     try:
         uvloop.run(serve(names, settings))
     except asyncio.CancelledError:

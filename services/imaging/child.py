@@ -1,10 +1,12 @@
 """The child process that decodes pictures: nothing in it but Pillow, a few open files and limits.
 
-Spoken over one socket: a JSON request with the open files of the content and (to decode) of the pixels; a JSON answer.
+Spoken over one socket: it says first what confines it. Then comes a JSON request with the open files of the content and
+(to decode) of the pixels, and a JSON answer.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import resource
@@ -16,9 +18,23 @@ from typing import IO, Any
 
 from PIL import Image
 
-from services.imaging import pixels, profiles
+from services.imaging import opening, pixels, profiles
+from services.imaging.confinement import confine
 
 _REQUEST_BYTES = 4096
+# What texts within pictures are written in.
+_CODECS = (
+    "ascii",
+    "latin-1",
+    "cp1252",
+    "utf-8-sig",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32",
+    "utf-32-le",
+    "utf-32-be",
+)
 
 
 def main(memory_bytes: int) -> None:
@@ -26,9 +42,9 @@ def main(memory_bytes: int) -> None:
     restrict(memory_bytes)
     _quieten_libraries()
     warnings.simplefilter("ignore")
-    Image.init()
+    load_everything()
     with socket.socket(fileno=sys.stdin.fileno()) as channel:
-        channel.sendall(b"{}")
+        channel.sendall(json.dumps({"confined": confine()}).encode())
         while True:
             message, files, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 2)
             if not message:
@@ -48,6 +64,14 @@ def restrict(memory_bytes: int) -> None:
         _, most = resource.getrlimit(kind)
         limit = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
         resource.setrlimit(kind, (limit, limit))
+
+
+def load_everything() -> None:
+    """What would be imported when first needed: a confined process opens no file."""
+    Image.init()
+    opening.learn_heif()
+    for name in _CODECS:
+        codecs.lookup(name)
 
 
 def _quieten_libraries() -> None:

@@ -11,11 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from services.common.errors import Unavailable
 
+log = structlog.get_logger()
 _ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_BYTES = 4096
 _START_SECONDS = 30.0
+_CONFINEMENT = frozenset({"landlock", "seccomp"})
 
 
 class ChildDied(Exception):
@@ -39,7 +43,7 @@ class Child:
         child = cls(process, ours)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await child._receive()
+                _tell((await child._receive())["confined"])
         except BaseException as error:
             await child.kill()
             if isinstance(error, (TimeoutError, ChildDied)):
@@ -69,6 +73,14 @@ class Child:
             raise ChildDied
         answer: dict[str, Any] = json.loads(message)
         return answer
+
+
+def _tell(confined: list[str]) -> None:
+    missing = _CONFINEMENT.difference(confined)
+    if missing:
+        log.warning("image decoder is not fully confined", by=confined, missing=sorted(missing))
+    else:
+        log.info("image decoder is confined", by=confined)
 
 
 def _spawn(channel: socket.socket, memory_bytes: int) -> subprocess.Popen[bytes]:

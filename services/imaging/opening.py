@@ -72,7 +72,7 @@ def reopened(content: IO[bytes]) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None
     form = _format_of(content)
     if "HEIF" in form.readers:
-        _learn_heif()
+        learn_heif()
     try:
         picture = Image.open(content, formats=form.readers)
     except UnidentifiedImageError as error:
@@ -114,8 +114,8 @@ def _within(picture: Image.Image, max_pixels: int) -> Image.Image:
     return picture
 
 
-def _learn_heif() -> None:
-    """Here and not above: few pictures need it, and it is GPL code (docs/decisions.md)."""
+def learn_heif() -> None:
+    """Here and not above: it is GPL code, for the child alone (docs/decisions.md)."""
     from pillow_heif import register_heif_opener
 
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=2)

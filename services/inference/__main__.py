@@ -6,6 +6,7 @@ import uvloop
 
 from services.common import log
 from services.common.errors import ComputeError
+from services.common.hardening import hide_secrets
 from services.common.settings import read_settings
 from services.host.__main__ import serve
 from services.inference.settings import Settings
@@ -14,6 +15,7 @@ from services.inference.settings import Settings
 def main() -> None:
     settings = read_settings(Settings)
     log.configure("inference", level=settings.log_level, style=settings.log_format)
+    hide_secrets()
     try:
         uvloop.run(serve(["inference"], settings))
     except (OSError, ComputeError) as error:
