@@ -12,7 +12,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from google.rpc import status_pb2
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import to_json
 
 from gateway.bodies import read_json, validate, validate_create
@@ -41,19 +42,32 @@ class TaskBatch(BaseModel):
 
 
 class TaskFilter(BaseModel):
-    """Which tasks; without any of them all of the tenant."""
+    """Which tasks. A condition at least, and none that is null: what a program left undefined must not mean all."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
-    status: TaskStatus | None = Field(None, description="Only this status")
-    task_type: TaskType | None = Field(None, description="Only this task type")
-    origin_instance: Label | None = Field(None, description="Only this origin instance")
-    origin_zone: Label | None = Field(None, description="Only this origin zone")
-    origin_tenant_id: Label | None = Field(None, description="Only this origin tenant")
+    status: TaskStatus | SkipJsonSchema[None] = Field(None, description="Only this status")
+    task_type: TaskType | SkipJsonSchema[None] = Field(None, description="Only this task type")
+    origin_instance: Label | SkipJsonSchema[None] = Field(None, description="Only this origin instance")
+    origin_zone: Label | SkipJsonSchema[None] = Field(None, description="Only this origin zone")
+    origin_tenant_id: Label | SkipJsonSchema[None] = Field(None, description="Only this origin tenant")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("null is no condition: leave it out")
+        return value
+
+    @model_validator(mode="after")
+    def _check_condition(self) -> TaskFilter:
+        if not self.model_fields_set:
+            raise ValueError('give at least one condition; everything is {"all": true} in the place of a filter')
+        return self
 
 
 class TaskDeletion(BaseModel):
-    """Which tasks are deleted: those of the ids, or the newest that a filter finds."""
+    """Which tasks are deleted: those of the ids, the newest that a filter finds, or the newest of all."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,12 +75,13 @@ class TaskDeletion(BaseModel):
         [], description="Identifiers"
     )
     filter: TaskFilter | None = Field(None, description="In the place of ids")
-    limit: int = Field(MOST, ge=1, le=MOST, description="How many of the filter's, at most")
+    all: bool = Field(False, description="True, in the place of ids and filter: every task of the tenant")
+    limit: int = Field(MOST, ge=1, le=MOST, description="How many of the filter's, or of all, at most")
 
     @model_validator(mode="after")
     def _check_one_way(self) -> TaskDeletion:
-        if bool(self.ids) == (self.filter is not None):
-            raise ValueError("give ids, at least one, or a filter")
+        if [bool(self.ids), self.filter is not None, self.all].count(True) != 1:
+            raise ValueError('give ids, at least one, or a filter, or "all": true')
         return self
 
 
@@ -101,7 +116,7 @@ class TaskDeletionResult(BaseModel):
     """An item for each task."""
 
     items: list[DeletedItem]
-    more: bool = Field(description="Whether the filter finds more: send the same again")
+    more: bool = Field(description="Whether there are more: send the same again")
 
 
 async def create_tasks(request: Request) -> Response:
@@ -120,21 +135,20 @@ async def create_tasks(request: Request) -> Response:
 
 async def delete_tasks(request: Request) -> Response:
     given: TaskDeletion = validate(TaskDeletion, await read_json(request))
-    wanted = pb.DeleteTasksRequest(task_ids=given.ids)
-    if given.filter is not None:
+    wanted = pb.DeleteTasksRequest(task_ids=given.ids, all=given.all)
+    if not given.ids:
         wanted.filter.CopyFrom(_list_request(request, given.filter, given.limit))
     answer = await upstream_of(request).tasks.delete_many(request, wanted)
     items = [_deleted(request, outcome) for outcome in answer.outcomes]
     return _json({"items": items, "more": answer.more})
 
 
-def _list_request(request: Request, wanted: TaskFilter, limit: int) -> pb.ListTasksRequest:
-    return pb.ListTasksRequest(
-        limit=limit,
-        public_types_only="admin" not in caller_of(request).scopes,
-        status=status_number(wanted.status) if wanted.status else None,
-        **wanted.model_dump(exclude={"status"}, exclude_none=True),
-    )
+def _list_request(request: Request, wanted: TaskFilter | None, limit: int) -> pb.ListTasksRequest:
+    """Of all where no filter is wanted."""
+    conditions = {} if wanted is None else wanted.model_dump(exclude_unset=True)
+    if "status" in conditions:
+        conditions["status"] = status_number(conditions["status"])
+    return pb.ListTasksRequest(limit=limit, public_types_only="admin" not in caller_of(request).scopes, **conditions)
 
 
 async def _created(request: Request, item: Any, key: str) -> dict[str, Any]:

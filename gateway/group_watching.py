@@ -21,6 +21,7 @@ from gateway.paths import asked_path
 from gateway.upstream import caller_of, upstream_of
 from gateway.watching import HEADERS, Mark, Part, Start, Updates, Watch, read_mark, streamed, told_all
 from services.common.errors import ComputeError, InvalidRequest, NotFound
+from services.common.ids import distinct
 from services.common.merging import merged
 
 _AT_ONCE = 16
@@ -44,7 +45,7 @@ async def watch_tasks(request: Request, ids: Sequence[str], *, previews: bool) -
         NotFound: none of them is the tenant's. One alone that is not has an `error` instead.
         Unavailable, InvalidRequest: LAST_EVENT_ID_INVALID.
     """
-    names = list(dict.fromkeys(ids))
+    names = distinct(ids)
     wanted, extent = _last_marks(request, len(names)), await upstream_of(request).events.extent()
     gate = asyncio.Semaphore(_AT_ONCE)
 

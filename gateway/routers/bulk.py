@@ -44,7 +44,10 @@ async def create_batch(request: Request) -> Response:
 )
 @needs(TO_CHANGE)
 async def delete_many(request: Request) -> Response:
-    """Deletes up to 100 tasks for good, by ids or the newest of a filter, each as its own DELETE does."""
+    """Deletes up to 100 tasks for good, by ids or the newest of a filter, each as its own DELETE does.
+
+    A filter needs a condition, and takes no null; `{"all": true}` deletes the newest of everything.
+    """
     return await delete_tasks(request)
 
 

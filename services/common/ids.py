@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 
 _DRAWN_BYTES = 4_096
 _BYTES = 16
@@ -47,3 +48,11 @@ def new_uuid() -> str:
 def part_key(key: str, number: int) -> str:
     """The idempotency key of one item of a call that has `key`, or none; no caller's over REST has a space."""
     return f"{hashlib.sha256(key.encode()).hexdigest()} {number}" if key else ""
+
+
+def distinct(ids: Iterable[str]) -> list[str]:
+    """Each once, as it is first spelled: UUIDs name the same in any case (RFC 9562)."""
+    found: dict[str, str] = {}
+    for name in ids:
+        found.setdefault(name.lower(), name)
+    return list(found.values())

@@ -9,11 +9,14 @@ import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common.errors import ComputeError, Internal, check_field
+from services.common.ids import distinct
 from services.common.rpc_status import to_status
 
 log = structlog.get_logger()
 MOST = 100
 _AT_ONCE = 16
+# Of a filter: which page of what it finds, and what the caller may see at all.
+_NO_CONDITIONS = frozenset({"limit", "skip", "page_token", "public_types_only"})
 
 
 def check_many(field: str, count: int) -> None:
@@ -21,10 +24,23 @@ def check_many(field: str, count: int) -> None:
     check_field(field, 1 <= count <= MOST, f"must be 1 to {MOST}, not {count}")
 
 
+def check_deletion(request: pb.DeleteTasksRequest) -> None:
+    """Tasks are named, found by a condition, or all meant, and said so. Raises InvalidRequest."""
+    ids, conditions = len(request.task_ids), {field.name for field, _ in request.filter.ListFields()} - _NO_CONDITIONS
+    if ids or not (request.all or request.HasField("filter")):
+        check_many("task_ids", ids)
+        check_field("filter", not request.HasField("filter"), "goes without task_ids")
+        check_field("all", not request.all, "goes without task_ids")
+    elif request.all:
+        check_field("filter", not conditions, "has no condition beside all")
+    else:
+        check_field("filter", bool(conditions), "has no condition: say all where everything is meant")
+
+
 async def deleted(
     ids: Sequence[str], delete: Callable[[str], Awaitable[pb.DeleteTaskResponse]]
 ) -> list[pb.DeleteTasksOutcome]:
-    """An outcome for each, in their order; one that is named twice is deleted once."""
+    """An outcome for each, in their order; one that is named twice, in whatever spelling, is deleted once."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(task_id: str) -> pb.DeleteTasksOutcome:
@@ -38,7 +54,7 @@ async def deleted(
             outcome.error = failure(error, "delete failed")
         return outcome
 
-    return list(await asyncio.gather(*map(one, dict.fromkeys(ids))))
+    return list(await asyncio.gather(*map(one, distinct(ids))))
 
 
 def failure(error: Exception, said: str) -> bytes:

@@ -17,14 +17,14 @@ from services.common.bus import progress_subject
 from services.common.errors import ComputeError, Refusals, check_field, wrong_field
 from services.common.grpc_server import Context
 from services.common.identity import Caller, check_tenant, current_caller
-from services.common.ids import part_key
+from services.common.ids import distinct, part_key
 from services.common.lanes import abandon
 from services.common.merging import merged
 from services.common.paging import fitting, next_token, read_window
 from services.common.proto import check_objects
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
-from services.tasks.many import MOST, check_many, deleted, failure
+from services.tasks.many import MOST, check_deletion, check_many, deleted, failure
 from services.tasks.messages import Messages
 from services.tasks.ports import Filter
 from services.tasks.removal import Remover
@@ -129,12 +129,9 @@ class TaskServicer(rpc.TaskServiceServicer):
         return pb.DeleteTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
     async def DeleteTasks(self, request: pb.DeleteTasksRequest, context: Context) -> pb.DeleteTasksResponse:
+        check_deletion(request)
         ids, more = list(request.task_ids), False
-        if ids or not request.HasField("filter"):
-            check_many("task_ids", len(ids))
-            if request.HasField("filter"):
-                raise wrong_field("filter", "goes without task_ids")
-        else:
+        if not ids:
             wanted = request.filter
             wanted.limit = min(wanted.limit if wanted.HasField("limit") else MOST, MOST)
             found = await self.ListTasks(wanted, context)
@@ -156,7 +153,8 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     async def WatchTasks(self, request: pb.WatchTasksRequest, context: Context) -> AsyncIterator[pb.WatchTasksResponse]:
         """What the caller has seen of a task is not shown again."""
-        owner, seen = tenant(), {item.task_id: item.version for item in request.tasks}
+        owner, given = tenant(), {item.task_id: item.version for item in request.tasks}
+        seen = {name: given[name] for name in distinct(given)}
         check_many("tasks", len(seen))
         each = (pb.WatchTaskRequest(task_id=name, without_previews=request.without_previews) for name in seen)
         async for name, update in merged({one.task_id: self._watched(owner, one) for one in each}):

@@ -133,7 +133,7 @@ async def test_tasks_are_deleted_by_their_ids_each_with_an_outcome(api: Stack) -
     ids = await some(api, 3)
     asked = [ids[0], NOBODY, ids[1].upper(), ids[0]]
     items = (await api.http.post(DELETE, json={"ids": asked})).json()["items"]
-    assert [item["status"] for item in items] == [200, 404, 200]
+    assert [(item["id"], item["status"]) for item in items] == [(ids[0], 200), (NOBODY, 404), (ids[1].upper(), 200)]
     assert [(await api.http.get(f"{TASKS}{task_id}")).status_code for task_id in ids] == [404, 404, 200]
 
 
@@ -156,14 +156,76 @@ async def test_tasks_are_deleted_by_a_filter_until_there_are_no_more(api: Stack)
     [
         {},
         {"ids": []},
-        {"ids": [NOBODY], "filter": {}},
+        {"ids": [NOBODY], "filter": {"status": "FAILED"}},
+        {"ids": [NOBODY], "all": True},
         {"ids": [NOBODY] * 101},
         {"filter": {"colour": "red"}},
-        {"filter": {}, "limit": 101},
+        {"filter": {"status": "FAILED"}, "limit": 101},
+        {"filter": {"status": "FAILED"}, "all": True},
+        {"all": False},
+        {"all": "true"},
+        {"all": None},
     ],
 )
 async def test_what_names_no_tasks_is_refused_whole(api: Stack, body: Any) -> None:
     assert (await api.http.post(DELETE, json=body)).status_code == 422
+
+
+@pytest.mark.field("delete-without-condition")
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"origin_instance": None},
+        {"status": None, "task_type": None, "origin_zone": None, "origin_tenant_id": None},
+        {"status": "PENDING", "origin_instance": None},
+        None,
+    ],
+)
+async def test_a_filter_without_a_condition_deletes_nothing(api: Stack, wanted: Any) -> None:
+    [task_id] = await some(api, 1)
+    answer = await api.http.post(DELETE, json={"filter": wanted})
+    assert answer.status_code == 422, answer.text
+    assert (await api.http.get(f"{TASKS}{task_id}")).status_code == 200
+
+
+@pytest.mark.field("delete-without-condition")
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"filter": {}},
+        {"filter": {"limit": 5}},
+        {"filter": {"skip": 0, "public_types_only": True, "page_token": "abc"}},
+        {"all": True, "filter": {"origin_zone": "b"}},
+        {"all": True, "task_ids": [NOBODY]},
+    ],
+)
+async def test_over_grpc_a_filter_without_a_condition_deletes_nothing(
+    api: Stack, tasks: tasks_pb2_grpc.TaskServiceStub, wanted: Any
+) -> None:
+    [task_id] = await some(api, 1)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await tasks.DeleteTasks(tasks_pb2.DeleteTasksRequest(**wanted), **OURS)
+    assert from_rpc_error(caught.value).reason == "INVALID_REQUEST"
+    assert (await api.http.get(f"{TASKS}{task_id}")).status_code == 200
+
+
+async def test_all_is_deleted_by_whoever_says_so_and_nobody_else_s(api: Stack) -> None:
+    ids = await some(api, 3)
+    more, found = True, set()
+    while more:
+        answer = (await api.other.post(DELETE, json={"all": True})).json()
+        more = answer["more"]
+    assert [(await api.http.get(f"{TASKS}{task_id}")).status_code for task_id in ids] == [200] * 3
+    first = (await api.http.post(DELETE, json={"all": True, "limit": 2})).json()
+    assert [item["id"] for item in first["items"]] == ids[:0:-1] and first["more"]
+    more = True
+    while more:
+        answer = (await api.http.post(DELETE, json={"all": True})).json()
+        found |= {item["id"] for item in answer["items"]}
+        more = answer["more"]
+    assert ids[0] in found
+    assert (await api.http.get(TASKS)).json() == []
 
 
 @asynccontextmanager
@@ -250,6 +312,22 @@ async def test_a_task_that_is_not_there_is_an_error_among_others_and_a_404_alone
     ]
     assert [data["id"] for _, name, data in signs if name == "task"] == [task_id]
     assert (await api.http.get(EVENTS, params={"id": [NOBODY]})).status_code == 404
+
+
+@pytest.mark.field("one-id-two-spellings")
+async def test_a_task_that_is_named_in_two_spellings_is_one_task(
+    api: Stack, tasks: tasks_pb2_grpc.TaskServiceStub
+) -> None:
+    [task_id] = await some(api, 1)
+    await api.finish(task_id)
+    both = [task_id, task_id.upper()]
+    async with watching(api, both) as response:
+        signs = await asyncio.wait_for(told(response), 30)
+    assert [name for _, name, _ in signs].count("task") == 1
+    wanted = tasks_pb2.WatchTasksRequest(tasks=[tasks_pb2.WatchedTask(task_id=name) for name in both])
+    assert len([update async for update in tasks.WatchTasks(wanted, **OURS)]) == 1
+    items = (await api.http.post(DELETE, json={"ids": both})).json()["items"]
+    assert [(item["id"], item["status"]) for item in items] == [(task_id, 200)]
 
 
 @pytest.mark.parametrize("after", ["1", "1,2,3", "x,y", "1,2-over"])

@@ -77,7 +77,7 @@ async def test_a_key_deletes_and_watches_what_is_its_tenants_only(host: Host) ->
     wanted = pb.WatchTasksRequest(tasks=[pb.WatchedTask(task_id=name) for name in ids])
     seen = [update async for update in host.tasks.WatchTasks(wanted, **by("rival-tasks"))]
     assert [update.WhichOneof("update") for update in seen] == ["error"] * 3
-    found = pb.DeleteTasksRequest(filter=pb.ListTasksRequest(limit=2))
+    found = pb.DeleteTasksRequest(all=True, filter=pb.ListTasksRequest(limit=2))
     first = await host.tasks.DeleteTasks(found, **by("acme-tasks"))
     assert (len(first.outcomes), first.more) == (2, True)
     rest = await host.tasks.DeleteTasks(found, **by("acme-tasks"))

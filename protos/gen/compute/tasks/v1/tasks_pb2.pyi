@@ -361,12 +361,14 @@ class CleanupTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., deleted_paths: _Optional[_Iterable[str]] = ..., errors: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DeleteTasksRequest(_message.Message):
-    __slots__ = ("task_ids", "filter")
+    __slots__ = ("task_ids", "filter", "all")
     TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
     task_ids: _containers.RepeatedScalarFieldContainer[str]
     filter: ListTasksRequest
-    def __init__(self, task_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[ListTasksRequest, _Mapping]] = ...) -> None: ...
+    all: bool
+    def __init__(self, task_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[ListTasksRequest, _Mapping]] = ..., all: _Optional[bool] = ...) -> None: ...
 
 class DeleteTasksResponse(_message.Message):
     __slots__ = ("outcomes", "more")
