@@ -52,7 +52,7 @@ def is_unchanged(request: Request, version: Version) -> bool:
     """
     check_match(request, version)
     unwanted = _etags(request, "if-none-match")
-    if unwanted:
+    if unwanted is not None:
         return _ANY in unwanted or version.etag in {tag.removeprefix("W/") for tag in unwanted}
     since = _date(request, "if-modified-since")
     return since is not None and version.modified <= since
@@ -61,11 +61,10 @@ def is_unchanged(request: Request, version: Version) -> bool:
 def precondition_of(request: Request) -> pb.Precondition | None:
     """What a request that changes an object makes a condition of; storage decides by it.
 
-    Raises InvalidRequest: CONDITION_INVALID for an ETag without its quotes.
+    Raises InvalidRequest: CONDITION_INVALID for an ETag without its quotes, and for a header with none at all, which
+    must not pass for no condition.
     """
-    wanted, unwanted = _etags(request, "if-match"), _etags(request, "if-none-match")
-    if not all(tag == _ANY or tag.endswith('"') for tag in wanted + unwanted):
-        raise InvalidRequest('a condition is * or ETags in quotes, like "a1b2"', reason="CONDITION_INVALID")
+    wanted, unwanted = _written_etags(request, "if-match"), _written_etags(request, "if-none-match")
     found = pb.Precondition(if_match=wanted, if_none_match=[tag.removeprefix("W/") for tag in unwanted])
     unmodified = _date(request, "if-unmodified-since")
     if unmodified is not None:
@@ -100,7 +99,7 @@ def check_match(request: Request, version: Version) -> None:
     The comparison is strong: a weak ETag matches nothing.
     """
     wanted = _etags(request, "if-match")
-    if wanted:
+    if wanted is not None:
         if _ANY not in wanted and version.etag not in wanted:
             raise PreconditionFailed("the picture has another ETag than those of If-Match")
         return
@@ -115,8 +114,19 @@ def _is_same(request: Request, version: Version) -> bool:
     return not given or given == version.etag or _date(request, "if-range") == version.modified
 
 
-def _etags(request: Request, name: str) -> list[str]:
-    return _TAGS.findall(",".join(request.headers.getlist(name)))
+def _written_etags(request: Request, name: str) -> list[str]:
+    tags = _etags(request, name)
+    if tags is None:
+        return []
+    if not tags or not all(tag == _ANY or tag.endswith('"') for tag in tags):
+        raise InvalidRequest('a condition is * or ETags in quotes, like "a1b2"', reason="CONDITION_INVALID")
+    return tags
+
+
+def _etags(request: Request, name: str) -> list[str] | None:
+    """None without the header; one that names none is a condition that nothing meets."""
+    given = request.headers.getlist(name)
+    return _TAGS.findall(",".join(given)) if given else None
 
 
 def _date(request: Request, name: str) -> datetime | None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.catalog.folders import is_reserved
 from services.common.errors import IllegalTransition, InvalidRequest, PreconditionFailed
 from services.imaging.paths import clean_path
 
@@ -97,6 +98,12 @@ class Terms:
     def none(self) -> bool:
         """Whether they are met whatever is there."""
         return self.result and not self.if_absent and self.precondition == Precondition()
+
+    def check_place(self, key: Key) -> None:
+        """Raises IllegalTransition: RESULT_IMMUTABLE where only a task's own hand puts anything."""
+        if not self.result and is_reserved(key.path):
+            why = "this is the place of a task's results, which go when the task goes; store it under another path"
+            raise IllegalTransition(why, reason="RESULT_IMMUTABLE")
 
     def check(self, stored: StoredObject | None) -> None:
         """Raises PreconditionFailed; IllegalTransition: ALREADY_EXISTS, RESULT_IMMUTABLE."""

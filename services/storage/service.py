@@ -49,6 +49,7 @@ class StorageService:
             Unavailable: STORAGE_UNAVAILABLE.
         """
         key = Key.of(tenant, wish.path)
+        wish.terms.check_place(key)
         async with self._objects.gather() as gathering:
             async for chunk in self._in_time(chunks):
                 if gathering.size + len(chunk) > self._max_bytes:

@@ -16,7 +16,9 @@ import pytest_asyncio
 from motor.motor_asyncio import AsyncIOMotorClient
 from PIL import Image
 
-from tests.integration.gateway_host import IMAGES, TASKS, Stack, generation, stack
+from services.common.grpc_client import Credentials
+from services.common.storage_client import StorageClient
+from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, stack
 from tests.integration.tasks_host import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -37,9 +39,8 @@ def png(colour: str = "red") -> bytes:
 async def finished(api: Stack, **fields: Any) -> dict[str, Any]:
     """A task whose picture is in storage."""
     task = await api.create(**fields)
-    path = f"{IMAGES}/generations/{task['id']}/picture.png"
-    stored = await api.http.post(path, files={"file": ("picture.png", png(), "image/png")})
-    assert stored.status_code == 200, stored.text
+    storage = StorageClient(api.channel, Credentials(TOKEN))
+    await storage.upload(f"generations/{task['id']}/picture.png", png(), tenant="acme", result=True)
     await api.finish(task["id"])
     return dict((await api.http.get(f"{TASKS}{task['id']}")).json())
 

@@ -140,6 +140,10 @@ CONDITIONS = [
     ({"if-match": '"other"'}, 412),
     ({"if-match": "WEAK"}, 412),
     ({"if-match": "unquoted"}, 412),
+    ({"if-match": ""}, 412),
+    ({"if-match": ","}, 412),
+    ({"if-none-match": ""}, 200),
+    ({"if-none-match": ",", "if-modified-since": "NOW"}, 200),
     ({"if-unmodified-since": "NOW"}, 200),
     ({"if-unmodified-since": "BEFORE"}, 412),
     ({"if-unmodified-since": "no date"}, 200),
@@ -203,6 +207,18 @@ async def test_a_write_or_deletion_whose_condition_fails_changes_nothing(api: St
     deleted = await api.http.delete(f"{IMAGES}/{path}", headers=given)
     for answer in (saved, deleted):
         assert (answer.status_code, answer.json()["reason"]) == (412, "PRECONDITION_FAILED")
+    assert (await api.http.get(f"{IMAGES}/{path}")).content == PICTURE
+
+
+@pytest.mark.field("condition-without-etag")
+@pytest.mark.parametrize("name", ["if-match", "if-none-match"])
+@pytest.mark.parametrize("value", ["", ",", ", ,,", "unquoted", '"a", b'])
+async def test_a_condition_that_names_no_etag_is_not_taken_for_none(api: Stack, name: str, value: str) -> None:
+    path, other = await _save(api), noise(20)
+    saved = await api.http.post(f"{IMAGES}/{path}", files={"file": other}, headers={name: value})
+    deleted = await api.http.delete(f"{IMAGES}/{path}", headers={name: value})
+    for answer in (saved, deleted):
+        assert (answer.status_code, answer.json()["reason"]) == (400, "CONDITION_INVALID")
     assert (await api.http.get(f"{IMAGES}/{path}")).content == PICTURE
 
 

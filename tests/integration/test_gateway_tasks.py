@@ -448,7 +448,23 @@ async def test_the_results_of_a_task_cannot_be_overwritten_and_provenance_tells_
     assert cleaned.json()["deleted_paths"] == [path]
     [file] = (await api.http.get(provenance)).json()["files"]
     assert file["unchanged"] is None
-    assert (await api.http.post(url, files={"file": other})).status_code == 200
+    assert (await api.http.post(url, files={"file": other})).status_code == 409
+
+
+@pytest.mark.field("upload-into-task-folder")
+async def test_nobody_s_file_is_taken_into_a_folder_that_goes_with_a_task(api: Stack) -> None:
+    running, ended = await api.create(), await api.create()
+    await api.finish(ended["id"])
+    content = encode_png(np.zeros((8, 8, 3), np.uint8))
+    for name in (running["id"], ended["id"], ended["id"].upper(), str(uuid4())):
+        for path in (f"generations/{name}/mine.png", f"refines/{name}/a/b.png", f"generations/{name}", "generations"):
+            answer = await api.http.post(f"{IMAGES}/{path}", files={"file": content})
+            assert (answer.status_code, answer.json().get("reason")) == (409, "RESULT_IMMUTABLE"), path
+            assert (await api.http.get(f"{IMAGES}/{path}")).status_code == 404
+    for path in ("generations/mine.png", "generations/spring/mine.png", f"shop/{ended['id']}/mine.png"):
+        assert (await api.http.post(f"{IMAGES}/{path}", files={"file": content})).status_code == 200, path
+        assert (await api.http.post(f"{TASKS}{ended['id']}/cleanup")).status_code == 200
+        assert (await api.http.get(f"{IMAGES}/{path}")).status_code == 200
 
 
 async def test_a_task_without_results_has_no_files_to_tell_of(api: Stack) -> None:
