@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from PIL import Image, ImageOps
-from pydantic import ValidationError
+from pydantic import PositiveInt, ValidationError
 from pydantic_settings import BaseSettings
 
 from services.catalog.enums import ProviderType, RefineStrategy
@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     """host:port of Triton's gRPC."""
     models_root: Path = Path("models")
     """Folder that `…_model_path` of a task is relative to; Triton sees it under the same path."""
+    faithful_max_pixels: PositiveInt = 1_100_000
+    """Largest picture, before it grows, that the `upscale` model enlarges; a million pixels take five minutes of CPU
+    time. With more, raise TASK_TIMEOUT_SECONDS, too."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ class Local:
         height, width, _ = refinement.image.shape
         wide, high = target_size(refinement)
         grows = wide >= width and high >= height and (wide, high) != (width, height)
-        return grows and not refinement.upscale.prompt and await self.upscaling.served()
+        wanted = grows and not refinement.upscale.prompt and height * width <= self.upscaling.most_pixels
+        return wanted and await self.upscaling.served()
 
     async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
         """Raises what `draw` and `matte` raise."""
@@ -185,7 +189,7 @@ class Local:
 @asynccontextmanager
 async def connect(settings: Settings, media: Media | None = None) -> AsyncIterator[Local]:
     """Watches the models while it is open; for several who want the same there is one."""
-    wanted = settings.triton_target, settings.models_root
+    wanted = settings.triton_target, settings.models_root, settings.faithful_max_pixels
     async with shared((NAME, *wanted), lambda: _open(settings)) as opened:
         yield opened
 
@@ -195,7 +199,7 @@ async def _open(settings: Settings) -> AsyncIterator[Local]:
     judge = await asyncio.to_thread(measures.judge, measures.Settings())
     async with connection.connect(settings.triton_target) as triton:
         diffusion, segmentation = TritonDiffusion(triton), TritonSegmentation(triton)
-        upscaling = TritonUpscaling(triton)
+        upscaling = TritonUpscaling(triton, most_pixels=settings.faithful_max_pixels)
         async with running(
             diffusion=diffusion.supervisor.run, segmentation=segmentation.supervisor.run, upscaling=upscaling.run
         ):

@@ -23,6 +23,7 @@ class FakeUpscaling:
 
     model = "upscale"
     most_factor = 16.0
+    most_pixels = 1_100_000
 
     def __init__(self, make: Callable[[Pixels, int, int], Pixels] = repeated, *, served: bool = True) -> None:
         self.make = make

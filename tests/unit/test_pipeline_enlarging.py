@@ -156,6 +156,28 @@ async def test_beyond_what_the_network_reaches_it_is_resampled() -> None:
     assert made.picture.pixels.shape == (160, 200, 3)
 
 
+@pytest.mark.parametrize(("most", "asked"), [(17 * 4800, (480, 640)), (17 * 4800 - 1, (240, 320)), (4800, (240, 320))])
+async def test_a_second_pass_is_left_to_resampling_where_it_would_take_too_long(
+    photo: Pixels, most: int, asked: tuple[int, int]
+) -> None:
+    upscaling = FakeUpscaling()
+    upscaling.most_pixels = most
+    made = await refined(Refinement(photo, factor=8, upscale=PASS), upscaling)
+    assert upscaling.seen == [asked[::-1]]
+    assert made.picture.pixels.shape == (480, 640, 3)
+
+
+async def test_a_picture_that_would_take_too_long_is_redrawn_as_ever_and_refused_where_faithful_was_asked_for(
+    bench: PictureBench, photo: Pixels
+) -> None:
+    bench.upscaling.most_pixels = 4799
+    result = await bench.run("REFINE", base_image_url=bench.put(photo), upscale_factor=2.0)
+    assert result.refine_strategy == "creative"
+    with pytest.raises(InvalidRequest, match="more than the 4799 that can be enlarged faithfully") as refused:
+        await bench.run("REFINE", base_image_url=bench.put(photo), upscale_factor=2.0, refine_strategy="faithful")
+    assert refused.value.reason == "TOO_MANY_PIXELS"
+
+
 @pytest.mark.parametrize(
     ("size", "to", "kept"),
     [

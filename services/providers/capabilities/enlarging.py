@@ -34,6 +34,8 @@ class Enlarged:
 class Enlarging(Protocol):
     most_factor: float
     """By how much a side may grow."""
+    most_pixels: int
+    """That may go through the network for one picture, within the time that a run has."""
 
     async def enlarge(self, pixels: Pixels, width: int, height: int, on_tile: OnTile) -> Enlarged:
         """RGB `[H, W, 3]`, no larger than `width` by `height`. Cancelling it stops the work within one tile.

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from services.catalog.enums import RefineStrategy
+from services.common.errors import InvalidRequest
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.enlarging import Enlarged, Enlarging, OnTile, Tile
 from services.providers.capabilities.refining import Refined, Refinement
@@ -19,6 +20,9 @@ from services.providers.pipelines.progress import Preview, Progress
 from services.providers.pipelines.redrawing import UNTOUCHED, Brush
 from services.providers.pipelines.refining import LANCZOS, RefinerSettings, Work, enlarge, output_size
 from services.providers.ports import OnStep, Picture, Pixels, Step
+
+# What one pass through the network makes of a side.
+_PASS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ async def refine_faithfully(wanted: Refinement, settings: RefinerSettings, tools
     """A picture that is not to grow is resampled; so is one of which the network's answer does not pass its measures.
 
     Raises:
-        InvalidRequest: the answer would be too large.
+        InvalidRequest: TOO_MANY_PIXELS, of the answer or of what would go through the network.
         Overloaded, Unavailable, Internal: as the models say.
     """
     width, height = output_size(wanted, settings)
@@ -82,9 +86,24 @@ async def _enlarged(source: Pixels, plain: Pixels, upscaling: Enlarging, on_tile
     (high, wide), (height, width) = source.shape[:2], plain.shape[:2]
     if width < wide or height < high or (width, height) == (wide, high):
         return Enlarged(plain, 0, UNTOUCHED if plain.shape == source.shape else LANCZOS)
-    most = upscaling.most_factor
+    most = _reach(wide * high, upscaling)
     made = await upscaling.enlarge(source, min(width, int(wide * most)), min(height, int(high * most)), on_tile)
     return replace(made, pixels=await asyncio.to_thread(enlarge, made.pixels, width, height))
+
+
+def _reach(pixels: int, upscaling: Enlarging) -> float:
+    """By how much a side grows: as often as its pixels may go through the network, for four times each.
+
+    Raises:
+        InvalidRequest: TOO_MANY_PIXELS, where they may not even once.
+    """
+    if pixels > upscaling.most_pixels:
+        raise InvalidRequest(
+            f"{pixels} pixels are more than the {upscaling.most_pixels} that can be enlarged faithfully here; "
+            "leave refine_strategy out, or make the picture smaller first",
+            reason="TOO_MANY_PIXELS",
+        )
+    return upscaling.most_factor if pixels * (1 + _PASS**2) <= upscaling.most_pixels else _PASS
 
 
 def _shown(on_step: OnStep, preview: Preview, width: int, after: int) -> OnTile:

@@ -32,9 +32,17 @@ class TritonUpscaling:
 
     most_factor = 16.0
 
-    def __init__(self, connection: TritonConnection, *, model: str = "upscale", busy_seconds: float = 60.0) -> None:
-        """`busy_seconds`: how long a full queue is waited for."""
+    def __init__(
+        self,
+        connection: TritonConnection,
+        *,
+        model: str = "upscale",
+        most_pixels: int = 1_100_000,
+        busy_seconds: float = 60.0,
+    ) -> None:
+        """`most_pixels` as `Enlarging` says; `busy_seconds`: how long a full queue is waited for."""
         self.model = model
+        self.most_pixels = most_pixels
         end_process = end_stub if connection.is_here else None
         self.supervisor = Supervisor(
             model, connection, self._canary, every=5.0, silence=_SILENCE, end_process=end_process
