@@ -47,6 +47,7 @@ REASONS: dict[int, dict[str, str]] = {
         "SECRET_ROTATED": "somebody else has just rotated the secret",
         "DELIVERY_SENDING": "the delivery is being sent",
         "DELIVERY_STATE": "not in the state the delivery is in",
+        "TASK_DELETED": "the task was deleted: nothing more is called for it",
     },
     412: {"PRECONDITION_FAILED": "the condition of the request does not hold"},
     413: {

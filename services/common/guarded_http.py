@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -27,6 +27,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Of the server's own making, or of the moment: another try may go well.
 _PASSING = frozenset({408, 421, 425, 429})
 _LONGEST_PAUSE = 3600.0
+_BODY_SECONDS = 1.0
 _HEADERS = {"user-agent": "atelier", "accept-encoding": "identity", "connection": "close"}
 
 # A host's addresses, as text. Raises OSError when it has none.
@@ -103,17 +104,23 @@ class GuardedHttp:
             return await self._follow(url, max_bytes)
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, max_bytes: int) -> Answered:
-        """Whatever is answered, a redirect as well: none is followed. Of the body at most `max_bytes` are read.
+        """Whatever is answered, a redirect as well: none is followed. Its head decides.
+
+        Of the body at most `max_bytes` are read, and for a moment only: what is slow or broken off there is left.
 
         Raises:
             InvalidRequest: URL_NOT_ALLOWED as `get`; URL_UNREACHABLE when the host is unknown.
             Unavailable: URL_UNAVAILABLE when there is no answer in time.
         """
+        clock = asyncio.get_running_loop().time
+        last = clock() + self._limits.total_seconds
         async with self._bounded():
             target = parse_target(url)
             async with self._answer(target, "POST", content, headers) as response:
                 said = {name.lower(): value for name, value in response.headers.items()}
-                return Answered(response.status_code, said, await _beginning(response, max_bytes))
+                # Half of what is left, so that the body cannot use up the whole call's time.
+                seconds = min(_BODY_SECONDS, (last - clock()) / 2)
+                return Answered(response.status_code, said, await _beginning(response, max_bytes, seconds))
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:
@@ -218,12 +225,15 @@ def _check_status(response: httpx2.Response) -> None:
         raise _unreachable(f"the server answered {status}")
 
 
-async def _beginning(response: httpx2.Response, max_bytes: int) -> bytes:
+async def _beginning(response: httpx2.Response, max_bytes: int, seconds: float) -> bytes:
+    """What came of it in that time."""
     content = b""
-    async for part in response.aiter_raw():
-        content += part
-        if len(content) >= max_bytes:
-            break
+    with suppress(TimeoutError, httpx2.HTTPError, OSError):
+        async with asyncio.timeout(seconds):
+            async for part in response.aiter_raw():
+                content += part
+                if len(content) >= max_bytes:
+                    break
     return content[:max_bytes]
 
 

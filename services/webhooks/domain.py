@@ -76,6 +76,7 @@ class Delivery:
     reason: str | None = None
     history: tuple[Attempt, ...] = ()
     content_type: str | None = None
+    task_deleted: bool = False
 
     @property
     def listing(self) -> str:
@@ -111,12 +112,22 @@ class Delivery:
         return self._moved(DeliveryState.DEAD, until, history=self._with(attempt), reason=attempt.error)
 
     def skipped(self, reason: str, attempt: Attempt | None = None, *, until: int) -> Delivery:
-        self._require(DeliveryState.PENDING, DeliveryState.SENDING)
+        self._require(DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.DEAD)
         history = self.history if attempt is None else self._with(attempt)
         return self._moved(DeliveryState.SKIPPED, until, history=history, reason=reason)
 
+    def orphaned(self, *, until: int) -> Delivery:
+        """Its task was deleted: what is not delivered is skipped, and nothing is called for it again."""
+        self._require(*(state for state in DeliveryState if state is not DeliveryState.SENDING))
+        waits = self.state in (DeliveryState.PENDING, DeliveryState.DEAD)
+        ended = self.skipped("the task was deleted", until=until) if waits else self
+        return replace(ended, version=self.version + 1, task_deleted=True)
+
     def replayed(self, now: int) -> Delivery:
-        """From the first step again. Raises IllegalTransition while it is being sent."""
+        """From the first step again. Raises IllegalTransition while it is being sent, and once its task was deleted."""
+        if self.task_deleted:
+            why = f"the task of delivery {self.id} was deleted: nothing more is called for it"
+            raise IllegalTransition(why, reason="TASK_DELETED")
         if self.state is DeliveryState.SENDING:
             raise IllegalTransition(f"delivery {self.id} is being sent", reason="DELIVERY_SENDING")
         return self._moved(DeliveryState.PENDING, now, attempts=0, reason=None)

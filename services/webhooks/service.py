@@ -55,21 +55,26 @@ class WebhookService:
         return added
 
     async def end_for(self, occasion: Occasion) -> bool:
-        """The task was deleted: what waits is skipped, but for this very event. False while some is being sent."""
+        """The task was deleted: what is not delivered is skipped, and nothing called again, but for this very event.
+
+        False while some is being sent.
+        """
         wanted, all_over = Filter(occasion.tenant, task_id=occasion.task_id), True
         for delivery in (await self._deliveries.find(wanted, Window(_OF_ONE_TASK))).items:
-            if delivery.state.over or delivery.event_id == occasion.event_id:
+            if delivery.task_deleted or delivery.event_id == occasion.event_id:
                 continue
-            ended = delivery.skipped("the task was deleted", until=self._clock.now() + self._keep)
-            waits = delivery.state is DeliveryState.PENDING
-            all_over = waits and await self._deliveries.save(ended) and all_over
+            if delivery.state is DeliveryState.SENDING:
+                all_over = False
+                continue
+            ended = delivery.orphaned(until=self._clock.now() + self._keep)
+            all_over = await self._deliveries.save(ended) and all_over
         return all_over
 
     async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
         return await self._deliveries.find(wanted, window)
 
     async def replay(self, tenant: str | None, delivery_id: str) -> Delivery:
-        """Raises NotFound, also for another tenant's; IllegalTransition while it is being sent."""
+        """Raises NotFound, also for another tenant's; IllegalTransition: DELIVERY_SENDING, TASK_DELETED."""
         for _ in range(_CONTENTION_LIMIT):
             delivery = await self._deliveries.get(delivery_id)
             if tenant is not None and delivery.tenant != tenant:

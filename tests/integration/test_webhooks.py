@@ -20,6 +20,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as BusError
 
 from services.common.bus import HOOKS
+from services.common.rpc_status import from_rpc_error
 from services.common.settings import read_settings
 from services.webhooks import __main__ as commands
 from services.webhooks.settings import WebhooksSettings
@@ -216,6 +217,34 @@ async def test_what_is_being_sent_when_its_task_is_deleted_is_not_sent_again(
         [delivery] = await in_state(hooks, SKIPPED)
     assert (delivery.reason, len(delivery.history)) == ("the task was deleted", 1)
     receiver.hold.set()
+
+
+@pytest.mark.field("replay-after-deletion")
+@pytest.mark.parametrize(("script", "before", "after"), [("200 OK", DELIVERED, DELIVERED), ("500 Oops", DEAD, SKIPPED)])
+async def test_nothing_is_replayed_for_a_task_that_was_deleted(
+    hooks: Hooks, receiver: Receiver, bus: Client, script: str, before: int, after: int
+) -> None:
+    receiver.script = [script]
+    event = await hooks.notice(receiver.url)
+    [delivery] = await in_state(hooks, before)
+    await hooks.notice(receiver.url, event=f"{event.partition('.')[0]}.4", task_deleted=True)
+    await until(lambda: all_taken(bus))
+    calls = len(receiver.received)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await hooks.replay(delivery.id)
+    assert (caught.value.code(), from_rpc_error(caught.value).reason) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "TASK_DELETED",
+    )
+    [kept] = await hooks.find()
+    assert (kept.state, len(receiver.received)) == (after, calls)
+    assert kept.history == delivery.history
+
+
+async def all_taken(bus: Client) -> bool:
+    """Whether every notice is done with."""
+    consumers = await bus.jetstream().consumers_info(HOOKS)
+    return all(not item.num_pending and not item.num_ack_pending for item in consumers)
 
 
 async def test_the_deletion_itself_is_still_told_to_who_wants_to_hear_of_it(hooks: Hooks, receiver: Receiver) -> None:

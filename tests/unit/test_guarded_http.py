@@ -9,7 +9,7 @@ import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cache
 
@@ -429,3 +429,21 @@ async def test_a_post_reaches_no_inward_address(address: str) -> None:
         with pytest.raises(InvalidRequest) as caught:
             await http.post("http://trap.example/", b"", {}, max_bytes=10)
     assert caught.value.reason == "URL_NOT_ALLOWED"
+
+
+@pytest.mark.field("receiver-drips")
+@pytest.mark.parametrize("begun", ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 410 Gone\r\nRetry-After: 9\r\n"])
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_the_head_of_an_answer_to_a_post_decides_whatever_becomes_of_its_body(begun: str, breaks: bool) -> None:
+    async def drip(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"{begun}Content-Length: 1000\r\n\r\n".encode())
+        with suppress(ConnectionError):
+            for _ in range(1 if breaks else 100):
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    async with web_server(drip) as (port, _), guarded(replace(allowing(port), total_seconds=0.6)) as http:
+        answered = await http.post(f"http://127.0.0.1:{port}/", b"{}", {}, max_bytes=1_024)
+    assert begun.startswith(f"HTTP/1.1 {answered.status} ")
+    assert answered.content and not answered.content.strip(b"x")

@@ -74,7 +74,8 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReplayDelivery(self, request, context):
-        """Sends again under the same webhook-id, from the first step of the schedule. FAILED_PRECONDITION while it is being sent.
+        """Sends again under the same webhook-id, from the first step of the schedule. FAILED_PRECONDITION while it is being sent,
+        and once its task was deleted (TASK_DELETED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
