@@ -106,6 +106,25 @@ def test_tiles_leave_no_seam(network):
     assert bends[right.into : left.until].max() < 1.1 * inside.max()
 
 
+def test_tiles_that_disagree_fade_into_each_other():
+    class Disagreeing(Repeating):
+        """Ripples in every second tile, too fine for back-projection to see."""
+
+        seen = 0
+
+        def enlarge(self, tile):
+            made = super().enlarge(tile)
+            made[:, self.seen % 2 :: 2] += 20.0 * self.seen
+            self.seen += 1
+            return made
+
+    made = enlarged(Disagreeing(), np.full((80, 136, 3), 100, np.uint8), 544, 320).astype(float).mean(axis=2)
+    ripples = np.abs(np.diff(made, axis=1)).mean(axis=0)
+    assert ripples[:100].max() < 1 and ripples[-100:].min() > 10
+    # Over 80 columns the whole of it: no two neighbours differ by more than a few of its parts.
+    assert np.abs(np.diff(ripples)).max() < 0.1 * ripples[-100:].mean()
+
+
 @pytest.mark.parametrize(("length", "answer"), [(1, 1), (1, 16), (96, 384), (97, 98), (168, 672), (1000, 2371)])
 def test_the_weights_of_tiles_add_up_to_one_everywhere(length, answer):
     total = np.zeros(answer)
