@@ -65,6 +65,8 @@ class Askings:
             try:
                 return await self._ask(choices[0], places[0], wanted)
             except _FALL_BACK as error:
+                if self.book.goes_on(places[0]):
+                    raise  # a later attempt asks for the job
                 log.warning(
                     "provider failed, asking the fallback", provider=places[0].provider, error=errors.name_of(error)
                 )

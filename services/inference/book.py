@@ -177,6 +177,10 @@ class Book:
     def is_open(self, place: Place) -> bool:
         return any(_place_of(entry) == place and _open(entry) for entry in self._earlier)
 
+    def goes_on(self, place: Place) -> bool:
+        """Whether a job of this run is left running there."""
+        return any(_place_of(entry) == place and entry.outcome == SUBMITTED for entry in self.entries)
+
     def tries(self, place: Place) -> int:
         """How often it was sent since the task was made or replayed; refusals by a rate limit do not count."""
         return sum(

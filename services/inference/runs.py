@@ -42,6 +42,11 @@ class Run:
         self.stopped: Stop | None = None
         self.reporting = False
 
+    @property
+    def last_attempt(self) -> bool:
+        """Whether the task fails for good if this run does."""
+        return 0 < self.task.max_attempts <= self.task.attempt
+
     def stop(self, why: Stop) -> None:
         """Ends the handler where it stands. What is already being reported is left to the answer of the report."""
         if self.stopped is None and not self.reporting:

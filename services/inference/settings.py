@@ -35,7 +35,7 @@ class Settings(ServiceSettings, ImageSettings):
     provider_unknown_policy: UnknownPolicy = "fail"
     """What becomes of a task whose provider may have charged without an answer: it fails, or pays perhaps once more."""
     provider_patience_seconds: float = Field(default=60.0, ge=0)
-    """How long a run waits for an account that its vendor has paused."""
+    """How long a run waits for a vendor that demands a pause; for a longer one the task is put off, its place freed."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a worker that stops may finish what it runs."""
     assumed_lease_seconds: float = Field(default=30.0, gt=0)

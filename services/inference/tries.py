@@ -255,11 +255,20 @@ class Tries:
             raise _used_up(error or _budget_spent(self._place))
 
     async def _rest(self, error: ComputeError) -> None:
-        """Before the next try. A rate limit is sat out at the gate."""
-        if isinstance(error, errors.RateLimited) or self._made >= self._terms.tries:
+        """Before the next try. A rate limit is sat out at the gate, which lets a known job pass.
+
+        Raises the error where the vendor demands more than the run may wait and another attempt is left: that one goes
+        on, no sooner, and meanwhile the place here serves others.
+        """
+        if self._made >= self._terms.tries or (isinstance(error, errors.RateLimited) and self._call is None):
             return
+        demanded = error.retry_after or 0.0
+        if demanded > self._desk.gates.patience and not self._run.last_attempt:
+            if self._call is None:
+                self._check_budget(error)
+            raise error
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._made - 1)) * random.uniform(0.5, 1.5)
-        await asyncio.sleep(max(pause, error.retry_after or 0.0))
+        await asyncio.sleep(max(pause, demanded))
 
 
 def _budget_spent(place: Place) -> ComputeError:

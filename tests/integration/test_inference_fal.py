@@ -238,8 +238,9 @@ async def test_without_a_key_the_task_says_which_setting_is_missing(host: Worker
     assert "FAL_KEY" in task.errors[-1]
 
 
-async def test_a_pause_longer_than_the_patience_puts_the_task_off(host: WorkerHost, vendor: Fal) -> None:
-    vendor.script.instead("submit", json_answer({"detail": "slow down"}, 429, Retry_After="3"))
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_pause_longer_than_the_patience_puts_the_task_off(host: WorkerHost, vendor: Fal, status: int) -> None:
+    vendor.script.instead("submit", json_answer({"detail": "slow down"}, status, Retry_After="3"))
     async with working(host, vendor, provider_patience_seconds=0.2):
         task = await host.run(generation(), provider_type="FAL")
     assert task.status == COMPLETED, task.errors

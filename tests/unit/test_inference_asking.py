@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from services.common.errors import ComputeError
 from services.common.proto import timestamp
 from services.inference import tries
 from services.inference.asking import Askings
+from services.inference.outcomes import failure_of
 from services.inference.runs import Key, Run, Stop
 from services.inference.tries import UnknownPolicy
 from services.providers.calls import JOB_UNKNOWN, Job, Terms
@@ -53,19 +55,25 @@ class Bench:
         earlier: Sequence[pb.ServiceRequest] = (),
         unknown: UnknownPolicy = "fail",
         attempt: int = 1,
+        max_attempts: int = 3,
+        patience: float = 5.0,
     ) -> None:
         self.acme = acme or Careful(Vendor())
         self.vendor = self.acme.vendor
         self.other = other or Careful(Vendor(), Terms("other.1"))
         self.recorder = FakeRecorder()
-        self.task = pb.Task(id="t", tenant="acme", attempt=attempt, service_requests=earlier)
+        self.task = pb.Task(id="t", tenant="acme", attempt=attempt, max_attempts=max_attempts, service_requests=earlier)
         self.task.spec.provider_type = "ACME"
         if other is not None:
             self.task.spec.fallback_provider_type = "OTHER"
             self.task.spec.fallback_provider_config.update({"fine": True})
             self.task.spec.fallback_provider_capabilities.values.extend(["A", "B", "C"])
         self.desk = desk_of(
-            Providers({"ACME": self.acme, "OTHER": self.other}), SilentBus(), recorder=self.recorder, unknown=unknown
+            Providers({"ACME": self.acme, "OTHER": self.other}),
+            SilentBus(),
+            recorder=self.recorder,
+            unknown=unknown,
+            patience=patience,
         )
         self.run: Run | None = None
         self.askings: Askings | None = None
@@ -490,3 +498,89 @@ async def test_no_more_are_asked_at_once_than_the_account_allows() -> None:
 
 def _queue(*troubles: Any) -> Any:
     return deque(troubles)
+
+
+KINDS = (errors.ProviderFailed, errors.Unavailable, errors.Overloaded, errors.RateLimited)
+
+
+def busy_for_long(kind: type[ComputeError] = errors.ProviderFailed) -> ComputeError:
+    return kind("come back later", retry_after=90.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_pause_longer_than_a_run_may_wait_gives_the_place_back(kind: type[ComputeError]) -> None:
+    bench = Bench(Careful(Vendor(refusals=_queue(busy_for_long(kind))), Terms("acme.1", tries=3)))
+    async with asyncio.timeout(2):
+        with pytest.raises(kind) as failed:
+            await bench.ask()
+    told = failure_of(failed.value)
+    assert told.retryable and not told.exhausted
+    assert 80 < told.retry_after.ToMilliseconds() / 1000 <= 90
+    assert bench.outcomes[0] == "FAILED"
+    assert bench.vendor.charged == []
+
+
+async def test_what_a_given_back_attempt_tried_is_counted_in_the_next() -> None:
+    terms = Terms("acme.1", tries=2)
+    first = Bench(Careful(Vendor(refusals=_queue(busy_for_long())), terms))
+    with pytest.raises(errors.ProviderFailed):
+        await first.ask()
+    second = Bench(Careful(Vendor(refusals=_queue(FAILED, None)), terms), earlier=first.calls, attempt=2)
+    with pytest.raises(errors.ProviderFailed) as failed:
+        await second.ask()
+    assert failed.value.exhausted
+    assert [call.attempt for call in first.calls + second.calls] == [1, 2]
+    assert second.vendor.charged == []
+
+
+async def test_nothing_is_put_off_that_may_not_be_tried_again() -> None:
+    """Two tries are used up: the one of an earlier attempt, and this."""
+    terms = Terms("acme.1", tries=2)
+    earlier = [call("FAILED", reason="PROVIDER_FAILED")]
+    bench = Bench(Careful(Vendor(refusals=_queue(busy_for_long())), terms), earlier=earlier, attempt=2)
+    async with asyncio.timeout(2):
+        with pytest.raises(errors.ProviderFailed) as failed:
+            await bench.ask()
+    assert failed.value.exhausted
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+async def test_a_job_that_goes_on_is_left_to_the_next_attempt_and_paid_for_once(kind: type[ComputeError]) -> None:
+    bench = Bench(Careful(Vendor(troubles=_queue(busy_for_long(kind)))), other=Careful(Vendor(), Terms("other.1")))
+    async with asyncio.timeout(2):
+        with pytest.raises(kind) as failed:
+            await bench.ask()
+    assert failure_of(failed.value).retry_after.ToMilliseconds() == 90_000
+    assert (bench.outcomes, bench.vendor.cancelled, bench.other.vendor.charged) == (["SUBMITTED"], [], [])
+    later = Bench(Careful(Vendor()), other=Careful(Vendor(), Terms("other.1")), earlier=bench.calls, attempt=2)
+    assert (await later.ask()).model.name == "job-1"
+    assert (later.vendor.charged, later.vendor.asked_for, later.other.vendor.charged) == ([], ["job-1"], [])
+    assert later.outcomes == ["SUCCEEDED"]
+
+
+async def test_a_fallback_is_asked_at_once_when_the_vendor_wants_a_long_pause() -> None:
+    bench = Bench(Careful(Vendor(refusals=_queue(busy_for_long()))), other=Careful(Vendor(), Terms("other.1")))
+    async with asyncio.timeout(2):
+        await bench.ask()
+    assert bench.outcomes == ["FAILED", "SUCCEEDED"]
+    assert len(bench.other.vendor.charged) == 1
+
+
+async def test_the_last_attempt_rather_waits_than_fails() -> None:
+    def busy() -> ComputeError:
+        return errors.ProviderFailed("503", retry_after=0.2)
+
+    bench = Bench(Careful(Vendor(refusals=_queue(busy()))), attempt=3, max_attempts=3, patience=0.05)
+    await bench.ask()
+    assert bench.outcomes == ["FAILED", "SUCCEEDED"]
+    with pytest.raises(errors.ProviderFailed):
+        await Bench(Careful(Vendor(refusals=_queue(busy()))), attempt=2, patience=0.05).ask()
+
+
+async def test_a_known_job_is_not_asked_for_before_a_rate_limit_is_over() -> None:
+    limited = errors.RateLimited("429", retry_after=0.3)
+    bench = Bench(Careful(Vendor(troubles=_queue(limited))))
+    began = time.monotonic()
+    await bench.ask()
+    assert time.monotonic() - began >= 0.3
+    assert bench.vendor.asked_for == ["job-1", "job-1"]
