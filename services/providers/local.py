@@ -121,8 +121,8 @@ class Local:
         return await editing.edit(self, sized, on_step, native_pixels=await self._native_pixels())
 
     async def animate(self, animation: Animation, on_step: OnStep) -> Film:
-        """Raises what `draw` raises."""
-        return await animating.animate(self, animation, on_step, native_pixels=await self._native_pixels())
+        """Raises what `draw` and `matte` raise."""
+        return await animating.animate(self, animation, on_step, self, native_pixels=await self._native_pixels())
 
     async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
         """Raises InvalidRequest, also for a capability that the task leaves out; and what `draw` raises."""

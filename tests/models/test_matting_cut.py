@@ -4,10 +4,12 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from matting import Matter, MattingError, MattingRequest, Settings
 from matting.combination import border_alone
+from matting.refinement import refine
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "deploy/triton/starter"))
 from evaluate_matte import catalogue_scenes, composites, hard_scenes, score
@@ -86,6 +88,33 @@ def test_refinement_brings_the_matte_nearer_to_the_truth(matter):
         coarse.append(score(scene, matter.cut(scene.picture, MattingRequest("network", refine=False))).error)
         fine.append(score(scene, matter.cut(scene.picture, MattingRequest("network"))).error)
     assert np.mean(fine) < np.mean(coarse)
+
+
+def test_before_a_texture_no_bristles_stick_out_of_an_edge_and_before_a_plain_wall_hair_stays():
+    """A dark disc before light boards with dark joints two pixels wide, and hair before a wall of one colour."""
+    disc = np.zeros((400, 400), np.uint8)
+    cv2.circle(disc, (200, 200), 110, 255, -1, cv2.LINE_AA)
+    boards = np.full((400, 400, 3), (190, 130, 80), np.uint8)
+    boards[::6], boards[1::6] = (60, 35, 20), (60, 35, 20)
+    # What a coarse matte is: a few pixels too large, and soft.
+    coarse = cv2.GaussianBlur(cv2.dilate(disc, np.ones((11, 11))), (0, 0), 4).astype(np.float32) / 255
+    alpha = refine(laid(boards, disc, (120, 40, 25)), coarse)
+    ring = (cv2.dilate(disc, np.ones((21, 21))) > 0) & (cv2.dilate(disc, np.ones((5, 5))) == 0)
+    bristles = np.abs(np.diff(alpha, axis=0))[ring[1:]]
+    assert bristles.mean() < 0.06
+    hairy = disc.copy()
+    for x in range(120, 281, 8):
+        cv2.line(hairy, (x, 130), (x, 60), 255, 2, cv2.LINE_AA)
+    wall = np.full((400, 400, 3), (200, 195, 190), np.uint8)
+    soft = cv2.GaussianBlur(cv2.dilate(hairy, np.ones((7, 7))), (0, 0), 5).astype(np.float32) / 255
+    strands = refine(laid(wall, hairy, (70, 45, 30)), soft)[70:85]
+    assert strands[hairy[70:85] == 255].mean() > 0.8
+    assert strands[hairy[70:85] == 0].mean() < 0.3
+
+
+def laid(ground, alpha, colour):
+    share = alpha[..., None].astype(np.float32) / 255
+    return np.rint(ground * (1 - share) + np.float32(colour) * share).astype(np.uint8)
 
 
 def test_methods_that_disagree_give_a_low_confidence(matter, product):

@@ -29,7 +29,8 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
     show = context.progress.steps("animating")
     film = await context.ask(ANIMATING, lambda provider: provider.animate(animation, show))
     lineage = Lineage.of({"input_image_path": start})
-    recipe, source = film_recipe(film, animation), DigitalSource.COMPOSITE
+    recipe = film_recipe(film, animation)
+    source = DigitalSource.COMPOSITE if film.drawn else DigitalSource.ENHANCED
     return VideoGenerationResult(
         result_video_path=await context.outputs.save_as_made("film.mp4", film.mp4, recipe, source, lineage),
         input_image_path=params.input_image_path,

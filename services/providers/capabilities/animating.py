@@ -23,7 +23,7 @@ class Animation:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """`mp4` is H.264."""
+    """`mp4` is H.264. `drawn` is whether a model changed anything that is seen."""
 
     mp4: bytes
     width: int
@@ -33,6 +33,7 @@ class Film:
     seed: int | None = None
     model: ModelCard | None = None
     heard: Heard = NOTHING_SAID
+    drawn: bool = True
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,8 +23,15 @@ class Movement:
     end: float = 1.0 + _ZOOM
     pan: tuple[float, float] = (0.0, 0.0)
 
+    def weakened(self, share: float) -> Movement:
+        """The same, of something so much farther away."""
+        return replace(self, start=1 + (self.start - 1) * share, end=1 + (self.end - 1) * share)
+
     def view(self, pixels: Pixels, share: float) -> Pixels:
-        """What is seen of `[H, W, 3]`, at its own size; never beyond its edges. At scale 1 it is the picture itself."""
+        """What is seen of `[H, W, 3]` or `[H, W]`, at its own size; never beyond its edges.
+
+        At scale 1 it is the picture itself.
+        """
         eased = share * share * (3.0 - 2.0 * share)
         scale = self.start + (self.end - self.start) * eased
         if scale == 1.0:

@@ -20,7 +20,10 @@ _LEAST = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """RGB `[H, W, 3]` each: `subject` is the picture's own wherever alpha is 255, `ground` wherever it is 0."""
+    """RGB `[H, W, 3]` each: `subject` is the picture's own wherever alpha is 255, `ground` wherever it is 0.
+
+    A little beyond, each goes on as it is at its edge.
+    """
 
     subject: Pixels
     ground: Pixels
@@ -42,20 +45,28 @@ def take_apart(pixels: Pixels, alpha: Pixels) -> Layers:
     Each layer's colour is its mean nearby, moved by its share of what the mixture of both means leaves unexplained.
     """
     subject, ground = pixels.copy(), pixels.copy()
-    between = (alpha > 0) & (alpha < 255)
-    if not between.any():
+    edge = _edge(alpha)
+    if not edge.any():
         return Layers(subject, ground)
     height, width = alpha.shape
     means = _first_look(pixels, alpha)
     for rows, around, inside in strips(height, width, _NARROW):
-        if between[rows].any():
+        if edge[rows].any():
             share = alpha[around].astype(np.float32)[..., np.newaxis] / np.float32(255)
             seen = pixels[around].astype(np.float32)
             wide = [_enlarged(mean, around, height, width) for mean in means]
             near = _means(*_explained(seen, share, *wide), share, _NARROW)
-            for layer, colours in zip((subject, ground), _explained(seen, share, *near), strict=True):
-                layer[rows][between[rows]] = np.rint(np.clip(colours[inside], 0, 255))[between[rows]].astype(np.uint8)
+            told = _explained(seen, share, *near)
+            for layer, colours, unknown in zip((subject, ground), told, (alpha < 255, alpha > 0), strict=True):
+                where = (edge & unknown)[rows]
+                layer[rows][where] = np.rint(np.clip(colours[inside], 0, 255))[where].astype(np.uint8)
     return Layers(subject, ground)
+
+
+def _edge(alpha: Pixels) -> NDArray[np.bool_]:
+    """What is mixed, and as much beside it as the second look can tell."""
+    ends = [shape(alpha, np.ones((_NARROW, _NARROW), np.uint8)) for shape in (cv2.erode, cv2.dilate)]
+    return np.asarray((ends[0] < 255) & (ends[1] > 0))
 
 
 def _first_look(pixels: Pixels, alpha: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
