@@ -10,8 +10,8 @@ from compute.access.v1 import access_pb2_grpc as rpc
 
 from services.access.domain import ApiKey
 from services.access.service import AccessService
-from services.common.identity import current_caller
 from services.common.proto import timestamp
+from services.common.scopes import OURS, needs
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -20,23 +20,23 @@ class AccessServicer(rpc.AccessServiceServicer):
     def __init__(self, access: AccessService) -> None:
         self._access = access
 
+    @needs(OURS)
     async def VerifyKey(self, request: pb.VerifyKeyRequest, context: Context) -> pb.VerifyKeyResponse:
-        current_caller().require_internal()
         return pb.VerifyKeyResponse(api_key=_message(await self._access.verify(request.key)))
 
+    @needs(OURS)
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Context) -> pb.CreateKeyResponse:
-        current_caller().require_internal()
         key, text = await self._access.create(
             tenant=request.tenant, name=request.name, scopes=frozenset(request.scopes)
         )
         return pb.CreateKeyResponse(api_key=_message(key), key=text)
 
+    @needs(OURS)
     async def RevokeKey(self, request: pb.RevokeKeyRequest, context: Context) -> pb.RevokeKeyResponse:
-        current_caller().require_internal()
         return pb.RevokeKeyResponse(api_key=_message(await self._access.revoke(request.id)))
 
+    @needs(OURS)
     async def ListKeys(self, request: pb.ListKeysRequest, context: Context) -> pb.ListKeysResponse:
-        current_caller().require_internal()
         return pb.ListKeysResponse(api_keys=[_message(key) for key in await self._access.find(request.tenant)])
 
 

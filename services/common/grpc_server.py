@@ -22,6 +22,7 @@ from services.common.errors import (
 )
 from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER, Authenticator, Caller, set_caller
 from services.common.rpc_status import to_status
+from services.common.scopes import OURS, check_scopes, needed_scopes
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ OPTIONS = (
 class Border(grpc.aio.ServerInterceptor):
     """Where a call enters: says who calls, gives it a deadline, turns its failure into a status.
 
+    A method takes the calls of keys with a scope that it declares (`needs`); without a declaration only our own.
     Without a deadline of the caller's own, a unary call gets `timeout` seconds; streams are bounded by their caller.
     """
 
@@ -97,14 +99,15 @@ class Border(grpc.aio.ServerInterceptor):
             (True, True): (grpc.stream_stream_rpc_method_handler, self._stream, handler.stream_stream),
         }
         make, wrap, inner = build[handler.request_streaming, handler.response_streaming]
-        behaviour = wrap(method, inner)
+        needed = needed_scopes(inner)
+        behaviour = wrap(method, inner, OURS if needed is None else needed)
         return make(behaviour, _forgiving(handler.request_deserializer), handler.response_serializer)
 
-    def _unary(self, method: str, inner: Any) -> Callable[[Any, Context], Awaitable[Any]]:
+    def _unary(self, method: str, inner: Any, needed: frozenset[str]) -> Callable[[Any, Context], Awaitable[Any]]:
         async def call(request: Any, context: Context) -> Any:  # noqa: RET503  # abort raises
             try:
                 self._enter(self._running)
-                await self._identify(context)
+                await self._identify(context, needed)
                 request = _readable(request)
                 if context.time_remaining() is None:
                     async with asyncio.timeout(self._timeout):
@@ -125,13 +128,13 @@ class Border(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _stream(self, method: str, inner: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    def _stream(self, method: str, inner: Any, needed: frozenset[str]) -> Callable[[Any, Context], AsyncIterator[Any]]:
         endless = method.rpartition("/")[2].startswith(_ENDLESS)
 
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
                 self._enter(self._endless if endless else self._running)
-                await self._identify(context)
+                await self._identify(context, needed)
                 async for response in inner(_readable(request), context):
                     yield response
                 return
@@ -165,7 +168,7 @@ class Border(grpc.aio.ServerInterceptor):
         task.uncancel()
         return True
 
-    async def _identify(self, context: Context) -> None:
+    async def _identify(self, context: Context, needed: frozenset[str]) -> None:
         given = dict(context.invocation_metadata() or ())
         scheme, _, key = str(given.get("authorization", "")).partition(" ")
         if scheme.lower() != "bearer" or not key:
@@ -175,7 +178,9 @@ class Border(grpc.aio.ServerInterceptor):
         if hmac.compare_digest(key.encode(), self._token):
             set_caller(Caller(str(given.get(TENANT_HEADER, "")), internal=True))
         elif self._authenticator is not None:
-            set_caller(await self._authenticator.authenticate(key))
+            caller = await self._authenticator.authenticate(key)
+            check_scopes(caller, needed)
+            set_caller(caller)
         else:
             raise Unauthenticated("this server takes calls of its own deployment only", reason="KEY_UNKNOWN")
 

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
 from services.common.identity import current_caller
+from services.common.scopes import ANY_KEY, needs
 
 _ALPHA, _FIRST = (f"grpc.reflection.{version}.ServerReflection" for version in ("v1alpha", "v1"))
 NAMES = (_ALPHA, _FIRST)
@@ -52,6 +53,7 @@ class Reflection:
         self._public = tuple(name for name in self._all if name not in hidden)
         self._files = frozenset(_closure(_file_of(name) for name in self._public))
 
+    @needs(ANY_KEY)
     async def ServerReflectionInfo(
         self, requests: AsyncIterator[pb.ServerReflectionRequest], context: Any
     ) -> AsyncIterator[pb.ServerReflectionResponse]:

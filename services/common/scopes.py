@@ -17,6 +17,8 @@ TO_READ = frozenset({"tasks", "admin"})
 TO_CHANGE = frozenset({"tasks", "admin"})
 TO_ADMINISTER = frozenset({"admin"})
 ANY_KEY = frozenset(SCOPES)
+# Services of this deployment only.
+OURS: frozenset[str] = frozenset()
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -31,14 +33,16 @@ def needs(scopes: frozenset[str]) -> Callable[[_Function], _Function]:
     return declared
 
 
-def needed_scopes(function: Callable[..., Any]) -> frozenset[str] | None:
+def needed_scopes(function: object) -> frozenset[str] | None:
     """None where nothing is declared."""
     found: frozenset[str] | None = getattr(function, "needed_scopes", None)
     return found
 
 
 def check_scopes(caller: Caller, needed: frozenset[str]) -> None:
-    """Raises PermissionDenied: SCOPE_MISSING."""
-    if not caller.internal and caller.scopes.isdisjoint(needed):
+    """Raises PermissionDenied: SCOPE_MISSING, or INTERNAL_ONLY where no key would do."""
+    if not needed:
+        caller.require_internal()
+    elif not caller.internal and caller.scopes.isdisjoint(needed):
         told = " or ".join(repr(scope) for scope in SCOPES if scope in needed)
         raise PermissionDenied(f"this needs the scope {told}", reason="SCOPE_MISSING")

@@ -10,7 +10,7 @@ import grpc
 from compute.inference.v1 import inference_pb2 as pb
 from compute.inference.v1 import inference_pb2_grpc as rpc
 
-from services.common.identity import current_caller
+from services.common.scopes import OURS, needs
 from services.inference.runs import Runs
 from services.inference.settings import Settings
 
@@ -30,10 +30,10 @@ class InferenceServicer(rpc.InferenceServiceServicer):
         self._task_types = task_types
         self._canaries = canaries
 
+    @needs(OURS)
     async def DescribeWorker(
         self, request: pb.DescribeWorkerRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.DescribeWorkerResponse:
-        current_caller().require_internal()
         return pb.DescribeWorkerResponse(
             worker_id=self._settings.worker_id,
             queue=self._settings.worker_queue,
@@ -42,10 +42,10 @@ class InferenceServicer(rpc.InferenceServiceServicer):
             task_types=self._task_types,
         )
 
+    @needs(OURS)
     async def CheckModels(
         self, request: pb.CheckModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.CheckModelsResponse:
-        current_caller().require_internal()
         response = pb.CheckModelsResponse()
         for model, canary in self._canaries.items():
             began = time.perf_counter()

@@ -14,6 +14,7 @@ from services.common.errors import IllegalTransition, InvalidRequest, Permission
 from services.common.grpc_server import Context
 from services.common.identity import current_caller
 from services.common.proto import read_time
+from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.storage.domain import Precondition, Span, StoredObject, Terms
 from services.storage.service import StorageService, Wish
 
@@ -27,6 +28,7 @@ class StorageServicer(rpc.StorageServiceServicer):
         self._service = service
         self._cdn_url = cdn_url.rstrip("/")
 
+    @needs(TO_CHANGE)
     async def UploadObject(
         self, request_iterator: AsyncIterator[pb.UploadObjectRequest], context: Context
     ) -> pb.UploadObjectResponse:
@@ -41,6 +43,7 @@ class StorageServicer(rpc.StorageServiceServicer):
             raise
         return pb.UploadObjectResponse(object=self._info(stored))
 
+    @needs(TO_READ)
     async def DownloadObject(
         self, request: pb.DownloadObjectRequest, context: Context
     ) -> AsyncIterator[pb.DownloadObjectResponse]:
@@ -53,10 +56,12 @@ class StorageServicer(rpc.StorageServiceServicer):
                 async for chunk in opened.chunks(span):
                     yield pb.DownloadObjectResponse(chunk=chunk)
 
+    @needs(TO_READ)
     async def HeadObject(self, request: pb.HeadObjectRequest, context: Context) -> pb.HeadObjectResponse:
         stored = await self._service.head(current_caller().tenant, request.path)
         return pb.HeadObjectResponse(object=self._info(stored))
 
+    @needs(TO_READ)
     async def ListObjects(self, request: pb.ListObjectsRequest, context: Context) -> pb.ListObjectsResponse:
         page = await self._service.list(
             current_caller().tenant,
@@ -66,11 +71,13 @@ class StorageServicer(rpc.StorageServiceServicer):
         )
         return pb.ListObjectsResponse(objects=map(self._info, page.objects), truncated=page.truncated)
 
+    @needs(TO_CHANGE)
     async def DeleteObject(self, request: pb.DeleteObjectRequest, context: Context) -> pb.DeleteObjectResponse:
         terms = _terms(request.precondition, result=request.with_results)
         await self._service.delete(current_caller().tenant, request.path, terms)
         return pb.DeleteObjectResponse()
 
+    @needs(TO_CHANGE)
     async def DeleteObjects(self, request: pb.DeleteObjectsRequest, context: Context) -> pb.DeleteObjectsResponse:
         _check_ours(request.with_results)
         paths = await self._service.delete_below(

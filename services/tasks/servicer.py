@@ -22,6 +22,7 @@ from services.common.lanes import abandon
 from services.common.merging import merged
 from services.common.paging import fitting, next_token, read_window
 from services.common.proto import check_objects
+from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
 from services.tasks.many import MOST, check_deletion, check_many, deleted, failure
@@ -63,12 +64,14 @@ class TaskServicer(rpc.TaskServiceServicer):
         self._bus = bus
         self._progress = progress
 
+    @needs(TO_CHANGE)
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
         answer, new = pb.CreateTaskResponse(), self._new(tenant(), request)
         check_spec(request.spec)
         self._show(await self._service.create(new), answer)
         return answer
 
+    @needs(TO_CHANGE)
     async def CreateTasks(self, request: pb.CreateTasksRequest, context: Context) -> pb.CreateTasksResponse:
         caller, answer = current_caller(), pb.CreateTasksResponse()
         if not caller.internal:
@@ -84,10 +87,12 @@ class TaskServicer(rpc.TaskServiceServicer):
             raise
         return answer
 
+    @needs(TO_READ)
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         task = await self._service.get(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.GetTaskResponse(task=self._shown(task))
 
+    @needs(TO_READ)
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
         owner, refusals, state = tenant(), Refusals(), None
         with refusals:
@@ -111,23 +116,28 @@ class TaskServicer(rpc.TaskServiceServicer):
         shown = fitting(map(self._shown, found.items))
         return pb.ListTasksResponse(tasks=shown, next_page_token=next_token(window, found, len(shown)))
 
+    @needs(TO_CHANGE)
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:
         task = await self._service.cancel(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.CancelTaskResponse(task=self._shown(task))
 
+    @needs(TO_CHANGE)
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> pb.UpdateTaskResponse:
         edit = self._messages.edit(request)
         check_forms(check_objects(request))
         task = await self._service.amend(tenant(), _task_id(request), _optional(request, "task_type"), edit)
         return pb.UpdateTaskResponse(task=self._shown(task))
 
+    @needs(TO_CHANGE)
     async def ReplayTask(self, request: pb.ReplayTaskRequest, context: Context) -> pb.ReplayTaskResponse:
         return pb.ReplayTaskResponse(task=self._shown(await self._service.replay(tenant(), _task_id(request))))
 
+    @needs(TO_CHANGE)
     async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> pb.DeleteTaskResponse:
         done = await self._remover.delete(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.DeleteTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
+    @needs(TO_CHANGE)
     async def DeleteTasks(self, request: pb.DeleteTasksRequest, context: Context) -> pb.DeleteTasksResponse:
         check_deletion(request)
         ids, more = list(request.task_ids), False
@@ -142,15 +152,18 @@ class TaskServicer(rpc.TaskServiceServicer):
 
         return pb.DeleteTasksResponse(outcomes=await deleted(ids, delete), more=more)
 
+    @needs(TO_CHANGE)
     async def CleanupTask(self, request: pb.CleanupTaskRequest, context: Context) -> pb.CleanupTaskResponse:
         done = await self._remover.clean(tenant(), _task_id(request), _optional(request, "task_type"))
         return pb.CleanupTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
+    @needs(TO_READ)
     async def WatchTask(self, request: pb.WatchTaskRequest, context: Context) -> AsyncIterator[pb.WatchTaskResponse]:
         """The task as it is, then its changes and progress; ends behind the terminal one."""
         async for update in self._watched(tenant(), request):
             yield update
 
+    @needs(TO_READ)
     async def WatchTasks(self, request: pb.WatchTasksRequest, context: Context) -> AsyncIterator[pb.WatchTasksResponse]:
         """What the caller has seen of a task is not shown again."""
         owner, given = tenant(), {item.task_id: item.version for item in request.tasks}

@@ -13,9 +13,9 @@ from google.protobuf.duration_pb2 import Duration
 from services.common.background import together
 from services.common.errors import ComputeError, Internal, InvalidRequest, NotFound
 from services.common.grpc_server import Context
-from services.common.identity import current_caller
 from services.common.lanes import abandon
 from services.common.proto import put_object
+from services.common.scopes import OURS, needs
 from services.tasks.beats import Beats
 from services.tasks.dispatcher import Dispatcher
 from services.tasks.domain import Failure, Task, TaskState
@@ -49,6 +49,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         self._lease = Duration()
         self._lease.FromNanoseconds(int(lease * 1e9))
 
+    @needs(OURS)
     async def ClaimTasks(self, request: wire.ClaimTasksRequest, context: Context) -> wire.ClaimTasksResponse:
         _check_worker(request.worker_id)
         found = await self._repository.get_many([ref.task_id for ref in request.tasks])
@@ -58,6 +59,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         )
         return answer
 
+    @needs(OURS)
     async def HeartbeatTasks(
         self, request: wire.HeartbeatTasksRequest, context: Context
     ) -> wire.HeartbeatTasksResponse:
@@ -68,6 +70,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         lost = [ref for ref in unknown if await self._is_lost(request.worker_id, ref)]
         return wire.HeartbeatTasksResponse(lost=lost, lease=self._lease)
 
+    @needs(OURS)
     async def RecordCall(self, request: wire.RecordCallRequest, context: Context) -> wire.RecordCallResponse:
         _check_worker(request.worker_id)
         if not request.call.call_id:
@@ -81,6 +84,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
             current = False
         return wire.RecordCallResponse(current=current)
 
+    @needs(OURS)
     async def TakeLooseCalls(
         self, request: wire.TakeLooseCallsRequest, context: Context
     ) -> wire.TakeLooseCallsResponse:
@@ -91,6 +95,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
             put_object(loose, "provider_config", orjson.loads(found.config))
         return answer
 
+    @needs(OURS)
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)
         endings = [self._ending(item) for item in request.finished]
@@ -156,6 +161,5 @@ class WorkerServicer(rpc.WorkerServiceServicer):
 
 
 def _check_worker(worker_id: str) -> None:
-    current_caller().require_internal()
     if not worker_id:
         raise InvalidRequest("worker_id is missing", reason="WORKER_ID_MISSING")

@@ -12,6 +12,7 @@ from services.common.grpc_server import Context
 from services.common.identity import check_tenant, current_caller
 from services.common.paging import fitting, next_token, read_window
 from services.common.proto import timestamp
+from services.common.scopes import TO_ADMINISTER, TO_CHANGE, TO_READ, needs
 from services.webhooks.domain import SECOND, Attempt, Delivery, DeliveryState, SecretPair
 from services.webhooks.ports import Filter
 from services.webhooks.service import WebhookService
@@ -26,6 +27,7 @@ class WebhookServicer(rpc.WebhookServiceServicer):
     def __init__(self, service: WebhookService) -> None:
         self._service = service
 
+    @needs(TO_READ)
     async def ListDeliveries(self, request: pb.ListDeliveriesRequest, context: Context) -> pb.ListDeliveriesResponse:
         refusals, state = Refusals(), None
         with refusals:
@@ -43,19 +45,23 @@ class WebhookServicer(rpc.WebhookServiceServicer):
         shown = fitting(map(_message, found.items))
         return pb.ListDeliveriesResponse(deliveries=shown, next_page_token=next_token(window, found, len(shown)))
 
+    @needs(TO_CHANGE)
     async def ReplayDelivery(self, request: pb.ReplayDeliveryRequest, context: Context) -> pb.ReplayDeliveryResponse:
         return pb.ReplayDeliveryResponse(
             delivery=_message(await self._service.replay(_any_tenant(), request.delivery_id.lower()))
         )
 
+    @needs(TO_ADMINISTER)
     async def GetSecret(self, request: pb.GetSecretRequest, context: Context) -> pb.GetSecretResponse:
-        return pb.GetSecretResponse(secret=_secret(await self._service.secrets(_admin())))
+        return pb.GetSecretResponse(secret=_secret(await self._service.secrets(_tenant())))
 
+    @needs(TO_ADMINISTER)
     async def RotateSecret(self, request: pb.RotateSecretRequest, context: Context) -> pb.RotateSecretResponse:
-        return pb.RotateSecretResponse(secret=_secret(await self._service.rotate(_admin())))
+        return pb.RotateSecretResponse(secret=_secret(await self._service.rotate(_tenant())))
 
+    @needs(TO_ADMINISTER)
     async def EnableEndpoint(self, request: pb.EnableEndpointRequest, context: Context) -> pb.EnableEndpointResponse:
-        await self._service.enable(_admin(), request.url)
+        await self._service.enable(_tenant(), request.url)
         return pb.EnableEndpointResponse(url=request.url)
 
 
@@ -70,11 +76,8 @@ def _any_tenant() -> str | None:
     return None if caller.internal and not caller.tenant else check_tenant(caller.tenant)
 
 
-def _admin() -> str:
-    """The caller's tenant. Raises PermissionDenied: with a secret one can speak in our name."""
-    caller = current_caller()
-    caller.require("admin")
-    return check_tenant(caller.tenant)
+def _tenant() -> str:
+    return check_tenant(current_caller().tenant)
 
 
 def _message(delivery: Delivery) -> pb.Delivery:

@@ -97,13 +97,13 @@ class Host:
 
 
 class Keys:
-    """The key is `<tenant>-<scope>`."""
+    """The key is `<tenant>-<scope>`, or with more scopes behind."""
 
     async def authenticate(self, key: str) -> Caller:
-        tenant, _, scope = key.partition("-")
-        if not scope:
+        tenant, *scopes = key.split("-")
+        if not any(scopes):
             raise Unauthenticated("this key is not known", reason="KEY_UNKNOWN")
-        return Caller(tenant, frozenset({scope}))
+        return Caller(tenant, frozenset(scopes))
 
 
 @asynccontextmanager

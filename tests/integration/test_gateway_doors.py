@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import httpx2
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
-from PIL import Image
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -20,10 +17,9 @@ from gateway.app import routed
 from gateway.doors import OPEN, Doors
 from services.common.scopes import SCOPES, needed_scopes
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, stack
-from tests.integration.tasks_host import until
+from tests.integration.two_tenants import MARK, ids_of_acme, ids_of_nobody
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-MARK = "only-acme-knows-this"
 # What a call must bring along to get as far as looking for what it names.
 BODIES: dict[str, dict[str, Any]] = {
     "update_task": {"json": {"priority": 9}},
@@ -82,24 +78,11 @@ class Acme(NamedTuple):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def acme(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Acme]:
     async with stack(mongodb_url, nats_url, tmp_path_factory.mktemp("objects")) as api:
-        # Nobody has this name, so that nothing leaves this machine.
-        hooked = await api.create(prompt=MARK, webhook_url="https://nobody.example/hook")
-        await api.finish(hooked["id"])
-
-        async def recorded() -> Any:
-            return (await api.http.get("/api/v1/webhooks/deliveries")).json()
-
-        [delivery] = await until(recorded)
-        task, content = await api.create(prompt=MARK), io.BytesIO()
-        Image.new("RGB", (8, 8), "red").save(content, "PNG")
-        path = f"{MARK}/mug.png"
-        saved = await api.http.post(f"{IMAGES}/{path}", files={"file": content.getvalue()})
-        assert saved.status_code == 200, saved.text
-        yield Acme(api, {"task_id": task["id"], "delivery_id": delivery["id"], "path": path, "name": "none"})
+        yield Acme(api, await ids_of_acme(api) | {"name": "none"})
 
 
 def unknown() -> dict[str, str]:
-    return {"task_id": str(uuid4()), "delivery_id": str(uuid4()), "path": "nobody/has.png", "name": "none"}
+    return ids_of_nobody() | {"name": "none"}
 
 
 async def test_whoever_has_no_key_is_let_into_the_open_routes_alone(acme: Acme) -> None:

@@ -22,6 +22,7 @@ from services.common import grpc_server
 from services.common.grpc_client import Credentials
 from services.common.grpc_server import Context
 from services.common.log import forgive_leaving
+from services.common.scopes import TO_READ, needs
 from tests.integration.tasks_host import TOKEN, Host, Keys, hosting
 
 TASKS, WORKERS = "compute.tasks.v1.TaskService", "compute.tasks.v1.WorkerService"
@@ -174,6 +175,7 @@ def server_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 class Wide(rpc.TaskServiceServicer):
     """Its answers are larger than a client takes who says nothing else."""
 
+    @needs(TO_READ)
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
         return pb.ListTasksResponse(tasks=[pb.Task(id="x" * 8_000_000)])
 

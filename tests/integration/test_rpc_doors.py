@@ -1,0 +1,266 @@
+"""Every method of every service, called by whoever it is not for; the descriptors name them all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import compute
+import grpc
+import pytest
+import pytest_asyncio
+from compute.inference.v1 import inference_pb2_grpc
+from compute.storage.v1 import storage_pb2
+from compute.tasks.v1 import tasks_pb2
+from compute.webhooks.v1 import webhooks_pb2
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from services.common import grpc_server
+from services.common.grpc_client import Credentials, connect
+from services.common.rpc_status import from_rpc_error
+from services.common.scopes import OURS, SCOPES, needed_scopes
+from services.inference.servicer import InferenceServicer
+from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, stack
+from tests.integration.tasks_host import Keys
+from tests.integration.two_tenants import KEY, MARK, PICTURE, ids_of_acme, ids_of_nobody
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+# Fields of requests that name what a tenant has; every other text or message in them must stand in PLAIN.
+NAMING = ("task_id", "task_ids", "delivery_id", "path", "prefix", "start_after", "url", "tenant", "idempotency_key",
+          "page_token", "inputs_folder")  # fmt: skip
+PLAIN = {
+    *(
+        "task_type",
+        "origin_instance",
+        "origin_zone",
+        "origin_tenant_id",
+        "workflow_id",
+        "spec",
+        "config",
+        "config_json",
+    ),
+    *("sha256", "precondition", "if_none_match", "filter", "status", "state"),
+}
+# These answer for each of many, or make something of the caller's own.
+WITHOUT_NOT_FOUND = {"CreateTask", "CreateTasks", "DeleteTasks", "ListDeliveries", "UploadObject", "WatchTasks"}
+MAKES = {"CreateTask", "CreateTasks", "UploadObject", "GetSecret", "RotateSecret"}
+
+
+class Noting(grpc_server.Border):
+    """A border that notes what each method declares."""
+
+    def __init__(self) -> None:
+        super().__init__(internal_token=TOKEN, authenticator=Keys(), timeout=20)
+        self.declared: dict[str, frozenset[str] | None] = {}
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is not None:
+            served = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+            self.declared[handler_call_details.method] = needed_scopes(served)
+        return await super().intercept_service(continuation, handler_call_details)
+
+
+def methods() -> Iterator[MethodDescriptor]:
+    files = (file for root in compute.__path__ for file in Path(root).glob("*/v*/*_pb2.py"))
+    names = {".".join(file.with_suffix("").parts[-3:]) for file in files}
+    for name in sorted(names):
+        for service in import_module(f"compute.{name}").DESCRIPTOR.services_by_name.values():
+            yield from service.methods
+
+
+METHODS = list(methods())
+
+
+def path_of(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+class Answer(NamedTuple):
+    reason: str
+    shown: bytes
+
+
+class Deployment(NamedTuple):
+    api: Stack
+    border: Noting
+    worker: grpc.aio.Channel
+    ids: dict[str, str]
+    token: str
+
+    async def ask(self, method: MethodDescriptor, key: str, request: Message | None = None) -> Answer:
+        """The reason of a refusal, or all that was answered; `request` may be left out where nobody reads it."""
+        channel = self.worker if method.containing_service.name == "InferenceService" else self.api.channel
+        kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
+        request = request or GetMessageClass(method.input_type)()
+        call = getattr(channel, kind)(
+            path_of(method),
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=lambda content: content,
+        )
+        sent: Any = iter([request, *CONTENT]) if method.client_streaming else request
+        answers = call(sent, timeout=5, metadata=Credentials(key).metadata() if key else None)
+        try:
+            if not method.server_streaming:
+                return Answer("", await answers)
+            return Answer("", b"".join([one async for one in answers]))
+        except grpc.aio.AioRpcError as error:
+            failure = from_rpc_error(error)
+            return Answer(failure.reason, failure.message.encode())
+
+    async def seen(self) -> list[Any]:
+        """What acme has, by its own eyes."""
+        about = {"metadata": Credentials("acme-tasks-admin").metadata(), "timeout": 10}
+        tasks = await self.call("TaskService", "ListTasks", tasks_pb2.ListTasksRequest(), about)
+        secret = await self.call("WebhookService", "GetSecret", webhooks_pb2.GetSecretRequest(), about)
+        found = await self.call("WebhookService", "ListDeliveries", webhooks_pb2.ListDeliveriesRequest(), about)
+        head = storage_pb2.HeadObjectRequest(path=self.ids["path"])
+        picture = await self.call("StorageService", "HeadObject", head, about)
+        return [tasks, secret, sorted(one.id for one in found.deliveries), picture]
+
+    async def call(self, service: str, name: str, request: Message, about: dict[str, Any]) -> Any:
+        [method] = [one for one in METHODS if (one.containing_service.name, one.name) == (service, name)]
+        answer = GetMessageClass(method.output_type)
+        return await self.api.channel.unary_unary(
+            path_of(method),
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=answer.FromString,
+        )(request, **about)
+
+
+CONTENT = [storage_pb2.UploadObjectRequest(chunk=b"of the rival"), storage_pb2.UploadObjectRequest(chunk=b"")]
+
+
+@asynccontextmanager
+async def a_worker(border: Noting) -> AsyncIterator[grpc.aio.Channel]:
+    """Its face alone: whoever gets past the border finds nothing behind it."""
+    server = grpc_server.build_server(border)
+    nothing: Any = None
+    inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(nothing, nothing, [], {}), server)
+    port = grpc_server.bind(server, "127.0.0.1:0")
+    await server.start()
+    async with connect(f"127.0.0.1:{port}") as channel:
+        yield channel
+    await server.stop(1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def here(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
+    border, folder = Noting(), tmp_path_factory.mktemp("objects")
+    async with stack(mongodb_url, nats_url, folder, border=border) as api, a_worker(border) as worker:
+        await api.http.post(TASKS, json=generation(prompt=MARK), headers={"idempotency-key": KEY})
+        made = Deployment(api, border, worker, await ids_of_acme(api), "")
+        about = {"metadata": Credentials("acme-tasks").metadata(), "timeout": 10}
+        page = await made.call("TaskService", "ListTasks", tasks_pb2.ListTasksRequest(limit=1), about)
+        yield made._replace(token=page.next_page_token)
+
+
+async def test_every_method_declares_whom_it_serves_and_no_stranger(here: Deployment) -> None:
+    assert len(METHODS) > 25
+    for method in METHODS:
+        assert (await here.ask(method, "")).reason == "KEY_MISSING", method.full_name
+        assert here.border.declared.get(path_of(method)) is not None, f"{method.full_name} lacks @needs"
+
+
+async def test_a_key_without_a_needed_scope_calls_nothing(here: Deployment) -> None:
+    before = await here.seen()
+    for method in METHODS:
+        await here.ask(method, "")
+        needed = here.border.declared[path_of(method)]
+        assert needed is not None
+        for scope in [*SCOPES, "useless"]:
+            if scope not in needed:
+                answer = await here.ask(method, f"acme-{scope}")
+                assert answer.reason == ("SCOPE_MISSING" if needed else "INTERNAL_ONLY"), (method.full_name, scope)
+                assert all(repr(one).encode() in answer.shown for one in needed), method.full_name
+    assert await here.seen() == before
+
+
+async def test_workers_access_and_models_are_for_services_of_ours_alone(here: Deployment) -> None:
+    internal = ("WorkerService", "AccessService", "InferenceService")
+    for method in METHODS:
+        await here.ask(method, "")
+        assert (here.border.declared[path_of(method)] == OURS) == (method.containing_service.name in internal)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+async def test_what_another_tenant_has_is_as_good_as_not_there(here: Deployment, method: MethodDescriptor) -> None:
+    await here.ask(method, "")
+    if here.border.declared[path_of(method)] == OURS:
+        return
+    theirs, none = values(here.ids, here.token, "acme"), values(ids_of_nobody(), "no-token-of-any-list", "nobo")
+    rival, before = f"{method.name}-tasks-admin", await here.seen()
+    for field in ["", *naming(method)]:
+        found = await here.ask(method, rival, naming_request(method, field, theirs))
+        missed = await here.ask(method, rival, naming_request(method, field, none))
+        assert MARK.encode() not in found.shown.replace(PICTURE.encode(), b""), field
+        assert found.reason == missed.reason, field
+        if field in ("task_id", "delivery_id", "path") and method.name not in WITHOUT_NOT_FOUND:
+            assert found.reason.endswith("NOT_FOUND"), field
+        if method.name not in MAKES:
+            assert shown(found, theirs) == shown(missed, none), field
+    assert await here.seen() == before
+
+
+def values(ids: dict[str, str], token: str, tenant: str) -> dict[str, str]:
+    folder = ids["path"].partition("/")[0]
+    return {
+        **ids,
+        "task_ids": ids["task_id"],
+        "prefix": f"{folder}/",
+        "start_after": f"{folder}/a",
+        "url": "https://nobody.example/hook",
+        "tenant": tenant,
+        "idempotency_key": KEY if tenant == "acme" else "nobody",
+        "page_token": token,
+        "inputs_folder": f"references/{folder}/",
+    }
+
+
+def naming(method: MethodDescriptor) -> list[str]:
+    """Its fields that name something. Fails for one of which nobody has said whether it does."""
+    found, left = [], list(method.input_type.fields)
+    while left:
+        field = left.pop()
+        if field.name in NAMING:
+            found.append(field.name)
+        elif field.name not in PLAIN and field.type in (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_STRING):
+            assert field.message_type is not None, f"{field.full_name}: NAMING or PLAIN?"
+            left += field.message_type.fields
+    return sorted(found)
+
+
+def naming_request(method: MethodDescriptor, field: str, given: dict[str, str]) -> Message:
+    """A request that would do, with `field` alone naming something."""
+    request = GetMessageClass(method.input_type)()
+    fill(request, field, given)
+    if method.name == "UpdateTask":
+        request.priority = 9
+    if method.name == "DeleteTasks" and not field:
+        request.all = True
+    if method.name == "UploadObject" and field != "path":
+        request.header.path = "of/its/own.txt"
+    return request
+
+
+def fill(message: Any, name: str, given: dict[str, str]) -> None:
+    for field in message.DESCRIPTOR.fields:
+        many = field.label == FieldDescriptor.LABEL_REPEATED
+        if field.name == name:
+            getattr(message, name).append(given[name]) if many else setattr(message, name, given[name])
+        elif field.name == "spec":
+            message.spec.origin.instance, message.spec.params.generation.prompt = "rival", "a blue mug"
+        elif field.type == FieldDescriptor.TYPE_MESSAGE and field.name not in PLAIN:
+            fill(getattr(message, field.name).add() if many else getattr(message, field.name), name, given)
+
+
+def shown(answer: Answer, given: dict[str, str]) -> bytes:
+    content = answer.shown
+    for value in given.values():
+        content = content.replace(value.encode(), b"")
+    return content
