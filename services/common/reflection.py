@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import FileDescriptor
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
@@ -23,6 +24,8 @@ _ALPHA, _FIRST = (f"grpc.reflection.{version}.ServerReflection" for version in (
 NAMES = (_ALPHA, _FIRST)
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _POOL = descriptor_pool.Default()
+# What every refusal is told in; no method names them.
+_REFUSALS = (error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR)
 
 
 def enable(server: grpc.aio.Server, names: Iterable[str], internal: Iterable[str]) -> None:
@@ -51,7 +54,7 @@ class Reflection:
         hidden = frozenset(internal)
         self._all = tuple(sorted({*names, _HEALTH, *NAMES}))
         self._public = tuple(name for name in self._all if name not in hidden)
-        self._files = frozenset(_closure(_file_of(name) for name in self._public))
+        self._files = frozenset(_closure([*map(_file_of, self._public), *_REFUSALS]))
 
     @needs(ANY_KEY)
     async def ServerReflectionInfo(

@@ -92,6 +92,19 @@ async def test_reflection_finds_methods_messages_fields_and_itself(host: Host, v
     assert files(await ask(host, version, "acme-tasks", file_by_filename=tasks))[0] == tasks
 
 
+@pytest.mark.field("reflection-of-refusals")
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("key", ["acme-tasks", TOKEN])
+async def test_reflection_knows_what_refusals_are_told_in(host: Host, version: str, key: str) -> None:
+    details, status = "google/rpc/error_details.proto", "google/rpc/status.proto"
+    for symbol in ("google.rpc.ErrorInfo", "google.rpc.BadRequest.FieldViolation", "google.rpc.RetryInfo"):
+        found = files(await ask(host, version, key, file_containing_symbol=symbol))
+        assert found[0] == details and "google/protobuf/duration.proto" in found
+    found = files(await ask(host, version, key, file_by_filename=status))
+    assert found[0] == status and "google/protobuf/any.proto" in found
+    assert files(await ask(host, version, key, file_containing_symbol="google.rpc.Status"))[0] == status
+
+
 @pytest.mark.parametrize(
     "question",
     [
