@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway.errors import UnsupportedMediaType, details
 from gateway.integers import respell_integers
-from gateway.preferences import head
+from gateway.preferences import check_unpacked, head
 from services.catalog.base import CommonFields
 from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, Schemas
 from services.common.errors import PayloadTooLarge
@@ -44,9 +44,11 @@ async def read_json(request: Request) -> bytes:
     """The raw body.
 
     Raises:
+        UnsupportedCoding: it is packed.
         UnsupportedMediaType: it says to be something else than JSON.
         PayloadTooLarge: BODY_TOO_COMPLEX when it has more values than any request needs.
     """
+    check_unpacked(request)
     kind = head(request, b"content-type").partition(";")[0].strip().lower()
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise UnsupportedMediaType("send application/json")

@@ -29,6 +29,12 @@ class UnsupportedMediaType(errors.InvalidRequest):
     default_reason = "CONTENT_TYPE_UNSUPPORTED"
 
 
+class UnsupportedCoding(errors.InvalidRequest):
+    """The body is packed."""
+
+    default_reason = "CONTENT_CODING_UNSUPPORTED"
+
+
 class RangeNotSatisfiable(errors.InvalidRequest):
     """Nothing of the asked range exists; `size` is what there is."""
 
@@ -49,6 +55,24 @@ class HeadTooLarge(errors.InvalidRequest):
     """Request line and headers."""
 
     default_reason = "HEAD_TOO_LARGE"
+
+
+class TargetTooLong(errors.InvalidRequest):
+    """Path and query."""
+
+    default_reason = "TARGET_TOO_LONG"
+
+
+class UnknownTransferCoding(errors.InvalidRequest):
+    """The message is packed on its way."""
+
+    default_reason = "TRANSFER_CODING_UNSUPPORTED"
+
+
+class UnknownVersion(errors.InvalidRequest):
+    """Another major version of HTTP."""
+
+    default_reason = "HTTP_VERSION_UNSUPPORTED"
 
 
 class ValidationError(BaseModel):
@@ -87,9 +111,13 @@ class Problem(BaseModel):
 
 _STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
     (RequestTimeout, 408),
+    (TargetTooLong, 414),
     (UnsupportedMediaType, 415),
+    (UnsupportedCoding, 415),
     (RangeNotSatisfiable, 416),
     (HeadTooLarge, 431),
+    (UnknownTransferCoding, 501),
+    (UnknownVersion, 505),
     (errors.PayloadTooLarge, 413),
     (errors.InvalidRequest, 400),
     (errors.Unauthenticated, 401),
@@ -113,6 +141,8 @@ def problem(request: Request, error: errors.ComputeError) -> Response:
         headers["www-authenticate"] = 'Bearer realm="atelier"' + ("" if missing else ', error="invalid_token"')
     if status == 408:
         headers["connection"] = "close"
+    if isinstance(error, UnsupportedCoding):
+        headers["accept-encoding"] = "identity"
     if status in _RETRYABLE or error.retry_after is not None:
         headers["retry-after"] = str(retry_seconds(error))
     if isinstance(error, RangeNotSatisfiable):

@@ -1,4 +1,4 @@
-"""Turns creates away while too many wait, and every request but those for health of a connection too many, before
+"""Turns creates away while too many wait, what cannot be read, and all but health of a connection too many, before
 anything is read, checked or looked up for them: refusing must cost a small part of what accepting does."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import PROBLEM_TYPE, problem_body, retry_seconds, status_of
 from gateway.paths import asked_path
-from services.common.errors import ComputeError, Overloaded
+from services.common.errors import ComputeError, InvalidRequest, Overloaded
 from services.common.ids import new_hex
 
 _CREATES = "/api/v1/tasks/"
@@ -22,7 +22,8 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (refusal := scope.get("turned_away")) is not None and scope["path"] != _HEALTH:
+        refusal = scope.get("turned_away")
+        if refusal is not None and (scope["path"] != _HEALTH or isinstance(refusal, InvalidRequest)):
             await _refuse(refusal, asked_path(scope), send)
             return
         if scope["type"] == "http" and scope["path"] == _CREATES and scope["method"] == "POST":
@@ -40,8 +41,9 @@ async def _refuse(error: ComputeError, asked: str, send: Send) -> None:
     headers = [
         (b"content-type", PROBLEM_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"%d" % retry_seconds(error)),
         (b"x-request-id", name.encode()),
     ]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % retry_seconds(error)))
     await send({"type": "http.response.start", "status": status_of(error), "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from starlette.types import Scope
+
+from services.common.errors import InvalidRequest
 
 
 class Paths:
@@ -24,17 +26,38 @@ class Paths:
     def settle(self, scope: Scope) -> None:
         """Leaves the route's own path in the scope and, where it is another, the one that was `asked` for."""
         path: str = scope["path"]
+        if b"%" in scope["raw_path"] or b"%" in scope["query_string"]:
+            path = self._readable(scope)
         if not self._prefix and (path in self._slashed if path[-1:] == "/" else path not in self._bare):
             return
         if self._prefix:
             path = self._own(path)
-        scope["prefix"], scope["asked"] = self._prefix, self._prefix + path
+        scope["prefix"] = self._prefix
+        scope.setdefault("asked", self._prefix + path)
         if path[-1:] != "/":
             scope["path"] = self._bare.get(path, path)
         elif path not in self._slashed and (path in self._names or not path.startswith(self._names)):
             scope["path"] = path[:-1]
         else:
             scope["path"] = path
+
+    def _readable(self, scope: Scope) -> str:
+        """The path; what is not in UTF-8 is turned away: read anyhow, many names would be the same."""
+        path: str = scope["path"]
+        try:
+            unquote_to_bytes(scope["raw_path"] + b"?" + scope["query_string"]).decode()
+        except UnicodeDecodeError:
+            stored = f"{self._own(path)}/".startswith(self._names)
+            said = "what is percent-encoded in the path and the query must be UTF-8"
+            in_storage = InvalidRequest(said, reason="PATH_INVALID")
+            scope.setdefault("turned_away", in_storage if stored else InvalidRequest(said, reason="TARGET_INVALID"))
+            written = unquote(scope["raw_path"].decode(), errors="surrogateescape")
+            scope["asked"] = self._prefix + self._own(written)
+        if "\n" in path:
+            # Patterns of routes end at it. No name holds a NUL either, and these take it.
+            scope.setdefault("asked", self._prefix + self._own(path))
+            path = scope["path"] = path.replace("\n", "\0")
+        return path
 
     def _own(self, path: str) -> str:
         """Some proxies take the prefix off and some keep it; a prefix can also look like a part of our own paths."""
@@ -50,7 +73,7 @@ def prefix(scope: Scope) -> str:
 
 def asked_path(scope: Scope) -> str:
     """As its caller wrote it, for addresses that go back."""
-    return quote(scope.get("asked", scope["path"]), safe="/:@!$&'()*+,;=~")
+    return quote(scope.get("asked", scope["path"]), safe="/:@!$&'()*+,;=~", errors="surrogateescape")
 
 
 def _top(path: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 from fastapi import Request
 
+from gateway.errors import UnsupportedCoding
 from services.common.errors import InvalidRequest
 
 _SECONDS = re.compile(r"\d{1,6}")
@@ -21,6 +22,15 @@ def heads(request: Request) -> dict[bytes, bytes]:
 def head(request: Request, name: bytes) -> str:
     """Empty where there is none."""
     return heads(request).get(name, b"").decode("latin-1")
+
+
+def check_unpacked(request: Request) -> None:
+    """Raises UnsupportedCoding for a body that is, or says to be, packed (RFC 9110, 8.4)."""
+    if b"content-encoding" not in heads(request):
+        return
+    codings = ",".join(request.headers.getlist("content-encoding")).split(",")
+    if any(coding.strip().lower() not in ("", "identity") for coding in codings):
+        raise UnsupportedCoding("send the body as it is, without a Content-Encoding")
 
 
 def wait_seconds(request: Request, longest: float) -> float | None:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from typing import Any
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.connections import Door, Pace
-from gateway.errors import PROBLEM_TYPE, HeadTooLarge, RequestTimeout, problem_body
+from gateway.errors import (
+    PROBLEM_TYPE,
+    HeadTooLarge,
+    RequestTimeout,
+    TargetTooLong,
+    UnknownTransferCoding,
+    UnknownVersion,
+    problem_body,
+)
 from services.common.errors import ComputeError, InvalidRequest
 
 MAX_HEAD_BYTES = 256 << 10
+# More of it cannot be parsed.
+MAX_TARGET_BYTES = (64 << 10) - 1
 _JOINED_BYTES = 64 << 10
 # Of one that may only ask for health.
 _SHORT_PATIENCE = 2.0
@@ -84,6 +96,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, door: Door, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.parser.set_dangerous_leniencies(lenient_version=True)  # versions are told apart here
         self.late = False
         """The body of the request that is read came too slowly: who reads it answers 408."""
         self._door = door
@@ -110,22 +123,41 @@ class HttpProtocol(HttpToolsProtocol):
         self._door.leave(self)
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """True keeps it open: a client that has sent its last request may still listen. Whoever is really gone is found
+        so by the next write but one, or makes room as the connections at rest do."""
+        if not self._answering or (self.receiving and not self.pipeline):
+            return False
+        self.cycle.keep_alive = False
+        self._resting[self] = None
+        return True
+
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
         super().data_received(data)
         if self._phase is _HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(HeadTooLarge("the request line and the headers are too large"))
+                self._refuse(self._too_large())
 
     def on_message_begin(self) -> None:
         self._phase, self._head_bytes, self._since = _HEAD, 0, self._door.now
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As uvicorn's, without the space behind the value (RFC 9110, 5.5)."""
+        name, value = name.lower(), value.rstrip(b" \t")
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         heads = dict(self.headers)
-        if b"host" not in heads or len(heads) != len(self.headers):
+        if b"host" not in heads or len(heads) != len(self.headers) or b"transfer-encoding" in heads:
             self._check(heads)
+        if len(self.url) > MAX_TARGET_BYTES:
+            self._fault = self._too_large()
+            raise Refused
         self._phase, self._requests, self.late, self._body_pace = _REQUEST, self._requests + 1, False, None
         if self._requests == 1:
             self._door.spoke(self)
@@ -138,6 +170,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             scope["turned_away"] = self._refusal
         super().on_headers_complete()
+        if scope["http_version"] != "1.1":
+            self._settle_version(scope)
         if self._refusal is not None:
             self.cycle.keep_alive = False
 
@@ -185,7 +219,11 @@ class HttpProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _check(self, heads: dict[bytes, bytes]) -> None:
-        """RFC 9112, 3.2: raises Refused without exactly one Host."""
+        """RFC 9112, 3.2 and 6.1: raises Refused without exactly one Host, and for a body packed on its way."""
+        for name, value in self.headers:
+            if name == b"transfer-encoding" and value.lower() != b"chunked":
+                self._fault = UnknownTransferCoding("the only transfer coding taken is chunked")
+                raise Refused
         if b"host" in heads:
             if len(heads) == len(self.headers) or [name for name, _ in self.headers].count(b"host") == 1:
                 return
@@ -195,6 +233,22 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._fault = InvalidRequest("HTTP/1.1 requests need a Host header", reason="HOST_MISSING")
         raise Refused
+
+    def _too_large(self) -> InvalidRequest:
+        if len(self.url) > MAX_TARGET_BYTES:
+            return TargetTooLong(f"the path and the query have more than {MAX_TARGET_BYTES} bytes")
+        return HeadTooLarge("the request line and the headers are too large")
+
+    def _settle_version(self, scope: dict[str, Any]) -> None:
+        """A minor version that is higher is read as the one known (RFC 9110, 2.5)."""
+        version: str = scope["http_version"]
+        if version == "1.0":
+            self.cycle.send = _unframed(self.cycle)  # type: ignore[assignment,method-assign]  # unbound yet
+        elif version.startswith("1."):
+            scope["http_version"] = "1.1"
+        else:
+            scope["turned_away"] = UnknownVersion("send HTTP/1.1 or HTTP/1.0")
+            self.cycle.keep_alive = False
 
     def _check_body(self, passed: float) -> None:
         """While nobody reads it, and while the client waits to be told to send it, its pace says nothing."""
@@ -234,3 +288,20 @@ class HttpProtocol(HttpToolsProtocol):
         )
         self.transport.write(b"\r\n".join((*head, b"", body)))
         self.transport.close()
+
+
+def _unframed(cycle: RequestResponseCycle) -> Callable[[ASGISendEvent], Coroutine[Any, Any, None]]:
+    """Sends answers to HTTP/1.0, which knows no chunks (RFC 9112, 6.1): one of unknown length ends as the connection
+    does."""
+    endless, send = False, cycle.send
+
+    async def sent(message: ASGISendEvent) -> None:
+        nonlocal endless
+        if message["type"] == "http.response.start":
+            endless = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            cycle.chunked_encoding = False if endless else None
+        elif endless and message["type"] == "http.response.body":
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    return sent

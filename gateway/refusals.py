@@ -21,6 +21,7 @@ REASONS: dict[int, dict[str, str]] = {
         "LAST_EVENT_ID_INVALID": "Last-Event-ID is not an id of this stream",
         "CONDITION_INVALID": "If-Match and If-None-Match take * or ETags in quotes",
         "FORM_INVALID": "the multipart form cannot be read",
+        "TARGET_INVALID": "the path or the query is not UTF-8",
         "PATH_INVALID": "no path in storage is written so",
         "PATH_CONFLICT": "a part of the path is an object, or the object is a folder",
         "IMAGE_INVALID": "the picture cannot be decoded",
@@ -56,7 +57,11 @@ REASONS: dict[int, dict[str, str]] = {
         "IMAGE_TOO_LARGE": "more bytes or pixels than a picture may have",
         "OBJECT_TOO_LARGE": "more bytes than storage takes",
     },
-    415: {"CONTENT_TYPE_UNSUPPORTED": "the body is of another content type"},
+    414: {"TARGET_TOO_LONG": "the path and the query are too long"},
+    415: {
+        "CONTENT_TYPE_UNSUPPORTED": "the body is of another content type",
+        "CONTENT_CODING_UNSUPPORTED": "the body is packed",
+    },
     416: {"RANGE_NOT_SATISFIABLE": "nothing of the asked range exists"},
     422: {
         "IDEMPOTENCY_KEY_REUSED": "the key was used with another body",
@@ -74,6 +79,7 @@ REASONS: dict[int, dict[str, str]] = {
         "INTERNAL_TOKEN_REFUSED": "a fault of this deployment's settings",
         "TASK_UNREADABLE": "a newer version stored it",
     },
+    501: {"TRANSFER_CODING_UNSUPPORTED": "Transfer-Encoding is not chunked"},
     503: {
         "UNAVAILABLE": "a service does not answer",
         "TOO_MANY_CONNECTIONS": "too many connections are open",
@@ -92,11 +98,13 @@ REASONS: dict[int, dict[str, str]] = {
     },
     504: {"DEADLINE_EXCEEDED": "it took too long", "UPLOAD_STALLED": "no more of the upload came"},
     507: {"STORAGE_FULL": "the object store is full", "STORE_FULL": "the database's disk is full"},
+    505: {"HTTP_VERSION_UNSUPPORTED": "neither HTTP/1.0 nor HTTP/1.1"},
 }
 
 ANYWHERE = (
     *("INTERNAL", "REQUEST_MALFORMED", "HOST_MISSING", "HOST_REPEATED", "HEAD_TOO_LARGE", "REQUEST_TIMEOUT"),
-    "TOO_MANY_CONNECTIONS",
+    *("TOO_MANY_CONNECTIONS", "TARGET_INVALID", "TARGET_TOO_LONG"),
+    *("TRANSFER_CODING_UNSUPPORTED", "HTTP_VERSION_UNSUPPORTED"),
 )
 WITH_KEY = (
     *("KEY_MISSING", "KEY_UNKNOWN", "SCOPE_MISSING", "INVALID_REQUEST", "BODY_TOO_LARGE", "OVERLOADED"),
@@ -105,7 +113,7 @@ WITH_KEY = (
 )
 # What a value in a path can turn the path into.
 WITH_PATH = ("ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED")
-JSON_BODY = ("BODY_TOO_COMPLEX", "CONTENT_TYPE_UNSUPPORTED")
+JSON_BODY = ("BODY_TOO_COMPLEX", "CONTENT_TYPE_UNSUPPORTED", "CONTENT_CODING_UNSUPPORTED")
 WAITING = ("PREFER_INVALID",)
 LISTS = ("PAGE_TOKEN_INVALID",)
 OF_A_TASK = ("TASK_NOT_FOUND", "TASK_UNREADABLE")
@@ -127,7 +135,7 @@ CHANGES_A_PICTURE = (
 )
 READS_A_PICTURE = (*OF_A_PICTURE, "PRECONDITION_FAILED", "RANGE_NOT_SATISFIABLE", "OBJECT_CHANGED", "OBJECT_REPLACED")
 STORES_A_PICTURE = (
-    *("PATH_INVALID", "FORM_INVALID", "IMAGE_INVALID", "CONTENT_TYPE_UNSUPPORTED"),
+    *("PATH_INVALID", "FORM_INVALID", "IMAGE_INVALID", "CONTENT_TYPE_UNSUPPORTED", "CONTENT_CODING_UNSUPPORTED"),
     *("IMAGE_TOO_LARGE", "OBJECT_TOO_LARGE", "STORAGE_FULL", "STORAGE_UNAVAILABLE"),
     *("UPLOAD_CUT_OFF", "UPLOAD_STALLED", "DECODER_UNAVAILABLE"),
 )

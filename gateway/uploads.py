@@ -11,6 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gateway.errors import UnsupportedMediaType
+from gateway.preferences import check_unpacked
 from services.common.errors import InvalidRequest
 
 FIELD = "file"
@@ -102,10 +103,12 @@ async def file_chunks(request: Request) -> AsyncIterator[bytes]:
     """The bytes of the form's field `file`.
 
     Raises:
+        UnsupportedCoding: the body is packed.
         UnsupportedMediaType: the body is no multipart form.
         RequestValidationError: there is no such field, or another one.
         InvalidRequest: FORM_INVALID when the form is broken or ends too early.
     """
+    check_unpacked(request)
     boundary = _boundary(request)
     form, preamble = _Form(boundary), _Preamble(boundary)
     try:
