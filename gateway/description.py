@@ -20,7 +20,8 @@ from services.imaging.formats import ACCEPTED
 TITLE, VERSION = "Atelier Compute API", "1.0.0"
 _ABOUT = """Tasks over pictures: submit, watch, cancel; and the pictures themselves.
 
-Send your API key as `Authorization: Bearer <key>`. Errors are RFC 9457 problems with a stable `reason`, but for a 422
+Send your API key as `Authorization: Bearer <key>`; the `security` of a route names the scopes that open it, any one of
+which is enough. Errors are RFC 9457 problems with a stable `reason`, but for a 422
 that lists what is wrong with the request. Every route says which reasons it may answer with (`x-reasons`); more may
 come with time, so treat an unknown one by its status."""
 _FORMS = {

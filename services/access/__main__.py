@@ -9,10 +9,10 @@ import sys
 from compute.access.v1 import access_pb2 as pb
 from compute.access.v1 import access_pb2_grpc as rpc
 
-from services.access.domain import SCOPES
 from services.access.settings import Settings
 from services.common.errors import ComputeError
 from services.common.grpc_client import Credentials, call, connect
+from services.common.scopes import SCOPES
 from services.common.settings import read_settings
 
 
@@ -22,7 +22,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     create = commands.add_parser("create-key", help="make a key and print it, once")
     create.add_argument("--tenant", required=True)
     create.add_argument("--name", required=True)
-    create.add_argument("--scope", action="append", choices=SCOPES, help="may be repeated; default: tasks")
+    create.add_argument("--scope", action="append", choices=[*SCOPES], help="may be repeated; default: tasks")
     listing = commands.add_parser("list-keys", help="show keys, never their secrets")
     listing.add_argument("--tenant", default="")
     revoke = commands.add_parser("revoke-key", help="end a key by its id")

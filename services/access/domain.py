@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from services.common.errors import InvalidRequest, Violation
 from services.common.identity import TENANT
+from services.common.scopes import SCOPES
 
 PREFIX = "atl"
-SCOPES = ("tasks", "admin")
 DEFAULT_SCOPES = frozenset({"tasks"})
 _NAME_LIMIT = 100
 _NOBODY = hashlib.sha256(b"").hexdigest()

@@ -9,13 +9,16 @@ from services.common.errors import PermissionDenied
 from services.common.identity import Caller
 
 SCOPES = {
+    "read": "looks at the tenant's own tasks, pictures and deliveries, and changes nothing",
     "tasks": "everything with the tenant's own tasks, pictures and deliveries",
     "admin": "that, and what only the tenant's administrators may: its webhook secret and disabled addresses",
+    "operator": "sees and steers the deployment as a whole, and nothing of any tenant's",
 }
 # Any one of a set is enough.
-TO_READ = frozenset({"tasks", "admin"})
+TO_READ = frozenset({"read", "tasks", "admin"})
 TO_CHANGE = frozenset({"tasks", "admin"})
 TO_ADMINISTER = frozenset({"admin"})
+TO_OPERATE = frozenset({"operator"})
 ANY_KEY = frozenset(SCOPES)
 # Services of this deployment only.
 OURS: frozenset[str] = frozenset()

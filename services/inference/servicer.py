@@ -10,7 +10,7 @@ import grpc
 from compute.inference.v1 import inference_pb2 as pb
 from compute.inference.v1 import inference_pb2_grpc as rpc
 
-from services.common.scopes import OURS, needs
+from services.common.scopes import TO_OPERATE, needs
 from services.inference.runs import Runs
 from services.inference.settings import Settings
 
@@ -30,7 +30,7 @@ class InferenceServicer(rpc.InferenceServiceServicer):
         self._task_types = task_types
         self._canaries = canaries
 
-    @needs(OURS)
+    @needs(TO_OPERATE)
     async def DescribeWorker(
         self, request: pb.DescribeWorkerRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.DescribeWorkerResponse:
@@ -42,7 +42,7 @@ class InferenceServicer(rpc.InferenceServiceServicer):
             task_types=self._task_types,
         )
 
-    @needs(OURS)
+    @needs(TO_OPERATE)
     async def CheckModels(
         self, request: pb.CheckModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.CheckModelsResponse:

@@ -20,6 +20,7 @@ from services.common.access_client import AccessClient
 from services.common.errors import ComputeError, InvalidRequest, NotFound, PermissionDenied, Unauthenticated
 from services.common.grpc_client import Credentials, call, connect
 from services.common.identity import Caller
+from services.common.scopes import SCOPES
 from services.common.store import open_database
 
 TOKEN = "internal-token"
@@ -74,6 +75,22 @@ async def test_a_new_key_opens_its_tenant_with_its_scopes(access: Access) -> Non
     assert created.key.startswith(f"atl_{created.api_key.id}_")
     caller = await access.client.authenticate(created.key)
     assert (caller.tenant, caller.scopes, caller.internal) == ("acme", frozenset({"tasks", "admin"}), False)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_the_deployment_makes_keys_of_every_scope_and_no_key_makes_another(access: Access, scope: str) -> None:
+    code, key, _ = await _command(access, "create-key", "--tenant", "demo", "--name", "x", "--scope", scope)
+    assert code == 0
+    assert (await access.client.authenticate(key)).scopes == {scope}
+    with pytest.raises(PermissionDenied) as refusal:
+        await access.ask("CreateKey", pb.CreateKeyRequest(tenant="demo", name="y", scopes=["operator"]), key=key)
+    assert refusal.value.reason == "INTERNAL_ONLY"
+
+
+async def test_the_command_line_knows_no_other_scope(access: Access) -> None:
+    code, _, err = await _command(access, "create-key", "--tenant", "demo", "--name", "x", "--scope", "root")
+    assert code == 2
+    assert "invalid choice: 'root'" in err
 
 
 async def test_a_key_without_named_scopes_may_use_tasks_only(access: Access) -> None:

@@ -165,6 +165,16 @@ async def test_the_list_of_open_routes_names_no_route_that_is_gone() -> None:
     assert all(OPEN.values())
 
 
+async def test_the_scope_read_opens_every_look_but_that_at_the_secret_and_nothing_else() -> None:
+    for call in CLOSED:
+        looks = call.method in ("GET", "HEAD") and "secret" not in call.path
+        assert ("read" in (call.needed or ())) == looks, call
+
+
+async def test_an_operator_is_let_into_nothing_of_a_tenants() -> None:
+    assert [call for call in CLOSED if "operator" in (call.needed or ())] == []
+
+
 async def test_the_document_says_the_scopes_that_are_asked_for() -> None:
     paths = routed().openapi()["paths"]
     for call in ALL:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import compute
 import grpc
@@ -19,12 +19,15 @@ from compute.webhooks.v1 import webhooks_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from pydantic import SecretStr
 
 from services.common import grpc_server
 from services.common.grpc_client import Credentials, connect
 from services.common.rpc_status import from_rpc_error
 from services.common.scopes import OURS, SCOPES, needed_scopes
+from services.inference.runs import Runs
 from services.inference.servicer import InferenceServicer
+from services.inference.settings import Settings
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, stack
 from tests.integration.tasks_host import Keys
 from tests.integration.two_tenants import KEY, MARK, PICTURE, ids_of_acme, ids_of_nobody
@@ -138,10 +141,10 @@ CONTENT = [storage_pb2.UploadObjectRequest(chunk=b"of the rival"), storage_pb2.U
 
 @asynccontextmanager
 async def a_worker(border: Noting) -> AsyncIterator[grpc.aio.Channel]:
-    """Its face alone: whoever gets past the border finds nothing behind it."""
-    server = grpc_server.build_server(border)
-    nothing: Any = None
-    inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(nothing, nothing, [], {}), server)
+    """Its face alone, without a model and without a run."""
+    server, runs = grpc_server.build_server(border), cast("Runs", {})
+    face = InferenceServicer(Settings(internal_token=SecretStr(TOKEN)), runs, [], {})
+    inference_pb2_grpc.add_InferenceServiceServicer_to_server(face, server)
     port = grpc_server.bind(server, "127.0.0.1:0")
     await server.start()
     async with connect(f"127.0.0.1:{port}") as channel:
@@ -181,11 +184,23 @@ async def test_a_key_without_a_needed_scope_calls_nothing(here: Deployment) -> N
     assert await here.seen() == before
 
 
-async def test_workers_access_and_models_are_for_services_of_ours_alone(here: Deployment) -> None:
-    internal = ("WorkerService", "AccessService", "InferenceService")
+async def test_each_service_is_for_whom_it_should_be(here: Deployment) -> None:
+    looks = ("Get", "List", "Watch", "Head", "Download")
     for method in METHODS:
         await here.ask(method, "")
-        assert (here.border.declared[path_of(method)] == OURS) == (method.containing_service.name in internal)
+        needed, service = here.border.declared[path_of(method)] or OURS, method.containing_service.name
+        assert (needed == OURS) == (service in ("WorkerService", "AccessService")), method.full_name
+        assert ("operator" in needed) == (service == "InferenceService"), method.full_name
+        reading = needed != OURS and method.name.startswith(looks) and method.name != "GetSecret"
+        assert ("read" in needed) == reading, method.full_name
+
+
+async def test_an_operator_sees_workers_and_no_tenant(here: Deployment) -> None:
+    for method in METHODS:
+        reason = (await here.ask(method, "acme-operator")).reason
+        allowed = method.containing_service.name == "InferenceService"
+        assert (reason in ("SCOPE_MISSING", "INTERNAL_ONLY")) != allowed, method.full_name
+        assert not allowed or reason == "", method.full_name
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
