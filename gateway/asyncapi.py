@@ -25,8 +25,9 @@ _ABOUT = f"""What happens to tasks, as CloudEvents 1.0 in structured JSON over N
 
 Durable events are on the JetStream stream EVENTS, at least once each: tell repetitions by the event's `id`. It keeps
 the last {EVENTS_KEPT:,}, for at most seven days. Others are on core NATS and stored nowhere. The same durable events
-reach a browser as server-sent events of `GET /api/v1/tasks/{{task_id}}/events`, and a task's webhook as the body of a
-POST signed as Standard Webhooks say.
+reach a browser as server-sent events of `GET /api/v1/tasks/{{task_id}}/events` and `GET /api/v1/tasks/events`, named
+`status`, beside `task`, `progress`, `reset` and `problem` (not `error`, which browsers fire for their own connection),
+and a task's webhook as the body of a POST signed as Standard Webhooks say.
 
 `dataschema` is `<PUBLIC_URL>{PATH}{PACKAGE}<message>`, where the gateway serves the JSON Schema of `data` to anybody. A
 deployment that was not told its PUBLIC_URL names them `{NAMELESS}{PACKAGE}<message>` and serves them all the same."""

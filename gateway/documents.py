@@ -108,12 +108,29 @@ def answering(name: str, *, many: bool = False) -> Responses:
     return {200: {"description": said, "content": {"application/json": {"schema": schema}}}}
 
 
-_LINK: Schema = {"description": "Leads to the next page (rel=next); absent on the last", "schema": {"type": "string"}}
+def _text(description: str) -> Schema:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+WAITED: Schema = {
+    "Preference-Applied": _text("wait=N: how long was waited at most; absent where `Prefer` asked for no wait")
+}
+CREATED: Schema = WAITED | {
+    "Idempotent-Replayed": _text("true: an earlier request with this Idempotency-Key had made the task")
+}
+
+
+def headed(responses: Responses, headers: Schema) -> Responses:
+    """With these headers in the answer."""
+    return responses | {200: responses[200] | {"headers": headers}}
+
+
+_LINK = _text("Leads to the next page (rel=next); absent on the last")
 
 
 def linked(responses: Responses) -> Responses:
     """With the header that leads to the next page."""
-    return responses | {200: responses.get(200, {"description": "A page"}) | {"headers": {"Link": _LINK}}}
+    return headed({200: {"description": "A page"}, **responses}, {"Link": _LINK})
 
 
 def streaming(over: str) -> Responses:

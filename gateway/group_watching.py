@@ -19,7 +19,7 @@ from gateway.errors import problem_body
 from gateway.event_log import Extent
 from gateway.paths import asked_path
 from gateway.upstream import caller_of, upstream_of
-from gateway.watching import HEADERS, Mark, Part, Start, Updates, Watch, read_mark, streamed, told_all
+from gateway.watching import HEADERS, PROBLEM, Mark, Part, Start, Updates, Watch, read_mark, streamed, told_all
 from services.common.errors import ComputeError, InvalidRequest, NotFound
 from services.common.ids import distinct
 from services.common.merging import merged
@@ -42,7 +42,7 @@ async def watch_tasks(request: Request, ids: Sequence[str], *, previews: bool) -
     """Ends when all have ended; 204 for who was told all of that.
 
     Raises:
-        NotFound: none of them is the tenant's. One alone that is not has an `error` instead.
+        NotFound: none of them is the tenant's. One alone that is not has a `problem` instead.
         Unavailable, InvalidRequest: LAST_EVENT_ID_INVALID.
     """
     names = distinct(ids)
@@ -105,13 +105,13 @@ async def _told(request: Request, followed: Sequence[_Followed]) -> AsyncIterato
             continue
         if part.mark is not None:
             by_name[name].mark = part.mark
-        named = part if part.name not in ("reset", "error") else part._replace(data=_with_id(part.data, name))
+        named = part if part.name not in ("reset", PROBLEM) else part._replace(data=_with_id(part.data, name))
         yield named.rendered(None if part.mark is None else place())
 
 
 def _problem(request: Request, task_id: str, error: ComputeError) -> Part:
     told = problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
-    return Part("error", orjson.dumps(told | {"task_id": task_id}))
+    return Part(PROBLEM, orjson.dumps(told | {"task_id": task_id}))
 
 
 def _with_id(data: bytes, task_id: str) -> bytes:

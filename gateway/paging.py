@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import Request
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.paths import asked_path
 
 LINK = "Link"
+_REPEATABLE = frozenset({"id"})
 _CURSOR = (
     "Where the list goes on; the `Link` (rel=next) of the page before has it. Nothing comes twice, nothing is missed"
 )
@@ -30,6 +33,19 @@ class Paged(BaseModel):
         if self.skip and self.cursor:
             raise ValueError("skip counts from the beginning of the list: give cursor or skip")
         return self
+
+
+def _said_once(request: Request) -> None:
+    """Raises RequestValidationError where a parameter that has one value is given several, none of which is meant."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, count in counted.items() if count > 1 and name not in _REPEATABLE]
+    if repeated:
+        said = {"msg": "give this parameter once", "type": "repeated"}
+        raise RequestValidationError([{"loc": ("query", name), **said} for name in repeated])
+
+
+# For a route that has parameters.
+SAID_ONCE = [Depends(_said_once)]
 
 
 def next_link(request: Request, **more: Any) -> dict[str, str]:

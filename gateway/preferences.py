@@ -9,7 +9,7 @@ from fastapi import Request
 from gateway.errors import UnsupportedCoding
 from services.common.errors import InvalidRequest
 
-_SECONDS = re.compile(r"\d{1,6}")
+_SECONDS = re.compile(r"[0-9]{1,6}")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -36,8 +36,7 @@ def check_unpacked(request: Request) -> None:
 def wait_seconds(request: Request, longest: float) -> float | None:
     """How long the caller would wait, at most `longest`; None when it would not.
 
-    Raises:
-        InvalidRequest: PREFER_INVALID when `wait` is no whole number of seconds. Unknown preferences are ignored.
+    RFC 7240: what is not known, or cannot be honoured, is ignored; of `wait` said twice the first counts.
     """
     if not head(request, b"prefer"):
         return None
@@ -46,9 +45,7 @@ def wait_seconds(request: Request, longest: float) -> float | None:
         if name.strip().lower() != "wait":
             continue
         seconds = value.strip().strip('"')
-        if not _SECONDS.fullmatch(seconds):
-            raise InvalidRequest("write 'Prefer: wait=N' with N in whole seconds", reason="PREFER_INVALID")
-        return min(float(seconds), longest)
+        return min(float(seconds), longest) if _SECONDS.fullmatch(seconds) else None
     return None
 
 

@@ -15,8 +15,7 @@ REASONS: dict[int, dict[str, str]] = {
         "HOST_MISSING": "the request has no Host header",
         "HOST_REPEATED": "the request has several Host headers",
         "FIELD_READ_ONLY": "only priority and config can be changed",
-        "PAGE_TOKEN_INVALID": "the cursor is none of this list's",
-        "PREFER_INVALID": "Prefer is not wait=N",
+        "PAGE_TOKEN_INVALID": "the cursor is none of this list's, or was made under another filter",
         "IDEMPOTENCY_KEY_INVALID": "Idempotency-Key is not 1 to 255 visible ASCII characters",
         "LAST_EVENT_ID_INVALID": "Last-Event-ID is not an id of this stream",
         "CONDITION_INVALID": "If-Match and If-None-Match take * or ETags in quotes",
@@ -114,13 +113,12 @@ WITH_KEY = (
 # What a value in a path can turn the path into.
 WITH_PATH = ("ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED")
 JSON_BODY = ("BODY_TOO_COMPLEX", "CONTENT_TYPE_UNSUPPORTED", "CONTENT_CODING_UNSUPPORTED")
-WAITING = ("PREFER_INVALID",)
 LISTS = ("PAGE_TOKEN_INVALID",)
 OF_A_TASK = ("TASK_NOT_FOUND", "TASK_UNREADABLE")
 CHANGES = ("CONTENTION", "STORE_BUSY", "STORE_FULL")
 CHANGES_A_TASK = (*OF_A_TASK, *CHANGES, "ILLEGAL_TRANSITION", "TASK_LIVE")
 CREATES_A_TASK = (
-    *(*JSON_BODY, *WAITING, "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_KEY_SPENT"),
+    *(*JSON_BODY, "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_KEY_SPENT"),
     *("IMAGE_INVALID", "IMAGE_TOO_LARGE", "BASE64_INVALID", "OBJECT_TOO_LARGE", "URL_NOT_ALLOWED"),
     *("STORAGE_UNAVAILABLE", "STORAGE_FULL", "UPLOAD_CUT_OFF", "UPLOAD_STALLED", "DECODER_UNAVAILABLE"),
     *("TASK_UNREADABLE", "STORE_BUSY", "STORE_FULL", "CONTENTION"),

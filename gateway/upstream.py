@@ -16,6 +16,7 @@ from gateway.batching import CreateBatcher
 from gateway.completions import Completions
 from gateway.event_log import EventLog
 from gateway.settings import GatewaySettings
+from services.common.errors import InvalidRequest
 from services.common.grpc_client import Credentials, call
 from services.common.identity import Caller
 from services.common.rpc_status import from_rpc_error
@@ -111,11 +112,23 @@ async def _page(ask: Callable[[], Awaitable[Any]], wanted: Any, field: str) -> t
     found: list[Any] = []
     limit = wanted.limit
     while True:
-        answer = await ask()
+        try:
+            answer = await ask()
+        except InvalidRequest as error:
+            raise _cursor_named(error) from error
         found += getattr(answer, field)
         if not answer.next_page_token or len(found) >= limit:
             return found, answer.next_page_token
         wanted.limit, wanted.skip, wanted.page_token = limit - len(found), 0, answer.next_page_token
+
+
+def _cursor_named(error: InvalidRequest) -> InvalidRequest:
+    """The page token as REST calls it."""
+    if error.reason != "PAGE_TOKEN_INVALID":
+        return error
+    told = [item._replace(field="cursor") if item.field == "page_token" else item for item in error.violations]
+    message = error.message.replace("page_token", "cursor")
+    return InvalidRequest(message, reason=error.reason, violations=tuple(told))
 
 
 @dataclass(frozen=True, slots=True)

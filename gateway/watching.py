@@ -2,7 +2,8 @@
 
 `status` are the task's durable events, each once, in order; their ids are sequences of the event stream, which a
 browser sends back as Last-Event-ID. `task` shows the task as the API does, when it changed and at the end; `progress`
-is what a run reports, stored nowhere. `reset` says that the place asked for is no longer there. `error` is a problem.
+is what a run reports, stored nowhere. `reset` says that the place asked for is no longer there. `problem` is one, as
+RFC 9457 has it.
 
 A browser connects anew after every end. The id of the last word says that it was the last: whoever comes back with it
 is told by 204 that there is no more, which is what makes a browser stop.
@@ -35,6 +36,8 @@ from services.common.errors import ComputeError, InvalidRequest, NotFound
 Updates: TypeAlias = AsyncIterator[pb.WatchTaskResponse]
 News: TypeAlias = "Entry | pb.WatchTaskResponse | ComputeError | None"
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+# Not "error", which a browser's EventSource fires for its own connection.
+PROBLEM = "problem"
 # When a browser comes back, in milliseconds.
 _RETRY = b"retry: 2000\n\n"
 _MARK = re.compile(r"([0-9]{1,18})(-end)?", re.ASCII)
@@ -232,7 +235,7 @@ class Watch:
     def _problem(self, error: ComputeError) -> Part:
         request = self._request
         told = problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
-        return Part("error", orjson.dumps(told))
+        return Part(PROBLEM, orjson.dumps(told))
 
 
 async def _pump(updates: Updates, news: asyncio.Queue[News], hint: Callable[[], None]) -> None:

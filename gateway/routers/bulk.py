@@ -11,6 +11,7 @@ from pydantic import Field
 from gateway.bulk import MOST, TaskBatchResult, TaskDeletion, TaskDeletionResult, create_tasks, delete_tasks
 from gateway.documents import BATCH_BODY, KEY_HEADER, RESUME_HEADER, body_of, merged, streaming
 from gateway.group_watching import watch_tasks as watch
+from gateway.paging import SAID_ONCE
 from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, OF_A_TASK, refused
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 
@@ -54,6 +55,7 @@ async def delete_many(request: Request) -> Response:
 @router.get(
     "/events",
     summary="Watch Tasks",
+    dependencies=SAID_ONCE,
     response_class=Response,
     responses=_STREAM | refused(*OF_A_TASK, "LAST_EVENT_ID_INVALID", "EVENTS_UNAVAILABLE", "BUS_UNREACHABLE"),
     openapi_extra=RESUME_HEADER,
@@ -66,6 +68,7 @@ async def watch_many(
 ) -> Response:
     """Server-sent events of several tasks as Watch Task has them, resumed by `Last-Event-ID`, until all have ended.
 
-    `status` names its task as `subject`, `task` as `id`, the others as `task_id`.
+    `status` names its task as `subject`, `task` as `id`, the others as `task_id`. A task that is not there has a
+    `problem`, and the others go on.
     """
     return await watch(request, ids, previews=previews)

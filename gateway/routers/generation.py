@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from gateway import task_routes
-from gateway.documents import GENERATION_UPDATE_BODY, WAIT_HEADER, answering, linked
-from gateway.refusals import CHANGES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, WAITING, refused
+from gateway.documents import GENERATION_UPDATE_BODY, WAIT_HEADER, WAITED, answering, headed, linked
+from gateway.paging import SAID_ONCE
+from gateway.refusals import CHANGES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, refused
 from services.catalog.generation_update import GenerationTaskUpdate
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 
@@ -18,7 +19,7 @@ TASK, TASKS = answering("GenerationTaskPublic"), linked(answering("GenerationTas
 router = APIRouter(prefix="/api/v1/tasks/generation", tags=["Tasks"])
 
 
-@router.get("", summary="List Generation Tasks", responses=TASKS | refused(*LISTS))
+@router.get("", summary="List Generation Tasks", dependencies=SAID_ONCE, responses=TASKS | refused(*LISTS))
 @needs(TO_READ)
 async def list_generation_tasks(request: Request, page: Annotated[task_routes.GenerationPage, Query()]) -> Response:
     """Returns generation tasks, newest first, filtered on request, a page at a time: `limit`, then the `Link`."""
@@ -28,7 +29,7 @@ async def list_generation_tasks(request: Request, page: Annotated[task_routes.Ge
 @router.get(
     "/{task_id}",
     summary="Get Generation Task",
-    responses=TASK | refused(*OF_A_TASK, *WAITING),
+    responses=headed(TASK, WAITED) | refused(*OF_A_TASK),
     openapi_extra=WAIT_HEADER,
 )
 @needs(TO_READ)

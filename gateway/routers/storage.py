@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.documents import CONTENT, DELETE_HEADERS, HEAD_HEADERS, READ_HEADERS, SAVE_HEADERS, linked, merged
-from gateway.paging import next_link
+from gateway.paging import SAID_ONCE, next_link
 from gateway.paths import prefix
 from gateway.ranges import Version, check_match, is_unchanged, precondition_of, wanted_part
 from gateway.refusals import CHANGES_A_PICTURE, OF_A_PICTURE, READS_A_PICTURE, STORES_A_PICTURE, refused
@@ -84,6 +84,7 @@ class ImagePage(BaseModel):
 @router.get(
     "",
     summary="List Images",
+    dependencies=SAID_ONCE,
     response_model=ImageList,
     responses=linked(refused("STORAGE_UNAVAILABLE", "PATH_INVALID")),
 )

@@ -11,16 +11,20 @@ from gateway import task_routes
 from gateway.documents import (
     CREATE_BODY,
     CREATE_HEADERS,
+    CREATED,
     RESUME_HEADER,
     TASK,
     TASKS,
     UPDATE_BODY,
     WAIT_HEADER,
+    WAITED,
+    headed,
     merged,
     streaming,
 )
+from gateway.paging import SAID_ONCE
 from gateway.provenance import Provenance, provenance_of
-from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, WAITING, refused
+from gateway.refusals import CHANGES_A_TASK, CREATES_A_TASK, JSON_BODY, LISTS, OF_A_TASK, refused
 from gateway.watching import watch_task as watch
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 
@@ -30,7 +34,7 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["Tasks"])
 @router.post(
     "/",
     summary="Create Task",
-    responses=TASK | refused(*CREATES_A_TASK),
+    responses=headed(TASK, CREATED) | refused(*CREATES_A_TASK),
     openapi_extra=merged(CREATE_BODY, CREATE_HEADERS),
 )
 @needs(TO_CHANGE)
@@ -39,7 +43,7 @@ async def create_task(request: Request) -> Response:
     return await task_routes.create_task(request)
 
 
-@router.get("/", summary="List Tasks", responses=TASKS | refused(*LISTS))
+@router.get("/", summary="List Tasks", dependencies=SAID_ONCE, responses=TASKS | refused(*LISTS))
 @needs(TO_READ)
 async def list_tasks(request: Request, page: Annotated[task_routes.TaskPage, Query()]) -> Response:
     """Returns tasks, newest first, filtered on request, a page at a time: `limit`, then the `Link` to the next one."""
@@ -49,7 +53,7 @@ async def list_tasks(request: Request, page: Annotated[task_routes.TaskPage, Que
 @router.get(
     "/{task_id}",
     summary="Get Task",
-    responses=TASK | refused(*OF_A_TASK, *WAITING),
+    responses=headed(TASK, WAITED) | refused(*OF_A_TASK),
     openapi_extra=WAIT_HEADER,
 )
 @needs(TO_READ)
@@ -121,6 +125,7 @@ _STREAM = streaming("The task has ended, and `Last-Event-ID` says that its end w
 @router.get(
     "/{task_id}/events",
     summary="Watch Task",
+    dependencies=SAID_ONCE,
     response_class=Response,
     responses=_STREAM | refused(*OF_A_TASK, "LAST_EVENT_ID_INVALID", "EVENTS_UNAVAILABLE", "BUS_UNREACHABLE"),
     openapi_extra=RESUME_HEADER,
@@ -132,6 +137,6 @@ async def watch_task(
     """Server-sent events from now, or from `Last-Event-ID` on, until the task has ended.
 
     `status`: a durable event, with its id; `task`: the task as it is; `progress`: a step of the run;
-    `reset`: what came behind the given id is no longer stored; `error`: a problem.
+    `reset`: what came behind the given id is no longer stored; `problem`: one (RFC 9457), at the end.
     """
     return await watch(request, task_id, previews=previews)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from gateway.bodies import read_json, validate
 from gateway.documents import body_of, linked
-from gateway.paging import Paged, next_link
+from gateway.paging import SAID_ONCE, Paged, next_link
 from gateway.refusals import CHANGES, JSON_BODY, LISTS, refused
 from gateway.upstream import upstream_of
 from services.common.scopes import TO_ADMINISTER, TO_CHANGE, TO_READ, needs
@@ -79,6 +79,7 @@ _DELIVERIES = TypeAdapter(list[WebhookDelivery])
 @router.get(
     "/deliveries",
     summary="List Webhook Deliveries",
+    dependencies=SAID_ONCE,
     response_model=list[WebhookDelivery],
     responses=linked(refused(*LISTS)),
 )

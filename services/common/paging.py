@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -20,6 +21,7 @@ from services.common.errors import InvalidRequest, Refusals, Violation, check_fi
 PAGE_BYTES = 7 << 19
 MAX_LIMIT, MAX_SKIP = 1_000, 1_000_000
 _LONGEST = 8_192
+_NO_CONDITIONS = frozenset({"limit", "skip", "page_token", "public_types_only"})
 ItemT = TypeVar("ItemT")
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -40,16 +42,18 @@ class Place(NamedTuple):
     listing: str
     seen: tuple[str, ...]
 
-    def token(self) -> str:
-        return base64.urlsafe_b64encode(orjson.dumps([self.listing, *self.seen])).decode().rstrip("=")
+    def token(self, of: str = "") -> str:
+        """`of` says which list it is of."""
+        return base64.urlsafe_b64encode(orjson.dumps([of, self.listing, *self.seen])).decode().rstrip("=")
 
 
 class Window(NamedTuple):
-    """Which part of a list is wanted."""
+    """Which part of a list is wanted; `of` stands for the conditions of the list."""
 
     limit: int
     skip: int = 0
     behind: Place | None = None
+    of: str = ""
 
     @property
     def seen(self) -> tuple[str, ...]:
@@ -81,7 +85,7 @@ def read_window(request: Any, begin: str) -> Window:
     Raises:
         InvalidRequest: for each of them that cannot be used.
     """
-    limit, refusals = request.limit if request.HasField("limit") else 100, Refusals()
+    limit, refusals, of = request.limit if request.HasField("limit") else 100, Refusals(), _digest(conditions(request))
     behind: Place | None = None
     with refusals:
         check_field("limit", 1 <= limit <= MAX_LIMIT, f"must be from 1 to {MAX_LIMIT}")
@@ -90,16 +94,21 @@ def read_window(request: Any, begin: str) -> Window:
     with refusals:
         check_field("skip", not (request.skip and request.page_token), "counts from the beginning: no token beside it")
     with refusals:
-        behind = _place(request.page_token, begin) if request.page_token else None
+        behind = _place(request.page_token, of, begin) if request.page_token else None
     refusals.told()
-    return Window(limit, request.skip, behind)
+    return Window(limit, request.skip, behind, of)
+
+
+def conditions(request: Message) -> dict[str, Any]:
+    """Those of a list's request, by field: what is left is which page is wanted, and what the caller may see at all."""
+    return {field.name: value for field, value in request.ListFields() if field.name not in _NO_CONDITIONS}
 
 
 def next_token(window: Window, found: Found[Any], count: int) -> str:
     """Of a page that shows the first `count` of what was found; empty at the end of the list."""
     items: Sequence[Listed] = found.items
     place = found.behind if count == len(items) else window.after([(item.listing, item.id) for item in items[:count]])
-    return place.token() if place else ""
+    return place.token(window.of) if place else ""
 
 
 def fitting(messages: Iterable[MessageT]) -> list[MessageT]:
@@ -114,12 +123,18 @@ def fitting(messages: Iterable[MessageT]) -> list[MessageT]:
     return found
 
 
-def _place(token: str, begin: str) -> Place:
+def _digest(wanted: dict[str, Any]) -> str:
+    told = orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(told).hexdigest()[:16] if wanted else ""
+
+
+def _place(token: str, of: str, begin: str) -> Place:
     try:
         if len(token) > _LONGEST:
             raise ValueError("too long")
-        listing, *seen = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True))
-        if not all(isinstance(part, str) for part in (listing, *seen)) or not listing.startswith(begin):
+        made_of, listing, *seen = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True))
+        texts = all(isinstance(part, str) for part in (listing, *seen))
+        if not texts or not listing.startswith(begin) or made_of != of:
             raise ValueError("of another list")
     except (ValueError, TypeError, binascii.Error):
         why = "is none of this list's: begin again without it"

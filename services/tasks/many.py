@@ -10,13 +10,12 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common.errors import ComputeError, Internal, check_field
 from services.common.ids import distinct
+from services.common.paging import conditions
 from services.common.rpc_status import to_status
 
 log = structlog.get_logger()
 MOST = 100
 _AT_ONCE = 16
-# Of a filter: which page of what it finds, and what the caller may see at all.
-_NO_CONDITIONS = frozenset({"limit", "skip", "page_token", "public_types_only"})
 
 
 def check_many(field: str, count: int) -> None:
@@ -26,15 +25,15 @@ def check_many(field: str, count: int) -> None:
 
 def check_deletion(request: pb.DeleteTasksRequest) -> None:
     """Tasks are named, found by a condition, or all meant, and said so. Raises InvalidRequest."""
-    ids, conditions = len(request.task_ids), {field.name for field, _ in request.filter.ListFields()} - _NO_CONDITIONS
+    ids, wanted = len(request.task_ids), conditions(request.filter)
     if ids or not (request.all or request.HasField("filter")):
         check_many("task_ids", ids)
         check_field("filter", not request.HasField("filter"), "goes without task_ids")
         check_field("all", not request.all, "goes without task_ids")
     elif request.all:
-        check_field("filter", not conditions, "has no condition beside all")
+        check_field("filter", not wanted, "has no condition beside all")
     else:
-        check_field("filter", bool(conditions), "has no condition: say all where everything is meant")
+        check_field("filter", bool(wanted), "has no condition: say all where everything is meant")
 
 
 async def deleted(

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from gateway.app import routed
+from gateway.paging import SAID_ONCE
 
 HERE = Path(__file__).parent
 PREFIXES = "/api/v1/tasks,/api/v1/storage,/health"
@@ -71,3 +75,28 @@ def test_a_wide_update_has_exactly_the_fields_of_the_contract(
 ) -> None:
     wanted, found = (item["components"]["schemas"][name]["properties"] for item in (contract, document))
     assert set(found) == set(wanted)
+
+
+@pytest.mark.field("headers-undocumented")
+def test_every_header_that_steers_a_client_is_in_the_document(document: dict[str, Any]) -> None:
+    def told(path: str, method: str) -> set[str]:
+        return set(document["paths"][path][method]["responses"]["200"].get("headers", {}))
+
+    assert told("/api/v1/tasks/", "post") == {"Preference-Applied", "Idempotent-Replayed"}
+    assert told("/api/v1/tasks/{task_id}", "get") == {"Preference-Applied"}
+    assert told("/api/v1/tasks/generation/{task_id}", "get") == {"Preference-Applied"}
+    assert told("/api/v1/tasks/", "get") == {"Link"}
+    page = (HERE.parents[1] / "docs" / "http.md").read_text()
+    assert "Idempotent-Replayed" in page and "Preference-Applied" in page
+
+
+def test_every_route_with_parameters_refuses_one_that_is_given_twice(document: dict[str, Any]) -> None:
+    found = 0
+    for context in iter_route_contexts(routed().routes):
+        route = context.original_route
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            operation = document["paths"].get(route.path, {}).get("get", {})
+            if any(item["in"] == "query" for item in operation.get("parameters", ())):
+                assert SAID_ONCE[0] in route.dependencies, route.path
+                found += 1
+    assert found >= 6

@@ -302,14 +302,16 @@ async def test_who_comes_back_is_told_every_event_of_each_task_once(api: Stack) 
     assert verbs(seen, ids[2]) == ["executing", "completed"]
 
 
-async def test_a_task_that_is_not_there_is_an_error_among_others_and_a_404_alone(api: Stack) -> None:
+@pytest.mark.field("event-named-error")
+async def test_a_task_that_is_not_there_is_a_problem_among_others_and_a_404_alone(api: Stack) -> None:
     [task_id] = await some(api, 1)
     await api.finish(task_id)
     async with watching(api, [NOBODY, task_id]) as response:
         signs = await asyncio.wait_for(told(response), 30)
-    assert [(data["reason"], data["task_id"]) for _, name, data in signs if name == "error"] == [
+    assert [(data["reason"], data["task_id"]) for _, name, data in signs if name == "problem"] == [
         ("TASK_NOT_FOUND", NOBODY)
     ]
+    assert "error" not in {name for _, name, _ in signs}
     assert [data["id"] for _, name, data in signs if name == "task"] == [task_id]
     assert (await api.http.get(EVENTS, params={"id": [NOBODY]})).status_code == 404
 

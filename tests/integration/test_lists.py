@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 from uuid import uuid4
 
 import grpc
@@ -238,12 +238,48 @@ async def test_a_list_of_large_tasks_is_whole_over_rest(api: Stack) -> None:
     assert [len(page) for page in await followed(api.http, TASKS, nothing, limit=39)] == [39, 1]
 
 
+@pytest.mark.field("cursor-of-another-filter")
 @pytest.mark.parametrize("path", [TASKS, f"{TASKS}generation", DELIVERIES])
 async def test_a_cursor_that_is_none_is_refused_by_name(api: Stack, path: str) -> None:
     answer = await api.http.get(path, params={"cursor": "x"})
     assert (answer.status_code, answer.json()["reason"]) == (400, "PAGE_TOKEN_INVALID")
+    assert [item["field"] for item in answer.json()["violations"]] == ["cursor"]
+    assert answer.json()["detail"].startswith("cursor ") and "page_token" not in answer.text
     [first] = (await api.http.get(path, params={"cursor": "x", "skip": 1})).json()["detail"]
     assert "give cursor or skip" in first["msg"]
+
+
+@pytest.mark.field("cursor-of-another-filter")
+async def test_a_cursor_is_of_the_list_that_it_was_made_for(api: Stack) -> None:
+    for _ in range(3):
+        await api.create(origin_zone="a")
+    first = await api.http.get(TASKS, params={"origin_zone": "a", "limit": 1})
+    cursor = parse_qs(urlsplit(first.links["next"]["url"]).query)["cursor"][0]
+    for query in ({"origin_zone": "b"}, {}, {"origin_zone": "a", "status": "PENDING"}, {"origin_instance": "a"}):
+        answer = await api.http.get(TASKS, params={**query, "cursor": cursor})
+        assert (answer.status_code, answer.json()["reason"]) == (400, "PAGE_TOKEN_INVALID"), query
+    same = await api.http.get(TASKS, params={"limit": 2, "cursor": cursor, "origin_zone": "a"})
+    assert (same.status_code, len(same.json())) == (200, 2)
+
+
+@pytest.mark.field("parameter-twice")
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        *((TASKS, name) for name in ("status", "origin_zone", "limit", "skip", "cursor")),
+        (f"{TASKS}generation", "workflow_id"),
+        (DELIVERIES, "state"),
+        (IMAGES, "prefix"),
+        (f"{TASKS}events?id=x", "previews"),
+        (f"{TASKS}00000000-0000-4000-8000-000000000000/events", "previews"),
+    ],
+)
+async def test_a_parameter_that_has_one_value_is_given_once(api: Stack, path: str, name: str) -> None:
+    values = {"status": ("COMPLETED", "FAILED"), "state": ("DEAD", "PENDING"), "previews": ("true", "false")}
+    one, other = values.get(name, ("1", "2"))
+    answer = await api.http.get(f"{path}{'&' if '?' in path else '?'}{name}={one}&{name}={other}")
+    assert answer.status_code == 422, answer.text
+    assert [item["loc"] for item in answer.json()["detail"]] == [["query", name]]
 
 
 async def test_links_lead_through_images_whatever_their_names(api: Stack) -> None:

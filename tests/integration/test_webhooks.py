@@ -228,7 +228,7 @@ async def test_nothing_is_replayed_for_a_task_that_was_deleted(
     event = await hooks.notice(receiver.url)
     [delivery] = await in_state(hooks, before)
     await hooks.notice(receiver.url, event=f"{event.partition('.')[0]}.4", task_deleted=True)
-    await until(lambda: all_taken(bus))
+    await until(lambda: nothing_left(bus))
     calls = len(receiver.received)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await hooks.replay(delivery.id)
@@ -239,12 +239,6 @@ async def test_nothing_is_replayed_for_a_task_that_was_deleted(
     [kept] = await hooks.find()
     assert (kept.state, len(receiver.received)) == (after, calls)
     assert kept.history == delivery.history
-
-
-async def all_taken(bus: Client) -> bool:
-    """Whether every notice is done with."""
-    consumers = await bus.jetstream().consumers_info(HOOKS)
-    return all(not item.num_pending and not item.num_ack_pending for item in consumers)
 
 
 async def test_the_deletion_itself_is_still_told_to_who_wants_to_hear_of_it(hooks: Hooks, receiver: Receiver) -> None:
