@@ -90,6 +90,7 @@ def test_refinement_brings_the_matte_nearer_to_the_truth(matter):
     assert np.mean(fine) < np.mean(coarse)
 
 
+@pytest.mark.field("bristles")
 def test_before_a_texture_no_bristles_stick_out_of_an_edge_and_before_a_plain_wall_hair_stays():
     """A dark disc before light boards with dark joints two pixels wide, and hair before a wall of one colour."""
     disc = np.zeros((400, 400), np.uint8)

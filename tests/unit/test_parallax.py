@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+import pytest
 from skimage import data
 
 from services.providers.capabilities.animating import Animation, Film
@@ -69,6 +70,7 @@ async def filmed(prompt: str, *, confidence: float = 0.9) -> tuple[Film, list[Pi
     return film, read_film(film.mp4, 512, 512)[1], model
 
 
+@pytest.mark.field("film-blotches")
 async def test_a_face_that_the_model_does_not_know_only_moves_with_the_camera() -> None:
     for prompt in ("she smiles, zoom in", "she smiles, pan left"):
         film, frames, model = await filmed(prompt)

@@ -56,6 +56,7 @@ def apart(one: Pixels, other: Pixels | tuple[int, ...]) -> Pixels:
     return np.asarray(np.abs(one.astype(int) - np.array(other)).max(axis=-1), np.uint8)
 
 
+@pytest.mark.field("photograph-background")
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("name", PLACES)
 async def test_every_strategy_changes_all_of_a_place_and_no_pixel_of_the_subject(
@@ -86,6 +87,7 @@ async def test_a_shifted_place_keeps_its_pattern_and_ends_in_neither_black_nor_w
     assert (result[alpha == 0].min(axis=1) == 255).mean() < 0.05
 
 
+@pytest.mark.field("photograph-background")
 @pytest.mark.parametrize("fields", [{}, {"light_threshold": 220.0, "shadow_threshold": 150.0}])
 async def test_a_flat_fill_is_that_colour_everywhere_but_subject_and_shadow(
     bench: PictureBench, fields: dict[str, float]
@@ -97,6 +99,7 @@ async def test_a_flat_fill_is_that_colour_everywhere_but_subject_and_shadow(
     assert np.array_equal(np.unique(result[aside].reshape(-1, 3), axis=0), [BLUE])
 
 
+@pytest.mark.field("photograph-background")
 async def test_no_rim_of_the_old_place_stays_along_a_soft_edge(bench: PictureBench) -> None:
     picture, alpha, cloth = garment_in(place(), garment=(225, 225, 230))
     result = await fixed(bench, picture, alpha, "FLAT_FILL")
