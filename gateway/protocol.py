@@ -145,7 +145,10 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As uvicorn's, without the space behind the value (RFC 9110, 5.5)."""
+        """As uvicorn's, without the space behind the value (RFC 9110, 5.5), and without trailers (6.5.1): what stands
+        behind the body came too late to say what it is."""
+        if self._phase is _REQUEST:
+            return
         name, value = name.lower(), value.rstrip(b" \t")
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True

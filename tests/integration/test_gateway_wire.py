@@ -20,12 +20,14 @@ from tests.integration.tasks_host import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HEARTBEAT = 0.2
+SHARE = 20
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     folder = tmp_path_factory.mktemp("objects")
-    async with stack(mongodb_url, nats_url, folder, heartbeat_seconds=HEARTBEAT) as made:
+    settings: dict[str, Any] = {"heartbeat_seconds": HEARTBEAT, "max_connections_per_address": SHARE}
+    async with stack(mongodb_url, nats_url, folder, **settings) as made:
         yield made
 
 
@@ -47,9 +49,9 @@ def framed(api: Stack, line: str, *more: str, body: bytes = b"", version: str = 
     return "\r\n".join(lines).encode("latin-1") + body
 
 
-async def opened(api: Stack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def opened(api: Stack, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     host, _, port = api.url.removeprefix("http://").partition(":")
-    return await asyncio.open_connection(host, int(port))
+    return await asyncio.open_connection(host, int(port), local_addr=(source, 0))
 
 
 async def told(api: Stack, sent: bytes, *, half_closed: bool = False) -> Answer:
@@ -191,6 +193,25 @@ def _streams() -> int:
 
 
 @pytest.mark.field("half-closed")
+async def test_who_has_ended_sending_makes_room_first(api: Stack) -> None:
+    """It may be gone long since: nobody else is refused for it."""
+    task = await api.create()
+    ask = f"GET {TASKS}{task['id']}"
+    waiting = [await opened(api, "127.0.0.9") for _ in range(SHARE)]
+    for _, writer in waiting:
+        writer.write(framed(api, ask, "Prefer: wait=30"))
+        writer.write_eof()
+    await asyncio.sleep(0.3)
+    assert not any(reader.at_eof() for reader, _ in waiting)
+    reader, writer = await opened(api, "127.0.0.9")
+    writer.write(framed(api, ask, "Connection: close"))
+    assert (await asyncio.wait_for(reader.read(-1), 5)).startswith(b"HTTP/1.1 200 ")
+    assert sum(reader.at_eof() for reader, _ in waiting) == 1
+    for _, open_still in [*waiting, (reader, writer)]:
+        open_still.transport.abort()
+
+
+@pytest.mark.field("half-closed")
 @pytest.mark.parametrize("sent", ["POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab", "GET / HT", ""])
 async def test_a_request_that_ends_too_early_ends_the_connection(api: Stack, sent: str) -> None:
     reader, writer = await opened(api)
@@ -278,6 +299,16 @@ async def test_space_around_a_header_is_no_part_of_it(api: Stack) -> None:
     assert (await asked(api, f"GET {TASKS}{task['id']}/events", "Last-Event-ID: 1 \t")).status == 200
     found = await asked(api, "GET /health", "X-Request-ID: mine \t ")
     assert b"x-request-id: mine" in found.head
+
+
+@pytest.mark.field("trailers")
+async def test_what_stands_behind_the_body_says_nothing_about_it(api: Stack) -> None:
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + png(9) + b"\r\n--b--\r\n"
+    chunk = b"%x\r\n%s\r\n0\r\n" % (len(form), form)
+    for trailer in (b"Content-Type: multipart/form-data; boundary=b\r\n\r\n", b"\r\n"):
+        head = framed(api, f"POST {IMAGES}/trailer.png", "Connection: close", "Transfer-Encoding: chunked")
+        answer = await told(api, head + chunk + trailer)
+        assert (answer.status, answer.reason) == (415, "CONTENT_TYPE_UNSUPPORTED")
 
 
 @pytest.mark.field("long-target")
