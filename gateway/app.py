@@ -64,8 +64,7 @@ def build_app(settings: GatewaySettings) -> ASGIApp:
     app = routed(partial(_running, settings))
     doors = Doors(app)
     border = partial(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
-    routes = [route for module in _ROUTERS for route in module.router.routes if isinstance(route, APIRoute)]
-    app.add_middleware(Methods, routes=routes)
+    app.add_middleware(Methods)
     app.add_middleware(border, needed=doors.needed)
     layers: ASGIApp = Gate(HotPaths(border, doors, app))
     if settings.origins:
@@ -78,6 +77,7 @@ def build_app(settings: GatewaySettings) -> ASGIApp:
             max_age=600,
         )
 
+    routes = [route for module in _ROUTERS for route in module.router.routes if isinstance(route, APIRoute)]
     paths = Paths([route.path for route in routes], settings.prefix)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:

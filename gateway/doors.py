@@ -42,11 +42,14 @@ class Doors:
         self._closed = tuple({f"/{door.path.split('/')[1]}/" for door in self.all if door.needed is not None})
 
     def needed(self, scope: Scope) -> frozenset[str] | None:
-        """The scopes of which a request needs one; None where no key is asked for."""
+        """The scopes of which a request needs one; None where no key is asked for. Leaves the doors that are `fitting`
+        its path in the scope: looking for them twice would cost as much again.
+        """
         path, method = scope["path"], scope["method"]
-        if method == "OPTIONS":
+        fitting = [door for door in self.all if path == "*" or door.fits.match(path)]
+        scope["fitting"] = fitting
+        if method == "OPTIONS" or path == "*":  # the server as a whole (RFC 9110, 9.3.7)
             return None
-        fitting = [door for door in self.all if door.fits.match(path)]
         if not fitting:
             return ANY_KEY if path.startswith(self._closed) else None
         for wanted in (method, "GET") if method == "HEAD" else (method,):

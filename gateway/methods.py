@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.doors import Door
 from gateway.errors import on_http_error
 
 
 class Methods:
     """ASGI middleware inside the border, so that a stranger learns nothing of closed paths but by OPTIONS."""
 
-    def __init__(self, app: ASGIApp, *, routes: Sequence[APIRoute]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope.get("method", "")
-        if scope["type"] != "http" or method in (allowed := self._allowed(scope["path"])) or not allowed:
+        if scope["type"] != "http" or method in (allowed := _allowed(scope["fitting"])) or not allowed:
             await self._app(scope, receive, send)
         elif method == "HEAD" and "GET" in allowed:
             await self._app({**scope, "method": "GET"}, receive, _headers_only(send))
         else:
             await _answer(Request(scope), _named(allowed))(scope, receive, send)
 
-    def _allowed(self, path: str) -> set[str]:
-        """`*` is the server as a whole (RFC 9110, 9.3.7)."""
-        fitting = [route for route in self._routes if path == "*" or route.path_regex.match(path)]
-        return {method for route in fitting for method in route.methods or ()}
+
+def _allowed(doors: list[Door]) -> set[str]:
+    return {method for door in doors for method in door.methods}
 
 
 def _named(allowed: set[str]) -> str:
