@@ -1,6 +1,7 @@
 """Long prompts are heard to their end, and a request is told what its model does not know."""
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +134,43 @@ def test_short_and_long_prompts_share_a_call(stage):
 
 @pytest.mark.parametrize("stage", ["sd3"], indirect=True)
 def test_sd3_hears_with_clip_what_t5_cannot_take(stage):
-    assert stage.ask(prompt=LONG * 20).wait().result["ignored"] == []
+    assert stage.ask(prompt=LONG * 2).wait().result["ignored"] == []
+
+
+@pytest.mark.field("endless-prompt")
+@pytest.mark.parametrize("stage", ["sd", "sdxl", "sd3"], indirect=True)
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_of_an_endless_prompt_some_windows_are_heard_and_the_rest_is_told(stage, field):
+    text = "one two three " * 280
+    (ignored,) = stage.ask(**{field: text}).wait().result["ignored"]
+    words = text.split()
+    assert ignored["field"] == field
+    assert 0 < len(words) - len(ignored["words"]) < 8 * 22
+    heard = " ".join(words[: -len(ignored["words"])])
+    assert stage.ask(**{field: heard}).wait().result["ignored"] == []
+    assert distance(stage.draw(**{field: text}), stage.draw(**{field: heard})) <= 1
+
+
+@pytest.mark.field("endless-prompt")
+@pytest.mark.parametrize(
+    "text", ["\U0001f457" * 4000, "红色的连衣裙" * 360, "xy " * 1300], ids=["emoji", "chinese", "latin"]
+)
+def test_a_prompt_without_a_known_word_takes_one_window_of_the_starter(starter, text):
+    begun = time.process_time()
+    result = starter.ask(prompt=text, width=128, height=128, steps=4).wait().result
+    # It took half a minute, in which nobody else was served.
+    assert time.process_time() - begun < 5
+    assert "PROMPT_SUBJECT_UNKNOWN" in [warning["reason"] for warning in result["warnings"]]
+    (ignored,) = result["ignored"]
+    assert ignored["field"] == "prompt"
+    assert text.split()[-1].endswith(ignored["words"][-1])
+
+
+@pytest.mark.field("endless-prompt")
+def test_known_words_without_end_are_bounded_too(starter):
+    result = starter.ask(prompt="red " * 999 + "mug", width=128, height=128, steps=1).wait().result
+    (ignored,) = result["ignored"]
+    assert 800 < len(ignored["words"]) < 1000
 
 
 @pytest.mark.parametrize("stage", ["flux"], indirect=True)

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from .slots import Original, Slot
 from .waiting import Ticket
 
 PROMPTS_KEPT = 128
+# Encoding a prompt and every step with it take longer with each window, and everybody waits for it.
+MOST_WINDOWS = 8
 PROBE_BLOCKS = 4  # side of the canary's picture, in `multiple_of`
 
 
@@ -83,26 +86,34 @@ class Painter:
         key = (request.prompt, request.negative_prompt if guided else "", guided, adapted)
         found = self._prompts.get(key)
         if found is None:
-            texts = [self._readable(text, adapted) for text in key[:2]]
-            found = self._prompts[key] = self._family.encode(*texts, guided=guided)
+            (prompt, rest), (negative, negative_rest) = (self._readable(text, adapted) for text in key[:2])
+            found = self._family.encode(prompt, negative, guided=guided)
+            found = replace(found, unheard=f"{found.unheard} {rest}", unheard_negative=negative_rest)
+            self._prompts[key] = found
             if len(self._prompts) > PROMPTS_KEPT:
                 self._prompts.popitem(last=False)
         self._prompts.move_to_end(key)
         return found
 
-    def _readable(self, text: str, adapted: bool) -> str:
-        """Of a text longer than its window, what a model of few words knows; a LoRA may have taught it others."""
-        vocabulary = self.model.vocabulary
-        if adapted or not vocabulary.says_words or len(self._family.windows(text)) == 1:
-            return text
-        return vocabulary.essence(text) or text
+    def _readable(self, text: str, adapted: bool) -> tuple[str, str]:
+        """What the encoders are given of a text, and what lies beyond their windows.
+
+        A model of few words is given, of a text longer than its window, those that it knows; a LoRA may have taught it
+        others. Where it knows none, one window says as little as all.
+        """
+        vocabulary, most = self.model.vocabulary, MOST_WINDOWS
+        parts = self._family.windows(text)
+        if vocabulary.says_words and not adapted and len(parts) > 1:
+            known = vocabulary.essence(text)
+            parts, most = (self._family.windows(known), most) if known else (parts, 1)
+        return "".join(parts[:most]), "".join(parts[most:])
 
     def _ignored(self, request: Request, conditioning: Conditioning) -> tuple[dict[str, Any], ...]:
         family = self._family
         unguided = not family.guides(request.guidance)
         silent = {
             "prompt": conditioning.unheard.split(),
-            "negative_prompt": request.negative_prompt.split() if unguided else [],
+            "negative_prompt": (request.negative_prompt if unguided else conditioning.unheard_negative).split(),
         }
         found = [{"field": name, "words": words} for name, words in silent.items() if words]
         if request.chose_guidance and not family.takes_guidance:

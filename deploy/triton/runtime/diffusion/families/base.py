@@ -21,7 +21,8 @@ Size = tuple[int, int]
 class Conditioning:
     """What the text encoders made of a prompt and a negative prompt; every tensor is one row.
 
-    Rows of one `shape` may share a network call. `unheard` is what of the prompt no encoder could take.
+    Rows of one `shape` may share a network call. `unheard` is what of the prompt no encoder could take,
+    `unheard_negative` the same of the negative prompt.
     """
 
     embeds: torch.Tensor
@@ -31,6 +32,7 @@ class Conditioning:
     text_ids: torch.Tensor | None = None
     shape: int = 0
     unheard: str = ""
+    unheard_negative: str = ""
 
 
 @dataclass(frozen=True)
