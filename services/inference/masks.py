@@ -18,11 +18,14 @@ _GREY, _APART = 16, 96
 def read_mask(marks: TaskPicture) -> Pixels:
     """`[H, W]`, 255 where it marks, 0 where it does not.
 
-    Without transparency white marks. On a transparent canvas the paint marks, whatever its colour, and as much as it
-    covers by the strongest stroke; but where both black and white were painted, the white.
+    Without transparency white marks, grey by degrees; of labels, which are 0 and 1, the 1 marks fully. On a transparent
+    canvas the paint marks, whatever its colour, and as much as it covers by the strongest stroke; but where both black
+    and white were painted, the white.
     """
     if marks.alpha is None or int(marks.alpha.min()) == 255:
-        return _grey(marks.pixels)
+        grey = _grey(marks.pixels)
+        # 0 and 255 of sixteen bits became 0 and 1 as well.
+        return grey if int(grey.max()) > 1 else grey * np.uint8(255)
     strongest = int(marks.alpha.max())
     if strongest == 0:
         return np.zeros(marks.alpha.shape, np.uint8)

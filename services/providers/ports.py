@@ -105,6 +105,9 @@ class Heard:
         """Without what it says of the size, where that was ours and not the caller's."""
         return Heard(self.ignored, tuple(doubt for doubt in self.doubts if doubt.reason != SIZE_UNUSUAL))
 
+    def doubting(self, doubt: Doubt) -> Heard:
+        return Heard(self.ignored, (*self.doubts, doubt))
+
 
 NOTHING_SAID = Heard()
 

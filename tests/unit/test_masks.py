@@ -64,12 +64,16 @@ FILES = {name: saved(pixels) for name, pixels in MASKS.items()} | {
     "strokes of half a brush": saved(
         np.where(painted(RED, (0, 0, 0, 0)) == 255, np.uint8(128), painted(RED, (0,) * 4))
     ),
+    "labels of 0 and 1": saved(INSIDE.astype(np.uint8)),
+    "labels of 0 and 1, in colours": saved(np.repeat(INSIDE.astype(np.uint8)[:, :, None], 3, axis=2)),
+    "0 and 255 of sixteen bits": saved(Image.fromarray(INSIDE.astype(np.uint16) * 255)),
+    "all of sixteen bits": saved(Image.fromarray(INSIDE.astype(np.uint16) * 65_535)),
     "GIF": saved(Image.fromarray((INSIDE * 255).astype(np.uint8)), "GIF"),
     "lossless WebP": saved(MASKS["white on a transparent canvas"], "WEBP", lossless=True),
 }
 
 
-@pytest.mark.field("15")
+@pytest.mark.field("15", "label-mask")
 @pytest.mark.parametrize("name", FILES)
 async def test_only_what_is_painted_is_drawn_anew(bench: PictureBench, name: str) -> None:
     base, mask = bench.put(BASE), bench.put(FILES[name])
@@ -98,6 +102,28 @@ async def test_a_mask_that_marks_nothing_is_refused(bench: PictureBench, form: s
     pixels = np.zeros((SIDE, SIDE, 4 if form == "nothing painted" else 3), np.uint8)
     fields = {"prompt": "a mug", "base_image": bench.put(BASE), "mask_image": bench.put(pixels)}
     assert await bench.reason("EDITING", **fields) == "MASK_EMPTY"
+
+
+@pytest.mark.field("grey-mask")
+@pytest.mark.parametrize("degree", [2, 32, 64, 100, 127, 128, 160, 192, 255])
+async def test_grey_lets_as_much_in_as_its_degree(bench: PictureBench, degree: int) -> None:
+    mask = np.where(INSIDE, np.uint8(degree), np.uint8(0))
+    bench.painter.paint = lambda drawing: np.zeros_like(drawing.image)
+    base = np.full((SIDE, SIDE, 3), 250, np.uint8)
+    fields = {"prompt": "a mug", "base_image": bench.put(base), "mask_image": bench.put(mask), "seed": 1}
+    result = await bench.run("EDITING", **fields)
+    made = bench.pixels(result.result_image_path)
+    # In the middle, where the fading at the mask's edge is over.
+    assert abs(int(made[28, 32, 0]) - round(250 * (1 - degree / 255))) <= 1
+    assert np.array_equal(made[~INSIDE], base[~INSIDE])
+    assert [warning.reason for warning in result.warnings] == []
+
+
+@pytest.mark.field("grey-mask")
+async def test_a_result_that_equals_its_base_is_told(bench: PictureBench) -> None:
+    bench.painter.paint = lambda drawing: drawing.image
+    result = await bench.run("EDITING", prompt="a mug", base_image=bench.put(BASE), mask_image=bench.put(FILES["GIF"]))
+    assert [warning.reason for warning in result.warnings] == ["NOTHING_CHANGED"]
 
 
 async def test_soft_edges_of_paint_stay_soft() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -22,11 +23,12 @@ from services.inference.provenance import DigitalSource
 from services.providers.capabilities.editing import EDITING, Edit
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.pipelines.refining import enlarge
-from services.providers.ports import Picture, Pixels
+from services.providers.ports import Doubt, Picture, Pixels
 
 _LEAST_STRENGTH = 0.02
 # How far a mask's proportions may be off its picture's.
 _LARGEST_DISTORTION = 0.02
+_NOTHING_CHANGED = Doubt("NOTHING_CHANGED", "the result equals the base picture, pixel by pixel")
 
 
 async def run(params: EditingParams, context: Context) -> EditingResult:
@@ -50,6 +52,8 @@ async def run(params: EditingParams, context: Context) -> EditingResult:
     edit = await _edit(params, base, references, context)
     show = context.progress.steps("editing")
     picture = await context.ask(EDITING, lambda provider: provider.edit(edit, show))
+    if np.array_equal(picture.pixels, edit.image):
+        picture = replace(picture, heard=picture.heard.doubting(_NOTHING_CHANGED))
     recipe = recipe_of(
         picture, prompt=params.prompt, edit_strength=params.edit_strength, masked=edit.mask is not None or None
     )

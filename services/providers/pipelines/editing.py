@@ -56,7 +56,8 @@ async def _draw(
         width=width,
         height=height,
         image=resized(image, width, height),
-        mask=None if mask is None else resized(mask, width, height),
+        # Wholly, wherever it marks at all: by degrees it is laid over afterwards, and that but once.
+        mask=None if mask is None else resized(_whole(mask), width, height),
         strength=strength,
     )
     drawn = await diffusion.draw(drawing, on_step)
@@ -80,7 +81,10 @@ def around(mask: Pixels, *, least_side: int) -> Box:
 
 
 def paste(image: Pixels, mask: Pixels, drawn: Pixels, box: Box) -> Pixels:
-    """`drawn`, scaled to `box`, laid over that part of `image` inside `mask` `[H, W]`, which it fades in from."""
+    """`drawn`, scaled to `box`, laid over that part of `image` inside `mask` `[H, W]`, which it fades in from.
+
+    Grey lays over by degrees: 0 nothing, 255 all of it.
+    """
     result = image.copy()
     part, painted = box.of(result), resized(drawn, box.width, box.height)
     alpha = _softened(box.of(mask))[:, :, None]
@@ -90,11 +94,16 @@ def paste(image: Pixels, mask: Pixels, drawn: Pixels, box: Box) -> Pixels:
     return result
 
 
+def _whole(mask: Pixels) -> Pixels:
+    return np.where(mask > 0, np.uint8(255), np.uint8(0))
+
+
 def _softened(mask: Pixels) -> NDArray[np.float32]:
-    """Weights 0 to 1 that fade towards the mask's edge from inside only."""
-    blurred = _blurred(mask, max(1.0, 0.03 * max(mask.shape))).astype(np.float32) / 255
-    inside = mask.astype(np.float32) / 255
-    return np.minimum(inside, np.clip(2 * blurred - 1, 0, 1))
+    """Weights 0 to 1: the mask's own, fading towards the edge of all that it marks from inside only."""
+    whole = _whole(mask)
+    blurred = _blurred(whole, max(1.0, 0.03 * max(mask.shape))).astype(np.float32) / 255
+    fade = np.clip(2 * blurred - 1, 0, 1)
+    return np.asarray(fade * (mask.astype(np.float32) / 255), np.float32)
 
 
 def _blurred(mask: Pixels, sigma: float) -> Pixels:
