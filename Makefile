@@ -24,7 +24,7 @@ status:  ## what runs, and where
 run:  ## the stack in the foreground, until Ctrl-C
 	@$(ATELIER) run
 
-test:  ## every test, on free ports, beside a running stack too; ARGS="-k name" for some
+test:  ## every test, on free ports, beside a running stack too; ARGS="-k name" for some, ARGS=--failed for what failed
 	@$(ATELIER) test $(ARGS)
 
 test-clients:  ## real clients of five languages and generators, and the vendors' SDKs, against a running stack; ARGS="-k node" for some

@@ -6,6 +6,7 @@ measured, or killed, has the machine for itself.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ from deploy.local.places import APP_PYTHON, CLIENTS_PYTHON, MODELS_PYTHON, ROOT
 NOTHING_COLLECTED = 5
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
 _OF_MODELS = ("-c", "tests/models/pytest.ini")
+_AGAIN = "--failed"
 _UNIT, _REST = ("tests/unit",), ("--ignore=tests/unit",)
 
 
@@ -43,12 +45,23 @@ def main() -> None:
     begun = time.monotonic()
     named = [argument for argument in sys.argv[1:] if argument.startswith("tests")]
     options = [argument for argument in sys.argv[1:] if argument not in named]
+    if _AGAIN in options:
+        options.remove(_AGAIN)
+        named = list(failed_before(ROOT))
+        print(f"{len(named)} failed:", *named, sep="\n  ", flush=True)
     runs = list(_named(named, options) if named else _all(options))
     total = sum((run.counts for run in runs), Counter[str]())
     kinds = ", ".join(f"{total[kind]} {kind}" for kind in ("passed", "failed", "error", "skipped") if total[kind])
     print(f"\nin all: {kinds or 'no tests'} in {time.monotonic() - begun:.0f} s")
     if any(run.status not in (0, NOTHING_COLLECTED) for run in runs) or not total["passed"]:
         raise SystemExit(1)
+
+
+def failed_before(root: Path) -> Iterator[str]:
+    """What failed in the last whole run of each environment; pytest's own --lf runs all of a part where none did."""
+    for folder in ("", "tests/models/"):
+        cache = root / folder / ".pytest_cache/v/cache/lastfailed"
+        yield from (f"{folder}{name}" for name in (json.loads(cache.read_text()) if cache.exists() else ()))
 
 
 def _all(options: list[str]) -> Iterator[Run]:
