@@ -21,6 +21,7 @@ from services.imaging.rights import Rights, source_uri, strongest
 _MOST_CREATORS = 20
 _MOST_CHARACTERS = 2000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")
+_XMP_IN_INFO = ("xmp", "XML:com.adobe.xmp")
 _DENSEST = 100_000.0
 _SLACK = 0.0128
 _SIGNED = b"c2pa"
@@ -80,8 +81,17 @@ def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, bool]:
 
 
 def exif_of(picture: Image.Image) -> Image.Exif:
-    """Without what Pillow's PNG reader does for it, which is to load the pixels and to drop them if it cannot."""
-    return Image.Image.getexif(picture)
+    """Without what Pillow's PNG reader does for it, which is to load the pixels and to drop them if it cannot.
+
+    Pillow also turns a picture as its XMP says. Nothing that shows pictures does.
+    """
+    hidden = {name: picture.info.pop(name) for name in _XMP_IN_INFO if name in picture.info}
+    if hidden and picture.format != "TIFF":
+        picture._exif = None  # it may have been read before, with XMP
+    try:
+        return Image.Image.getexif(picture)
+    finally:
+        picture.info.update(hidden)
 
 
 def _rounded(value: Any) -> float:

@@ -109,7 +109,10 @@ def _within(picture: Image.Image, max_pixels: int) -> Image.Image:
     width, height = picture.size
     if width < 1 or height < 1:
         raise Unfit("the picture is empty")
-    if width * height > max_pixels or max(width, height) > MAX_SIDE:
+    if max(width, height) > MAX_SIDE:
+        message = f"{width} × {height} has a side of more than {MAX_SIDE} pixels"
+        raise Unfit(message, "IMAGE_TOO_MANY_PIXELS")
+    if width * height > max_pixels:
         raise Unfit(f"{width} × {height} is more than {max_pixels} pixels", "IMAGE_TOO_MANY_PIXELS")
     return picture
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from services.imaging.carriers.edits import MARK, PacketFor, Part, Unfit, assembled
-from services.imaging.carriers.kinds import carrier_of
+from services.imaging.carriers.kinds import bared_of, carrier_of
 
 RECIPE_CHUNK = MARK[:-1].decode()
 # Of a file that cannot carry its recipe, the recipe lies beside it, under the file's name and this.
@@ -34,6 +34,20 @@ def inscribed(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Part
     if len(recipe) > _LARGEST:
         raise Unfit("its recipe is too long")
     return assembled(content, carrier.edits(content, recipe, packet_for))
+
+
+def bared(content: bytes, packet: bytes | None) -> list[Part]:
+    """The file in pieces without persons, places and devices, its compressed pixels the very same bytes.
+
+    Where there was something to take out, `packet` is what its XMP says now; a file that says nothing is as it came.
+
+    Raises:
+        Unfit: it is broken, or of a kind whose parts cannot be taken out.
+    """
+    kind = bared_of(content)
+    if kind is None:
+        raise Unfit("nothing can be taken out of files of its kind")
+    return assembled(content, kind.bare_edits(content, packet))
 
 
 def lies_at_end(head: bytes) -> bool:

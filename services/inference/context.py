@@ -17,6 +17,7 @@ from services.common.errors import ComputeError, NotFound, Unavailable
 from services.common.event_schemas import NAMELESS
 from services.common.storage_client import CHUNK_BYTES
 from services.imaging.carriers.edits import Part
+from services.imaging.notes import Note
 from services.imaging.recipes import BESIDE
 from services.inference.asking import Askings
 from services.inference.book import SUCCEEDED
@@ -36,6 +37,7 @@ P = ParamSpec("P")
 # Of a whole picture: each may take gigabytes, and more at a time would not be faster.
 _THREADS_AT_ONCE = 2
 # Seconds; a result that took minutes to make is not thrown away because the store restarts.
+_OF_THE_FILE = frozenset({Note.JPEG_END_MISSING.value, Note.METADATA_IGNORED.value})
 _STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -102,6 +104,12 @@ class Context:
 
     def _note(self, called: str, *notes: str) -> None:
         self.notes.extend(PictureNote(picture=called, note=str(note)) for note in notes)
+
+    def keep_whole(self, called: str) -> None:
+        """The file of the parameter `called` is handed on with its very pixels, frames and colours: of what is noted
+        when they are read only the file's own faults are still true.
+        """
+        self.notes = [found for found in self.notes if found.picture != called or found.note in _OF_THE_FILE]
 
     async def colour_in_profile(self, colour: tuple[int, int, int], profile: bytes | None) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of a picture with that profile."""
@@ -189,11 +197,11 @@ class Outputs:
         return path
 
     async def save_as_given(
-        self, name: str, content: bytes, recipe: Mapping[str, Any], lineage: Lineage = NO_LINEAGE
+        self, name: str, parts: Sequence[Part], recipe: Mapping[str, Any], lineage: Lineage = NO_LINEAGE
     ) -> str:
-        """The caller's own file, byte by byte, with the recipe beside it. The rest is as with `save`."""
-        path = await self.save(name, content)
-        told = {**recipe, BESIDE_BECAUSE: "it is the very file that came in"}
+        """The caller's own file, its pixels byte by byte, with the recipe beside it. The rest is as with `save`."""
+        path = await self._upload(self._path(name), parts)
+        told = {**recipe, BESIDE_BECAUSE: "it holds the very pixels that came in"}
         await self._upload(path + BESIDE, [told_recipe(told, None, lineage).encode()])
         return path
 

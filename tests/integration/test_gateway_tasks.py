@@ -394,7 +394,7 @@ async def test_provenance_tells_the_whole_line_of_a_picture(api: Stack) -> None:
     second = Lineage((("input_image", Rights(digital_source=made["digital_source_type"], recipe=made)),))
     paths = [
         await outputs.save("cropped.png", cropped),
-        await outputs.save_as_given("same.png", cropped, {"applied_mode": "none"}, second),
+        await outputs.save_as_given("same.png", [cropped], {"applied_mode": "none"}, second),
     ]
     removed = params_pb2.BackgroundRemovalResult(result_image_paths={"values": paths})
     result = params_pb2.TaskResult(background_removal=removed)

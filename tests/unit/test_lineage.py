@@ -192,7 +192,10 @@ async def test_a_film_and_a_drawing_have_it_from_the_picture_they_start_with(ben
 async def test_a_file_that_is_handed_on_as_it_came_has_the_line_beside_it(bench: PictureBench) -> None:
     content = owned()
     result = await bench.run("IMAGE_ADJUSTER", input_image=bench.put(content), aspect_ratio=1.2)
-    assert bench.file(result.result_image_path) == content
+    made, given = bench.picture(result.result_image_path), Image.open(io.BytesIO(content))
+    assert np.array_equal(np.asarray(made), np.asarray(given)) and result.applied_mode == "none"
+    assert {**said(made), "CreatorTool": None} == {**said(given), "CreatorTool": None}
+    assert read_recipe(bench.file(result.result_image_path)) == read_recipe(content)
     beside = parse_recipe(bench.file(result.result_image_path + BESIDE))
     assert beside is not None and beside["digital_source_type"] == TRAINED
     assert beside[MADE_FROM][0]["recipe"]["seed"] == 7

@@ -16,6 +16,7 @@ _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _SIGNED = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 # XMP of QuickTime and of still pictures, inside their index.
 _XMP_WITHIN = {b"moov": b"XMP_", b"meta": b"application/rdf+xml"}
+_OF_PIXELS = frozenset((b"ftyp", b"meta", b"mdat"))
 _BROKEN = "it is no whole film"
 
 
@@ -62,6 +63,16 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
             made = [Edit(old.start + 4, old.start + 8, b"free"), Edit(old.body, old.end, bytes(old.end - old.body))]
             made.append(Edit(place, place, _box(_XMP, packet)))
     return [*made, Edit(place, place, _box(_RECIPE, MARK + recipe))]
+
+
+def bare_edits(content: bytes, packet: bytes | None) -> list[Edit]:
+    """None at all. Raises Unfit where there is more than the pixels: their places are counted, so none is taken out."""
+    for box in _boxes(content):
+        if box.kind not in _OF_PIXELS:
+            raise Unfit("it says more than its pixels need")
+        if box.kind == b"meta" and any(content.find(kind, box.body, box.end) >= 0 for kind in (b"Exif", b"mime")):
+            raise Unfit("it says more than its pixels need")
+    return []
 
 
 def _landmarks(content: bytes) -> _Landmarks:

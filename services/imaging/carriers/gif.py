@@ -16,6 +16,7 @@ _C2PA = b"\x0bC2PA_GIF"
 _ROUNDS = (b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0")
 # Leads a reader that takes the packet for blocks to its end, wherever it comes out.
 _TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+_ICC = b"\x0bICCRGBG1012"
 _BROKEN = "it is no whole GIF"
 
 
@@ -70,6 +71,32 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
         if packet := packet_for(packet_at(content, old.body + len(_XMP), old.end - len(_TRAILER))):
             made.append(Edit(old.start, old.end, _packet(packet)))
     return made
+
+
+def bare_edits(content: bytes, packet: bytes | None) -> list[Edit]:
+    """What takes everything out but the pixels and what is ours, and puts `packet` in. Raises Unfit."""
+    told = _packet(packet) if packet else b""
+    made, has_told, place, end = list[Edit](), not told, _colours_end(content), 0
+    try:
+        for block in _blocks(content):
+            end = block.end
+            has_told |= content[block.start : block.end] == told
+            if not _belongs(content, block, told):
+                made.append(Edit(block.start, block.end, b""))
+            if block.start == place and content.startswith(_ROUNDS, block.body):
+                place = block.end
+    except IndexError as error:
+        raise Unfit(_BROKEN) from error
+    made += [Edit(end + 1, len(content), b"")] if end + 1 < len(content) else []
+    return [Edit(0, 6, b"GIF89a"), Edit(place, place, told), *made] if made and not has_told else made
+
+
+def _belongs(content: bytes, block: _Block, told: bytes) -> bool:
+    """To the pixels, or to what we say of them."""
+    if block.label == _COMMENT:
+        return content.startswith(MARK, block.body + 1)
+    known = content.startswith((*_ROUNDS, _ICC), block.body) or content[block.start : block.end] == told
+    return block.label != _APPLICATION or known
 
 
 def _landmarks(content: bytes) -> tuple[int, list[_Block]]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.imaging.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+from services.imaging.carriers.exif import essential
 
 AT_END = False
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXIF = b"Exif\0\0"
-_COMMENT, _APP0, _APP1, _APP2, _APP11, _SCAN, _END = 0xFE, 0xE0, 0xE1, 0xE2, 0xEB, 0xDA, 0xD9
+_COMMENT, _APP0, _APP1, _APP2, _APP11, _APP14, _SCAN, _END = 0xFE, 0xE0, 0xE1, 0xE2, 0xEB, 0xEE, 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # What two bytes can count, themselves included.
 _MOST_BODY = 65_533
 _BROKEN = "it is no whole JPEG"
+# What is needed to show the pixels as they were meant, and their density.
+_OF_PIXELS = ((_APP0, b"JFIF\0"), (_APP2, b"ICC_PROFILE\0"), (_APP14, b"Adobe"), (_COMMENT, MARK))
+# Among coded pixels: neither a stuffed byte nor a mark to start anew from.
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,51 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
         if packet := _fitting(packet_for(content[old.body + len(_XMP) : old.end])):
             made.append(Edit(old.start, old.end, _segment(_APP1, _XMP + packet)))
     return [Edit(place, place, _segment(_COMMENT, MARK + recipe)), *made]
+
+
+def bare_edits(content: bytes, packet: bytes | None) -> list[Edit]:
+    """What takes everything out but the pixels and what is ours, and puts `packet` in. Raises Unfit."""
+    told = _segment(_APP1, _XMP + packet) if _fitting(packet) and packet else b""
+    made, has_told, place, end, first = list[Edit](), not told, 2, len(content), True
+    for segment in _all_segments(content):
+        whole = content[segment.start : segment.end]
+        has_told |= whole == told
+        first &= segment.kind == _APP0 or (segment.kind == _APP1 and content.startswith(_EXIF, segment.body))
+        place = segment.end if first else place
+        if segment.kind == _END:
+            end = segment.end
+        elif (new := _bared(segment, whole, told)) != whole:
+            made.append(Edit(segment.start, segment.end, new))
+    made += [Edit(end, len(content), b"")] if end < len(content) else []
+    return [Edit(place, place, told), *made] if made and not has_told else made
+
+
+def _bared(segment: _Segment, whole: bytes, told: bytes) -> bytes:
+    body = whole[4:]
+    if segment.kind == _APP1 and body.startswith(_EXIF):
+        left = essential(body[len(_EXIF) :])
+        return _segment(_APP1, _EXIF + left) if left else b""
+    is_other = segment.kind != _COMMENT and not _APP0 <= segment.kind <= _APP0 + 15
+    known = is_other or any(segment.kind == kind and body.startswith(mark) for kind, mark in _OF_PIXELS)
+    return whole if known or whole == told else b""
+
+
+def _all_segments(content: bytes) -> Iterator[_Segment]:
+    """Up to the end's mark, or as far as there are any. Raises Unfit at the first that is not there as a whole."""
+    at, kind, number = 2, 0, 0
+    while found := _MARKER.search(content, at):
+        start, number = found.end() - 2, counted(number)
+        if kind != _SCAN and found.start() != at:
+            raise Unfit(_BROKEN)
+        kind = found[1][0]
+        if kind == _END:
+            yield _Segment(kind, start, start + 2, start + 2)
+            return
+        size = int.from_bytes(content[start + 2 : start + 4])
+        at = start + 2 + size
+        if size < 2 or at > len(content):
+            raise Unfit(_BROKEN)
+        yield _Segment(kind, start, start + 4, at)
 
 
 def _landmarks(content: bytes) -> tuple[int, list[_Segment]]:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from services.imaging.carriers import boxes, gif, jpeg, png, webp
+from services.imaging.carriers import boxes, gif, jpeg, png, tiff, webp
 from services.imaging.carriers.edits import Edit, PacketFor
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
 
 
-class Carrier(Protocol):
+class Bared(Protocol):
+    """A format out of which persons, places and devices can be taken."""
+
+    def bare_edits(self, content: bytes, packet: bytes | None, /) -> list[Edit]:
+        """What leaves the pixels, what shows them as they were meant, and `packet`; none where that is all.
+
+        Raises Unfit: it cannot be done around the pixels.
+        """
+        ...
+
+
+class Carrier(Bared, Protocol):
     """A format. `AT_END`: its recipe is found in the end of a file, else in the beginning."""
 
     AT_END: bool
@@ -38,3 +49,8 @@ _CARRIERS: dict[str, Carrier] = {
 
 def carrier_of(head: bytes) -> Carrier | None:
     return _CARRIERS.get(content_type_of(head[:HEAD_BYTES]))
+
+
+def bared_of(head: bytes) -> Bared | None:
+    kind = content_type_of(head[:HEAD_BYTES])
+    return tiff if kind == "image/tiff" else _CARRIERS.get(kind)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.imaging.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
+from services.imaging.carriers.exif import essential
 
 AT_END = False
 _MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -14,6 +15,10 @@ _XMP = b"XML:com.adobe.xmp\0"
 # Not compressed, no language, no translated keyword.
 _PLAIN = b"\0\0\0\0"
 _BROKEN = "it is no whole PNG"
+# What is needed to show the pixels as they were meant, and their density.
+_OF_PIXELS = frozenset(b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs".split())
+_OF_FRAMES = frozenset((b"acTL", b"fcTL", b"fdAT"))
+_EXIF_IN_TEXT = b"Raw profile type exif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,35 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
     return made
 
 
+def bare_edits(content: bytes, packet: bytes | None) -> list[Edit]:
+    """What takes everything out but the pixels and what is ours, and puts `packet` in. Raises Unfit."""
+    header = next(chunks(content), None)
+    if header is None or header.kind != b"IHDR":
+        raise Unfit(_BROKEN)
+    told = _text(_XMP, packet) if packet else b""
+    made, has_told, end = list[Edit](), not told, 0
+    for chunk in chunks(content):
+        whole, end = content[chunk.start : chunk.end], chunk.end
+        has_told |= whole == told
+        if (new := _bared(chunk, whole, told)) != whole:
+            made.append(Edit(chunk.start, chunk.end, new))
+        if chunk.kind == b"IEND":
+            break
+    made += [Edit(end, len(content), b"")] if end < len(content) else []
+    return [Edit(header.end, header.end, told), *made] if made and not has_told else made
+
+
+def _bared(chunk: Chunk, whole: bytes, told: bytes) -> bytes:
+    body = whole[8:-4]
+    if body.startswith(_EXIF_IN_TEXT):
+        raise Unfit("its Exif is a text")
+    if chunk.kind == b"eXIf":
+        left = essential(body)
+        return _chunk(b"eXIf", left) if left else b""
+    ours = whole == told or (chunk.kind == b"iTXt" and body.startswith(MARK)) or body.startswith(b"Software\0")
+    return whole if ours or chunk.kind in _OF_PIXELS | _OF_FRAMES else b""
+
+
 def _landmarks(content: bytes) -> list[Chunk]:
     """The header, then whatever holds XMP."""
     found, pixels = list[Chunk](), False
@@ -83,5 +117,8 @@ def chunks(content: bytes | memoryview) -> Iterator[Chunk]:
 
 
 def _text(keyword: bytes, text: bytes) -> bytes:
-    body = b"iTXt" + keyword + _PLAIN + text
-    return (len(body) - 4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
+    return _chunk(b"iTXt", keyword + _PLAIN + text)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)

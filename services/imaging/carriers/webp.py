@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.imaging.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
+from services.imaging.carriers.exif import essential
 
 AT_END = True
 _CHUNK = b"ATLR"
-_HAS_XMP, _HAS_ALPHA = 0x04, 0x10
+_HAS_XMP, _HAS_EXIF, _HAS_ALPHA = 0x04, 0x08, 0x10
+# What is needed to show the pixels as they were meant.
+_OF_PIXELS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", _CHUNK))
+_EXIF = b"Exif\0\0"
 _BROKEN = "it is no whole WebP"
 _PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
 
@@ -56,6 +60,38 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
     made.append(Edit(end, end, _chunk(_CHUNK, MARK + recipe)))
     size = end - 8 + sum(len(edit.new) - (edit.end - edit.start) for edit in made)
     return [Edit(4, 8, size.to_bytes(4, "little")), *made]
+
+
+def bare_edits(content: bytes, packet: bytes | None) -> list[Edit]:
+    """What takes everything out but the pixels and what is ours, and puts `packet` in. Raises Unfit."""
+    end = 8 + int.from_bytes(content[4:8], "little")
+    if end > len(content):
+        raise Unfit(_BROKEN)
+    found = list(_chunks(content[:end]))
+    if not found:
+        raise Unfit(_BROKEN)
+    first, others = found[0], found[1:]
+    told = _chunk(b"XMP ", packet) if packet and first.kind == b"VP8X" else b""
+    wholes = {chunk: content[chunk.start : chunk.end] for chunk in others}
+    news = {chunk: _bared(chunk, whole, told) for chunk, whole in wholes.items()}
+    made = [Edit(chunk.start, chunk.end, new) for chunk, new in news.items() if new != wholes[chunk]]
+    if not made and end == len(content):
+        return []
+    made.append(Edit(end, len(content), b"" if told in news.values() else told))
+    if first.kind == b"VP8X":
+        body = content[first.body : first.end]
+        flags = body[0] & ~(_HAS_XMP | _HAS_EXIF) | (_HAS_XMP if told else 0)
+        flags |= _HAS_EXIF if any(new.startswith(b"EXIF") for new in news.values()) else 0
+        made.append(Edit(first.start, first.end, _with_flags(body, flags)))
+    size = len(content) - 8 + sum(len(edit.new) - (edit.end - edit.start) for edit in made)
+    return [Edit(4, 8, size.to_bytes(4, "little")), *made]
+
+
+def _bared(chunk: _Chunk, whole: bytes, told: bytes) -> bytes:
+    if chunk.kind == b"EXIF":
+        left = essential(whole[8 : 8 + chunk.size].removeprefix(_EXIF))
+        return _chunk(b"EXIF", left) if left else b""
+    return whole if chunk.kind in _OF_PIXELS or (told and whole == told) else b""
 
 
 def _landmarks(content: bytes) -> tuple[_Chunk, list[_Chunk]]:

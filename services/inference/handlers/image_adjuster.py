@@ -12,7 +12,9 @@ from services.catalog.results import Box as ResultBox
 from services.catalog.results import Quality
 from services.catalog.tasks.image_adjuster import ImageAdjusterParams, ImageAdjusterResult
 from services.common.errors import InvalidRequest
+from services.imaging.carriers.edits import Unfit
 from services.imaging.limits import MAX_PIXELS, MAX_SIDE
+from services.imaging.recipes import bared
 from services.inference.context import Context
 from services.inference.imaging.adjusting import adjust, placed_part, source_part
 from services.inference.imaging.framing import Frame, Mode, Wish, frame
@@ -22,15 +24,17 @@ from services.inference.likeness import judged
 from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
-from services.inference.provenance import DigitalSource
+from services.inference.provenance import DigitalSource, software, xmp_packet
 from services.inference.subjects import Subject, find_subject
+from services.providers.ports import Pixels
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/tiff": ".tif"}
 _STAGES = 4
 
 
 async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterResult:
-    """PNG with the picture's ICC profile; where nothing has to be adjusted, the very file that came in.
+    """PNG with the picture's ICC profile; where nothing has to be adjusted, the file that came in, its pixels as they
+    were and without what it said of persons, places and devices.
 
     Raises:
         InvalidRequest: a picture cannot be read; RESULT_EMPTY, RESULT_TOO_LARGE, SUBJECT_NOT_FOUND or
@@ -124,7 +128,8 @@ def _check_room(margins: Margins) -> None:
 def _check_size(found: Frame) -> None:
     width, height = found.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        message = f"the result would have {width} × {height} pixels, more than {MAX_PIXELS}"
+        limit = f"{MAX_SIDE} on a side" if max(width, height) > MAX_SIDE else str(MAX_PIXELS)
+        message = f"the result would have {width} × {height} pixels, more than {limit}"
         raise InvalidRequest(message, reason="RESULT_TOO_LARGE")
 
 
@@ -136,9 +141,7 @@ async def _save_unchanged(
     context: Context,
 ) -> ImageAdjusterResult:
     recipe = {**_asked(params), "applied_mode": "none"}
-    kind = original.content_type
-    name = str(PurePosixPath("adjusted").with_suffix(_SUFFIXES.get(kind, "." + kind.rpartition("/")[2])))
-    path = await context.outputs.save_as_given(name, original.content, recipe, _lineage(original))
+    path, icc = await _store_unchanged(original, recipe, context)
     await context.progress.report("stored", _STAGES, _STAGES)
     width, height = original.size
     whole = ResultBox(left=0, top=0, width=width, height=height)
@@ -151,17 +154,37 @@ async def _save_unchanged(
         crop_box=whole,
         placed_box=whole,
         subject_box=_result_box(box) if box else None,
-        icc_profile="none" if original.icc == "none" else "kept",
+        icc_profile=icc,
         notes=context.notes,
         quality=_quality(subject),
     )
 
 
+async def _store_unchanged(original: OriginalPicture, recipe: dict[str, Any], context: Context) -> tuple[str, str]:
+    """Its path, and what became of its profile. A PNG where nothing can be taken out of the file around its pixels."""
+    lineage, kind = _lineage(original), original.content_type
+    packet = xmp_packet(None, software(), lineage)
+    try:
+        parts = await context.work(bared, original.content, packet.encode() if packet else None)
+    except Unfit:
+        png = await context.work(encode_png, _flat(original.pixels), recipe, icc=original.profile, lineage=lineage)
+        return await context.outputs.save("adjusted.png", png), original.icc
+    context.keep_whole("input_image")
+    name = str(PurePosixPath("adjusted").with_suffix(_SUFFIXES.get(kind, "." + kind.rpartition("/")[2])))
+    path = await context.outputs.save_as_given(name, parts, recipe, lineage)
+    return path, "none" if original.icc == "none" else "kept"
+
+
+def _flat(pixels: Pixels) -> Pixels:
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
 def _encode(original: OriginalPicture, found: Frame, resampling: Resampling, recipe: dict[str, Any]) -> bytes:
     pixels = adjust(original.pixels, found, resampling=resampling.value)
     check_visible(pixels, "the part that is kept is transparent everywhere")
-    flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-    return encode_png(flat, recipe, source=DigitalSource.ENHANCED, icc=original.profile, lineage=_lineage(original))
+    return encode_png(
+        _flat(pixels), recipe, source=DigitalSource.ENHANCED, icc=original.profile, lineage=_lineage(original)
+    )
 
 
 def _lineage(original: OriginalPicture) -> Lineage:
