@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusion.errors import Unavailable
-from diffusion.painter import slerp
+from diffusion.painter import seeded, slerp
 from diffusion_stage import SIDE, Client, distance, open_stage, photo
 
 POISON = 666
@@ -307,3 +307,17 @@ def test_noise_between_two_noises_is_as_strong_as_they():
     first, second = torch.randn(2, 1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     assert float(slerp(first, second, 0.5).std()) == pytest.approx(1.0, abs=0.03)
     assert torch.equal(slerp(first, first, 0.5), first)
+
+
+@pytest.mark.field("long-seed")
+def test_all_bits_of_a_seed_count():
+    drawn = {seed: float(torch.randn(1, generator=seeded(seed))) for seed in (7, 2**32 + 7, 2**33 + 7, 2**63 - 1)}
+    assert len(set(drawn.values())) == 4
+    # What fits into 32 bits draws what it always drew.
+    assert drawn[7] == float(torch.randn(1, generator=torch.Generator().manual_seed(7)))
+
+
+@pytest.mark.field("long-seed")
+def test_seeds_that_end_alike_draw_other_pictures(stage):
+    one, other = stage.draw(seed=7), stage.draw(seed=2**32 + 7)
+    assert distance(one, other) > 0

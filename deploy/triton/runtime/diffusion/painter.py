@@ -1,5 +1,6 @@
 """The numerical work on slots: begin one, take a step with several, make pictures of those that are done."""
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +22,13 @@ MOST_WINDOWS = 8
 PROBE_BLOCKS = 4  # side of the canary's picture, in `multiple_of`
 
 
+def seeded(seed: int) -> torch.Generator:
+    """PyTorch's generator takes 64 bits and goes by the lower 32; a larger seed is told by a digest of all of them."""
+    if seed >= 2**32:
+        seed = int.from_bytes(hashlib.blake2b(seed.to_bytes(8), digest_size=4).digest())
+    return torch.Generator().manual_seed(seed)
+
+
 class Painter:
     """Runs in one thread only, with grad mode off."""
 
@@ -38,7 +46,7 @@ class Painter:
         family.set_timesteps(scheduler, request.steps, size)
         slot = Slot(
             request=request, sink=ticket.sink, conditioning=conditioning, scheduler=scheduler,
-            generator=torch.Generator().manual_seed(request.seed), latents=torch.empty(0),
+            generator=seeded(request.seed), latents=torch.empty(0),
             timesteps=scheduler.timesteps, guided=guided, adapters=ticket.adapters,
             ignored=self._ignored(request, conditioning), warnings=tuple(self.model.vocabulary.warnings(request)),
             arrived=ticket.arrived,
@@ -70,7 +78,7 @@ class Painter:
         noise = self._family.noise(size, generator)
         if not request.variation:
             return noise
-        other = self._family.noise(size, torch.Generator().manual_seed(request.variation_seed))
+        other = self._family.noise(size, seeded(request.variation_seed))
         return slerp(noise, other, request.variation)
 
     def _original(self, request: Request, latents: torch.Tensor, noise: torch.Tensor, image: Pixels) -> Original:
