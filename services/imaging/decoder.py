@@ -200,7 +200,7 @@ def _told(file: IO[bytes], answer: dict[str, Any]) -> dict[str, Any]:
         "pixels": _mapped(file, facts),
         "facts": facts,
         "density": tuple(answer["density"]) if answer["density"] else None,
-        "rights": Rights(**{**rights, "creators": tuple(rights["creators"])}),
+        "rights": Rights(**{**rights, **{name: tuple(rights[name]) for name in ("creators", "owners")}}),
         "notes": tuple(map(Note, answer["notes"])),
     }
 

@@ -42,6 +42,9 @@ class _Told:
     notice: list[str] = field(default_factory=list)
     usage_terms: list[str] = field(default_factory=list)
     web_statement: list[str] = field(default_factory=list)
+    owners: list[str] = field(default_factory=list)
+    marked: list[str] = field(default_factory=list)
+    data_mining: list[str] = field(default_factory=list)
 
 
 def density_of(picture: Image.Image) -> tuple[float, float] | None:
@@ -74,6 +77,9 @@ def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, bool]:
             notice=_first(told.notice),
             usage_terms=_first(told.usage_terms),
             web_statement=_first(told.web_statement),
+            owners=tuple(dict.fromkeys(told.owners))[:_MOST_CREATORS],
+            marked=_first(told.marked),
+            data_mining=_first(told.data_mining),
             recipe=recipe,
         ),
         broken,
@@ -146,6 +152,9 @@ def _read_xmp(content: IO[bytes], picture: Image.Image, told: _Told) -> None:
     told.notice += _cleaned(said.values(xmp.RIGHTS))
     told.usage_terms += _cleaned(said.values(xmp.USAGE_TERMS))
     told.web_statement += _cleaned(said.values(xmp.WEB_STATEMENT))
+    told.owners += _cleaned(said.values(xmp.OWNER))
+    told.marked += _cleaned(said.values(xmp.MARKED))
+    told.data_mining += _cleaned(said.values(xmp.DATA_MINING))
 
 
 def _read_exif(picture: Image.Image, told: _Told) -> None:

@@ -24,6 +24,8 @@ _MODEL_SHARES = (
 class Rights:
     """`digital_source` is the URI of IPTC's digital source type; `recipe` that of an earlier task of ours.
 
+    `data_mining` is what PLUS says of training and mining, `marked` whether there are rights at all ("True", "False").
+
     All are what somebody wrote into the file, cleaned and shortened; None or empty where nobody did.
     """
 
@@ -33,6 +35,9 @@ class Rights:
     notice: str | None = None
     usage_terms: str | None = None
     web_statement: str | None = None
+    owners: tuple[str, ...] = ()
+    marked: str | None = None
+    data_mining: str | None = None
     recipe: dict[str, Any] | None = field(default=None, repr=False)
 
 

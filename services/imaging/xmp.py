@@ -13,6 +13,7 @@ NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
+    "plus": "http://ns.useplus.org/ldf/xmp/1.0/",
 }
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _LARGEST = 1 << 20
@@ -20,6 +21,7 @@ _DECLARATION = re.compile(r"<!(?:DOCTYPE|ENTITY)|<\?xml[^>]*\?>", re.IGNORECASE)
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 SOURCE_TYPE, CREATOR, RIGHTS, CREDIT = "Iptc4xmpExt:DigitalSourceType", "dc:creator", "dc:rights", "photoshop:Credit"
+OWNER, MARKED, DATA_MINING = "xmpRights:Owner", "xmpRights:Marked", "plus:DataMining"
 USAGE_TERMS, WEB_STATEMENT = "xmpRights:UsageTerms", "xmpRights:WebStatement"
 
 

@@ -39,13 +39,14 @@ class Lineage:
 
     @property
     def rights(self) -> Rights:
-        """All creators; of everything else what the first parent says that says anything."""
+        """All creators and owners; of everything else what the first parent says that says anything."""
         every = [rights for _, rights in self.parents]
         creators = dict.fromkeys(chain.from_iterable(rights.creators for rights in every))
+        owners = dict.fromkeys(chain.from_iterable(rights.owners for rights in every))
         first: dict[str, Any] = {
             name: next(filter(None, (getattr(rights, name) for rights in every)), None) for name in _SINGLE
         }
-        return replace(Rights(**first), creators=tuple(creators))
+        return replace(Rights(**first), creators=tuple(creators), owners=tuple(owners))
 
     def told(self) -> dict[str, Any]:
         """For a recipe. Of a long line the nearest are told, which a stranger's recipe cannot crowd out."""
@@ -69,7 +70,7 @@ class Lineage:
 
 
 NO_LINEAGE = Lineage()
-_SINGLE = ("credit", "notice", "usage_terms", "web_statement")
+_SINGLE = ("credit", "notice", "usage_terms", "web_statement", "marked", "data_mining")
 
 
 def _entry(generation: int, picture: str, source: str | None, recipe: dict[str, Any]) -> dict[str, Any]:

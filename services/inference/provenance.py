@@ -123,4 +123,7 @@ def _description(source: DigitalSource | None, tool: str, lineage: Lineage) -> D
         notice=rights.notice,
         usage_terms=rights.usage_terms,
         web_statement=rights.web_statement,
+        owners=rights.owners,
+        marked=rights.marked,
+        data_mining=rights.data_mining,
     )

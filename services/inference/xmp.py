@@ -13,7 +13,10 @@ from services.imaging.carriers.edits import C2PA, Unfit
 from services.imaging.xmp import (
     CREATOR,
     CREDIT,
+    DATA_MINING,
+    MARKED,
     NAMESPACES,
+    OWNER,
     RIGHTS,
     SOURCE_TYPE,
     USAGE_TERMS,
@@ -28,10 +31,13 @@ _ATTRIBUTES = {
     "source": SOURCE_TYPE,
     "credit": CREDIT,
     "web_statement": WEB_STATEMENT,
+    "marked": MARKED,
+    "data_mining": DATA_MINING,
 }
+_LISTS = {"creators": (CREATOR, "rdf:Seq"), "owners": (OWNER, "rdf:Bag")}
 _TEXTS = {"notice": RIGHTS, "usage_terms": USAGE_TERMS}
 _PROPERTIES = {field: whole_name(name) for field, name in {**_ATTRIBUTES, **_TEXTS}.items()}
-_CREATORS, _ABOUT, _RDF = map(whole_name, (CREATOR, "rdf:about", "rdf:RDF"))
+_ABOUT, _RDF = map(whole_name, ("rdf:about", "rdf:RDF"))
 _DECLARED = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
 _META = "{adobe:ns:meta/}xmpmeta"
 # Where the manifest of a signed file lies, if not inside it.
@@ -53,16 +59,18 @@ class Description:
     notice: str | None = None
     usage_terms: str | None = None
     web_statement: str | None = None
+    owners: tuple[str, ...] = ()
+    marked: str | None = None
+    data_mining: str | None = None
 
     @property
     def is_owned(self) -> bool:
-        return bool(self.creators or self.credit or self.notice or self.usage_terms or self.web_statement)
+        return replace(self, tool=None, source=None) != Description(None, None)
 
     def without(self, said: Callable[[str], bool]) -> Description:
         """Without the properties whose names `said` answers to."""
         left: dict[str, Any] = {field: None for field, name in _PROPERTIES.items() if said(name)}
-        if said(_CREATORS):
-            left["creators"] = ()
+        left |= {field: () for field, (name, _) in _LISTS.items() if said(whole_name(name))}
         return replace(self, **left)
 
     def as_xml(self, about: str = "") -> str:
@@ -72,13 +80,17 @@ class Description:
             for name, value in zip(_ATTRIBUTES.values(), values, strict=True)
             if value
         )
-        items = "".join(f"<rdf:li>{escape(_valid(name))}</rdf:li>" for name in self.creators)
-        creators = f"<{CREATOR}><rdf:Seq>{items}</rdf:Seq></{CREATOR}>" if items else ""
+        lists = "".join(_list(*how, items) for field, how in _LISTS.items() if (items := getattr(self, field)))
         texts = "".join(_alternative(name, text) for field, name in _TEXTS.items() if (text := getattr(self, field)))
         return (
             f"<rdf:Description{_DECLARED} rdf:about={quoteattr(about)}"
-            f"{attributes}{f'>{creators}{texts}</rdf:Description>' if creators or texts else '/>'}"
+            f"{attributes}{f'>{lists}{texts}</rdf:Description>' if lists or texts else '/>'}"
         )
+
+
+def _list(name: str, kind: str, items: tuple[str, ...]) -> str:
+    told = "".join(f"<rdf:li>{escape(_valid(item))}</rdf:li>" for item in items)
+    return f"<{name}><{kind}>{told}</{kind}></{name}>"
 
 
 def _alternative(name: str, text: str) -> str:

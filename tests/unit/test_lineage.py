@@ -37,6 +37,9 @@ OWNED = Description(
     notice="(c) Example Studio",
     usage_terms='Only in "2026"',
     web_statement="https://example.com/terms?a=1&b=2",
+    owners=("Example Studio",),
+    marked="True",
+    data_mining="http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED-AIMLTRAINING",
 )
 EARLIER = {"seed": 7, "prompt": "a red mug", "model": {"name": "earlier", "sha256": "ab" * 32}}
 
@@ -116,7 +119,7 @@ async def test_a_cut_out_of_300_dpi_has_300_dpi(bench: PictureBench, form: str) 
     assert "dpi" not in none.info
 
 
-@pytest.mark.field("21")
+@pytest.mark.field("21", "mining-reserved")
 @pytest.mark.parametrize("name", SHOWING)
 async def test_the_label_of_a_model_s_picture_is_never_weakened_and_its_rights_stay(
     bench: PictureBench, name: str
@@ -128,6 +131,7 @@ async def test_the_label_of_a_model_s_picture_is_never_weakened_and_its_rights_s
     assert told["creator"] == "Ada <Example>|Böb & Co"
     assert (told["rights"], told["UsageTerms"]) == (OWNED.notice, OWNED.usage_terms)
     assert (told["Credit"], told["WebStatement"]) == (OWNED.credit, OWNED.web_statement)
+    assert (told["Owner"], told["Marked"], told["DataMining"]) == ("Example Studio", OWNED.marked, OWNED.data_mining)
     assert recipe is not None and recipe["digital_source_type"] == told["DigitalSourceType"]
     parent = recipe[MADE_FROM][0]
     assert parent["generation"] == 1 and parent["picture"].partition("[")[0] == SHOWING[name]["field"]
