@@ -36,7 +36,8 @@ class Unfit(Exception):
 class Opened:
     """`picture` lies as it was stored; `orientation` is how to turn it, 1 to 8 as Exif counts. `header` is a PNG's.
 
-    `code_points` are primaries and curve by ITU-T H.273, of files that name them.
+    `code_points` are primaries and curve by ITU-T H.273, of files that name them. `covered` is the box of a GIF's first
+    frame where that leaves some of the canvas free, which shows through in browsers.
     """
 
     picture: Image.Image
@@ -44,6 +45,7 @@ class Opened:
     header: png.Header | None = None
     notes: tuple[Note, ...] = ()
     code_points: tuple[int, int] | None = None
+    covered: tuple[int, int, int, int] | None = None
 
 
 def measured(content: IO[bytes], *, max_pixels: int) -> Opened:
@@ -61,9 +63,17 @@ def loaded(content: IO[bytes], *, max_pixels: int) -> Opened:
         tiff.check(picture, content)
         # It tells its orientation for as long as it is not loaded, others only then.
         orientation = _orientation(picture)
+    covered = _covered(picture)
     picture, notes = _load(picture, content)
     points = header.code_points if header else _code_points(picture, content)
-    return Opened(picture, orientation or _orientation(picture), header, notes, points)
+    return Opened(picture, orientation or _orientation(picture), header, notes, points, covered)
+
+
+def _covered(picture: Image.Image) -> tuple[int, int, int, int] | None:
+    if picture.format != "GIF" or not picture.tile:  # type: ignore[attr-defined]
+        return None
+    box = picture.tile[0].extents  # type: ignore[attr-defined]
+    return None if tuple(box) == (0, 0, *picture.size) else tuple(box)
 
 
 def reopened(content: IO[bytes]) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
 from typing import Any
 
@@ -77,8 +77,17 @@ def samples_of(opened: Opened, reopen: Callable[[], Image.Image]) -> Samples:
     else:
         found = _shallow(picture)
     low = lru_cache(1)(partial(_second_bytes, reopen)) if raw in _OTHER_BYTE else None
+    if opened.covered is not None:
+        found = replace(found, alpha=_within(opened.covered, found))
     alpha = found.alpha if opened.header is None or opened.header.key is None else _keyed(found.colours, opened, low)
     return Samples(found.colours, alpha, low)
+
+
+def _within(box: tuple[int, int, int, int], found: Samples) -> Image.Image:
+    """Opaque, or as it was, inside the box; transparent outside."""
+    alpha = Image.new("L", found.colours.size)
+    alpha.paste(255 if found.alpha is None else found.alpha.crop(box), box)
+    return alpha
 
 
 def _narrowed(high: Image.Image, low: Image.Image, tables: Sequence[Sequence[int]]) -> list[Image.Image]:
