@@ -6,7 +6,7 @@ A provider implements those it has; who needs one asks the directory for a provi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,8 @@ from services.providers.calls import Call, Terms
 CapabilityT = TypeVar("CapabilityT")
 Pixels: TypeAlias = NDArray[np.uint8]
 SIZE_UNUSUAL = "SIZE_UNUSUAL"
+# What models call it when so little was to be drawn anew that no step of theirs ran.
+STRENGTH = "strength"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,15 @@ class Heard:
     def of_words(self) -> Heard:
         """Without what it says of the size, where that was ours and not the caller's."""
         return Heard(self.ignored, tuple(doubt for doubt in self.doubts if doubt.reason != SIZE_UNUSUAL))
+
+    def has_no(self, field: str) -> bool:
+        """Whether that field of the request had no effect."""
+        return any(found.field == field for found in self.ignored)
+
+    def called(self, names: Mapping[str, str]) -> Heard:
+        """With the fields named as the caller knows them."""
+        ignored = (replace(found, field=names.get(found.field, found.field)) for found in self.ignored)
+        return Heard(tuple(ignored), self.doubts)
 
     def doubting(self, doubt: Doubt) -> Heard:
         return Heard(self.ignored, (*self.doubts, doubt))

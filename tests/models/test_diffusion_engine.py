@@ -321,3 +321,11 @@ def test_all_bits_of_a_seed_count():
 def test_seeds_that_end_alike_draw_other_pictures(stage):
     one, other = stage.draw(seed=7), stage.draw(seed=2**32 + 7)
     assert distance(one, other) > 0
+
+
+@pytest.mark.field("no-step")
+def test_a_strength_too_small_for_a_step_is_told(stage):
+    told = [
+        stage.ask(image=photo(), strength=strength, steps=4).wait().result["ignored"] for strength in (0.2, 0.25, 1.0)
+    ]
+    assert told == [[{"field": "strength", "words": []}], [], []]

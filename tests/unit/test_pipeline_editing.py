@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from services.common.errors import InvalidRequest
 from services.providers.capabilities.editing import Edit
 from services.providers.pipelines.detail import carry_detail, resized
 from services.providers.pipelines.editing import around, edit
-from services.providers.ports import Drawing, ModelCard, OnStep, Picture, Pixels, Step
+from services.providers.ports import Drawing, Heard, Ignored, ModelCard, OnStep, Picture, Pixels, Step
 
 NATIVE = 64 * 64
 CARD = ModelCard("painter", "0" * 64, "none")
@@ -94,3 +94,22 @@ def test_a_drawing_of_the_same_size_needs_no_detail() -> None:
     image, drawn = noise(40, 40), noise(40, 40)[::-1]
     assert carry_detail(image, drawn) is drawn
     assert resized(image, 40, 40) is image
+
+
+@dataclass
+class Codec(Painter):
+    """Takes no step, and changes the picture all the same."""
+
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+        drawn = await super().draw(drawing, on_step)
+        return replace(drawn, heard=Heard((Ignored("strength"),)))
+
+
+@pytest.mark.field("no-step")
+@pytest.mark.parametrize("masked", [False, True])
+async def test_where_no_step_ran_the_picture_is_as_it_was(masked: bool) -> None:
+    image = noise(100, 80)
+    mask = np.full((100, 80), 255, np.uint8) if masked else None
+    made = await edit(Codec((9, 9, 9)), Edit("x", image, 1, mask=mask, strength=0.02), ignore, native_pixels=NATIVE)
+    assert np.array_equal(made.pixels, image)
+    assert made.heard.has_no("strength")

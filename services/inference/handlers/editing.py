@@ -23,7 +23,7 @@ from services.inference.provenance import DigitalSource
 from services.providers.capabilities.editing import EDITING, Edit
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.pipelines.refining import enlarge
-from services.providers.ports import Doubt, Picture, Pixels
+from services.providers.ports import STRENGTH, Doubt, Picture, Pixels
 
 _LEAST_STRENGTH = 0.02
 # How far a mask's proportions may be off its picture's.
@@ -52,6 +52,7 @@ async def run(params: EditingParams, context: Context) -> EditingResult:
     edit = await _edit(params, base, references, context)
     show = context.progress.steps("editing")
     picture = await context.ask(EDITING, lambda provider: provider.edit(edit, show))
+    picture = replace(picture, heard=picture.heard.called({STRENGTH: "edit_strength"}))
     if np.array_equal(picture.pixels, edit.image):
         picture = replace(picture, heard=picture.heard.doubting(_NOTHING_CHANGED))
     recipe = recipe_of(

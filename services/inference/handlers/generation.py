@@ -12,7 +12,8 @@ from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.providers.ports import DIFFUSION, Drawing, Lora
+from services.providers.pipelines.refining import enlarge
+from services.providers.ports import DIFFUSION, STRENGTH, Drawing, Lora
 
 _LEAST_STRENGTH = 0.02
 
@@ -28,6 +29,10 @@ async def run(params: GenerationParams, context: Context) -> GenerationResult:
     drawing = _drawing(params, next(iter(references.values()), None))
     show = context.progress.steps("denoising")
     picture = await context.ask(DIFFUSION, lambda provider: provider.draw(drawing, show))
+    picture = replace(picture, heard=picture.heard.called({STRENGTH: "reference_image_strength"}))
+    if drawing.image is not None and picture.heard.has_no("reference_image_strength"):
+        height, width, _ = picture.pixels.shape
+        picture = replace(picture, pixels=await asyncio.to_thread(enlarge, drawing.image, width, height))
     reference_strength = None if drawing.image is None else drawing.strength
     recipe = recipe_of(picture, prompt=params.prompt, reference_strength=reference_strength)
     source = DigitalSource.GENERATED if drawing.image is None else DigitalSource.COMPOSITE

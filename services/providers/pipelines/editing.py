@@ -14,7 +14,7 @@ from services.common.errors import InvalidRequest
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.editing import Edit
 from services.providers.pipelines.detail import carry_detail, resized, strips
-from services.providers.ports import Diffusion, Drawing, OnStep, Picture, Pixels
+from services.providers.ports import STRENGTH, Diffusion, Drawing, OnStep, Picture, Pixels
 
 _STRENGTH = 0.6
 _STRENGTH_IN_MASK = 0.9
@@ -28,17 +28,22 @@ async def edit(diffusion: Diffusion, wanted: Edit, on_step: OnStep, *, native_pi
     """`wanted` with a mask of its image's size, and no width or height of its own.
 
     The model draws about `native_pixels`, where it is at its best; finer detail is the original's wherever nothing
-    changed. Where the mask is 0, every pixel is the original's, exactly.
+    changed. Where the mask is 0, every pixel is the original's, exactly; and everywhere, where no step ran: what the
+    model's codec makes of a picture is no edit.
 
     Raises:
         InvalidRequest: MASK_EMPTY; or what drawing raises.
     """
     if wanted.mask is None:
         drawn = await _draw(diffusion, wanted, wanted.image, None, on_step, native_pixels)
+        if drawn.heard.has_no(STRENGTH):
+            return replace(drawn, pixels=wanted.image)
         pixels = await asyncio.to_thread(carry_detail, wanted.image, drawn.pixels)
         return replace(drawn, pixels=pixels)
     box = around(wanted.mask, least_side=math.isqrt(native_pixels))
     drawn = await _draw(diffusion, wanted, box.of(wanted.image), box.of(wanted.mask), on_step, native_pixels)
+    if drawn.heard.has_no(STRENGTH):
+        return replace(drawn, pixels=wanted.image)
     pixels = await asyncio.to_thread(paste, wanted.image, wanted.mask, drawn.pixels, box)
     return replace(drawn, pixels=pixels)
 

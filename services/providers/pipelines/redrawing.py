@@ -16,7 +16,18 @@ from services.providers.capabilities.measures import Measure
 from services.providers.pipelines.colour import Match
 from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.measures import Judge, Thresholds, Verdict, keep_alike
-from services.providers.ports import NOTHING_SAID, Diffusion, Drawing, Heard, ModelCard, OnStep, Picture, Pixels, Step
+from services.providers.ports import (
+    NOTHING_SAID,
+    STRENGTH,
+    Diffusion,
+    Drawing,
+    Heard,
+    ModelCard,
+    OnStep,
+    Picture,
+    Pixels,
+    Step,
+)
 
 ResultT = TypeVar("ResultT")
 # What a picture names as its model when no model had a part in it.
@@ -148,7 +159,12 @@ async def _draw(sized: Sized, wish: Wish, number: int, brush: Brush, on_step: On
     picture = await brush.diffusion.draw(drawing, on_step)
     if picture.pixels.shape != sized.pixels.shape:
         raise Internal(f"asked for {width}x{height}, the model drew {picture.pixels.shape[1::-1]}")
-    return replace(picture, heard=picture.heard.of_words if wish.in_own_words else NOTHING_SAID)
+    return replace(picture, heard=_in_own_words(picture.heard) if wish.in_own_words else NOTHING_SAID)
+
+
+def _in_own_words(heard: Heard) -> Heard:
+    """How far a piece may go is ours to say, too."""
+    return Heard(tuple(found for found in heard.ignored if found.field != STRENGTH), heard.of_words.doubts)
 
 
 async def _unheard(_: Step) -> None:

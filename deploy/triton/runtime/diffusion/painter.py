@@ -126,6 +126,8 @@ class Painter:
         found = [{"field": name, "words": words} for name, words in silent.items() if words]
         if request.chose_guidance and not family.takes_guidance:
             found.append({"field": "guidance", "words": []})
+        if request.image is not None and family.skipped_steps(request.steps, request.strength) >= request.steps:
+            found.append({"field": "strength", "words": []})
         return tuple(found)
 
     def predict(self, group: Sequence[Slot]) -> list[torch.Tensor]:
