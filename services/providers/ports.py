@@ -107,6 +107,11 @@ class Heard:
         """Without what it says of the size, where that was ours and not the caller's."""
         return Heard(self.ignored, tuple(doubt for doubt in self.doubts if doubt.reason != SIZE_UNUSUAL))
 
+    @property
+    def of_text(self) -> Heard:
+        """The same, without what it says of the strength, where that was ours as well."""
+        return Heard(tuple(found for found in self.ignored if found.field != STRENGTH), self.of_words.doubts)
+
     def has_no(self, field: str) -> bool:
         """Whether that field of the request had no effect."""
         return any(found.field == field for found in self.ignored)

@@ -83,7 +83,7 @@ async def animate(
     finally:
         # Of several that failed, the first has been raised.
         await _give_up(drawn)
-    film = Film(mp4, plan.width, plan.height, plan.frames, FPS, heard=first.heard.of_words, drawn=known)
+    film = Film(mp4, plan.width, plan.height, plan.frames, FPS, heard=first.heard.of_text, drawn=known)
     if known:
         return replace(film, seed=wanted.seed, model=first.model)
     return replace(film, heard=replace(film.heard, doubts=(*film.heard.doubts, _UNLIKE)))

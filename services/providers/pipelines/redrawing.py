@@ -18,7 +18,6 @@ from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.measures import Judge, Thresholds, Verdict, keep_alike
 from services.providers.ports import (
     NOTHING_SAID,
-    STRENGTH,
     Diffusion,
     Drawing,
     Heard,
@@ -159,12 +158,7 @@ async def _draw(sized: Sized, wish: Wish, number: int, brush: Brush, on_step: On
     picture = await brush.diffusion.draw(drawing, on_step)
     if picture.pixels.shape != sized.pixels.shape:
         raise Internal(f"asked for {width}x{height}, the model drew {picture.pixels.shape[1::-1]}")
-    return replace(picture, heard=_in_own_words(picture.heard) if wish.in_own_words else NOTHING_SAID)
-
-
-def _in_own_words(heard: Heard) -> Heard:
-    """How far a piece may go is ours to say, too."""
-    return Heard(tuple(found for found in heard.ignored if found.field != STRENGTH), heard.of_words.doubts)
+    return replace(picture, heard=picture.heard.of_text if wish.in_own_words else NOTHING_SAID)
 
 
 async def _unheard(_: Step) -> None:
