@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, cast
-
 import pytest
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers
+from starlette.types import Message
 
 from gateway.uploads import file_chunks
 from services.common.errors import InvalidRequest
@@ -24,15 +21,15 @@ def form(
 
 
 async def read(kind: str, body: bytes, step: int) -> bytes:
-    class Asked:
-        headers = Headers({"content-type": kind})
+    parts = [body[start : start + step] for start in range(0, len(body), step)]
 
-        async def stream(self) -> AsyncIterator[bytes]:
-            for start in range(0, len(body), step):
-                yield body[start : start + step]
+    async def receive() -> Message:
+        part = parts.pop(0) if parts else b""
+        return {"type": "http.request", "body": part, "more_body": bool(parts)}
 
-    asked: Any = Asked()
-    return b"".join([chunk async for chunk in file_chunks(cast(Request, asked))])
+    headers = [(b"content-type", kind.encode())]
+    asked = Request({"type": "http", "method": "POST", "headers": headers, "heads": dict(headers)}, receive)
+    return b"".join([chunk async for chunk in file_chunks(asked)])
 
 
 @pytest.mark.field("multipart-preamble")
