@@ -169,5 +169,5 @@ async def test_an_event_stream_that_breaks_says_so_as_an_event(nats_url: str) ->
         await ensure_streams(bus)
     async with gateway(nats_url, service) as client, client.stream("GET", f"{TASKS}x/events") as response:
         seen = [event async for event in events(response)]
-    assert [name for name, _ in seen] == ["task", "error"]
+    assert [name for name, _ in seen] == ["task", "problem"]
     assert (seen[1][1]["status"], seen[1][1]["reason"]) == (503, "BUS_UNREACHABLE")

@@ -38,7 +38,7 @@ async def test_a_picture_is_drawn_step_by_step_and_keeps_its_recipe(system: Syst
     assert picture.size == (result.width, result.height)
     [file] = last.result.files
     assert (file.path, file.sha256) == (result.result_image_path, hashlib.sha256(png).hexdigest())
-    with pytest.raises(IllegalTransition, match="result of a task"):
+    with pytest.raises(IllegalTransition, match="a task's results"):
         await system.storage.upload(file.path, b"another", tenant=TENANT)
     assert recipe is not None
     assert (recipe["prompt"], recipe["seed"], recipe["model"]["sha256"]) == ("a red circle", 11, result.model_sha256)
