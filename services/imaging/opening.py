@@ -50,14 +50,14 @@ class Opened:
 
 def measured(content: IO[bytes], *, max_pixels: int) -> Opened:
     """From the headers alone. Raises Unfit, or what Pillow raises; as do all here."""
-    picture = _within(reopened(content), max_pixels)
+    picture = _within(reopened(content, _header(content, pixels=False)), max_pixels)
     return Opened(picture, _orientation(picture))
 
 
 def loaded(content: IO[bytes], *, max_pixels: int) -> Opened:
     """With all its pixels."""
-    header = png.read(content) if _format_of(content).name == "PNG" else None
-    picture = _within(reopened(content), max_pixels)
+    header = _header(content, pixels=True)
+    picture = _within(reopened(content, header), max_pixels)
     orientation = None
     if picture.format == "TIFF":
         tiff.check(picture, content)
@@ -76,15 +76,19 @@ def _covered(picture: Image.Image) -> tuple[int, int, int, int] | None:
     return None if tuple(box) == (0, 0, *picture.size) else tuple(box)
 
 
-def reopened(content: IO[bytes]) -> Image.Image:
-    """The file's headers read, whatever has become of it since."""
+def _header(content: IO[bytes], *, pixels: bool) -> png.Header | None:
+    return png.read(content, pixels=pixels) if _format_of(content).name == "PNG" else None
+
+
+def reopened(content: IO[bytes], header: png.Header | None) -> Image.Image:
+    """The file's headers read, whatever has become of it since; `header` is a PNG's."""
     # Our own check follows, before anything is decoded.
     Image.MAX_IMAGE_PIXELS = None
     form = _format_of(content)
     if "HEIF" in form.readers:
         learn_heif()
     try:
-        picture = Image.open(content, formats=form.readers)
+        picture = Image.open(png.readable(content, header) if header else content, formats=form.readers)
     except UnidentifiedImageError as error:
         raise Unfit(f"this {form.name} cannot be read: it is damaged, or of a kind that is not supported") from error
     if picture.format == "TIFF":

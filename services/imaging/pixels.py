@@ -77,7 +77,7 @@ def measure(content: IO[bytes], *, max_pixels: int) -> Facts:
 def decode(content: IO[bytes], *, max_pixels: int) -> Decoded:
     """The first frame, upright, in sRGB. Raises Unfit."""
     opened = loaded(content, max_pixels=max_pixels)
-    colours = _Colours.of(opened, samples_of(opened, partial(reopened, content)))
+    colours = _Colours.of(opened, samples_of(opened, partial(reopened, content, opened.header)))
     return _decoded(opened, content, colours.in_srgb(), colours)
 
 
@@ -88,7 +88,7 @@ def decode_original(content: IO[bytes], *, max_pixels: int, grey: bool) -> Decod
     Colours that a PNG cannot hold (CMYK, Lab) become sRGB, and without `grey` so do greys. Raises Unfit.
     """
     opened = loaded(content, max_pixels=max_pixels)
-    colours = _Colours.of(opened, samples_of(opened, partial(reopened, content)))
+    colours = _Colours.of(opened, samples_of(opened, partial(reopened, content, opened.header)))
     own = colours.own(grey)
     found = _decoded(opened, content, colours.in_srgb() if own is None else own, colours)
     if own is None:
@@ -173,6 +173,7 @@ def _decoded(opened: Opened, content: IO[bytes], shown: Image.Image, colours: _C
     if density and opened.orientation in TURNED:
         density = (density[1], density[0])
     rights, broken = rights_of(opened.picture, content)
+    broken |= opened.header is not None and bool(opened.header.unreadable)
     notes = (*opened.notes, *colours.notes, *_notes(facts, broken))
     return Decoded(shown, facts, density, rights, notes)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import struct
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 from services.imaging.carriers import png as chunks
 from services.imaging.carriers.edits import Unfit
 from services.imaging.damage import Damaged
+from services.imaging.png_metadata import Judge
 
 _CHANNELS_OF_KEY = {0: 1, 2: 3}
 
@@ -21,6 +22,7 @@ class Header:
     """`key` is the one transparent colour in the file's own numbers; the rest is as the chunks have it, if there.
 
     `chromaticities` are x and y of white, red, green and blue; `code_points` primaries and curve by ITU-T H.273.
+    `unreadable` are chunks of metadata to be left out.
     """
 
     depth: int = 8
@@ -30,27 +32,45 @@ class Header:
     chromaticities: tuple[float, ...] | None = None
     says_srgb: bool = False
     code_points: tuple[int, int] | None = None
+    unreadable: list[chunks.Chunk] = field(default_factory=list)
 
 
-def read(content: IO[bytes]) -> Header:
-    """Raises Damaged."""
-    header = Header()
+def read(content: IO[bytes], *, pixels: bool = True) -> Header:
+    """Without `pixels`, of what lies in front of them. Raises Damaged."""
+    header, judge = Header(), Judge()
     with mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as whole, memoryview(whole) as view:
         try:
             for chunk in chunks.chunks(view):
                 if chunk.kind in (b"IDAT", b"fdAT"):
+                    if not pixels:
+                        break
                     _check(view, chunk)
                 elif reader := _READERS.get(chunk.kind):
                     reader(header, bytes(chunk.body(view)))
+                elif judge.leaves_out(chunk, view):
+                    header.unreadable.append(chunk)
         except Unfit:
             pass  # cut off: Pillow says where that matters
     return header
 
 
+def readable(content: IO[bytes], header: Header) -> IO[bytes]:
+    """The file, or where there is something to leave out a copy without that."""
+    if not header.unreadable:
+        return content
+    kept = io.BytesIO()
+    content.seek(0)
+    for chunk in header.unreadable:
+        kept.write(content.read(chunk.start - content.tell()))
+        content.seek(chunk.end)
+    kept.write(content.read())
+    kept.seek(0)
+    return kept
+
+
 def _check(view: memoryview, chunk: chunks.Chunk) -> None:
-    with view[chunk.start + 4 : chunk.end - 4] as summed:
-        if zlib.crc32(summed) != int.from_bytes(view[chunk.end - 4 : chunk.end]):
-            raise Damaged("a checksum of the pixels is wrong")
+    if not chunk.is_sound(view):
+        raise Damaged("a checksum of the pixels is wrong")
 
 
 def _read_header(header: Header, body: bytes) -> None:

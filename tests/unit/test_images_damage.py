@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import os
 import random
+import struct
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest_asyncio
 from PIL import Image
 
 from services.common.errors import InvalidRequest, PayloadTooLarge
+from services.imaging import png as png_chunks
 from services.imaging.decoder import Decoder, Limits, Picture
 from services.imaging.notes import Note
 from tests.corpora.pictures import chunk, exif, png, saved, tiff
@@ -32,6 +35,15 @@ WHOLE = {
     "PNG": saved(PHOTO, "PNG"),
     "PNG, turned": saved(PHOTO, "PNG", exif=exif(6)),
     "PNG, palette": saved(PHOTO.quantize(16), "PNG"),
+    "PNG, told of": png(
+        np.asarray(PHOTO),
+        8,
+        2,
+        chunk(b"tEXt", b"Comment\0by the sea")
+        + chunk(b"pHYs", struct.pack(">IIB", 11811, 11811, 1))
+        + chunk(b"tRNS", bytes(6))
+        + chunk(b"gAMA", (45455).to_bytes(4)),
+    ),
     "JPEG": saved(PHOTO, "JPEG", exif=exif(6)),
     "JPEG, progressive": saved(PHOTO, "JPEG", progressive=True),
     "WEBP": saved(PHOTO, "WEBP", exif=exif(6)),
@@ -43,7 +55,7 @@ WHOLE = {
     "AVIF": saved(PHOTO, "AVIF", exif=exif(6)),
     "HEIF": saved(PHOTO, "HEIF", exif=exif(6)),
 }
-SUMMED = ("PNG", "PNG, turned", "PNG, palette", "TIFF, packed")
+SUMMED = ("PNG", "PNG, turned", "PNG, palette", "PNG, told of", "TIFF, packed")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -52,8 +64,21 @@ async def decoder() -> AsyncIterator[Decoder]:
         yield opened
 
 
+def without_unsound_metadata(content: bytes) -> bytes:
+    """A PNG without texts, Exif and density whose checksum is wrong; all else as it is."""
+    kept, at = [content[:8]], 8
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4])
+        kind, stored = content[at + 4 : at + 8], int.from_bytes(content[end - 4 : end])
+        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"pHYs") or zlib.crc32(content[at + 4 : end - 4]) == stored:
+            kept.append(content[at:end])
+        at = end
+    return b"".join(kept)
+
+
 def strict_verdict(content: bytes, form: str) -> bool:
-    """Whether Pillow itself takes it, on a clean open and load."""
+    """Whether Pillow itself takes it, on a clean open and load; a PNG's unsound metadata are not asked for."""
+    content = without_unsound_metadata(content) if form == "PNG" else content
     try:
         with Image.open(io.BytesIO(content), formats=["AVIF", "HEIF"] if form == "HEIF" else [form]) as picture:
             picture.load()
@@ -120,6 +145,120 @@ async def test_broken_metadata_spoil_no_good_picture(decoder: Decoder) -> None:
     ):
         picture = await decoder.decode(content)
         assert sorted(picture.pixels.shape) == [3, 48, 64]
+
+
+def unsound(name: bytes, content: bytes) -> bytes:
+    """A chunk whose checksum is wrong."""
+    whole = bytearray(chunk(name, content))
+    whole[-1] ^= 0x10
+    return bytes(whole)
+
+
+METADATA = {
+    "tEXt": b"Comment\0by the sea",
+    "zTXt": b"Comment\0\0" + zlib.compress(b"by the sea"),
+    "iTXt": b"Comment\0\0\0\0\0by the sea",
+    "pHYs": struct.pack(">IIB", 11811, 11811, 1),
+    "tIME": bytes((7, 234, 11, 30, 10, 0, 0)),
+    "eXIf": exif(6)[6:],
+    "bKGD": bytes(6),
+}
+COLOURS = {
+    "tRNS": bytes(6),
+    "gAMA": (45455).to_bytes(4),
+    "cHRM": bytes(32),
+    "sRGB": b"\0",
+    "iCCP": b"a\0\0" + zlib.compress(b"no profile"),
+    "cICP": bytes((1, 13, 0, 1)),
+    "sBIT": bytes((8, 8, 8)),
+    "acTL": struct.pack(">II", 2, 0),
+    "fcTL": struct.pack(">IIIIIHHBB", 0, 64, 48, 0, 0, 1, 10, 0, 0),
+    "PLTE": bytes(6),
+    "abCd": b"whatever it may be",
+}
+
+
+@pytest.mark.field("metadata-checksum")
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("name", METADATA)
+async def test_metadata_with_a_wrong_checksum_cost_no_picture(
+    decoder: Decoder, tmp_path: Path, name: str, behind: bool
+) -> None:
+    numbers, broken = np.asarray(PHOTO), unsound(name.encode(), METADATA[name])
+    plain = png(numbers, 8, 2, b"" if behind else broken)
+    content = plain[:-12] + broken + plain[-12:] if behind else plain
+    for picture in (await decoder.decode(content), await decoder.decode_original(content)):
+        assert np.array_equal(picture.pixels, numbers)
+        assert (picture.density, picture.notes) == (None, (Note.METADATA_IGNORED,))
+    stored = tmp_path / "stored.png"
+    stored.write_bytes(content)
+    with stored.open("rb") as file:
+        assert await decoder.verify(file) == await decoder.measure(file) == picture.facts
+    assert stored.read_bytes() == content
+
+
+@pytest.mark.field("metadata-checksum")
+@pytest.mark.parametrize("name", COLOURS)
+async def test_a_wrong_checksum_of_what_pixels_look_like_is_refused(decoder: Decoder, name: str) -> None:
+    content = png(np.asarray(PHOTO), 8, 2, unsound(b"tEXt", b"a\0b") + unsound(name.encode(), COLOURS[name]))
+    assert await taken(decoder, content) is None
+
+
+@pytest.mark.field("metadata-checksum")
+async def test_several_metadata_are_left_out_and_the_others_kept(decoder: Decoder) -> None:
+    chunks = [chunk(b"pHYs", METADATA["pHYs"]), chunk(b"tRNS", struct.pack(">HHH", *PHOTO.getpixel((0, 0))))]
+    broken = unsound(b"tEXt", b"a\0b")
+    content = png(np.asarray(PHOTO), 8, 2, broken + chunks[0] + broken + broken + chunks[1] + broken)
+    picture = await decoder.decode(content)
+    whole = await decoder.decode(png(np.asarray(PHOTO), 8, 2, b"".join(chunks)))
+    assert (picture.pixels.shape[2], picture.density) == (4, (300.0, 300.0))
+    assert np.array_equal(picture.pixels, whole.pixels)
+    assert (picture.notes, whole.notes) == ((Note.METADATA_IGNORED,), ())
+
+
+@pytest.mark.field("metadata-checksum")
+async def test_metadata_whose_damaged_length_swallows_colours_are_refused(decoder: Decoder) -> None:
+    text, key = chunk(b"tEXt", b"a\0b"), chunk(b"tRNS", bytes(6))
+    longer = (int.from_bytes(text[:4]) + len(key)).to_bytes(4) + text[4:]
+    assert await taken(decoder, png(np.asarray(PHOTO), 8, 2, longer + key)) is None
+
+
+BOMB = zlib.compress(bytes(3 << 20))
+
+
+@pytest.mark.field("metadata-checksum")
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"zTXt", b"Comment\0\0" + BOMB),
+        (b"iTXt", b"Comment\0\1\0\0\0" + BOMB),
+        (b"zTXt", b"Comment\0\7by the sea"),
+        (b"zTXt", b"Comment\0\0by the sea"),
+        (b"pHYs", bytes(4)),
+    ],
+)
+async def test_metadata_that_cannot_be_unpacked_cost_no_picture(
+    decoder: Decoder, name: bytes, body: bytes, behind: bool
+) -> None:
+    numbers, broken = np.asarray(PHOTO), chunk(name, body)
+    plain = png(numbers, 8, 2, b"" if behind else broken)
+    picture = await decoder.decode(plain[:-12] + broken + plain[-12:] if behind else plain)
+    assert np.array_equal(picture.pixels, numbers)
+    assert picture.notes == (Note.METADATA_IGNORED,)
+
+
+async def test_many_large_texts_take_no_more_than_their_room(decoder: Decoder) -> None:
+    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 20)))
+    picture = await decoder.decode(png(np.asarray(PHOTO), 8, 2, text * 2_000))
+    assert picture.notes == (Note.METADATA_IGNORED,)
+
+
+async def test_a_sound_file_is_read_where_it_lies(tmp_path: Path) -> None:
+    stored = tmp_path / "sound.png"
+    stored.write_bytes(WHOLE["PNG, told of"])
+    with stored.open("rb") as file:
+        assert png_chunks.readable(file, png_chunks.read(file)) is file
 
 
 @pytest.mark.field("11")

@@ -176,6 +176,14 @@ async def test_broken_metadata_spoil_no_picture_and_are_told(decoder: Decoder, p
     assert Note.METADATA_IGNORED in picture.notes
 
 
+@pytest.mark.field("metadata-checksum")
+async def test_a_recipe_with_a_wrong_checksum_is_left_out(decoder: Decoder) -> None:
+    content = b"".join(inscribed(saved("PNG"), b'{"task": "x"}', lambda _: None))
+    assert (await decoder.decode(content)).rights.recipe == {"task": "x"}
+    picture = await decoder.decode(content.replace(b'"x"', b'"y"'))
+    assert (picture.rights.recipe, picture.notes) == (None, (Note.METADATA_IGNORED,))
+
+
 async def test_texts_are_cleaned_and_shortened(decoder: Decoder) -> None:
     packet = AS_ELEMENTS.replace("Ask first", "a\x85b" + "é" * 5000).replace(
         "<rdf:li>Bo</rdf:li>", "<rdf:li>B</rdf:li>" * 90

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from services.common.errors import InvalidRequest
 from services.imaging.recipes import bared
+from tests.corpora.pictures import chunk
 from tests.picture_bench import PictureBench, opened, saved
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.field("private-result")]
@@ -115,6 +117,15 @@ async def test_what_cannot_be_taken_out_of_a_file_makes_it_a_png(bench: PictureB
 async def test_a_file_that_says_nothing_stays_as_it_is(form: str) -> None:
     content = saved(PICTURE if form != "GIF" else Image.fromarray(PICTURE).quantize(64), form)
     assert b"".join(bared(content, b"<packet/>")) == content
+
+
+@pytest.mark.field("metadata-checksum")
+@pytest.mark.parametrize("kind", [b"pHYs", b"eXIf"])
+async def test_metadata_with_a_wrong_checksum_are_not_handed_on(kind: bytes) -> None:
+    whole = saved(PICTURE, "PNG")
+    body = struct.pack(">IIB", 11811, 11811, 1) if kind == b"pHYs" else exif(6).tobytes()[6:]
+    broken = chunk(kind, body)[:-4] + bytes(4)
+    assert b"".join(bared(whole[:33] + broken + whole[33:], None)) == whole
 
 
 @pytest.mark.field("side-limit")

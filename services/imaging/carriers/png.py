@@ -18,6 +18,10 @@ _BROKEN = "it is no whole PNG"
 # What is needed to show the pixels as they were meant, and their density.
 _OF_PIXELS = frozenset(b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs".split())
 _OF_FRAMES = frozenset((b"acTL", b"fcTL", b"fdAT"))
+# What a picture looks the same without. Named one by one: a stranger may be a damaged name of one that is needed.
+METADATA = frozenset(
+    b"tEXt zTXt iTXt eXIf pHYs tIME bKGD hIST sPLT oFFs pCAL sCAL sTER gIFg gIFx gIFt dSIG caBX".split()
+)
 _EXIF_IN_TEXT = b"Raw profile type exif"
 
 
@@ -32,6 +36,11 @@ class Chunk:
     def body(self, content: bytes | memoryview) -> bytes:
         return bytes(content[self.start + 8 : self.end - 4])
 
+    def is_sound(self, content: bytes | memoryview) -> bool:
+        """Whether its checksum is right."""
+        with memoryview(content)[self.start + 4 : self.end - 4] as summed:
+            return zlib.crc32(summed) == int.from_bytes(content[self.end - 4 : self.end])
+
 
 def recipe_in(head: bytes) -> bytes | None:
     """The text in front of the pixels; `head` may be cut anywhere."""
@@ -39,7 +48,7 @@ def recipe_in(head: bytes) -> bytes | None:
         for chunk in chunks(head):
             if chunk.kind == b"IDAT":
                 return None
-            if chunk.kind == b"iTXt" and (body := chunk.body(head)).startswith(MARK):
+            if chunk.kind == b"iTXt" and (body := chunk.body(head)).startswith(MARK) and chunk.is_sound(head):
                 return body[len(MARK) + 2 :].split(b"\0", 2)[-1]
     except Unfit:
         pass
@@ -69,7 +78,8 @@ def bare_edits(content: bytes, packet: bytes | None) -> list[Edit]:
     for chunk in chunks(content):
         whole, end = content[chunk.start : chunk.end], chunk.end
         has_told |= whole == told
-        if (new := _bared(chunk, whole, told)) != whole:
+        unsound = chunk.kind in METADATA and not chunk.is_sound(content)
+        if (new := b"" if unsound else _bared(chunk, whole, told)) != whole:
             made.append(Edit(chunk.start, chunk.end, new))
         if chunk.kind == b"IEND":
             break
