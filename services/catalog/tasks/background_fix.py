@@ -70,7 +70,9 @@ class BackgroundFixResult(PictureResult):
     base_image_path: str | None = Field(None, description="Stored path of the base picture")
     palette_image_path: str | None = Field(None, description="Stored path of the palette picture")
     mask_path: str | None = Field(None, description="Stored path of the subject's mask, white where nothing changed")
-    palette_color: str | None = Field(None, description="Colour the background took on, #RRGGBB")
+    palette_color: str | None = Field(
+        None, description="The wanted colour: the one named, or the palette picture's dominant one, #RRGGBB"
+    )
     background_color_before: str | None = Field(
         None, description="Colour of the background before, #RRGGBB; null where none could change"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from services.inference.imaging.recolouring import (
     Strategy,
     Thresholds,
     background_colour,
+    blend,
+    darken_backdrop,
+    darkening,
     light_share,
     mean_colour,
     palette_colour,
@@ -40,6 +43,8 @@ from services.providers.ports import Pixels
 _STAGES = 4
 # Background is what is protected less than that, and seen; it counts from a hundredth of the picture on.
 _PROTECTED, _SEEN, _LEAST_BACKGROUND = 0.5, 128, 0.01
+# Alpha above which there is a subject.
+_SUBJECT = 127
 # Of the background's light: below the first nearly nothing changed, from the second on most of it did.
 _LEAST_CHANGED, _MOSTLY_CHANGED = 0.02, 0.5
 
@@ -146,7 +151,19 @@ def _fix_backdrop(
     if before is None:
         return Fix(colours, protection, None, doubts)
     change, strategy = Change(before, palette.colour, palette.sample), Strategy(params.strategy.value)
-    return Fix(recolour(colours, protection, change, thresholds, strategy), protection, before, doubts)
+    fix = Fix(recolour(colours, protection, change, thresholds, strategy), protection, before, doubts)
+    share = darkening(change, thresholds, strategy)
+    if not share or subject.matte is None or not (subject.alpha > _SUBJECT).any():
+        return fix
+    layers = take_apart(colours, subject.alpha)
+    darkened = darken_backdrop(layers, subject.alpha, change, thresholds, strategy)
+    return _darkened(fix, darkened, subject.alpha, share)
+
+
+def _darkened(fix: Fix, colours: Pixels, alpha: Pixels, share: float) -> Fix:
+    """On a darker colour what is protected round the subject would be a halo: there the matte alone protects."""
+    protection = fix.protection + np.float32(share) * (alpha.astype(np.float32) / np.float32(255) - fix.protection)
+    return replace(fix, colours=blend(fix.colours, colours, share), protection=protection)
 
 
 def _doubts(protection: Shares, light: Shares, alpha: Pixels | None) -> tuple[Reason, ...]:

@@ -27,6 +27,8 @@ _NEAR = 25.0
 # What is left of a place's contrast where there is no room for more.
 _LEAST_CONTRAST = 0.25
 _SAMPLES = 1 << 18
+# Of the way from the light threshold to the shadow threshold: after it a shadow has all of its depth.
+_PENUMBRA = 0.25
 _LEVELS = 256
 
 
@@ -69,6 +71,48 @@ def replace_background(layers: Layers, alpha: Pixels, shadow: Shares, change: Ch
     return Layers(layers.subject, ground).mixed(alpha)
 
 
+def darkening(change: Change, thresholds: Thresholds, strategy: Strategy) -> float:
+    """1 where a channel of the new colour is so dark that shadows would glow if they stayed; 0 from half-light on.
+
+    LUMINANCE_PRESERVING makes no backdrop darker.
+    """
+    if strategy is Strategy.LUMINANCE_PRESERVING:
+        return 0.0
+    reach = max((thresholds.light - thresholds.shadow) / 2, 1.0)
+    return float(np.clip(1 - (min(change.after) - thresholds.shadow) / reach, 0, 1))
+
+
+def darken_backdrop(
+    layers: Layers, alpha: Pixels, change: Change, thresholds: Thresholds, strategy: Strategy
+) -> Pixels:
+    """The subject as it is, before a backdrop in a darker colour, each shadow in proportion: after · seen / before.
+
+    COLOR_SHIFT takes that of each channel, light and shade alike. The others have their own colours in the light.
+    Edges are mixed anew by `alpha` `[H, W]`, as the old backdrop would shine in them.
+    """
+    before, after = np.maximum(np.array(change.before, np.float32), 1), np.array(change.after, np.float32)
+    inside = (alpha == 255).astype(np.float32)
+    shift = strategy is Strategy.COLOR_SHIFT
+    # Where a shadow begins its colour is still the new one alone, nothing of the old.
+    full = thresholds.light - _penumbra(thresholds)
+    lit = Thresholds(full, min(thresholds.shadow, full))
+    ground = layers.ground.copy() if shift else recolour(layers.ground, inside, change, lit, strategy)
+    for rows in _strips(ground):
+        seen = layers.ground[rows]
+        if shift:
+            ground[rows] = np.rint(np.minimum(seen * (after / before), 255)).astype(np.uint8)
+            continue
+        shade = _shade(seen, thresholds)[..., np.newaxis]
+        left = np.minimum(_lumas(seen) / max(_luma(change.before), 1.0), 1)[..., np.newaxis]
+        ground[rows] = np.rint(ground[rows] + shade * (after * left - ground[rows])).astype(np.uint8)
+    return Layers(layers.subject, ground).mixed(alpha)
+
+
+def blend(one: Pixels, other: Pixels, share: float) -> Pixels:
+    """`one` with that share of `other`."""
+    return np.asarray(cv2.addWeighted(one, 1 - share, other, share, 0), np.uint8)
+
+
 def palette_colour(pixels: Pixels) -> Colour:
     """The dominant colour of what can be seen of `[H, W, 3 or 4]`, where the outer frame counts four times."""
     return dominant(pixels[:, :, :3], _palette_weights(pixels))
@@ -108,7 +152,7 @@ def light_share(pixels: Pixels, thresholds: Thresholds | None) -> Shares:
     """0 up to the shadow threshold, 1 from the light threshold, between them 3t² - 2t³ (smoothstep); 1 without any."""
     if thresholds is None:
         return np.ones(pixels.shape[:2], np.float32)
-    luma = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    luma = _lumas(pixels)
     width = thresholds.light - thresholds.shadow
     if width <= 0:
         return (luma >= thresholds.light).astype(np.float32)
@@ -202,6 +246,24 @@ _TRANSFORMS: dict[Strategy, Callable[[Pixels, Shares, Change, Thresholds | None]
     Strategy.HISTOGRAM_MATCH: _match,
     Strategy.FLAT_FILL: _fill,
 }
+
+
+def _shade(pixels: Pixels, thresholds: Thresholds) -> Shares:
+    """0 from the light threshold up, and soon 1 below."""
+    rise = np.clip((np.float32(thresholds.light) - _lumas(pixels)) / np.float32(_penumbra(thresholds)), 0, 1)
+    return np.asarray(rise * rise * (3 - 2 * rise), np.float32)
+
+
+def _penumbra(thresholds: Thresholds) -> float:
+    return max(_PENUMBRA * (thresholds.light - thresholds.shadow), 1.0)
+
+
+def _lumas(pixels: Pixels) -> Shares:
+    return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def _luma(colour: Colour) -> float:
+    return float(_lumas(np.array([[colour]], np.uint8))[0, 0])
 
 
 def _lab(colour: Colour) -> NDArray[np.float32]:
