@@ -104,7 +104,7 @@ async def test_a_running_task_is_cancelled_and_deleted_and_its_events_say_so(api
         answer = await api.http.delete(f"{TASKS}{task['id']}")
         assert answer.json()["status"] == "CANCELLED"
         assert task["id"].encode() in (await orders.next_msg(timeout=5)).data
-        heard = [json.loads((await stream.next_msg(timeout=10)).data) for _ in range(4)]
+        heard = [json.loads((await stream.next_msg(timeout=30)).data) for _ in range(4)]
     assert [event["type"].split(".")[2] for event in heard] == ["created", "executing", "cancelled", "deleted"]
     assert heard[3]["data"]["completed_at"] == heard[2]["data"]["completed_at"]
 

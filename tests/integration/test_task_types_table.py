@@ -142,7 +142,7 @@ def check_recipes(task: tasks_pb2.Task, host: WorkerHost) -> None:
         recipe = read_recipe(content)
         assert recipe is not None and recipe["software"].startswith("atelier "), path
         # A picture without a face is nobody's work but the caller's.
-        if recipe.get("model", {}).get("name") != UNTOUCHED.name:
+        if (recipe.get("model") or {}).get("name") != UNTOUCHED.name:
             assert recipe["digital_source_type"].encode() in content.split(b"xpacket")[1], path
 
 

@@ -50,7 +50,7 @@ async def finished(process: TasksProcess, files: StorageClient) -> str:
         task_id = (await tasks.CreateTask(request, timeout=10, metadata=METADATA)).task.id
         claim = worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task_id)])
         await worker.ClaimTasks(claim, timeout=10, metadata=METADATA)
-        await files.upload(path_of(task_id), b"made", tenant="acme")
+        await files.upload(path_of(task_id), b"made", tenant="acme", result=True)
         result = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult())
         ending = worker_pb2.FinishedTask(task_id=task_id, attempt=1, result=result)
         await worker.FinishTasks(
