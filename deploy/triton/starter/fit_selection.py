@@ -19,7 +19,7 @@ from evaluate_matte import catalogue_scenes, composites, hard_scenes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from matting import Settings
-from matting.combination import fitted
+from matting.combination import BOLD, NOT, fitted
 from matting.graphcut import settle, shrink
 from matting.matter import WORKING_SIDE
 from matting.network import MatteNetwork
@@ -73,7 +73,7 @@ def drawn(both: Both, count: int) -> Iterator[Seen]:
 
 
 def settled_overlap(rivals: Rivals, likelihood: Array, truth: Array) -> float:
-    mask = settle(rivals.small, likelihood, sure=0.95, sure_not=0.02) > 0.5
+    mask = settle(rivals.small, likelihood, sure=BOLD, sure_not=NOT) > 0.5
     return float((mask & truth).sum() / max(1, (mask | truth).sum()))
 
 

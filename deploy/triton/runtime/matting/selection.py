@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .combination import BOLD, NOT
 from .evidence import Evidence, gather, overlap
 from .graphcut import settle
 
@@ -50,7 +51,7 @@ def signs(rivals: Rivals) -> dict[str, float]:
 
 def own_evidence(small: Array, likelihood: Array) -> Evidence:
     """What speaks for a network's answer as settled on the picture's colours and edges."""
-    return gather(small, settle(small, likelihood, sure=0.95, sure_not=0.02), likelihood, likelihood)
+    return gather(small, settle(small, likelihood, sure=BOLD, sure_not=NOT), likelihood, likelihood)
 
 
 def flatness(small: Array) -> float:
