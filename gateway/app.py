@@ -14,28 +14,30 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.auth import Border
-from gateway.completions import Completions
-from gateway.description import TITLE, VERSION, document
-from gateway.doors import Doors
-from gateway.errors import on_http_error, on_validation_error
-from gateway.event_log import EventLog
-from gateway.gate import Gate
-from gateway.hot_paths import HotPaths
-from gateway.methods import Methods
-from gateway.paths import Paths
+from gateway import health
+from gateway.documentation import routes as documentation_routes
+from gateway.documentation.description import TITLE, VERSION, document
+from gateway.edge.auth import Border
+from gateway.edge.doors import Doors
+from gateway.edge.errors import on_http_error, on_validation_error
+from gateway.edge.gate import Gate
+from gateway.edge.methods import Methods
+from gateway.edge.paths import Paths
+from gateway.events.completions import Completions
+from gateway.events.event_log import EventLog
 from gateway.probes import Asked, HealthProbe
-from gateway.routers import bulk, docs, generation, health, storage, tasks, webhooks
 from gateway.settings import GatewaySettings
+from gateway.surfaces.compute.hot_paths import HotPaths
+from gateway.surfaces.compute.routers import bulk, generation, storage, tasks, webhooks
 from gateway.upstream import TasksClient, Upstream, WebhooksClient
-from services.common.access_client import AccessClient
-from services.common.bus import open_bus
-from services.common.grpc_client import Credentials, connect
-from services.common.storage_client import StorageClient
+from services.clients.access_client import AccessClient
+from services.clients.storage_client import StorageClient
+from services.messaging.bus import open_bus
+from services.rpc.grpc_client import Credentials, connect
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 # The fixed paths /tasks/generation and /tasks/events go before /tasks/{task_id}.
-_ROUTERS = (generation, bulk, tasks, storage, webhooks, health, docs)
+_ROUTERS = (generation, bulk, tasks, storage, webhooks, health, documentation_routes)
 _EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed", "Link"]
 
 

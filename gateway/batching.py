@@ -13,8 +13,8 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from google.rpc import status_pb2
 
 from services.common.errors import ComputeError, Internal, Overloaded
-from services.common.grpc_client import Credentials, call
-from services.common.rpc_status import from_status
+from services.rpc.grpc_client import Credentials, call
+from services.rpc.rpc_status import from_status
 
 log = structlog.get_logger()
 _IN_FLIGHT = 2

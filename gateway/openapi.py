@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gateway.app import routed
-from gateway.description import document
-from gateway.printing import print_json
+from gateway.documentation.description import document
+from gateway.documentation.printing import print_json
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from nats.aio.client import Client
 from pydantic import BaseModel, Field
 
-from services.common.bus import ping
+from services.messaging.bus import ping
 
 _FRESH_SECONDS = 1.0
 _TIMEOUT = 3.0

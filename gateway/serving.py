@@ -13,10 +13,10 @@ import grpc
 import uvicorn
 
 from gateway.app import build_app
-from gateway.connections import Door, Patience, networks
-from gateway.protocol import HttpProtocol
+from gateway.edge.connections import Door, Patience, networks
+from gateway.edge.protocol import HttpProtocol
 from gateway.settings import GatewaySettings
-from services.common.mount import Mounted
+from services.host.mount import Mounted
 
 Settings = GatewaySettings
 # Its requests ask other services to their end.

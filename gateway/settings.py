@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from gateway.connections import networks
+from gateway.edge.connections import networks
 from services.common.settings import ServiceSettings
 
 

@@ -13,14 +13,14 @@ from compute.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
 from fastapi import Request
 
 from gateway.batching import CreateBatcher
-from gateway.completions import Completions
-from gateway.event_log import EventLog
+from gateway.events.completions import Completions
+from gateway.events.event_log import EventLog
 from gateway.settings import GatewaySettings
+from services.clients.storage_client import StorageClient
 from services.common.errors import InvalidRequest
-from services.common.grpc_client import Credentials, call
 from services.common.identity import Caller
-from services.common.rpc_status import from_rpc_error
-from services.common.storage_client import StorageClient
+from services.rpc.grpc_client import Credentials, call
+from services.rpc.rpc_status import from_rpc_error
 
 
 class TasksClient:

@@ -40,7 +40,7 @@ COMMANDS = {
     "protos": Command(("protos/generate.py",)),
     "settings": Command(("-m", "deploy.local.settings_table")),
     "openapi": Command(("-m", "gateway.openapi")),
-    "asyncapi": Command(("-m", "gateway.asyncapi")),
+    "asyncapi": Command(("-m", "gateway.documentation.asyncapi")),
     "starter-models": Command(("-m", "deploy.local.starter"), ("app", "models")),
     "setup": Command(("-c", "print('Everything is set up.')"), ALL, again=("artefacts",)),
 }

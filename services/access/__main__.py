@@ -11,9 +11,9 @@ from compute.access.v1 import access_pb2_grpc as rpc
 
 from services.access.settings import Settings
 from services.common.errors import ComputeError
-from services.common.grpc_client import Credentials, call, connect
 from services.common.scopes import SCOPES
 from services.common.settings import read_settings
+from services.rpc.grpc_client import Credentials, call, connect
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:

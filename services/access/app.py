@@ -15,8 +15,8 @@ from services.access.repository import MongoKeyRepository
 from services.access.service import AccessService
 from services.access.servicer import AccessServicer
 from services.access.settings import Settings
-from services.common.mount import Mounted
-from services.common.store import open_database, ping
+from services.durable.store import open_database, ping
+from services.host.mount import Mounted
 
 __all__ = ["Settings", "mount"]
 

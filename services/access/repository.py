@@ -6,7 +6,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.access.domain import ApiKey
 from services.common.errors import NotFound
-from services.common.store import Collection, Database, Document, persist, read
+from services.durable.store import Collection, Database, Document, persist, read
 
 COLLECTION = "api_keys"
 _LIMIT = 1_000

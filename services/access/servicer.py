@@ -10,8 +10,8 @@ from compute.access.v1 import access_pb2_grpc as rpc
 
 from services.access.domain import ApiKey
 from services.access.service import AccessService
-from services.common.proto import timestamp
 from services.common.scopes import OURS, needs
+from services.rpc.proto import timestamp
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 

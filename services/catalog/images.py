@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
 
-from services.common.addresses import is_public, parse_target
 from services.common.errors import InvalidRequest
 from services.imaging.local_files import path_of
 from services.imaging.paths import PATH_LIMIT, clean_path, is_visible
 from services.imaging.sources import Kind, tell_apart
+from services.net.addresses import is_public, parse_target
 
 MAX_REFERENCE = 2048
 # Base64 of 20 MiB; the gateway's own body limit is usually lower.

@@ -1,1 +1,1 @@
-"""What every service shares: settings, logging, errors, gRPC, the store and the bus."""
+"""What every package may lean on: settings, logging, errors, identity, ids."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode
-
-from services.common.addresses import PORTS, Reach
+from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic_settings import BaseSettings
 
 
 def _check_public(url: str) -> str:
@@ -52,26 +50,6 @@ class ServiceSettings(BaseSettings):
     """For people or for programs."""
     call_timeout_seconds: float = 30.0
     """How long one call between services may take."""
-
-
-class WebhookReachSettings(ServiceSettings):
-    """Which addresses webhooks may have: the same for who takes them and for who calls them."""
-
-    webhook_ports: Annotated[frozenset[int], NoDecode] = PORTS
-    """Ports that webhooks may name and be called on, by commas."""
-    webhook_allow_private: Annotated[frozenset[str], NoDecode] = frozenset()
-    """host:port of inward servers that may be called, by commas; for development and tests only."""
-    webhook_allow_loopback: bool = False
-    """Whether this machine itself may be called, on every port; for development only, `make up` switches it on."""
-
-    @property
-    def webhook_reach(self) -> Reach:
-        return Reach(self.webhook_ports, self.webhook_allow_private, self.webhook_allow_loopback)
-
-    @field_validator("webhook_ports", "webhook_allow_private", mode="before")
-    @classmethod
-    def _split_reach(cls, value: object) -> object:
-        return split(value)
 
 
 def split(value: object) -> object:

@@ -15,17 +15,18 @@ from typing import NoReturn
 import structlog
 import uvloop
 
-from services.common import grpc_server, log, reflection
-from services.common.access_client import AccessClient
+from services.clients.access_client import AccessClient
+from services.common import log
 from services.common.background import running
 from services.common.errors import ComputeError
-from services.common.grpc_client import Credentials, connect
 from services.common.hardening import hide_secrets
-from services.common.health import Check, HealthMonitor
-from services.common.inprocess import Exchange
 from services.common.memory import calm_collector
-from services.common.mount import Mounted
 from services.common.settings import ServiceSettings, read_settings
+from services.host.mount import Mounted
+from services.rpc import grpc_server, reflection
+from services.rpc.grpc_client import Credentials, connect
+from services.rpc.health import Check, HealthMonitor
+from services.rpc.inprocess import Exchange
 
 logger = structlog.get_logger()
 GRACE_SECONDS = 10.0

@@ -10,14 +10,14 @@ from typing import Annotated, Protocol
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from services.common.addresses import PORTS, parse_target
 from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge, Unavailable
-from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
 from services.common.settings import split
 from services.imaging.decoder import Decoder, Limits, Original, Picture
 from services.imaging.limits import MAX_PIXELS
 from services.imaging.local_files import LocalFiles
 from services.imaging.sources import Kind, read_inline, tell_apart
+from services.net.addresses import PORTS, parse_target
+from services.net.guarded_http import Fetched, GuardedHttp, HttpLimits
 
 
 class ImageSettings(BaseSettings):

@@ -14,11 +14,11 @@ from google.protobuf.message import Message
 
 from services.catalog.enums import EventType
 from services.catalog.tasks import PUBLIC_TYPES
-from services.common.bus import inference_subject
-from services.common.event_schemas import NAMELESS, schema_address
-from services.common.proto import iso
 from services.inference.ports import Bus
 from services.inference.runs import Run, Stop
+from services.messaging.bus import inference_subject
+from services.messaging.event_schemas import NAMELESS, schema_address
+from services.rpc.proto import iso
 
 log = structlog.get_logger()
 SOURCE, TYPE = "/atelier/inference", "atelier.inference.status.v1"

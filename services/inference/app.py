@@ -14,14 +14,11 @@ from compute.inference.v1 import inference_pb2 as pb
 from compute.inference.v1 import inference_pb2_grpc as rpc
 from nats.aio.client import Client
 
+from services.clients.storage_client import StorageClient
+from services.clients.tasks_client import TasksClient
 from services.common.background import running
-from services.common.bus import open_bus, ping
-from services.common.event_schemas import schemas_at
-from services.common.grpc_client import Credentials, connect
-from services.common.health import Check
-from services.common.mount import Mounted
 from services.common.settings import ServiceSettings
-from services.common.storage_client import StorageClient
+from services.host.mount import Mounted
 from services.imaging.loader import open_loader
 from services.inference.context import Surroundings
 from services.inference.gates import Gates
@@ -33,12 +30,15 @@ from services.inference.reports import CallRecords, Reports
 from services.inference.runs import Runs
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import Settings
-from services.inference.tasks_client import TasksClient
 from services.inference.tidying import Tidying
 from services.inference.tries import Desk
 from services.inference.worker import Worker
+from services.messaging.bus import open_bus, ping
+from services.messaging.event_schemas import schemas_at
 from services.providers.directory import open_providers
 from services.providers.media import MediaSettings, open_media
+from services.rpc.grpc_client import Credentials, connect
+from services.rpc.health import Check
 
 log = structlog.get_logger()
 # What runs is reported to the tasks service when this one ends.

@@ -13,9 +13,8 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.catalog.results import PictureNote
 from services.catalog.tasks import TYPES
+from services.clients.storage_client import CHUNK_BYTES
 from services.common.errors import ComputeError, NotFound, Unavailable
-from services.common.event_schemas import NAMELESS
-from services.common.storage_client import CHUNK_BYTES
 from services.imaging.carriers.edits import Part
 from services.imaging.notes import Note
 from services.imaging.recipes import BESIDE
@@ -28,6 +27,7 @@ from services.inference.progress import ProgressFeed
 from services.inference.provenance import BESIDE_BECAUSE, DigitalSource, mark, told_recipe
 from services.inference.runs import Run
 from services.inference.tries import Desk
+from services.messaging.event_schemas import NAMELESS
 from services.providers.ports import Capability
 
 log = structlog.get_logger()

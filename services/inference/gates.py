@@ -18,7 +18,6 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.common.bus import limits_subject
 from services.common.errors import (
     ComputeError,
     DeadlineExceeded,
@@ -29,6 +28,7 @@ from services.common.errors import (
     name_of,
 )
 from services.inference.ports import Bus
+from services.messaging.bus import limits_subject
 from services.providers.calls import Terms
 
 log = structlog.get_logger()

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 import structlog
 from compute.tasks.v1 import worker_pb2 as pb
 
+from services.clients.tasks_client import TasksClient
 from services.common.errors import ComputeError
-from services.common.health import Check
 from services.inference.reports import Reports
 from services.inference.runs import Key, Runs, Stop
-from services.inference.tasks_client import TasksClient
+from services.rpc.health import Check
 
 log = structlog.get_logger()
 

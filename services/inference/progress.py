@@ -9,10 +9,10 @@ import nats.errors
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
-from services.common.bus import progress_subject
 from services.inference.pictures import encode_png
 from services.inference.ports import Bus
 from services.inference.runs import Run
+from services.messaging.bus import progress_subject
 from services.providers.ports import OnStep, Pixels, Step
 
 log = structlog.get_logger()

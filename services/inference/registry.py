@@ -12,9 +12,9 @@ from compute.tasks.v1 import params_pb2 as pb
 from pydantic import BaseModel
 
 from services.common.errors import InvalidRequest
-from services.common.proto import fill, read
 from services.inference import handlers
 from services.inference.context import Context
+from services.rpc.proto import fill, read
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import structlog
 from compute.tasks.v1 import tasks_pb2, worker_pb2
 
+from services.clients.tasks_client import TasksClient
 from services.common.errors import ComputeError, DeadlineExceeded, Overloaded, Unavailable
-from services.common.lanes import Lane
+from services.durable.lanes import Lane
 from services.inference.runs import Key
-from services.inference.tasks_client import TasksClient
 
 log = structlog.get_logger()
 _PASSING = (Unavailable, DeadlineExceeded, Overloaded)

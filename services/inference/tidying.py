@@ -15,7 +15,6 @@ from google.protobuf.message import DecodeError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.common.bus import loose_subject
 from services.common.errors import (
     ComputeError,
     ContentRefused,
@@ -25,11 +24,12 @@ from services.common.errors import (
     ProviderFailed,
     name_of,
 )
-from services.common.proto import get_object
 from services.inference.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, RecordedCall
 from services.inference.runs import Key
 from services.inference.tries import Desk
+from services.messaging.bus import loose_subject
 from services.providers.calls import JOB_UNKNOWN, Cancelling, Finding, Job, Watching
+from services.rpc.proto import get_object
 
 log = structlog.get_logger()
 # The reason of a job that was paid for in vain.

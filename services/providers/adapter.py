@@ -10,9 +10,9 @@ from typing import Any, Generic, Self, TypeVar
 from pydantic import ValidationError
 
 from services.catalog.providers import ProviderSettings
-from services.common.proto import invalid
 from services.providers.calls import Call, Unrecorded
 from services.providers.ports import Check
+from services.rpc.proto import invalid
 
 ConfigT = TypeVar("ConfigT", bound=ProviderSettings)
 

@@ -13,7 +13,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.catalog.enums import AiVendor, ProviderType
 from services.catalog.providers.ai_core import AiCoreProviderConfig
 from services.common.errors import InvalidRequest, ProviderRefused
-from services.common.proto import invalid
 from services.providers.calls import Call, Terms
 from services.providers.chat.anthropic import Anthropic, AnthropicSettings
 from services.providers.chat.gemini import Gemini, GeminiSettings
@@ -23,6 +22,7 @@ from services.providers.chat.vendor import ChatSettings, ChatVendor, Choices
 from services.providers.http import HttpTerms, VendorHttp, open_http
 from services.providers.media import Media
 from services.providers.ports import Check
+from services.rpc.proto import invalid
 
 NAME = ProviderType.AI_CORE.value
 _VENDORS: Mapping[AiVendor, type[ChatVendor]] = {

@@ -24,7 +24,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import ComputeError, OutcomeUnknown, ProviderRefused
-from services.common.http_values import parse_number
+from services.net.http_values import parse_number
 from services.providers.adapter import Adapter, ConfigT
 from services.providers.calls import Job, Lost, Terms
 from services.providers.fal_errors import (

@@ -33,7 +33,7 @@ from services.common.errors import (
     ProviderFailed,
     ProviderRefused,
 )
-from services.common.http_values import parse_number
+from services.net.http_values import parse_number
 from services.providers.adapter import Adapter, defaults
 from services.providers.calls import Job, Terms
 from services.providers.capabilities.editing import Edit

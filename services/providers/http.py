@@ -28,8 +28,8 @@ from services.common.errors import (
     RateLimited,
     Unavailable,
 )
-from services.common.http_values import parse_number, parse_pause
-from services.common.tls import authorities
+from services.net.http_values import parse_number, parse_pause
+from services.net.tls import authorities
 from services.providers import streams
 
 _TEXT_LIMIT = 500

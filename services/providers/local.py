@@ -18,7 +18,6 @@ from services.catalog.enums import ProviderType, RefineStrategy
 from services.catalog.providers.local import LocalProviderConfig
 from services.common.background import running
 from services.common.errors import InvalidRequest
-from services.common.proto import invalid
 from services.common.sharing import shared
 from services.providers.calls import Call, Terms, Unrecorded
 from services.providers.capabilities.animating import Animation, Film
@@ -39,6 +38,7 @@ from services.providers.triton.diffusion import Description, TritonDiffusion
 from services.providers.triton.segmentation import TritonSegmentation
 from services.providers.triton.supervisor import Supervisor
 from services.providers.triton.upscaling import TritonUpscaling
+from services.rpc.proto import invalid
 
 NAME = ProviderType.LOCAL.value
 

@@ -12,12 +12,12 @@ from typing import Protocol
 import numpy as np
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge, ProviderRefused, Unavailable
-from services.common.guarded_http import Fetched, GuardedHttp, HttpLimits
 from services.imaging.decoder import Decoder, Limits
 from services.imaging.encoding import CONTENT_TYPES, Format, encode
 from services.imaging.loader import ImageSettings
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.imaging.sources import Kind, Source, read_inline
+from services.net.guarded_http import Fetched, GuardedHttp, HttpLimits
 from services.providers.ports import Pixels
 
 _PAUSES = (0.3, 1.0, 3.0)

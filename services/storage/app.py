@@ -14,7 +14,7 @@ from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 
 from services.common.background import running
-from services.common.mount import Mounted
+from services.host.mount import Mounted
 from services.imaging.decoder import Decoder, Limits
 from services.storage.eye import DecoderEye
 from services.storage.local_folder import LocalFolder

@@ -24,8 +24,8 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import S3Store
 
 from services.common.errors import NotFound, Unavailable
-from services.common.tls import authorities
 from services.imaging.sniffing import UNKNOWN
+from services.net.tls import authorities
 from services.storage.domain import Facts, Key, Page, Span, StoredObject, Terms
 from services.storage.failures import translated
 from services.storage.ports import CHUNK_BYTES, Gathering

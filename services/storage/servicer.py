@@ -11,10 +11,10 @@ from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 
 from services.common.errors import IllegalTransition, InvalidRequest, PermissionDenied, Unavailable
-from services.common.grpc_server import Context
 from services.common.identity import current_caller
-from services.common.proto import read_time
 from services.common.scopes import TO_CHANGE, TO_READ, needs
+from services.rpc.grpc_server import Context
+from services.rpc.proto import read_time
 from services.storage.domain import Precondition, Span, StoredObject, Terms
 from services.storage.service import StorageService, Wish
 

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 import grpc
 from compute.tasks.v1 import tasks_pb2_grpc, worker_pb2_grpc
 
-from services.common import bus as nats_bus
-from services.common import store
+from services.clients.storage_client import StorageClient
 from services.common.background import running
-from services.common.grpc_client import Credentials, connect
-from services.common.mount import Mounted
-from services.common.storage_client import StorageClient
+from services.durable import store
+from services.host.mount import Mounted
+from services.messaging import bus as nats_bus
+from services.rpc.grpc_client import Credentials, connect
 from services.tasks.replica import Replica
 from services.tasks.servicer import TaskServicer
 from services.tasks.settings import TasksSettings

@@ -12,7 +12,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.common.bus import CHANGES_SUBJECT
+from services.messaging.bus import CHANGES_SUBJECT
 from services.tasks.domain import Task
 from services.tasks.messages import Messages
 

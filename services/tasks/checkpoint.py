@@ -8,8 +8,8 @@ import time
 
 import structlog
 
-from services.common.bus import Publisher
-from services.common.store import Collection, Database, Document, persist, read
+from services.durable.store import Collection, Database, Document, persist, read
+from services.messaging.bus import Publisher
 from services.tasks.outbox import Outbox
 from services.tasks.repository import MongoTaskRepository
 

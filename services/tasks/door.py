@@ -8,9 +8,9 @@ from pathlib import Path
 
 from services.catalog.base import CommonFields, TaskParams, TaskType
 from services.catalog.images import LocalAllowed
-from services.common.addresses import Reach, parse_target
 from services.common.errors import InvalidRequest, Violation
 from services.imaging.local_files import check_below
+from services.net.addresses import Reach, parse_target
 
 
 @dataclass(frozen=True, slots=True)

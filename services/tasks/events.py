@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from services.common.bus import Outgoing
-from services.common.event_schemas import NAMELESS, schema_address
-from services.common.proto import iso
+from services.messaging.bus import Outgoing
+from services.messaging.event_schemas import NAMELESS, schema_address
+from services.rpc.proto import iso
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
 
 SOURCE = "/atelier/tasks"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pymongo.errors import DuplicateKeyError
 
-from services.common.store import Collection, Document, persist, read
+from services.durable.store import Collection, Document, persist, read
 
 
 class Intents:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import orjson
 
-from services.common.store import Database, Document
+from services.durable.store import Database, Document
 from services.tasks.calls import ServiceCall
 from services.tasks.intents import Intents
 from services.tasks.ports import LooseEnd

@@ -11,7 +11,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from services.common.errors import ComputeError, Internal, check_field
 from services.common.ids import distinct
 from services.common.paging import conditions
-from services.common.rpc_status import to_status
+from services.rpc.rpc_status import to_status
 
 log = structlog.get_logger()
 MOST = 100

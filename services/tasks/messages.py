@@ -20,7 +20,7 @@ from services.catalog.base import CommonFields, TaskType
 from services.catalog.prompts import AS_STORED
 from services.catalog.tasks import TYPES
 from services.common.errors import Internal, wrong_field
-from services.common.proto import (
+from services.rpc.proto import (
     fill,
     get_object,
     invalid,

@@ -21,9 +21,9 @@ from uuid import uuid4
 
 import structlog
 
-from services.common.bus import Outgoing, Publisher
 from services.common.errors import Unavailable
-from services.common.event_schemas import NAMELESS
+from services.messaging.bus import Outgoing, Publisher
+from services.messaging.event_schemas import NAMELESS
 from services.tasks.domain import Occurrence, Task
 from services.tasks.events import event_id
 from services.tasks.hooks import outgoing

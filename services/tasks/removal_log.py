@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from services.common.store import Collection, Database, Document, persist
+from services.durable.store import Collection, Database, Document, persist
 from services.tasks.domain import Task
 from services.tasks.intents import Intents
 from services.tasks.ports import Removal

@@ -9,11 +9,11 @@ import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 
-from services.common.bus import Publisher, ensure_streams
 from services.common.errors import Unavailable
-from services.common.event_schemas import schemas_at
-from services.common.leadership import Leadership
-from services.common.store import Database
+from services.durable.leadership import Leadership
+from services.durable.store import Database
+from services.messaging.bus import Publisher, ensure_streams
+from services.messaging.event_schemas import schemas_at
 from services.tasks.beats import Beats
 from services.tasks.changes import ChangeFeed
 from services.tasks.checkpoint import Checkpoints

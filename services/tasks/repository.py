@@ -15,9 +15,9 @@ from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.common.errors import Internal, NotFound, Unavailable
-from services.common.lanes import Lane
 from services.common.paging import Found, Window
-from services.common.store import Collection, Database, Document, list_page, persist, read, read_in_parts
+from services.durable.lanes import Lane
+from services.durable.store import Collection, Database, Document, list_page, persist, read, read_in_parts
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
 from services.tasks.outbox import Outbox, token

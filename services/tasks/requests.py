@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from services.catalog.base import CommonFields, TaskParams, TaskType
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Refusals, Violation, check_field, wrong_field
-from services.common.proto import check_objects, invalid, read, to_dict
+from services.rpc.proto import check_objects, invalid, read, to_dict
 
 MAX_KEY_LENGTH = 255
 ORIGIN = {

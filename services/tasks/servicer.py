@@ -13,16 +13,16 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.catalog.tasks import TYPES
-from services.common.bus import progress_subject
 from services.common.errors import ComputeError, Refusals, check_field, wrong_field
-from services.common.grpc_server import Context
 from services.common.identity import Caller, check_tenant, current_caller
 from services.common.ids import distinct, part_key
-from services.common.lanes import abandon
 from services.common.merging import merged
 from services.common.paging import fitting, next_token, read_window
-from services.common.proto import check_objects
 from services.common.scopes import TO_CHANGE, TO_READ, needs
+from services.durable.lanes import abandon
+from services.messaging.bus import progress_subject
+from services.rpc.grpc_server import Context
+from services.rpc.proto import check_objects
 from services.tasks.domain import Task
 from services.tasks.hub import Hub
 from services.tasks.many import MOST, check_deletion, check_many, deleted, failure

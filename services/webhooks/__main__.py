@@ -13,8 +13,8 @@ from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
 from google.protobuf.message import Message
 
 from services.common.errors import ComputeError
-from services.common.grpc_client import Credentials, call, connect
 from services.common.settings import read_settings
+from services.rpc.grpc_client import Credentials, call, connect
 from services.webhooks.settings import WebhooksSettings
 
 ResponseT = TypeVar("ResponseT")

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from pymongo.errors import DuplicateKeyError
 
-from services.common.store import Collection, Database, Document, persist
+from services.durable.store import Collection, Database, Document, persist
 from services.webhooks.domain import Endpoint, SecretPair, new_secret
 
 _SECRETS, _ENDPOINTS = "webhook_secrets", "webhook_endpoints"

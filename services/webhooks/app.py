@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import grpc
 from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
 
-from services.common import bus as nats_bus
-from services.common import store
 from services.common.background import running
-from services.common.guarded_http import GuardedHttp, Resolver
-from services.common.mount import Mounted
+from services.durable import store
+from services.host.mount import Mounted
+from services.messaging import bus as nats_bus
+from services.net.guarded_http import GuardedHttp, Resolver
 from services.webhooks.clock import SystemClock
 from services.webhooks.replica import Replica, http_limits
 from services.webhooks.servicer import WebhookServicer

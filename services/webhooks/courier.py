@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook
 
 from services.common.errors import InvalidRequest, Unavailable
-from services.common.guarded_http import Answered, GuardedHttp
-from services.common.http_values import parse_pause
+from services.net.guarded_http import Answered, GuardedHttp
+from services.net.http_values import parse_pause
 from services.webhooks.domain import SECOND, Delivery
 from services.webhooks.ports import Answer, Clock, SecretRepository
 

@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.common.bus import HOOKS, Pull, ensure_hooks_consumer, ensure_streams
 from services.common.errors import ComputeError
+from services.messaging.bus import HOOKS, Pull, ensure_hooks_consumer, ensure_streams
 from services.webhooks.domain import Occasion
 from services.webhooks.service import WebhookService
 

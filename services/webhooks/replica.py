@@ -9,9 +9,9 @@ import structlog
 from nats.aio.client import Client
 
 from services.common.errors import Unavailable
-from services.common.guarded_http import GuardedHttp, HttpLimits
-from services.common.leadership import Leadership
-from services.common.store import Database
+from services.durable.leadership import Leadership
+from services.durable.store import Database
+from services.net.guarded_http import GuardedHttp, HttpLimits
 from services.webhooks.accounts import MongoEndpointRepository, MongoSecretRepository
 from services.webhooks.courier import HttpCourier
 from services.webhooks.domain import SECOND

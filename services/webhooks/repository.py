@@ -13,11 +13,11 @@ import structlog
 from pymongo import DeleteOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from services.common import store
 from services.common.errors import NotFound, Unavailable
-from services.common.lanes import Lane
 from services.common.paging import Found, Window
-from services.common.store import Database, Document, list_page, persist, read
+from services.durable import store
+from services.durable.lanes import Lane
+from services.durable.store import Database, Document, list_page, persist, read
 from services.webhooks.domain import Attempt, Delivery, DeliveryState
 from services.webhooks.ports import Filter
 

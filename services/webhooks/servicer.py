@@ -8,11 +8,11 @@ from compute.webhooks.v1 import webhooks_pb2 as pb
 from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
 
 from services.common.errors import Refusals, check_field
-from services.common.grpc_server import Context
 from services.common.identity import check_tenant, current_caller
 from services.common.paging import fitting, next_token, read_window
-from services.common.proto import timestamp
 from services.common.scopes import TO_ADMINISTER, TO_CHANGE, TO_READ, needs
+from services.rpc.grpc_server import Context
+from services.rpc.proto import timestamp
 from services.webhooks.domain import SECOND, Attempt, Delivery, DeliveryState, SecretPair
 from services.webhooks.ports import Filter
 from services.webhooks.service import WebhookService

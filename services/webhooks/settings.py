@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from services.common.settings import WebhookReachSettings, split
+from services.common.settings import split
+from services.net.settings import WebhookReachSettings
 from services.webhooks.schedule import STEPS
 
 

@@ -10,7 +10,7 @@ import nats
 import uvloop
 
 from deploy.local.places import Home
-from services.common.bus import EVENTS, EVENTS_KEPT
+from services.messaging.bus import EVENTS, EVENTS_KEPT
 from tests.bench.figures import FLAT, grown
 from tests.bench.orchestration import fresh_home
 from tests.bench.our_side import OurSide, our_side

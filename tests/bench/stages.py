@@ -7,15 +7,21 @@ from collections.abc import Iterable, Mapping
 
 # (stage, words): a frame is "function (file:line)"; the first rule with a word in it wins.
 RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("store write", ("pymongo/", "motor/", "common/store.py", "tasks/repository.py", "bson/")),
-    ("publish", ("nats/", "common/bus.py", "tasks/outbox.py", "tasks/events.py", "tasks/changes.py", "orders.py")),
-    ("translate", ("tasks/messages.py", "common/proto.py", "gateway/translate.py", "inference/registry.py")),
-    ("decode, validate", ("gateway/bodies.py", "services/catalog/", "pydantic/", "gateway/preferences.py")),
+    ("store write", ("pymongo/", "motor/", "durable/store.py", "tasks/repository.py", "bson/")),
+    ("publish", ("nats/", "messaging/bus.py", "tasks/outbox.py", "tasks/events.py", "tasks/changes.py", "orders.py")),
+    (
+        "translate",
+        ("tasks/messages.py", "rpc/proto.py", "gateway/surfaces/compute/translate.py", "inference/registry.py"),
+    ),
+    (
+        "decode, validate",
+        ("gateway/surfaces/compute/bodies.py", "services/catalog/", "pydantic/", "gateway/edge/preferences.py"),
+    ),
     ("claim", ("_claim", "ClaimTasks", ".claim (", ".claimed (")),
     ("finish", ("_finish", "FinishTasks", ".finish (", ".completed (")),
     ("dispatch", ("tasks/dispatcher.py", "tasks/backlog.py", "inference/queue.py")),
     ("run", ("inference/worker.py", "inference/runs.py", "inference/context.py", "inference/handlers/")),
-    ("gRPC", ("grpc/", "common/grpc_server.py", "common/grpc_client.py", "gateway/batching.py", "common/lanes.py")),
+    ("gRPC", ("grpc/", "services/rpc/grpc_", "gateway/batching.py", "durable/lanes.py")),
     ("HTTP", ("uvicorn/", "starlette/", "fastapi/", "gateway/")),
     ("use case", ("services/tasks/",)),
     ("SQLite", ("neosqlite/",)),

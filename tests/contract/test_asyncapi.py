@@ -15,10 +15,10 @@ import pytest
 from compute.tasks.v1 import tasks_pb2
 from compute.webhooks.v1.webhooks_pb2 import Notice
 
-from gateway.asyncapi import document, verbs
-from services.common.bus import inference_subject
+from gateway.documentation.asyncapi import document, verbs
 from services.inference.announcements import render as render_run
 from services.inference.runs import Key, Run
+from services.messaging.bus import inference_subject
 from services.tasks.domain import Failure, Task, Verb
 from services.tasks.events import render
 from services.tasks.hooks import outgoing
@@ -172,5 +172,7 @@ def references(node: Any) -> Iterator[str]:
 
 
 def test_it_is_printed_without_a_stack() -> None:
-    printed = subprocess.run([sys.executable, "-m", "gateway.asyncapi"], capture_output=True, check=True, text=True)
+    printed = subprocess.run(
+        [sys.executable, "-m", "gateway.documentation.asyncapi"], capture_output=True, check=True, text=True
+    )
     assert json.loads(printed.stdout) == DOCUMENT

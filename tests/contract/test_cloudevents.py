@@ -10,11 +10,11 @@ import pytest
 from compute.tasks.v1 import tasks_pb2
 from compute.webhooks.v1.webhooks_pb2 import Notice
 
-from gateway.asyncapi import data_schema
-from services.common.event_schemas import NAMELESS, schemas_at
+from gateway.documentation.asyncapi import data_schema
 from services.common.settings import ServiceSettings
 from services.inference.announcements import render as render_run
 from services.inference.runs import Key, Run
+from services.messaging.event_schemas import NAMELESS, schemas_at
 from services.tasks.domain import Task
 from services.tasks.hooks import outgoing
 from tests.cloudevents import faults

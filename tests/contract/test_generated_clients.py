@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
 
-import gateway.errors as edge
+import gateway.edge.errors as edge
 import services.common.errors as common
 from gateway.app import routed
-from gateway.description import document
-from gateway.refusals import REASONS
-from gateway.translate import to_public
+from gateway.documentation.description import document
+from gateway.edge.refusals import REASONS
+from gateway.surfaces.compute.translate import to_public
 from services.catalog.schemas import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from gateway.app import routed
-from gateway.paging import SAID_ONCE
+from gateway.edge.paging import SAID_ONCE
 
 HERE = Path(__file__).parent
 PREFIXES = "/api/v1/tasks,/api/v1/storage,/health"

@@ -15,7 +15,7 @@ from pydantic import BaseModel, create_model
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.enums import TaskStatus
 from services.catalog.tasks import PUBLIC_TYPES, TYPES
-from services.common.proto import fill, read
+from services.rpc.proto import fill, read
 
 EVERY_TYPE = [pytest.param(kind, id=kind.name) for kind in TYPES.values()]
 _SCALARS = {

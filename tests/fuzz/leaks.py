@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nats
 
-from services.common.bus import EVENTS
+from services.messaging.bus import EVENTS
 from tests.fuzz.target import Target
 
 # What signs webhooks is made by the service, and may be made anew while cases run.

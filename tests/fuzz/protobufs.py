@@ -17,7 +17,7 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
 from services.catalog.tasks import TYPES
-from services.common.proto import fill
+from services.rpc.proto import fill
 from tests.corpora.paths import KEPT, REFUSED
 from tests.fuzz.cases import GrpcCase, Metadata, Shoot
 from tests.fuzz.corpora import GOOD

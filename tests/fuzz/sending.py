@@ -14,7 +14,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.common.grpc_client import OPTIONS
+from services.rpc.grpc_client import OPTIONS
 from tests.fuzz.cases import Case, GrpcCase, HttpCase
 from tests.fuzz.target import Target
 

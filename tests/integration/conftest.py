@@ -9,9 +9,9 @@ import pytest
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from nats.aio.client import Client
 
-from services.common.bus import HOOKS, ensure_streams
-from services.common.grpc_client import Credentials, connect
-from services.common.storage_client import StorageClient
+from services.clients.storage_client import StorageClient
+from services.messaging.bus import HOOKS, ensure_streams
+from services.rpc.grpc_client import Credentials, connect
 from tests.integration.whole_system import System
 from tests.stack import RunningStack
 

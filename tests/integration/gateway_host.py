@@ -22,10 +22,10 @@ from gateway.app import build_app
 from gateway.serving import options
 from gateway.settings import GatewaySettings
 from services.access import app as access
-from services.common import grpc_server
 from services.common.background import running
-from services.common.grpc_client import Credentials, connect
-from services.common.health import HealthMonitor
+from services.rpc import grpc_server
+from services.rpc.grpc_client import Credentials, connect
+from services.rpc.health import HealthMonitor
 from services.storage import app as storage
 from services.tasks import app as tasks
 from services.tasks.settings import TasksSettings

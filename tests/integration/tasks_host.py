@@ -15,12 +15,12 @@ from compute.inference.v1 import inference_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
 from nats.aio.client import Client
 
-from services.common import grpc_server, reflection
-from services.common.bus import ensure_streams, ensure_worker_queue
 from services.common.errors import Unauthenticated
-from services.common.grpc_client import Credentials, connect
-from services.common.health import HealthMonitor
 from services.common.identity import Authenticator, Caller
+from services.messaging.bus import ensure_streams, ensure_worker_queue
+from services.rpc import grpc_server, reflection
+from services.rpc.grpc_client import Credentials, connect
+from services.rpc.health import HealthMonitor
 from services.tasks import app
 from services.tasks.settings import TasksSettings
 

@@ -15,13 +15,13 @@ from compute.access.v1 import access_pb2_grpc as rpc
 from pydantic import SecretStr
 
 from services.access import app
-from services.common import grpc_server
-from services.common.access_client import AccessClient
+from services.clients.access_client import AccessClient
 from services.common.errors import ComputeError, InvalidRequest, NotFound, PermissionDenied, Unauthenticated
-from services.common.grpc_client import Credentials, call, connect
 from services.common.identity import Caller
 from services.common.scopes import SCOPES
-from services.common.store import open_database
+from services.durable.store import open_database
+from services.rpc import grpc_server
+from services.rpc.grpc_client import Credentials, call, connect
 
 TOKEN = "internal-token"
 

@@ -19,8 +19,8 @@ from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc
 from google.rpc import status_pb2
 from PIL import Image
 
-from services.common.grpc_client import Credentials
-from services.common.rpc_status import from_rpc_error, from_status
+from services.rpc.grpc_client import Credentials
+from services.rpc.rpc_status import from_rpc_error, from_status
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,8 +12,8 @@ from compute.tasks.v1 import params_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 from google.rpc import status_pb2
 
-from services.common.grpc_client import Credentials
-from services.common.rpc_status import from_rpc_error, from_status
+from services.rpc.grpc_client import Credentials
+from services.rpc.rpc_status import from_rpc_error, from_status
 from tests.integration.tasks_host import Host, Keys, hosting
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import nats
 import pytest
 
-from services.common.event_schemas import NAMELESS, PACKAGE
+from services.messaging.event_schemas import NAMELESS, PACKAGE
 from tests.cloudevents import faults
 from tests.integration.gateway_host import TASKS, Stack, events, stack
 

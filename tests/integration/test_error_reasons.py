@@ -16,8 +16,8 @@ from google.protobuf import json_format
 
 from services.catalog.enums import ErrorCategory
 from services.common import errors
-from services.common.grpc_client import Credentials
 from services.inference.outcomes import failure_of
+from services.rpc.grpc_client import Credentials
 from services.tasks.domain import Failure, Task
 from services.tasks.hooks import outgoing
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, events, stack

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from gateway.protocol import MAX_HEAD_BYTES
+from gateway.edge.protocol import MAX_HEAD_BYTES
 from services.imaging.encoding import encode
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, generation, stack
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.app import routed
-from gateway.doors import OPEN, Doors
+from gateway.edge.doors import OPEN, Doors
 from services.common.scopes import SCOPES, needed_scopes
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, stack
 from tests.integration.two_tenants import MARK, ids_of_acme, ids_of_nobody

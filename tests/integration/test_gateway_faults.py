@@ -15,10 +15,11 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 
 from gateway.settings import GatewaySettings
-from services.common import errors, grpc_server
-from services.common.bus import ensure_streams
-from services.common.health import Check, HealthMonitor
-from services.common.rpc_status import to_status
+from services.common import errors
+from services.messaging.bus import ensure_streams
+from services.rpc import grpc_server
+from services.rpc.health import Check, HealthMonitor
+from services.rpc.rpc_status import to_status
 from tests.integration.gateway_host import TASKS, TOKEN, events, generation, serving
 
 Fault = Callable[[], None]

@@ -17,7 +17,7 @@ from deploy.local import stores
 from deploy.local.places import Home
 from deploy.local.ports import HOST, free_ports
 from gateway.settings import GatewaySettings
-from services.common.grpc_client import Credentials, connect
+from services.rpc.grpc_client import Credentials, connect
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, services, serving, stack
 from tests.integration.tasks_host import until
 from tests.stack import running

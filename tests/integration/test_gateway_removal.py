@@ -16,8 +16,8 @@ import pytest_asyncio
 from motor.motor_asyncio import AsyncIOMotorClient
 from PIL import Image
 
-from services.common.grpc_client import Credentials
-from services.common.storage_client import StorageClient
+from services.clients.storage_client import StorageClient
+from services.rpc.grpc_client import Credentials
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, stack
 from tests.integration.tasks_host import until
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 
-from services.common.grpc_client import Credentials
+from services.rpc.grpc_client import Credentials
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -19,15 +19,15 @@ import pytest_asyncio
 from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2
 from PIL import Image
 
-from services.common.bus import progress_subject
-from services.common.grpc_client import Credentials
-from services.common.storage_client import StorageClient
+from services.clients.storage_client import StorageClient
 from services.imaging.recipes import read_recipe
 from services.imaging.rights import Rights
 from services.inference.context import Outputs
 from services.inference.lineage import Lineage
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
+from services.messaging.bus import progress_subject
+from services.rpc.grpc_client import Credentials
 from tests.fakes.vendors.films import tiny_film
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, events, generation, stack
 

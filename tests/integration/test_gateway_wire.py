@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from gateway.protocol import MAX_TARGET_BYTES
+from gateway.edge.protocol import MAX_TARGET_BYTES
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, generation, stack
 from tests.integration.tasks_host import until
 

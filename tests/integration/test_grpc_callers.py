@@ -18,11 +18,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_status import rpc_status
 
-from services.common import grpc_server
-from services.common.grpc_client import Credentials
-from services.common.grpc_server import Context
 from services.common.log import forgive_leaving
 from services.common.scopes import TO_READ, needs
+from services.rpc import grpc_server
+from services.rpc.grpc_client import Credentials
+from services.rpc.grpc_server import Context
 from tests.integration.tasks_host import TOKEN, Host, Keys, hosting
 
 TASKS, WORKERS = "compute.tasks.v1.TaskService", "compute.tasks.v1.WorkerService"

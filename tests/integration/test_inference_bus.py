@@ -16,14 +16,14 @@ from nats.aio.client import Client
 from deploy.local import stores
 from deploy.local.places import ROOT, Home
 from deploy.local.ports import HOST, free_ports
-from services.common.bus import ensure_streams, ensure_worker_queue, open_bus, work_subject
-from services.common.grpc_client import Credentials, connect
+from services.clients.tasks_client import TasksClient
 from services.inference.app import open_worker
 from services.inference.context import Surroundings
 from services.inference.registry import discover_handlers
 from services.inference.settings import Settings
-from services.inference.tasks_client import TasksClient
+from services.messaging.bus import ensure_streams, ensure_worker_queue, open_bus, work_subject
 from services.providers.directory import Providers
+from services.rpc.grpc_client import Credentials, connect
 from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.worker_service import FakeWorkerService, serving

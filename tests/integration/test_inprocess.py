@@ -16,7 +16,7 @@ from compute.storage.v1 import storage_pb2_grpc as storage_rpc
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 
-from services.common import grpc_server, inprocess
+from services.clients.storage_client import CHUNK_BYTES, StorageClient
 from services.common.errors import (
     ComputeError,
     DeadlineExceeded,
@@ -27,10 +27,10 @@ from services.common.errors import (
     Unauthenticated,
     Unavailable,
 )
-from services.common.grpc_client import Credentials, call, connect
-from services.common.grpc_server import Context as CallContext
 from services.common.identity import Caller, current_caller, set_caller
-from services.common.storage_client import CHUNK_BYTES, StorageClient
+from services.rpc import grpc_server, inprocess
+from services.rpc.grpc_client import Credentials, call, connect
+from services.rpc.grpc_server import Context as CallContext
 
 _TOKEN = "the deployment's own"
 _MINE = Credentials(_TOKEN).metadata("acme")

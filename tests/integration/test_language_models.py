@@ -13,7 +13,7 @@ import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from google.protobuf import json_format
 
-from gateway.translate import to_json
+from gateway.surfaces.compute.translate import to_json
 from services.providers import ai_core
 from services.providers.chat.anthropic import AnthropicSettings
 from services.providers.chat.gemini import GeminiSettings

@@ -20,7 +20,7 @@ from PIL import Image
 
 from services.common.errors import InvalidRequest
 from services.common.paging import Found, Listed, Place, Window, read_window
-from services.common.store import Database, open_database
+from services.durable.store import Database, open_database
 from services.tasks.domain import Task
 from services.tasks.outbox import Outbox
 from services.tasks.ports import Filter

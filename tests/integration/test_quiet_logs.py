@@ -20,7 +20,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from PIL import Image, features
 
-from services.common.grpc_client import connect
+from services.rpc.grpc_client import connect
 from tests.catalogue import garment_picture
 from tests.integration.whole_system import System
 from tests.stack import RunningStack

@@ -16,9 +16,9 @@ import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from PIL import Image
 
-from services.common.guarded_http import GuardedHttp
 from services.imaging.loader import ImageSettings, open_loader
 from services.inference.images import TaskImages
+from services.net.guarded_http import GuardedHttp
 from services.providers.directory import Providers
 from tests.integration.tasks_host import hosting
 from tests.integration.worker_host import WorkerHost

@@ -24,6 +24,7 @@ from compute.storage.v1 import storage_pb2_grpc as rpc
 from PIL import Image
 
 from deploy.local.places import ROOT, Home
+from services.clients.storage_client import StorageClient
 from services.common.errors import (
     ComputeError,
     DeadlineExceeded,
@@ -35,9 +36,8 @@ from services.common.errors import (
     Unauthenticated,
     Unavailable,
 )
-from services.common.grpc_client import Credentials, connect
-from services.common.rpc_status import from_rpc_error
-from services.common.storage_client import StorageClient
+from services.rpc.grpc_client import Credentials, connect
+from services.rpc.rpc_status import from_rpc_error
 from services.storage.domain import Facts, Key, Terms
 from services.storage.local_folder import LocalFolder
 from services.storage.s3 import open_s3

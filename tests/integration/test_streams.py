@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nats.js.api import StreamConfig
 
-from services.common.bus import EVENTS, EVENTS_KEPT, ensure_streams, open_bus
+from services.messaging.bus import EVENTS, EVENTS_KEPT, ensure_streams, open_bus
 from tests.reliability.servers import own_nats
 
 

@@ -12,7 +12,7 @@ from compute.tasks.v1 import tasks_pb2_grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.common.grpc_client import Credentials
+from services.rpc.grpc_client import Credentials
 from tests.integration.tasks_host import TOKEN, Host, hosting
 
 SERVICE = "/compute.tasks.v1.TaskService/"

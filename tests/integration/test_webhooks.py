@@ -19,9 +19,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as BusError
 
-from services.common.bus import HOOKS
-from services.common.rpc_status import from_rpc_error
 from services.common.settings import read_settings
+from services.messaging.bus import HOOKS
+from services.rpc.rpc_status import from_rpc_error
 from services.webhooks import __main__ as commands
 from services.webhooks.settings import WebhooksSettings
 from tests.integration.tasks_host import hosting, until

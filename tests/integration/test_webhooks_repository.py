@@ -11,7 +11,7 @@ import pytest
 
 from services.common.errors import NotFound
 from services.common.paging import Window
-from services.common.store import open_database
+from services.durable.store import open_database
 from services.webhooks.accounts import MongoEndpointRepository, MongoSecretRepository
 from services.webhooks.domain import Attempt, Delivery, DeliveryState, Endpoint, Occasion, new_delivery
 from services.webhooks.ports import DeliveryRepository, EndpointRepository, Filter, SecretRepository

@@ -15,9 +15,9 @@ from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
 from nats.aio.client import Client
 from standardwebhooks.webhooks import Webhook
 
-from services.common import grpc_server
-from services.common.bus import ensure_streams, hook_subject
-from services.common.grpc_client import Credentials, connect
+from services.messaging.bus import ensure_streams, hook_subject
+from services.rpc import grpc_server
+from services.rpc.grpc_client import Credentials, connect
 from services.webhooks import app
 from services.webhooks.settings import WebhooksSettings
 

@@ -8,8 +8,8 @@ from compute.common.v1 import common_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 
-from services.common.grpc_client import Credentials
-from services.common.storage_client import StorageClient
+from services.clients.storage_client import StorageClient
+from services.rpc.grpc_client import Credentials
 
 TENANT = "pictures"
 ENDED = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)

@@ -13,15 +13,15 @@ from compute.tasks.v1 import params_pb2
 from nats.aio.client import Client
 
 from services.catalog.tasks.diagnostic import DiagnosticParams, DiagnosticResult
-from services.common.bus import CANCEL_SUBJECT, ensure_streams, open_bus, work_subject
-from services.common.grpc_client import Credentials, connect
+from services.clients.tasks_client import TasksClient
 from services.inference.app import open_worker
 from services.inference.context import Context, Surroundings
 from services.inference.registry import Handler, Handlers, discover_handlers
 from services.inference.runs import Runs
 from services.inference.settings import Settings
-from services.inference.tasks_client import TasksClient
+from services.messaging.bus import CANCEL_SUBJECT, ensure_streams, open_bus, work_subject
 from services.providers.directory import Providers
+from services.rpc.grpc_client import Credentials, connect
 from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.worker_service import FakeWorkerService, serving

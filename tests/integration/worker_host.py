@@ -10,8 +10,7 @@ from typing import Any
 from compute.common.v1 import common_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2
 
-from services.common.bus import ensure_streams, open_bus
-from services.common.grpc_client import Credentials
+from services.clients.tasks_client import TasksClient
 from services.inference.app import open_worker
 from services.inference.context import Surroundings
 from services.inference.gates import Gates
@@ -19,9 +18,10 @@ from services.inference.registry import discover_handlers
 from services.inference.reports import CallRecords
 from services.inference.runs import Runs
 from services.inference.settings import Settings
-from services.inference.tasks_client import TasksClient
 from services.inference.tries import Desk
+from services.messaging.bus import ensure_streams, open_bus
 from services.providers.directory import Providers
+from services.rpc.grpc_client import Credentials
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.integration.tasks_host import TOKEN, Host
 

@@ -13,9 +13,9 @@ from uuid import uuid4
 import grpc
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc
 
-from services.common.grpc_client import Credentials, connect
-from services.common.storage_client import StorageClient
-from services.common.store import Database, open_database
+from services.clients.storage_client import StorageClient
+from services.durable.store import Database, open_database
+from services.rpc.grpc_client import Credentials, connect
 from tests.fakes.vendors.fal import Fal
 from tests.reliability.service_process import METADATA, TOKEN, TasksProcess
 from tests.reliability.worker_process import Line, WorkerProcess

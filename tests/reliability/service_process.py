@@ -14,7 +14,7 @@ import grpc
 from compute.tasks.v1 import tasks_pb2_grpc, worker_pb2_grpc
 
 from deploy.local.ports import free_ports
-from services.common.grpc_client import Credentials, connect
+from services.rpc.grpc_client import Credentials, connect
 
 TOKEN = "test-token"
 METADATA = Credentials(TOKEN).metadata("acme")

@@ -18,7 +18,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from PIL import Image
 
 from services.common.errors import OutOfSpace
-from services.common.rpc_status import from_rpc_error
+from services.rpc.rpc_status import from_rpc_error
 from tests.integration.gateway_host import IMAGES, TASKS, stack
 from tests.integration.tasks_host import Host, hosting
 from tests.reliability.disks import Disk, disk

@@ -21,8 +21,8 @@ from PIL import Image
 from deploy.local.places import Home
 from deploy.local.ports import HOST
 from deploy.local.settings import Ports
-from services.common.grpc_client import Credentials, connect
-from services.common.storage_client import StorageClient
+from services.clients.storage_client import StorageClient
+from services.rpc.grpc_client import Credentials, connect
 from tests.integration.gateway_host import TOKEN, services
 from tests.integration.whole_system import ENDED, TENANT, System
 from tests.reliability.liars import Liars, liars, worker

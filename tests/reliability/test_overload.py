@@ -18,7 +18,7 @@ import uvloop
 
 from deploy.local.places import Home
 from services.common.errors import Overloaded
-from services.common.rpc_status import from_rpc_error
+from services.rpc.rpc_status import from_rpc_error
 from tests.bench.connection import Connection, connections
 from tests.bench.our_side import TASKS_PATH, OurSide, our_side, task_body
 from tests.bench.passes import warm_up

@@ -19,9 +19,9 @@ from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2
 from motor.motor_asyncio import AsyncIOMotorClient
 from nats.errors import TimeoutError as NatsTimeoutError
 
-from services.common import grpc_server
-from services.common.grpc_client import Credentials, connect
-from services.common.storage_client import StorageClient
+from services.clients.storage_client import StorageClient
+from services.rpc import grpc_server
+from services.rpc.grpc_client import Credentials, connect
 from services.storage import app as storage
 from tests.reliability.service_process import METADATA, TOKEN, TasksProcess, lost_line
 

@@ -16,7 +16,7 @@ import orjson
 import pytest
 from compute.access.v1 import access_pb2, access_pb2_grpc
 
-from services.common.grpc_client import Credentials, connect
+from services.rpc.grpc_client import Credentials, connect
 from tests.reliability.gateway_process import GatewayProcess
 from tests.reliability.service_process import TOKEN, TasksProcess
 

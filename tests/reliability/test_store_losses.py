@@ -12,7 +12,7 @@ import pytest
 from compute.tasks.v1 import tasks_pb2
 
 from services.common.errors import Unavailable
-from services.common.store import open_database, read_in_parts
+from services.durable.store import open_database, read_in_parts
 from tests.integration.tasks_host import hosting
 from tests.reliability.servers import OwnServer
 

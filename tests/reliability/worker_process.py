@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from deploy.local.ports import free_ports
-from services.common.grpc_client import connect
+from services.rpc.grpc_client import connect
 from tests.reliability.service_process import TOKEN
 
 

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from gateway.connections import Door, Pace, Patience, networks
+from gateway.edge.connections import Door, Pace, Patience, networks
 from gateway.settings import GatewaySettings
 from services.common.errors import Overloaded, Unavailable
 from services.common.settings import read_settings

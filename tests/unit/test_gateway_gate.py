@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.gate import Gate
+from gateway.edge.gate import Gate
 from services.common.errors import Overloaded
 
 

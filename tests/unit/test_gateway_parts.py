@@ -15,15 +15,15 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from gateway.batching import CreateBatcher
-from gateway.completions import Completions
-from gateway.errors import problem, status_of
-from gateway.preferences import wait_seconds
-from gateway.translate import create_request, to_json
+from gateway.edge.errors import problem, status_of
+from gateway.edge.preferences import wait_seconds
+from gateway.events.completions import Completions
+from gateway.surfaces.compute.translate import create_request, to_json
 from services.catalog.schemas import SCHEMAS
 from services.common import errors
 from services.common.errors import Unavailable
-from services.common.grpc_client import Credentials
-from services.common.rpc_status import to_status
+from services.rpc.grpc_client import Credentials
+from services.rpc.rpc_status import to_status
 
 KIND = SCHEMAS["GENERATION"]
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from gateway.protocol import Joining
+from gateway.edge.protocol import Joining
 
 
 class Transport:

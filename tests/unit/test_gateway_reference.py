@@ -11,8 +11,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from gateway.app import routed
-from gateway.description import document
-from gateway.reference import render
+from gateway.documentation.description import document
+from gateway.documentation.reference import render
 from services.catalog.schemas import SCHEMAS
 
 HOST = "https://pictures.example:8443"

@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Message
 
-from gateway.uploads import file_chunks
+from gateway.edge.uploads import file_chunks
 from services.common.errors import InvalidRequest
 
 DISPOSITION = 'form-data; name="file"; filename="a.png"'

@@ -15,9 +15,9 @@ from functools import cache
 
 import pytest
 
-from services.common.addresses import is_public, parse_target
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge, Unavailable
-from services.common.guarded_http import GuardedHttp, HttpLimits, Resolver
+from services.net.addresses import is_public, parse_target
+from services.net.guarded_http import GuardedHttp, HttpLimits, Resolver
 from tests.corpora.urls import INWARD
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]

@@ -12,7 +12,6 @@ from compute.tasks.v1 import params_pb2
 from services.catalog.results import HeardResult
 from services.catalog.tasks import TYPES
 from services.common.errors import Internal
-from services.common.proto import fill, read
 from services.inference.making import facts_of, film_recipe, heard_facts, recipe_of
 from services.providers.capabilities.animating import Animation
 from services.providers.capabilities.editing import Edit
@@ -21,6 +20,7 @@ from services.providers.pipelines import animating, editing, refining
 from services.providers.pipelines.refining import RefinerSettings
 from services.providers.ports import Doubt, Drawing, Heard, Ignored, OnStep, Picture, Step
 from services.providers.triton.answers import picture_of
+from services.rpc.proto import fill, read
 from tests.fakes.diffusion import FakeDiffusion, brush, noisy
 
 HEARD = Heard(

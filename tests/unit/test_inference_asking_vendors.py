@@ -13,7 +13,6 @@ import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common import errors
-from services.common.proto import timestamp
 from services.inference import tries
 from services.inference.asking import Askings
 from services.inference.outcomes import failure_of
@@ -25,6 +24,7 @@ from services.providers.capabilities.editing import EDITING, Edit
 from services.providers.directory import Providers
 from services.providers.media import MediaSettings, open_media
 from services.providers.ports import DIFFUSION, Drawing, Picture, Step
+from services.rpc.proto import timestamp
 from tests.fakes.asked_provider import Careful, Vendor
 from tests.fakes.desk import FakeRecorder, desk_of
 from tests.fakes.vendors.all import Vendors

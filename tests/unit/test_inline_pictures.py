@@ -13,14 +13,14 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.inline_images import InlineStore
+from gateway.surfaces.compute.inline_images import InlineStore
 from services.catalog.schemas import ALL_SCHEMAS
+from services.clients.storage_client import StorageClient
 from services.common.errors import InvalidRequest, PayloadTooLarge
-from services.common.guarded_http import GuardedHttp
-from services.common.storage_client import StorageClient
 from services.imaging.decoder import Decoder
 from services.imaging.loader import ImageLoader, Store
 from services.imaging.sources import Kind, Source, decode_inline, tell_apart
+from services.net.guarded_http import GuardedHttp
 from services.providers.media import Media
 from tests.unit.test_images_decoder import LIMITS
 

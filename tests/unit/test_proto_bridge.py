@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from services.catalog.base import CommonFields
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest
-from services.common.proto import check_objects, fill, get_object, read, struct_to_dict
+from services.rpc.proto import check_objects, fill, get_object, read, struct_to_dict
 
 JSON = st.recursive(
     st.none()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.common import errors
-from services.common.rpc_status import from_status, to_status
+from services.rpc.rpc_status import from_status, to_status
 
 # Peers begin to refuse trailers at 8 KiB; the message travels twice, percent-encoded and in base64.
 ROOM = 8_192

@@ -9,8 +9,8 @@ import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2
 
 from services.catalog.tasks import TYPES
-from services.common.addresses import Reach
 from services.common.errors import InvalidRequest
+from services.net.addresses import Reach
 from services.tasks.door import Door
 from services.tasks.messages import Messages
 

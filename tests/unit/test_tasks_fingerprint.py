@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from services.catalog.base import CommonFields, TaskType
 from services.catalog.free_json import canonical
 from services.catalog.tasks import TYPES
-from services.common.proto import put_object
+from services.rpc.proto import put_object
 from services.tasks.domain import Task
 from services.tasks.fingerprint import fingerprint, same_request
 from services.tasks.messages import Messages

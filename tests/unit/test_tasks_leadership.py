@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from services.common.leadership import Leadership
+from services.durable.leadership import Leadership
 
 
 class Leases:

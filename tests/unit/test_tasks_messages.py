@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.errors import InvalidRequest
-from services.common.proto import get_object, put_object
+from services.rpc.proto import get_object, put_object
 from services.tasks.domain import Task
 from services.tasks.messages import Messages
 from services.tasks.requests import check_spec

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from services.common.bus import Outgoing
+from services.messaging.bus import Outgoing
 from services.tasks.domain import Task
 from services.tasks.outbox import Outbox
 

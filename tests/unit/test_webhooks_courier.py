@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from services.common.guarded_http import Answered, GuardedHttp
+from services.net.guarded_http import Answered, GuardedHttp
 from services.webhooks.courier import HttpCourier
 from services.webhooks.domain import Occasion, SecretPair, new_delivery, new_secret
 from services.webhooks.ports import Answer, SecretRepository

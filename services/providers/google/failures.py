@@ -21,7 +21,7 @@ from services.common.errors import (
     ProviderRefused,
     RateLimited,
 )
-from services.common.http_values import parse_number
+from services.net.http_values import parse_number
 from services.providers.google.finishes import without_answer
 from services.providers.http import Answer, judge_by_status, retry_after
 

@@ -1,0 +1,1 @@
+"""Where requests enter: who calls, within which limits, how errors and conditions are spelt. Nothing of any surface."""

@@ -1,0 +1,1 @@
+"""Calls to services of our own, each with its deadline."""

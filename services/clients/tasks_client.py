@@ -1,0 +1,66 @@
+"""The worker's calls to the tasks service, each with its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+from compute.tasks.v1 import tasks_pb2
+from compute.tasks.v1 import worker_pb2 as pb
+from compute.tasks.v1 import worker_pb2_grpc as rpc
+
+from services.rpc.grpc_client import Credentials, call
+
+
+class TasksClient:
+    """WorkerService in the worker's own name. Every method raises ComputeError; times are seconds."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, credentials: Credentials, *, worker_id: str, timeout: float = 10.0
+    ) -> None:
+        self.worker_id = worker_id
+        self._stub = rpc.WorkerServiceStub(channel)
+        self._metadata = credentials.metadata()
+        self._timeout = timeout
+
+    async def claim(self, tasks: Sequence[pb.TaskRef]) -> pb.ClaimTasksResponse:
+        request = pb.ClaimTasksRequest(worker_id=self.worker_id, tasks=tasks)
+        return await call(self._stub.ClaimTasks, request, timeout=self._timeout, metadata=self._metadata)
+
+    async def heartbeat(
+        self,
+        queue: str,
+        capacity: int,
+        running: Sequence[pb.RunningTask],
+        *,
+        inbox: str,
+        draining: bool,
+        unwell: Sequence[str],
+        timeout: float,
+    ) -> pb.HeartbeatTasksResponse:
+        request = pb.HeartbeatTasksRequest(
+            worker_id=self.worker_id,
+            queue=queue,
+            capacity=capacity,
+            running=running,
+            draining=draining,
+            inbox=inbox,
+            unwell=unwell,
+        )
+        return await call(self._stub.HeartbeatTasks, request, timeout=timeout, metadata=self._metadata)
+
+    async def record(self, task_id: str, attempt: int, provider_call: tasks_pb2.ServiceRequest) -> bool:
+        """False when the attempt is lost; IllegalTransition when the call is new besides: nothing may be sent."""
+        request = pb.RecordCallRequest(worker_id=self.worker_id, task_id=task_id, attempt=attempt, call=provider_call)
+        answer = await call(self._stub.RecordCall, request, timeout=self._timeout, metadata=self._metadata)
+        return bool(answer.current)
+
+    async def take_loose(self, task_id: str) -> Sequence[pb.LooseCall]:
+        """What that task, which is over, left open at vendors."""
+        request = pb.TakeLooseCallsRequest(worker_id=self.worker_id, task_id=task_id)
+        answer = await call(self._stub.TakeLooseCalls, request, timeout=self._timeout, metadata=self._metadata)
+        return list(answer.calls)
+
+    async def finish(self, finished: Sequence[pb.FinishedTask]) -> pb.FinishTasksResponse:
+        request = pb.FinishTasksRequest(worker_id=self.worker_id, finished=finished)
+        return await call(self._stub.FinishTasks, request, timeout=self._timeout, metadata=self._metadata)

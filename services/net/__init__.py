@@ -1,0 +1,1 @@
+"""The web outside: which addresses are public, guarded fetching, values of headers."""
