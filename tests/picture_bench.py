@@ -21,13 +21,13 @@ from services.imaging.loader import ImageLoader, ImageSettings, open_loader
 from services.inference.context import Context, Surroundings
 from services.inference.images import TaskImages
 from services.inference.registry import discover_handlers
-from services.inference.runs import Key, Run
 from services.providers.capabilities.conversing import Question, Reply
 from services.providers.directory import Providers
 from services.providers.local import Local
 from services.providers.pipelines.measures import Judge
 from services.providers.ports import Drawing, Matte, OnStep, Picture, Pixels
 from services.providers.triton.diffusion import Description
+from services.worker.runs import Key, Run
 from tests.fakes.desk import desk_of
 from tests.fakes.diffusion import CARD, FakeDiffusion, noisy
 from tests.fakes.objects import Shelf

@@ -14,11 +14,11 @@ from google.protobuf.message import Message
 
 from services.catalog.enums import EventType
 from services.catalog.tasks import PUBLIC_TYPES
-from services.inference.ports import Bus
-from services.inference.runs import Run, Stop
 from services.messaging.bus import inference_subject
 from services.messaging.event_schemas import NAMELESS, schema_address
+from services.messaging.ports import Bus
 from services.rpc.proto import iso
+from services.worker.runs import Run, Stop
 
 log = structlog.get_logger()
 SOURCE, TYPE = "/atelier/inference", "atelier.inference.status.v1"

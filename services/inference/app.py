@@ -20,25 +20,26 @@ from services.common.background import running
 from services.common.settings import ServiceSettings
 from services.host.mount import Mounted
 from services.imaging.loader import open_loader
+from services.inference.attempts import HandlerAttempt
 from services.inference.context import Surroundings
-from services.inference.gates import Gates
-from services.inference.heartbeat import Heartbeat
 from services.inference.images import TaskImages
-from services.inference.queue import WorkQueue
 from services.inference.registry import Handlers, discover_handlers
-from services.inference.reports import CallRecords, Reports
-from services.inference.runs import Runs
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import Settings
-from services.inference.tidying import Tidying
-from services.inference.tries import Desk
-from services.inference.worker import Worker
 from services.messaging.bus import open_bus, ping
 from services.messaging.event_schemas import schemas_at
+from services.providers.calling.gates import Gates
+from services.providers.calling.tidying import Tidying
+from services.providers.calling.tries import Desk
 from services.providers.directory import open_providers
 from services.providers.media import MediaSettings, open_media
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check
+from services.worker.heartbeat import Heartbeat
+from services.worker.queue import WorkQueue
+from services.worker.reports import CallRecords, Reports
+from services.worker.runs import Runs
+from services.worker.worker import Worker
 
 log = structlog.get_logger()
 # What runs is reported to the tasks service when this one ends.
@@ -61,7 +62,9 @@ async def open_worker(
     """
     runs = Runs(settings.worker_capacity)
     reports = Reports(tasks, lease=settings.assumed_lease_seconds)
-    worker = Worker(runs, reports, handlers, around, timeout=settings.task_timeout_seconds)
+    worker = Worker(
+        runs, reports, lambda run: HandlerAttempt(run, handlers, around), timeout=settings.task_timeout_seconds
+    )
     queue = WorkQueue(bus, settings.worker_queue, worker, runs)
     heartbeat = Heartbeat(tasks, runs, reports, queue=settings.worker_queue, inbox=queue.inbox, models=models)
     async with running(cancels=queue.heed_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):

@@ -18,17 +18,18 @@ from services.common.errors import ComputeError, NotFound, Unavailable
 from services.imaging.carriers.edits import Part
 from services.imaging.notes import Note
 from services.imaging.recipes import BESIDE
-from services.inference.asking import Askings
-from services.inference.book import SUCCEEDED
 from services.inference.lineage import NO_LINEAGE, Lineage
 from services.inference.originals import ALPHA_LAID_ON_WHITE, OriginalPicture, TaskPicture
-from services.inference.ports import Bus, Images, ObjectStore
+from services.inference.ports import Images, ObjectStore
 from services.inference.progress import ProgressFeed
 from services.inference.provenance import BESIDE_BECAUSE, DigitalSource, mark, told_recipe
-from services.inference.runs import Run
-from services.inference.tries import Desk
 from services.messaging.event_schemas import NAMELESS
+from services.messaging.ports import Bus
+from services.providers.calling.asking import Askings
+from services.providers.calling.book import SUCCEEDED
+from services.providers.calling.tries import Desk
 from services.providers.ports import Capability
+from services.worker.runs import Run
 
 log = structlog.get_logger()
 CapabilityT = TypeVar("CapabilityT")

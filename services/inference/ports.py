@@ -40,9 +40,3 @@ class Images(Protocol):
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of an ICC profile."""
         ...
-
-
-class Bus(Protocol):
-    """Messages nobody stores."""
-
-    async def publish(self, subject: str, payload: bytes) -> None: ...

@@ -10,10 +10,10 @@ import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.inference.pictures import encode_png
-from services.inference.ports import Bus
-from services.inference.runs import Run
 from services.messaging.bus import progress_subject
+from services.messaging.ports import Bus
 from services.providers.ports import OnStep, Pixels, Step
+from services.worker.runs import Run
 
 log = structlog.get_logger()
 _INTERVAL = 0.1

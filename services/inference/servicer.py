@@ -11,8 +11,8 @@ from compute.inference.v1 import inference_pb2 as pb
 from compute.inference.v1 import inference_pb2_grpc as rpc
 
 from services.common.scopes import TO_OPERATE, needs
-from services.inference.runs import Runs
 from services.inference.settings import Settings
+from services.worker.runs import Runs
 
 
 class InferenceServicer(rpc.InferenceServiceServicer):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from services.common.settings import ServiceSettings
 from services.imaging.loader import ImageSettings
-from services.inference.tries import UnknownPolicy
+from services.providers.calling.tries import UnknownPolicy
 
 
 def _own_name() -> str:

@@ -17,11 +17,11 @@ from compute.webhooks.v1.webhooks_pb2 import Notice
 
 from gateway.documentation.asyncapi import document, verbs
 from services.inference.announcements import render as render_run
-from services.inference.runs import Key, Run
 from services.messaging.bus import inference_subject
 from services.tasks.domain import Failure, Task, Verb
 from services.tasks.events import render
 from services.tasks.hooks import outgoing
+from services.worker.runs import Key, Run
 
 ID = "0c5d1a3e-6a52-4a4e-9d3b-0d6a7e0f2a11"
 CONTRACT = json.loads((Path(__file__).parent / "compute-api.json").read_text())["components"]["schemas"]

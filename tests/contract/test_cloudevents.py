@@ -13,10 +13,10 @@ from compute.webhooks.v1.webhooks_pb2 import Notice
 from gateway.documentation.asyncapi import data_schema
 from services.common.settings import ServiceSettings
 from services.inference.announcements import render as render_run
-from services.inference.runs import Key, Run
 from services.messaging.event_schemas import NAMELESS, schemas_at
 from services.tasks.domain import Task
 from services.tasks.hooks import outgoing
+from services.worker.runs import Key, Run
 from tests.cloudevents import faults
 from tests.contract.test_asyncapi import ID, lives
 

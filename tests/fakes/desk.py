@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common.errors import IllegalTransition
-from services.inference.gates import Gates
-from services.inference.ports import Bus
-from services.inference.runs import Key
-from services.inference.tries import Desk, UnknownPolicy
+from services.messaging.ports import Bus
+from services.providers.calling.gates import Gates
+from services.providers.calling.tries import Desk, UnknownPolicy
 from services.providers.directory import Providers
+from services.worker.runs import Key
 
 
 @dataclass

@@ -18,11 +18,11 @@ from PIL import Image
 from pydantic import SecretStr
 
 from services.imaging.recipes import BESIDE, read_recipe
-from services.inference.runs import Runs
 from services.providers import fal, fal_shootify_refiner
 from services.providers.directory import Providers
 from services.providers.media import MediaSettings, open_media
 from services.providers.ports import Provider
+from services.worker.runs import Runs
 from tests.fakes.vendors.fal import Ending, Fal
 from tests.fakes.vendors.films import tiny_film
 from tests.fakes.vendors.wire import json_answer

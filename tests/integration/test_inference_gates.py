@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from services.common.errors import ComputeError, InvalidRequest, ProviderFailed, RateLimited, Unavailable
-from services.inference.gates import PAUSED, RESTING, Gate, Gates
 from services.messaging.bus import open_bus
+from services.providers.calling.gates import PAUSED, RESTING, Gate, Gates
 from services.providers.calls import Terms
 from tests.integration.tasks_host import until
 

@@ -9,7 +9,7 @@ import pytest
 from compute.inference.v1 import inference_pb2
 from nats.errors import NoRespondersError
 
-from services.inference.runs import Runs
+from services.worker.runs import Runs
 from tests.integration.worker_bench import Bench, Steps, benching, diagnostic
 
 

@@ -22,12 +22,12 @@ from google.protobuf.message_factory import GetMessageClass
 from pydantic import SecretStr
 
 from services.common.scopes import OURS, SCOPES, needed_scopes
-from services.inference.runs import Runs
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import Settings
 from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.rpc_status import from_rpc_error
+from services.worker.runs import Runs
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, stack
 from tests.integration.tasks_host import Keys
 from tests.integration.two_tenants import KEY, MARK, PICTURE, ids_of_acme, ids_of_nobody

@@ -17,11 +17,11 @@ from services.clients.tasks_client import TasksClient
 from services.inference.app import open_worker
 from services.inference.context import Context, Surroundings
 from services.inference.registry import Handler, Handlers, discover_handlers
-from services.inference.runs import Runs
 from services.inference.settings import Settings
 from services.messaging.bus import CANCEL_SUBJECT, ensure_streams, open_bus, work_subject
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
+from services.worker.runs import Runs
 from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.worker_service import FakeWorkerService, serving

@@ -13,15 +13,15 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 from services.clients.tasks_client import TasksClient
 from services.inference.app import open_worker
 from services.inference.context import Surroundings
-from services.inference.gates import Gates
 from services.inference.registry import discover_handlers
-from services.inference.reports import CallRecords
-from services.inference.runs import Runs
 from services.inference.settings import Settings
-from services.inference.tries import Desk
 from services.messaging.bus import ensure_streams, open_bus
+from services.providers.calling.gates import Gates
+from services.providers.calling.tries import Desk
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials
+from services.worker.reports import CallRecords
+from services.worker.runs import Runs
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.integration.tasks_host import TOKEN, Host
 

@@ -16,10 +16,10 @@ from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2_g
 from motor.motor_asyncio import AsyncIOMotorClient
 from nats.aio.msg import Msg
 
-from services.inference.orders import items_of
-from services.inference.worker import Worker
 from services.providers.directory import Providers
 from services.rpc.grpc_client import connect
+from services.worker.orders import items_of
+from services.worker.worker import Worker
 from tests.integration.tasks_host import Host, hosting, until
 from tests.integration.worker_host import WorkerHost
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line

@@ -22,9 +22,9 @@ from services.imaging.recipes import BESIDE, parse_recipe, read_recipe
 from services.inference.context import Context, Surroundings
 from services.inference.images import TaskImages
 from services.inference.registry import discover_handlers
-from services.inference.runs import Key, Run
 from services.providers.directory import Providers
 from services.providers.ports import Check, Matte, ModelCard, Pixels
+from services.worker.runs import Key, Run
 from tests.catalogue import garment_picture
 from tests.fakes.desk import desk_of
 from tests.fakes.objects import Shelf

@@ -16,15 +16,15 @@ from structlog.testing import capture_logs
 
 from services.common import errors
 from services.common.errors import ComputeError
-from services.inference import tries
-from services.inference.asking import Askings
-from services.inference.outcomes import failure_of
-from services.inference.runs import Key, Run, Stop
-from services.inference.tries import UnknownPolicy
+from services.providers.calling import tries
+from services.providers.calling.asking import Askings
+from services.providers.calling.tries import UnknownPolicy
 from services.providers.calls import JOB_UNKNOWN, Job, Terms
 from services.providers.directory import Providers
 from services.providers.ports import DIFFUSION, Drawing, Picture, Step
 from services.rpc.proto import timestamp
+from services.worker.outcomes import failure_of
+from services.worker.runs import Key, Run, Stop
 from tests.fakes.asked_provider import Acme, Careful, Prompt, Vendor
 from tests.fakes.desk import FakeRecorder, desk_of
 

@@ -14,12 +14,12 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common import errors
 from services.common.errors import ComputeError
-from services.inference import book, tries
-from services.inference.asking import Askings
-from services.inference.runs import Key, Run
+from services.providers.calling import book, tries
+from services.providers.calling.asking import Askings
 from services.providers.calls import Call, Job, Lost, Terms, Unrecorded
 from services.providers.directory import Providers
 from services.providers.ports import DIFFUSION, Drawing, ModelCard, OnStep, Picture, Step
+from services.worker.runs import Key, Run
 from tests.fakes.desk import FakeRecorder, desk_of
 
 LIVES, SCENARIOS = 12, 400

@@ -13,11 +13,9 @@ import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common import errors
-from services.inference import tries
-from services.inference.asking import Askings
-from services.inference.outcomes import failure_of
-from services.inference.runs import Key, Run
 from services.providers import ai_core, fal, fashn, vertex
+from services.providers.calling import tries
+from services.providers.calling.asking import Askings
 from services.providers.calls import JOB_UNKNOWN, Terms
 from services.providers.capabilities.conversing import CONVERSING, Question, Reply
 from services.providers.capabilities.editing import EDITING, Edit
@@ -25,6 +23,8 @@ from services.providers.directory import Providers
 from services.providers.media import MediaSettings, open_media
 from services.providers.ports import DIFFUSION, Drawing, Picture, Step
 from services.rpc.proto import timestamp
+from services.worker.outcomes import failure_of
+from services.worker.runs import Key, Run
 from tests.fakes.asked_provider import Careful, Vendor
 from tests.fakes.desk import FakeRecorder, desk_of
 from tests.fakes.vendors.all import Vendors

@@ -15,8 +15,8 @@ from services.imaging.recipes import BESIDE, parse_recipe, read_recipe
 from services.inference import handlers
 from services.inference.context import Context, Outputs, Surroundings
 from services.inference.provenance import DigitalSource
-from services.inference.runs import Key, Run
 from services.providers.directory import Providers
+from services.worker.runs import Key, Run
 from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.vendors.films import tiny_film

@@ -21,10 +21,8 @@ from services.imaging.recipes import read_recipe
 from services.inference.context import Context, Surroundings
 from services.inference.handlers.generation import strength_of
 from services.inference.imaging.transparency import with_alpha
-from services.inference.outcomes import failure_of, fault
 from services.inference.pictures import encode_png
 from services.inference.registry import discover_handlers
-from services.inference.runs import Key, Run
 from services.providers.calls import Call, Unrecorded
 from services.providers.directory import Providers
 from services.providers.local import crop, find_lora, fit
@@ -32,6 +30,8 @@ from services.providers.media import lay_on_white
 from services.providers.ports import DIFFUSION, Check
 from services.providers.triton.failures import ModelLost, error_of
 from services.providers.triton.processes import end_stub, is_here
+from services.worker.outcomes import failure_of, fault
+from services.worker.runs import Key, Run
 from tests.fakes.desk import desk_of
 
 

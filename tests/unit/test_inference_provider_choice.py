@@ -10,9 +10,9 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common.errors import InvalidRequest
 from services.inference.context import Context, Surroundings
-from services.inference.runs import Key, Run
 from services.providers.directory import Providers
 from services.providers.ports import DIFFUSION
+from services.worker.runs import Key, Run
 from tests.fakes.desk import desk_of
 
 

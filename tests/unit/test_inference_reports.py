@@ -8,8 +8,8 @@ import pytest
 from compute.tasks.v1 import tasks_pb2, worker_pb2
 
 from services.common.errors import ComputeError, InvalidRequest, Unavailable
-from services.inference.reports import Reports
-from services.inference.runs import Key
+from services.worker.reports import Reports
+from services.worker.runs import Key
 
 
 class FakeTasksClient:

@@ -11,7 +11,7 @@ from compute.tasks.v1 import worker_pb2
 
 from services.common import errors
 from services.common.errors import OutcomeUnknown
-from services.inference.tidying import Tidying
+from services.providers.calling.tidying import Tidying
 from services.providers.calls import JOB_UNKNOWN, Job
 from services.providers.directory import Providers
 from tests.fakes.asked_provider import Acme, Careful, Vendor

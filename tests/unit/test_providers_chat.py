@@ -24,7 +24,6 @@ from services.common.errors import (
     RateLimited,
     Unavailable,
 )
-from services.inference.outcomes import failure_of
 from services.providers import ai_core
 from services.providers.calls import JOB_UNKNOWN, Job, Lost, Unrecorded
 from services.providers.capabilities.conversing import CONVERSING, Question
@@ -34,6 +33,7 @@ from services.providers.chat.limits import LimitNames
 from services.providers.chat.ollama import OllamaSettings
 from services.providers.chat.openai import OpenAiSettings
 from services.providers.chat.vendor import ChatSettings, ChatVendor, Price
+from services.worker.outcomes import failure_of
 from tests.fakes.vendors.anthropic import Anthropic
 from tests.fakes.vendors.chat import ChatVendor as Fake
 from tests.fakes.vendors.gemini_text import GeminiText

@@ -12,12 +12,12 @@ import structlog
 
 from services.common import errors
 from services.common.errors import ComputeError
-from services.inference.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, Book, Place, RecordedCall, Recorder
-from services.inference.gates import PAUSED, RESTING, Gates
-from services.inference.runs import Run, Stop
+from services.providers.calling.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, Book, Place, RecordedCall, Recorder
+from services.providers.calling.gates import PAUSED, RESTING, Gates
 from services.providers.calls import JOB_UNKNOWN, Cancelling, Finding, Terms
 from services.providers.directory import Providers
 from services.providers.ports import Capability
+from services.worker.runs import Run, Stop
 
 log = structlog.get_logger()
 CapabilityT = TypeVar("CapabilityT")

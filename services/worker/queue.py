@@ -12,9 +12,9 @@ from google.protobuf.message import DecodeError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.inference.runs import Key, Runs, Stop
-from services.inference.worker import Worker
 from services.messaging.bus import CANCEL_SUBJECT, Pull, ensure_streams, ensure_worker_queue
+from services.worker.runs import Key, Runs, Stop
+from services.worker.worker import Worker
 
 log = structlog.get_logger()
 

@@ -11,9 +11,9 @@ from compute.tasks.v1 import worker_pb2 as pb
 
 from services.clients.tasks_client import TasksClient
 from services.common.errors import ComputeError
-from services.inference.reports import Reports
-from services.inference.runs import Key, Runs, Stop
 from services.rpc.health import Check
+from services.worker.reports import Reports
+from services.worker.runs import Key, Runs, Stop
 
 log = structlog.get_logger()
 

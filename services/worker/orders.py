@@ -10,7 +10,7 @@ from compute.inference.v1 import inference_pb2 as pb
 from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 
-from services.inference.runs import Key
+from services.worker.runs import Key
 
 log = structlog.get_logger()
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common.errors import ComputeError, IllegalTransition
-from services.inference.runs import Key, Run
 from services.providers.calls import Job, Lost
 from services.rpc.proto import struct_to_dict, timestamp
+from services.worker.runs import Key, Run
 
 AnswerT = TypeVar("AnswerT")
 INTENDED, SUBMITTED, UNKNOWN = "INTENDED", "SUBMITTED", "UNKNOWN"

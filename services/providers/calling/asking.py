@@ -11,12 +11,12 @@ import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common import errors
-from services.inference.book import CANCELLED, FAILED, SUCCEEDED, Book, Place
-from services.inference.runs import Run
-from services.inference.tries import PASSING, Choice, Desk, Tries, Use
+from services.providers.calling.book import CANCELLED, FAILED, SUCCEEDED, Book, Place
+from services.providers.calling.tries import PASSING, Choice, Desk, Tries, Use
 from services.providers.calls import Unrecorded
 from services.providers.ports import Capability
 from services.rpc.proto import get_object
+from services.worker.runs import Run
 
 log = structlog.get_logger()
 CapabilityT = TypeVar("CapabilityT")

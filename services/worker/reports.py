@@ -14,7 +14,7 @@ from compute.tasks.v1 import tasks_pb2, worker_pb2
 from services.clients.tasks_client import TasksClient
 from services.common.errors import ComputeError, DeadlineExceeded, Overloaded, Unavailable
 from services.durable.lanes import Lane
-from services.inference.runs import Key
+from services.worker.runs import Key
 
 log = structlog.get_logger()
 _PASSING = (Unavailable, DeadlineExceeded, Overloaded)

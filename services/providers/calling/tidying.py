@@ -24,12 +24,12 @@ from services.common.errors import (
     ProviderFailed,
     name_of,
 )
-from services.inference.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, RecordedCall
-from services.inference.runs import Key
-from services.inference.tries import Desk
 from services.messaging.bus import loose_subject
+from services.providers.calling.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, RecordedCall
+from services.providers.calling.tries import Desk
 from services.providers.calls import JOB_UNKNOWN, Cancelling, Finding, Job, Watching
 from services.rpc.proto import get_object
+from services.worker.runs import Key
 
 log = structlog.get_logger()
 # The reason of a job that was paid for in vain.

@@ -1,31 +1,53 @@
-"""The worker itself: orders in, claims, runs, reports."""
+"""The worker itself: orders in, claims, attempts, reports."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Protocol
 
 import structlog
-from compute.tasks.v1 import tasks_pb2
+from compute.tasks.v1 import params_pb2, tasks_pb2
 from compute.tasks.v1 import worker_pb2 as pb
 from nats.aio.msg import Msg
 
 from services.common.errors import ComputeError
-from services.inference.announcements import Announcements
-from services.inference.context import Context, Surroundings
-from services.inference.orders import Delivery, items_of, keys_of
-from services.inference.outcomes import failure_of, fault, timeout_failure
-from services.inference.registry import Handlers
-from services.inference.reports import Granted, Reports
-from services.inference.runs import Key, Run, Runs, Stop
+from services.worker.orders import Delivery, items_of, keys_of
+from services.worker.outcomes import failure_of, fault, timeout_failure
+from services.worker.reports import Granted, Reports
+from services.worker.runs import Key, Run, Runs, Stop
 
 log = structlog.get_logger()
 
 
 class Crowded(Exception):
     """No place became free here for a while."""
+
+
+class Attempt(Protocol):
+    """One run as its kind of work carries it out; the worker knows nothing else of it."""
+
+    async def begun(self) -> None:
+        """Tells whoever listens; never fails."""
+        ...
+
+    async def result(self) -> params_pb2.TaskResult:
+        """Does the work. Raises ComputeError, or whatever a fault of ours raises."""
+        ...
+
+    @property
+    def calls(self) -> Sequence[tasks_pb2.ServiceRequest]:
+        """To outside providers, as far as they went."""
+        ...
+
+    async def ended(self, finished: pb.FinishedTask | None, *, accepted: bool) -> None:
+        """Tells whoever listens, and removes what a result leaves behind that nobody accepted; never fails.
+
+        `finished` is None when the run was stopped by those who own the task.
+        """
+        ...
 
 
 class Worker:
@@ -38,16 +60,14 @@ class Worker:
         self,
         runs: Runs,
         reports: Reports,
-        handlers: Handlers,
-        around: Surroundings,
+        attempts: Callable[[Run], Attempt],
         *,
         timeout: float,
         patience: float = 1.0,
     ) -> None:
         self._runs = runs
         self._reports = reports
-        self._handlers = handlers
-        self._around = around
+        self._attempts = attempts
         self._timeout = timeout
         self._patience = patience
         self._jobs: set[asyncio.Task[None]] = set()
@@ -152,23 +172,21 @@ class Worker:
     async def _carry_out(
         self, run: Run, place: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
     ) -> None:
-        """Runs the handler in a `place` and tells what came of it; what nobody accepts leaves nothing behind."""
+        """Makes the attempt in a `place` and tells what came of it."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
-        context, announced = Context(run, self._around), Announcements(run, self._around.bus, self._around.schemas)
-        await announced.begun()
-        finished = await self._attempt(run, context, place)
+        attempt = self._attempts(run)
+        await attempt.begun()
+        finished = await self._finished(run, attempt, place)
         run.reporting = True
         accepted = False
         if finished is not None:
             finished.task_id, finished.attempt = run.key
-            finished.service_requests.extend(context.service_requests)
+            finished.service_requests.extend(attempt.calls)
             accepted = await self._reports.finish(finished)
-        await announced.ended(finished, accepted=accepted)
-        if finished is None or not accepted or not finished.HasField("result"):
-            await context.outputs.discard()
+        await attempt.ended(finished, accepted=accepted)
 
-    async def _attempt(
-        self, run: Run, context: Context, place: Callable[[], AbstractAsyncContextManager[object]]
+    async def _finished(
+        self, run: Run, attempt: Attempt, place: Callable[[], AbstractAsyncContextManager[object]]
     ) -> pb.FinishedTask | None:
         """None when the run was stopped by those who own the task: there is nobody to tell."""
         try:
@@ -176,11 +194,7 @@ class Worker:
                 if run.stopped is not None:
                     raise asyncio.CancelledError
                 async with place():
-                    params = run.task.spec.params
-                    result = await self._handlers.of(params)(params, context)
-                    for path, sha256 in context.outputs.files.items():
-                        result.files.add(path=path, sha256=sha256)
-                    return pb.FinishedTask(result=result)
+                    return pb.FinishedTask(result=await attempt.result())
         except asyncio.CancelledError:
             return self._stopped(run)
         except Crowded:
@@ -190,14 +204,14 @@ class Worker:
         except Exception as error:
             if limit.expired():
                 return pb.FinishedTask(failure=timeout_failure(self._timeout))
-            log.exception("handler failed")
+            log.exception("attempt failed")
             return pb.FinishedTask(failure=fault(error))
 
     def _stopped(self, run: Run) -> pb.FinishedTask | None:
         job = asyncio.current_task()
         if run.stopped is None or job is None:
             raise asyncio.CancelledError
-        # The handler was cancelled, this task goes on: it still has to tidy up.
+        # The attempt was cancelled, this task goes on: it still has to tidy up.
         job.uncancel()
         log.info("run stopped", why=run.stopped.name)
         if run.stopped is Stop.DRAINED:

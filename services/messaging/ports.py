@@ -1,0 +1,11 @@
+"""What senders of messages need of the bus."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Bus(Protocol):
+    """Messages nobody stores."""
+
+    async def publish(self, subject: str, payload: bytes) -> None: ...
