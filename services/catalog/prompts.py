@@ -34,6 +34,16 @@ def check_visible_if_any(text: str, info: ValidationInfo) -> str:
     return check_visible(text, info) if text else text
 
 
+# Hyphens and dashes as word processors and other keyboards write them.
+_HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2043\u2212"), "-")
+
+
+def plain(text: str) -> str:
+    """As a keyboard has it, in lower case: for looking up words in it, never for a model."""
+    compatible = unicodedata.normalize("NFKC", text.translate(_HYPHENS)).translate(_HYPHENS).lower()
+    return "".join(sign for sign in compatible if unicodedata.category(sign) != "Cf")
+
+
 def _is_visible(character: str) -> bool:
     return unicodedata.category(character) not in _INVISIBLE and character not in _FILLERS
 

@@ -61,6 +61,26 @@ async def test_a_picture_is_refined_tile_by_tile_in_view_of_whoever_watches(syst
     assert recipe["upscale"]["seed"] == 3
 
 
+async def test_exact_refining_gives_the_same_bits_every_time(system: System) -> None:
+    photo = np.ascontiguousarray(data.astronaut()[:150, 100:250])
+    refine = params_pb2.RefineParams(
+        base_image_url=await stored(system, "exact", photo),
+        upscale_factor=1.5,
+        refine_strategy="creative",
+        upscale_denoise=0.15,
+        upscale_seed=3,
+    )
+    made = []
+    for _ in range(2):
+        task_id = await system.create(
+            params_pb2.TaskParams(refine=refine), provider_type="LOCAL", provider_config={"exact": True}
+        )
+        ended = await system.ended(task_id)
+        assert ended.status == COMPLETED, ended.errors
+        made.append(await read(system, ended.result.refine.result_image_path))
+    assert np.array_equal(*made)
+
+
 async def test_a_face_is_redrawn_and_nothing_else(system: System) -> None:
     photo = data.astronaut()
     face = params_pb2.FaceEnhancerParams(input_image=await stored(system, "face", photo))

@@ -11,6 +11,7 @@ from diffusion.loading import load_model
 from diffusion.settings import Settings
 from diffusion.vocabulary import Vocabulary, read_vocabulary
 from diffusion.windows import cut, padded, room_of
+from diffusion.wording import plain, unread_marks, without_marks
 from diffusion_stage import SIDE, distance, draw_with, loaded, open_stage, pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -276,3 +277,138 @@ def test_a_word_known_in_company_only_is_not_known_alone(starter):
 
 def test_a_card_that_says_nothing_is_told_as_nothing():
     assert Vocabulary().as_event() == {}
+
+
+def _warnings(starter, prompt, **more):
+    result = starter.ask(prompt=prompt, width=128, height=128, steps=1, **more).wait().result
+    return {warning["reason"]: warning["words"] for warning in result["warnings"]}
+
+
+@pytest.mark.field("several-products")
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("a red mug and a blue hat", ["mug", "hat"]),
+        ("a sofa, a lamp and a watch", ["sofa", "lamp", "watch"]),
+        ("three red mugs", ["three", "mugs"]),
+        ("mugs", ["mugs"]),
+        ("2 blue striped dresses", ["2", "dresses"]),
+        ("a pair of shoes", ["pair", "shoes"]),
+        ("several T-Shirts on white", ["several", "t-shirts"]),
+        ("two mug", ["two"]),
+    ],
+)
+def test_the_starter_says_that_it_draws_one_product_where_more_are_asked_for(starter, prompt, words):
+    assert _warnings(starter, prompt) == {"PROMPT_SUBJECTS_SEVERAL": words}
+
+
+@pytest.mark.parametrize(
+    "prompt", ["one red mug", "a mug, the cup on a table", "a t-shirt, a plain shirt", "a dress", "two"]
+)
+def test_one_product_by_two_names_or_none_is_not_several(starter, prompt):
+    assert "PROMPT_SUBJECTS_SEVERAL" not in _warnings(starter, prompt)
+
+
+@pytest.mark.field("several-products")
+def test_several_of_a_product_are_drawn_as_one_of_it(starter, checker):
+    prompts = ["red mugs", "three blue dresses", "yellow lamps", "two green sofas"]
+    clients = [
+        starter.ask(prompt=prompt, width=128, height=128, steps=12, seed=seed) for seed, prompt in enumerate(prompts)
+    ]
+    found = checker.names(np.stack([client.wait().picture for client in clients]))
+    # They were hats and t-shirts.
+    assert [(one["colour"], one["kind"]) for one in found] == [
+        ("red", "mug"),
+        ("blue", "dress"),
+        ("yellow", "lamp"),
+        ("green", "sofa"),
+    ]
+
+
+@pytest.mark.field("negated-prompt")
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("a red mug, not striped", ["not", "striped"]),
+        ("a mug without a table", ["without", "table"]),
+        ("a white dress, no garden", ["no", "garden"]),
+        ("a dress that isn’t striped", ["isn't", "striped"]),
+    ],
+)
+def test_the_starter_says_that_it_leaves_nothing_out(starter, prompt, words):
+    assert _warnings(starter, prompt) == {"PROMPT_NEGATED": words}
+
+
+MARKED = [
+    ("a (red:1.4) mug", ["(red:1.4)"], "a red mug"),
+    ("((red)) mug", ["((red))"], "red mug"),
+    ("a red++ mug", ["red++"], "a red mug"),
+    ("a (red mug)1.3 on white", ["(red mug)1.3"], "a red mug on white"),
+    ("a (red)- mug", ["(red)-"], "a red mug"),
+    ("[red:blue:0.5] mug", ["[red:blue:0.5]"], "red mug"),
+    ("[red|blue] mug", ["[red|blue]"], "red mug"),
+    ("a red mug <lora:shop:0.8>", ["<lora:shop:0.8>"], "a red mug"),
+    ("a red mug --ar 16:9 --no hat, lamp", ["--ar 16:9", "--no hat, lamp"], "a red mug"),
+    ("((red:1.2) mug:1.3) BREAK on white", ["(red:1.2)", "BREAK"], "red mug on white"),
+]
+
+
+@pytest.mark.field("weighted-prompt")
+@pytest.mark.parametrize(("prompt", "marks", "words"), MARKED)
+def test_marks_of_prompt_languages_are_told_and_the_starter_goes_by_the_words(starter, prompt, marks, words):
+    assert _warnings(starter, prompt) == {"PROMPT_MARKS_UNREAD": marks}
+    assert " ".join(starter.model.vocabulary.readable(prompt).split()) == words
+
+
+@pytest.mark.field("weighted-prompt")
+@pytest.mark.parametrize("stage", FAMILIES, indirect=True)
+def test_no_family_reads_weights_and_each_says_so(stage):
+    client = stage.ask(prompt="a (red:1.4) mug", negative_prompt="(blurry:2), grey++").wait()
+    (warning,) = client.result["warnings"]
+    assert (warning["reason"], warning["words"]) == ("PROMPT_MARKS_UNREAD", ["(red:1.4)", "(blurry:2)", "grey++"])
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a mug (red, with a handle)", "a mug [new]", "16:9", "a mug - red", "black-white", "a (very) red mug"]
+)
+def test_ordinary_punctuation_is_no_mark(prompt):
+    assert unread_marks(prompt) == []
+    assert without_marks(prompt) == prompt
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 4000, "(a:" * 1300, "(:" * 2000, "a+" * 2000, "--a " * 1000, "(a)" * 1300, "w" * 4000, "[a:" * 1300]
+)
+def test_no_prompt_makes_looking_for_marks_slow(text):
+    begun = time.process_time()
+    unread_marks(text)
+    without_marks(text)
+    assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.field("typographic-prompt")
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a red t\u2011shirt",
+        "a red t\u2010shirt",
+        "a red t\u2013shirt",
+        "a red t\u2212shirt",
+        "a red t\uff0dshirt",
+        "\uff41 \uff32\uff45\uff44 \uff54-\uff53\uff48\uff49\uff52\uff54",
+        "a\u00a0red\u3000t-shirt",
+        "\u201ca red t-shirt\u201d",
+        "a r\u200bed t-sh\u00adirt",
+        "a red t-shirt\u2122",
+    ],
+)
+def test_typographic_spellings_are_the_words_they_stand_for(starter, prompt):
+    assert _warnings(starter, prompt) == {}
+    assert set(starter.model.vocabulary.readable(prompt).lower().split()) - {'"a', 't-shirt"'} <= {
+        "a",
+        "red",
+        "t-shirt",
+    }
+    asked = {"width": 128, "height": 128, "steps": 4, "seed": 3, "exact": True}
+    if '"' not in plain(prompt):
+        assert distance(starter.draw(prompt=prompt, **asked), starter.draw(prompt="a red t-shirt", **asked)) == 0

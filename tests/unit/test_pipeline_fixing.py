@@ -114,6 +114,9 @@ async def test_the_prompt_for_faces_leads_their_drawing() -> None:
     [
         ("T-Shirt", "upper"),
         ("tshirt", "upper"),
+        ("t\u2011shirt", "upper"),
+        ("\uff2a\uff25\uff21\uff2e\uff33", "lower"),
+        ("sn\u00adeakers", "feet"),
         ("denim jeans", "lower"),
         ("logos", "mark"),
         ("shirt logo", "mark"),

@@ -18,7 +18,7 @@ LENGTH = 24
 """Tokens in a caption, padding included."""
 
 
-def known() -> dict[str, list[str]]:
+def known() -> dict[str, list[str] | dict[str, str]]:
     """What the model learns to read, for its card."""
     places = [text for variants in PLACES.values() for text in variants]
     texts = ["a an plain", *NOUNS.values(), *PATTERN_WORDS.values(), *OPENINGS, *places]
@@ -29,7 +29,7 @@ def known() -> dict[str, list[str]]:
         "products": list(KINDS),
         "colours": list(COLOURS),
         "patterns": list(PATTERNS),
-        "other_names": sorted(NOUNS.values()),
+        "other_names": {noun: kind for kind, noun in sorted(NOUNS.items(), key=lambda pair: pair[1])},
         "words": sorted({*single, *together}),
     }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from services.catalog.prompts import plain
 from services.providers.ports import Pixels
 
 _ZOOM = 0.08
@@ -54,7 +55,7 @@ class Movement:
 
 def movement_of(prompt: str) -> Movement:
     """What the prompt says of the camera: "static camera", "zoom out", "pan left"; without a word, a slow zoom in."""
-    words = prompt.lower()
+    words = plain(prompt)
     if re.search(r"\b(static|still|fixed|locked)\b[\w\s-]{0,12}\b(camera|shot)\b", words):
         return Movement(end=1.0)
     if found := re.search(r"\b(?:pan|panning|tilt|tilting|move|moving)\b[\w\s-]{0,16}?\b(left|right|up|down)\b", words):

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from services.catalog.prompts import plain
 from services.providers.capabilities.boxes import Box
 from services.providers.ports import Pixels
 
@@ -57,7 +58,7 @@ def find_garment(pixels: Pixels, alpha: Pixels, label: str | None, faces: Sequen
 
 def place_of(label: str | None) -> str:
     """upper, lower, feet, head, mark, or body for whatever else."""
-    words = set(re.findall(r"[a-z]+", (label or "").lower().replace("-", "")))
+    words = set(re.findall(r"[a-z]+", plain(label or "").replace("-", "")))
     return next((place for place, known in _PLACES.items() if words & set(known.split())), "body")
 
 

@@ -110,6 +110,7 @@ class Painter:
         others. Where it knows none, one window says as little as all.
         """
         vocabulary, most = self.model.vocabulary, MOST_WINDOWS
+        text = vocabulary.readable(text) if vocabulary.says_words else text
         parts = self._family.windows(text)
         if vocabulary.says_words and not adapted and len(parts) > 1:
             known = vocabulary.essence(text)
