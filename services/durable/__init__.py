@@ -1,1 +1,1 @@
-"""What every service with state stands on: the store, group commits, leadership."""
+"""What every service with state stands on."""

@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.common.errors import Internal, NotFound, Unavailable
 from services.common.paging import Found, Window
-from services.durable.lanes import Lane
+from services.durable.batch_writer import BatchWriter
 from services.durable.store import Collection, Database, Document, list_page, persist, read, read_in_parts
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
@@ -49,7 +49,7 @@ class Write(NamedTuple):
 
 
 class MongoTaskRepository:
-    """Two lanes, creates and transitions, each with one flush in flight. Answers only after the flush that covers.
+    """Creates and transitions go in groups, one of each on its way. Answers only after the group that covers.
 
     `on_written` hears of every durable write, also of one whose caller has left.
     """
@@ -58,8 +58,8 @@ class MongoTaskRepository:
         self._tasks: Collection = database["tasks"]
         self._outbox = outbox
         self._on_written = on_written
-        self._creates: Lane[Task, Added] = Lane(self._insert, capacity=_WAITING_CREATES)
-        self._transitions: Lane[Task, bool] = Lane(self._replace)
+        self._creates: BatchWriter[Task, Added] = BatchWriter(self._insert, capacity=_WAITING_CREATES)
+        self._transitions: BatchWriter[Task, bool] = BatchWriter(self._replace)
         self._recent: OrderedDict[str, Task] = OrderedDict()
         self._settling: set[asyncio.Task[None]] = set()
 

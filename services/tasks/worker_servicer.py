@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from services.common.background import together
 from services.common.errors import ComputeError, Internal, InvalidRequest, NotFound
 from services.common.scopes import OURS, needs
-from services.durable.lanes import abandon
+from services.durable.batch_writer import abandon
 from services.rpc.grpc_server import Context
 from services.rpc.proto import put_object
 from services.tasks.beats import Beats

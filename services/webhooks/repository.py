@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError
 from services.common.errors import NotFound, Unavailable
 from services.common.paging import Found, Window
 from services.durable import store
-from services.durable.lanes import Lane
+from services.durable.batch_writer import BatchWriter
 from services.durable.store import Database, Document, list_page, persist, read
 from services.webhooks.domain import Attempt, Delivery, DeliveryState
 from services.webhooks.ports import Filter
@@ -31,8 +31,8 @@ class MongoDeliveryRepository:
 
     def __init__(self, database: Database) -> None:
         self._deliveries: store.Collection = database[COLLECTION]
-        self._adds: Lane[Delivery, bool] = Lane(self._insert)
-        self._saves: Lane[Delivery, bool] = Lane(self._replace)
+        self._adds: BatchWriter[Delivery, bool] = BatchWriter(self._insert)
+        self._saves: BatchWriter[Delivery, bool] = BatchWriter(self._replace)
 
     async def prepare(self) -> None:
         """Makes the indexes; harmless when repeated."""

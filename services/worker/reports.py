@@ -13,7 +13,7 @@ from compute.tasks.v1 import tasks_pb2, worker_pb2
 
 from services.clients.tasks_client import TasksClient
 from services.common.errors import ComputeError, DeadlineExceeded, Overloaded, Unavailable
-from services.durable.lanes import Lane
+from services.durable.batch_writer import BatchWriter
 from services.worker.runs import Key
 
 log = structlog.get_logger()
@@ -35,8 +35,8 @@ class Reports:
         self.lease = lease
         self._client = client
         self._patience = claim_patience
-        self._claims: Lane[Key, Granted | None] = Lane(self._send_claims)
-        self._finishes: Lane[worker_pb2.FinishedTask, bool] = Lane(self._send_finishes)
+        self._claims: BatchWriter[Key, Granted | None] = BatchWriter(self._send_claims)
+        self._finishes: BatchWriter[worker_pb2.FinishedTask, bool] = BatchWriter(self._send_finishes)
 
     async def claim(self, key: Key) -> Granted | None:
         """None when refused: taken, cancelled or finished meanwhile. Raises ComputeError."""

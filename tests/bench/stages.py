@@ -21,7 +21,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("finish", ("_finish", "FinishTasks", ".finish (", ".completed (")),
     ("dispatch", ("tasks/dispatcher.py", "tasks/backlog.py", "worker/queue.py")),
     ("run", ("worker/worker.py", "worker/runs.py", "inference/context.py", "inference/handlers/")),
-    ("gRPC", ("grpc/", "services/rpc/grpc_", "gateway/batching.py", "durable/lanes.py")),
+    ("gRPC", ("grpc/", "services/rpc/grpc_", "gateway/batching.py", "durable/batch_writer.py")),
     ("HTTP", ("uvicorn/", "starlette/", "fastapi/", "gateway/")),
     ("use case", ("services/tasks/",)),
     ("SQLite", ("neosqlite/",)),

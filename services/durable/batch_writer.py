@@ -1,4 +1,4 @@
-"""Group commit: whatever arrives while a flush is out goes with the next one; no timer."""
+"""Group commit: whatever arrives while a group is on its way goes with the next one; no timer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from services.common.errors import Overloaded
 
 OpT = TypeVar("OpT")
 OutcomeT = TypeVar("OutcomeT")
+# Seconds; drawn anew for each, so that those refused together don't return together.
 _RETRY_SOONEST, _RETRY_LATEST = 1.0, 3.0
 
 
-class Lane(Generic[OpT, OutcomeT]):
-    """One flush in flight over `send`, which answers one outcome for each operation, in order.
+class BatchWriter(Generic[OpT, OutcomeT]):
+    """Groups of operations over `send`, which answers one outcome for each operation, in order.
 
-    An operation whose caller gave up before its flush began is never sent.
+    An operation whose caller gave up before its group left is never sent.
     """
 
     def __init__(
@@ -27,45 +28,62 @@ class Lane(Generic[OpT, OutcomeT]):
         *,
         group: int = 256,
         capacity: int = 10_000,
+        in_flight: int = 1,
+        weigh: Callable[[OpT], int] = lambda _: 0,
+        group_weight: int = 1,
+        busy: str = "STORE_BUSY",
     ) -> None:
-        """`group` bounds one flush, `capacity` what may wait; beyond it `put` raises Overloaded."""
+        """`group` and `group_weight` bound one group, `in_flight` the groups that are out at the same time.
+
+        `capacity` bounds what may wait; beyond it `put` raises Overloaded with the reason `busy`.
+        """
         self._send = send
         self._group = group
         self._capacity = capacity
+        self._in_flight = in_flight
+        self._weigh = weigh
+        self._group_weight = group_weight
+        self._busy = busy
         self._waiting: deque[tuple[OpT, asyncio.Future[OutcomeT]]] = deque()
-        self._flusher: asyncio.Task[None] | None = None
+        self._flights: set[asyncio.Task[None]] = set()
 
     def put(self, op: OpT) -> asyncio.Future[OutcomeT]:
-        """The future resolves when the flush that carried `op` is durable. Raises Overloaded."""
-        if len(self._waiting) >= self._capacity:
-            # Those refused together should not return together.
-            pause = random.uniform(_RETRY_SOONEST, _RETRY_LATEST)
-            raise Overloaded("too many writes are waiting", reason="STORE_BUSY", retry_after=pause)
+        """The future resolves when the group that carried `op` was answered. Raises Overloaded."""
+        self.check_room()
         future: asyncio.Future[OutcomeT] = asyncio.get_running_loop().create_future()
         self._waiting.append((op, future))
-        if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush(), name="lane")
+        if len(self._flights) < self._in_flight:
+            flight = asyncio.create_task(self._fly(), name="batch writer")
+            self._flights.add(flight)
         return future
+
+    def check_room(self) -> None:
+        """For those who would do work first that a refusal makes vain. Raises Overloaded."""
+        if len(self._waiting) >= self._capacity:
+            pause = random.uniform(_RETRY_SOONEST, _RETRY_LATEST)
+            raise Overloaded("too many requests are waiting", reason=self._busy, retry_after=pause)
 
     async def drain(self) -> None:
         """Waits until nothing is left to send."""
-        while self._flusher is not None:
-            await asyncio.wait([self._flusher])
+        while self._flights:
+            await asyncio.wait(set(self._flights))
 
-    async def _flush(self) -> None:
+    async def _fly(self) -> None:
         try:
             await asyncio.sleep(0)  # what this turn of the loop still brings joins the group
             while group := self._take():
                 await self._send_group(group)
         finally:
-            self._flusher = None
+            self._flights.discard(asyncio.current_task())
 
     def _take(self) -> list[tuple[OpT, asyncio.Future[OutcomeT]]]:
         group: list[tuple[OpT, asyncio.Future[OutcomeT]]] = []
-        while self._waiting and len(group) < self._group:
+        weight = 0
+        while self._waiting and len(group) < self._group and weight < self._group_weight:
             op, future = self._waiting.popleft()
             if not future.done():
                 group.append((op, future))
+                weight += self._weigh(op)
         return group
 
     async def _send_group(self, group: list[tuple[OpT, asyncio.Future[OutcomeT]]]) -> None:

@@ -1,0 +1,93 @@
+"""Group commit: what waits goes together, within bounds, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from services.common.errors import Overloaded
+from services.durable.batch_writer import BatchWriter, abandon
+
+
+class Sender:
+    """Answers when it is let to."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+        self.gate = asyncio.Semaphore(0)
+
+    async def send(self, ops: Sequence[str]) -> list[str | Exception]:
+        self.groups.append(list(ops))
+        await self.gate.acquire()
+        return [ValueError(op) if op == "bad" else op.upper() for op in ops]
+
+    def release(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.gate.release()
+
+
+async def turns(count: int = 4) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_a_group_holds_no_more_than_its_weight_and_number() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, group=3, weigh=len, group_weight=8)
+    writes = [writer.put(op) for op in ("aaaa", "bbbbbbbb", "c", "d", "e", "f")]
+    sender.release(3)
+    assert await asyncio.gather(*writes) == ["AAAA", "BBBBBBBB", "C", "D", "E", "F"]
+    assert sender.groups == [["aaaa", "bbbbbbbb"], ["c", "d", "e"], ["f"]]
+
+
+async def test_so_many_groups_are_out_at_once_and_no_more() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, in_flight=2)
+    writes = []
+    for op in ("a", "b", "c", "d"):
+        writes.append(writer.put(op))
+        await turns()
+    assert sender.groups == [["a"], ["b"]]
+    sender.release(3)
+    await asyncio.gather(*writes)
+    assert sender.groups == [["a"], ["b"], ["c", "d"]]
+
+
+@pytest.mark.parametrize("in_flight", [1, 2])
+async def test_what_comes_as_the_last_group_is_answered_is_sent_too(in_flight: int) -> None:
+    """Between its answer and the end of what carried it."""
+    sender = Sender()
+    sender.release(100)
+    writer = BatchWriter(sender.send, in_flight=in_flight)
+    for number in range(20):
+        async with asyncio.timeout(1):
+            assert await writer.put(f"x{number}") == f"X{number}"
+    await writer.drain()
+
+
+async def test_beyond_what_may_wait_it_refuses_with_the_reason_it_was_given() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, group=1, capacity=2, busy="TOO_BUSY")
+    writes = [writer.put("a")]
+    await turns()
+    writes += [writer.put("b"), writer.put("c")]
+    with pytest.raises(Overloaded) as caught:
+        writer.put("d")
+    assert caught.value.reason == "TOO_BUSY" and 1 <= (caught.value.retry_after or 0) <= 3
+    sender.release(3)
+    await asyncio.gather(*writes)
+
+
+async def test_one_that_fails_fails_alone_and_one_that_was_given_up_is_not_sent() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send)
+    first = writer.put("a")
+    await turns()
+    gone, bad, good = (writer.put(op) for op in ("gone", "bad", "good"))
+    abandon([gone])
+    sender.release(2)
+    answers = await asyncio.gather(first, bad, good, return_exceptions=True)
+    assert [answers[0], type(answers[1]), answers[2]] == ["A", ValueError, "GOOD"]
+    assert sender.groups == [["a"], ["bad", "good"]]
