@@ -15,7 +15,7 @@ from pydantic import PositiveInt, ValidationError
 from pydantic_settings import BaseSettings
 
 from services.catalog.enums import ProviderType, RefineStrategy
-from services.catalog.providers.local import LocalProviderConfig
+from services.catalog.providers.local import REMBG_MODELS, LocalProviderConfig
 from services.common.background import running
 from services.common.errors import InvalidRequest
 from services.common.sharing import shared
@@ -35,6 +35,7 @@ from services.providers.pipelines.refining import RefinerSettings
 from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels
 from services.providers.triton import connection
 from services.providers.triton.diffusion import Description, TritonDiffusion
+from services.providers.triton.failures import MATTE_MODEL_MISSING
 from services.providers.triton.segmentation import TritonSegmentation
 from services.providers.triton.supervisor import Supervisor
 from services.providers.triton.upscaling import TritonUpscaling
@@ -107,8 +108,15 @@ class Local:
         return replace(picture, pixels=crop(picture.pixels, width, height))
 
     async def matte(self, pixels: Pixels) -> Matte:
-        """Raises InvalidRequest or Unavailable."""
-        return await self.segmentation.matte(pixels)
+        """Raises InvalidRequest, also for a network that this deployment does not have, or Unavailable."""
+        wanted = self.config.rembg_model
+        try:
+            return await self.segmentation.matte(pixels, network=wanted)
+        except InvalidRequest as error:
+            if wanted is None or error.reason != MATTE_MODEL_MISSING:
+                raise
+            message = f"rembg_model {wanted}: {error.message}; it is {REMBG_MODELS[wanted]}"
+            raise InvalidRequest(message, reason=error.reason) from error
 
     async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
         """Raises InvalidRequest, also for reference pictures, which this model cannot go by; and what `draw` raises."""

@@ -139,3 +139,16 @@ async def test_a_server_that_is_not_there_is_said_to_be_unavailable() -> None:
             with pytest.raises(ComputeError) as failed:
                 await check()
             assert failed.value.reason == "MODEL_UNAVAILABLE"
+
+
+@pytest.mark.field("rembg-model")
+async def test_a_matte_network_is_the_one_that_a_task_names_or_none(provider: Local) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[16:48, 16:48] = 255
+    named = provider.configured({"rembg_model": "u2netp"}, provider.call)
+    assert (await named.matte(pixels)).model.name == "u2netp"
+    missing = provider.configured({"rembg_model": "isnet-general-use"}, provider.call)
+    with pytest.raises(InvalidRequest, match=r"isnet-general-use.*u2netp.*MATTE_MODEL_PATH") as caught:
+        await missing.matte(pixels)
+    assert caught.value.reason == "MATTE_MODEL_MISSING"
+    assert (await provider.matte(pixels)).alpha.shape == (64, 64)

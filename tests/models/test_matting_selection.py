@@ -82,3 +82,30 @@ def test_a_swapped_file_is_refused_by_its_hash(tmp_path):
 
 def test_a_network_of_the_operators_own_is_believed_alone():
     assert Settings.from_environment({"MATTE_MODEL_PATH": "/models/mine.onnx"}).artefacts is None
+
+
+@pytest.mark.field("rembg-model")
+def test_a_network_that_is_named_is_believed_whatever_the_picture(matter):
+    scene = next(catalogue_scenes(1))
+    by_itself = matter.cut(scene.picture, MattingRequest()).info["model"]["name"]
+    named = matter.cut(scene.picture, MattingRequest.parse('{"model": "u2netp"}')).info["model"]["name"]
+    assert (by_itself, named) == (matter.network.description["name"], "u2netp")
+    starter = MattingRequest(model=matter.network.description["name"])
+    assert matter.cut(photograph("coffee.png"), starter).info["model"]["name"] == starter.model
+
+
+@pytest.mark.field("rembg-model")
+def test_a_network_that_is_not_here_is_refused_by_name_with_those_that_are(matter):
+    with pytest.raises(MattingError, match=r"'sam'.*only atelier-starter-matte, u2netp") as caught:
+        matter.cut(photograph("coffee.png"), MattingRequest(model="sam"))
+    assert caught.value.reason == "MATTE_MODEL_MISSING"
+    with pytest.raises(MattingError, match="model must be the name"):
+        MattingRequest.parse('{"model": 3}')
+
+
+def test_the_operators_own_network_goes_by_the_name_of_its_file(tmp_path):
+    shutil.copy(place() / "u2netp" / "u2netp.onnx", tmp_path / "u2net_human_seg.onnx")
+    own = Matter.from_settings(Settings.from_environment({"MATTE_MODEL_PATH": str(tmp_path / "u2net_human_seg.onnx")}))
+    assert own.cut(photograph("camera.png"), MattingRequest(model="u2net_human_seg")).info["method"]
+    with pytest.raises(MattingError, match="no matte network 'u2netp'"):
+        own.cut(photograph("camera.png"), MattingRequest(model="u2netp"))

@@ -6,6 +6,7 @@ import re
 
 from services.common.errors import ComputeError, Internal, InvalidRequest, Overloaded, Unavailable
 
+MATTE_MODEL_MISSING = "MATTE_MODEL_MISSING"
 _OURS = re.compile(r"^([A-Z][A-Z_]+): (.*)", re.DOTALL)
 _CALLERS_FAULT = {
     "INVALID_ARGUMENT",
@@ -15,6 +16,7 @@ _CALLERS_FAULT = {
     "LORA_HASH_MISMATCH",
     "LORA_NOT_FOUND",
     "LORA_UNSUPPORTED",
+    MATTE_MODEL_MISSING,
 }
 
 

@@ -24,11 +24,15 @@ class TritonSegmentation:
         self._model = model
         self._seconds = seconds
 
-    async def matte(self, pixels: Pixels) -> Matte:
-        """Raises InvalidRequest, Unavailable or Internal."""
+    async def matte(self, pixels: Pixels, *, network: str | None = None) -> Matte:
+        """By the network of that name, else by the one that fits the picture.
+
+        Raises InvalidRequest, also MATTE_MODEL_MISSING, Unavailable or Internal.
+        """
+        request = {} if network is None else {"model": network}
 
         async def once(_: Guard) -> Matte:
-            answer = await self._connection.infer(self._model, {}, {"IMAGE": pixels}, timeout=self._seconds)
+            answer = await self._connection.infer(self._model, request, {"IMAGE": pixels}, timeout=self._seconds)
             return matte_of(answer.event, answer.pixels, pixels)
 
         return await self.supervisor.carry(once)

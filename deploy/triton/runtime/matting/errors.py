@@ -2,7 +2,8 @@
 
 
 class MattingError(Exception):
-    """`reason` is INVALID_IMAGE, IMAGE_TOO_LARGE, INVALID_REQUEST, MODEL_FAILED or MODEL_UNUSABLE."""
+    """`reason` is INVALID_IMAGE, IMAGE_TOO_LARGE, INVALID_REQUEST, MATTE_MODEL_MISSING or MODEL_FAILED of a request,
+    MODEL_UNUSABLE of a load."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)

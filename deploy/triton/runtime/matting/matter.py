@@ -56,7 +56,7 @@ class Matter:
         return cls(MatteNetwork.load(settings), settings.max_pixels, MatteNetwork.for_photographs(settings))
 
     def cut(self, image: Array, request: MattingRequest) -> Cut:
-        """uint8 RGB [H, W, 3] to a matte of the same size. Raises INVALID_IMAGE, IMAGE_TOO_LARGE, MODEL_FAILED."""
+        """uint8 RGB [H, W, 3] to a matte of the same size. Raises MattingError."""
         self.check(image)
         watch = Stopwatch()
         with watch.time("total"):
@@ -89,22 +89,34 @@ class Matter:
             with watch.time("border"):
                 return border_alone(small), self.network
         with watch.time("network"):
-            network, believed = self.answer(image, small, canary=request.canary)
+            network, believed = self.answer(image, small, request)
             if request.canary or not request.refine or min(small.shape[:2]) < LEAST_SIDE:
                 return network_alone(small, network, settled=False), believed
         with watch.time("combine"):
             auto = request.method == "auto"
             return choose(small, network) if auto else network_alone(small, network, settled=True), believed
 
-    def answer(self, image: Array, small: Array, *, canary: bool) -> tuple[Array, MatteNetwork]:
-        """The answer at the size of `small` of the network that is to be believed on this picture."""
+    def answer(self, image: Array, small: Array, request: MattingRequest) -> tuple[Array, MatteNetwork]:
+        """The answer at the size of `small` of the network asked for, else of the one that fits the picture."""
+        if request.model and not request.canary:
+            asked = self.named(request.model)
+            return fitted(asked.matte(image), small), asked
         drawn = fitted(self.network.matte(image), small)
-        if self.photographs is None or canary or min(small.shape[:2]) < LEAST_SIDE:
+        if self.photographs is None or request.canary or min(small.shape[:2]) < LEAST_SIDE:
             return drawn, self.network
         photograph = fitted(self.photographs.matte(image), small)
         if prefers_photograph(Rivals(small, drawn, photograph)):
             return photograph, self.photographs
         return drawn, self.network
+
+    def named(self, name: str) -> MatteNetwork:
+        """Raises MATTE_MODEL_MISSING."""
+        here = {one.description["name"]: one for one in (self.network, self.photographs) if one is not None}
+        if name not in here:
+            raise MattingError(
+                "MATTE_MODEL_MISSING", f"there is no matte network {name!r} here, only {', '.join(here)}"
+            )
+        return here[name]
 
     def full_resolution(self, image: Array, matte: Array, refined: bool, watch: Stopwatch) -> Array:
         if not refined or min(image.shape[:2]) < 8:

@@ -16,6 +16,8 @@ class MattingRequest:
     method: str = "auto"
     refine: bool = True
     canary: bool = False
+    model: str = ""
+    """The network to believe, by its name; empty lets the picture tell which."""
 
     @classmethod
     def parse(cls, text: str) -> MattingRequest:
@@ -31,6 +33,8 @@ class MattingRequest:
     def checked(self) -> MattingRequest:
         if self.method not in METHODS:
             raise MattingError("INVALID_REQUEST", f"method must be one of {', '.join(METHODS)}")
+        if not isinstance(self.model, str):
+            raise MattingError("INVALID_REQUEST", "model must be the name of a network")
         for name in ("refine", "canary"):
             if not isinstance(getattr(self, name), bool):
                 raise MattingError("INVALID_REQUEST", f"{name} must be true or false")

@@ -10,7 +10,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 logger = logging.getLogger("segmentation")
-CALLERS_FAULT = {"INVALID_IMAGE", "IMAGE_TOO_LARGE", "INVALID_REQUEST"}
+CALLERS_FAULT = {"INVALID_IMAGE", "IMAGE_TOO_LARGE", "INVALID_REQUEST", "MATTE_MODEL_MISSING"}
 
 
 def runtime_folder():
