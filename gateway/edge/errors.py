@@ -11,7 +11,6 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
-from pydantic import ValidationError as PydanticError
 from starlette.exceptions import HTTPException
 
 from gateway.edge.paths import asked_path
@@ -20,7 +19,6 @@ from services.common import errors
 PROBLEM_TYPE = "application/problem+json"
 _REASONS = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 _RETRYABLE = (429, 503)
-_MOST_DETAILS = 100
 
 
 class UnsupportedMediaType(errors.InvalidRequest):
@@ -165,12 +163,6 @@ def problem_body(error: errors.ComputeError, *, instance: str, request_id: str) 
 def validation_body(error: RequestValidationError) -> dict[str, Any]:
     """Of a 422, in the contract's shape, without the values that were sent."""
     return {"detail": [{"loc": item["loc"], "msg": item["msg"], "type": item["type"]} for item in error.errors()]}
-
-
-def details(error: PydanticError) -> list[dict[str, Any]]:
-    """The first of them."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return [dict(item) for item in found[:_MOST_DETAILS]]
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

@@ -11,11 +11,11 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("publish", ("nats/", "messaging/bus.py", "tasks/outbox.py", "tasks/events.py", "tasks/changes.py", "orders.py")),
     (
         "translate",
-        ("tasks/messages.py", "rpc/proto.py", "gateway/surfaces/compute/translate.py", "inference/registry.py"),
+        ("tasks/messages.py", "rpc/proto.py", "services/translation/messages.py", "inference/registry.py"),
     ),
     (
         "decode, validate",
-        ("gateway/surfaces/compute/bodies.py", "services/catalog/", "pydantic/", "gateway/edge/preferences.py"),
+        ("services/translation/reading.py", "services/catalog/", "pydantic/", "gateway/edge/preferences.py"),
     ),
     ("claim", ("_claim", "ClaimTasks", ".claim (", ".claimed (")),
     ("finish", ("_finish", "FinishTasks", ".finish (", ".completed (")),

@@ -16,8 +16,8 @@ import services.common.errors as common
 from gateway.app import routed
 from gateway.documentation.description import document
 from gateway.edge.refusals import REASONS
-from gateway.surfaces.compute.translate import to_public
 from services.catalog.schemas import SCHEMAS
+from services.translation.messages import to_public
 
 ROOT = Path(__file__).resolve().parents[2]
 Node = dict[str, Any]

@@ -13,7 +13,6 @@ import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from google.protobuf import json_format
 
-from gateway.surfaces.compute.translate import to_json
 from services.providers import ai_core
 from services.providers.chat.anthropic import AnthropicSettings
 from services.providers.chat.gemini import GeminiSettings
@@ -21,6 +20,7 @@ from services.providers.chat.ollama import OllamaSettings
 from services.providers.chat.openai import OpenAiSettings
 from services.providers.chat.vendor import Price
 from services.providers.directory import Providers
+from services.translation.messages import to_json
 from tests.fakes.vendors.anthropic import Anthropic
 from tests.fakes.vendors.chat import ChatVendor
 from tests.fakes.vendors.gemini_text import GeminiText

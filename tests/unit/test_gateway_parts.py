@@ -18,12 +18,12 @@ from gateway.batching import CreateBatcher
 from gateway.edge.errors import problem, status_of
 from gateway.edge.preferences import wait_seconds
 from gateway.events.completions import Completions
-from gateway.surfaces.compute.translate import create_request, to_json
 from services.catalog.schemas import SCHEMAS
 from services.common import errors
 from services.common.errors import Unavailable
 from services.rpc.grpc_client import Credentials
 from services.rpc.rpc_status import to_status
+from services.translation.messages import create_request, to_json
 
 KIND = SCHEMAS["GENERATION"]
 

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.surfaces.compute.inline_images import InlineStore
 from services.catalog.schemas import ALL_SCHEMAS
 from services.clients.storage_client import StorageClient
 from services.common.errors import InvalidRequest, PayloadTooLarge
@@ -22,6 +21,7 @@ from services.imaging.loader import ImageLoader, Store
 from services.imaging.sources import Kind, Source, decode_inline, tell_apart
 from services.net.guarded_http import GuardedHttp
 from services.providers.media import Media
+from services.translation.inline_images import InlineStore
 from tests.unit.test_images_decoder import LIMITS
 
 CONTENT = random.Random(7).randbytes(16 << 20)

@@ -1,27 +1,24 @@
-"""Request bodies: validated once from the raw bytes, by adapters made beforehand."""
+"""Request bodies: what is taken at all, and how what is wrong with one is told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, TypeVar, Union
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from gateway.edge.errors import UnsupportedMediaType, details
-from gateway.edge.integers import respell_integers
+from gateway.edge.errors import UnsupportedMediaType
 from gateway.edge.preferences import check_unpacked, head
 from services.catalog.base import CommonFields
-from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, Schemas
 from services.common.errors import PayloadTooLarge
+from services.translation import reading
+from services.translation.reading import Unreadable
 
-ModelT = TypeVar("ModelT")
 _MOST_VALUES = 50_000
 _BEGINNINGS = (b",", b"[", b"{")
 _MARK = b"\xef\xbb\xbf"
-_TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
 
 
 async def read_create(request: Request, *, internal: bool) -> CommonFields:
@@ -31,13 +28,18 @@ async def read_create(request: Request, *, internal: bool) -> CommonFields:
 
 def validate_create(body: bytes, *, internal: bool) -> CommonFields:
     """As `read_create`, of a body at hand."""
-    wanted: CommonFields = _validate(_ANY_CREATE if internal else _CREATE, body)
-    return wanted
+    try:
+        return reading.read_create(body, internal=internal)
+    except Unreadable as error:
+        raise _refused(error) from error
 
 
 def validate(model: type[BaseModel], body: bytes) -> Any:
     """Raises RequestValidationError."""
-    return _validate(_adapter(model), body)
+    try:
+        return reading.read_model(model, body)
+    except Unreadable as error:
+        raise _refused(error) from error
 
 
 async def read_json(request: Request) -> bytes:
@@ -71,40 +73,5 @@ async def _whole(request: Request) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _adapter(model: type[BaseModel]) -> TypeAdapter[Any]:
-    if model not in _ADAPTERS:
-        _ADAPTERS[model] = TypeAdapter(model)
-    return _ADAPTERS[model]
-
-
-def _any_of(schemas: Iterable[Schemas]) -> TypeAdapter[Any]:
-    union: Any = Union[tuple(item.create for item in schemas)]  # noqa: UP007  # made at run time
-    return TypeAdapter(Annotated[union, Field(discriminator="task_type")])
-
-
-_CREATE, _ANY_CREATE = _any_of(SCHEMAS.values()), _any_of(ALL_SCHEMAS.values())
-_ADAPTERS: dict[type[BaseModel], TypeAdapter[Any]] = {}
-
-
-def _validate(adapter: TypeAdapter[ModelT], body: bytes) -> ModelT:
-    try:
-        return adapter.validate_json(body, strict=True)
-    except ValidationError as error:
-        refused = error
-    # 7.0 is an integer to JSON Schema, and to many an encoder; looked at only once it was refused.
-    if (respelt := respell_integers(body, refused)) is not None:
-        try:
-            return adapter.validate_json(respelt, strict=True)
-        except ValidationError as error:
-            refused = error
-    raise RequestValidationError([_placed(item) for item in details(refused)]) from refused
-
-
-def _placed(item: dict[str, Any]) -> dict[str, Any]:
-    """Below "body", without the union's own level in the place."""
-    place = item["loc"]
-    if item["type"] in _TAG_ERRORS:
-        place = ("task_type",)
-    elif place and place[0] in ALL_SCHEMAS:
-        place = place[1:]
-    return item | {"loc": ("body", *place)}
+def _refused(error: Unreadable) -> RequestValidationError:
+    return RequestValidationError([item | {"loc": ("body", *item["loc"])} for item in error.details])

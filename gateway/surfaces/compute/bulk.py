@@ -21,12 +21,12 @@ from gateway.edge.paths import asked_path
 from gateway.edge.preferences import idempotency_key
 from gateway.surfaces.compute.bodies import read_json, validate, validate_create
 from gateway.surfaces.compute.task_routes import Label, create_one
-from gateway.surfaces.compute.translate import status_number, to_public
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.enums import TaskStatus, TaskType
 from services.common.errors import ComputeError, Internal
 from services.common.ids import part_key
 from services.rpc.rpc_status import from_status
+from services.translation.messages import status_number, to_public
 
 log = structlog.get_logger()
 MOST = 100

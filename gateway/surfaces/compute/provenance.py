@@ -12,11 +12,11 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from fastapi import Request
 from pydantic import BaseModel, Field
 
-from gateway.surfaces.compute.translate import to_public
 from gateway.upstream import caller_of, upstream_of
 from services.clients.storage_client import StorageClient
 from services.common.errors import NotFound
 from services.imaging.recipes import BESIDE, HEAD_BYTES, MADE_FROM, TAIL_BYTES, lies_at_end, parse_recipe, read_recipe
+from services.translation.messages import to_public
 
 
 class ResultFile(BaseModel):

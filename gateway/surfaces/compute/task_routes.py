@@ -15,8 +15,6 @@ from pydantic import BaseModel, Field
 from gateway.edge.paging import Paged, next_link
 from gateway.edge.preferences import applied, idempotency_key, wait_seconds
 from gateway.surfaces.compute.bodies import read_create, read_json, validate
-from gateway.surfaces.compute.inline_images import InlineStore
-from gateway.surfaces.compute.translate import create_request, list_to_json, status_number, to_json, to_public
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.base import CommonFields
 from services.catalog.enums import TaskStatus, TaskType
@@ -25,6 +23,8 @@ from services.catalog.public import TaskPublicUpdate
 from services.catalog.schemas import ALL_SCHEMAS
 from services.common.errors import IdempotencyConflict, InvalidRequest, NotFound, Overloaded, Violation
 from services.rpc.proto import get_object, put_object
+from services.translation.inline_images import InlineStore
+from services.translation.messages import create_request, list_to_json, status_number, to_json, to_public
 
 Label = Annotated[str, Field(max_length=512)]
 _CHANGEABLE = frozenset({"priority", "config"})

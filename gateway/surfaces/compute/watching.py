@@ -29,9 +29,9 @@ from gateway.edge.errors import problem_body
 from gateway.edge.paths import asked_path
 from gateway.events.completions import TERMINAL
 from gateway.events.event_log import Entry, EventLog, Extent
-from gateway.surfaces.compute.translate import to_json
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import ComputeError, InvalidRequest, NotFound
+from services.translation.messages import to_json
 
 Updates: TypeAlias = AsyncIterator[pb.WatchTaskResponse]
 News: TypeAlias = "Entry | pb.WatchTaskResponse | ComputeError | None"
