@@ -10,7 +10,6 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,8 +26,8 @@ from gateway.events.completions import Completions
 from gateway.events.event_log import EventLog
 from gateway.probes import Asked, HealthProbe
 from gateway.settings import GatewaySettings
+from gateway.surfaces import discover_surfaces, merged
 from gateway.surfaces.compute.hot_paths import HotPaths
-from gateway.surfaces.compute.routers import bulk, generation, storage, tasks, webhooks
 from gateway.upstream import TasksClient, Upstream, WebhooksClient
 from services.clients.access_client import AccessClient
 from services.clients.storage_client import StorageClient
@@ -36,8 +35,6 @@ from services.messaging.bus import open_bus
 from services.rpc.grpc_client import Credentials, connect
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-# The fixed paths /tasks/generation and /tasks/events go before /tasks/{task_id}.
-_ROUTERS = (generation, bulk, tasks, storage, webhooks, health, documentation_routes)
 _EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed", "Link"]
 
 
@@ -54,8 +51,10 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for module in _ROUTERS:
-        app.include_router(module.router)
+    surfaces = discover_surfaces()
+    own = (health.router, documentation_routes.router)
+    app.include_router(merged((*own, *(router for found in surfaces for router in found.routers))))
+    app.state.error_renderers = [(found.surface.prefix, found.surface.errors) for found in surfaces]
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # as FastAPI documents it
@@ -79,8 +78,7 @@ def build_app(settings: GatewaySettings) -> ASGIApp:
             max_age=600,
         )
 
-    routes = [route for module in _ROUTERS for route in module.router.routes if isinstance(route, APIRoute)]
-    paths = Paths([route.path for route in routes], settings.prefix)
+    paths = Paths([door.path for door in doors.all], settings.prefix)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = app  # as Starlette does it, whose layers the hot paths pass by

@@ -12,10 +12,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from gateway.edge import refusals
 from gateway.edge.doors import Doors
 from gateway.edge.errors import HTTPValidationError, Problem
-from gateway.surfaces.compute.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
+from gateway.edge.surface import Surface
+from gateway.surfaces import discover_surfaces
 from gateway.surfaces.compute.schemas import exact_parameter, reference, schemas_of
 from services.common.scopes import SCOPES
-from services.imaging.formats import ACCEPTED
 
 TITLE, VERSION = "Atelier Compute API", "1.0.0"
 _ABOUT = """Tasks over pictures: submit, watch, cancel; and the pictures themselves.
@@ -24,29 +24,11 @@ Send your API key as `Authorization: Bearer <key>`; the `security` of a route na
 which is enough. Errors are RFC 9457 problems with a stable `reason`, but for a 422
 that lists what is wrong with the request. Every route says which reasons it may answer with (`x-reasons`); more may
 come with time, so treat an unknown one by its status."""
-_FORMS = {
-    "Body_save_image_api_v1_storage_images__path__post": {
-        "title": "A file to store",
-        "type": "object",
-        "required": ["file"],
-        "properties": {"file": {"type": "string", "format": "binary", "description": "Uploaded file"}},
-    }
-}
 _KEY = "HTTPBearer"
 _KEYS = "An API key. Its scopes say what it may do: " + "; ".join(
     f"`{scope}`: {meaning}" for scope, meaning in SCOPES.items()
 )
 _TASKS, _ONE_TYPE = "/api/v1/tasks/", "/api/v1/tasks/generation"
-_TAGS = [
-    {"name": "Tasks", "description": "Submit, watch, change, cancel"},
-    {"name": "Storage", "description": f"The caller's pictures, taken as {ACCEPTED}"},
-    {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
-]
-_PATH_PARAMETERS = {
-    "task_id": "Id of the task",
-    "delivery_id": "Id of the delivery",
-    "path": "Where it lies, such as pictures/mug.png",
-}
 _LICENCE = {"name": "Apache 2.0", "identifier": "Apache-2.0"}
 
 
@@ -60,7 +42,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             description=_ABOUT,
             license_info=_LICENCE,
             routes=app.routes,
-            tags=_TAGS,
+            tags=[tag for surface in _surfaces() for tag in surface.tags],
             separate_input_output_schemas=False,
         )
         made["components"] = {
@@ -86,9 +68,17 @@ def _place(path: str) -> int:
 
 def _schemas(found: dict[str, Any], app: FastAPI) -> dict[str, Any]:
     """FastAPI's are replaced: it rounds numbers, and leaves open what an answer always has."""
-    made = schemas_of((*BODY_MODELS, Problem, HTTPValidationError), "validation")
-    made |= schemas_of((*ANSWER_MODELS, *_answers(app)), "serialization")
-    return {name: schema for name, schema in found.items() if name not in made} | made | UNIONS | _FORMS
+    bodies = [model for surface in _surfaces() for model in surface.body_models]
+    answers = [model for surface in _surfaces() for model in surface.answer_models]
+    made = schemas_of((*bodies, Problem, HTTPValidationError), "validation")
+    made |= schemas_of((*answers, *_answers(app)), "serialization")
+    for surface in _surfaces():
+        made |= surface.schemas
+    return {name: schema for name, schema in found.items() if name not in made} | made
+
+
+def _surfaces() -> list[Surface]:
+    return [found.surface for found in discover_surfaces()]
 
 
 def _answers(app: FastAPI) -> Iterator[Any]:
@@ -122,7 +112,8 @@ def _complete(path: str, operation: dict[str, Any], needed: frozenset[str] | Non
 def _complete_parameter(parameter: dict[str, Any]) -> None:
     parameter["schema"] = exact_parameter(parameter["schema"])
     if parameter["in"] == "path":
-        parameter["description"] = _PATH_PARAMETERS[parameter["name"]]
+        known = (surface.path_parameters.get(parameter["name"]) for surface in _surfaces())
+        parameter["description"] = next(meaning for meaning in known if meaning)
         if parameter["name"] == "task_id":
             parameter["schema"]["format"] = "uuid"
 

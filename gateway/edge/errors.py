@@ -1,10 +1,10 @@
-"""Errors on HTTP: RFC 9457 problems, and the contract's HTTPValidationError for 422."""
+"""Errors on HTTP: statuses and headers. Each surface spells them its own way, if no other as RFC 9457 problems."""
 
 from __future__ import annotations
 
 import math
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from fastapi import Request
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from gateway.edge.paths import asked_path
 from services.common import errors
@@ -131,6 +132,57 @@ _STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
 )
 
 
+class Failure(NamedTuple):
+    """What an answer says of an error; `instance` is the path as it was asked for."""
+
+    status: int
+    reason: str
+    detail: str
+    violations: tuple[errors.Violation, ...]
+    instance: str
+    request_id: str
+
+
+class ErrorRenderer(Protocol):
+    """How a surface spells errors."""
+
+    media_type: str
+
+    def render(self, failure: Failure) -> dict[str, Any]:
+        """The JSON of an answer."""
+        ...
+
+    def render_invalid(self, error: RequestValidationError) -> tuple[str, dict[str, Any]]:
+        """Media type and JSON of a 422: the query, the path or the body breaks its schema."""
+        ...
+
+
+class Problems:
+    """RFC 9457, and the contract's HTTPValidationError for 422."""
+
+    media_type = PROBLEM_TYPE
+
+    def render(self, failure: Failure) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "type": f"urn:atelier:problem:{failure.reason.lower().replace('_', '-')}",
+            "title": HTTPStatus(failure.status).phrase,
+            "status": failure.status,
+            "detail": failure.detail,
+            "instance": failure.instance,
+            "reason": failure.reason,
+            "request_id": failure.request_id,
+        }
+        if failure.violations:
+            body["violations"] = [{"field": item.field, "description": item.description} for item in failure.violations]
+        return body
+
+    def render_invalid(self, error: RequestValidationError) -> tuple[str, dict[str, Any]]:
+        return "application/json", validation_body(error)
+
+
+PROBLEMS = Problems()
+
+
 def problem(request: Request, error: errors.ComputeError) -> Response:
     status = status_of(error)
     headers = {}
@@ -145,7 +197,13 @@ def problem(request: Request, error: errors.ComputeError) -> Response:
         headers["retry-after"] = str(retry_seconds(error))
     if isinstance(error, RangeNotSatisfiable):
         headers["content-range"] = f"bytes */{error.size}"
-    return _problem(request, status, error.reason, error.message, error.violations, headers)
+    return _answer(request, _failure(error, request.scope), headers)
+
+
+def refusal(error: errors.ComputeError, scope: Scope, request_id: str) -> tuple[str, bytes]:
+    """Media type and body, as the surface that was asked spells errors."""
+    renderer = _renderer(scope)
+    return renderer.media_type, orjson.dumps(renderer.render(_failure(error, scope, request_id)))
 
 
 def retry_seconds(error: errors.ComputeError) -> int:
@@ -157,7 +215,8 @@ def status_of(error: errors.ComputeError) -> int:
 
 
 def problem_body(error: errors.ComputeError, *, instance: str, request_id: str) -> dict[str, Any]:
-    return _body(status_of(error), error.reason, error.message, error.violations, instance, request_id)
+    found = Failure(status_of(error), error.reason, error.message, error.violations, instance, request_id)
+    return PROBLEMS.render(found)
 
 
 def validation_body(error: RequestValidationError) -> dict[str, Any]:
@@ -171,39 +230,28 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code
     reason = _REASONS.get(status, HTTPStatus(status).name)
     said = {404: "there is no such route", 405: f"{request.method} is not possible here"}.get(status, str(error.detail))
-    return _problem(request, status, reason, said, (), dict(error.headers or {}))
+    found = Failure(status, reason, said, (), asked_path(request.scope), request.scope.get("request_id", ""))
+    return _answer(request, found, dict(error.headers or {}))
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:
     """Query and path parameters; bodies are validated by the routes themselves."""
     assert isinstance(error, RequestValidationError)
-    return Response(orjson.dumps(validation_body(error)), 422, media_type="application/json")
+    media_type, body = _renderer(request.scope).render_invalid(error)
+    return Response(orjson.dumps(body), 422, media_type=media_type)
 
 
-def _problem(
-    request: Request,
-    status: int,
-    reason: str,
-    detail: str,
-    violations: tuple[errors.Violation, ...],
-    headers: dict[str, str],
-) -> Response:
-    body = _body(status, reason, detail, violations, asked_path(request.scope), request.scope.get("request_id", ""))
-    return Response(orjson.dumps(body), status, headers, media_type=PROBLEM_TYPE)
+def _answer(request: Request, failure: Failure, headers: dict[str, str]) -> Response:
+    renderer = _renderer(request.scope)
+    return Response(orjson.dumps(renderer.render(failure)), failure.status, headers, media_type=renderer.media_type)
 
 
-def _body(
-    status: int, reason: str, detail: str, violations: tuple[errors.Violation, ...], instance: str, request_id: str
-) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "type": f"urn:atelier:problem:{reason.lower().replace('_', '-')}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": instance,
-        "reason": reason,
-        "request_id": request_id,
-    }
-    if violations:
-        body["violations"] = [{"field": item.field, "description": item.description} for item in violations]
-    return body
+def _failure(error: errors.ComputeError, scope: Scope, request_id: str = "") -> Failure:
+    named = request_id or scope.get("request_id", "")
+    return Failure(status_of(error), error.reason, error.message, error.violations, asked_path(scope), named)
+
+
+def _renderer(scope: Scope) -> ErrorRenderer:
+    """That of the surface whose paths begin as this one."""
+    found = getattr(scope["app"].state, "error_renderers", ()) if "app" in scope else ()
+    return next((renderer for prefix, renderer in found if scope["path"].startswith(prefix)), PROBLEMS)

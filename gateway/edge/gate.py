@@ -3,11 +3,9 @@ anything is read, checked or looked up for them: refusing must cost a small part
 
 from __future__ import annotations
 
-import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.edge.errors import PROBLEM_TYPE, problem_body, retry_seconds, status_of
-from gateway.edge.paths import asked_path
+from gateway.edge.errors import refusal, retry_seconds, status_of
 from services.common.errors import ComputeError, InvalidRequest, Overloaded
 from services.common.ids import new_hex
 
@@ -22,24 +20,24 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = scope.get("turned_away")
-        if refusal is not None and (scope["path"] != _HEALTH or isinstance(refusal, InvalidRequest)):
-            await _refuse(refusal, asked_path(scope), send)
+        turned_away = scope.get("turned_away")
+        if turned_away is not None and (scope["path"] != _HEALTH or isinstance(turned_away, InvalidRequest)):
+            await _refuse(turned_away, scope, send)
             return
         if scope["type"] == "http" and scope["path"] == _CREATES and scope["method"] == "POST":
             try:
                 scope["app"].state.upstream.tasks.check_room()
             except Overloaded as error:
-                await _refuse(error, asked_path(scope), send)
+                await _refuse(error, scope, send)
                 return
         await self._app(scope, receive, send)
 
 
-async def _refuse(error: ComputeError, asked: str, send: Send) -> None:
+async def _refuse(error: ComputeError, scope: Scope, send: Send) -> None:
     name = new_hex()
-    body = orjson.dumps(problem_body(error, instance=asked, request_id=name))
+    media_type, body = refusal(error, scope, name)
     headers = [
-        (b"content-type", PROBLEM_TYPE.encode()),
+        (b"content-type", media_type.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", name.encode()),
     ]

@@ -1,4 +1,4 @@
-"""A twelfth task type and a fourteenth provider are a message, a few files, and nothing else."""
+"""A twelfth task type, a fourteenth provider and a second surface are a message, a few files, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def copy_tree(target: Path) -> None:
 
 def plug_in(tree: Path) -> None:
     """As a developer would: new files, the message, one line in each `oneof`."""
-    shutil.copytree(PLUGIN / "services", tree / "services", dirs_exist_ok=True)
+    for name in ("services", "gateway"):
+        shutil.copytree(PLUGIN / name, tree / name, dirs_exist_ok=True)
     proto = (tree / PARAMS).read_text()
     for oneof, message in (("params", "Params"), ("result", "Result")):
         line = f"  oneof {oneof} {{\n"
@@ -45,7 +46,7 @@ def run(tree: Path, *arguments: str, **variables: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.timeout(240)
-def test_a_type_and_a_provider_plug_in(tmp_path: Path, nats_url: str, mongodb_url: str) -> None:
+def test_a_type_a_provider_and_a_surface_plug_in(tmp_path: Path, nats_url: str, mongodb_url: str) -> None:
     copy_tree(tmp_path)
     plug_in(tmp_path)
     generated = run(tmp_path, "protos/generate.py")
@@ -53,4 +54,4 @@ def test_a_type_and_a_provider_plug_in(tmp_path: Path, nats_url: str, mongodb_ur
     servers = {"NATS_URL": nats_url, "MONGODB_URL": mongodb_url}
     checked = run(tmp_path, "-m", "pytest", "-q", "tests/plugin/haiku_check.py", **servers)
     assert checked.returncode == 0, checked.stdout[-6000:] + checked.stderr[-2000:]
-    assert "3 passed" in checked.stdout
+    assert "5 passed" in checked.stdout

@@ -1,4 +1,6 @@
-"""Run in a tree that has the plug-in's files: the new type by the new provider, from REST schema to result."""
+"""Run in a tree that has the plug-in's files: the new type by the new provider, from REST schema to result; and the
+new surface beside the first.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,17 @@ import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import grpc
+import httpx2
 import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2
 
 from services.providers.directory import Providers
+from tests.integration.gateway_host import stack
 from tests.integration.tasks_host import hosting
 from tests.integration.worker_host import WorkerHost
 
@@ -55,3 +60,29 @@ async def test_its_limits_are_checked_at_the_door(mongodb_url: str, nats_url: st
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await world.create(params, provider_type="ECHO", provider_config=config)
             assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_the_document_has_the_surface() -> None:
+    printed = subprocess.run([sys.executable, "-m", "gateway.openapi"], capture_output=True, check=True, text=True)
+    document = json.loads(printed.stdout)
+    found = document["paths"]["/v1/verses/{verse}"]["get"]
+    assert found["security"] and found["parameters"][0]["description"] == "Number of the verse"
+    assert {"name": "Verses", "description": "Lines"} in document["tags"]
+
+
+async def test_the_surface_is_closed_and_spells_errors_its_own_way(
+    mongodb_url: str, nats_url: str, tmp_path: Path
+) -> None:
+    async with stack(mongodb_url, nats_url, tmp_path) as api:
+
+        async def ask(client: httpx2.AsyncClient, path: str) -> tuple[int, Any]:
+            answer = await client.get(path)
+            return answer.status_code, answer.json()
+
+        assert await ask(api.stranger, "/v1/verses/1") == (401, {"oops": "KEY_MISSING", "status": 401})
+        assert await ask(api.http, "/v1/verses/first") == (200, {"tenant": "acme"})
+        assert await ask(api.http, "/v1/verses/7") == (404, {"oops": "TASK_NOT_FOUND", "status": 404})
+        assert await ask(api.http, "/v1/verses/two") == (422, {"oops": "INVALID", "count": 1})
+        assert await ask(api.http, "/v1/verses/7/8") == (404, {"oops": "ROUTE_NOT_FOUND", "status": 404})
+        status, problem = await ask(api.http, f"/api/v1/tasks/{uuid4()}")
+        assert (status, problem["reason"]) == (404, "TASK_NOT_FOUND") and problem["title"] == "Not Found"

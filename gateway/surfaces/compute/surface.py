@@ -1,0 +1,30 @@
+"""The compute API: tasks, storage and webhooks."""
+
+from __future__ import annotations
+
+from gateway.edge.surface import Surface
+from gateway.surfaces.compute.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
+from services.imaging.formats import ACCEPTED
+
+_FORM = {
+    "title": "A file to store",
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary", "description": "Uploaded file"}},
+}
+SURFACE = Surface(
+    prefix="/api/v1/",
+    tags=(
+        {"name": "Tasks", "description": "Submit, watch, change, cancel"},
+        {"name": "Storage", "description": f"The caller's pictures, taken as {ACCEPTED}"},
+        {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
+    ),
+    path_parameters={
+        "task_id": "Id of the task",
+        "delivery_id": "Id of the delivery",
+        "path": "Where it lies, such as pictures/mug.png",
+    },
+    body_models=BODY_MODELS,
+    answer_models=ANSWER_MODELS,
+    schemas=UNIONS | {"Body_save_image_api_v1_storage_images__path__post": _FORM},
+)

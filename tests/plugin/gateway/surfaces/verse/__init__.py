@@ -1,0 +1,1 @@
+"""A second surface, with errors of its own shape."""
