@@ -7,9 +7,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -51,14 +52,18 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    surfaces = discover_surfaces()
-    own = (health.router, documentation_routes.router)
-    app.include_router(merged((*own, *(router for found in surfaces for router in found.routers))))
-    app.state.error_renderers = [(found.surface.prefix, found.surface.errors) for found in surfaces]
+    app.include_router(_routes())
+    app.state.error_renderers = [(found.surface.prefix, found.surface.errors) for found in discover_surfaces()]
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # as FastAPI documents it
     return app
+
+
+def _routes() -> APIRouter:
+    """Those of all surfaces, and the gateway's own."""
+    own = (health.router, documentation_routes.router)
+    return merged((*own, *(router for found in discover_surfaces() for router in found.routers)))
 
 
 def build_app(settings: GatewaySettings) -> ASGIApp:
@@ -78,7 +83,7 @@ def build_app(settings: GatewaySettings) -> ASGIApp:
             max_age=600,
         )
 
-    paths = Paths([door.path for door in doors.all], settings.prefix)
+    paths = Paths([route.path for route in _routes().routes if isinstance(route, APIRoute)], settings.prefix)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = app  # as Starlette does it, whose layers the hot paths pass by

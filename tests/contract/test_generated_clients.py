@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,9 @@ def _reasons_in(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ERRORS:
             given = [word.value for word in node.keywords if word.arg == "reason"]
             yield from (str(item.value) for item in given if isinstance(item, ast.Constant))
+        elif isinstance(node, ast.arguments):  # a reason that whoever makes the raising object may replace
+            given = [default for default in (*node.defaults, *node.kw_defaults) if isinstance(default, ast.Constant)]
+            yield from (str(item.value) for item in given if re.fullmatch("[A-Z]+_[A-Z_]+", str(item.value)))
         elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "default_reason":
             yield str(getattr(node.value, "value", ""))
         elif isinstance(node, ast.Assign) and "_REASONS" in {
