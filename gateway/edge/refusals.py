@@ -77,6 +77,7 @@ REASONS: dict[int, dict[str, str]] = {
         "INTERNAL": "a fault of ours",
         "INTERNAL_TOKEN_REFUSED": "a fault of this deployment's settings",
         "TASK_UNREADABLE": "a newer version stored it",
+        "DELIVERY_UNREADABLE": "a newer version stored it",
     },
     501: {"TRANSFER_CODING_UNSUPPORTED": "Transfer-Encoding is not chunked"},
     503: {

@@ -112,6 +112,11 @@ async def read_in_parts(find: Find, size: int) -> AsyncIterator[list[Document]]:
         documents = await persist(lambda: cursor.to_list(size), patience=0.0)
 
 
+def equals(value: Any) -> Any:
+    """Equality as a range, for which the embedded store has an index; a truth value has no range."""
+    return value if isinstance(value, bool) else {"$gte": value, "$lte": value}
+
+
 def _is_full(error: OperationFailure) -> bool:
     said = str(error).lower()
     return error.code == _FULL_CODE or any(words in said for words in _FULL_WORDS)

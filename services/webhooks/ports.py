@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.common.paging import Found, Window
+from services.durable.aggregates import Repository
 from services.webhooks.domain import Delivery, DeliveryState, Endpoint, SecretPair
 
 
@@ -34,20 +35,8 @@ class Answer:
     retry_after: float | None = None
 
 
-class DeliveryRepository(Protocol):
+class DeliveryRepository(Repository[Delivery], Protocol):
     """Deliveries, each one a document under compare-and-set on its version."""
-
-    async def add(self, delivery: Delivery) -> bool:
-        """False when it was there already, in whatever state."""
-        ...
-
-    async def save(self, delivery: Delivery) -> bool:
-        """False when the stored version is not the one `delivery` was made from."""
-        ...
-
-    async def get(self, delivery_id: str) -> Delivery:
-        """Raises NotFound."""
-        ...
 
     async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
         """Newest first."""

@@ -49,10 +49,10 @@ class WebhookService:
     async def record(self, occasion: Occasion) -> bool:
         """Once this answers, the delivery outlives us. False when it was recorded before."""
         delivery = new_delivery(occasion, self._clock.now())
-        added = await self._deliveries.add(delivery)
-        if added:
-            self._on_due(delivery)
-        return added
+        if (await self._deliveries.add(delivery)).existing:
+            return False
+        self._on_due(delivery)
+        return True
 
     async def end_for(self, occasion: Occasion) -> bool:
         """The task was deleted: what is not delivered is skipped, and nothing called again, but for this very event.

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from services.common.errors import NotFound
 from services.common.paging import Found, Window
+from services.durable.aggregates import Added
 from services.webhooks.domain import SECOND, Delivery, Endpoint, SecretPair, new_secret
 from services.webhooks.ports import Answer, DeliveryRepository, Filter
 from services.webhooks.sender import Sender
@@ -36,8 +37,9 @@ class MemoryDeliveryRepository:
     def __init__(self) -> None:
         self.stored: dict[str, Delivery] = {}
 
-    async def add(self, delivery: Delivery) -> bool:
-        return self.stored.setdefault(delivery.id, delivery) is delivery
+    async def add(self, delivery: Delivery) -> Added[Delivery]:
+        stored = self.stored.setdefault(delivery.id, delivery)
+        return Added(stored, existing=stored is not delivery)
 
     async def save(self, delivery: Delivery) -> bool:
         known = self.stored.get(delivery.id)

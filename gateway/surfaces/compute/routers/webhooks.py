@@ -102,7 +102,9 @@ async def list_deliveries(request: Request, page: Annotated[DeliveryPage, Query(
     "/deliveries/{delivery_id}/replay",
     summary="Replay Webhook Delivery",
     response_model=WebhookDelivery,
-    responses=refused("DELIVERY_NOT_FOUND", "DELIVERY_SENDING", "DELIVERY_STATE", "TASK_DELETED", *CHANGES),
+    responses=refused(
+        *("DELIVERY_NOT_FOUND", "DELIVERY_UNREADABLE", "DELIVERY_SENDING", "DELIVERY_STATE", "TASK_DELETED"), *CHANGES
+    ),
 )
 @needs(TO_CHANGE)
 async def replay_delivery(request: Request, delivery_id: str) -> Response:
