@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run test test-clients check reliability crash fuzz bench profile gallery protos settings openapi asyncapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run models model test test-clients check reliability crash fuzz bench profile gallery protos settings openapi asyncapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ status:  ## what runs, and where
 
 run:  ## the stack in the foreground, until Ctrl-C
 	@$(ATELIER) run
+
+models:  ## every model that is here: its source, licence, size, and whether its files are the right ones
+	@$(ATELIER) models
+
+model:  ## take a diffusers model from a hub and draw with it: ID=owner/name REVISION=main; ID=starter goes back
+	@$(ATELIER) model --id "$$ID" --revision "$$REVISION"
 
 test:  ## every test, on free ports, beside a running stack too; ARGS="-k name" for some, ARGS=--failed for what failed
 	@$(ATELIER) test $(ARGS)

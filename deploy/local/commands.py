@@ -30,6 +30,8 @@ COMMANDS = {
     "status": Command(("-m", "deploy.local.lifecycle", "status")),
     "test": Command(("-m", "deploy.local.testing"), ALL),
     "test-clients": Command(("-m", "deploy.local.testing", "tests/clients"), ALL),
+    "models": Command(("-m", "deploy.local.models", "list")),
+    "model": Command(("-m", "deploy.local.models", "choose")),
     "gallery": Command(("-m", "deploy.local.gallery"), ALL),
     "reliability": Command(("-m", "tests.reliability"), ALL),
     "crash": Command(("-m", "tests.crash"), ALL),

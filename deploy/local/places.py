@@ -14,6 +14,7 @@ CLIENTS = LOCAL / "clients"
 TRITON = LOCAL / "triton"
 TRITON_BACKENDS = LOCAL / "triton-backends"
 ARTEFACTS = LOCAL / "artefacts"
+HUB_MODELS = LOCAL / "hub"
 MODEL_REPOSITORY = ROOT / "deploy" / "triton" / "models"
 APP_PYTHON = APP / "bin" / "python"
 MODELS_PYTHON = MODELS / "bin" / "python"
@@ -43,6 +44,11 @@ class Home:
     @property
     def run_file(self) -> Path:
         return self.run / "stack.json"
+
+    @property
+    def settings_file(self) -> Path:
+        """Settings that commands keep for `make up`; the environment goes first."""
+        return self.folder / "settings.env"
 
     def log_of(self, name: str) -> Path:
         return self.log / f"{name}.log"

@@ -19,6 +19,7 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from deploy.local.hub.client import PUBLIC_HUB
 from deploy.local.places import ROOT
 from deploy.local.settings import Layout, Ports, setting_of
 from services.common.settings import ServiceSettings
@@ -28,7 +29,8 @@ _HEAD = """# Settings
 
 Every process reads its settings from environment variables, once, when it starts; one that is wrong ends it with a
 message that names the variable. Times are seconds and sizes bytes where nothing else is said. `make up` sets the
-addresses of its own parts and hands everything else on.
+addresses of its own parts and hands everything else on. What `make model` chose lies in `.local/settings.env`; the
+environment goes first.
 
 This page is written by `make settings` from the classes named in it; `make check` fails where it is not up to date.
 """
@@ -210,6 +212,8 @@ def _of_the_stack() -> Iterator[Setting]:
     yield Setting(
         "`NATS_SYNC_INTERVAL`", "`1s`", "How often NATS syncs its disk; `always` before each acknowledgement."
     )
+    yield Setting("`HF_ENDPOINT`", f"`{PUBLIC_HUB}`", "The hub that `make model` fetches from.")
+    yield Setting("`HF_TOKEN`", "unset", "Key of an account there, for models that ask for one.")
     for field in fields(Ports):
         told = f"Port of the local stack's {field.name.replace('_', ' ')}."
         yield Setting(f"`{setting_of(field.name)}`", f"`{field.default}`", told)

@@ -13,6 +13,7 @@ from pathlib import Path
 from deploy.local.failures import LocalError
 from deploy.local.places import MODELS_PYTHON, ROOT, shown
 from deploy.local.terminal import said_plainly
+from deploy.triton.runtime.artefacts import REGISTRY, hash_file, registry
 
 STARTER = ROOT / "deploy" / "triton" / "starter"
 WEIGHTS = STARTER / "weights"
@@ -35,6 +36,7 @@ def build(*, quick: bool) -> None:
     if not quick:
         _install(work / "diffusion", WEIGHTS / "diffusion")
         _install(work / "matte" / "segmentation", WEIGHTS / "segmentation")
+        pin(REGISTRY)
 
 
 def _run(script: str, *arguments: str | Path) -> None:
@@ -46,6 +48,16 @@ def _run(script: str, *arguments: str | Path) -> None:
 def _install(made: Path, target: Path) -> None:
     shutil.copytree(made, target, dirs_exist_ok=True)
     print(f"{shown(target)} is new; git diff --stat shows what changed")
+
+
+def pin(registry_file: Path) -> None:
+    """Writes the hashes of our own models, as they are now, into the registry."""
+    text = registry_file.read_text(encoding="utf-8")
+    for artefact in (one for one in registry().values() if one.folder):
+        for file, path in artefact.paths().items():
+            old = f'"{file}" = "{artefact.files[file]}"'
+            text = text.replace(old, f'"{file}" = "{hash_file(path)}"')
+    registry_file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ _MADE = (
     "peer",
     "tools",
     "uv",
+    "hub",
     "data",
+    "settings.env",
 )
 
 

@@ -9,9 +9,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from deploy.local import probes
+from deploy.local import kept, probes
 from deploy.local.component import Component
-from deploy.local.places import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, Home
+from deploy.local.failures import LocalError
+from deploy.local.places import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, Home, shown
 from deploy.local.ports import HOST
 from deploy.local.settings import Ports
 from deploy.triton.runtime.artefacts import registry
@@ -47,7 +48,7 @@ def triton(home: Home, ports: Ports) -> Component:
             ("TRITON_HTTP_PORT", ports.triton_http),
             ("TRITON_METRICS_PORT", ports.triton_metrics),
         ),
-        environment=_environment(),
+        environment={**_environment(), **_chosen_model(home)},
         patience=300.0,
         # It holds nothing that could be lost; it takes 2 s, or all of its own 30 when a model hangs.
         grace=5.0,
@@ -103,6 +104,19 @@ def _environment() -> dict[str, str]:
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "PYTHONPATH": "",
     }
+
+
+def _chosen_model(home: Home) -> dict[str, str]:
+    """The diffusion model that `make model` kept, where the environment names none. Raises LocalError."""
+    path = kept.read(home.settings_file).get("MODEL_PATH")
+    if path is None or os.environ.get("MODEL_PATH"):
+        return {}
+    if not Path(path).is_dir():
+        raise LocalError(
+            f"the generation model is gone: {path}, as {shown(home.settings_file)} says, is not there.\n"
+            "make model ID=starter goes back to the one that came along; make models lists those that are here"
+        )
+    return {"MODEL_PATH": path}
 
 
 def _region_prefix(home: Home) -> str:

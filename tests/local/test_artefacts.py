@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import artefacts, triton
+from deploy.local import artefacts, starter, triton
 from deploy.local.failures import LocalError
 from deploy.triton.runtime.artefacts import Artefact, ArtefactRefused, registry
 
@@ -59,11 +59,30 @@ def fetch(folder: Path, monkeypatch: pytest.MonkeyPatch, wanted: Artefact) -> li
 def test_every_artefact_is_pinned_and_says_its_licence() -> None:
     for name, one in registry().items():
         assert name == one.name
-        assert re.fullmatch(r"[0-9a-f]{64}", one.wheel_sha256)
+        assert re.fullmatch(r"[0-9a-f]{64}", one.wheel_sha256) or one.folder
         assert one.files
         assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in one.files.values())
-        assert one.licence and one.licence_seen and one.without
-        assert one.upstream.startswith("https://")
+        assert one.licence and one.licence_seen
+        assert one.folder or (one.without and one.upstream.startswith("https://"))
+
+
+def test_our_own_models_are_those_that_the_registry_names() -> None:
+    own = [one for one in registry().values() if one.folder]
+    assert {one.serves for one in own} == {"diffusion", "segmentation"}
+    for one in own:
+        assert one.verified()
+
+
+def test_new_starter_models_are_pinned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "net.onnx").write_bytes(CONTENT)
+    trained = artefact(folder=str(mine), wheel_sha256="", files={"net.onnx": "1" * 64})
+    monkeypatch.setattr(starter, "registry", lambda: {"net": trained})
+    file = tmp_path / "artefacts.toml"
+    file.write_text(f'"net.onnx" = "{"1" * 64}"\n"other/net.onnx" = "{"1" * 64}"\n')
+    starter.pin(file)
+    assert file.read_text() == f'"net.onnx" = "{SHA256}"\n"other/net.onnx" = "{"1" * 64}"\n'
 
 
 @pytest.mark.usefixtures("wheel")

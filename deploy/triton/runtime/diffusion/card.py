@@ -1,10 +1,11 @@
 """What a model directory says about itself: name, content hash, licence, defaults."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from artefacts import Artefact, digest_of, hash_file, refuse_other
 
 from .errors import ModelUnsupported
 
@@ -49,13 +50,22 @@ def read_name(directory: Path, index: dict[str, Any]) -> str:
     return str(index.get("_name") or index.get("_name_or_path") or directory.resolve().name)
 
 
-def hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def hash_directory(directory: Path) -> str:
     """SHA-256 over the sorted `hash  path` lines of its weights and configurations (as sha256sum prints them)."""
+    return digest_of(hash_files(directory))
+
+
+def hash_files(directory: Path) -> dict[str, str]:
+    """The SHA-256 of each of them, by its path in the directory."""
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix in HASHED)
-    lines = (f"{hash_file(path)}  {path.relative_to(directory).as_posix()}\n" for path in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return {path.relative_to(directory).as_posix(): hash_file(path) for path in files}
+
+
+def refuse_swapped(directory: Path, found: dict[str, str], known: Artefact) -> None:
+    """Raises ArtefactRefused where a file is missing, another, or not one of the model's."""
+    for path, expected in known.files.items():
+        if Path(path).suffix in HASHED:
+            digest = found.get(path, "that of no file, as it is missing")
+            refuse_other(directory / path, digest, expected, known.name, known.remedy)
+    for path, digest in found.items():
+        refuse_other(directory / path, digest, known.files.get(path, "that of any"), known.name, known.remedy)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from artefacts import Artefact, artefact_at, digest_of
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from pipelines import UNUSED
 from transformers.utils import logging as transformers_logging
 
-from .card import ModelCard, hash_directory, read_index, read_licence, read_name
+from .card import ModelCard, hash_files, read_index, read_licence, read_name, refuse_swapped
 from .errors import ModelUnsupported
 from .families import FAMILIES, Family
 from .preview import Preview, fit_preview
@@ -33,7 +35,10 @@ class Model:
 
 
 def load_model(settings: Settings) -> Model:
-    """Raises ModelUnsupported for a directory that is none, or of a family that cannot be served."""
+    """Raises ModelUnsupported for a directory that is none, or of a family that cannot be served.
+
+    ArtefactRefused where a file of a model that is known is not the right one.
+    """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     _keep_quiet()
     if settings.threads:
@@ -43,13 +48,26 @@ def load_model(settings: Settings) -> Model:
     chosen = FAMILIES.get(index["_class_name"])
     if chosen is None:
         raise ModelUnsupported(f"{directory} is a {index['_class_name']}; served are {', '.join(sorted(FAMILIES))}")
+    known = artefact_at(directory)
     with torch.no_grad(), ThreadPoolExecutor(1) as pool:
-        hashing = pool.submit(hash_directory, directory)
-        family = chosen(_load_pipeline(directory, index, chosen, settings))
+        hashing = pool.submit(hash_files, directory)
+        try:
+            family = chosen(_load_pipeline(directory, index, chosen, settings))
+        finally:
+            # A wrong file is the best reason why it cannot be loaded.
+            hashes = hashing.result()
+            if known is not None:
+                refuse_swapped(directory, hashes, known)
         _check(family)
         preview = fit_preview(family.to_picture, family.pipe.vae.config.latent_channels, device=family.device)
-        card = ModelCard(read_name(directory, index), hashing.result(), read_licence(directory, index), family.name)
+    card = _card(directory, index, known, digest_of(hashes), family.name)
     return Model(family, card, _limits(family, index, settings), preview, read_vocabulary(index))
+
+
+def _card(directory: Path, index: dict[str, Any], known: Artefact | None, sha256: str, family: str) -> ModelCard:
+    if known is not None:
+        return ModelCard(known.name, sha256, known.licence, family)
+    return ModelCard(read_name(directory, index), sha256, read_licence(directory, index), family)
 
 
 def _keep_quiet() -> None:
@@ -77,7 +95,7 @@ def choose_dtype(name: str, device: torch.device, family: type[Family]) -> torch
 
 def _load_pipeline(directory: Path, index: dict[str, Any], family: type[Family], settings: Settings) -> Any:
     device = choose_device(settings.device)
-    unused = {name: None for name in ("safety_checker", "feature_extractor", "image_encoder") if name in index}
+    unused = {name: None for name in UNUSED if name in index}
     try:
         pipe = DiffusionPipeline.from_pretrained(
             str(directory), dtype=choose_dtype(settings.dtype, device, family), local_files_only=True,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from artefacts import hash_file
 from safetensors import SafetensorError, safe_open
 
-from .card import hash_file
 from .errors import InvalidArgument, LoraHashMismatch, LoraNotFound, LoraUnsupported
 from .families import Family
 from .lora import Adapter, Applied, Delta

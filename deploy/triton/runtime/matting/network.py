@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
-from artefacts import ArtefactRefused, registry
+from artefacts import ArtefactRefused, artefact_at, check, registry
 
 from .errors import MattingError
 from .layouts import LAYOUTS, Layout, choose_layout
@@ -33,12 +33,13 @@ class MatteNetwork:
 
     @classmethod
     def load(cls, settings: Settings) -> MatteNetwork:
-        """Raises MODEL_UNUSABLE when the file is missing, is no ONNX or has an unknown layout."""
+        """Raises MODEL_UNUSABLE when the file is missing, not the registry's, no ONNX or of an unknown layout."""
         path = settings.model_path
         if not path.is_file():
             raise MattingError(
                 "MODEL_UNUSABLE", f"no matte model at {path}; set MATTE_MODEL_PATH or run `make starter-models`"
             )
+        refuse_swapped(path)
         session = open_session(path, settings.threads)
         inputs = [(item.name, item.shape) for item in session.get_inputs()]
         layout = choose_layout(settings.layout, path.stem, inputs, [item.name for item in session.get_outputs()])
@@ -56,7 +57,7 @@ class MatteNetwork:
             raise MattingError("MODEL_UNUSABLE", str(error)) from error
         description = {
             "name": artefact.name,
-            "sha256": next(iter(artefact.files.values())),
+            "sha256": artefact.sha256,
             "licence": artefact.licence,
             "layout": "u2net",
         }
@@ -92,6 +93,16 @@ class MatteNetwork:
         if len(self.input_names) > 1:
             feed[self.input_names[1]] = border_prior(square[None])
         return feed
+
+
+def refuse_swapped(path: Path) -> None:
+    """Raises MODEL_UNUSABLE for a network of ours that has another content; others are their owner's affair."""
+    try:
+        known = artefact_at(path.parent)
+        if known is not None and path.name in known.files:
+            check(path, known.files[path.name], known.name, known.remedy)
+    except ArtefactRefused as error:
+        raise MattingError("MODEL_UNUSABLE", str(error)) from error
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:

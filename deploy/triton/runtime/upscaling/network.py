@@ -33,8 +33,7 @@ class RealEsrgan:
 
     def __init__(self, net: Any, artefact: Artefact) -> None:
         self._net = net
-        [weights] = (digest for file, digest in artefact.files.items() if file.endswith(".bin"))
-        self.card = {"name": artefact.name, "sha256": weights, "licence": artefact.licence}
+        self.card = {"name": artefact.name, "sha256": artefact.sha256, "licence": artefact.licence}
         self._input, self._output = net.input_names()[0], net.output_names()[0]
 
     @classmethod

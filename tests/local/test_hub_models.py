@@ -1,0 +1,474 @@
+"""`make model`: a model out of a hub comes whole and right, or not at all and says why."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local import kept, models, triton
+from deploy.local.failures import LocalError
+from deploy.local.hub import fetching
+from deploy.local.hub.client import connect
+from deploy.local.hub.fetching import Fetch, fetched
+from deploy.local.hub.progress import Progress
+from deploy.local.places import MODELS_PYTHON, ROOT, Home
+from deploy.local.settings import Ports
+from deploy.triton.runtime.artefacts import Artefact
+from tests.fakes.hub import HubServer, Shelf
+from tests.reliability.disks import disk
+
+ID = "maker/tiny"
+UNET = "unet/diffusion_pytorch_model.safetensors"
+LARGE = bytes(range(256)) * 12_000
+
+
+def index(**changes: Any) -> bytes:
+    parts = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": "0.42.1",
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+    }
+    return json.dumps(parts | changes).encode()
+
+
+def shelf(files: dict[str, bytes | None] | None = None, **more: Any) -> Shelf:
+    """As repositories are: what is wanted, and much besides. None leaves a file out."""
+    held: dict[str, bytes | None] = {
+        ".gitattributes": b"*.safetensors filter=lfs",
+        "README.md": b"# tiny",
+        "LICENSE.md": b"Apache License",
+        "model_index.json": index(),
+        "sd-v1.ckpt": b"pickle",
+        "scheduler/scheduler_config.json": b"{}",
+        "tokenizer/vocab.json": b"{}",
+        "tokenizer/merges.txt": b"#version: 0.2\n",
+        "safety_checker/model.safetensors": b"unused",
+        "unet/config.json": b'{"sample_size": 16}',
+        UNET: LARGE,
+        "unet/diffusion_pytorch_model.bin": b"pickle",
+        "unet/diffusion_pytorch_model.fp16.safetensors": b"variant",
+    }
+    return Shelf({name: content for name, content in (held | (files or {})).items() if content is not None}, **more)
+
+
+WANTED = {
+    "LICENSE.md",
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "tokenizer/vocab.json",
+    "tokenizer/merges.txt",
+    "unet/config.json",
+    UNET,
+}
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer().running() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "_PAUSE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "hub"
+
+
+def fetch(hub: HubServer, root: Path, *, revision: str = "main", id: str = ID, token: str | None = None) -> Artefact:
+    with connect(hub.endpoint, token) as client:
+        return Fetch(client, root, Progress(io.StringIO())).run(id, revision)
+
+
+def refused(hub: HubServer, root: Path, reason: str, **options: Any) -> str:
+    """The message; nothing was installed."""
+    with pytest.raises(LocalError) as caught:
+        fetch(hub, root, **options)
+    assert str(caught.value).startswith(f"{reason}: "), str(caught.value)
+    assert fetched(root) == []
+    return str(caught.value)
+
+
+def held(folder: str) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def test_what_a_pipeline_loads_is_fetched_and_nothing_else(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(revisions=("main", "v1"), licence="openrail++")
+    model = fetch(hub, root, revision="v1")
+    assert held(model.folder) == WANTED | {"atelier.manifest"}
+    assert (Path(model.folder) / UNET).read_bytes() == LARGE
+    assert (model.name, model.licence, model.version) == (ID, "openrail++", hub.shelves[ID].commit)
+    assert set(model.verified()) == WANTED
+    assert not any(name.endswith((".ckpt", ".bin")) for _, name, _ in hub.asked)
+
+
+def test_what_is_there_is_not_fetched_again(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf()
+    first = fetch(hub, root)
+    hub.asked.clear()
+    assert fetch(hub, root) == first
+    assert len(hub.asked) == 1
+
+
+def test_only_what_was_damaged_since_comes_again(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf()
+    first = fetch(hub, root)
+    (Path(first.folder) / "unet/config.json").write_bytes(b"{}")
+    hub.asked.clear()
+    assert fetch(hub, root).verified()
+    assert [path for _, path, _ in hub.asked[1:]] == [f"/{ID}/resolve/{first.version}/unet/config.json"]
+
+
+def test_a_connection_that_is_cut_goes_on_where_it_was(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(cuts={UNET: [1_000_000, 500_000]})
+    fetch(hub, root)
+    assert hub.ranges_of(UNET)[::2] == [None, "bytes=1000000-", "bytes=1500000-"]
+
+
+def test_a_command_that_was_ended_goes_on_the_next_time(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(cuts={UNET: [1_000_000, 0, 0, 0, 0, 0]})
+    assert "run the command again" in refused(hub, root, "HUB_UNREACHABLE")
+    hub.asked.clear()
+    fetch(hub, root)
+    assert hub.ranges_of(UNET)[0] == "bytes=1000000-"
+    assert hub.ranges_of("model_index.json") == []
+
+
+def test_a_killed_command_goes_on_the_next_time(hub: HubServer, root: Path) -> None:
+    """What it had written is there, whole or not: the hash says so."""
+    hub.shelves[ID] = shelf()
+    part = root / ".partial" / f"maker--tiny@{hub.shelves[ID].commit}" / f"{UNET}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(LARGE[:70_000])
+    assert (Path(fetch(hub, root).folder) / UNET).read_bytes() == LARGE
+    assert hub.ranges_of(UNET)[0] == "bytes=70000-"
+
+
+def test_a_hub_that_knows_no_parts_begins_anew(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(cuts={UNET: [1_000_000]}, knows_parts=False)
+    assert fetch(hub, root).verified()
+
+
+@pytest.mark.parametrize("name", [UNET, "unet/config.json"])
+def test_a_file_with_another_hash_is_thrown_away(hub: HubServer, root: Path, name: str) -> None:
+    """Of the same length: the weights by SHA-256, a small file by git's own hash."""
+    hub.shelves[ID] = shelf()
+    right = hub.shelves[ID].files[name]
+    hub.shelves[ID].swapped[name] = right[:-1] + b"?"
+    message = refused(hub, root, "FILE_CORRUPT")
+    assert name in message and "thrown away" in message
+    assert not list(root.rglob(f"{Path(name).name}*"))
+    hub.shelves[ID].swapped.clear()
+    assert fetch(hub, root).verified()
+
+
+def test_a_file_that_does_not_end_is_stopped(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(swapped={UNET: LARGE * 2})
+    assert "longer than" in refused(hub, root, "FILE_CORRUPT")
+
+
+def test_a_gated_model_says_what_to_do(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(gated=True, token="good")
+    message = refused(hub, root, "HUB_ACCESS_DENIED")
+    assert "accept its terms" in message and "HF_TOKEN" in message
+    assert "accept its terms" in refused(hub, root, "HUB_ACCESS_DENIED", token="bad")
+    assert fetch(hub, root, token="good").verified()
+
+
+def test_a_token_goes_to_the_hub_alone(hub: HubServer, root: Path) -> None:
+    """Large files lie with somebody else."""
+    hub.shelves[ID] = shelf(token="good")
+    assert fetch(hub, root, token="good").verified()
+    assert hub.ranges_of(UNET) == [None, None]
+    assert hub.leaked == []
+
+
+def test_a_model_that_is_not_shown_is_not_told_from_one_that_is_not_there(hub: HubServer, root: Path) -> None:
+    assert "or it is private" in refused(hub, root, "MODEL_NOT_FOUND", id="maker/none")
+
+
+def test_a_revision_that_is_not_there_is_named(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf()
+    assert "'v9'" in refused(hub, root, "REVISION_NOT_FOUND", revision="v9")
+
+
+@pytest.mark.parametrize(
+    "id", ["tiny", "../tiny", "a/b/c", "maker/..", "maker/ti ny", "maker/tiny?x", "", "https://x/y"]
+)
+def test_an_id_that_is_none_asks_nobody(hub: HubServer, root: Path, id: str) -> None:
+    refused(hub, root, "MODEL_ID_INVALID", id=id)
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("revision", ["../main", "a b", "-x", "refs/../../x"])
+def test_a_revision_that_is_none_asks_nobody(hub: HubServer, root: Path, revision: str) -> None:
+    refused(hub, root, "MODEL_ID_INVALID", revision=revision)
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.json",
+        "unet/../../outside.json",
+        "/etc/outside.json",
+        "unet//x.json",
+        "unet\\..\\x.json",
+        "C:x.json",
+        "./model_index.json",
+        "unet/..",
+        "unet/\x7fx.json",
+        "unet/",
+    ],
+)
+def test_a_file_name_that_leads_out_takes_nothing(hub: HubServer, root: Path, name: str) -> None:
+    said = {"rfilename": name, "size": 2, "blobId": "9e26dfeeb6e641a33dae4961196235bdb965b21b"}
+    hub.shelves[ID] = shelf(listed=[said])
+    refused(hub, root, "FILE_NAME_UNSAFE")
+    assert held(str(root)) == {".lock"}
+
+
+def test_a_component_that_leads_out_takes_nothing(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf({"model_index.json": index(**{"../unet": ["diffusers", "UNet2DConditionModel"]})})
+    refused(hub, root, "FILE_NAME_UNSAFE")
+
+
+def test_pickles_alone_are_refused(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf({UNET: None, "unet/diffusion_pytorch_model.fp16.safetensors": None})
+    message = refused(hub, root, "PICKLES_REFUSED")
+    assert "unet/diffusion_pytorch_model.bin" in message
+    assert hub.ranges_of("unet/config.json") == []
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "model.pt", "model.pkl", "pytorch_model.bin"])
+def test_a_lone_checkpoint_is_refused_as_a_pickle(hub: HubServer, root: Path, name: str) -> None:
+    hub.shelves[ID] = Shelf({name: b"pickle"})
+    assert name in refused(hub, root, "PICKLES_REFUSED")
+
+
+def test_a_single_file_of_safetensors_is_no_diffusers_model(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = Shelf({"model.safetensors": b""})
+    assert "no model_index.json" in refused(hub, root, "MODEL_UNSUPPORTED")
+
+
+def test_a_variant_alone_is_refused(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf({UNET: None})
+    assert "as a variant only" in refused(hub, root, "MODEL_UNSUPPORTED")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"_class_name": "KandinskyPipeline"}, "MODEL_UNSUPPORTED"),
+        ({"_class_name": ["pipeline", "Mine"]}, "CODE_REFUSED"),
+        ({"unet": ["my_unet", "Mine"]}, "CODE_REFUSED"),
+        ({"vae": ["diffusers", "AutoencoderKL"]}, "MODEL_UNSUPPORTED"),
+        ({"unet": ["diffusers"]}, "CODE_REFUSED"),
+    ],
+)
+def test_other_pipelines_and_code_of_their_own_are_refused(
+    hub: HubServer, root: Path, changes: dict[str, Any], reason: str
+) -> None:
+    hub.shelves[ID] = shelf({"model_index.json": index(**changes)})
+    refused(hub, root, reason)
+    assert hub.ranges_of(UNET) == []
+
+
+def test_code_that_a_component_names_is_refused_before_its_weights_come(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf({"unet/config.json": b'{"auto_map": {"AutoModel": "mine.Model"}}'})
+    assert "auto_map" in refused(hub, root, "CODE_REFUSED")
+    assert hub.ranges_of(UNET) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'"x"', b"[" * 100_000])
+def test_an_index_that_is_none_is_said(hub: HubServer, root: Path, content: bytes) -> None:
+    hub.shelves[ID] = shelf({"model_index.json": content})
+    refused(hub, root, "HUB_ANSWER_UNUSABLE")
+
+
+def test_a_hub_that_lists_no_hash_is_not_believed(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(listed=[{"rfilename": "x.json", "size": 2}])
+    refused(hub, root, "HUB_ANSWER_UNUSABLE")
+
+
+def test_a_hub_that_is_ill_or_away_is_said(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(broken=1)
+    assert "503" in refused(hub, root, "HUB_UNREACHABLE")
+    with HubServer().running() as gone:
+        pass
+    assert "HF_ENDPOINT" in refused(gone, root, "HUB_UNREACHABLE")
+
+
+def test_too_little_room_is_said_before_anything_large_comes(hub: HubServer, root: Path) -> None:
+    huge = {"rfilename": "unet/model.safetensors", "size": 10**16, "lfs": {"sha256": "0" * 64, "size": 10**16}}
+    hub.shelves[ID] = shelf(listed=[huge])
+    assert "GB are free" in refused(hub, root, "DISK_FULL")
+    assert hub.ranges_of(UNET) == []
+
+
+def test_a_disk_that_runs_full_on_the_way_keeps_what_came(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_SPARE_BYTES", -(1 << 40))
+    hub.shelves[ID] = shelf()
+    with disk(tmp_path / "disk") as small:
+        small.leave(2_000)
+        assert "make room" in refused(hub, small.folder / "hub", "DISK_FULL")
+        small.grow()
+        hub.asked.clear()
+        assert fetch(hub, small.folder / "hub").verified()
+        first = hub.ranges_of(UNET)[0]
+        assert first is not None and int(first.removeprefix("bytes=").rstrip("-")) > 1_000_000
+
+
+_OWN_CLIENT = """
+import json, sys
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+info = HfApi().model_info("maker/tiny", files_metadata=True)
+for found in info.siblings:
+    hf_hub_download("maker/tiny", found.rfilename, revision=info.sha, local_dir="there")
+refusals = []
+for id, revision in (("maker/none", "main"), ("maker/tiny", "v9"), ("maker/gated", "main")):
+    try:
+        HfApi().model_info(id, revision=revision)
+    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        refusals.append(type(error).__name__)
+facts = {found.rfilename: found.lfs.sha256 if found.lfs else found.blob_id for found in info.siblings}
+print(json.dumps([info.sha, info.card_data.license, refusals, facts]))
+"""
+
+
+def test_the_hubs_own_client_understands_the_hub_of_these_tests(hub: HubServer, tmp_path: Path) -> None:
+    """Else these tests would show that two misreadings of the protocol fit each other."""
+    hub.shelves |= {ID: shelf(), "maker/gated": shelf(gated=True, token="good")}
+    environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
+    environment |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
+    command = (str(MODELS_PYTHON), "-c", _OWN_CLIENT)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    there = tmp_path / "there"
+    got = {name: (there / name).read_bytes() for name in held(str(there)) if not name.startswith(".cache/")}
+    assert got == hub.shelves[ID].files
+    commit, licence, refusals, facts = json.loads(done.stdout)
+    with connect(hub.endpoint, None) as client:
+        ours = client.repository(ID, "main")
+    assert (commit, licence, facts) == (ours.commit, ours.licence, {file.path: file.digest for file in ours.files})
+    assert refusals == ["RepositoryNotFoundError", "RevisionNotFoundError", "GatedRepoError"]
+
+
+# --- the commands ---
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("MODEL_PATH", raising=False)
+    return Home(tmp_path / "home")
+
+
+def test_the_chosen_model_is_what_triton_is_started_with(hub: HubServer, root: Path, at_home: Home) -> None:
+    hub.shelves[ID] = shelf()
+    models.choose(at_home, root, ID, "")
+    folder = root / "maker--tiny" / hub.shelves[ID].commit
+    assert triton.triton(at_home, Ports()).environment["MODEL_PATH"] == str(folder)
+    models.choose(at_home, root, "starter", "")
+    assert "MODEL_PATH" not in triton.triton(at_home, Ports()).environment
+
+
+def test_the_environment_goes_before_what_was_chosen(
+    hub: HubServer, root: Path, at_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.shelves[ID] = shelf()
+    monkeypatch.setenv("MODEL_PATH", "/mine")
+    models.choose(at_home, root, ID, "")
+    assert "MODEL_PATH=/mine in the environment goes first" in capsys.readouterr().out
+    assert "MODEL_PATH" not in triton.triton(at_home, Ports()).environment
+
+
+def test_a_refused_model_leaves_the_choice_as_it_was(hub: HubServer, root: Path, at_home: Home) -> None:
+    hub.shelves[ID] = shelf()
+    models.choose(at_home, root, ID, "")
+    before = kept.read(at_home.settings_file)
+    with pytest.raises(LocalError, match="MODEL_NOT_FOUND"):
+        models.choose(at_home, root, "maker/none", "")
+    assert kept.read(at_home.settings_file) == before
+
+
+def test_without_the_hub_a_model_that_was_fetched_can_still_be_chosen(
+    hub: HubServer, root: Path, at_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.shelves[ID] = shelf()
+    models.choose(at_home, root, ID, "")
+    models.choose(at_home, root, "starter", "")
+    hub.shelves[ID].broken = 1
+    models.choose(at_home, root, ID, "")
+    assert kept.read(at_home.settings_file)["MODEL_PATH"].startswith(str(root))
+    hub.shelves[ID].broken = 1
+    with pytest.raises(LocalError, match="HUB_UNREACHABLE"):
+        models.choose(at_home, root, ID, "0123abc")
+
+
+def test_a_chosen_model_that_is_gone_stops_the_start_and_says_the_way_out(root: Path, at_home: Home) -> None:
+    kept.keep(at_home.settings_file, "MODEL_PATH", str(root / "gone"))
+    with pytest.raises(LocalError, match="make model ID=starter"):
+        triton.triton(at_home, Ports())
+
+
+def test_what_is_kept_goes_beside_what_was_kept(at_home: Home) -> None:
+    at_home.settings_file.parent.mkdir()
+    at_home.settings_file.write_text("# mine\nDIFFUSION_DEVICE=cpu\n\n")
+    kept.keep(at_home.settings_file, "MODEL_PATH", "/with = signs")
+    assert kept.read(at_home.settings_file) == {"DIFFUSION_DEVICE": "cpu", "MODEL_PATH": "/with = signs"}
+    at_home.settings_file.write_text("nonsense\n")
+    with pytest.raises(LocalError, match="line 1"):
+        kept.read(at_home.settings_file)
+
+
+def test_the_list_says_of_each_what_it_is_and_whether_it_is_right(hub: HubServer, root: Path, at_home: Home) -> None:
+    starter = next(models.listed(at_home, root))
+    assert "atelier-starter  (the generation model)" in starter
+    assert "ten toy products" in starter and "Apache-2.0" in starter and ": right" in starter
+    hub.shelves[ID] = shelf(licence="openrail++")
+    models.choose(at_home, root, ID, "")
+    listed = {text.split()[0]: text for text in models.listed(at_home, root)}
+    assert {"atelier-starter", "atelier-starter-matte", "u2netp", "realesrgan-x4plus", ID} <= set(listed)
+    assert "(the generation model)" in listed[ID] and "(the generation model)" not in listed["atelier-starter"]
+    assert "openrail++" in listed[ID] and f"at {hub.shelves[ID].commit}, from a hub" in listed[ID]
+    (root / "maker--tiny" / hub.shelves[ID].commit / UNET).write_bytes(b"other")
+    listed = {text.split()[0]: text for text in models.listed(at_home, root)}
+    assert "WRONG" in listed[ID] and f"make model ID={ID}" in listed[ID]
+
+
+def test_a_folder_of_ones_own_is_listed_too(root: Path, at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_PATH", "/mine")
+    *_, last = models.listed(at_home, root)
+    assert last.startswith("/mine  (the generation model, by MODEL_PATH)")
+
+
+def test_make_says_plainly_what_is_wrong(hub: HubServer) -> None:
+    """The command as it is typed; a name that a shell would take apart reaches the program whole."""
+    environment = {**os.environ, "HF_ENDPOINT": hub.endpoint}
+    for given, reason in (("ID=a/b'$(touch x)", "MODEL_ID_INVALID"), ("ID=maker/none", "MODEL_NOT_FOUND")):
+        command = ("make", "--silent", "model", given.replace("$", "$$"), f"PYTHON={sys.executable}")
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert reason in done.stderr and "Traceback" not in done.stderr
