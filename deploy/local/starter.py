@@ -23,8 +23,9 @@ WORK = ROOT / "out" / "starter-models"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make starter-models", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the whole recipe, hardly trained; installs nothing")
-    quick = parser.parse_args().quick
-    said_plainly(lambda: build(quick=quick))
+    parser.add_argument("--pin", action="store_true", help="trains nothing: the registry takes the files as they are")
+    given = parser.parse_args()
+    said_plainly(lambda: pin(REGISTRY) if given.pin else build(quick=given.quick))
 
 
 def build(*, quick: bool) -> None:
