@@ -108,7 +108,7 @@ def _decode(request: dict[str, Any], content: IO[bytes], files: list[int]) -> di
 
 def _decode_original(request: dict[str, Any], content: IO[bytes], files: list[int]) -> dict[str, Any]:
     found = pixels.decode_original(content, max_pixels=request["max_pixels"], grey=request["grey"])
-    return {**_written(found, files[1]), "converted": found.converted}
+    return _written(found, files[1])
 
 
 def _written(found: pixels.Decoded, target: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _written(found: pixels.Decoded, target: int) -> dict[str, Any]:
     pixels.write_bytes(found.profile, target)
     pixels.write_bytes(rights, target)
     told = {"facts": asdict(found.facts), "density": found.density, "notes": found.notes}
-    return {**told, "profile": len(found.profile), "rights": len(rights)}
+    return {**told, "converted": found.converted, "profile": len(found.profile), "rights": len(rights)}
 
 
 def _translate(request: dict[str, Any], content: IO[bytes], _: list[int]) -> dict[str, Any]:

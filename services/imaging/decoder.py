@@ -57,24 +57,27 @@ Density: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """`pixels`: uint8 [height, width, 3 or 4], upright, sRGB, alpha straight. `notes` are for whoever sent the file."""
+    """`pixels`: uint8 [height, width, 3 or 4], upright, sRGB, alpha straight. `notes` are for whoever sent the file.
+
+    `converted` tells that its colours had to leave a profile of their own.
+    """
 
     pixels: NDArray[np.uint8]
     facts: ImageFacts
     density: Density | None = None
     rights: Rights = field(default_factory=Rights)
     notes: tuple[Note, ...] = ()
+    converted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Original(Picture):
     """`pixels`: uint8 [height, width, 1 to 4], upright, in the picture's own colours; 2 and 4 have straight alpha.
 
-    `profile` is the ICC profile they belong to; None stands for sRGB, and `converted` then tells that they had another.
+    `profile` is the ICC profile they belong to; None stands for sRGB.
     """
 
     profile: bytes | None = None
-    converted: bool = False
 
 
 class Decoder:
@@ -122,7 +125,7 @@ class Decoder:
         with file:
             facts = _facts(answer)
             profile = os.pread(file.fileno(), answer["profile"], facts.width * facts.height * facts.channels)
-            return Original(**_told(file, answer), profile=profile or None, converted=answer["converted"])
+            return Original(**_told(file, answer), profile=profile or None)
 
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of an ICC profile."""
@@ -202,6 +205,7 @@ def _told(file: IO[bytes], answer: dict[str, Any]) -> dict[str, Any]:
         "density": tuple(answer["density"]) if answer["density"] else None,
         "rights": Rights(**{**rights, **{name: tuple(rights[name]) for name in ("creators", "owners")}}),
         "notes": tuple(map(Note, answer["notes"])),
+        "converted": answer["converted"],
     }
 
 

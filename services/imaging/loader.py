@@ -13,9 +13,10 @@ from pydantic_settings import BaseSettings, NoDecode
 from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge, Unavailable
 from services.common.settings import split
 from services.imaging.decoder import Decoder, Limits, Original, Picture
+from services.imaging.formats import ACCEPTED
 from services.imaging.limits import MAX_PIXELS
 from services.imaging.local_files import LocalFiles
-from services.imaging.sources import Kind, read_inline, tell_apart
+from services.imaging.sources import Kind, inline_type, read_inline, tell_apart
 from services.net.addresses import PORTS, parse_target
 from services.net.guarded_http import Fetched, GuardedHttp, HttpLimits
 
@@ -118,7 +119,10 @@ class ImageLoader:
         try:
             return await self._store.read(path, tenant=tenant, limit=self._max_bytes)
         except NotFound as error:
-            raise NotFound(f"there is no object {path!r}", reason=error.reason) from error
+            told = f"there is no object {path!r}"
+            if found := inline_type(path):
+                told += f"; as base64 it would be {found}, and pictures are taken as {ACCEPTED}"
+            raise NotFound(told, reason=error.reason) from error
         except PayloadTooLarge as error:
             raise PayloadTooLarge(error.message, reason="IMAGE_TOO_LARGE") from error
 

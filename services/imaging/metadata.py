@@ -15,8 +15,10 @@ from PIL import ExifTags, Image
 
 from services.imaging import xmp
 from services.imaging.carriers import gif
+from services.imaging.notes import Note
 from services.imaging.recipes import HEAD_BYTES, TAIL_BYTES, read_recipe
 from services.imaging.rights import Rights, source_uri, strongest
+from services.imaging.statements import Statements, statements_of
 
 _MOST_CREATORS = 20
 _MOST_CHARACTERS = 2000
@@ -27,7 +29,9 @@ _SLACK = 0.0128
 _SIGNED = b"c2pa"
 # A key and the head of a text of up to 255 bytes, as CBOR writes them.
 _SIGNED_SOURCE = b"digitalSourceType\x78"
+_ONE_BY_ONE = frozenset((xmp.OWNER, xmp.MARKED, xmp.DATA_MINING, xmp.USAGE_TERMS, xmp.WEB_STATEMENT))
 _IIM_BY_LINE, _IIM_CREDIT, _IIM_COPYRIGHT = 80, 110, 116
+_IIM_STATEMENTS = {40: "photoshop:Instructions", 85: "photoshop:AuthorsPosition", 115: "photoshop:Source"}
 _IIM_IN_PHOTOSHOP = 0x0404
 _IIM_IN_TIFF = 33723
 
@@ -45,6 +49,13 @@ class _Told:
     owners: list[str] = field(default_factory=list)
     marked: list[str] = field(default_factory=list)
     data_mining: list[str] = field(default_factory=list)
+    statements: Statements = field(default_factory=dict)
+    complete: bool = True
+
+    def cleaned(self, texts: list[str]) -> list[str]:
+        """Without what cannot be seen, and no longer than is carried over."""
+        self.complete &= all(len(text) <= _MOST_CHARACTERS for text in texts)
+        return _cleaned(texts)
 
 
 def density_of(picture: Image.Image) -> tuple[float, float] | None:
@@ -56,8 +67,8 @@ def density_of(picture: Image.Image) -> tuple[float, float] | None:
     return (across, down) if 1 <= across <= _DENSEST and 1 <= down <= _DENSEST else None
 
 
-def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, bool]:
-    """Of a loaded picture; and whether some of what its metadata say could not be read."""
+def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, tuple[Note, ...]]:
+    """Of a loaded picture; and what has to be told of its metadata."""
     told, broken = _Told(), False
     for read in (partial(_read_xmp, content), _read_exif, _read_iim, _read_text):
         try:
@@ -69,20 +80,23 @@ def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, bool]:
     recipe = _recipe(content)
     own = str((recipe or {}).get("digital_source_type") or "")
     source = strongest(source_uri(text) for text in (*told.sources, own, _signed_source(content)))
-    return (
-        Rights(
-            digital_source=source,
-            creators=tuple(dict.fromkeys(told.creators))[:_MOST_CREATORS],
-            credit=_first(told.credit),
-            notice=_first(told.notice),
-            usage_terms=_first(told.usage_terms),
-            web_statement=_first(told.web_statement),
-            owners=tuple(dict.fromkeys(told.owners))[:_MOST_CREATORS],
-            marked=_first(told.marked),
-            data_mining=_first(told.data_mining),
-            recipe=recipe,
-        ),
-        broken,
+    notes = (Note.METADATA_IGNORED,) * broken + (Note.RIGHTS_LEFT_OUT,) * (not told.complete)
+    return _rights(told, source, recipe), notes
+
+
+def _rights(told: _Told, source: str | None, recipe: dict[str, Any] | None) -> Rights:
+    return Rights(
+        digital_source=source,
+        creators=tuple(dict.fromkeys(told.creators))[:_MOST_CREATORS],
+        credit=_first(told.credit),
+        notice=_first(told.notice),
+        usage_terms=_first(told.usage_terms),
+        web_statement=_first(told.web_statement),
+        owners=tuple(dict.fromkeys(told.owners))[:_MOST_CREATORS],
+        marked=_first(told.marked),
+        data_mining=_first(told.data_mining),
+        statements=told.statements,
+        recipe=recipe,
     )
 
 
@@ -147,21 +161,26 @@ def _read_xmp(content: IO[bytes], picture: Image.Image, told: _Told) -> None:
         return
     said = xmp.Packet.parse(packet.encode() if isinstance(packet, str) else packet)
     told.sources += said.values(xmp.SOURCE_TYPE)
-    told.creators += _cleaned(said.values(xmp.CREATOR))
-    told.credit += _cleaned(said.values(xmp.CREDIT))
-    told.notice += _cleaned(said.values(xmp.RIGHTS))
-    told.usage_terms += _cleaned(said.values(xmp.USAGE_TERMS))
-    told.web_statement += _cleaned(said.values(xmp.WEB_STATEMENT))
-    told.owners += _cleaned(said.values(xmp.OWNER))
-    told.marked += _cleaned(said.values(xmp.MARKED))
-    told.data_mining += _cleaned(said.values(xmp.DATA_MINING))
+    told.creators += told.cleaned(said.values(xmp.CREATOR))
+    told.credit += told.cleaned(said.values(xmp.CREDIT))
+    told.notice += told.cleaned(said.values(xmp.RIGHTS))
+    told.usage_terms += told.cleaned(said.values(xmp.USAGE_TERMS))
+    told.web_statement += told.cleaned(said.values(xmp.WEB_STATEMENT))
+    told.owners += told.cleaned(said.values(xmp.OWNER))
+    told.marked += told.cleaned(said.values(xmp.MARKED))
+    told.data_mining += told.cleaned(said.values(xmp.DATA_MINING))
+    found = statements_of(said.descriptions, _ONE_BY_ONE, told.cleaned)
+    told.statements |= found.said
+    told.complete &= found.complete and max(map(len, (told.creators, told.owners))) <= _MOST_CREATORS
+    # Of one text in several languages the one for everybody is carried over.
+    told.complete &= all(len(set(said.values(name))) <= 1 for name in (xmp.RIGHTS, xmp.USAGE_TERMS))
 
 
 def _read_exif(picture: Image.Image, told: _Told) -> None:
     exif = exif_of(picture)
     if not told.creators:
-        told.creators += _cleaned(_exif_texts(exif, ExifTags.Base.Artist, ";"))
-    told.notice += _cleaned([", ".join(_exif_texts(exif, ExifTags.Base.Copyright, "\0"))])
+        told.creators += told.cleaned(_exif_texts(exif, ExifTags.Base.Artist, ";"))
+    told.notice += told.cleaned([", ".join(_exif_texts(exif, ExifTags.Base.Copyright, "\0"))])
 
 
 def _exif_texts(exif: Image.Exif, tag: int, separator: str) -> list[str]:
@@ -175,9 +194,12 @@ def _read_iim(picture: Image.Image, told: _Told) -> None:
     for number, value in _datasets(_iim_block(picture)):
         found.setdefault(number, []).append(_decoded(value))
     if not told.creators:
-        told.creators += _cleaned(found.get(_IIM_BY_LINE, []))
-    told.credit += _cleaned(found.get(_IIM_CREDIT, []))
-    told.notice += _cleaned(found.get(_IIM_COPYRIGHT, []))
+        told.creators += told.cleaned(found.get(_IIM_BY_LINE, []))
+    told.credit += told.cleaned(found.get(_IIM_CREDIT, []))
+    for number, name in _IIM_STATEMENTS.items():
+        if values := told.cleaned(found.get(number, [])):
+            told.statements.setdefault(name, {"kind": "", "values": values[:1]})
+    told.notice += told.cleaned(found.get(_IIM_COPYRIGHT, []))
 
 
 def _iim_block(picture: Image.Image) -> bytes:
@@ -202,8 +224,8 @@ def _read_text(picture: Image.Image, told: _Told) -> None:
     if picture.format != "PNG":
         return
     if not told.creators:
-        told.creators += _cleaned([picture.info.get("Author", "")])
-    told.notice += _cleaned([picture.info.get("Copyright", "")])
+        told.creators += told.cleaned([picture.info.get("Author", "")])
+    told.notice += told.cleaned([picture.info.get("Copyright", "")])
 
 
 def _decoded(value: bytes) -> str:

@@ -15,12 +15,14 @@ from services.imaging.formats import ACCEPTED, Format, format_of
 from services.imaging.limits import MAX_SIDE
 from services.imaging.metadata import exif_of
 from services.imaging.notes import Note
-from services.imaging.sniffing import HEAD_BYTES, UNKNOWN, content_type_of
+from services.imaging.sniffing import HEAD_BYTES, UNKNOWN, told_type_of
 
 _AS_LIBTIFF_LEAVES = {"F;32BF": "F;32NF", "F;32F": "F;32NF"}
 # What a file of boxes says about its pictures lies in front of them.
 BOXES_WITHIN = 64 << 10
 _COLOUR_BOX = b"colrnclx"
+# Of a file that is refused, to tell what it is.
+_TOLD_BYTES = 4096
 TURNED = frozenset({5, 6, 7, 8})
 
 
@@ -87,11 +89,14 @@ def reopened(content: IO[bytes], header: png.Header | None) -> Image.Image:
     form = _format_of(content)
     if "HEIF" in form.readers:
         learn_heif()
+    readable = png.readable(content, header) if header else tiff.readable(content)
     try:
-        picture = Image.open(png.readable(content, header) if header else content, formats=form.readers)
+        picture = Image.open(readable, formats=form.readers)
     except UnidentifiedImageError as error:
         raise Unfit(f"this {form.name} cannot be read: it is damaged, or of a kind that is not supported") from error
     if picture.format == "TIFF":
+        if tiff.is_raw(picture):
+            raise Unfit("this is a camera's raw file; develop it and send what comes of that, not its preview")
         _as_stored(picture)
     return picture
 
@@ -113,7 +118,7 @@ def _format_of(content: IO[bytes]) -> Format:
     content.seek(0)
     found = format_of(head)
     if found is None:
-        known = content_type_of(head)
+        known = told_type_of(os.pread(content.fileno(), _TOLD_BYTES, 0))
         what = "this is not a picture of a known format" if known == UNKNOWN else f"{known} is not taken as a picture"
         raise Unfit(f"{what}; pictures are taken as {ACCEPTED}")
     return found

@@ -11,6 +11,7 @@ from typing import IO
 from PIL import ExifTags, Image
 
 from services.imaging import icc, profiles
+from services.imaging.beside import left_out
 from services.imaging.metadata import density_of, rights_of
 from services.imaging.notes import Note
 from services.imaging.opening import BOXES_WITHIN, TURNED, Opened, Unfit, border, loaded, measured, reopened
@@ -19,6 +20,8 @@ from services.imaging.samples import STRIP_BYTES, Samples, as_mode, samples_of
 
 _DAMAGED = "the picture cannot be decoded: it is damaged or cut off"
 _NAMES = {"MPO": "JPEG", "HEIF": "HEIC"}
+# Several pictures in one of these are no animation.
+_OF_PAGES = ("MPO", "TIFF", "HEIF")
 _PNG_DEPTH_AT = 24
 _DEPTH_BOX = b"pixi"
 _ALPHA = {"L": "LA", "RGB": "RGBA"}
@@ -78,7 +81,7 @@ def decode(content: IO[bytes], *, max_pixels: int) -> Decoded:
     """The first frame, upright, in sRGB. Raises Unfit."""
     opened = loaded(content, max_pixels=max_pixels)
     colours = _Colours.of(opened, samples_of(opened, partial(reopened, content, opened.header)))
-    return _decoded(opened, content, colours.in_srgb(), colours)
+    return replace(_decoded(opened, content, colours.in_srgb(), colours), converted=not colours.are_srgb)
 
 
 @border(_DAMAGED)
@@ -92,7 +95,7 @@ def decode_original(content: IO[bytes], *, max_pixels: int, grey: bool) -> Decod
     own = colours.own(grey)
     found = _decoded(opened, content, colours.in_srgb() if own is None else own, colours)
     if own is None:
-        return replace(found, converted=bool(colours.profile) or Note.PROFILE_IGNORED in colours.notes)
+        return replace(found, converted=bool(colours.profile or opened.picture.info.get("icc_profile")))
     return replace(found, profile=colours.profile)
 
 
@@ -103,7 +106,7 @@ class _Colours:
     samples: Samples
     profile: bytes
     mode: str
-    notes: tuple[Note, ...]
+    notes: tuple[Note, ...] = ()
 
     @classmethod
     def of(cls, opened: Opened, samples: Samples) -> _Colours:
@@ -115,9 +118,12 @@ class _Colours:
             return cls._by_code_points(samples, points, mode)
         described = profiles.mode_of(profile) if profile else None
         if described == "RGB" and mode == "L":
-            return cls(samples, profile, "RGB", ())
+            return cls(samples, profile, "RGB")
         if described == mode:
-            return cls(samples, profile, mode, ())
+            return cls(samples, profile, mode)
+        if mode == "LAB":
+            # These numbers mean the same everywhere; whatever lies beside them changes nothing.
+            return cls(samples, b"", mode)
         notes = [Note.PROFILE_IGNORED] * bool(profile) + [Note.INKS_WITHOUT_PROFILE] * (mode == "CMYK")
         told = profiles.of_png(opened.header) if opened.header and not profile else b""
         return cls(samples, told, mode, tuple(notes))
@@ -128,7 +134,7 @@ class _Colours:
             profile = profiles.of_code_points(*points)
         except icc.Unreadable:
             return cls(samples, b"", mode, (Note.PROFILE_IGNORED,))
-        return cls(samples, profile, "RGB" if profile else mode, ())
+        return cls(samples, profile, "RGB" if profile else mode)
 
     def own(self, grey: bool) -> Image.Image | None:
         """None where they have to be converted."""
@@ -136,8 +142,13 @@ class _Colours:
             return None
         return as_mode(self.samples.in_eight_bits(), self.mode)
 
+    @property
+    def are_srgb(self) -> bool:
+        """Whether they look the same without their profile."""
+        return not self.profile or profiles.is_srgb(self.profile, self.mode)
+
     def in_srgb(self) -> Image.Image:
-        if not self.profile or profiles.is_srgb(self.profile, self.mode):
+        if self.are_srgb:
             return as_mode(self.samples.in_eight_bits(), "RGB")
         if self.mode == "RGB" and self.samples.is_deep:
             return self._from_deep()
@@ -172,15 +183,16 @@ def _decoded(opened: Opened, content: IO[bytes], shown: Image.Image, colours: _C
     density = density_of(opened.picture)
     if density and opened.orientation in TURNED:
         density = (density[1], density[0])
-    rights, broken = rights_of(opened.picture, content)
-    broken |= opened.header is not None and bool(opened.header.unreadable)
-    notes = (*opened.notes, *colours.notes, *_notes(facts, broken))
-    return Decoded(shown, facts, density, rights, notes)
+    rights, told = rights_of(opened.picture, content)
+    unreadable = opened.header is not None and bool(opened.header.unreadable)
+    of_file = (*_notes(facts, unreadable), *told, *left_out(opened.picture, content))
+    notes = (*opened.notes, *colours.notes, *of_file)
+    return Decoded(shown, facts, density, rights, tuple(dict.fromkeys(notes)))
 
 
 def _notes(facts: Facts, broken_metadata: bool) -> Iterator[Note]:
     if facts.animated:
-        yield Note.FIRST_PAGE_ONLY if facts.format == "TIFF" else Note.ANIMATION_FIRST_FRAME
+        yield Note.ANIMATION_FIRST_FRAME
     if facts.depth > 8:
         yield Note.DEPTH_REDUCED
     if broken_metadata:
@@ -193,7 +205,7 @@ def _facts(opened: Opened, content: IO[bytes]) -> Facts:
     if opened.orientation in TURNED:
         width, height = height, width
     name = _NAMES.get(str(picture.format), str(picture.format))
-    animated = picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
+    animated = picture.format not in _OF_PAGES and bool(getattr(picture, "is_animated", False))
     return Facts(name, width, height, 4 if picture.has_transparency_data else 3, animated, _depth(picture, content))
 
 

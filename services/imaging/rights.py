@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.imaging.statements import Statements
+
 VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _TERM = re.compile(r"(?:https?://cv\.iptc\.org/newscodes/digitalsourcetype/)?(\w{1,60})/?")
 # From the largest share that a model had in a picture to the smallest.
@@ -26,6 +28,8 @@ class Rights:
 
     `data_mining` is what PLUS says of training and mining, `marked` whether there are rights at all ("True", "False").
 
+    `statements` are what else it says of rights, in its own form (statements.py).
+
     All are what somebody wrote into the file, cleaned and shortened; None or empty where nobody did.
     """
 
@@ -38,6 +42,7 @@ class Rights:
     owners: tuple[str, ...] = ()
     marked: str | None = None
     data_mining: str | None = None
+    statements: Statements = field(default_factory=dict)
     recipe: dict[str, Any] | None = field(default=None, repr=False)
 
 

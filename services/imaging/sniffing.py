@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator
 
 # Room for the brands of a file of boxes; makers list up to a dozen.
@@ -16,6 +18,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF89a", "image/gif"),
     (8, b"WEBP", "image/webp"),
     (0, b"BM", "image/bmp"),
+    (8, b"CR\x02\0", "image/x-canon-cr2"),
     (0, b"II*\x00", "image/tiff"),
     (0, b"MM\x00*", "image/tiff"),
     (0, b"II+\x00", "image/tiff"),
@@ -27,8 +30,30 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1aE\xdf\xa3", "video/webm"),
     (0, b"%PDF-", "application/pdf"),
     (0, b"PK\x03\x04", "application/zip"),
-    (0, b"\x1f\x8b", "application/gzip"),
+    (0, b"\x1f\x8b\x08", "application/gzip"),
 )
+# Told to people, and never served as such.
+_TOLD: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\0\0\1\0", "image/x-icon"),
+    (0, b"v/1\x01", "image/x-exr"),
+    (0, b"#?RADIANCE", "image/vnd.radiance"),
+    (0, b"DDS ", "image/vnd-ms.dds"),
+    (0, b"qoif", "image/x-qoi"),
+    (0, b"gimp xcf", "image/x-xcf"),
+    (0, b"%!PS", "application/postscript"),
+    (0, b"\xc5\xd0\xd3\xc6", "application/postscript"),
+    (0, b"Rar!", "application/vnd.rar"),
+    (0, b"7z\xbc\xaf", "application/x-7z-compressed"),
+    (0, b"\xd0\xcf\x11\xe0", "application/x-ole-storage"),
+    (8, b"AVI ", "video/x-msvideo"),
+    (8, b"WAVE", "audio/wav"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"OggS", "application/ogg"),
+)
+# What a text begins with; an SVG may be declared first as any XML is.
+_MARKUP = re.compile(rb"\s*<(svg|!doctype\s+svg|html|!doctype\s+html|head|body|\?xml)\b", re.IGNORECASE)
+_SVG = re.compile(rb"<svg[\s/>]|<!doctype\s+svg\b", re.IGNORECASE)
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
 _AVIF = frozenset({b"avif", b"avis", b"avio"})
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
@@ -49,6 +74,40 @@ def content_type_of(head: bytes) -> str:
 
 def is_picture(head: bytes) -> bool:
     return content_type_of(head).startswith("image/")
+
+
+def told_type_of(head: bytes) -> str:
+    """The media type for a refusal, markup and plain text included; the more of the file there is the better."""
+    known = content_type_of(head[:HEAD_BYTES])
+    if known != UNKNOWN:
+        return known
+    named = next((kind for offset, magic, kind in _TOLD if head.startswith(magic, offset)), None)
+    return named or _markup_type(head) or ("text/plain" if _is_text(head) else UNKNOWN)
+
+
+def is_recognized(head: bytes) -> bool:
+    """Whether no mere chance can have made it: a signature, or the beginning of a page or a drawing."""
+    return content_type_of(head) != UNKNOWN or _markup_type(head) is not None
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether all of it can be read by people. It may be cut off within a character."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(character.isprintable() or character in "\t\r\n\ufeff" for character in text)
+
+
+def _markup_type(head: bytes) -> str | None:
+    if head.startswith(_MARKS[1:]):
+        head = head[2:].replace(b"\0", b"")
+    found = _MARKUP.match(head.removeprefix(_MARKS[0]))
+    if found is None:
+        return None
+    if _SVG.search(head):
+        return "image/svg+xml"
+    return "application/xml" if found[1] == b"?xml" else "text/html"
 
 
 def _brands(head: bytes) -> tuple[bytes, frozenset[bytes]]:
@@ -81,6 +140,8 @@ def _agrees(content_type: str, head: bytes) -> bool:
         return int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
     if content_type == "image/webp":
         return head.startswith(b"RIFF")
+    if content_type == "image/x-canon-cr2":
+        return head.startswith(b"II*\0")
     return True
 
 

@@ -11,7 +11,8 @@ from enum import Enum
 from urllib.parse import unquote
 
 from services.common.errors import InvalidRequest, PayloadTooLarge
-from services.imaging.sniffing import is_picture
+from services.imaging.formats import ACCEPTED
+from services.imaging.sniffing import UNKNOWN, is_recognized, told_type_of
 
 _PATH_LIMIT = 512
 _PROBE_CHARACTERS = 64
@@ -43,7 +44,7 @@ class Source:
 
 
 def tell_apart(text: str) -> Source:
-    """A URL has a scheme; a short text is a storage path unless it is base64 that begins as a picture does.
+    """A URL has a scheme; a short text is a storage path unless it is base64 that begins as a known file does.
 
     Raises:
         InvalidRequest: URL_NOT_ALLOWED for another scheme than http, https, data and file.
@@ -52,7 +53,7 @@ def tell_apart(text: str) -> Source:
     scheme = _SCHEME.match(text, 0, _SCHEME_CHARACTERS)
     if scheme:
         return Source(_kind_of_scheme(scheme.group().lower(), text), text)
-    return Source(Kind.BASE64 if len(text) > _PATH_LIMIT or _begins_as_picture(text) else Kind.PATH, text)
+    return Source(Kind.BASE64 if len(text) > _PATH_LIMIT or _begins_as_file(text) else Kind.PATH, text)
 
 
 async def read_inline(source: Source, *, max_bytes: int) -> bytes:
@@ -73,7 +74,7 @@ def decode_inline(source: Source, *, max_bytes: int) -> bytes:
     if source.kind is Kind.DATA_URL:
         head = _DATA.match(text)
         if head is None:
-            raise _invalid("a data URL of a picture reads data:image/…;base64,…")
+            raise _invalid(f"a data URL of a picture reads data:image/…;base64,… and holds {ACCEPTED}")
         text = unquote(text[head.end() :])
     if len(text) * 3 // 4 > max_bytes * 1.1 + 4:
         raise _too_large(max_bytes)
@@ -95,13 +96,22 @@ def _kind_of_scheme(scheme: str, text: str) -> Kind:
     return Kind.PATH
 
 
-def _begins_as_picture(text: str) -> bool:
+def inline_type(path: str) -> str | None:
+    """What a path of which nothing is there would be as base64; None where that means nothing either."""
+    try:
+        found = told_type_of(_unpack(path))
+    except InvalidRequest:
+        return None
+    return None if found == UNKNOWN else found
+
+
+def _begins_as_file(text: str) -> bool:
     """A full stop, as before a file's ending, tells a path that happens to begin so."""
     if "." in text:
         return False
     head = "".join(text[: _PROBE_CHARACTERS * 2].split())[:_PROBE_CHARACTERS]
     try:
-        return is_picture(_unpack(head[: len(head) // 4 * 4]))
+        return is_recognized(_unpack(head[: len(head) // 4 * 4]))
     except InvalidRequest:
         return False
 

@@ -14,6 +14,9 @@ NAMESPACES = {
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
     "plus": "http://ns.useplus.org/ldf/xmp/1.0/",
+    "cc": "http://creativecommons.org/ns#",
+    "dcterms": "http://purl.org/dc/terms/",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
 }
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _LARGEST = 1 << 20
@@ -42,7 +45,7 @@ class Packet:
     """What a packet says, property by property."""
 
     def __init__(self, rdf: ET.Element) -> None:
-        self._descriptions = rdf.findall(_DESCRIPTION)
+        self.descriptions = rdf.findall(_DESCRIPTION)
 
     @classmethod
     def parse(cls, packet: bytes) -> Packet:
@@ -63,7 +66,7 @@ class Packet:
         """Of a property, however it is written; of alternatives in several languages the default one first."""
         whole = whole_name(name)
         found: list[str] = []
-        for description in self._descriptions:
+        for description in self.descriptions:
             if whole in description.attrib:
                 found.append(description.attrib[whole])
             for item in description.findall(whole):

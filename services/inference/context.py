@@ -37,8 +37,17 @@ AnswerT = TypeVar("AnswerT")
 P = ParamSpec("P")
 # Of a whole picture: each may take gigabytes, and more at a time would not be faster.
 _THREADS_AT_ONCE = 2
+# What is true of a picture's file even where its very pixels are handed on.
+_OF_THE_FILE = frozenset(
+    {Note.JPEG_END_MISSING, Note.METADATA_IGNORED, Note.RIGHTS_LEFT_OUT, Note.CREDENTIALS_LEFT_OUT}
+    | {Note.CLIPPING_PATH_LEFT_OUT}
+)
+# Of a JPEG these lie behind its pixels, where nothing stays.
+_BEHIND_A_JPEG = frozenset(
+    {Note.FIRST_PAGE_ONLY, Note.MOTION_LEFT_OUT, Note.GAIN_MAP_LEFT_OUT, Note.DEPTH_MAP_LEFT_OUT}
+    | {Note.AUXILIARY_LEFT_OUT}
+)
 # Seconds; a result that took minutes to make is not thrown away because the store restarts.
-_OF_THE_FILE = frozenset({Note.JPEG_END_MISSING.value, Note.METADATA_IGNORED.value})
 _STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -106,11 +115,12 @@ class Context:
     def _note(self, called: str, *notes: str) -> None:
         self.notes.extend(PictureNote(picture=called, note=str(note)) for note in notes)
 
-    def keep_whole(self, called: str) -> None:
+    def keep_whole(self, called: str, content_type: str) -> None:
         """The file of the parameter `called` is handed on with its very pixels, frames and colours: of what is noted
-        when they are read only the file's own faults are still true.
+        when they are read only what concerns the rest of the file is still true.
         """
-        self.notes = [found for found in self.notes if found.picture != called or found.note in _OF_THE_FILE]
+        still = _OF_THE_FILE | _BEHIND_A_JPEG if content_type == "image/jpeg" else _OF_THE_FILE
+        self.notes = [found for found in self.notes if found.picture != called or found.note in still]
 
     async def colour_in_profile(self, colour: tuple[int, int, int], profile: bytes | None) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of a picture with that profile."""

@@ -11,6 +11,7 @@ from typing import Any
 from services.imaging.decoder import Density
 from services.imaging.recipes import MADE_FROM
 from services.imaging.rights import Rights
+from services.imaging.statements import merged
 from services.inference.originals import TaskPicture
 
 # How many of them there was no room for.
@@ -46,7 +47,8 @@ class Lineage:
         first: dict[str, Any] = {
             name: next(filter(None, (getattr(rights, name) for rights in every)), None) for name in _SINGLE
         }
-        return replace(Rights(**first), creators=tuple(creators), owners=tuple(owners))
+        statements = merged(rights.statements for rights in every)
+        return replace(Rights(**first), creators=tuple(creators), owners=tuple(owners), statements=statements)
 
     def told(self) -> dict[str, Any]:
         """For a recipe. Of a long line the nearest are told, which a stranger's recipe cannot crowd out."""

@@ -126,4 +126,5 @@ def _description(source: DigitalSource | None, tool: str, lineage: Lineage) -> D
         owners=rights.owners,
         marked=rights.marked,
         data_mining=rights.data_mining,
+        statements=rights.statements,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from services.imaging.carriers.edits import C2PA, Unfit
+from services.imaging.statements import Statements, Value
 from services.imaging.xmp import (
     CREATOR,
     CREDIT,
@@ -25,6 +26,8 @@ from services.imaging.xmp import (
 )
 
 _INVALID = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A stranger named the properties, if only within our namespaces.
+_NAME = re.compile(rf"(?:{'|'.join(NAMESPACES)}):\w[\w.-]*")
 # How each is written, by its field of a description.
 _ATTRIBUTES = {
     "tool": "xmp:CreatorTool",
@@ -62,6 +65,7 @@ class Description:
     owners: tuple[str, ...] = ()
     marked: str | None = None
     data_mining: str | None = None
+    statements: Statements = field(default_factory=dict)
 
     @property
     def is_owned(self) -> bool:
@@ -70,6 +74,7 @@ class Description:
     def without(self, said: Callable[[str], bool]) -> Description:
         """Without the properties whose names `said` answers to."""
         left: dict[str, Any] = {field: None for field, name in _PROPERTIES.items() if said(name)}
+        left["statements"] = {name: told for name, told in self.statements.items() if not said(whole_name(name))}
         left |= {field: () for field, (name, _) in _LISTS.items() if said(whole_name(name))}
         return replace(self, **left)
 
@@ -82,6 +87,7 @@ class Description:
         )
         lists = "".join(_list(*how, items) for field, how in _LISTS.items() if (items := getattr(self, field)))
         texts = "".join(_alternative(name, text) for field, name in _TEXTS.items() if (text := getattr(self, field)))
+        texts += "".join(_statement(name, **told) for name, told in self.statements.items() if _NAME.fullmatch(name))
         return (
             f"<rdf:Description{_DECLARED} rdf:about={quoteattr(about)}"
             f"{attributes}{f'>{lists}{texts}</rdf:Description>' if lists or texts else '/>'}"
@@ -95,6 +101,21 @@ def _list(name: str, kind: str, items: tuple[str, ...]) -> str:
 
 def _alternative(name: str, text: str) -> str:
     return f'<{name}><rdf:Alt><rdf:li xml:lang="x-default">{escape(_valid(text))}</rdf:li></rdf:Alt></{name}>'
+
+
+def _statement(name: str, kind: str, values: list[Value]) -> str:
+    if not kind:
+        return "".join(_element(name, value) for value in values[:1])
+    language = ' xml:lang="x-default"' if kind == "Alt" else ""
+    items = "".join(_element("rdf:li", value, language) for value in values)
+    return f"<{name}><rdf:{kind}>{items}</rdf:{kind}></{name}>"
+
+
+def _element(name: str, value: Value, attributes: str = "") -> str:
+    if isinstance(value, str):
+        return f"<{name}{attributes}>{escape(_valid(value))}</{name}>"
+    parts = "".join(_element(part, text) for part, text in value.items() if _NAME.fullmatch(part))
+    return f'<{name} rdf:parseType="Resource">{parts}</{name}>'
 
 
 def _valid(text: str) -> str:

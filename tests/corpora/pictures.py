@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pillow_heif
@@ -236,6 +236,26 @@ def tiff(
             beside += packed + b"\0" * (len(packed) % 2)
     head = (b"MM\0*" if big else b"II*\0") + struct.pack(f"{order}I", 8 + len(body))
     return head + body + struct.pack(f"{order}H", len(entries)) + table + b"\0\0\0\0" + beside
+
+
+def bigtiff(numbers: NDArray[Any], *, deflate: bool, big: bool) -> bytes:
+    """As `tiff`, in words of eight bytes (libtiff.gitlab.io/libtiff/specification/bigtiff.html)."""
+    order: Literal["<", ">"] = ">" if big else "<"
+    prefix = b"MM\0+\0\x08\0\0" if big else b"II+\0\x08\0\0\0"
+    height, width, channels = numbers.shape
+    body = numbers.astype(numbers.dtype.newbyteorder(order)).tobytes()
+    body = zlib.compress(body) if deflate else body
+    entries: dict[int, tuple[int, list[int]]] = {
+        256: (4, [width]), 257: (4, [height]), 258: (3, [numbers.dtype.itemsize * 8] * channels),
+        259: (3, [8 if deflate else 1]), 262: (3, [2 if channels > 2 else 1]), 273: (16, [16]), 277: (3, [channels]),
+        278: (4, [height]), 279: (16, [len(body)]), **({338: (3, [2])} if channels in (2, 4) else {}),
+    }  # fmt: skip
+    table = b""
+    for tag, (kind, values) in entries.items():
+        packed = struct.pack(f"{order}{len(values)}{ {3: 'H', 4: 'I', 16: 'Q'}[kind] }", *values)
+        table += struct.pack(f"{order}HHQ8s", tag, kind, len(values), packed)
+    head = prefix + struct.pack(f"{order}Q", 16 + len(body))
+    return head + body + struct.pack(f"{order}Q", len(entries)) + table + bytes(8)
 
 
 def exif(orientation: int) -> bytes:

@@ -17,7 +17,7 @@ from services.imaging.decoder import Decoder, Limits
 from services.imaging.formats import ACCEPTED, suffix_of
 from services.imaging.notes import Note
 from services.imaging.sniffing import HEAD_BYTES, UNKNOWN, content_type_of, is_picture
-from tests.corpora.pictures import INKS, exif, saved, tiff
+from tests.corpora.pictures import INKS, bigtiff, exif, saved, tiff
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FIELD = Path(__file__).parents[1] / "corpora" / "field"
@@ -128,10 +128,10 @@ async def test_what_is_measured_is_what_is_decoded(decoder: Decoder, tmp_path: P
             assert measured == decoded
 
 
-async def test_a_second_picture_in_a_jpeg_changes_nothing(decoder: Decoder) -> None:
+async def test_a_second_picture_in_a_jpeg_changes_nothing_and_is_told(decoder: Decoder) -> None:
     content = saved(DRAWN, "MPO", save_all=True, append_images=[Image.new("RGB", (64, 32))])
     picture = await decoder.decode(content)
-    assert (picture.facts.format, picture.facts.animated, picture.notes) == ("JPEG", False, ())
+    assert (picture.facts.format, picture.facts.animated, picture.notes) == ("JPEG", False, (Note.FIRST_PAGE_ONLY,))
     assert picture.pixels[0, 0, 0] > 200
 
 
@@ -243,6 +243,33 @@ async def test_inks_without_a_profile_are_told(decoder: Decoder) -> None:
 )
 async def test_odd_and_thin_pictures_come_whole(decoder: Decoder, name: str, shape: tuple[int, int, int]) -> None:
     assert (await field(decoder, name)).shape == shape
+
+
+@pytest.mark.field("big-endian-bigtiff")
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+async def test_a_tiff_is_the_same_in_either_order_and_size(decoder: Decoder, kind: type, channels: int) -> None:
+    numbers: np.ndarray = np.random.default_rng(5).integers(0, np.iinfo(kind).max, (12, 20, channels)).astype(kind)
+    alpha = {338: (3, [2])} if channels in (2, 4) else {}
+    for deflate in (False, True):
+        files = [bigtiff(numbers, deflate=deflate, big=big) for big in (False, True)]
+        photometric = 2 if channels > 2 else 1
+        files += [tiff(numbers, photometric, alpha, deflate=deflate, big=big) for big in (False, True)]
+        assert {file[:4] for file in files} == {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
+        if kind is np.uint16 and channels == 2:
+            for file in files:
+                await refusal(decoder, file)
+            continue
+        pictures = [await decoder.decode(file) for file in files]
+        assert all(np.array_equal(picture.pixels, pictures[0].pixels) for picture in pictures)
+        shown = numbers >> (8 * (np.dtype(kind).itemsize - 1))
+        assert np.abs(pictures[0].pixels[..., -1].astype(int) - shown[..., -1]).max() <= 1
+
+
+async def test_a_big_tiff_that_is_cut_off_is_refused(decoder: Decoder) -> None:
+    whole = bigtiff(np.zeros((12, 20, 3), np.uint8), deflate=False, big=True)
+    for end in (4, 8, 12, 16, 200, len(whole) - 150):
+        await refusal(decoder, whole[:end])
 
 
 async def test_lab_colours_are_shown(decoder: Decoder) -> None:

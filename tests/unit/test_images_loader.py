@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from services.common.errors import ComputeError, NotFound, PayloadTooLarge
+from services.common.errors import ComputeError, InvalidRequest, NotFound, PayloadTooLarge
 from services.imaging.encoding import encode
+from services.imaging.formats import ACCEPTED
 from services.imaging.loader import ImageLoader, ImageSettings, open_loader
 from services.imaging.sniffing import UNKNOWN, content_type_of
 from services.imaging.sources import Kind, tell_apart
@@ -136,6 +137,47 @@ async def test_a_refusal_names_the_picture_it_speaks_of(loader: ImageLoader, por
         with pytest.raises(ComputeError) as caught:
             await loader.load(source, tenant="acme")
         assert caught.value.message == words
+
+
+FILES = {
+    b'<svg xmlns="http://www.w3.org/2000/svg"/>': "image/svg+xml",
+    b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="1"/>': "image/svg+xml",
+    b"\xef\xbb\xbf<svg/>": "image/svg+xml",
+    '<svg a="ü"/>'.encode("utf-16"): "image/svg+xml",
+    b"<!DOCTYPE html><p>gone": "text/html",
+    b"%PDF-1.7\n1 0 obj <<>> endobj": "application/pdf",
+    b"PK\3\4" + bytes(26): "application/zip",
+    b"\x1f\x8b\x08" + bytes(20): "application/gzip",
+    b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom": "video/mp4",
+    b"8BPS\0\1" + bytes(20): "image/vnd.adobe.photoshop",
+    b"\0\0\1\0\1\0" + bytes(500): "image/x-icon",
+    b"RIFF\0\0\0\0AVI " + bytes(500): "video/x-msvideo",
+    b"one of the lines of a text. " * 30: "text/plain",
+}
+
+
+@pytest.mark.field("base64-of-svg")
+@pytest.mark.parametrize("prefix", ["", "data:image/svg+xml;base64,", "data:;base64,"])
+@pytest.mark.parametrize("content", FILES)
+async def test_what_is_no_picture_is_named_for_what_it_is(loader: ImageLoader, content: bytes, prefix: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await loader.load(prefix + base64.b64encode(content).decode(), tenant="acme")
+    told = f"{FILES[content]} is not taken as a picture; pictures are taken as {ACCEPTED}"
+    assert (caught.value.reason, caught.value.message) == ("IMAGE_INVALID", told)
+
+
+async def test_a_drawing_in_a_data_url_of_text_is_told_what_is_taken(loader: ImageLoader) -> None:
+    with pytest.raises(InvalidRequest, match=ACCEPTED):
+        await loader.load("data:image/svg+xml;utf8,<svg/>", tenant="acme")
+
+
+async def test_where_nothing_is_a_text_in_base64_is_told_too(loader: ImageLoader) -> None:
+    for content, words in ((b"some few words", "text/plain"), (b"%!PS-Adobe-3.0", "application/postscript")):
+        path = base64.b64encode(content).decode()
+        with pytest.raises(NotFound) as caught:
+            await loader.load(path, tenant="acme")
+        told = f"there is no object {path!r}; as base64 it would be {words}, and pictures are taken as {ACCEPTED}"
+        assert caught.value.message == told
 
 
 async def test_another_tenants_path_is_unknown(loader: ImageLoader) -> None:

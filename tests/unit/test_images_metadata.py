@@ -18,7 +18,9 @@ from services.imaging.decoder import Decoder, Limits
 from services.imaging.notes import Note
 from services.imaging.recipes import RECIPE_CHUNK, inscribed
 from services.imaging.rights import VOCABULARY, Rights, source_uri, strongest
+from services.imaging.statements import merged
 from tests.corpora.pictures import chunk
+from tests.unit.test_handlers_pictures import opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FIELD = Path(__file__).parents[1] / "corpora" / "field"
@@ -234,3 +236,87 @@ async def test_what_was_left_out_is_told(decoder: Decoder) -> None:
     deep = await decoder.decode(saved("PNG", Image.new("I;16", (4, 4), 700)))
     assert (deep.facts.depth, deep.notes) == (16, (Note.DEPTH_REDUCED,))
     assert (await decoder.decode(saved("PNG"))).notes == ()
+
+
+FURTHER = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/" xmlns:cc="http://creativecommons.org/ns#"
+ xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:xmpRights="http://ns.adobe.com/xap/1.0/rights/"
+ xmlns:Iptc4xmpCore="http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/" xmlns:exif="http://ns.adobe.com/exif/1.0/"
+ photoshop:Instructions="Not before May" xmpRights:Certificate="https://example.com/c" exif:GPSLatitude="50,4N"
+ plus:ModelReleaseStatus="http://ns.useplus.org/ldf/vocab/MR-UMR">
+<plus:Licensor><rdf:Seq>
+ <rdf:li rdf:parseType="Resource"><plus:LicensorName>Ana &amp; Co</plus:LicensorName>
+  <plus:LicensorURL>https://example.com/buy</plus:LicensorURL></rdf:li>
+ <rdf:li><rdf:Description plus:LicensorName="Bo"/></rdf:li><rdf:li plus:LicensorName="Cy"/>
+</rdf:Seq></plus:Licensor>
+<plus:ModelReleaseID><rdf:Bag><rdf:li>17</rdf:li><rdf:li>18</rdf:li></rdf:Bag></plus:ModelReleaseID>
+<plus:OtherConstraints><rdf:Alt><rdf:li xml:lang="x-default">No alcohol</rdf:li></rdf:Alt></plus:OtherConstraints>
+<cc:license rdf:resource="https://creativecommons.org/licenses/by/4.0/"/>
+<Iptc4xmpCore:CreatorContactInfo rdf:parseType="Resource"><Iptc4xmpCore:CiEmailWork>a@example.com
+</Iptc4xmpCore:CiEmailWork></Iptc4xmpCore:CreatorContactInfo>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+STATEMENTS: dict[str, dict[str, Any]] = {
+    "photoshop:Instructions": {"kind": "", "values": ["Not before May"]},
+    "xmpRights:Certificate": {"kind": "", "values": ["https://example.com/c"]},
+    "plus:ModelReleaseStatus": {"kind": "", "values": ["http://ns.useplus.org/ldf/vocab/MR-UMR"]},
+    "plus:Licensor": {
+        "kind": "Seq",
+        "values": [
+            {"plus:LicensorName": "Ana & Co", "plus:LicensorURL": "https://example.com/buy"},
+            {"plus:LicensorName": "Bo"},
+            {"plus:LicensorName": "Cy"},
+        ],
+    },
+    "plus:ModelReleaseID": {"kind": "Bag", "values": ["17", "18"]},
+    "plus:OtherConstraints": {"kind": "Alt", "values": ["No alcohol"]},
+    "cc:license": {"kind": "", "values": ["https://creativecommons.org/licenses/by/4.0/"]},
+    "Iptc4xmpCore:CreatorContactInfo": {"kind": "", "values": [{"Iptc4xmpCore:CiEmailWork": "a@example.com"}]},
+}
+
+
+@pytest.mark.field("licensor")
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
+async def test_what_else_is_said_of_rights_comes_along_in_its_own_form(decoder: Decoder, form: str) -> None:
+    picture = await decoder.decode(with_xmp(form, FURTHER.encode()))
+    assert picture.rights == Rights(statements=STATEMENTS)
+    assert picture.notes == ()
+
+
+@pytest.mark.field("licensor")
+async def test_a_result_says_of_rights_what_its_picture_said() -> None:
+    """Twice, so that what was written is read as what was meant."""
+    packet = FURTHER.encode()
+    async with opened() as bench:
+        for _ in range(2):
+            result = await bench.adjust(with_xmp("PNG", packet), aspect_ratio=1.0, mode="crop")
+            with Image.open(io.BytesIO(bench.file(result.result_image_path))) as made:
+                packet = made.info["xmp"]
+            assert result.notes == []
+            assert b"GPSLatitude" not in packet
+    async with Decoder(Limits(), workers=1) as own:
+        assert (await own.decode(with_xmp("PNG", packet))).rights.statements == STATEMENTS
+
+
+async def test_press_agencies_instructions_and_sources_are_read(decoder: Decoder) -> None:
+    sets = b"".join(
+        b"\x1c\x02" + bytes((number,)) + len(text).to_bytes(2) + text
+        for number, text in ((40, b"Ask first"), (85, b"Staff"), (115, b"An agency"))
+    )
+    block = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + len(sets).to_bytes(4) + sets + b"\0" * (len(sets) % 2)
+    plain = saved("JPEG")
+    content = plain[:2] + b"\xff\xed" + (len(block) + 2).to_bytes(2) + block + plain[2:]
+    found = (await decoder.decode(content)).rights.statements
+    assert {name: told["values"] for name, told in found.items()} == {
+        "photoshop:Instructions": ["Ask first"],
+        "photoshop:AuthorsPosition": ["Staff"],
+        "photoshop:Source": ["An agency"],
+    }
+
+
+async def test_of_several_pictures_all_licensors_are_told_and_the_first_terms() -> None:
+    first = {"plus:Licensor": {"kind": "Seq", "values": ["A"]}, "cc:license": {"kind": "", "values": ["by"]}}
+    second = {"plus:Licensor": {"kind": "Bag", "values": ["A", "B"]}, "cc:license": {"kind": "", "values": ["nc"]}}
+    assert merged([first, {}, second]) == {
+        "plus:Licensor": {"kind": "Seq", "values": ["A", "B"]},
+        "cc:license": {"kind": "", "values": ["by"]},
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.imaging.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted, packet_at
+from services.imaging.carriers.edits import C2PA, MARK, Content, Edit, PacketFor, Unfit, counted, packet_at
 
 AT_END = True
 _RECIPE = bytes.fromhex("28a5aecfc39c4aeb9271dc2ad9f6342e")
@@ -21,7 +21,9 @@ _BROKEN = "it is no whole film"
 
 
 @dataclass(frozen=True, slots=True)
-class _Box:
+class Box:
+    """From `start`; what it holds lies from `body` to `end`."""
+
     kind: bytes
     start: int
     body: int
@@ -32,10 +34,10 @@ class _Box:
 class _Landmarks:
     """`packets` are the boxes of XMP; `within` says that there is XMP where it cannot be changed."""
 
-    packets: list[_Box] = field(default_factory=list)
+    packets: list[Box] = field(default_factory=list)
     within: bool = False
     kinds: set[bytes] = field(default_factory=set)
-    last: _Box | None = None
+    last: Box | None = None
 
 
 def recipe_in(tail: bytes) -> bytes | None:
@@ -67,7 +69,7 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Edit]:
 
 def bare_edits(content: bytes, packet: bytes | None) -> list[Edit]:
     """None at all. Raises Unfit where there is more than the pixels: their places are counted, so none is taken out."""
-    for box in _boxes(content):
+    for box in boxes_of(content):
         if box.kind not in _OF_PIXELS:
             raise Unfit("it says more than its pixels need")
         if box.kind == b"meta" and any(content.find(kind, box.body, box.end) >= 0 for kind in (b"Exif", b"mime")):
@@ -77,7 +79,7 @@ def bare_edits(content: bytes, packet: bytes | None) -> list[Edit]:
 
 def _landmarks(content: bytes) -> _Landmarks:
     found = _Landmarks()
-    for box in _boxes(content):
+    for box in boxes_of(content):
         if found.last is None and box.kind != b"ftyp":
             raise Unfit(_BROKEN)
         found.last = box
@@ -95,16 +97,16 @@ def _landmarks(content: bytes) -> _Landmarks:
     return found
 
 
-def _refuse_unmeasured(content: bytes, meta: _Box) -> None:
+def _refuse_unmeasured(content: bytes, meta: Box) -> None:
     """Raises Unfit where a picture's data reach past the end of the file: they would take in what is put there."""
-    for box in _boxes(content, meta.body + 4, meta.end):
+    for box in boxes_of(content, meta.body + 4, meta.end):
         if box.kind == b"iloc":
-            for start, length in _extents(_Fields(content, box.body, box.end)):
+            for start, length in _extents(Fields(content, box.body, box.end)):
                 if not length or start + length > len(content):
                     raise Unfit(_BROKEN)
 
 
-def _extents(fields: _Fields) -> Iterator[tuple[int, int]]:
+def _extents(fields: Fields) -> Iterator[tuple[int, int]]:
     """Place and length of every piece of an item that lies in this file by itself (8.11.3)."""
     version, _ = fields.take(1), fields.take(3)
     sizes, base_sizes = fields.take(1), fields.take(1)
@@ -123,10 +125,10 @@ def _extents(fields: _Fields) -> Iterator[tuple[int, int]]:
 
 
 @dataclass(slots=True)
-class _Fields:
+class Fields:
     """Numbers of a box, one after the other. Raises Unfit behind its end."""
 
-    content: bytes
+    content: Content
     at: int
     end: int
 
@@ -137,7 +139,7 @@ class _Fields:
         return int.from_bytes(self.content[self.at - size : self.at])
 
 
-def _boxes(content: bytes, at: int = 0, end: int | None = None) -> Iterator[_Box]:
+def boxes_of(content: Content, at: int = 0, end: int | None = None) -> Iterator[Box]:
     """Those side by side from `at` on. Raises Unfit unless they fill all until `end`, each with its size told."""
     end, number = len(content) if end is None else end, 0
     while at < end:
@@ -147,7 +149,7 @@ def _boxes(content: bytes, at: int = 0, end: int | None = None) -> Iterator[_Box
         if at + size > end or at + size < body:
             raise Unfit(_BROKEN)
         number = counted(number)
-        yield _Box(content[at + 4 : at + 8], at, body, at + size)
+        yield Box(content[at + 4 : at + 8], at, body, at + size)
         at += size
 
 

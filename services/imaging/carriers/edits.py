@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,6 +15,8 @@ MOST_PARTS = 1 << 20
 _LARGEST_PACKET = 1 << 20
 C2PA = "its maker signed it (C2PA)"
 Part: TypeAlias = bytes | memoryview
+# A file in memory, or one that is read where it lies.
+Content: TypeAlias = bytes | mmap.mmap
 # From the file's own XMP packet, or None, to the one to have; None leaves things as they are. May raise Unfit.
 PacketFor: TypeAlias = Callable[[bytes | None], bytes | None]
 

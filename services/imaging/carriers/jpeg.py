@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.imaging.carriers.edits import C2PA, MARK, Edit, PacketFor, Unfit, counted
+from services.imaging.carriers.edits import C2PA, MARK, Content, Edit, PacketFor, Unfit, counted
 from services.imaging.carriers.exif import essential
 
 AT_END = False
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXIF = b"Exif\0\0"
+_INDEX = b"MPF\0"
 _COMMENT, _APP0, _APP1, _APP2, _APP11, _APP14, _SCAN, _END = 0xFE, 0xE0, 0xE1, 0xE2, 0xEB, 0xEE, 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # What two bytes can count, themselves included.
@@ -103,6 +104,17 @@ def _all_segments(content: bytes) -> Iterator[_Segment]:
         yield _Segment(kind, start, start + 4, at)
 
 
+def further_from(content: Content) -> tuple[int, int]:
+    """Where coded pixels begin, and where places in an index of further pictures are counted from. Raises Unfit."""
+    counted_from = 0
+    for segment in _segments(content):
+        if segment.kind == _APP2 and content[segment.body : segment.body + len(_INDEX)] == _INDEX:
+            counted_from = segment.body + len(_INDEX)
+        if segment.kind == _SCAN:
+            return segment.end, counted_from
+    raise Unfit(_BROKEN)
+
+
 def _landmarks(content: bytes) -> tuple[int, list[_Segment]]:
     """Behind what has to come first, which is JFIF and Exif; and the segments of XMP."""
     place, packets, frame, first = 2, list[_Segment](), False, True
@@ -124,12 +136,12 @@ def _landmarks(content: bytes) -> tuple[int, list[_Segment]]:
 def _fixed_from(content: bytes) -> int:
     """Where an index of further pictures counts from (CIPA DC-007): nothing behind it may change its length."""
     for segment in _segments(content):
-        if segment.kind == _SCAN or (segment.kind == _APP2 and content.startswith(b"MPF\0", segment.body)):
+        if segment.kind == _SCAN or (segment.kind == _APP2 and content.startswith(_INDEX, segment.body)):
             return segment.start
     return len(content)
 
 
-def _segments(content: bytes) -> Iterator[_Segment]:
+def _segments(content: Content) -> Iterator[_Segment]:
     """Up to the scan. Raises Unfit at the first that is not there as a whole."""
     at, number = 2, 0
     while at + 4 <= len(content):

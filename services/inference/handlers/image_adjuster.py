@@ -169,7 +169,7 @@ async def _store_unchanged(original: OriginalPicture, recipe: dict[str, Any], co
     except Unfit:
         png = await context.work(encode_png, _flat(original.pixels), recipe, icc=original.profile, lineage=lineage)
         return await context.outputs.save("adjusted.png", png), original.icc
-    context.keep_whole("input_image")
+    context.keep_whole("input_image", kind)
     name = str(PurePosixPath("adjusted").with_suffix(_SUFFIXES.get(kind, "." + kind.rpartition("/")[2])))
     path = await context.outputs.save_as_given(name, parts, recipe, lineage)
     return path, "none" if original.icc == "none" else "kept"
