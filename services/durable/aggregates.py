@@ -81,6 +81,6 @@ class CachingRepository(Repository[AggregateT], Protocol):
         """Past every cache. Raises NotFound."""
         ...
 
-    async def get_many(self, aggregate_ids: Sequence[str], /) -> dict[str, AggregateT]:
-        """Those that exist."""
+    async def get_many(self, aggregate_ids: Sequence[str], /, *, fresh: bool = False) -> dict[str, AggregateT]:
+        """Those that exist and can be read; `fresh`: past every cache."""
         ...

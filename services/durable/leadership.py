@@ -63,6 +63,17 @@ class Leadership:
             self._held_until = 0.0
             await persist(lambda: self._leases.delete_one({"_id": self._name, "owner": self._owner}), patience=2.0)
 
+    def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """A loop that does `work` every so many seconds while this replica leads, until cancelled."""
+
+        async def loop() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                if self.held:
+                    await work()
+
+        return loop
+
     async def _step(self) -> None:
         began = time.monotonic()
         document = await persist(lambda: self._leases.find_one({"_id": self._name}))

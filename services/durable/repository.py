@@ -98,14 +98,15 @@ class GroupRepository(Generic[AggregateT]):
         self.forget(found.id, found.version)
         return found
 
-    async def get_many(self, aggregate_ids: Sequence[str]) -> dict[str, AggregateT]:
-        """Those that exist and can be read."""
-        found = {name: known for name in aggregate_ids if (known := self._recent.get(name)) is not None}
+    async def get_many(self, aggregate_ids: Sequence[str], *, fresh: bool = False) -> dict[str, AggregateT]:
+        """Those that exist and can be read; `fresh`: past every cache."""
+        cached = {} if fresh else self._recent
+        found = {name: known for name in aggregate_ids if (known := cached.get(name)) is not None}
         missing = [name for name in aggregate_ids if name not in found]
         if missing:
-            for fresh in await self.read(lambda: self._collection.find({"_id": {"$in": missing}})):
-                self.forget(fresh.id, fresh.version)
-                found[fresh.id] = fresh
+            for one in await self.read(lambda: self._collection.find({"_id": {"$in": missing}})):
+                self.forget(one.id, one.version)
+                found[one.id] = one
         return found
 
     async def read(self, find: Find) -> list[AggregateT]:
@@ -133,6 +134,22 @@ class GroupRepository(Generic[AggregateT]):
         if aggregates:
             operations = [DeleteOne({"_id": item.id, "version": item.version}) for item in aggregates]
             await persist(lambda: self._collection.bulk_write(operations, ordered=False))
+
+    async def last_write(self, aggregate_id: str) -> tuple[str, int] | None:
+        """Whose write its document is, and which; None where there is none, or nobody's."""
+        found = await persist(lambda: self._collection.find_one({"_id": aggregate_id}))
+        if found is None or "relay" not in found:
+            return None
+        owner, _, number = found["relay"].rpartition(":")
+        return owner, int(number)
+
+    async def discard(self, aggregate: AggregateT, remains: Document | None) -> None:
+        """Its document goes, or `remains` of it stay, if it is still at that version."""
+        same = {"_id": aggregate.id, "version": aggregate.version}
+        if remains is None:
+            await persist(lambda: self._collection.delete_one(same))
+        else:
+            await persist(lambda: self._collection.replace_one(same, same | remains))
 
     def forget(self, aggregate_id: str, version: int) -> bool:
         """The store holds `version`: what is older is of no use. False when a later one was written here since."""

@@ -17,14 +17,16 @@ from typing import Protocol
 import structlog
 
 from services.common.errors import ComputeError, Unavailable
+from services.durable.leases import LeaseBook
 from services.tasks.backlog import Backlog, Waiting
 from services.tasks.domain import Task, TaskState
-from services.tasks.leases import Leases
 from services.tasks.ports import Clock
 from services.tasks.roster import Place, Roster
 
 log = structlog.get_logger()
 _LARGEST_ORDER = 32
+# Half a second of what the store takes: the rest has its turn with the next sweep.
+_EXPIRED_AT_ONCE = 1_000
 
 
 class Orders(Protocol):
@@ -47,14 +49,14 @@ class Orders(Protocol):
 
 
 class Endings(Protocol):
-    """Ends runs that nobody carries out. Both raise ComputeError."""
+    """Ends runs that nobody carries out, each by its task and attempt. Both raise ComputeError."""
 
-    async def expire(self, task_id: str, attempt: int) -> object:
-        """Its worker went silent."""
+    async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
+        """Their workers went silent."""
         ...
 
-    async def give_back(self, task_id: str, attempt: int) -> object:
-        """No worker ever heard of it: the attempt does not count."""
+    async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
+        """No worker ever heard of them: the attempt does not count."""
         ...
 
 
@@ -85,7 +87,7 @@ class Dispatcher:
         self._timing = timing
         self._backlogs: dict[str, Backlog] = defaultdict(Backlog)
         self._released: dict[str, tuple[Waiting, float]] = {}
-        self._leases = Leases(timing.lease, timing.claim)
+        self._leases = LeaseBook(timing.lease, timing.claim)
         self._on_the_way: dict[str, int] = defaultdict(int)
         self._roster = Roster(timing.lease)
         self._handing: dict[str, list[Task]] = defaultdict(list)
@@ -122,7 +124,7 @@ class Dispatcher:
             return
         for changed in self._readings:
             changed.add(task.id)
-        if lease is not None and (task.state is not TaskState.EXECUTING or task.attempt != lease.attempt):
+        if lease is not None and (task.state is not TaskState.EXECUTING or task.attempt != lease.fence):
             self._drop_lease(task.id)
             self._learn(task)
         if task.state is TaskState.PENDING:
@@ -194,21 +196,24 @@ class Dispatcher:
         """Waiting tasks of each queue."""
         return {queue: len(backlog) for queue, backlog in self._backlogs.items()}
 
-    async def load(self, reading: AsyncIterable[Sequence[Task]]) -> None:
+    async def load(self, reading: AsyncIterable[Sequence[Task]]) -> int:
         """What the store holds that is not over; runs get a fresh lease, for nobody has missed a beat of ours yet.
 
-        Whatever changes while it is read is known better already.
+        Whatever changes while it is read is known better already. Answers how many there were.
         """
         changed: set[str] = set()
+        count = 0
         self._readings.append(changed)
         try:
             async for tasks in reading:
+                count += len(tasks)
                 for task in tasks:
                     if task.id not in changed:
                         self._found(task)
         finally:
             self._readings = [other for other in self._readings if other is not changed]
         self._wake.set()
+        return count
 
     def _found(self, task: Task) -> None:
         on_the_way = task.id in self._released or task.id in self._backlogs[task.queue]
@@ -217,9 +222,9 @@ class Dispatcher:
         elif task.state is TaskState.EXECUTING:
             self._begin_lease(task)
 
-    def complete(self) -> None:
-        """All that is not over was loaded: from now on it is known whether anybody waits."""
-        self._complete = True
+    def complete(self, *, whole: bool = True) -> None:
+        """Whether that was all that is not over: only then is it known that nobody waits."""
+        self._complete = whole
 
     async def run(self) -> None:
         """Releases whenever something changed, until cancelled."""
@@ -301,25 +306,25 @@ class Dispatcher:
     async def _return_unheard(self) -> None:
         """What nobody heard of waits again, at once."""
         unheard, self._unheard = self._unheard, set()
-        await asyncio.gather(*(self._return(*key) for key in unheard if self._leases.unvouched(*key)))
-
-    async def _return(self, task_id: str, attempt: int) -> None:
-        log.info("nobody heard of the task", task_id=task_id, attempt=attempt)
+        runs = [run for run in unheard if self._leases.unvouched(*run)]
+        if not runs:
+            return
+        log.info("nobody heard of the tasks", count=len(runs))
         try:
-            await self._endings.give_back(task_id, attempt)
+            await self._endings.give_back(runs)
         except ComputeError as error:
-            log.warning("task not given back", task_id=task_id, reason=error.reason)  # its lease runs out
+            log.warning("tasks not given back", count=len(runs), reason=error.reason)  # their leases run out
 
     async def _remind(self, now: float) -> None:
         """Who never vouched for a run may not know of it: its order was lost, or whoever began it died before."""
         for lease in self._leases.to_remind(now):
-            inbox = self._roster.inbox(lease.worker_id)
+            inbox = self._roster.inbox(lease.holder)
             if not inbox:
                 continue
             try:
-                await self._orders.remind(inbox, lease.task_id, lease.attempt)
+                await self._orders.remind(inbox, lease.id, lease.fence)
             except Exception as error:  # noqa: BLE001  # as with releases
-                log.warning("worker not reminded", task_id=lease.task_id, error=repr(error))
+                log.warning("worker not reminded", task_id=lease.id, error=repr(error))
 
     def _repeat_orders(self, now: float) -> None:
         late = [item for item, until in self._released.values() if until <= now]
@@ -331,22 +336,26 @@ class Dispatcher:
             self._wake.set()
 
     async def _expire_leases(self, now: float) -> None:
-        for lease in self._leases.late(now):
-            log.warning("lease expired", task_id=lease.task_id, attempt=lease.attempt)
-            try:
-                await self._endings.expire(lease.task_id, lease.attempt)
-            except ComputeError as error:
-                log.warning("lease not expired", task_id=lease.task_id, reason=error.reason)
-                lease.until = now + 1.0
-            else:
-                if self._leases.get(lease.task_id) is lease:
-                    self._drop_lease(lease.task_id)  # the store knew already that it was over
-                    self._wake.set()
+        late = self._leases.late(now)[:_EXPIRED_AT_ONCE]
+        if not late:
+            return
+        for lease in late:
+            log.warning("lease expired", task_id=lease.id, attempt=lease.fence)
+            lease.until = now + 1.0  # where that fails
+        try:
+            await self._endings.expire([(lease.id, lease.fence) for lease in late])
+        except ComputeError as error:
+            log.warning("leases not expired", count=len(late), reason=error.reason)
+            return
+        for lease in late:
+            if self._leases.get(lease.id) is lease:
+                self._drop_lease(lease.id)  # the store knew already that it was over
+                self._wake.set()
 
     def _drop_unkept(self, now: float) -> None:
         """A replica that leads later reads the store anew; until then it need not remember whose end it missed."""
         for lease in self._leases.late(now):
-            self._drop_lease(lease.task_id)
+            self._drop_lease(lease.id)
 
     def _waiting(self, task: Task) -> Waiting:
         weight = self._weights.get(task.task_type, 1.0)
@@ -371,16 +380,16 @@ class Dispatcher:
 
     def _begin_lease(self, task: Task) -> None:
         known = self._leases.get(task.id)
-        if known is not None and known.attempt == task.attempt:
+        if known is not None and known.fence == task.attempt:
             return
         self._drop_lease(task.id)
-        self._leases.begin(task)
+        self._leases.begin(task.id, task.attempt, task.queue, task.worker, version=task.version)
         self._roster.began(task.worker)
 
     def _drop_lease(self, task_id: str) -> None:
         lease = self._leases.drop(task_id)
         if lease is not None:
-            self._roster.ended(lease.worker_id)
+            self._roster.ended(lease.holder)
 
     def _forget(self, task: Task) -> None:
         self._recall(task.id)

@@ -125,6 +125,10 @@ class Task:
         return f"{self.tenant}/{self.created_at:020d}"
 
     @property
+    def over(self) -> bool:
+        return self.state.terminal
+
+    @property
     def attempts_left(self) -> int:
         return self.max_attempts - self.attempt
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.common.paging import Found, Window
+from services.durable.aggregates import CachingRepository
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
 
@@ -27,40 +27,8 @@ class Filter:
     without_types: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
-    """`existing` is what stood under the id before, when somebody else's."""
-
-    task: Task
-    existing: bool
-
-
-class TaskRepository(Protocol):
+class TaskRepository(CachingRepository[Task], Protocol):
     """Tasks, each one a document under compare-and-set on its version."""
-
-    def add(self, task: Task) -> asyncio.Future[Added]:
-        """Goes with the group that is written next, which is not before the caller waits."""
-        ...
-
-    def save(self, task: Task) -> asyncio.Future[bool]:
-        """As `add`; false when the stored version is not the one `task` was made from."""
-        ...
-
-    def known(self, task_id: str) -> Task | None:
-        """What a cache holds of it, which may be old."""
-        ...
-
-    async def get(self, task_id: str) -> Task:
-        """Raises NotFound."""
-        ...
-
-    async def get_fresh(self, task_id: str) -> Task:
-        """Past every cache. Raises NotFound."""
-        ...
-
-    async def get_many(self, task_ids: Sequence[str]) -> dict[str, Task]:
-        """Those that exist."""
-        ...
 
     async def find(self, wanted: Filter, window: Window) -> Found[Task]:
         """Newest first."""
@@ -69,13 +37,13 @@ class TaskRepository(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What is still to be done for a task that is to be removed: written first, ended last.
+    """What is still to be done for a task that is to be removed: written first, ended last. `id` is the task's.
 
     `erase`: record and all, else its files only. `folders` hold its files. Microseconds: looked at from `due` on; the
     files are deleted once more at `again_at`, for what a worker that lost its run may still have stored.
     """
 
-    task_id: str
+    id: str
     tenant: str
     erase: bool
     folders: tuple[str, ...]
@@ -84,34 +52,15 @@ class Removal:
     nonce: str
 
 
-class RemovalLog(Protocol):
-    """Removals under way. Every method is safe to repeat."""
-
-    async def begin(self, removal: Removal) -> None:
-        """In place of an earlier one of the task."""
-        ...
-
-    async def due(self, now: int, *, limit: int) -> list[Removal]:
-        """Oldest first."""
-        ...
-
-    async def postpone(self, removal: Removal, due: int) -> None: ...
-
-    async def end(self, removal: Removal) -> None: ...
-
-    async def bury(self, task: Task) -> bool:
-        """Removes an erased task's document. False while its last event is not surely published."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class LooseEnd:
     """Calls that a task left open at vendors as it ended, and what it takes to ask for them: written before its end.
 
-    `configs` are those of its provider and of its fallback, as JSON: the task itself may be deleted. Microseconds.
+    `id` is the task's. `configs` are those of its provider and of its fallback, as JSON: the task itself may be gone.
+    Microseconds.
     """
 
-    task_id: str
+    id: str
     queue: str
     calls: tuple[ServiceCall, ...]
     configs: tuple[str, str]
@@ -119,28 +68,6 @@ class LooseEnd:
     due: int
     tries: int
     nonce: str
-
-
-class LooseEnds(Protocol):
-    """Those nobody has ended yet. Every method is safe to repeat."""
-
-    async def begin(self, loose: LooseEnd) -> None:
-        """In place of an earlier one of the task."""
-        ...
-
-    async def get(self, task_id: str) -> LooseEnd | None: ...
-
-    async def due(self, now: int, *, limit: int) -> list[LooseEnd]:
-        """Oldest first."""
-        ...
-
-    async def change(self, loose: LooseEnd) -> None:
-        """Unless another one took its place."""
-        ...
-
-    async def end(self, loose: LooseEnd) -> None:
-        """As `change`."""
-        ...
 
 
 class Aftermath(Protocol):

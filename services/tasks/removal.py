@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import structlog
 
 from services.common.errors import ComputeError, IllegalTransition, NotFound, Overloaded
+from services.durable.due_items import DueItems, sweep
 from services.tasks.domain import SECOND, Task
-from services.tasks.ports import Clock, Files, Removal, RemovalLog, TaskRepository
+from services.tasks.ports import Clock, Files, Removal, TaskRepository
 from services.tasks.service import TaskService, visible
 
 log = structlog.get_logger()
 _TRIES = 8
-_PAGE = 256
 # Microseconds between two tries.
 _PAUSE = 2 * SECOND
 
@@ -46,7 +46,9 @@ class Tale:
 
 
 class Remover:
-    """`patience` bounds deleting one folder within a call, `grace` is how long a lost worker may still store anything.
+    """`bury` takes an erased task's document away, or answers false while its last event is not surely published.
+
+    `patience` bounds deleting one folder within a call, `grace` is how long a lost worker may still store anything.
 
     The process that began a removal is left alone with it for three times its patience.
     """
@@ -55,10 +57,11 @@ class Remover:
         self,
         service: TaskService,
         tasks: TaskRepository,
-        removals: RemovalLog,
+        removals: DueItems[Removal],
         files: Files,
         tale: Tale,
         clock: Clock,
+        bury: Callable[[Task], Awaitable[bool]],
         *,
         patience: float = 5.0,
         grace: float = 180.0,
@@ -69,6 +72,7 @@ class Remover:
         self._files = files
         self._tale = tale
         self._clock = clock
+        self._bury = bury
         self._patience = patience
         self._head_start = int(3 * patience * SECOND)
         self._grace = int(grace * SECOND)
@@ -83,12 +87,7 @@ class Remover:
 
     async def sweep(self) -> None:
         """Carries on with whatever is due. For the leader."""
-        for removal in await self._removals.due(self._clock(), limit=_PAGE):
-            try:
-                await self._carry_on(removal)
-            except ComputeError as error:
-                log.warning("removal waits", task_id=removal.task_id, reason=error.reason)
-                await self._removals.postpone(removal, self._clock() + _PAUSE)
+        await sweep(self._removals, self._clock(), self._carry_on, self._later)
 
     async def _remove(self, tenant: str, task_id: str, task_type: str | None, *, erase: bool) -> Removed:
         task = visible(await self._tasks.get_fresh(task_id), tenant, task_type)
@@ -129,7 +128,7 @@ class Remover:
             now = self._clock()
             return task.gone(now, self._tale.last_words(task)) if removal.erase else task.cleaned(now)
 
-        return await self._service.change(removal.task_id, marked)
+        return await self._service.change(removal.id, marked)
 
     async def _delete_files(self, removal: Removal) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The paths deleted, and what went wrong."""
@@ -147,16 +146,15 @@ class Remover:
 
     async def _settle(self, removal: Removal, task: Task | None) -> None:
         """The files are gone: what is left to do, and when."""
-        now = self._clock()
-        if task is not None and task.erased and not await self._removals.bury(task):
-            await self._removals.postpone(removal, now + _PAUSE)
-        elif removal.again_at > now:
-            await self._removals.postpone(removal, removal.again_at)
+        if task is not None and task.erased and not await self._bury(task):
+            await self._removals.change(self._later(removal))
+        elif removal.again_at > self._clock():
+            await self._removals.change(replace(removal, due=removal.again_at))
         else:
             await self._removals.end(removal)
 
     async def _carry_on(self, removal: Removal) -> None:
-        task = await self._stored(removal.task_id)
+        task = await self._stored(removal.id)
         marked = task is None or task.erased or (task.deleted_at is not None and not removal.erase)
         if not marked and task is not None:
             # Whoever began it died before it was marked. Its caller was told nothing.
@@ -166,10 +164,13 @@ class Remover:
             task = await self._mark(removal)
         _, errors = await self._delete_files(removal)
         if errors:
-            log.warning("files not deleted", task_id=removal.task_id, errors=errors)
-            await self._removals.postpone(removal, self._clock() + _PAUSE)
+            log.warning("files not deleted", task_id=removal.id, errors=errors)
+            await self._removals.change(self._later(removal))
         else:
             await self._settle(removal, task)
+
+    def _later(self, removal: Removal) -> Removal:
+        return replace(removal, due=self._clock() + _PAUSE)
 
     async def _stored(self, task_id: str) -> Task | None:
         try:

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 
 from services.common.errors import Unavailable
+from services.durable.change_feed import ChangeFeed
+from services.durable.checkpoints import RelayCheckpoints
 from services.durable.leadership import Leadership
+from services.durable.relay import OutboxRelay
 from services.durable.store import Database
 from services.messaging.bus import Publisher, ensure_streams
 from services.messaging.event_schemas import schemas_at
 from services.tasks.beats import Beats
-from services.tasks.changes import ChangeFeed
-from services.tasks.checkpoint import Checkpoints
+from services.tasks.changes import TaskNews
 from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, Timing
 from services.tasks.domain import Task, TaskState
+from services.tasks.due import loose_ends, removals
+from services.tasks.hooks import outgoing
 from services.tasks.hub import Hub
-from services.tasks.loose_log import MongoLooseEnds
 from services.tasks.messages import Messages
 from services.tasks.orders import BusOrders
-from services.tasks.outbox import Outbox
 from services.tasks.ports import Files
 from services.tasks.removal import Remover, Tale
-from services.tasks.removal_log import MongoRemovalLog
-from services.tasks.repository import MongoTaskRepository
-from services.tasks.service import Ending, RetryPolicy, TaskService
+from services.tasks.repository import MongoTaskRepository, remains_of
+from services.tasks.service import Ending, RetryPolicy, TaskService, lease_expired
 from services.tasks.settings import TasksSettings
 from services.tasks.tidying import LooseNotes, Patience, Tidying
 
@@ -44,29 +46,37 @@ class Replica:
         self.messages = Messages(settings.door)
         self.hub = Hub()
         clock = SteadyClock()
-        self._outbox = Outbox(
+        self._relay: OutboxRelay[Task] = OutboxRelay(
             Publisher(bus),
             lambda: ensure_streams(bus),
+            partial(outgoing, schemas=schemas_at(settings.public_url)),
             hold=settings.event_hold_seconds,
-            schemas=schemas_at(settings.public_url),
         )
-        self.repository = MongoTaskRepository(database, self._outbox, self._written)
+        self.repository = MongoTaskRepository(database, self._relay, self._written)
+        self._checkpoints = RelayCheckpoints(
+            database["relays"],
+            self._relay,
+            self.repository,
+            Publisher(bus),
+            patience=settings.leader_patience_seconds,
+            hold=settings.event_hold_seconds,
+        )
         retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
         self._orders = BusOrders(bus, self.messages.fill)
-        owner = self._outbox.owner
+        owner = self._relay.owner
         self._leadership = Leadership(
             database, "dispatcher", owner, self._load, patience=settings.leader_patience_seconds
         )
         timing = Timing(settings.lease_seconds, settings.claim_seconds)
         self.dispatcher = Dispatcher(self._orders, self, clock, lambda: self._leadership.held, timing)
-        self._loose_ends = MongoLooseEnds(database)
+        self._loose_ends = loose_ends(database)
         patience = Patience(
             settings.loose_grace_seconds, settings.loose_retry_seconds, last=settings.loose_give_up_seconds
         )
         notes = LooseNotes(self._loose_ends, clock, patience)
         self.service = TaskService(self.repository, clock, retry, grants=self.dispatcher, aftermath=notes)
         self.tidying = Tidying(self._loose_ends, self.service, self.repository, self._orders, clock, patience)
-        self._removals = MongoRemovalLog(database)
+        self._removals = removals(database)
         self.remover = Remover(
             self.service,
             self.repository,
@@ -74,19 +84,12 @@ class Replica:
             files,
             Tale(self.messages.folders, self.messages.last_words),
             clock,
+            lambda task: self._checkpoints.bury(task, remains_of(task)),
             patience=settings.removal_patience_seconds,
             grace=settings.removal_grace_seconds,
         )
-        self._feed = ChangeFeed(bus, self.messages, owner, self._heard)
+        self._feed = ChangeFeed(bus, TaskNews(self.messages), owner, self._heard)
         self.beats = Beats(bus, self.dispatcher, owner)
-        self._checkpoints = Checkpoints(
-            database,
-            self._outbox,
-            self.repository,
-            Publisher(bus),
-            patience=settings.leader_patience_seconds,
-            hold=settings.event_hold_seconds,
-        )
         self._stopping: set[asyncio.Task[None]] = set()
         self._bus = bus
 
@@ -103,18 +106,18 @@ class Replica:
 
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         return {
-            "relay": self._outbox.run,
+            "relay": self._relay.run,
             "announce": self._feed.announce,
-            "settle": self._outbox.settle,
+            "settle": self._relay.settle,
             "checkpoint": self._checkpoints.run,
             "leadership": self._leadership.run,
             "release": self.dispatcher.run,
             "sweep": self.dispatcher.sweep,
-            "adopt": self._led(1.0, self._checkpoints.adopt_dead),
-            "removals": self._led(2.0, self.remover.sweep),
-            "tidying": self._led(5.0, self.tidying.sweep),
+            "adopt": self._leadership.every(1.0, self._checkpoints.adopt_dead),
+            "removals": self._leadership.every(2.0, self.remover.sweep),
+            "tidying": self._leadership.every(5.0, self.tidying.sweep),
             # Finds what fell through every other way, slowly.
-            "reload": self._led(30.0, self._load),
+            "reload": self._leadership.every(30.0, self._load),
         }
 
     async def close(self) -> None:
@@ -123,17 +126,17 @@ class Replica:
         try:
             async with asyncio.timeout(5.0):
                 await self.repository.settled()
-                await self._outbox.drain()
+                await self._relay.drain()
                 await self._leadership.release()
                 await self._checkpoints.close()
         except (TimeoutError, Unavailable) as error:
-            log.warning("left to the next replica", waiting=self._outbox.waiting, error=repr(error))
+            log.warning("left to the next replica", waiting=self._relay.waiting, error=repr(error))
 
-    async def expire(self, task_id: str, attempt: int) -> None:
-        await self.service.expire(task_id, attempt)
+    async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
+        await self.service.finish_all([lease_expired(*run) for run in runs])
 
-    async def give_back(self, task_id: str, attempt: int) -> None:
-        await self.service.finish(Ending(task_id, attempt))
+    async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
+        await self.service.finish_all([Ending(*run) for run in runs])
 
     def _written(self, task: Task) -> None:
         self._notice(task)
@@ -155,20 +158,11 @@ class Replica:
 
     async def _load(self) -> None:
         """This replica leads from here on: what the store holds is what there is."""
+        whole = True
         for state in (TaskState.EXECUTING, TaskState.PENDING):
-            await self.dispatcher.load(self.repository.in_state(state, limit=_LOAD_LIMIT))
-        self.dispatcher.complete()
-
-    def _led(self, seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """`work` every so many seconds while this replica leads, until cancelled."""
-
-        async def loop() -> None:
-            while True:
-                await asyncio.sleep(seconds)
-                if self._leadership.held:
-                    await work()
-
-        return loop
+            count = await self.dispatcher.load(self.repository.in_state(state, limit=_LOAD_LIMIT))
+            whole = whole and count < _LOAD_LIMIT
+        self.dispatcher.complete(whole=whole)
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
@@ -12,10 +12,12 @@ from uuid import NAMESPACE_URL, uuid5
 from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound, Overloaded
 from services.common.ids import new_uuid
 from services.common.paging import Found, Window
+from services.durable.aggregates import Added
+from services.durable.batch_writer import abandon
 from services.tasks.calls import ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.fingerprint import fingerprint, same_request
-from services.tasks.ports import Added, Aftermath, Clock, Filter, Grants, TaskRepository
+from services.tasks.ports import Aftermath, Clock, Filter, Grants, TaskRepository
 
 _CONTENTION_LIMIT = 8
 # A task that is replayed often has many attempts: more doublings than a float can hold.
@@ -48,7 +50,7 @@ class Creation(NamedTuple):
 
     task: Task
     kept: bool
-    written: asyncio.Future[Added]
+    written: asyncio.Future[Added[Task]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,12 @@ class Ending:
     result: str | None = None
     failure: Failure | None = None
     calls: tuple[ServiceCall, ...] = ()
+
+
+def lease_expired(task_id: str, attempt: int) -> Ending:
+    """Its next attempt, or its failure, begins."""
+    message = f"attempt {attempt} was lost: its worker went silent"
+    return Ending(task_id, attempt, failure=Failure("LEASE_EXPIRED", message, "INTERNAL", retryable=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +148,12 @@ class TaskService:
             self._withdraw(task, kept=kept)  # should it stand after all, its worker is reminded
             raise
         self._withdraw(task, kept=added.existing and kept)
-        if added.existing and added.task.erased:
+        if added.existing and added.stored.erased:
             said = "the task this Idempotency-Key made was deleted; use another key"
             raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
-        if added.existing and not same_request(added.task, task):
+        if added.existing and not same_request(added.stored, task):
             raise IdempotencyConflict("this Idempotency-Key was used before with another body")
-        return Created(added.task if added.existing else task, added.existing)
+        return Created(added.stored if added.existing else task, added.existing)
 
     def _withdraw(self, task: Task, *, kept: bool) -> None:
         if kept and self._grants:
@@ -204,11 +212,29 @@ class TaskService:
             raise IllegalTransition(f"task {task.id} was claimed by another", reason="CLAIM_LOST")
         return claimed
 
-    def begin_finish(self, ending: Ending) -> asyncio.Future[bool] | None:
-        """The first half of `finish` where nothing has to be read for it. Where it answers false, `finish` it."""
-        task = self._tasks.known(ending.task_id)
-        if task is None or task.attempt != ending.attempt or task.state is not TaskState.EXECUTING:
-            return None
+    async def finish_all(self, endings: Sequence[Ending]) -> list[bool]:
+        """`finish` of each, written together; what no cache knows is read together. Raises what any of them raises."""
+        found = {ending.task_id: self._tasks.known(ending.task_id) for ending in endings}
+        unknown = [ending.task_id for ending in endings if not _is_of(found[ending.task_id], ending)]
+        if unknown:
+            found |= dict.fromkeys(unknown) | await self._tasks.get_many(unknown, fresh=True)
+        begun = [self._begin_finish(ending, found[ending.task_id]) for ending in endings]
+        try:
+            return [await self._finished(*each) for each in zip(endings, begun, strict=True)]
+        finally:
+            abandon(one for one in begun if isinstance(one, asyncio.Future))
+
+    async def _finished(self, ending: Ending, begun: asyncio.Future[bool] | bool | None) -> bool:
+        if isinstance(begun, bool):
+            return begun
+        return (begun is not None and await begun) or await self.finish(ending)
+
+    def _begin_finish(self, ending: Ending, task: Task | None) -> asyncio.Future[bool] | bool | None:
+        """What became of it where that is known already; None where more must be done than to write."""
+        if task is None or not _is_of(task, ending):
+            return False
+        if task.state is TaskState.COMPLETED:
+            return ending.result is not None  # the same report again, after an answer that was lost
         ended = self._ended(task, ending)
         return None if ended.loose_calls else self._tasks.save(ended)
 
@@ -241,14 +267,6 @@ class TaskService:
 
         return _runs(await self.change(task_id, recorded), worker, attempt)
 
-    async def expire(self, task_id: str, attempt: int) -> Task | None:
-        """The lease of a run is over: its next attempt, or its failure, begins."""
-        failure = Failure(
-            "LEASE_EXPIRED", f"attempt {attempt} was lost: its worker went silent", "INTERNAL", retryable=True
-        )
-        ended = await self.finish(Ending(task_id, attempt, failure=failure))
-        return await self._tasks.get(task_id) if ended else None
-
     async def _running(self, ending: Ending) -> Task | None:
         """The task while `ending.attempt` is its own and not failed; a cache is believed only when it agrees."""
         for get in (self._tasks.get, self._tasks.get_fresh):
@@ -256,7 +274,7 @@ class TaskService:
                 task = await get(ending.task_id)
             except NotFound:
                 return None
-            if task.attempt == ending.attempt and task.state in (TaskState.EXECUTING, TaskState.COMPLETED):
+            if _is_of(task, ending):
                 return task
         return None
 
@@ -292,6 +310,12 @@ class TaskService:
         if self._aftermath is not None and task.loose_calls:
             await self._aftermath.note(task)
         return await self._tasks.save(task)
+
+
+def _is_of(task: Task | None, ending: Ending) -> bool:
+    """Whether the attempt is the task's own and not failed."""
+    states = (TaskState.EXECUTING, TaskState.COMPLETED)
+    return task is not None and task.attempt == ending.attempt and task.state in states
 
 
 def _runs(task: Task, worker: str, attempt: int) -> bool:

@@ -15,14 +15,14 @@ from uuid import uuid4
 import orjson
 import structlog
 
-from services.common.errors import ComputeError, NotFound
+from services.common.errors import NotFound
+from services.durable.due_items import DueItems, postpone, sweep
 from services.tasks.calls import ServiceCall, kept
 from services.tasks.domain import SECOND, Task
-from services.tasks.ports import Clock, LooseEnd, LooseEnds, TaskRepository
+from services.tasks.ports import Clock, LooseEnd, TaskRepository
 from services.tasks.service import TaskService
 
 log = structlog.get_logger()
-_PAGE = 256
 _DOUBLINGS = 20
 # An end that was noted is written within that, or never: its writer died. Longer than the store is waited for.
 _UNWRITTEN = 600 * SECOND
@@ -58,7 +58,7 @@ class OpenCall(NamedTuple):
 class LooseNotes:
     """Notes what a task leaves open, before its end is written."""
 
-    def __init__(self, ends: LooseEnds, clock: Clock, patience: Patience) -> None:
+    def __init__(self, ends: DueItems[LooseEnd], clock: Clock, patience: Patience) -> None:
         self._ends = ends
         self._clock = clock
         self._patience = patience
@@ -75,7 +75,7 @@ class LooseNotes:
 class Tidying:
     def __init__(
         self,
-        ends: LooseEnds,
+        ends: DueItems[LooseEnd],
         service: TaskService,
         tasks: TaskRepository,
         orders: TidyOrders,
@@ -91,12 +91,7 @@ class Tidying:
 
     async def sweep(self) -> None:
         """Carries on with whatever is due. For the leader."""
-        for end in await self._ends.due(self._clock(), limit=_PAGE):
-            try:
-                await self._carry_on(end)
-            except Exception as error:  # noqa: BLE001  # of the store or the bus: one must not hold up the others
-                log.warning("loose calls wait", task_id=end.task_id, error=repr(error))
-                await self._postpone(end)
+        await sweep(self._ends, self._clock(), self._carry_on, self._later)
 
     async def take(self, task_id: str) -> Sequence[OpenCall]:
         """What is open, for a worker that is about to ask for it. Counts as a try."""
@@ -119,19 +114,19 @@ class Tidying:
     async def _carry_on(self, end: LooseEnd) -> None:
         now, found = self._clock(), await self._open(end)
         if found is None and now - end.since < _UNWRITTEN:
-            await self._postpone(end)
+            await self._ends.change(self._later(end))
         elif not found:
             await self._ends.end(end)
         elif now - end.since >= self._patience.last * SECOND:
             await self._give_up(end, found)
         else:
-            await self._postpone(end)
-            await self._orders.tidy(end.queue, end.task_id)
+            await postpone(self._ends, self._later(end))
+            await self._orders.tidy(end.queue, end.id)
 
     async def _open(self, end: LooseEnd) -> tuple[ServiceCall, ...] | None:
         """None while its task is not over: its end was never written, or it was replayed and asks for itself."""
         try:
-            task = await self._tasks.get_fresh(end.task_id)
+            task = await self._tasks.get_fresh(end.id)
         except NotFound:
             task = None
         if task is None or task.erased:
@@ -141,19 +136,16 @@ class Tidying:
     async def _give_up(self, end: LooseEnd, found: Sequence[ServiceCall]) -> None:
         hours = self._patience.last / 3600
         for call in found:
-            log.warning("call given up", task_id=end.task_id, provider=call.provider, request_id=call.request_id)
+            log.warning("call given up", task_id=end.id, provider=call.provider, request_id=call.request_id)
             try:
-                await self._service.record(end.task_id, "", 0, call.given_up(f"asked for {hours:g} h in vain"))
+                await self._service.record(end.id, "", 0, call.given_up(f"asked for {hours:g} h in vain"))
             except NotFound:
                 break  # deleted: there is nobody to tell
         await self._ends.end(end)
 
-    async def _postpone(self, end: LooseEnd) -> None:
+    def _later(self, end: LooseEnd) -> LooseEnd:
         """Without a word from a worker it was not tried: the pause does not grow."""
-        try:
-            await self._ends.change(replace(end, due=self._clock() + self._patience.pause(0)))
-        except ComputeError as error:
-            log.warning("loose calls not postponed", task_id=end.task_id, reason=error.reason)
+        return replace(end, due=self._clock() + self._patience.pause(0))
 
 
 def _text(config: object) -> str:

@@ -13,7 +13,6 @@ from google.protobuf.duration_pb2 import Duration
 from services.common.background import together
 from services.common.errors import ComputeError, Internal, InvalidRequest, NotFound
 from services.common.scopes import OURS, needs
-from services.durable.batch_writer import abandon
 from services.rpc.grpc_server import Context
 from services.rpc.proto import put_object
 from services.tasks.beats import Beats
@@ -99,15 +98,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)
         endings = [self._ending(item) for item in request.finished]
-        begun = [self._service.begin_finish(ending) for ending in endings]
-        try:
-            accepted = [
-                (written is not None and await written) or await self._service.finish(ending)
-                for ending, written in zip(endings, begun, strict=True)
-            ]
-        finally:
-            abandon(written for written in begun if written is not None)
-        return wire.FinishTasksResponse(accepted=accepted)
+        return wire.FinishTasksResponse(accepted=await self._service.finish_all(endings))
 
     async def _claim(self, worker_id: str, task: Task | None, ref: wire.TaskRef, answer: wire.Claim) -> None:
         answer.task_id = ref.task_id

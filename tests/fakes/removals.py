@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from services.common.errors import Unavailable
 from services.tasks.domain import Task
 from services.tasks.ports import Removal
+from tests.fakes.due_items import MemoryDueItems
 from tests.fakes.task_repository import MemoryTaskRepository
 
 
-class MemoryRemovalLog:
+class MemoryRemovals(MemoryDueItems[Removal]):
     """`published` says whether an erased task's last event is out."""
 
     def __init__(self, tasks: MemoryTaskRepository) -> None:
-        self.waiting: dict[str, Removal] = {}
+        super().__init__()
         self.published = True
         self._tasks = tasks
-
-    async def begin(self, removal: Removal) -> None:
-        self.waiting[removal.task_id] = removal
-
-    async def due(self, now: int, *, limit: int) -> list[Removal]:
-        found = [removal for removal in self.waiting.values() if removal.due <= now]
-        return sorted(found, key=lambda removal: removal.due)[:limit]
-
-    async def postpone(self, removal: Removal, due: int) -> None:
-        if self._is_same(removal):
-            self.waiting[removal.task_id] = replace(removal, due=due)
-
-    async def end(self, removal: Removal) -> None:
-        if self._is_same(removal):
-            del self.waiting[removal.task_id]
 
     async def bury(self, task: Task) -> bool:
         if self.published:
             del self._tasks.stored[task.id]
         return self.published
-
-    def _is_same(self, removal: Removal) -> bool:
-        known = self.waiting.get(removal.task_id)
-        return known is not None and known.nonce == removal.nonce
 
 
 class MemoryFiles:

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from services.common.errors import NotFound
 from services.common.paging import Found, Window
+from services.durable.aggregates import Added
 from services.tasks.domain import Task
-from services.tasks.ports import Added, Filter
+from services.tasks.ports import Filter
 from tests.fakes.lists import page_of
 
 AnswerT = TypeVar("AnswerT")
@@ -26,7 +27,7 @@ class MemoryTaskRepository:
         self.stored: dict[str, Task] = {}
         self._on_written = on_written
 
-    def add(self, task: Task) -> asyncio.Future[Added]:
+    def add(self, task: Task) -> asyncio.Future[Added[Task]]:
         if task.id in self.stored:
             return _answered(Added(self.stored[task.id], existing=True))
         self.stored[task.id] = task
@@ -51,7 +52,7 @@ class MemoryTaskRepository:
 
     get_fresh = get
 
-    async def get_many(self, task_ids: Sequence[str]) -> dict[str, Task]:
+    async def get_many(self, task_ids: Sequence[str], *, fresh: bool = False) -> dict[str, Task]:
         return {task_id: self.stored[task_id] for task_id in task_ids if task_id in self.stored}
 
     async def find(self, wanted: Filter, window: Window) -> Found[Task]:

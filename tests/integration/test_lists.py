@@ -21,8 +21,8 @@ from PIL import Image
 from services.common.errors import InvalidRequest
 from services.common.paging import Found, Listed, Place, Window, read_window
 from services.durable.store import Database, open_database
+from services.durable.write_log import WriteLog
 from services.tasks.domain import Task
-from services.tasks.outbox import Outbox
 from services.tasks.ports import Filter
 from services.tasks.repository import MongoTaskRepository, to_document
 from services.webhooks import ports as webhook_ports
@@ -57,9 +57,8 @@ class TasksInMemory:
 
 class TasksInStore:
     def __init__(self, database: Database) -> None:
-        outbox: Any = Outbox(Any, Any)  # type: ignore[arg-type]  # nothing is published
         self._documents = database["tasks"]
-        self._tasks = MongoTaskRepository(database, outbox, lambda _: None)
+        self._tasks = MongoTaskRepository(database, WriteLog(), lambda _: None)
 
     async def add(self, number: int, at: int) -> None:
         await self._documents.insert_one(to_document(task(number, at)))
@@ -160,8 +159,7 @@ def test_everything_that_is_wrong_with_a_window_is_told() -> None:
 
 async def test_internal_types_are_left_out_in_the_store(mongodb_url: str) -> None:
     async with open_database(mongodb_url, f"lists_{uuid4().hex[:12]}") as database:
-        outbox: Any = Outbox(Any, Any)  # type: ignore[arg-type]  # nothing is published
-        tasks = MongoTaskRepository(database, outbox, lambda _: None)
+        tasks = MongoTaskRepository(database, WriteLog(), lambda _: None)
         for number in range(30):
             made = task(number, number + 1, "GENERATION" if number % 10 == 0 else "DIAGNOSTIC")
             await database["tasks"].insert_one(to_document(made))

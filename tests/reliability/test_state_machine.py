@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -24,18 +24,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from services.common.errors import ComputeError, NotFound
+from services.durable.checkpoints import RelayCheckpoints
+from services.durable.relay import OutboxRelay
 from services.tasks.backlog import Waiting
 from services.tasks.calls import Outcome, ServiceCall
-from services.tasks.checkpoint import Checkpoints
 from services.tasks.dispatcher import Dispatcher, Timing
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.loose_log import MongoLooseEnds
+from services.tasks.due import loose_ends, removals
+from services.tasks.hooks import outgoing
 from services.tasks.messages import Messages
-from services.tasks.outbox import Outbox
 from services.tasks.removal import Remover, Tale
-from services.tasks.removal_log import MongoRemovalLog
-from services.tasks.repository import MongoTaskRepository, to_task
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from services.tasks.repository import CODEC, MongoTaskRepository, remains_of
+from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
 from services.tasks.tidying import LooseNotes, Patience, Tidying
 from tests.fakes.jetstream import MemoryPublisher, Stream
 from tests.fakes.loops import SkippingLoop
@@ -109,7 +109,7 @@ class World:
 
     def note(self, collection: str, document: Document) -> None:
         if collection == "tasks" and "queue" in document:  # not the bare id that stays of a deleted one
-            self.history[document["_id"]].append(to_task(document))
+            self.history[document["_id"]].append(CODEC.decode(document))
 
     def said(self) -> dict[str, tuple[str, str]]:
         """Of every write that happened its event's id, and what it must say."""
@@ -130,21 +130,29 @@ class Replica:
         self.publisher = MemoryPublisher(world.stream, self.life)
         database: Any = Database(world.store, self.life)
         publisher: Any = self.publisher
-        self.outbox = Outbox(publisher, self._nothing, hold=0.01)
+        self.outbox: OutboxRelay[Task] = OutboxRelay(publisher, self._nothing, outgoing, hold=0.01)
         self.dispatcher = Dispatcher(Orders(world, self), self, world.clock, lambda: not self.life.over, Timing())
         self.repository = MongoTaskRepository(database, self.outbox, self.dispatcher.noticed)
-        self.checkpoints = Checkpoints(
-            database, self.outbox, self.repository, publisher, patience=-1.0, hold=0.0, again=-1.0
+        self.checkpoints = RelayCheckpoints(
+            database["relays"], self.outbox, self.repository, publisher, patience=-1.0, hold=0.0, again=-1.0
         )
         retry = RetryPolicy(attempts=2, first=0.0)
-        ends, patience = MongoLooseEnds(database), Patience()
+        ends, patience = loose_ends(database), Patience()
         notes = LooseNotes(ends, world.clock, patience)
         self.service = TaskService(self.repository, world.clock, retry, grants=self.dispatcher, aftermath=notes)
         self.tidying = Tidying(ends, self.service, self.repository, Orders(world, self), world.clock, patience)
         messages = Messages()
         tale = Tale(messages.folders, messages.last_words)
-        removals = MongoRemovalLog(database)
-        self.remover = Remover(self.service, self.repository, removals, world.files, tale, world.clock, grace=60.0)
+        self.remover = Remover(
+            self.service,
+            self.repository,
+            removals(database),
+            world.files,
+            tale,
+            world.clock,
+            lambda task: self.checkpoints.bury(task, remains_of(task)),
+            grace=60.0,
+        )
         self._loops: list[asyncio.Task[None]] = []
 
     async def _nothing(self) -> None:
@@ -158,11 +166,11 @@ class Replica:
             await self.dispatcher.load(self.repository.in_state(state, limit=1_000))
         self.dispatcher.complete()
 
-    async def expire(self, task_id: str, attempt: int) -> None:
-        await self.service.expire(task_id, attempt)
+    async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
+        await self.service.finish_all([lease_expired(*run) for run in runs])
 
-    async def give_back(self, task_id: str, attempt: int) -> None:
-        await self.service.finish(Ending(task_id, attempt))
+    async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
+        await self.service.finish_all([Ending(*run) for run in runs])
 
     async def kill(self) -> None:
         self.life.over = True
@@ -188,7 +196,8 @@ class TaskLives(RuleBasedStateMachine):
         self.loop = SkippingLoop()
         self.loop.set_exception_handler(lambda *_: None)  # the dead leave futures behind that nobody reads
         clock = SimpleNamespace(monotonic=self.loop.time)
-        self.clocks = [mock.patch(f"services.tasks.{name}.time", clock) for name in ("dispatcher", "leases", "roster")]
+        timed = ("tasks.dispatcher", "durable.leases", "tasks.roster")
+        self.clocks = [mock.patch(f"services.{name}.time", clock) for name in timed]
         for patch in self.clocks:
             patch.start()
         self.world = World()
@@ -267,7 +276,7 @@ class TaskLives(RuleBasedStateMachine):
     @rule(at=REPLICAS, task=tasks)
     def expire(self, at: int, task: str) -> None:
         attempt = max((one.attempt for one in self.world.history[task]), default=0)
-        self.do(at, lambda replica: replica.service.expire(task, attempt))
+        self.do(at, lambda replica: replica.service.finish_all([lease_expired(task, attempt)]))
 
     @rule(at=REPLICAS, task=tasks, what=st.sampled_from(["cancel", "replay"]))
     def change(self, at: int, task: str, what: str) -> None:

@@ -11,8 +11,8 @@ from services.tasks.calls import Outcome, ServiceCall, kept
 from services.tasks.clock import SteadyClock
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.messages import Messages, service_request
-from services.tasks.repository import to_document, to_task
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from services.tasks.repository import CODEC, to_document
+from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 
 INTENDED = ServiceCall(
@@ -82,7 +82,7 @@ async def test_a_lost_attempt_may_begin_no_call(service: TaskService, worker: st
 async def test_what_a_lost_attempt_learns_of_its_call_is_kept_for_the_next(service: TaskService) -> None:
     task = await started(service)
     await service.record(task.id, "w1", 1, INTENDED)
-    await service.expire(task.id, 1)
+    await service.finish(lease_expired(task.id, 1))
     assert not await service.record(task.id, "w1", 1, SUBMITTED)
     claimed = await service.claim("w2", await service.get("acme", task.id), 2)
     assert claimed.service_calls == (SUBMITTED,)
@@ -128,7 +128,7 @@ async def test_a_provider_may_say_when_to_try_again(service: TaskService) -> Non
 
 def test_calls_survive_the_store_and_the_wire() -> None:
     task = Task("id", "acme", "GENERATION", "inference", "{}", 0, 1, 1, service_calls=(LOCAL, SUBMITTED))
-    stored = to_task(to_document(task) | {"_id": "id"})
+    stored = CODEC.decode(to_document(task) | {"_id": "id"})
     assert stored.service_calls == task.service_calls
     assert "token" not in to_document(replace(task, service_calls=(LOCAL,)))["service_calls"]
     assert tuple(Messages().service_call(service_request(call)) for call in task.service_calls) == task.service_calls

@@ -9,7 +9,8 @@ from typing import Any
 from compute.events.v1 import events_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 
-from services.tasks.changes import ChangeFeed
+from services.durable.change_feed import ChangeFeed
+from services.tasks.changes import TaskNews
 from services.tasks.domain import Task, TaskState
 from services.tasks.messages import Messages
 
@@ -43,7 +44,7 @@ def done(name: str, messages: Messages, size: int) -> Task:
 
 async def told(tasks: list[Task], messages: Messages) -> Bus:
     bus: Any = Bus()
-    feed = ChangeFeed(bus, messages, "me", lambda _: None)
+    feed = ChangeFeed(bus, TaskNews(messages), "me", lambda _: None)
     for task in tasks:
         feed.noticed(task)
     async with asyncio.timeout(5):

@@ -1,7 +1,7 @@
 """What is released, repeated and taken back."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from services.tasks.backlog import Waiting
@@ -53,12 +53,12 @@ class Desk:
         self.expiring = asyncio.Event()
         self.returning = asyncio.Event()
 
-    async def expire(self, task_id: str, attempt: int) -> None:
-        self.expired.append((task_id, attempt))
+    async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
+        self.expired += runs
         self.expiring.set()
 
-    async def give_back(self, task_id: str, attempt: int) -> None:
-        self.returned.append((task_id, attempt))
+    async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
+        self.returned += runs
         self.returning.set()
 
     def begin(self, name: str) -> Task:

@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from services.durable.relay import OutboxRelay
 from services.messaging.bus import Outgoing
 from services.tasks.domain import Task
-from services.tasks.outbox import Outbox
+from services.tasks.hooks import outgoing
 
 HOLD = 0.2
 TASK = Task(
@@ -39,12 +40,13 @@ class Server:
         self.published.clear()
 
 
-@asynccontextmanager
-async def relay(server: Server) -> AsyncIterator[Outbox]:
-    async def nothing() -> None:
-        """No streams here."""
+async def nothing() -> None:
+    """No streams here."""
 
-    outbox = Outbox(server, nothing, hold=HOLD)  # type: ignore[arg-type]  # a fake
+
+@asynccontextmanager
+async def relay(server: Server) -> AsyncIterator[OutboxRelay[Task]]:
+    outbox: OutboxRelay[Task] = OutboxRelay(server, nothing, outgoing, hold=HOLD)
     loops = [asyncio.create_task(outbox.run()), asyncio.create_task(outbox.settle())]
     try:
         yield outbox
@@ -54,7 +56,7 @@ async def relay(server: Server) -> AsyncIterator[Outbox]:
         await asyncio.gather(*loops, return_exceptions=True)
 
 
-def write(outbox: Outbox, task: Task) -> int:
+def write(outbox: OutboxRelay[Task], task: Task) -> int:
     number = outbox.begin()
     outbox.written(number, task)
     return number
@@ -152,13 +154,13 @@ async def test_what_cannot_be_rendered_stops_nothing_else_and_is_told_and_counte
     assert "hooks.ex" not in str(told)
 
 
-async def drained(outbox: Outbox) -> None:
+async def drained(outbox: OutboxRelay[Task]) -> None:
     async with asyncio.timeout(5):
         await outbox.drain()
 
 
 def test_whoever_takes_over_leaves_out_the_same() -> None:
-    outbox = Outbox(Server(), drained, hold=HOLD)  # type: ignore[arg-type]  # a fake
+    outbox: OutboxRelay[Task] = OutboxRelay(Server(), nothing, outgoing, hold=HOLD)
     page = [GOOD, POISON["no event can be made"][0], LATER]
     due = [message.id for task in page for message in outbox.messages_of(task)]
     assert due == ["good.1", "good.1.hook", "later.1", "later.1.hook"]

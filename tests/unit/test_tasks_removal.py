@@ -14,7 +14,7 @@ from services.tasks.messages import Messages
 from services.tasks.ports import Removal
 from services.tasks.removal import Remover, Tale, folders_in
 from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
-from tests.fakes.removals import MemoryFiles, MemoryRemovalLog
+from tests.fakes.removals import MemoryFiles, MemoryRemovals
 from tests.fakes.task_repository import MemoryTaskRepository
 
 RESULT = '{"result_image_path":"%s","seed":1,"width":1,"height":1}'
@@ -26,12 +26,14 @@ class Place:
     def __init__(self) -> None:
         self.now = 1_000 * SECOND
         self.tasks = MemoryTaskRepository()
-        self.log = MemoryRemovalLog(self.tasks)
+        self.log = MemoryRemovals(self.tasks)
         self.files = MemoryFiles()
         messages = Messages()
         self.service = TaskService(self.tasks, self.clock, RetryPolicy(attempts=3, first=0.0))
         tale = Tale(messages.folders, messages.last_words)
-        self.remover = Remover(self.service, self.tasks, self.log, self.files, tale, self.clock, grace=60.0)
+        self.remover = Remover(
+            self.service, self.tasks, self.log, self.files, tale, self.clock, lambda one: self.log.bury(one), grace=60.0
+        )
 
     def clock(self) -> int:
         self.now += 1
@@ -164,7 +166,7 @@ class Died(Exception):
 
 
 @pytest.mark.parametrize("erase", [True, False])
-@pytest.mark.parametrize("step", ["begin", "save", "delete_prefix", "bury", "postpone"])
+@pytest.mark.parametrize("step", ["begin", "save", "delete_prefix", "bury", "change"])
 @pytest.mark.parametrize("after", [True, False])
 async def test_whenever_the_process_dies_the_next_one_carries_on(
     place: Place, monkeypatch: pytest.MonkeyPatch, erase: bool, step: str, after: bool

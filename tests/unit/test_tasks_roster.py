@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -91,8 +91,8 @@ class Books(RuleBasedStateMachine):
         super().__init__()
         self.loop = SkippingLoop()
         clock = SimpleNamespace(monotonic=self.loop.time)
-        timed = ("dispatcher", "leases", "roster")
-        self.patches = [mock.patch(f"services.tasks.{name}.time", clock) for name in timed]
+        timed = ("tasks.dispatcher", "durable.leases", "tasks.roster")
+        self.patches = [mock.patch(f"services.{name}.time", clock) for name in timed]
         for patch in self.patches:
             patch.start()
         self.faults: list[str] = []
@@ -126,15 +126,18 @@ class Books(RuleBasedStateMachine):
     async def stop(self, task_id: str, attempt: int) -> None:
         raise AssertionError("the dispatcher stops nothing by itself")
 
-    async def expire(self, task_id: str, attempt: int) -> None:
-        task = self.stored.get(task_id)
-        if task is not None and (task.state, task.attempt) == (TaskState.EXECUTING, attempt):
+    async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
+        for task in self.running(runs):
             self.write(task.failed(LOST, (), self.clock(), backoff=SECOND))
 
-    async def give_back(self, task_id: str, attempt: int) -> None:
-        task = self.stored.get(task_id)
-        if task is not None and (task.state, task.attempt) == (TaskState.EXECUTING, attempt):
+    async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
+        for task in self.running(runs):
             self.write(task.returned((), self.clock()))
+
+    def running(self, runs: Sequence[tuple[str, int]]) -> list[Task]:
+        found = [(self.stored.get(task_id), attempt) for task_id, attempt in runs]
+        running = TaskState.EXECUTING
+        return [task for task, attempt in found if task and (task.state, task.attempt) == (running, attempt)]
 
     def write(self, task: Task) -> None:
         self.before[task.id] = self.stored.get(task.id, task)
@@ -244,7 +247,7 @@ class Books(RuleBasedStateMachine):
     def taken(self) -> Counter[str]:
         """Of each worker: what it runs, and what is kept for it."""
         books: Any = self.books
-        found = Counter(lease.worker_id for lease in books._leases if lease.worker_id)
+        found = Counter(lease.holder for lease in books._leases if lease.holder)
         return found + Counter(place.worker_id for place in books._roster._places.values())
 
     @invariant()
@@ -256,7 +259,7 @@ class Books(RuleBasedStateMachine):
         books: Any = self.books
         places, leases = books._roster._places.values(), list(books._leases)
         released = (item for item, _ in books._released.values())
-        assert +Counter(books._leases._running) == Counter(lease.queue for lease in leases)
+        assert +Counter(books._leases._running) == Counter(lease.group for lease in leases)
         on_the_way = Counter(place.queue for place in places) + Counter(item.queue for item in released)
         assert +Counter(books._on_the_way) == on_the_way
         assert Counter(books._roster._running) == self.taken()

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Unavailable
+from services.durable.aggregates import Added
 from services.tasks.clock import SteadyClock
 from services.tasks.domain import Failure, Task, TaskState, Verb
-from services.tasks.ports import Added
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 
 PASSING = Failure("TRITON_DOWN", "the model died", "PROVIDER", retryable=True)
@@ -98,7 +98,7 @@ async def test_a_claim_repeated_by_its_worker_is_granted_again_and_begins_nothin
 
 async def test_a_late_result_of_a_lost_attempt_changes_nothing(service: TaskService) -> None:
     task = await started(service)
-    assert await service.expire(task.id, 1) is not None
+    assert await service.finish(lease_expired(task.id, 1))
     again = await service.claim("w2", await service.get("acme", task.id), 2)
     assert not await service.finish(Ending(task.id, 1, result='"late"'))
     assert await service.finish(Ending(task.id, again.attempt, result='"right"'))
@@ -238,7 +238,7 @@ async def test_a_repeated_key_keeps_no_place() -> None:
 async def test_a_task_the_store_refuses_keeps_no_place() -> None:
     desk = Granted()
 
-    async def refuse(_: Task) -> Added:
+    async def refuse(_: Task) -> Added[Task]:
         raise Unavailable("the store refused the task", reason="STORE_REFUSED")
 
     desk.repository.add = refuse  # type: ignore[method-assign]  # a store that is full
@@ -250,8 +250,9 @@ async def test_a_task_the_store_refuses_keeps_no_place() -> None:
 async def test_a_granted_task_lost_with_its_worker_is_tried_again() -> None:
     desk = Granted()
     task_id = (await desk.service.create(new())).task.id
-    again = await desk.service.expire(task_id, 1)
-    assert again is not None and (again.state, again.attempts_left) == (TaskState.PENDING, 2)
+    assert await desk.service.finish_all([lease_expired(task_id, 1)]) == [True]
+    again = desk.repository.stored[task_id]
+    assert (again.state, again.attempts_left) == (TaskState.PENDING, 2)
 
 
 async def test_a_granted_task_nobody_heard_of_is_given_back_and_loses_no_attempt() -> None:

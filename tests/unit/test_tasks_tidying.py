@@ -10,15 +10,15 @@ import pytest
 from services.common.errors import NotFound, OutcomeUnknown, Unavailable
 from services.tasks.calls import Outcome, ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.loose_log import MongoLooseEnds
+from services.tasks.due import loose_ends
 from services.tasks.messages import Messages
 from services.tasks.ports import LooseEnd
 from services.tasks.removal import Remover, Tale
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
 from services.tasks.tidying import LooseNotes, Patience, Tidying
-from tests.fakes.loose_ends import MemoryLooseEnds
+from tests.fakes.due_items import MemoryDueItems
 from tests.fakes.mongo import Database, Life, Store
-from tests.fakes.removals import MemoryFiles, MemoryRemovalLog
+from tests.fakes.removals import MemoryFiles, MemoryRemovals
 from tests.fakes.task_repository import MemoryTaskRepository
 
 SPEC = '{"common":{"provider_config":{"fal_app_id":"x"},"fallback_provider_config":{"model":"y"}},"params":{}}'
@@ -34,7 +34,7 @@ class Place:
     def __init__(self) -> None:
         self.now = 1_000 * SECOND
         self.tasks = MemoryTaskRepository()
-        self.ends = MemoryLooseEnds()
+        self.ends: MemoryDueItems[LooseEnd] = MemoryDueItems()
         self.ordered: list[tuple[str, str]] = []
         self.bus_away = False
         patience = Patience(grace=30.0, first=60.0, longest=600.0, last=DAY)
@@ -61,7 +61,7 @@ class Place:
     async def waiting(self, *calls: ServiceCall) -> Task:
         """For its second attempt, as the worker of the first one died."""
         task = await self.running(*calls)
-        await self.service.expire(task.id, 1)
+        await self.service.finish(lease_expired(task.id, 1))
         return await self.tasks.get(task.id)
 
     async def pass_time(self, seconds: float) -> int:
@@ -102,8 +102,8 @@ async def test_the_worker_that_holds_a_cancelled_task_is_left_to_end_its_job_its
 async def test_a_task_that_fails_for_good_leaves_no_job_running(place: Place) -> None:
     task = await place.waiting()
     await place.service.claim("w2", task, 2)
-    failed = await place.service.expire(task.id, 2)
-    assert failed is not None and failed.state is TaskState.FAILED
+    await place.service.finish(lease_expired(task.id, 2))
+    assert (await place.tasks.get(task.id)).state is TaskState.FAILED
     assert await place.pass_time(31) == 1
 
 
@@ -111,8 +111,7 @@ async def test_an_end_that_was_reported_by_a_worker_is_noted_too(place: Place) -
     task = await place.running()
     unknown = replace(SUBMITTED, outcome=Outcome.UNKNOWN)
     ending = Ending(task.id, 1, failure=LASTING, calls=(unknown,))
-    assert place.service.begin_finish(ending) is None
-    assert await place.service.finish(ending)
+    assert await place.service.finish_all([ending]) == [True]
     assert place.ends.waiting[task.id].calls == (unknown,)
 
 
@@ -136,8 +135,7 @@ def test_only_what_a_vendor_can_be_asked_for_is_loose(call: ServiceCall, loose: 
 async def test_ends_without_open_calls_are_written_as_ever(place: Place) -> None:
     own = ServiceCall("LOCAL", 1, "", Outcome.SUCCEEDED, 0.5)
     task = await place.running(replace(SUBMITTED, outcome=Outcome.SUCCEEDED))
-    begun = place.service.begin_finish(Ending(task.id, 1, result="{}", calls=(own,)))
-    assert begun is not None and await begun
+    assert await place.service.finish_all([Ending(task.id, 1, result="{}", calls=(own,))]) == [True]
     assert not place.ends.waiting
 
 
@@ -210,10 +208,10 @@ async def test_a_late_word_of_a_lost_worker_is_not_missed(place: Place) -> None:
 async def test_the_job_of_a_deleted_task_is_ended_too(place: Place, published: bool) -> None:
     """Its document may have to stay until its last event is out."""
     task = await place.waiting()
-    messages, log = Messages(), MemoryRemovalLog(place.tasks)
+    messages, log = Messages(), MemoryRemovals(place.tasks)
     log.published = published
     tale = Tale(messages.folders, messages.last_words)
-    remover = Remover(place.service, place.tasks, log, MemoryFiles(), tale, place.clock)
+    remover = Remover(place.service, place.tasks, log, MemoryFiles(), tale, place.clock, log.bury)
     await remover.delete("acme", task.id)
     assert (task.id in place.tasks.stored) is not published
     assert await place.pass_time(1) == 1
@@ -247,7 +245,7 @@ async def test_a_bus_or_store_that_is_away_holds_up_nobody(place: Place) -> None
 
 
 async def test_where_the_note_cannot_be_written_nothing_ends(place: Place) -> None:
-    class Away(MemoryLooseEnds):
+    class Away(MemoryDueItems[LooseEnd]):
         async def begin(self, loose: LooseEnd) -> None:
             raise Unavailable("the store is away")
 
@@ -261,7 +259,7 @@ async def test_where_the_note_cannot_be_written_nothing_ends(place: Place) -> No
 
 async def test_a_loose_end_survives_the_store_and_only_its_own_is_changed() -> None:
     database: Any = Database(Store(), Life())
-    ends = MongoLooseEnds(database)
+    ends = loose_ends(database)
     call = replace(SUBMITTED, cost=0.25, fallback=True)
     first = LooseEnd("t", "q", (call, SUBMITTED), ('{"a":1}', "{}"), 1, 2, 3, "n1")
     await ends.begin(first)

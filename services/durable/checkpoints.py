@@ -5,27 +5,28 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from typing import Generic
 
 import structlog
 
-from services.durable.store import Collection, Database, Document, persist, read
-from services.messaging.bus import Publisher
-from services.tasks.outbox import Outbox
-from services.tasks.repository import MongoTaskRepository
+from services.durable.aggregates import PublishedT
+from services.durable.relay import EventPublisher, OutboxRelay
+from services.durable.repository import GroupRepository
+from services.durable.store import Collection, Document, persist, read
 
 log = structlog.get_logger()
 _PAGE = 256
 
 
-class Checkpoints:
+class RelayCheckpoints(Generic[PublishedT]):
     """One document for each relay: `through` and a beat that says its owner lives."""
 
     def __init__(
         self,
-        database: Database,
-        outbox: Outbox,
-        repository: MongoTaskRepository,
-        publisher: Publisher,
+        relays: Collection,
+        relay: OutboxRelay[PublishedT],
+        repository: GroupRepository[PublishedT],
+        publisher: EventPublisher,
         *,
         interval: float = 1.0,
         patience: float = 3.0,
@@ -33,8 +34,8 @@ class Checkpoints:
         again: float = 30.0,
         forget: float = 3_600.0,
     ) -> None:
-        self._relays: Collection = database["relays"]
-        self._outbox = outbox
+        self._relays = relays
+        self._relay = relay
         self._repository = repository
         self._publisher = publisher
         self._interval = interval
@@ -47,10 +48,10 @@ class Checkpoints:
         self._seen: dict[str, tuple[int, float]] = {}
 
     async def write(self) -> None:
-        """Says through which number this relay has published. The first write must come before the first task's."""
+        """Says through which number this relay has published. For the first time before any aggregate is written."""
         self._beat += 1
-        document = {"_id": self._outbox.owner, "through": self._outbox.through, "beat": self._beat}
-        await persist(lambda: self._relays.replace_one({"_id": self._outbox.owner}, document, upsert=True))
+        document = {"_id": self._relay.owner, "through": self._relay.through, "beat": self._beat}
+        await persist(lambda: self._relays.replace_one({"_id": self._relay.owner}, document, upsert=True))
 
     async def run(self) -> None:
         while True:
@@ -59,10 +60,25 @@ class Checkpoints:
 
     async def close(self) -> None:
         """Nobody needs to look after this relay, unless its last events may not be on NATS's disk yet."""
-        if not self._outbox.settled:
+        if not self._relay.settled:
             await self.write()
             return
-        await persist(lambda: self._relays.delete_one({"_id": self._outbox.owner}), patience=2.0)
+        await persist(lambda: self._relays.delete_one({"_id": self._relay.owner}), patience=2.0)
+
+    async def bury(self, aggregate: PublishedT, remains: Document | None = None) -> bool:
+        """Takes its document away, or leaves `remains` of it. False while its last event is not surely published.
+
+        A checkpoint says through which of a relay's writes all is published; a relay that has none owes nothing.
+        """
+        last = await self._repository.last_write(aggregate.id)
+        if last is None:
+            return True
+        owner, number = last
+        relay = await persist(lambda: self._relays.find_one({"_id": owner}))
+        if relay is not None and relay["through"] < number:
+            return False
+        await self._repository.discard(aggregate, remains)
+        return True
 
     async def adopt_dead(self) -> None:
         """Publishes what dead relays left, under the same event ids. For the leader.
@@ -72,7 +88,7 @@ class Checkpoints:
         """
         connection = self._publisher.connection
         found = await read(lambda: self._relays.find({}))
-        dead = [item for item in found if item["_id"] != self._outbox.owner and self._is_due(item)]
+        dead = [item for item in found if item["_id"] != self._relay.owner and self._is_due(item)]
         reached = {item["_id"]: await self._publish_from(item["_id"], item["through"]) for item in dead}
         news = [item for item in dead if reached[item["_id"]] > item["through"] or not item.get("adopted")]
         if any(reached[item["_id"]] > item["through"] for item in news):
@@ -108,8 +124,8 @@ class Checkpoints:
 
     async def _publish_from(self, owner: str, through: int) -> int:
         """Answers the last number published."""
-        while page := await self._repository.relayed_after(owner, through, limit=_PAGE):
-            due = [message for _, task in page for message in self._outbox.messages_of(task)]
+        while page := await self._repository.written_after(owner, through, limit=_PAGE):
+            due = [message for _, found in page for message in self._relay.messages_of(found)]
             await self._publisher.publish(due)
             through = page[-1][0]
         return through

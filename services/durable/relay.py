@@ -14,70 +14,78 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
-from uuid import uuid4
+from typing import Any, Generic, NamedTuple, Protocol, cast
 
 import structlog
 
 from services.common.errors import Unavailable
-from services.messaging.bus import Outgoing, Publisher
-from services.messaging.event_schemas import NAMELESS
-from services.tasks.domain import Occurrence, Task
-from services.tasks.events import event_id
-from services.tasks.hooks import outgoing
+from services.durable.aggregates import PublishedT
+from services.durable.write_log import WriteLog
+from services.messaging.bus import Outgoing
 
 log = structlog.get_logger()
 _GROUP = 256
 _KNOWN = 200_000
 
 
-def token(owner: str, number: int) -> str:
-    """Ordered by number as text, so that a range of it is a range of strings."""
-    return f"{owner}:{number:016d}"
+class EventPublisher(Protocol):
+    """A connection to JetStream."""
+
+    @property
+    def connection(self) -> int:
+        """Another number after every reconnect."""
+        ...
+
+    async def lasted(self, connection: int) -> bool:
+        """Whether the server behind that connection still lives."""
+        ...
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """In order, until each is acknowledged. Raises what the bus raises; publish them all again then."""
+        ...
 
 
-class Sent(NamedTuple):
+class Sent(NamedTuple, Generic[PublishedT]):
     """Writes whose events were acknowledged at `at` (monotonic) over `connection`."""
 
     at: float
     connection: int
-    writes: list[tuple[int, Task]]
+    writes: list[tuple[int, PublishedT]]
 
 
-class Outbox:
-    """Between the repository, which asks for tokens and reports what became of them, and JetStream."""
+class OutboxRelay(WriteLog[PublishedT]):
+    """Between the repository, which asks for numbers and reports what became of them, and JetStream."""
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: EventPublisher,
         renew_streams: Callable[[], Awaitable[None]],
+        render: Callable[[PublishedT, Any], Iterable[Outgoing]],
         *,
         hold: float = 3.0,
         linger: float = 0.01,
-        schemas: str = NAMELESS,
     ) -> None:
-        """`linger` seconds a small group waits for company: what happens to a short task goes out at once.
+        """`render` makes the messages for one entry of an outbox, each under an id that is the same every time.
 
-        `schemas` begins the addresses of the events' schemas.
+        `linger` seconds a small group waits for company: what happens to what is short goes out at once.
         """
-        self.owner = uuid4().hex
-        self._schemas = schemas
+        super().__init__()
         self._publisher = publisher
         self._renew_streams = renew_streams
+        self._render = render
         self._hold = hold
         self._linger = linger
-        self._number = 0
         self._open: dict[int, None] = {}
-        self._queue: deque[tuple[int, Task]] = deque()
-        self._group: list[tuple[int, Task]] = []
-        self._unsettled: deque[Sent] = deque()
+        self._queue: deque[tuple[int, PublishedT]] = deque()
+        self._group: list[tuple[int, PublishedT]] = []
+        self._unsettled: deque[Sent[PublishedT]] = deque()
         self._sent: OrderedDict[str, int] = OrderedDict()
         self._published: OrderedDict[str, int] = OrderedDict()
         self._unrendered: OrderedDict[str, None] = OrderedDict()
         self.unrendered = 0
-        """Events that could not be made, or whose webhook notice could not: they are left out."""
+        """Entries of which not every message could be made: what is missing was left out."""
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
 
@@ -96,26 +104,25 @@ class Outbox:
         return not self._open
 
     def begin(self) -> int:
-        """Before a write: its number."""
-        self._number += 1
-        self._open[self._number] = None
-        return self._number
+        number = super().begin()
+        self._open[number] = None
+        return number
 
-    def written(self, number: int, task: Task) -> None:
-        """The write is durable: its occurrences are due."""
-        self._queue.append((number, task))
+    def written(self, number: int, aggregate: PublishedT) -> None:
+        """The write is durable: what its outbox holds is due."""
+        self._queue.append((number, aggregate))
         self._wake.set()
 
     def dropped(self, number: int) -> None:
-        """The write changed nothing."""
         self._open.pop(number, None)
 
-    def pruned(self, task: Task) -> Task:
-        """Without the occurrences known to be published, so that outboxes stay short."""
-        through = self._published.get(task.id, 0)
+    def pruned(self, aggregate: PublishedT) -> PublishedT:
+        """Without what is known to be published, so that outboxes stay short."""
+        through = self._published.get(aggregate.id, 0)
         if not through:
-            return task
-        return replace(task, outbox=tuple(item for item in task.outbox if item.version > through))
+            return aggregate
+        left = tuple(entry for entry in aggregate.outbox if entry.version > through)
+        return cast("PublishedT", replace(cast("Any", aggregate), outbox=left))
 
     async def run(self) -> None:
         """Publishes in the order of the writes, group after group, until cancelled."""
@@ -131,8 +138,8 @@ class Outbox:
             connection = self._publisher.connection
             await self._publish_surely(self._messages(self._group))
             self._unsettled.append(Sent(time.monotonic(), connection, self._group))
-            for _, task in self._group:
-                _note(self._sent, task)
+            for _, aggregate in self._group:
+                _note(self._sent, aggregate)
             self._group = []
             if not self._queue:
                 self._empty.set()
@@ -158,40 +165,40 @@ class Outbox:
         if not await self._publisher.lasted(connection):
             return
         while self._unsettled and self._unsettled[0].at <= before and self._unsettled[0].connection == connection:
-            for number, task in self._unsettled.popleft().writes:
+            for number, aggregate in self._unsettled.popleft().writes:
                 self._open.pop(number, None)
-                _note(self._published, task)
+                _note(self._published, aggregate)
 
     def _send_again(self) -> None:
         """The server may have lost what it had acknowledged; it drops what it has already."""
         again = [write for sent in self._unsettled for write in sent.writes]
-        log.info("events are sent again", tasks=len(again))
-        for _, task in again:
-            self._sent.pop(task.id, None)
+        log.info("events are sent again", writes=len(again))
+        for _, aggregate in again:
+            self._sent.pop(aggregate.id, None)
         self._queue.extendleft(reversed(again))
         self._unsettled.clear()
         self._wake.set()
 
-    def _messages(self, group: list[tuple[int, Task]]) -> list[Outgoing]:
-        """A task's earlier occurrences may still be in an outbox of the same group: once is enough."""
+    def _messages(self, group: list[tuple[int, PublishedT]]) -> list[Outgoing]:
+        """Earlier entries may still be in an outbox of the same group: once is enough."""
         found: dict[str, Outgoing] = {}
-        for _, task in group:
-            for message in self.messages_of(task, after=self._sent.get(task.id, 0)):
+        for _, aggregate in group:
+            for message in self.messages_of(aggregate, after=self._sent.get(aggregate.id, 0)):
                 found.setdefault(message.id, message)
         return list(found.values())
 
-    def messages_of(self, task: Task, *, after: int = 0) -> Iterator[Outgoing]:
-        """What its outbox holds beyond that version."""
-        for item in task.outbox:
-            if item.version > after:
-                yield from self._rendered(task, item)
+    def messages_of(self, aggregate: PublishedT, *, after: int = 0) -> Iterator[Outgoing]:
+        """What its outbox holds beyond that version.
 
-    def _rendered(self, task: Task, item: Occurrence) -> Iterator[Outgoing]:
-        """As far as it can be rendered: what cannot would stop the relay of everybody's events."""
-        try:
-            yield from outgoing(task, item, self._schemas)
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with one task concerns no other
-            self._left_out(event_id(task.id, item), error)
+        As far as it can be rendered: what cannot would stop the relay of everybody's events.
+        """
+        for entry in aggregate.outbox:
+            if entry.version <= after:
+                continue
+            try:
+                yield from self._render(aggregate, entry)
+            except Exception as error:  # noqa: BLE001  # whatever is wrong with one concerns no other
+                self._left_out(f"{aggregate.id}.{entry.version}", error)
 
     def _left_out(self, name: str, error: Exception) -> None:
         """Told once, though it may be rendered again; of the error its kind only, its text may be a caller's."""
@@ -224,11 +231,11 @@ class Outbox:
             log.warning("streams cannot be renewed", error=repr(error))
 
 
-def _note(through: OrderedDict[str, int], task: Task) -> None:
+def _note(through: OrderedDict[str, int], aggregate: PublishedT) -> None:
     """Forgets the oldest beyond `_KNOWN`: another replica may have ended it, and a repetition is told by its id."""
-    if task.state.terminal:
-        through.pop(task.id, None)
-    elif task.outbox:
-        through[task.id] = task.outbox[-1].version
+    if aggregate.over:
+        through.pop(aggregate.id, None)
+    elif aggregate.outbox:
+        through[aggregate.id] = aggregate.outbox[-1].version
         if len(through) > _KNOWN:
             through.popitem(last=False)

@@ -1,0 +1,96 @@
+"""What is under way: whose each run is, and until when its holder's word for it holds. No I/O."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Lease:
+    """A run as its holder last vouched for it; `until` and `remind_at` are this process's monotonic clock.
+
+    `fence` tells it from other runs of the same aggregate: every write of its holder bears it. `group` is counted.
+    """
+
+    id: str
+    fence: int
+    group: str
+    holder: str | None
+    until: float
+    remind_at: float
+    progress: float = 0.0
+    version: int = 0
+
+    @property
+    def unvouched(self) -> bool:
+        """Its holder has never spoken of it."""
+        return self.remind_at < math.inf
+
+
+class LeaseBook:
+    """One for each run. Seconds: `lease` of silence end a run, `claim` of them call for a reminder."""
+
+    def __init__(self, lease: float, claim: float) -> None:
+        self._lease = lease
+        self._claim = claim
+        self._leases: dict[str, Lease] = {}
+        self._running: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[Lease]:
+        return iter(self._leases.values())
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def get(self, name: str) -> Lease | None:
+        return self._leases.get(name)
+
+    def running(self, group: str) -> int:
+        return self._running.get(group, 0)
+
+    def begin(self, name: str, fence: int, group: str, holder: str | None, *, version: int) -> None:
+        """Of a run that is not known yet."""
+        now = time.monotonic()
+        lease = Lease(name, fence, group, holder, now + self._lease, now + self._claim, version=version)
+        self._leases[name] = lease
+        self._running[group] = self._running.get(group, 0) + 1
+
+    def drop(self, name: str) -> Lease | None:
+        lease = self._leases.pop(name, None)
+        if lease is not None:
+            self._running[lease.group] -= 1
+            if not self._running[lease.group]:
+                del self._running[lease.group]
+        return lease
+
+    def vouch(self, name: str, fence: int, progress: float = 0.0) -> bool:
+        """False where that is not the run that is known."""
+        lease = self._leases.get(name)
+        if lease is None or lease.fence != fence:
+            return False
+        lease.until, lease.remind_at, lease.progress = time.monotonic() + self._lease, math.inf, progress
+        return True
+
+    def unvouched(self, name: str, fence: int) -> bool:
+        """Whether it runs as far as is known here, while its holder has not said so yet."""
+        lease = self._leases.get(name)
+        return lease is not None and lease.fence == fence and lease.unvouched
+
+    def to_remind(self, now: float) -> list[Lease]:
+        """Those whose holders ought to have spoken of them; the next reminder is due later."""
+        found = [lease for lease in self._leases.values() if lease.remind_at <= now]
+        for lease in found:
+            lease.remind_at = now + self._claim
+        return found
+
+    def late(self, now: float) -> list[Lease]:
+        return [lease for lease in self._leases.values() if lease.until <= now]
+
+    def forgive(self, stalled: float) -> None:
+        """Those many seconds of silence were this process's own."""
+        for lease in self._leases.values():
+            lease.until += stalled
+            lease.remind_at += stalled
