@@ -99,7 +99,9 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
     """Opens the bus and the channels for as long as the app runs."""
     credentials = Credentials(settings.internal_token.get_secret_value())
     async with AsyncExitStack() as stack:
-        bus = await stack.enter_async_context(open_bus(settings.nats_url, "gateway"))
+        bus = await stack.enter_async_context(
+            open_bus(settings.nats_url, "gateway", credentials=settings.nats_credentials)
+        )
         tasks_channel = await stack.enter_async_context(connect(settings.tasks_target))
         storage_channel = await stack.enter_async_context(connect(settings.storage_target))
         webhooks_channel = await stack.enter_async_context(connect(settings.webhooks_target))

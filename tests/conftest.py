@@ -13,12 +13,27 @@ from deploy.local.places import Home
 from deploy.local.ports import HOST, free_ports
 from deploy.local.process import Child
 from deploy.local.settings import Ports
+from services.access.nats_setup import SERVICES, write_setup
+from tests.nats_server import VARIABLE, nats_component
 from tests.stack import RunningStack, running, running_stack
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("stack"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nats_access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One operator and one user of the services for every NATS server the tests start."""
+    if os.environ.get("NATS_URL"):
+        yield
+        return
+    folder = tmp_path_factory.mktemp("nats-access")
+    write_setup(folder)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(VARIABLE, str(folder / SERVICES))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +43,7 @@ def nats_url(home: Home) -> Iterator[str]:
         yield given
         return
     [port] = free_ports(1)
-    with running(stores.nats(home, port), home):
+    with running(nats_component(home, port), home):
         yield f"nats://{HOST}:{port}"
 
 

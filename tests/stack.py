@@ -48,6 +48,7 @@ class RunningStack:
         self.internal_token = stack.environment["INTERNAL_TOKEN"]
         # What every process of ours runs with; start another worker with it and a LISTEN of its own.
         self.environment = dict(stack.environment)
+        self.nats_credentials = stack.environment["NATS_CREDENTIALS"]
 
     @property
     def pids(self) -> dict[str, int]:

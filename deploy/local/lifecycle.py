@@ -94,6 +94,7 @@ def describe(facts: dict[str, Any]) -> str:
             f"  gRPC       tasks {facts['targets']['tasks']}, storage {facts['targets']['storage']}",
             f"  API key    {facts['api_key']}      (a development key, tenant demo)",
             f"  webhooks   {_webhooks(facts)}",
+            f"  events     {_events(facts)}",
         ]
     )
 
@@ -102,6 +103,19 @@ def _webhooks(facts: dict[str, Any]) -> str:
     if facts.get("webhooks_on_loopback"):
         return f"http://localhost:<any port>/ may be a webhook_url here ({_LOOPBACK}=true, for development only)"
     return f"a webhook_url on this machine is refused ({_LOOPBACK}=false)"
+
+
+def _events(facts: dict[str, Any]) -> str:
+    """Where they are and how a tenant is let in; the first line of a shell's, the rest below it."""
+    url = facts["targets"]["nats_url"].rpartition("@")[2].removeprefix("nats://")
+    if not facts.get("nats_accounts"):
+        return f"nats://{url}      (a server of its own keeper's; docs/events.md)"
+    command = "-m services.access create-key --tenant demo --name reader --scope events > demo.creds"
+    return (
+        f"nats://{url}      credentials for a tenant (docs/events.md):\n"
+        f"             INTERNAL_TOKEN=$(cat .local/run/internal_token) ACCESS_TARGET={facts['targets']['tasks']} \\\n"
+        f"             .local/app/bin/python {command}"
+    )
 
 
 def _new_stack(home: Home) -> Stack:

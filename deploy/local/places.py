@@ -50,6 +50,11 @@ class Home:
         """Settings that commands keep for `make up`; the environment goes first."""
         return self.folder / "settings.env"
 
+    @property
+    def nats_access(self) -> Path:
+        """The operator's key and the services' credentials; beside the data, which belong to its accounts."""
+        return self.data / "nats-access"
+
     def log_of(self, name: str) -> Path:
         return self.log / f"{name}.log"
 

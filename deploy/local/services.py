@@ -11,17 +11,20 @@ from deploy.local.component import Component
 from deploy.local.places import APP_PYTHON, Home
 from deploy.local.ports import HOST
 from deploy.local.settings import Addresses, Layout, Ports
+from services.access.nats_setup import OPERATOR, SERVICES
 
 # Of the stack's own parts; those that run elsewhere are left out by the supervisor.
 _STORES = ("nats", "mongodb")
 # A store slow to answer on a busy machine makes a service give up once.
 _TRIES = 3
 _TOGETHER = "atelier"
+_OPERATOR = "NATS_OPERATOR_KEY"
 
 
 def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str, str]) -> dict[str, str]:
     """What every process of ours reads; `given` (the user's environment) wins where the stack has no say."""
     return {
+        **_bus_access(home, addresses, given),
         "MONGODB_URL": addresses.mongodb_url,
         "NATS_URL": addresses.nats_url,
         "TASKS_TARGET": addresses.tasks,
@@ -37,6 +40,13 @@ def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str
         "PUBLIC_URL": given.get("PUBLIC_URL") or addresses.gateway_url,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _bus_access(home: Home, addresses: Addresses, given: Mapping[str, str]) -> dict[str, str]:
+    """Files, so that no secret is in an environment; those of a server that runs elsewhere are its keeper's."""
+    if addresses.nats_url == given.get("NATS_URL"):
+        return {name: given.get(name, "") for name in ("NATS_CREDENTIALS", _OPERATOR)}
+    return {"NATS_CREDENTIALS": str(home.nats_access / SERVICES), _OPERATOR: str(home.nats_access / OPERATOR)}
 
 
 def own_processes(ports: Ports, shared: Mapping[str, str], layout: Layout = Layout.APART) -> list[Component]:

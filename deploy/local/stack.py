@@ -153,6 +153,7 @@ class Stack:
             "api_key": self.api_key,
             "webhooks_on_loopback": self.environment["WEBHOOK_ALLOW_LOOPBACK"].lower() in ("true", "1", "yes", "on"),
             "internal_token": self._token,
+            "nats_accounts": bool(self.environment["NATS_OPERATOR_KEY"]),
             "targets": {name: getattr(self.addresses, name) for name in Addresses.__slots__},
             "components": {name: self._facts_of(keeper) for name, keeper in list(self.keepers.items())},
         }

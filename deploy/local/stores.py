@@ -11,21 +11,32 @@ from deploy.local import probes
 from deploy.local.component import Component
 from deploy.local.places import APP, APP_PYTHON, ROOT, Home
 from deploy.local.ports import HOST
+from services.access.nats_setup import write_setup
 
 
-def nats(home: Home, port: int, *, sync_interval: str = "1s") -> Component:
-    """The disk follows an acknowledgement after `sync_interval`, which the relay waits for; "always" syncs first."""
+def nats(home: Home, port: int, *, sync_interval: str = "1s", access: Path | None = None) -> Component:
+    """The disk follows an acknowledgement after `sync_interval`, which the relay waits for; "always" syncs first.
+
+    It lets nobody in but those whose credentials follow from the operator's key in the folder `access`.
+    """
     config = home.run / "nats.conf"
-    settings = (
-        f"server_name: atelier\nhost: {HOST}\nport: {port}\n"
-        f"jetstream {{ store_dir: {json.dumps(str(home.data / 'nats'))}, sync_interval: {sync_interval} }}\n"
-    )
+
+    def prepare() -> None:
+        accounts = write_setup(access or home.nats_access)
+        _write(
+            config,
+            f"server_name: atelier\nhost: {HOST}\nport: {port}\n"
+            f"jetstream {{ store_dir: {json.dumps(str(home.data / 'nats'))}, sync_interval: {sync_interval} }}\n"
+            f"resolver: {{ type: full, dir: {json.dumps(str(home.data / 'nats-accounts'))} }}\n"
+            + accounts.server_settings(),
+        )
+
     return Component(
         name="nats",
         command=(str(nats_program()), "-c", str(config)),
         probe=partial(probes.ask_nats, f"nats://{HOST}:{port}"),
         ports=(("NATS_PORT", port),),
-        prepare=lambda: _write(config, settings),
+        prepare=prepare,
     )
 
 

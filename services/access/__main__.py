@@ -1,19 +1,23 @@
-"""`python -m services.access create-key|list-keys|revoke-key`: API keys from the command line."""
+"""`python -m services.access create-key|list-keys|revoke-key|nats-setup`: who is let in, from the command line."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from compute.access.v1 import access_pb2 as pb
 from compute.access.v1 import access_pb2_grpc as rpc
 
+from services.access.nats_setup import write_setup
 from services.access.settings import Settings
 from services.common.errors import ComputeError
-from services.common.scopes import SCOPES
+from services.common.scopes import EVENTS, SCOPES
 from services.common.settings import read_settings
 from services.rpc.grpc_client import Credentials, call, connect
+
+_SCOPES = f"may be repeated; default: tasks. {EVENTS} alone makes credentials for NATS instead of an API key"
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -22,11 +26,13 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     create = commands.add_parser("create-key", help="make a key and print it, once")
     create.add_argument("--tenant", required=True)
     create.add_argument("--name", required=True)
-    create.add_argument("--scope", action="append", choices=[*SCOPES], help="may be repeated; default: tasks")
+    create.add_argument("--scope", action="append", choices=[*SCOPES, EVENTS], help=_SCOPES)
     listing = commands.add_parser("list-keys", help="show keys, never their secrets")
     listing.add_argument("--tenant", default="")
     revoke = commands.add_parser("revoke-key", help="end a key by its id")
     revoke.add_argument("id")
+    setup = commands.add_parser("nats-setup", help="make the files a NATS server with accounts needs")
+    setup.add_argument("folder", type=Path)
     return parser.parse_args(arguments)
 
 
@@ -56,6 +62,9 @@ def _line(key: pb.ApiKey) -> str:
 
 def main() -> None:
     arguments = read_arguments(sys.argv[1:])
+    if arguments.command == "nats-setup":
+        write_setup(arguments.folder)
+        return
     settings = read_settings(Settings)
     try:
         print(asyncio.run(run(arguments, settings)))

@@ -25,3 +25,19 @@ class KeyRepository(Protocol):
     async def find(self, tenant: str) -> list[ApiKey]:
         """Newest first; every tenant's for an empty name."""
         ...
+
+    async def readers(self, tenant: str) -> list[ApiKey]:
+        """All that ever read events, revoked ones too; every tenant's for an empty name."""
+        ...
+
+
+class EventReaders(Protocol):
+    """Users of tenants on NATS."""
+
+    def issue(self, tenant: str, key_id: str) -> tuple[str, str]:
+        """The public key of a new one, and the text of its credentials, which nobody can show again."""
+        ...
+
+    async def renew(self, tenant: str) -> None:
+        """Lets those of its keys in that are not revoked, and cuts the others. Raises Unavailable."""
+        ...

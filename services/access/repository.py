@@ -45,6 +45,11 @@ class MongoKeyRepository:
         documents = await read(lambda: self._keys.find(wanted).sort("created", -1).limit(_LIMIT))
         return [_from_document(document) for document in documents]
 
+    async def readers(self, tenant: str) -> list[ApiKey]:
+        wanted = {"tenant": tenant} if tenant else {}
+        keys = map(_from_document, await read(lambda: self._keys.find(wanted)))
+        return [key for key in keys if key.reads_events]
+
 
 def _to_document(key: ApiKey) -> Document:
     return {

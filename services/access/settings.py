@@ -6,4 +6,7 @@ from services.common.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """Nothing beyond what all share."""
+    """Who lets others in."""
+
+    nats_operator_key: str = ""
+    """File with the NATS operator's key, from which the tenants' accounts follow. Unset, tenants get no credentials."""

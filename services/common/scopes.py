@@ -14,6 +14,8 @@ SCOPES = {
     "admin": "that, and what only the tenant's administrators may: its webhook secret and disabled addresses",
     "operator": "sees and steers the deployment as a whole, and nothing of any tenant's",
 }
+# Of keys that are no API keys: credentials with which the tenant's events are read on NATS, and nothing else done.
+EVENTS = "events"
 # Any one of a set is enough.
 TO_READ = frozenset({"read", "tasks", "admin"})
 TO_CHANGE = frozenset({"tasks", "admin"})

@@ -84,7 +84,8 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
     chosen = cast(Settings, settings)
     credentials = Credentials(chosen.internal_token.get_secret_value())
     async with AsyncExitStack() as stack:
-        bus = await stack.enter_async_context(open_bus(chosen.nats_url, f"inference {chosen.worker_id}"))
+        name = f"inference {chosen.worker_id}"
+        bus = await stack.enter_async_context(open_bus(chosen.nats_url, name, credentials=chosen.nats_credentials))
         tasks_channel = await stack.enter_async_context(connect(chosen.tasks_target))
         storage_channel = await stack.enter_async_context(connect(chosen.storage_target))
         media = await stack.enter_async_context(open_media(MediaSettings()))

@@ -28,7 +28,7 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
     """Adds TaskService and WorkerService to `server` and keeps their loops running."""
     async with (
         store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
-        nats_bus.open_bus(settings.nats_url, "tasks", echo=False) as bus,
+        nats_bus.open_bus(settings.nats_url, "tasks", credentials=settings.nats_credentials, echo=False) as bus,
         connect(settings.storage_target) as storage,
     ):
         files = StorageClient(storage, Credentials(settings.internal_token.get_secret_value()))

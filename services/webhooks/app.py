@@ -28,7 +28,7 @@ async def mount(
     """Adds WebhookService to `server` and keeps its loops running. `resolve` takes the place of the system's names."""
     async with (
         store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
-        nats_bus.open_bus(settings.nats_url, "webhooks") as bus,
+        nats_bus.open_bus(settings.nats_url, "webhooks", credentials=settings.nats_credentials) as bus,
         GuardedHttp(http_limits(settings), resolve=resolve) as http,
     ):
         replica = Replica(database, bus, http, SystemClock(), settings)

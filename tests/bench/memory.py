@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-import nats
 import uvloop
 
 from deploy.local.places import Home
@@ -16,6 +15,7 @@ from tests.bench.orchestration import fresh_home
 from tests.bench.our_side import OurSide, our_side
 from tests.bench.passes import submit_pass, warm_up
 from tests.bench.processes import rss_mib
+from tests.nats_server import connected
 
 CLIENTS = 64
 MARKS = (10_000, 20_000, 40_000, 60_000)
@@ -32,7 +32,7 @@ def measure() -> dict[str, Any]:
 async def _measure(side: OurSide) -> dict[str, Any]:
     await warm_up(side)
     sizes, costs = {"idle": await _at_rest(side)}, {}
-    await _fill(side.nats_url)
+    await _fill(side.nats_url, side.nats_credentials)
     sizes["all events kept"] = await _at_rest(side)
     done = 0
     for mark in MARKS:
@@ -46,9 +46,9 @@ async def _measure(side: OurSide) -> dict[str, Any]:
     return {"memory_mib": sizes, "cpu_us_per_task": costs, "rule": FLAT, "grown_mib": found, "flat": not found}
 
 
-async def _fill(nats_url: str) -> None:
+async def _fill(nats_url: str, credentials: str) -> None:
     """With copies of a stored event, each of a task of its own, until the stream drops one for each that comes."""
-    async with await nats.connect(nats_url) as bus:
+    async with await connected(nats_url, credentials) as bus:
         manager = bus.jsm()
         sample = await manager.get_msg(EVENTS, seq=(await manager.stream_info(EVENTS)).state.last_seq)
         for _ in range(EVENTS_KEPT // _FILL_GROUP):

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-import nats
 import uvloop
 from compute.tasks.v1 import tasks_pb2
 from tritonclient.grpc.aio import InferenceServerClient
@@ -22,6 +21,7 @@ from services.messaging.bus import progress_subject
 from tests.bench.figures import percentile
 from tests.bench.orchestration import fresh_home
 from tests.bench.triton_batching import INTERVAL, PICTURES, PROMPTS, Bench
+from tests.nats_server import connected
 from tests.stack import RunningStack, running_stack
 
 STEPS, ROUNDS, CANCELS = 20, 8, 5
@@ -101,7 +101,7 @@ async def _measure(stack: RunningStack) -> dict[str, Any]:
 @asynccontextmanager
 async def _system(stack: RunningStack) -> AsyncIterator[System]:
     headers = {"authorization": f"Bearer {stack.api_key}"}
-    bus = await nats.connect(stack.addresses.nats_url)
+    bus = await connected(stack.addresses.nats_url, stack.nats_credentials)
     async with httpx2.AsyncClient(base_url=stack.base_url, headers=headers, timeout=150) as http:
         system = System(stack, http)
         await bus.subscribe(progress_subject("*"), cb=system.hear)

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-import nats
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from nats.aio.client import Client
 
@@ -27,6 +26,7 @@ from services.messaging.bus import EVENTS
 from tests.bench.connection import Connection
 from tests.bench.figures import OURS, TOGETHER
 from tests.bench.sides import PROMPT, batched
+from tests.nats_server import connected
 
 Tasks: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
 _ASK_EVERY_SECONDS = 0.25
@@ -50,6 +50,7 @@ class OurSide:
     pids: Mapping[str, int]
     mongodb_url: str
     nats_url: str
+    nats_credentials: str
     name: str = OURS
 
     async def submit(self, connection: Connection) -> str:
@@ -100,7 +101,7 @@ class OurSide:
 
     @asynccontextmanager
     async def _bus(self) -> AsyncIterator[Client]:
-        client = await nats.connect(self.nats_url)
+        client = await connected(self.nats_url, self.nats_credentials)
         try:
             yield client
         finally:
@@ -121,6 +122,7 @@ def our_side(home: Home, layout: Layout = Layout.APART) -> Iterator[OurSide]:
             pids={_ROLES.get(name, name): keeper.child.pid for name, keeper in stack.keepers.items() if keeper.child},
             mongodb_url=stack.addresses.mongodb_url,
             nats_url=stack.addresses.nats_url,
+            nats_credentials=stack.environment["NATS_CREDENTIALS"],
             name=OURS if layout is Layout.APART else TOGETHER,
         )
 

@@ -6,13 +6,15 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from deploy.local.places import Home
+from deploy.local.places import ROOT, Home
 from deploy.local.ports import HOST, free_ports
 from tests.clients.customer import Customer
 from tests.clients.toolchains import go_tool, node_folder
@@ -44,9 +46,33 @@ def customer(stack: RunningStack) -> Customer:
 
 
 @pytest.fixture(scope="session")
-def child_environment(stack: RunningStack, customer: Customer) -> dict[str, str]:
+def events_credentials(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a user of the tenant demo's on NATS, as `make up` says one is made."""
+    command = ("create-key", "--tenant", "demo", "--name", "reader", "--scope", "events")
+    made = subprocess.run(
+        [sys.executable, "-m", "services.access", *command],
+        cwd=ROOT,
+        env=os.environ | stack.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    file = tmp_path_factory.mktemp("events") / "demo.creds"
+    file.write_text(made.stdout)
+    return file
+
+
+@pytest.fixture(scope="session")
+def child_environment(stack: RunningStack, customer: Customer, events_credentials: Path) -> dict[str, str]:
     """For clients that are processes of their own."""
-    told = {"ATELIER_URL": customer.url, "ATELIER_KEY": customer.key, "NATS_URL": stack.addresses.nats_url}
+    told = {
+        "ATELIER_URL": customer.url,
+        "ATELIER_KEY": customer.key,
+        "NATS_URL": stack.addresses.nats_url,
+        "EVENTS_CREDENTIALS": str(events_credentials),
+        "EVENTS_DURABLE": "tenant-demo",
+    }
     return {**os.environ, **told}
 
 

@@ -13,18 +13,18 @@ import httpx2
 import nats
 import pytest
 from compute.webhooks.v1 import webhooks_pb2 as pb
-from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.client import JetStreamContext
 
 from tests.clients.customer import Customer, drawing
 from tests.clients.test_node_clients import run
 from tests.clients.toolchains import go_program
+from tests.nats_server import connected
 from tests.stack import RunningStack
 
 
-@pytest.fixture(scope="module")
-def drawn(customer: Customer) -> str:
-    """The id of a finished task."""
+def draw(customer: Customer) -> str:
+    """The id of a task that is finished."""
     headers = {"Authorization": customer.authorization, "Prefer": "wait=60"}
     answer = httpx2.post(customer.tasks, json=drawing("events"), headers=headers, timeout=60).raise_for_status()
     assert answer.json()["status"] == "COMPLETED", answer.text
@@ -32,23 +32,26 @@ def drawn(customer: Customer) -> str:
 
 
 @pytest.fixture
-async def events(stack: RunningStack, drawn: str) -> list[bytes]:
-    """What the stream holds of that task."""
-    bus = await nats.connect(stack.addresses.nats_url)
+async def events(stack: RunningStack, customer: Customer) -> list[bytes]:
+    """What the stream holds of a task, looked at as a service."""
+    bus = await connected(stack.addresses.nats_url, stack.nats_credentials)
+    begin = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
+    task_id = await asyncio.to_thread(draw, customer)
     try:
-        return await _read(bus, drawn)
+        found = await bus.jetstream().pull_subscribe(f"evt.v1.*.task.{task_id}.*", stream="EVENTS", config=begin)
+        return await _read(found, task_id)
     finally:
         await bus.close()
 
 
-async def _read(bus: Client, task_id: str) -> list[bytes]:
-    begin = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
-    found = await bus.jetstream().pull_subscribe(f"evt.v1.*.task.{task_id}.*", stream="EVENTS", config=begin)
+async def _read(pull: JetStreamContext.PullSubscription, task_id: str) -> list[bytes]:
+    """Acknowledges what it reads, that of other tasks too."""
     read: list[bytes] = []
     while not read or json.loads(read[-1])["type"] != "atelier.task.completed.v1":
-        for message in await found.fetch(10, timeout=20):
+        for message in await pull.fetch(10, timeout=20):
             await message.ack()
-            read.append(message.data)
+            if json.loads(message.data)["subject"] == task_id:
+                read.append(message.data)
     return read
 
 
@@ -57,7 +60,24 @@ def reader() -> Path:
     return go_program("events")
 
 
-def test_the_go_sdk_takes_every_event_of_a_task(reader: Path, drawn: str, child_environment: dict[str, str]) -> None:
+async def test_a_tenant_reads_its_durable_with_the_client_of_nats(
+    stack: RunningStack, customer: Customer, events_credentials: Path
+) -> None:
+    """As docs/events.md has it."""
+    task_id = await asyncio.to_thread(draw, customer)
+    client = await nats.connect(stack.addresses.nats_url, user_credentials=str(events_credentials))
+    try:
+        pull = await client.jetstream(domain="atelier").pull_subscribe("", durable="tenant-demo", stream="EVENTS")
+        types = [json.loads(event)["type"] for event in await _read(pull, task_id)]
+    finally:
+        await client.close()
+    assert types[0] == "atelier.task.created.v1" and types[-1] == "atelier.task.completed.v1"
+
+
+def test_the_go_sdk_takes_every_event_of_a_task(
+    reader: Path, customer: Customer, child_environment: dict[str, str]
+) -> None:
+    drawn = draw(customer)
     done = subprocess.run(
         [str(reader)], env={**child_environment, "TASK_ID": drawn}, capture_output=True, text=True, timeout=60
     )
@@ -119,7 +139,7 @@ async def _notify(stack: RunningStack, event: bytes, url: str) -> None:
         url=url,
         body=event,
     )
-    bus = await nats.connect(stack.addresses.nats_url)
+    bus = await connected(stack.addresses.nats_url, stack.nats_credentials)
     try:
         await bus.jetstream().publish(f"hook.v1.{read['tenant']}", notice.SerializeToString())
     finally:

@@ -45,7 +45,7 @@ async def run(stack: RunningStack, plan: Plan) -> dict[str, Any]:
         states = await ledger.settle(load, patience=180.0)
         tell(f"settled after {time.monotonic() - begun:.1f} s")
         await asyncio.sleep(2.0)  # a dead relay's events are adopted
-        events = await ledger.read_events(stack.addresses.nats_url)
+        events = await ledger.read_events(stack.addresses.nats_url, stack.nats_credentials)
     closed = ledger.close(load.accepted, states, events)
     return report(plan, load, closed, chaos.recoveries)
 

@@ -8,10 +8,10 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
-import nats
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from tests.crash.load import Accepted, Load
+from tests.nats_server import connected
 
 TERMINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 _ENDINGS = {"completed", "failed", "cancelled"}
@@ -42,10 +42,10 @@ async def settle(load: Load, *, patience: float) -> dict[str, str]:
     return states
 
 
-async def read_events(nats_url: str) -> dict[str, dict[str, set[str]]]:
+async def read_events(nats_url: str, credentials: str) -> dict[str, dict[str, set[str]]]:
     """Of each task: verb to the ids of the events that said so."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    client = await nats.connect(nats_url)
+    client = await connected(nats_url, credentials)
     try:
         stream = await client.jetstream().subscribe("evt.v1.>", ordered_consumer=True)
         while True:

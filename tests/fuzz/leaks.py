@@ -9,10 +9,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import nats
-
 from services.messaging.bus import EVENTS
 from tests.fuzz.target import Target
+from tests.nats_server import connected
 
 # What signs webhooks is made by the service, and may be made anew while cases run.
 _SIGNING_SECRET = re.compile(rb"whsec_[A-Za-z0-9+/]{32}")
@@ -21,7 +20,7 @@ _OPEN_PAGES = ("/health", "/metrics", "/docs", "/openapi.json", "/asyncapi.json"
 
 def leaks(target: Target) -> list[str]:
     """One line for each secret at each place that shows it."""
-    places = [*_logs(target.logs), *_pages(target.url), *asyncio.run(_events(target.nats_url))]
+    places = [*_logs(target.logs), *_pages(target.url), *asyncio.run(_events(target))]
     return sorted({f"{name} in {place}" for place, text in places for name in _shown(target, text)})
 
 
@@ -44,9 +43,9 @@ def _pages(url: str) -> Iterator[tuple[str, bytes]]:
             yield page, error.read()
 
 
-async def _events(url: str) -> list[tuple[str, bytes]]:
+async def _events(target: Target) -> list[tuple[str, bytes]]:
     """Every event there is, once."""
-    client = await nats.connect(url)
+    client = await connected(target.nats_url, target.nats_credentials)
     try:
         stream = client.jetstream()
         count = (await stream.stream_info(EVENTS)).state.messages

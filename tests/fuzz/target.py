@@ -52,6 +52,7 @@ class Target:
     tasks: str
     storage: str
     nats_url: str
+    nats_credentials: str
     api_key: str
     internal_token: str
     pids: dict[str, int]
@@ -78,6 +79,7 @@ def attacked(home: Home, elsewhere: Elsewhere | None = None) -> Iterator[Target]
             tasks=stack.addresses.tasks,
             storage=stack.addresses.storage,
             nats_url=stack.addresses.nats_url,
+            nats_credentials=stack.environment["NATS_CREDENTIALS"],
             api_key=key,
             internal_token=_TOKEN,
             pids={name: keeper.child.pid for name, keeper in stack.keepers.items() if keeper.child},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import nats
 import pytest
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from nats.aio.client import Client
@@ -13,13 +12,14 @@ from services.clients.storage_client import StorageClient
 from services.messaging.bus import HOOKS, ensure_streams
 from services.rpc.grpc_client import Credentials, connect
 from tests.integration.whole_system import System
+from tests.nats_server import connected
 from tests.stack import RunningStack
 
 
 @pytest.fixture
 async def empty_hooks(nats_url: str) -> AsyncIterator[Client]:
     """A bus with no notice left of earlier tests: every database shares the stream."""
-    client = await nats.connect(nats_url)
+    client = await connected(nats_url)
     await ensure_streams(client)
     await client.jetstream().purge_stream(HOOKS)
     yield client

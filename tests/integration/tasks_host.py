@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
-import nats
 from compute.inference.v1 import inference_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
 from nats.aio.client import Client
@@ -23,6 +22,7 @@ from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import HealthMonitor
 from services.tasks import app
 from services.tasks.settings import TasksSettings
+from tests.nats_server import connected
 
 TOKEN = "test-token"
 
@@ -119,7 +119,7 @@ async def hosting(
         await health.renew()
         port = grpc_server.bind(server, "127.0.0.1:0")
         await server.start()
-        bus = await nats.connect(nats_url)
+        bus = await connected(nats_url)
         metadata = Credentials(TOKEN).metadata("acme")
         async with connect(f"127.0.0.1:{port}") as channel:
             tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import nats
 import pytest
 
 from services.messaging.event_schemas import NAMELESS, PACKAGE
 from tests.cloudevents import faults
 from tests.integration.gateway_host import TASKS, Stack, events, stack
+from tests.nats_server import connected
 
 PUBLIC = "https://api.example.com/atelier"
 
@@ -29,7 +29,7 @@ async def api(
 @pytest.mark.field("dataschema")
 async def test_what_is_published_names_a_schema_that_anybody_can_read(api: tuple[Stack, str], nats_url: str) -> None:
     made, public = api
-    bus = await nats.connect(nats_url)
+    bus = await connected(nats_url)
     try:
         heard = await bus.subscribe("evt.v1.acme.task.>")
         await bus.flush()

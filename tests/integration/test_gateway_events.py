@@ -18,6 +18,7 @@ from compute.tasks.v1 import tasks_pb2, worker_pb2
 from services.messaging.bus import EVENTS, progress_subject
 from tests.integration.gateway_host import TASKS, Stack, stack
 from tests.integration.tasks_host import until
+from tests.nats_server import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -77,7 +78,7 @@ async def read(stream: AsyncIterator[Sign], count: int) -> list[Sign]:
 
 async def stored(nats_url: str, task_id: str) -> list[int]:
     """The sequences of the task's events in the stream."""
-    async with await nats.connect(nats_url) as bus:
+    async with await connected(nats_url) as bus:
         stream = await bus.jetstream().subscribe(f"evt.v1.acme.task.{task_id}.*", ordered_consumer=True)
         found = []
         while True:
@@ -141,7 +142,7 @@ async def test_a_connection_cut_at_every_event_misses_none_and_sees_none_twice(a
 async def test_an_event_stored_twice_is_told_once(api: Stack, nats_url: str) -> None:
     task = await api.create()
     created = (await settled(nats_url, task["id"], 1))[0]
-    async with await nats.connect(nats_url) as bus:
+    async with await connected(nats_url) as bus:
         stored_first = await bus.jsm().get_msg(EVENTS, seq=created)
         headers = {"Nats-Msg-Id": f"again-{task['id']}.1"}  # as if the server no longer remembered the first
         await bus.jetstream().publish(str(stored_first.subject), stored_first.data or b"", headers=headers)
@@ -167,7 +168,7 @@ async def test_a_fresh_stream_begins_with_the_task_and_a_place_to_come_back_to(a
 
 async def test_progress_has_no_id(api: Stack, nats_url: str) -> None:
     task = await api.create()
-    async with await nats.connect(nats_url) as bus, watching(api, task["id"]) as stream:
+    async with await connected(nats_url) as bus, watching(api, task["id"]) as stream:
         await anext(stream)
         message = tasks_pb2.TaskProgress(task_id=task["id"], step=1, total_steps=2, progress=50)
         await bus.publish(progress_subject(task["id"]), message.SerializeToString())
@@ -192,7 +193,7 @@ async def test_a_place_that_is_no_longer_stored_starts_from_the_present_and_says
     place = (await settled(nats_url, task["id"], 1))[0]
     await api.claim(task["id"])
     sequences = await settled(nats_url, task["id"], 2)
-    async with await nats.connect(nats_url) as bus:
+    async with await connected(nats_url) as bus:
         await bus.jsm().purge_stream(EVENTS, seq=sequences[-1] + 1)
     for lost in (place - 1, 10**15):
         async with watching(api, task["id"], after=lost) as stream:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-import nats
 import pytest
 from compute.access.v1 import access_pb2, access_pb2_grpc
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -21,6 +20,7 @@ from services.rpc import grpc_server
 from services.rpc.health import Check, HealthMonitor
 from services.rpc.rpc_status import to_status
 from tests.integration.gateway_host import TASKS, TOKEN, events, generation, serving
+from tests.nats_server import connected
 
 Fault = Callable[[], None]
 
@@ -166,7 +166,7 @@ async def test_a_refused_internal_token_is_our_fault_and_not_the_callers(nats_ur
 
 async def test_an_event_stream_that_breaks_says_so_as_an_event(nats_url: str) -> None:
     service = FakeTaskService(raising(errors.Unavailable("the bus is gone", reason="BUS_UNREACHABLE")))
-    async with await nats.connect(nats_url) as bus:
+    async with await connected(nats_url) as bus:
         await ensure_streams(bus)
     async with gateway(nats_url, service) as client, client.stream("GET", f"{TASKS}x/events") as response:
         seen = [event async for event in events(response)]

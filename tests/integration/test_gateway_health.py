@@ -20,6 +20,7 @@ from gateway.settings import GatewaySettings
 from services.rpc.grpc_client import Credentials, connect
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, services, serving, stack
 from tests.integration.tasks_host import until
+from tests.nats_server import nats_component
 from tests.stack import running
 
 
@@ -74,7 +75,7 @@ async def test_without_storage_tasks_are_accepted(mongodb_url: str, nats_url: st
 
 async def test_without_nats_tasks_are_accepted(mongodb_url: str, home: Home, tmp_path: Path) -> None:
     [port] = free_ports(1)
-    with running(stores.nats(home, port), home) as nats:
+    with running(nats_component(home, port), home) as nats:
         async with stack(mongodb_url, f"nats://{HOST}:{port}", tmp_path) as api:
             os.kill(nats.pid, signal.SIGSTOP)
             try:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import nats
 import pytest
 import pytest_asyncio
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -20,6 +19,7 @@ from services.clients.storage_client import StorageClient
 from services.rpc.grpc_client import Credentials
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, stack
 from tests.integration.tasks_host import until
+from tests.nats_server import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -96,7 +96,7 @@ async def test_a_cleaned_task_stays_and_says_that_its_files_are_gone(api: Stack)
 
 async def test_a_running_task_is_cancelled_and_deleted_and_its_events_say_so(api: Stack, nats_url: str) -> None:
     task = await api.create()
-    async with await nats.connect(nats_url) as bus:
+    async with await connected(nats_url) as bus:
         stream = await bus.jetstream().subscribe(f"evt.v1.acme.task.{task['id']}.*", ordered_consumer=True)
         orders = await bus.subscribe("control.v1.cancel")
         await bus.flush()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import nats
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -30,6 +29,7 @@ from services.messaging.bus import progress_subject
 from services.rpc.grpc_client import Credentials
 from tests.fakes.vendors.films import tiny_film
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, events, generation, stack
+from tests.nats_server import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -219,7 +219,7 @@ async def test_the_event_stream_shows_progress_with_pictures_and_ends_with_the_t
     task = await api.create()
     seen: list[tuple[str, dict[str, Any]]] = []
     async with (
-        await nats.connect(nats_url) as bus,
+        await connected(nats_url) as bus,
         api.http.stream("GET", f"{TASKS}{task['id']}/events") as response,
     ):
         assert response.headers["content-type"].startswith("text/event-stream")

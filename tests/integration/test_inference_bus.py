@@ -13,7 +13,6 @@ from compute.inference.v1 import inference_pb2
 from compute.tasks.v1 import params_pb2
 from nats.aio.client import Client
 
-from deploy.local import stores
 from deploy.local.places import ROOT, Home
 from deploy.local.ports import HOST, free_ports
 from services.clients.tasks_client import TasksClient
@@ -21,13 +20,14 @@ from services.inference.app import open_worker
 from services.inference.context import Surroundings
 from services.inference.registry import discover_handlers
 from services.inference.settings import Settings
-from services.messaging.bus import ensure_streams, ensure_worker_queue, open_bus, work_subject
+from services.messaging.bus import ensure_streams, ensure_worker_queue, work_subject
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
 from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.worker_service import FakeWorkerService, serving
 from tests.integration.worker_bench import benching
+from tests.nats_server import nats_component, services_bus
 from tests.stack import running
 
 
@@ -56,8 +56,8 @@ async def finished(bus: Client, service: FakeWorkerService, queue: str, task_id:
 async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> None:
     [port] = free_ports(1)
     url, service = f"nats://{HOST}:{port}", FakeWorkerService()
-    with running(stores.nats(Home(tmp_path / "first"), port), Home(tmp_path / "first")) as server:
-        async with serving(service) as target, open_bus(url, "test") as bus, connect(target) as channel:
+    with running(nats_component(Home(tmp_path / "first"), port), Home(tmp_path / "first")) as server:
+        async with serving(service) as target, services_bus(url, "test") as bus, connect(target) as channel:
             settings = Settings(internal_token="secret", worker_queue="restarts")  # type: ignore[arg-type]
             tasks = TasksClient(channel, Credentials("secret"), worker_id="w")
             around = Surroundings(FakeImages(), FakeObjects(), bus, desk_of(Providers({}), bus), "LOCAL")
@@ -65,7 +65,7 @@ async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> No
                 service.add("before", diagnostic())
                 await finished(bus, service, "restarts", "before", within=10)
                 server.stop()
-                with running(stores.nats(Home(tmp_path / "second"), port), Home(tmp_path / "second")):
+                with running(nats_component(Home(tmp_path / "second"), port), Home(tmp_path / "second")):
                     service.add("after", diagnostic())
                     await finished(bus, service, "restarts", "after", within=10)
 
@@ -74,13 +74,13 @@ async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> No
 async def test_a_worker_names_its_inbox_only_while_it_hears_what_is_said_there(tmp_path: Path) -> None:
     [port] = free_ports(1)
     url, server, home = f"nats://{HOST}:{port}", FakeWorkerService(lease=0.6), Home(tmp_path)
-    with running(stores.nats(home, port), home) as nats_server:
+    with running(nats_component(home, port), home) as nats_server:
         async with benching(url, server) as bench, bench.worker(assumed_lease_seconds=0.6):
             inbox = server.heartbeats[-1].inbox
             assert inbox
             nats_server.stop()
             await server.until(lambda: not server.heartbeats[-1].inbox)
-            with running(stores.nats(home, port), home):
+            with running(nats_component(home, port), home):
                 await server.until(lambda: server.heartbeats[-1].inbox == inbox)
                 server.begin("t", diagnostic(), worker=server.heartbeats[-1].worker_id)
                 async with asyncio.timeout(10):
@@ -93,7 +93,7 @@ async def test_a_worker_names_its_inbox_only_while_it_hears_what_is_said_there(t
 async def test_a_worker_told_to_stop_gives_its_tasks_back_and_ends(nats_url: str) -> None:
     service = FakeWorkerService(lease=3.0)
     service.add("long", diagnostic(duration_ms=60_000))
-    async with serving(service) as target, open_bus(nats_url, "test") as bus:
+    async with serving(service) as target, services_bus(nats_url, "test") as bus:
         await ensure_streams(bus)
         await ensure_worker_queue(bus, "stopping")
         environment = os.environ | {

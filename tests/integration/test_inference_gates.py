@@ -9,10 +9,10 @@ from contextlib import suppress
 import pytest
 
 from services.common.errors import ComputeError, InvalidRequest, ProviderFailed, RateLimited, Unavailable
-from services.messaging.bus import open_bus
 from services.providers.calling.gates import PAUSED, RESTING, Gate, Gates
 from services.providers.calls import Terms
 from tests.integration.tasks_host import until
+from tests.nats_server import services_bus
 
 TERMS = Terms("acme.0123456789ab", failures=2, rest=0.1)
 
@@ -102,7 +102,7 @@ async def refuses(gate: Gate) -> bool:
 
 
 async def test_a_pause_is_heeded_by_every_worker(nats_url: str) -> None:
-    async with open_bus(nats_url, "one") as one, open_bus(nats_url, "other") as other:
+    async with services_bus(nats_url, "one") as one, services_bus(nats_url, "other") as other:
         here, there = Gates(one, patience=0.5), Gates(other, patience=0.5)
         async with here.listening(one), there.listening(other):
             await other.flush()
@@ -119,7 +119,7 @@ async def test_a_pause_is_heeded_by_every_worker(nats_url: str) -> None:
 
 @pytest.mark.parametrize("nonsense", [b"", b"{}", b"[]", b'{"seconds": "x"}', b"\xff"])
 async def test_nonsense_on_the_bus_pauses_nobody(nats_url: str, nonsense: bytes) -> None:
-    async with open_bus(nats_url, "one") as one:
+    async with services_bus(nats_url, "one") as one:
         gates = Gates(one, patience=0.5)
         async with gates.listening(one):
             await one.publish("limits.v1.acme.0123456789ab", nonsense)

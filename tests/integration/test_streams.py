@@ -7,7 +7,8 @@ from pathlib import Path
 
 from nats.js.api import StreamConfig
 
-from services.messaging.bus import EVENTS, EVENTS_KEPT, ensure_streams, open_bus
+from services.messaging.bus import EVENTS, EVENTS_KEPT, ensure_streams
+from tests.nats_server import services_bus
 from tests.reliability.servers import own_nats
 
 
@@ -15,7 +16,7 @@ async def test_streams_of_an_older_version_get_new_limits_once(tmp_path: Path) -
     server = own_nats(tmp_path)
     await server.start()
     try:
-        async with open_bus(server.url, "streams") as bus:
+        async with services_bus(server.url, "streams") as bus:
             manager = bus.jsm()
             await manager.add_stream(StreamConfig(name=EVENTS, subjects=["evt.v1.>"], duplicate_window=120))
             await bus.jetstream().publish("evt.v1.acme.task.one.created", b"kept")

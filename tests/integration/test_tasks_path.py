@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from tests.integration.tasks_host import Host, hosting, until
+from tests.nats_server import connected
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def test_a_task_is_ordered_claimed_and_finished(host: Host) -> None:
 
 
 async def test_a_plain_subscriber_hears_created_executing_completed_once_each(host: Host, nats_url: str) -> None:
-    subscriber = await nats.connect(nats_url)
+    subscriber = await connected(nats_url)
     task = await host.create()
     stream = await subscriber.jetstream().subscribe(f"evt.v1.acme.task.{task.id}.*", ordered_consumer=True)
     await host.claim("w1", task.id, 1)
@@ -74,7 +75,7 @@ async def test_a_hundred_posts_with_one_key_are_one_task(host: Host) -> None:
 async def test_cancel_of_a_running_task_reaches_its_worker_and_late_output_is_dropped(
     host: Host, nats_url: str
 ) -> None:
-    listener = await nats.connect(nats_url)
+    listener = await connected(nats_url)
     orders = await listener.subscribe("control.v1.cancel")
     await listener.flush()
     task = await host.create()

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-import nats
 from compute.webhooks.v1 import webhooks_pb2 as pb
 from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
 from nats.aio.client import Client
@@ -20,6 +19,7 @@ from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
 from services.webhooks import app
 from services.webhooks.settings import WebhooksSettings
+from tests.nats_server import connected
 
 TOKEN = "test-token"
 NAME = "hooks.example.com"
@@ -150,7 +150,7 @@ async def hooking(mongodb_url: str, nats_url: str, database: str, *ports: int, *
     async with app.mount(server, made, resolve=_this_machine):
         port = grpc_server.bind(server, "127.0.0.1:0")
         await server.start()
-        bus = await nats.connect(nats_url)
+        bus = await connected(nats_url)
         await ensure_streams(bus)
         async with connect(f"127.0.0.1:{port}") as channel:
             try:

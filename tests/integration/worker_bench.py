@@ -18,13 +18,14 @@ from services.inference.app import open_worker
 from services.inference.context import Context, Surroundings
 from services.inference.registry import Handler, Handlers, discover_handlers
 from services.inference.settings import Settings
-from services.messaging.bus import CANCEL_SUBJECT, ensure_streams, open_bus, work_subject
+from services.messaging.bus import CANCEL_SUBJECT, ensure_streams, work_subject
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
 from services.worker.runs import Runs
 from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.worker_service import FakeWorkerService, serving
+from tests.nats_server import services_bus
 
 Run = Callable[[DiagnosticParams, Context], Awaitable[DiagnosticResult]]
 
@@ -108,6 +109,6 @@ async def benching(nats_url: str, service: FakeWorkerService | None = None) -> A
     service = service or FakeWorkerService()
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(serving(service))
-        bus = await stack.enter_async_context(open_bus(nats_url, "test"))
+        bus = await stack.enter_async_context(services_bus(nats_url, "test"))
         await ensure_streams(bus)
         yield Bench(bus, target, service)

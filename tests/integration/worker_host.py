@@ -15,7 +15,7 @@ from services.inference.app import open_worker
 from services.inference.context import Surroundings
 from services.inference.registry import discover_handlers
 from services.inference.settings import Settings
-from services.messaging.bus import ensure_streams, open_bus
+from services.messaging.bus import ensure_streams
 from services.providers.calling.gates import Gates
 from services.providers.calling.tries import Desk
 from services.providers.directory import Providers
@@ -24,6 +24,7 @@ from services.worker.reports import CallRecords
 from services.worker.runs import Runs
 from tests.fakes.objects import FakeImages, FakeObjects
 from tests.integration.tasks_host import TOKEN, Host
+from tests.nats_server import services_bus
 
 ENDED = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
 
@@ -42,7 +43,7 @@ class WorkerHost:
         """One with every handler there is, and no providers but these."""
         given = {"internal_token": TOKEN, "worker_queue": self.host.queue, "drain_seconds": 0.0}
         settings = Settings(**{**given, **chosen})
-        async with open_bus(self.nats_url, "worker of a test") as bus:
+        async with services_bus(self.nats_url, "worker of a test") as bus:
             await ensure_streams(bus)
             tasks = TasksClient(self.host.channel, Credentials(TOKEN), worker_id=settings.worker_id)
             gates = Gates(bus, patience=settings.provider_patience_seconds)

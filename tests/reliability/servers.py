@@ -15,6 +15,7 @@ from deploy.local.component import Component
 from deploy.local.places import Home
 from deploy.local.ports import HOST, free_ports
 from deploy.local.process import Child
+from tests.nats_server import nats_component
 
 
 class OwnServer:
@@ -38,6 +39,11 @@ class OwnServer:
         self._child.kill_group()
         await asyncio.to_thread(self._child.wait)
 
+    async def stop(self) -> None:
+        """In order."""
+        assert self._child is not None
+        await asyncio.to_thread(self._child.stop)
+
     def wipe(self) -> None:
         """Everything it stored is gone."""
         shutil.rmtree(self.home.data, ignore_errors=True)
@@ -49,7 +55,7 @@ class OwnServer:
 
 
 def own_nats(folder: Path) -> OwnServer:
-    return OwnServer(folder, stores.nats, "nats")
+    return OwnServer(folder, nats_component, "nats")
 
 
 def own_store(folder: Path) -> OwnServer:

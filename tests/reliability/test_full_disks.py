@@ -10,7 +10,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import grpc
-import nats
 import numpy as np
 import pytest
 from compute.tasks.v1 import tasks_pb2
@@ -21,6 +20,7 @@ from services.common.errors import OutOfSpace
 from services.rpc.rpc_status import from_rpc_error
 from tests.integration.gateway_host import IMAGES, TASKS, stack
 from tests.integration.tasks_host import Host, hosting
+from tests.nats_server import connected
 from tests.reliability.disks import Disk, disk
 from tests.reliability.servers import OwnServer, own_nats, own_store
 
@@ -68,7 +68,7 @@ async def listed(host: Host) -> set[str]:
 
 async def events(nats_url: str, tasks: set[str], wanted: int) -> set[tuple[str, str]]:
     """Task and verb, once there are as many as `wanted` or none comes for a while."""
-    client = await nats.connect(nats_url)
+    client = await connected(nats_url)
     found: set[tuple[str, str]] = set()
     try:
         stream = await client.jetstream().subscribe("evt.v1.acme.task.>", ordered_consumer=True)

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import grpc
-import nats
 import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2_grpc
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -22,6 +21,7 @@ from services.worker.orders import items_of
 from services.worker.worker import Worker
 from tests.integration.tasks_host import Host, hosting, until
 from tests.integration.worker_host import WorkerHost
+from tests.nats_server import connected
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
 from tests.reliability.test_relay import event_ids, living_relays
 from tests.reliability.worker_process import WorkerProcess
@@ -45,7 +45,7 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @asynccontextmanager
 async def host_of(process: TasksProcess, nats_url: str, database: str) -> AsyncIterator[Host]:
-    bus = await nats.connect(nats_url)
+    bus = await connected(nats_url)
     async with connect(process.target) as channel:
         tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
         yield Host(process.target, channel, tasks, worker, METADATA, bus, database)

@@ -10,12 +10,12 @@ from collections import Counter
 from uuid import uuid4
 
 import grpc
-import nats
 import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from nats.errors import TimeoutError as NatsTimeoutError
 
+from tests.nats_server import connected
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
 
 KILLS = 5
@@ -46,7 +46,7 @@ async def live_until_cut(process: TasksProcess) -> None:
 
 
 async def event_ids(nats_url: str, tasks: set[str]) -> Counter[str]:
-    client = await nats.connect(nats_url)
+    client = await connected(nats_url)
     stream = await client.jetstream().subscribe("evt.v1.acme.task.>", ordered_consumer=True)
     found: Counter[str] = Counter()
     while True:

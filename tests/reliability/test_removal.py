@@ -13,7 +13,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import grpc
-import nats
 import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -23,6 +22,7 @@ from services.clients.storage_client import StorageClient
 from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
 from services.storage import app as storage
+from tests.nats_server import connected
 from tests.reliability.service_process import METADATA, TOKEN, TasksProcess, lost_line
 
 TASKS, KILLS = 120, 6
@@ -76,7 +76,7 @@ async def delete_until_cut(tasks: tasks_pb2_grpc.TaskServiceStub, waiting: list[
 
 async def deletions(nats_url: str, ids: set[str]) -> Counter[str]:
     """How many different `deleted` events each task has."""
-    client = await nats.connect(nats_url)
+    client = await connected(nats_url)
     stream = await client.jetstream().subscribe("evt.v1.acme.task.*.deleted", ordered_consumer=True)
     found: set[tuple[str, str]] = set()
     while True:

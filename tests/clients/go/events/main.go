@@ -1,4 +1,4 @@
-// Reads the event stream as a subscriber of another company would: nats.go, and the official CloudEvents SDK.
+// Reads a tenant's events as a program of that tenant's would: nats.go, and the official CloudEvents SDK.
 // Prints one line for each event; ends with an error at the first that the SDK refuses.
 package main
 
@@ -16,15 +16,14 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	connection, err := nats.Connect(os.Getenv("NATS_URL"))
+	connection, err := nats.Connect(os.Getenv("NATS_URL"), nats.UserCredentials(os.Getenv("EVENTS_CREDENTIALS")))
 	check(err)
 	defer connection.Close()
-	stream, err := jetstream.New(connection)
+	stream, err := jetstream.NewWithDomain(connection, "atelier")
 	check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	filter := "evt.v1.*.task." + os.Getenv("TASK_ID") + ".*"
-	consumer, err := stream.OrderedConsumer(ctx, "EVENTS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})
+	consumer, err := stream.Consumer(ctx, "EVENTS", os.Getenv("EVENTS_DURABLE"))
 	check(err)
 	for {
 		message, err := consumer.Next(jetstream.FetchMaxWait(20 * time.Second))
@@ -32,6 +31,10 @@ func main() {
 		read := event.New()
 		check(read.UnmarshalJSON(message.Data()))
 		check(read.Validate())
+		check(message.Ack())
+		if read.Subject() != os.Getenv("TASK_ID") {
+			continue
+		}
 		fmt.Println(read.Type(), read.Subject(), read.DataSchema())
 		if read.Type() == "atelier.task.completed.v1" {
 			return
