@@ -17,8 +17,9 @@ from google.protobuf.message import Message
 from gateway.documentation.description import TITLE, VERSION
 from gateway.documentation.printing import print_json
 from services.catalog.enums import ErrorCategory, EventType, TaskStatus
-from services.messaging.bus import EVENTS_KEPT
+from services.messaging.bus import EVENTS, EVENTS_KEPT
 from services.messaging.event_schemas import NAMELESS, PACKAGE, PATH
+from services.messaging.tenant_events import DOMAIN
 
 Schema = dict[str, Any]
 _ABOUT = f"""What happens to tasks, as CloudEvents 1.0 in structured JSON over NATS.
@@ -31,6 +32,15 @@ and a task's webhook as the body of a POST signed as Standard Webhooks say.
 
 `dataschema` is `<PUBLIC_URL>{PATH}{PACKAGE}<message>`, where the gateway serves the JSON Schema of `data` to anybody. A
 deployment that was not told its PUBLIC_URL names them `{NAMELESS}{PACKAGE}<message>` and serves them all the same."""
+_SECURITY = {
+    "tenantCredentials": {
+        "type": "asymmetricEncryption",
+        "description": f"""A credentials file of NATS's (a signed token and an nkey), which whoever runs the deployment
+makes as a key with the scope `events`. It opens the tenant's own subjects; of JetStream the durable consumer
+`tenant-<tenant>` of the stream {EVENTS}, under the domain `{DOMAIN}`, to be pulled from and acknowledged. Nothing else
+can be heard, said or made with it.""",
+    }
+}
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PREFIX = "TASK_"
 # The members of the contract's EventType that are no transition of a task.
@@ -102,7 +112,12 @@ def document() -> dict[str, Any]:
         "info": {"title": f"{TITLE}: events", "version": VERSION, "description": _ABOUT},
         "defaultContentType": "application/json",
         "servers": {
-            "nats": {"host": "127.0.0.1:15222", "protocol": "nats", "description": "Where the local stack has it"},
+            "nats": {
+                "host": "127.0.0.1:15222",
+                "protocol": "nats",
+                "description": "Where the local stack has it; `tls://` where the deployment encrypts",
+                "security": [{"$ref": "#/components/securitySchemes/tenantCredentials"}],
+            },
             "receiver": {
                 "host": "{host}",
                 "protocol": "https",
@@ -113,7 +128,7 @@ def document() -> dict[str, Any]:
         "operations": {
             f"send{name[0].upper()}{name[1:]}": _operation(name, channel) for name, channel in channels.items()
         },
-        "components": {"messages": _messages(), "schemas": _schemas()},
+        "components": {"messages": _messages(), "schemas": _schemas(), "securitySchemes": _SECURITY},
     }
 
 

@@ -18,6 +18,7 @@ from compute.webhooks.v1.webhooks_pb2 import Notice
 from gateway.documentation.asyncapi import document, verbs
 from services.inference.announcements import render as render_run
 from services.messaging.bus import inference_subject
+from services.messaging.tenant_events import DOMAIN
 from services.tasks.domain import Failure, Task, Verb
 from services.tasks.events import render
 from services.tasks.hooks import outgoing
@@ -158,6 +159,14 @@ def test_the_document_is_asyncapi_3_and_every_reference_leads_somewhere() -> Non
         node: Any = DOCUMENT
         for part in reference.removeprefix("#/").split("/"):
             node = node[part]
+
+
+def test_it_says_how_to_enter_nats_and_what_is_open_there() -> None:
+    [needed] = DOCUMENT["servers"]["nats"]["security"]
+    scheme = DOCUMENT["components"]["securitySchemes"][needed["$ref"].rpartition("/")[2]]
+    assert scheme["type"] == "asymmetricEncryption"
+    for name in ("`events`", "`tenant-<tenant>`", f"`{DOMAIN}`"):
+        assert name in scheme["description"]
 
 
 def references(node: Any) -> Iterator[str]:
