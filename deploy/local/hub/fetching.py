@@ -74,7 +74,9 @@ class Fetch:
         _check_room(self.root, [index])
         self._take(repository, index, staging)
         files = rules.chosen(repository.files, _parsed(staging / index.path))
-        _check_room(self.root, [file for file in files if not (staging / file.path).exists()])
+        missing = [file for file in files if not (staging / file.path).exists()]
+        _check_room(self.root, missing)
+        self.progress.say(f"{sum(file.size for file in missing) / 1e9:.2f} GB in {len(missing)} files are to come")
         return files
 
     def _take(self, repository: Repository, file: HubFile, staging: Path) -> None:

@@ -30,11 +30,12 @@ class Progress:
         self._label, self._size, self._told = f"{number:3}/{of}  {file.path}", file.size, time.monotonic()
         yield
         self._tell("done")
+        self._label = ""
         if self._in_place:
             self.say("")
 
     def reached(self, size: int) -> None:
-        if time.monotonic() - self._told >= self._every:
+        if self._label and time.monotonic() - self._told >= self._every:
             self._told = time.monotonic()
             self._tell(f"{100 * size // max(self._size, 1)} %")
 
