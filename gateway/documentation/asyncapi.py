@@ -17,8 +17,8 @@ from google.protobuf.message import Message
 from gateway.documentation.description import TITLE, VERSION
 from gateway.documentation.printing import print_json
 from services.catalog.enums import ErrorCategory, EventType, TaskStatus
-from services.messaging.bus import EVENTS, EVENTS_KEPT
 from services.messaging.event_schemas import NAMELESS, PACKAGE, PATH
+from services.messaging.subjects.tasks import EVENTS, EVENTS_KEPT
 from services.messaging.tenant_events import DOMAIN
 
 Schema = dict[str, Any]

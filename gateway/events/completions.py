@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.common.errors import DeadlineExceeded, Unavailable
-from services.messaging.bus import CHANGES_SUBJECT
+from services.messaging.subjects.tasks import CHANGES_SUBJECT
 
 TERMINAL = frozenset({pb.TASK_STATUS_COMPLETED, pb.TASK_STATUS_FAILED, pb.TASK_STATUS_CANCELLED})
 _RECENT = 10_000

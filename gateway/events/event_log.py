@@ -18,7 +18,7 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from services.common.errors import Unavailable
-from services.messaging.bus import EVENTS
+from services.messaging.subjects.tasks import EVENTS
 
 _MSG_ID = "Nats-Msg-Id"
 _TIMEOUT = 2.0

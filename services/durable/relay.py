@@ -23,7 +23,7 @@ import structlog
 from services.common.errors import Unavailable
 from services.durable.aggregates import PublishedT
 from services.durable.write_log import WriteLog
-from services.messaging.bus import Outgoing
+from services.messaging.publishing import Outgoing
 
 log = structlog.get_logger()
 _GROUP = 256

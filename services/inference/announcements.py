@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 
 from services.catalog.enums import EventType
 from services.catalog.tasks import PUBLIC_TYPES
-from services.messaging.bus import inference_subject
 from services.messaging.event_schemas import NAMELESS, schema_address
 from services.messaging.ports import Bus
+from services.messaging.subjects.workers import inference_subject
 from services.rpc.proto import iso
 from services.worker.runs import Run, Stop
 

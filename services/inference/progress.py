@@ -10,8 +10,8 @@ import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.inference.pictures import encode_png
-from services.messaging.bus import progress_subject
 from services.messaging.ports import Bus
+from services.messaging.subjects.workers import progress_subject
 from services.providers.ports import OnStep, Pixels, Step
 from services.worker.runs import Run
 

@@ -8,7 +8,9 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from services.common.identity import check_tenant
-from services.messaging.bus import EVENTS, ensure_streams, inference_subject
+from services.messaging.streams import ensure_streams
+from services.messaging.subjects.tasks import EVENTS, EVENTS_STREAM
+from services.messaging.subjects.workers import inference_subject
 
 log = structlog.get_logger()
 # What clients call the JetStream domain. The plain prefix is answered by the server itself in every account.
@@ -42,7 +44,7 @@ def asked_subjects(tenant: str) -> dict[str, str]:
 
 async def ensure_durable(client: Client, tenant: str) -> None:
     """Makes the tenant's consumer, from the oldest event that is kept; one that is there stays as it is."""
-    await ensure_streams(client)
+    await ensure_streams(client, EVENTS_STREAM)
     manager, durable = client.jsm(), durable_of(tenant)
     try:
         await manager.consumer_info(EVENTS, durable)

@@ -7,7 +7,7 @@ from compute.tasks.v1 import worker_pb2 as wire
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.messaging.bus import BEATS_SUBJECT
+from services.messaging.subjects.tasks import BEATS_SUBJECT
 from services.tasks.dispatcher import Dispatcher
 
 log = structlog.get_logger()

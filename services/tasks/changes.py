@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compute.events.v1 import events_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 
-from services.messaging.bus import CHANGES_SUBJECT
+from services.messaging.subjects.tasks import CHANGES_SUBJECT
 from services.tasks.messages import Messages
 
 

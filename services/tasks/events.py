@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from services.messaging.bus import Outgoing
 from services.messaging.event_schemas import NAMELESS, schema_address
+from services.messaging.publishing import Outgoing
 from services.rpc.proto import iso
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
 

@@ -12,8 +12,9 @@ import orjson
 from compute.webhooks.v1 import webhooks_pb2 as pb
 
 from services.catalog.webhook_events import content_type, wanted_events
-from services.messaging.bus import Outgoing, hook_subject
 from services.messaging.event_schemas import NAMELESS
+from services.messaging.publishing import Outgoing
+from services.messaging.subjects.webhooks import hook_subject
 from services.tasks.domain import Occurrence, Task, Verb
 from services.tasks.events import render
 

@@ -10,7 +10,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.messaging.bus import CANCEL_SUBJECT, loose_subject, work_subject
+from services.messaging.subjects.tasks import CANCEL_SUBJECT, loose_subject, work_subject
 from services.tasks.backlog import Waiting
 from services.tasks.domain import Task
 

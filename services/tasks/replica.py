@@ -16,8 +16,11 @@ from services.durable.checkpoints import RelayCheckpoints
 from services.durable.leadership import Leadership
 from services.durable.relay import OutboxRelay
 from services.durable.store import Database
-from services.messaging.bus import Publisher, ensure_streams
 from services.messaging.event_schemas import schemas_at
+from services.messaging.publishing import Publisher
+from services.messaging.streams import ensure_streams
+from services.messaging.subjects.tasks import EVENTS_STREAM, WORK_STREAM
+from services.messaging.subjects.webhooks import HOOKS_STREAM
 from services.tasks.beats import Beats
 from services.tasks.changes import TaskNews
 from services.tasks.clock import SteadyClock
@@ -37,6 +40,8 @@ from services.tasks.tidying import LooseNotes, Patience, Tidying
 
 log = structlog.get_logger()
 _LOAD_LIMIT = 200_000
+# Those it publishes to.
+_STREAMS = (EVENTS_STREAM, WORK_STREAM, HOOKS_STREAM)
 
 
 class Replica:
@@ -48,7 +53,7 @@ class Replica:
         clock = SteadyClock()
         self._relay: OutboxRelay[Task] = OutboxRelay(
             Publisher(bus),
-            lambda: ensure_streams(bus),
+            partial(ensure_streams, bus, *_STREAMS),
             partial(outgoing, schemas=schemas_at(settings.public_url)),
             hold=settings.event_hold_seconds,
         )
@@ -95,7 +100,7 @@ class Replica:
 
     async def prepare(self) -> None:
         """Before the first call is taken."""
-        await ensure_streams(self._bus)
+        await ensure_streams(self._bus, *_STREAMS)
         await self.repository.prepare()
         await self._removals.prepare()
         await self._loose_ends.prepare()

@@ -20,7 +20,7 @@ from services.common.merging import merged
 from services.common.paging import fitting, next_token, read_window
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.durable.batch_writer import abandon
-from services.messaging.bus import progress_subject
+from services.messaging.subjects.workers import progress_subject
 from services.rpc.grpc_server import Context
 from services.rpc.proto import check_objects
 from services.tasks.domain import Task

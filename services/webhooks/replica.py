@@ -9,13 +9,15 @@ import structlog
 from nats.aio.client import Client
 
 from services.common.errors import Unavailable
+from services.durable.intake import QueueIntake
 from services.durable.leadership import Leadership
 from services.durable.store import Database
+from services.messaging.subjects.webhooks import HOOKS_STREAM, intake_of_notices
 from services.net.guarded_http import GuardedHttp, HttpLimits
 from services.webhooks.accounts import MongoEndpointRepository, MongoSecretRepository
 from services.webhooks.courier import HttpCourier
 from services.webhooks.domain import SECOND
-from services.webhooks.intake import Intake
+from services.webhooks.intake import NoticeIntake
 from services.webhooks.ports import Clock
 from services.webhooks.repository import MongoDeliveryRepository
 from services.webhooks.schedule import Schedule
@@ -58,8 +60,12 @@ class Replica:
             keep=int(settings.webhook_keep_dead_days * _DAY) * SECOND,
             on_due=self.sender.offer,
         )
-        self._intake = Intake(
-            bus, self.service, lambda: self._leadership.held, ack_seconds=settings.webhook_ack_seconds
+        self._intake = QueueIntake(
+            bus,
+            HOOKS_STREAM,
+            intake_of_notices(ack_seconds=settings.webhook_ack_seconds),
+            NoticeIntake(self.service).take,
+            lambda: self._leadership.held,
         )
 
     async def prepare(self) -> None:

@@ -12,7 +12,9 @@ from google.protobuf.message import DecodeError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.messaging.bus import CANCEL_SUBJECT, Pull, ensure_streams, ensure_worker_queue
+from services.messaging.pulling import Pull
+from services.messaging.streams import ensure_consumer, ensure_streams
+from services.messaging.subjects.tasks import CANCEL_SUBJECT, WORK, WORK_STREAM, workers_of
 from services.worker.runs import Key, Runs, Stop
 from services.worker.worker import Worker
 
@@ -40,10 +42,9 @@ class WorkQueue:
 
     async def run(self) -> None:
         """Until cancelled. Makes the stream and the consumer when they are missing."""
-        await ensure_streams(self._client)
-        durable = await ensure_worker_queue(self._client, self._queue)
+        durable = await self._ensure()
         self._reconnects = self._client.stats["reconnects"]
-        self._pull = Pull(self._client, durable, self._worker.take, self._worker.room)
+        self._pull = Pull(self._client, durable, self._worker.take, self._worker.room, stream=WORK)
         await self._pull.run()
 
     async def refill(self) -> None:
@@ -64,8 +65,7 @@ class WorkQueue:
     async def _return(self) -> None:
         reconnects = self._client.stats["reconnects"]
         try:
-            await ensure_streams(self._client)
-            await ensure_worker_queue(self._client, self._queue)
+            await self._ensure()
         except nats.errors.Error as error:
             log.warning("queue not there yet", error=repr(error))
             return
@@ -73,6 +73,10 @@ class WorkQueue:
         if self._pull is not None:
             self._pull.forget()
             await self._pull.top_up()
+
+    async def _ensure(self) -> str:
+        await ensure_streams(self._client, WORK_STREAM)
+        return await ensure_consumer(self._client, WORK, workers_of(self._queue))
 
     async def heed_cancels(self) -> None:
         """Until cancelled."""

@@ -9,7 +9,7 @@ from uuid import uuid4
 import uvloop
 
 from deploy.local.places import Home
-from services.messaging.bus import EVENTS, EVENTS_KEPT
+from services.messaging.subjects.tasks import EVENTS, EVENTS_KEPT
 from tests.bench.figures import FLAT, grown
 from tests.bench.orchestration import fresh_home
 from tests.bench.our_side import OurSide, our_side

@@ -17,7 +17,7 @@ from compute.tasks.v1 import tasks_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 
 from deploy.local.places import Home
-from services.messaging.bus import progress_subject
+from services.messaging.subjects.workers import progress_subject
 from tests.bench.figures import percentile
 from tests.bench.orchestration import fresh_home
 from tests.bench.triton_batching import INTERVAL, PICTURES, PROMPTS, Bench

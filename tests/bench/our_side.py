@@ -22,7 +22,7 @@ from deploy.local.component import Component
 from deploy.local.places import Home
 from deploy.local.settings import Elsewhere, Layout, Ports
 from deploy.local.stack import Stack
-from services.messaging.bus import EVENTS
+from services.messaging.subjects.tasks import EVENTS
 from tests.bench.connection import Connection
 from tests.bench.figures import OURS, TOGETHER
 from tests.bench.sides import PROMPT, batched

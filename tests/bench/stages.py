@@ -7,8 +7,14 @@ from collections.abc import Iterable, Mapping
 
 # (stage, words): a frame is "function (file:line)"; the first rule with a word in it wins.
 RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("store write", ("pymongo/", "motor/", "durable/store.py", "tasks/repository.py", "bson/")),
-    ("publish", ("nats/", "messaging/bus.py", "tasks/outbox.py", "tasks/events.py", "tasks/changes.py", "orders.py")),
+    (
+        "store write",
+        ("pymongo/", "motor/", "durable/store.py", "tasks/repository.py", "durable/repository.py", "bson/"),
+    ),
+    (
+        "publish",
+        ("nats/", "services/messaging/", "durable/relay.py", "tasks/events.py", "durable/change_feed.py", "orders.py"),
+    ),
     (
         "translate",
         ("tasks/messages.py", "rpc/proto.py", "services/translation/messages.py", "inference/registry.py"),

@@ -17,7 +17,7 @@ from compute.webhooks.v1.webhooks_pb2 import Notice
 
 from gateway.documentation.asyncapi import document, verbs
 from services.inference.announcements import render as render_run
-from services.messaging.bus import inference_subject
+from services.messaging.subjects.workers import inference_subject
 from services.messaging.tenant_events import DOMAIN
 from services.tasks.domain import Failure, Task, Verb
 from services.tasks.events import render

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.messaging.bus import Outgoing
+from services.messaging.publishing import Outgoing
 from tests.fakes.mongo import Life
 
 

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.messaging.bus import EVENTS
+from services.messaging.subjects.tasks import EVENTS
 from tests.fuzz.target import Target
 from tests.nats_server import connected
 

@@ -9,7 +9,8 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from nats.aio.client import Client
 
 from services.clients.storage_client import StorageClient
-from services.messaging.bus import HOOKS, ensure_streams
+from services.messaging.streams import ensure_streams
+from services.messaging.subjects.webhooks import HOOKS, HOOKS_STREAM
 from services.rpc.grpc_client import Credentials, connect
 from tests.integration.whole_system import System
 from tests.nats_server import connected
@@ -20,7 +21,7 @@ from tests.stack import RunningStack
 async def empty_hooks(nats_url: str) -> AsyncIterator[Client]:
     """A bus with no notice left of earlier tests: every database shares the stream."""
     client = await connected(nats_url)
-    await ensure_streams(client)
+    await ensure_streams(client, HOOKS_STREAM)
     await client.jetstream().purge_stream(HOOKS)
     yield client
     await client.close()

@@ -16,7 +16,8 @@ from nats.aio.client import Client
 
 from services.common.errors import Unauthenticated
 from services.common.identity import Authenticator, Caller
-from services.messaging.bus import ensure_streams, ensure_worker_queue
+from services.messaging.streams import ensure_consumer, ensure_streams
+from services.messaging.subjects.tasks import WORK, WORK_STREAM, workers_of
 from services.rpc import grpc_server, reflection
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import HealthMonitor
@@ -75,8 +76,8 @@ class Host:
 
     async def order(self, timeout: float = 15.0) -> list[tuple[str, int]]:
         """The next work order of this host's queue."""
-        await ensure_streams(self.bus)
-        durable = await ensure_worker_queue(self.bus, self.queue)
+        await ensure_streams(self.bus, WORK_STREAM)
+        durable = await ensure_consumer(self.bus, WORK, workers_of(self.queue))
         pull = await self.bus.jetstream().pull_subscribe_bind(durable, stream="WORK")
         [message] = await pull.fetch(1, timeout=timeout)
         await message.ack()

@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 from compute.tasks.v1 import tasks_pb2, worker_pb2
 
-from services.messaging.bus import EVENTS, progress_subject
+from services.messaging.subjects.tasks import EVENTS
+from services.messaging.subjects.workers import progress_subject
 from tests.integration.gateway_host import TASKS, Stack, stack
 from tests.integration.tasks_host import until
 from tests.nats_server import connected

@@ -15,7 +15,8 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 
 from gateway.settings import GatewaySettings
 from services.common import errors
-from services.messaging.bus import ensure_streams
+from services.messaging.streams import ensure_streams
+from services.messaging.subjects.tasks import EVENTS_STREAM
 from services.rpc import grpc_server
 from services.rpc.health import Check, HealthMonitor
 from services.rpc.rpc_status import to_status
@@ -167,7 +168,7 @@ async def test_a_refused_internal_token_is_our_fault_and_not_the_callers(nats_ur
 async def test_an_event_stream_that_breaks_says_so_as_an_event(nats_url: str) -> None:
     service = FakeTaskService(raising(errors.Unavailable("the bus is gone", reason="BUS_UNREACHABLE")))
     async with await connected(nats_url) as bus:
-        await ensure_streams(bus)
+        await ensure_streams(bus, EVENTS_STREAM)
     async with gateway(nats_url, service) as client, client.stream("GET", f"{TASKS}x/events") as response:
         seen = [event async for event in events(response)]
     assert [name for name, _ in seen] == ["task", "problem"]

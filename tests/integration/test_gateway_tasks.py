@@ -25,7 +25,7 @@ from services.inference.context import Outputs
 from services.inference.lineage import Lineage
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.messaging.bus import progress_subject
+from services.messaging.subjects.workers import progress_subject
 from services.rpc.grpc_client import Credentials
 from tests.fakes.vendors.films import tiny_film
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, events, generation, stack

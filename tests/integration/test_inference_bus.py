@@ -20,7 +20,8 @@ from services.inference.app import open_worker
 from services.inference.context import Surroundings
 from services.inference.registry import discover_handlers
 from services.inference.settings import Settings
-from services.messaging.bus import ensure_streams, ensure_worker_queue, work_subject
+from services.messaging.streams import ensure_consumer, ensure_streams
+from services.messaging.subjects.tasks import WORK, WORK_STREAM, work_subject, workers_of
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
 from tests.fakes.desk import desk_of
@@ -94,8 +95,8 @@ async def test_a_worker_told_to_stop_gives_its_tasks_back_and_ends(nats_url: str
     service = FakeWorkerService(lease=3.0)
     service.add("long", diagnostic(duration_ms=60_000))
     async with serving(service) as target, services_bus(nats_url, "test") as bus:
-        await ensure_streams(bus)
-        await ensure_worker_queue(bus, "stopping")
+        await ensure_streams(bus, WORK_STREAM)
+        await ensure_consumer(bus, WORK, workers_of("stopping"))
         environment = os.environ | {
             "NATS_URL": nats_url,
             "TASKS_TARGET": target,

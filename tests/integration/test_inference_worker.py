@@ -11,7 +11,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 from services.catalog.tasks.diagnostic import DiagnosticParams, DiagnosticResult
 from services.common.errors import InvalidRequest, Unavailable
 from services.inference.context import Context
-from services.messaging.bus import CANCEL_SUBJECT, work_subject
+from services.messaging.subjects.tasks import CANCEL_SUBJECT, work_subject
 from tests.integration.worker_bench import Bench, Steps, benching, diagnostic
 
 

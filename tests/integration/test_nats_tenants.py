@@ -18,7 +18,8 @@ from nats.js.errors import NotFoundError
 from services.access.nats_setup import OPERATOR, SERVER, SERVICES, write_setup
 from services.common.errors import InvalidRequest, Unavailable
 from services.durable.store import open_database
-from services.messaging.bus import CANCEL_SUBJECT, open_bus, work_subject
+from services.messaging.bus import open_bus
+from services.messaging.subjects.tasks import CANCEL_SUBJECT, work_subject
 from services.messaging.tenant_events import durable_of
 from tests.fakes.worker_service import FakeWorkerService
 from tests.integration.tenants_host import Reader, Tenants, lets_back, lets_in, tenants

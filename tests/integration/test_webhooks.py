@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as BusError
 
 from services.common.settings import read_settings
-from services.messaging.bus import HOOKS
+from services.messaging.subjects.webhooks import HOOKS
 from services.rpc.rpc_status import from_rpc_error
 from services.webhooks import __main__ as commands
 from services.webhooks.settings import WebhooksSettings

@@ -14,7 +14,8 @@ from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
 from nats.aio.client import Client
 from standardwebhooks.webhooks import Webhook
 
-from services.messaging.bus import ensure_streams, hook_subject
+from services.messaging.streams import ensure_streams
+from services.messaging.subjects.webhooks import HOOKS_STREAM, hook_subject
 from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
 from services.webhooks import app
@@ -151,7 +152,7 @@ async def hooking(mongodb_url: str, nats_url: str, database: str, *ports: int, *
         port = grpc_server.bind(server, "127.0.0.1:0")
         await server.start()
         bus = await connected(nats_url)
-        await ensure_streams(bus)
+        await ensure_streams(bus, HOOKS_STREAM)
         async with connect(f"127.0.0.1:{port}") as channel:
             try:
                 yield Hooks(f"127.0.0.1:{port}", rpc.WebhookServiceStub(channel), bus)

@@ -18,7 +18,8 @@ from services.inference.app import open_worker
 from services.inference.context import Context, Surroundings
 from services.inference.registry import Handler, Handlers, discover_handlers
 from services.inference.settings import Settings
-from services.messaging.bus import CANCEL_SUBJECT, ensure_streams, work_subject
+from services.messaging.streams import ensure_streams
+from services.messaging.subjects.tasks import CANCEL_SUBJECT, WORK_STREAM, work_subject
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
 from services.worker.runs import Runs
@@ -110,5 +111,5 @@ async def benching(nats_url: str, service: FakeWorkerService | None = None) -> A
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(serving(service))
         bus = await stack.enter_async_context(services_bus(nats_url, "test"))
-        await ensure_streams(bus)
+        await ensure_streams(bus, WORK_STREAM)
         yield Bench(bus, target, service)

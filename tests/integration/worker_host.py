@@ -15,7 +15,8 @@ from services.inference.app import open_worker
 from services.inference.context import Surroundings
 from services.inference.registry import discover_handlers
 from services.inference.settings import Settings
-from services.messaging.bus import ensure_streams
+from services.messaging.streams import ensure_streams
+from services.messaging.subjects.tasks import WORK_STREAM
 from services.providers.calling.gates import Gates
 from services.providers.calling.tries import Desk
 from services.providers.directory import Providers
@@ -44,7 +45,7 @@ class WorkerHost:
         given = {"internal_token": TOKEN, "worker_queue": self.host.queue, "drain_seconds": 0.0}
         settings = Settings(**{**given, **chosen})
         async with services_bus(self.nats_url, "worker of a test") as bus:
-            await ensure_streams(bus)
+            await ensure_streams(bus, WORK_STREAM)
             tasks = TasksClient(self.host.channel, Credentials(TOKEN), worker_id=settings.worker_id)
             gates = Gates(bus, patience=settings.provider_patience_seconds)
             desk = Desk(providers, gates, CallRecords(tasks), settings.provider_unknown_policy)

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.durable.relay import OutboxRelay
-from services.messaging.bus import Outgoing
+from services.messaging.publishing import Outgoing
 from services.tasks.domain import Task
 from services.tasks.hooks import outgoing
 

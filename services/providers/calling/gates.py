@@ -27,8 +27,8 @@ from services.common.errors import (
     Unavailable,
     name_of,
 )
-from services.messaging.bus import limits_subject
 from services.messaging.ports import Bus
+from services.messaging.subjects.workers import limits_subject
 from services.providers.calls import Terms
 
 log = structlog.get_logger()

@@ -24,7 +24,7 @@ from services.common.errors import (
     ProviderFailed,
     name_of,
 )
-from services.messaging.bus import loose_subject
+from services.messaging.subjects.tasks import loose_subject
 from services.providers.calling.book import CANCELLED, FAILED, SUCCEEDED, UNKNOWN, RecordedCall
 from services.providers.calling.tries import Desk
 from services.providers.calls import JOB_UNKNOWN, Cancelling, Finding, Job, Watching

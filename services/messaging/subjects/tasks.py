@@ -1,0 +1,60 @@
+"""What the tasks service says: events, orders to workers, and hints to gateways and other replicas."""
+
+from __future__ import annotations
+
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+
+from services.messaging.streams import declared
+
+EVENTS, WORK = "EVENTS", "WORK"
+CHANGES_SUBJECT, CANCEL_SUBJECT, BEATS_SUBJECT = "changes.v1", "control.v1.cancel", "beats.v1"
+# The server remembers every stored event's subject, whose task nobody else has: their number bounds its memory.
+EVENTS_KEPT = 100_000
+# Three times what NATS or the relay may take to be back. It remembers every id for as long.
+REPETITION_SECONDS = 30
+EVENTS_STREAM = declared(
+    StreamConfig(
+        name=EVENTS,
+        subjects=["evt.v1.>"],
+        storage=StorageType.FILE,
+        max_age=7 * 24 * 3600,
+        max_msgs=EVENTS_KEPT,
+        max_bytes=2 << 30,
+        duplicate_window=REPETITION_SECONDS,
+    ),
+    revision=2,
+)
+# Work orders are hints that the dispatcher repeats: memory is enough.
+WORK_STREAM = declared(
+    StreamConfig(
+        name=WORK,
+        subjects=["work.v1.>"],
+        storage=StorageType.MEMORY,
+        retention=RetentionPolicy.WORK_QUEUE,
+        max_age=3600,
+        duplicate_window=1,
+    ),
+    revision=2,
+)
+
+
+def work_subject(queue: str) -> str:
+    return f"work.v1.{queue}"
+
+
+def workers_of(queue: str) -> ConsumerConfig:
+    """Who takes the work of a queue."""
+    return ConsumerConfig(
+        durable_name=f"workers-{queue}",
+        filter_subject=work_subject(queue),
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=10,
+        max_deliver=-1,
+        max_ack_pending=50_000,
+        max_waiting=512,
+    )
+
+
+def loose_subject(queue: str) -> str:
+    """Where one worker of the queue is asked to end what a task left open at vendors."""
+    return f"loose.v1.{queue}"

@@ -1,0 +1,38 @@
+"""What the webhooks service is told: notices, each of an event that somebody asked to be called for."""
+
+from __future__ import annotations
+
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+
+from services.messaging.streams import declared
+from services.messaging.subjects.tasks import REPETITION_SECONDS
+
+HOOKS = "HOOKS"
+# Only until a delivery is recorded.
+HOOKS_STREAM = declared(
+    StreamConfig(
+        name=HOOKS,
+        subjects=["hook.v1.*"],
+        storage=StorageType.FILE,
+        retention=RetentionPolicy.WORK_QUEUE,
+        max_age=7 * 24 * 3600,
+        max_bytes=1 << 30,
+        duplicate_window=REPETITION_SECONDS,
+    ),
+    revision=2,
+)
+
+
+def hook_subject(tenant: str) -> str:
+    return f"hook.v1.{tenant}"
+
+
+def intake_of_notices(*, ack_seconds: float) -> ConsumerConfig:
+    """Who takes every tenant's notices."""
+    return ConsumerConfig(
+        durable_name="webhooks",
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ack_seconds,
+        max_deliver=-1,
+        max_ack_pending=5_000,
+    )
