@@ -46,7 +46,7 @@ async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mo
 
 @asynccontextmanager
 async def _tenant_accounts(keys: KeyRepository, settings: Settings) -> AsyncIterator[TenantAccounts]:
-    """Raises Unavailable, and ValueError for a file that holds no operator's key."""
+    """Raises Unavailable, and as `read_operator`."""
     accounts = NatsAccounts(read_operator(Path(settings.nats_operator_key)))
     system_credentials = RawCredentials(accounts.system_credentials())
     async with (

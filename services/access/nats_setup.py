@@ -7,6 +7,7 @@ from pathlib import Path
 
 from services.access.claims import Key, Kind
 from services.access.nats_accounts import NatsAccounts
+from services.common.errors import InvalidRequest, NotFound
 
 OPERATOR, SERVICES, SERVER = "operator.nk", "services.creds", "accounts.conf"
 
@@ -23,10 +24,15 @@ def write_setup(folder: Path) -> NatsAccounts:
 
 
 def read_operator(file: Path) -> Key:
-    """Raises ValueError, which never quotes the file, and OSError."""
-    key = Key(file.read_text().strip())
-    if not key.public.startswith("O"):
-        raise ValueError(f"{file} holds no operator's key")
+    """Raises NotFound (NATS_OPERATOR_KEY_MISSING) and InvalidRequest (NATS_OPERATOR_KEY_INVALID), quoting nothing."""
+    try:
+        key = Key(file.read_text().strip())
+    except OSError as error:
+        raise NotFound(f"{file} cannot be read: {error.strerror}", reason="NATS_OPERATOR_KEY_MISSING") from error
+    except ValueError:
+        key = None
+    if key is None or not key.public.startswith("O"):
+        raise InvalidRequest(f"{file} holds no operator's key", reason="NATS_OPERATOR_KEY_INVALID")
     return key
 
 

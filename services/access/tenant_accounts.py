@@ -42,7 +42,9 @@ class TenantAccounts:
             await self._tell(tenant)
             await ensure_durable(self._services, tenant)
         except nats.errors.Error as error:
-            raise Unavailable("NATS does not answer", reason="BUS_UNREACHABLE", retry_after=1.0) from error
+            raise Unavailable(
+                "NATS does not answer; it is told as soon as it does", reason="BUS_UNREACHABLE", retry_after=1.0
+            ) from error
         self._stale.discard(tenant)
 
     async def run(self) -> None:

@@ -13,6 +13,7 @@ from deploy.local.component import Component
 from deploy.local.places import Home
 from deploy.local.settings import Elsewhere, Ports
 from deploy.local.stack import Stack
+from services.access.nats_setup import OPERATOR, SERVICES
 
 # Without a worker every accepted task stays PENDING, so that nothing but the API itself is at work.
 PARTS = ("nats", "mongodb", "tasks", "storage", "gateway")
@@ -84,8 +85,15 @@ def attacked(home: Home, elsewhere: Elsewhere | None = None) -> Iterator[Target]
             internal_token=_TOKEN,
             pids={name: keeper.child.pid for name, keeper in stack.keepers.items() if keeper.child},
             logs=home.log,
-            secrets=_secrets(key),
+            secrets=_secrets(key) | _bus_secrets(home),
         )
+
+
+def _bus_secrets(home: Home) -> dict[str, str]:
+    """Whoever has one enters NATS as a service, or lets others in."""
+    credentials = (home.nats_access / SERVICES).read_text().splitlines()
+    seed = next(line for line in credentials if line.startswith("SU"))
+    return {"NATS operator's key": (home.nats_access / OPERATOR).read_text().strip(), "NATS services' key": seed}
 
 
 def _with_settings(component: Component) -> Component:

@@ -15,8 +15,9 @@ from compute.inference.v1 import inference_pb2
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from services.access.nats_setup import OPERATOR, SERVER, SERVICES, write_setup
-from services.common.errors import InvalidRequest, Unavailable
+from services.access.claims import Key, Kind
+from services.access.nats_setup import OPERATOR, SERVER, SERVICES, read_operator, write_setup
+from services.common.errors import ComputeError, InvalidRequest, Unavailable
 from services.durable.store import open_database
 from services.messaging.bus import open_bus
 from services.messaging.subjects.tasks import CANCEL_SUBJECT, work_subject
@@ -366,6 +367,26 @@ async def test_without_an_operators_key_nobody_gets_credentials(mongodb_url: str
         with pytest.raises(InvalidRequest) as refusal:
             await world.issue("acme")
     assert refusal.value.reason == "EVENTS_NOT_OFFERED"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "NATS_OPERATOR_KEY_MISSING"),
+        ("", "NATS_OPERATOR_KEY_INVALID"),
+        ("SOnonsense", "NATS_OPERATOR_KEY_INVALID"),
+        (Key.new(Kind.ACCOUNT).seed, "NATS_OPERATOR_KEY_INVALID"),
+    ],
+)
+def test_a_file_without_an_operators_key_is_named_and_not_quoted(
+    tmp_path: Path, content: str | None, reason: str
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_text(content)
+    with pytest.raises(ComputeError) as refusal:
+        read_operator(tmp_path / "key")
+    assert refusal.value.reason == reason and str(tmp_path / "key") in refusal.value.message
+    assert not content or content not in refusal.value.message
 
 
 async def test_the_store_holds_no_secret_and_the_credentials_are_no_api_key(

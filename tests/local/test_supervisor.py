@@ -1,14 +1,17 @@
 import os
+import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from deploy.local import runfile
+from deploy.local import lifecycle, runfile
 from deploy.local.component import Component
 from deploy.local.failures import ComponentFailed, LocalError, PortBusy
 from deploy.local.keeper import Keeper
@@ -45,6 +48,42 @@ def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
         assert whole.pids["nats"] != killed
         assert whole.restarts("nats") == 1
         assert whole.restarts("mongodb") == 0
+
+
+def test_what_opens_nats_lies_in_files_for_its_owner_and_nowhere_else(tmp_path: Path) -> None:
+    with make_stack(tmp_path) as stack:
+        secret_files = [tmp_path / "data" / "nats-access" / name for name in ("operator.nk", "services.creds")]
+        keys = [line for file in secret_files for line in file.read_text().splitlines() if re.match("S[OU]", line)]
+        process = psutil.Process(RunningStack(stack).pids["nats"])
+        seen = "\n".join([*process.cmdline(), *process.environ().values(), str(stack.environment)])
+        readable = [file for file in tmp_path.rglob("*") if file.is_file() and file not in secret_files]
+        seen += "".join(file.read_bytes().decode(errors="replace") for file in readable)
+        assert len(keys) == 2 and not [key for key in keys if key in seen]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in secret_files} == {0o600}
+        assert stack.environment["NATS_CREDENTIALS"] == str(secret_files[1])
+
+
+def test_a_nats_of_another_keepers_is_entered_as_its_keeper_says(tmp_path: Path) -> None:
+    given = {"NATS_URL": "nats://bus.example:4222", "NATS_CREDENTIALS": "/secrets/ours.creds"}
+    stack = Stack(Home(tmp_path), Ports.free(), Elsewhere.from_environment(given), given=given)
+    assert stack.environment["NATS_CREDENTIALS"] == "/secrets/ours.creds"
+    assert stack.environment["NATS_OPERATOR_KEY"] == ""
+    assert "create-key" not in lifecycle.describe(facts(stack)) and "bus.example:4222" in lifecycle.describe(
+        facts(stack)
+    )
+
+
+def test_the_stack_says_how_a_tenant_is_let_onto_nats(tmp_path: Path) -> None:
+    said = lifecycle.describe(facts(make_stack(tmp_path, ports := Ports.free())))
+    assert f"nats://{HOST}:{ports.nats}" in said
+    assert f"ACCESS_TARGET={HOST}:{ports.tasks}" in said
+    assert "-m services.access create-key --tenant demo --name reader --scope events > demo.creds" in said
+
+
+def facts(stack: Stack) -> dict[str, Any]:
+    """As its run file has them."""
+    stack.tell()
+    return runfile.read(stack.home)
 
 
 def test_the_log_says_which_child_died_and_how(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
