@@ -20,6 +20,7 @@ log = structlog.get_logger()
 _SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 _MICROSECONDS = 1_000_000
+_UNREACHABLE = "BUS_UNREACHABLE"
 
 
 class TenantAccounts:
@@ -43,7 +44,7 @@ class TenantAccounts:
             await ensure_durable(self._services, tenant)
         except nats.errors.Error as error:
             raise Unavailable(
-                "NATS does not answer; it is told as soon as it does", reason="BUS_UNREACHABLE", retry_after=1.0
+                "NATS does not answer; it is told as soon as it does", reason=_UNREACHABLE, retry_after=1.0
             ) from error
         self._stale.discard(tenant)
 
@@ -54,10 +55,19 @@ class TenantAccounts:
             seen = self._system.stats["reconnects"] + self._services.stats["reconnects"]
             if seen != told:
                 self._stale |= {key.tenant for key in await self._keys.readers("")}
-            for tenant in sorted(self._stale):
-                await self.renew(tenant)
+            await self._renew_stale()
             told = seen
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _renew_stale(self) -> None:
+        """One that the server refuses keeps nobody else's from it."""
+        for tenant in sorted(self._stale):
+            try:
+                await self.renew(tenant)
+            except Unavailable as error:
+                log.warning("account not told", tenant=tenant, reason=error.reason)
+                if error.reason == _UNREACHABLE:
+                    return
 
     async def _tell(self, tenant: str) -> None:
         """Until what was told is what is stored: another replica may have told something older in between."""

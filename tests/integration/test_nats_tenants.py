@@ -123,6 +123,7 @@ async def other(world: Tenants) -> Reader:
     return await world.reader(f"b{uuid4().hex[:10]}")
 
 
+@pytest.mark.field("nats-anybody")
 async def test_nobody_enters_without_credentials_of_this_deployments(world: Tenants, tmp_path: Path) -> None:
     stranger = write_setup(tmp_path)
     for options in ({}, {"user": "services", "password": "x"}, {"token": "x"}):
@@ -131,6 +132,7 @@ async def test_nobody_enters_without_credentials_of_this_deployments(world: Tena
         assert not await lets_back(world.nats_url, text)
 
 
+@pytest.mark.field("nats-anybody")
 async def test_a_tenant_hears_its_events_at_once_and_takes_them_from_its_durable(world: Tenants, own: Reader) -> None:
     await own.hear(f"evt.v1.{own.tenant}.>")
     await own.hear(f"inference.v1.{own.tenant}.*")
@@ -158,6 +160,7 @@ async def test_what_was_kept_before_the_first_key_is_there_to_be_read(world: Ten
     assert json.loads(early.data)["id"] == "early"
 
 
+@pytest.mark.field("nats-anybody")
 async def test_another_tenant_hears_nothing(world: Tenants, own: Reader, other: Reader) -> None:
     for subject in _EVERYWHERE:
         await own.hear(subject.format(own=own.tenant, other=other.tenant))
@@ -204,6 +207,7 @@ async def test_another_tenant_reads_changes_and_makes_nothing(
         await world.services.jsm().stream_info(names["copy"])
 
 
+@pytest.mark.field("nats-anybody")
 async def test_another_tenant_says_nothing(world: Tenants, own: Reader, other: Reader) -> None:
     await other.hear(f"evt.v1.{other.tenant}.>")
     await other.hear(f"inference.v1.{other.tenant}.*")
@@ -220,6 +224,7 @@ async def test_another_tenant_says_nothing(world: Tenants, own: Reader, other: R
     assert (await world.services.jsm().consumer_info("EVENTS", durable_of(other.tenant))).num_ack_pending == 1
 
 
+@pytest.mark.field("nats-reply-subject")
 async def test_no_answer_of_jetstreams_can_be_turned_on_anybody(world: Tenants, own: Reader, other: Reader) -> None:
     """It answers to whatever reply subject it is given, with an event or a report the tenant has a say in."""
     await world.tell(own.tenant, *(f"{number}" for number in range(40)))
@@ -267,6 +272,7 @@ async def test_no_answer_of_jetstreams_can_be_turned_on_anybody(world: Tenants, 
     assert (await world.services.jsm().consumer_info("EVENTS", durable_of(other.tenant))).num_ack_pending == 1
 
 
+@pytest.mark.field("nats-anybody")
 @pytest.mark.timeout(60)
 async def test_a_worker_begins_and_stops_nothing_because_a_tenant_says_so(mongodb_url: str, nats_url: str) -> None:
     service = FakeWorkerService()
