@@ -23,6 +23,7 @@ def nats(home: Home, port: int, *, sync_interval: str = "1s", access: Path | Non
 
     def prepare() -> None:
         accounts = write_setup(access or home.nats_access)
+        _take_over(home.data / "nats" / "jetstream", accounts.services)
         _write(
             config,
             f"server_name: atelier\nhost: {HOST}\nport: {port}\n"
@@ -38,6 +39,12 @@ def nats(home: Home, port: int, *, sync_interval: str = "1s", access: Path | Non
         ports=(("NATS_PORT", port),),
         prepare=prepare,
     )
+
+
+def _take_over(streams: Path, account: str) -> None:
+    """What a server without accounts stored becomes the services'."""
+    if (streams / "$G").is_dir() and not (streams / account).exists():
+        (streams / "$G").rename(streams / account)
 
 
 def nats_program() -> Path:

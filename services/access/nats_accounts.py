@@ -29,15 +29,23 @@ class NatsAccounts:
         self._system = operator.derive("system", Kind.ACCOUNT)
         self._services = operator.derive("services", Kind.ACCOUNT)
 
+    @property
+    def services(self) -> str:
+        """The id of the services' account, below which the server stores their streams."""
+        return self._services.public
+
     def server_settings(self) -> str:
         """What a NATS server has to be told; nothing of it is secret."""
         operator = self._operator.sign(
             self._operator.public, "atelier", {"type": "operator", "version": 2, "system_account": self._system.public}
         )
         system = self._account(self._system, "system")
-        preloaded = {self._system.public: system, self._services.public: self.services_account()}
+        preloaded = {self._system.public: system, self.services: self.services_account()}
         accounts = "\n".join(f"  {name}: {token}" for name, token in preloaded.items())
-        return f"operator: {operator}\nsystem_account: {self._system.public}\nresolver_preload: {{\n{accounts}\n}}\n"
+        return (
+            f"# services' account: {self.services}\noperator: {operator}\n"
+            f"system_account: {self._system.public}\nresolver_preload: {{\n{accounts}\n}}\n"
+        )
 
     def services_account(self) -> str:
         """Its claims: all of JetStream, and what tenants' accounts may take from it."""
@@ -45,7 +53,7 @@ class NatsAccounts:
 
     def tenant_account(self, tenant: str, revoked: Mapping[str, int]) -> str:
         """Its claims; `revoked` are public keys with the second from which on they are. Raises InvalidRequest."""
-        claims: dict[str, Any] = {"limits": _TENANT, "imports": _imports(tenant, self._services.public)}
+        claims: dict[str, Any] = {"limits": _TENANT, "imports": _imports(tenant, self.services)}
         if revoked:
             claims["revocations"] = dict(revoked)
         return self._account(self._tenant(tenant), f"tenant {tenant}", **claims)

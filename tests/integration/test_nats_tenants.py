@@ -6,6 +6,7 @@ import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -158,6 +159,21 @@ async def test_what_was_kept_before_the_first_key_is_there_to_be_read(world: Ten
     reader = await world.reader(tenant)
     [early] = await (await reader.durable()).fetch(1, timeout=5)
     assert json.loads(early.data)["id"] == "early"
+
+
+async def test_what_is_not_acknowledged_comes_again_and_an_operators_edit_stays(world: Tenants, own: Reader) -> None:
+    manager, durable = world.services.jsm(), durable_of(own.tenant)
+    config = (await manager.consumer_info("EVENTS", durable)).config
+    await manager.add_consumer("EVENTS", replace(config, ack_wait=0.5))
+    await world.reader(own.tenant)  # looks after the durable as each new key does
+    await world.tell(own.tenant, "1")
+    pull = await own.durable()
+    for delivered in (1, 2):
+        [message] = await pull.fetch(1, timeout=5)
+        assert message.metadata.num_delivered == delivered
+    await message.ack_sync()
+    found = await manager.consumer_info("EVENTS", durable)
+    assert (found.config.ack_wait, found.num_ack_pending) == (0.5, 0)
 
 
 @pytest.mark.field("nats-anybody")
