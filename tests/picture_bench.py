@@ -65,7 +65,7 @@ class Matting:
     asked: list[Pixels] = field(default_factory=list)
     confidence: float = 0.9
 
-    async def matte(self, pixels: Pixels) -> Matte:
+    async def matte(self, pixels: Pixels, *, network: str | None = None) -> Matte:
         if pixels.shape[0] * pixels.shape[1] > MATTED_AT_MOST:
             raise InvalidRequest(f"over {MATTED_AT_MOST} pixels", reason="IMAGE_TOO_LARGE")
         self.asked.append(pixels)

@@ -21,7 +21,10 @@ class PictureNote(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    picture: str = Field(description="Parameter that named it, such as base_image or input_image_paths[0]")
+    picture: str = Field(
+        description="Parameter that named it, such as base_image or input_image_paths[0]; "
+        "result_image_path of what a provider sent"
+    )
     note: str = Field(description="A stable word, such as ALPHA_LAID_ON_WHITE; docs/pictures.md lists them")
 
 

@@ -82,7 +82,11 @@ class ImageLoader:
 
     async def load(self, source: str, *, tenant: str, local: bool = False) -> Picture:
         """The picture decoded: pixels uint8 [height, width, 3 or 4], upright, sRGB; the first frame of an animation."""
-        return await self._decoder.decode(await self.fetch(source, tenant=tenant, local=local))
+        return await self.decode(await self.fetch(source, tenant=tenant, local=local))
+
+    async def decode(self, content: bytes) -> Picture:
+        """The same of a file that is here."""
+        return await self._decoder.decode(content)
 
     async def decode_original(self, content: bytes, *, grey: bool = True) -> Original:
         """The picture in its own colours, with their ICC profile; without `grey` a grey one becomes sRGB."""

@@ -19,7 +19,13 @@ from services.imaging.carriers.edits import Part
 from services.imaging.notes import Note
 from services.imaging.recipes import BESIDE
 from services.inference.lineage import NO_LINEAGE, Lineage
-from services.inference.originals import ALPHA_LAID_ON_WHITE, OriginalPicture, TaskPicture
+from services.inference.originals import (
+    ALPHA_LAID_ON_WHITE,
+    PROFILE_CONVERTED,
+    PROPORTIONS_CHANGED,
+    OriginalPicture,
+    TaskPicture,
+)
 from services.inference.ports import Images, ObjectStore
 from services.inference.progress import ProgressFeed
 from services.inference.provenance import BESIDE_BECAUSE, DigitalSource, mark, told_recipe
@@ -28,7 +34,7 @@ from services.messaging.ports import Bus
 from services.providers.calling.asking import Askings
 from services.providers.calling.book import SUCCEEDED
 from services.providers.calling.tries import Desk
-from services.providers.ports import Capability
+from services.providers.ports import Capability, Picture
 from services.worker.runs import Run
 
 log = structlog.get_logger()
@@ -37,6 +43,8 @@ AnswerT = TypeVar("AnswerT")
 P = ParamSpec("P")
 # Of a whole picture: each may take gigabytes, and more at a time would not be faster.
 _THREADS_AT_ONCE = 2
+# What notes call a picture that a provider made.
+OF_THE_RESULT = "result_image_path"
 # What is true of a picture's file even where its very pixels are handed on.
 _OF_THE_FILE = frozenset(
     {Note.JPEG_END_MISSING, Note.METADATA_IGNORED, Note.RIGHTS_LEFT_OUT, Note.CREDENTIALS_LEFT_OUT}
@@ -88,32 +96,58 @@ class Context:
         """In sRGB: RGB, what is transparent laid on white, which is noted. The rest is as with `load_picture`."""
         picture = await self.load_picture(reference, called=called)
         if await asyncio.to_thread(picture.is_transparent):
-            self._note(called, ALPHA_LAID_ON_WHITE)
+            self.note(called, ALPHA_LAID_ON_WHITE)
         return replace(picture, pixels=await asyncio.to_thread(picture.seen))
 
-    async def load_picture(self, reference: str, *, called: str, local: bool = False) -> TaskPicture:
+    async def load_picture(
+        self, reference: str, *, called: str, local: bool = False, colours: bool = True
+    ) -> TaskPicture:
         """In sRGB: RGB or RGBA. Raises InvalidRequest when it cannot be had or is no picture.
 
         `called` is the parameter that names it, for the notes of the result. `local` allows a file of this machine,
-        below the operator's roots.
+        below the operator's roots. Without `colours` it does not matter that they had a profile.
         """
         picture = await self._images.load(reference, tenant=self.tenant, local=local)
-        self._note(called, *picture.notes)
+        self._note_loading(called, picture, colours)
         return picture
 
     async def load_original(
-        self, reference: str, *, called: str, local: bool = False, grey: bool = True
+        self, reference: str, *, called: str, local: bool = False, grey: bool = True, colours: bool = True
     ) -> OriginalPicture:
         """As it is: its file, colours, transparency and ICC profile. Without `grey` a grey picture becomes sRGB.
 
         The rest is as with `load_picture`.
         """
         picture = await self._images.load_original(reference, tenant=self.tenant, local=local, grey=grey)
-        self._note(called, *picture.notes)
+        self._note_loading(called, picture, colours)
         return picture
 
-    def _note(self, called: str, *notes: str) -> None:
+    async def restore(self, picture: TaskPicture, *, called: str) -> OriginalPicture:
+        """A picture of `load_picture` that is handed on as it is after all, in its own colours."""
+        original = await self._images.original(picture.content)
+        self.notes = [found for found in self.notes if found.picture != called or found.note != PROFILE_CONVERTED]
+        if original.converted:
+            self.note(called, PROFILE_CONVERTED)
+        return original
+
+    def note(self, called: str, *notes: str) -> None:
+        """Something of that picture was not taken, or not kept, as it is."""
         self.notes.extend(PictureNote(picture=called, note=str(note)) for note in notes)
+
+    def note_shape(self, called: str, picture: TaskPicture, width: int, height: int) -> None:
+        """A result of that size shows the picture; rounding to whole pixels is no other shape."""
+        (wide, high), most = picture.size, max(width, height, *picture.size)
+        if abs(width * high - height * wide) > most:
+            self.note(called, PROPORTIONS_CHANGED)
+
+    def note_answer(self, picture: Picture) -> None:
+        """What of a provider's own file was not taken as it is."""
+        self.note(OF_THE_RESULT, *picture.notes)
+
+    def _note_loading(self, called: str, picture: TaskPicture, colours: bool) -> None:
+        self.note(called, *picture.notes)
+        if picture.converted and colours:
+            self.note(called, PROFILE_CONVERTED)
 
     def keep_whole(self, called: str, content_type: str) -> None:
         """The file of the parameter `called` is handed on with its very pixels, frames and colours: of what is noted

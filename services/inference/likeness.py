@@ -11,16 +11,16 @@ import numpy as np
 from services.catalog import results
 from services.catalog.quality import Reason
 from services.inference.context import Context
-from services.inference.imaging.transparency import opaque_colours, with_alpha
+from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.lineage import Lineage
 from services.inference.originals import TaskPicture
-from services.inference.pictures import encode_png
+from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.measures import DebugPicture, Measure
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.pipelines.refining import LANCZOS
-from services.providers.ports import Picture
+from services.providers.ports import Picture, Pixels
 
 
 def shown_measures(measures: Iterable[Measure]) -> list[results.Measure]:
@@ -56,18 +56,47 @@ def around(boxes: Sequence[Box]) -> results.Box | None:
     return results.Box(left=left, top=top, width=right - left, height=bottom - top)
 
 
-def _source_of(base: TaskPicture, picture: Picture) -> DigitalSource | None:
-    """None where the picture is the caller's own, bit by bit."""
-    if picture.model == UNTOUCHED:
-        return None if np.array_equal(picture.pixels, opaque_colours(base.pixels)) else DigitalSource.ENHANCED
-    return DigitalSource.ENHANCED if picture.model == LANCZOS else DigitalSource.COMPOSITE
+def _source_of(picture: Picture) -> DigitalSource:
+    return DigitalSource.ENHANCED if picture.model in (UNTOUCHED, LANCZOS) else DigitalSource.COMPOSITE
 
 
-def encode_like(pictures: Mapping[str, TaskPicture], made: Picture, recipe: Mapping[str, Any]) -> bytes:
-    """PNG of what was made of the first of `pictures`, with its transparency; the others show in it, too."""
-    base = next(iter(pictures.values()))
-    pixels = made.pixels if base.alpha is None else with_alpha(made.pixels, base.alpha)
-    return encode_png(pixels, recipe, source=_source_of(base, made), lineage=Lineage.of(pictures))
+async def encode_like(
+    pictures: Mapping[str, TaskPicture], made: Picture, recipe: Mapping[str, Any], context: Context
+) -> bytes:
+    """PNG of what was made of the first of `pictures`, with its transparency; the others show in it, too.
+
+    Where nothing was made of it, it is what it was, in its own colours. Raises InvalidRequest: RESULT_EMPTY.
+    """
+    called, base = next(iter(pictures.items()))
+    height, width, _ = made.pixels.shape
+    context.note_answer(made)
+    context.note_shape(called, base, width, height)
+    lineage = Lineage.of(pictures)
+    if made.model == UNTOUCHED and await context.work(_is_same, base, made):
+        own = await context.restore(base, called=called)
+        return await context.work(encode_png, flat(own.pixels), recipe, icc=own.profile, lineage=lineage)
+    return await context.work(_encode, base, made, recipe, lineage)
+
+
+def _is_same(base: TaskPicture, made: Picture) -> bool:
+    return np.array_equal(made.pixels, opaque_colours(base.pixels))
+
+
+def _encode(base: TaskPicture, made: Picture, recipe: Mapping[str, Any], lineage: Lineage) -> bytes:
+    pixels = shown(made, base.alpha)
+    return encode_png(pixels, recipe, source=_source_of(made), lineage=lineage)
+
+
+def shown(made: Picture, alpha: Pixels | None = None) -> Pixels:
+    """RGB, or RGBA where the picture is transparent or lies behind `alpha`, of any size.
+
+    Raises InvalidRequest: RESULT_EMPTY, as nothing of it can be seen.
+    """
+    pixels = made.pixels
+    for one in (alpha, made.alpha):
+        pixels = pixels if one is None else with_alpha(pixels, one)
+    check_visible(pixels, "the picture that was made is transparent everywhere")
+    return pixels
 
 
 async def save_debug(pictures: Sequence[DebugPicture], context: Context) -> list[str] | None:

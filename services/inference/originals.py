@@ -13,6 +13,10 @@ from services.providers.ports import Pixels
 
 # A note for where transparency cannot be kept.
 ALPHA_LAID_ON_WHITE = "ALPHA_LAID_ON_WHITE"
+# For where only sRGB can be kept.
+PROFILE_CONVERTED = "PROFILE_CONVERTED"
+# For a result that shows less of it, or shows it in another shape.
+PROPORTIONS_CHANGED = "PROPORTIONS_CHANGED"
 _HALF, _OPAQUE = 128, 255
 # A picture with less of it transparent is no cut-out.
 _LEAST_TRANSPARENT = 0.01
@@ -25,7 +29,7 @@ class TaskPicture:
     """`pixels` are `[H, W, C]`, upright: grey, grey with alpha, RGB or RGBA for C of 1 to 4.
 
     Their colours are those of `profile`. None stands for sRGB; `converted` then tells that they had another. `notes`
-    say what of the file was not taken as it is.
+    say what of the file was not taken as it is; `content` is the file itself.
     """
 
     pixels: Pixels = field(repr=False)
@@ -34,6 +38,7 @@ class TaskPicture:
     density: Density | None = None
     rights: Rights = field(default_factory=Rights)
     notes: tuple[str, ...] = ()
+    content: bytes = field(default=b"", repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -76,7 +81,6 @@ class TaskPicture:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class OriginalPicture(TaskPicture):
-    """In its own colours; `content` is the file itself."""
+    """In its own colours."""
 
-    content: bytes = field(repr=False)
     content_type: str

@@ -46,3 +46,8 @@ def encode_png(
 
 def _density(lineage: Lineage) -> dict[str, tuple[float, float]]:
     return {} if lineage.density is None else {"dpi": lineage.density}
+
+
+def flat(pixels: Pixels) -> Pixels:
+    """Grey of one channel as PNG takes it."""
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels

@@ -37,6 +37,10 @@ class Images(Protocol):
         """In its own colours; without `grey` a grey picture becomes sRGB. `local` allows a file of this machine."""
         ...
 
+    async def original(self, content: bytes, *, grey: bool = True) -> OriginalPicture:
+        """The same of a file that is here."""
+        ...
+
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of an ICC profile."""
         ...

@@ -149,8 +149,8 @@ class Fal(FalProvider[FalStandardConfig]):
 
     async def _picture(self, app: str, answer: Answer, seed: int | None) -> Picture:
         told = answer.member("seed")
-        pixels = await self.media.fetch_picture(picture_url(answer))
-        return Picture(pixels=pixels, model=card_of(app), seed=told if isinstance(told, int) else seed)
+        made = await self.media.fetch_picture(picture_url(answer))
+        return made.by(card_of(app), told if isinstance(told, int) else seed)
 
     async def _url(self, pixels: Pixels | None) -> str | None:
         return None if pixels is None else await as_data_url(pixels)

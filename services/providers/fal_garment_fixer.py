@@ -20,7 +20,7 @@ from services.providers.fal_apps import picture_url
 from services.providers.fal_queue import FalProvider, FalSettings, open_queue
 from services.providers.http import Answer
 from services.providers.media import Media, as_data_url
-from services.providers.ports import ModelCard, OnStep, Picture
+from services.providers.ports import ModelCard, OnStep
 
 NAME = ProviderType.FAL_GARMENT_FIXER.value
 
@@ -51,8 +51,8 @@ class FalGarmentFixer(FalProvider[FalGarmentFixerConfig]):
             **({"label": fix.label} if fix.label else {}),
         }
         _, answer = await self.run(app, inputs)
-        pixels = await self.media.fetch_picture(picture_url(answer))
-        picture = Picture(pixels=pixels, model=ModelCard(name=app, sha256="", licence=""), seed=fix.seed)
+        made = await self.media.fetch_picture(picture_url(answer))
+        picture = made.by(ModelCard(name=app, sha256="", licence=""), fix.seed)
         return Fixed(picture, regions=_count(answer, "regions"), accepted=_count(answer, "accepted"))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.fal_shootify_refiner import FalShootifyRefinerConfig
@@ -19,7 +19,7 @@ from services.providers.fal_apps import picture_url
 from services.providers.fal_queue import FalProvider, FalSettings, open_queue
 from services.providers.fal_refining import fit_to, refining_inputs
 from services.providers.media import Media, as_data_url
-from services.providers.ports import ModelCard, OnStep, Picture
+from services.providers.ports import ModelCard, OnStep
 
 NAME = ProviderType.FAL_SHOOTIFY_REFINER.value
 _OFFERED = frozenset(
@@ -57,9 +57,10 @@ class FalShootifyRefiner(FalProvider[FalShootifyRefinerConfig]):
         image, largest = await as_data_url(refinement.image), self.settings.refine_max_factor
         inputs = refining_inputs(refinement, image, max_factor=largest)
         _, answer = await self.run(app, inputs, request_id=self.config.fal_request_id)
-        pixels = await fit_to(refinement, await self.media.fetch_picture(picture_url(answer)))
+        made = await self.media.fetch_picture(picture_url(answer))
         seed = refinement.upscale.seed if refinement.upscale else None
-        return Refined(Picture(pixels=pixels, model=ModelCard(name=app, sha256="", licence=""), seed=seed))
+        picture = made.by(ModelCard(name=app, sha256="", licence=""), seed)
+        return Refined(replace(picture, pixels=await fit_to(refinement, picture.pixels)))
 
 
 @asynccontextmanager

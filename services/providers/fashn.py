@@ -113,9 +113,8 @@ class Fashn(Adapter[FashnStandardConfig]):
         job = await self.call.job(lambda: self._submit(model, edit), {"model": model}, known=known)
         seconds = self._wait(self.config)
         url = await until_done(partial(self._look, job), every=self.config.poll_interval, seconds=seconds)
-        pixels = await bring_picture(self.media, url, partial(self._look_again, job))
-        card = ModelCard(name=f"fashn/{model}", sha256="", licence="")
-        return Picture(pixels=pixels, model=card, seed=edit.seed % _SEEDS)
+        made = await bring_picture(self.media, url, partial(self._look_again, job))
+        return made.by(ModelCard(name=f"fashn/{model}", sha256="", licence=""), edit.seed % _SEEDS)
 
     async def ended(self, job: Job) -> bool:
         """As `Watching`."""

@@ -9,8 +9,7 @@ from typing import TypeVar
 from services.common.errors import ComputeError, DeadlineExceeded, ProviderRefused, Unavailable
 from services.providers.calls import JOB_UNKNOWN
 from services.providers.http import Answer, retry_after, words_of
-from services.providers.media import Media
-from services.providers.ports import Pixels
+from services.providers.media import Made, Media
 
 ResultT = TypeVar("ResultT")
 
@@ -44,8 +43,8 @@ async def until_done(look: Callable[[], Awaitable[ResultT | None]], *, every: fl
         raise DeadlineExceeded(message, reason="PROVIDER_TOO_SLOW") from error
 
 
-async def bring_picture(media: Media, url: str, renewed: Callable[[], Awaitable[str]]) -> Pixels:
-    """RGB `[H, W, 3]`; where the address has expired, that of `renewed`, if it is another.
+async def bring_picture(media: Media, url: str, renewed: Callable[[], Awaitable[str]]) -> Made:
+    """Where the address has expired, that of `renewed`, if it is another.
 
     Raises:
         Unavailable: PROVIDER_RESULT_UNREACHABLE.

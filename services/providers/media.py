@@ -18,13 +18,14 @@ from services.imaging.loader import ImageSettings
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.imaging.sources import Kind, Source, read_inline
 from services.net.guarded_http import Fetched, GuardedHttp, HttpLimits
-from services.providers.ports import Pixels
+from services.providers.ports import ModelCard, Picture, Pixels
 
 _PAUSES = (0.3, 1.0, 3.0)
 # A file that is not there yet may be a moment later.
 _UNREACHED = ("URL_UNREACHABLE", "URL_UNAVAILABLE")
 # Rows are blended in strips: a picture in words of two bytes, several times over, would take four times its own memory.
 _STRIP_PIXELS = 1 << 20
+_OPAQUE = 255
 # Samples: 12 megapixels in three colours, about 25 MB as PNG. A mask has one, and packs well.
 _LARGEST_EXACT = 36_000_000
 
@@ -50,6 +51,18 @@ class File:
     content_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A vendor's picture: RGB `[H, W, 3]`, white where nothing can be seen, and `[H, W]` of a transparent one."""
+
+    pixels: Pixels = field(repr=False)
+    alpha: Pixels | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+
+    def by(self, model: ModelCard, seed: int | None = None) -> Picture:
+        return Picture(pixels=self.pixels, model=model, seed=seed, alpha=self.alpha, notes=self.notes)
+
+
 class Media:
     """What vendors make is fetched at once, as their addresses expire."""
 
@@ -68,17 +81,18 @@ class Media:
         content = await self._content(url, self.max_bytes if room is None else min(room, self.max_bytes))
         return File(content, content_type_of(content[:HEAD_BYTES]))
 
-    async def fetch_picture(self, url: str) -> Pixels:
-        """RGB `[H, W, 3]`. Raises as `fetch` and `decode` do."""
+    async def fetch_picture(self, url: str) -> Made:
+        """Raises as `fetch` and `decode` do."""
         return await self.decode(await self._content(url, self.max_bytes))
 
-    async def decode(self, content: bytes) -> Pixels:
-        """RGB `[H, W, 3]`, what is transparent laid on white. Raises ProviderRefused: PROVIDER_RESULT_UNUSABLE."""
+    async def decode(self, content: bytes) -> Made:
+        """Raises ProviderRefused: PROVIDER_RESULT_UNUSABLE."""
         try:
             picture = await self._decoder.decode(content)
         except InvalidRequest as error:
             raise _unusable(f"the provider's picture cannot be read: {error.message}") from error
-        return await asyncio.to_thread(lay_on_white, picture.pixels)
+        pixels, alpha = await asyncio.to_thread(_apart, picture.pixels)
+        return Made(pixels, alpha, tuple(picture.notes))
 
     async def _content(self, url: str, limit: int) -> bytes:
         try:
@@ -152,6 +166,18 @@ def lay_on_white(pixels: Pixels) -> Pixels:
         alpha = part[:, :, 3:].astype(np.uint16)
         laid[top : top + rows] = (part[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
     return laid
+
+
+def _apart(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
+    """Colours, and transparency where there is any."""
+    if pixels.shape[2] == 3:
+        return pixels, None
+    colours, alpha = np.ascontiguousarray(pixels[:, :, :3]), np.ascontiguousarray(pixels[:, :, 3])
+    if alpha.min() == _OPAQUE:
+        return colours, None
+    # Any colour may be hidden, and would show at the edge of what is scaled.
+    colours[alpha == 0] = 255
+    return colours, alpha
 
 
 def _unusable(message: str) -> ProviderRefused:

@@ -123,6 +123,9 @@ class NanoBananaUpscaler(Adapter[NanoBananaUpscalerConfig]):
             if self.settings.usd_per_picture is not None:
                 self.call.costs((attempt + 1) * self.settings.usd_per_picture)
             pixels = await asyncio.to_thread(cut_out, picture.pixels, canvas, image.shape, size)
+            if picture.alpha is not None:
+                alpha = await asyncio.to_thread(cut_out, picture.alpha, canvas, image.shape, size)
+                picture = replace(picture, alpha=alpha)
             measure = await asyncio.to_thread(self._measure, image, pixels)
             if measure is None or measure.passed:
                 return Refined(replace(picture, pixels=pixels), measures=(measure,) if measure else ())

@@ -132,7 +132,8 @@ NOTHING_SAID = Heard()
 class Picture:
     """A picture drawn: RGB `[H, W, 3]`, and what it took. `loras` are content hash and weight.
 
-    None where an outside provider does not say.
+    `alpha` is `[h, w]` of a transparent one, of any size with the same proportions; `notes` say what else of the file
+    that came was not taken as it is. None where an outside provider does not say.
     """
 
     pixels: Pixels
@@ -144,6 +145,8 @@ class Picture:
     queued_seconds: float | None = None
     denoise_seconds: float | None = None
     heard: Heard = NOTHING_SAID
+    alpha: Pixels | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ class FakeImages:
         found = await self.load(reference, tenant=tenant)
         return OriginalPicture(content=b"", content_type="image/png", pixels=found.pixels)
 
+    async def original(self, content: bytes, *, grey: bool = True) -> OriginalPicture:
+        raise AssertionError("these pictures have no files")
+
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         return colour[2], colour[1], colour[0]
 

@@ -21,7 +21,7 @@ from services.common.errors import InvalidRequest
 from services.imaging.recipes import read_recipe
 from services.inference.context import Context, Outputs
 from services.inference.handlers import detail_enhancer, face_enhancer, refine
-from services.inference.originals import TaskPicture
+from services.inference.originals import OriginalPicture, TaskPicture
 from services.providers import local as local_provider
 from services.providers import sartiq_ultimate_refiner
 from services.providers.calls import Unrecorded
@@ -75,6 +75,7 @@ class FakeContext:
         self.notes: list[PictureNote] = []
 
     capabilities: frozenset[str] | None = None
+    note, note_shape, note_answer = Context.note, Context.note_shape, Context.note_answer
 
     async def load_laid_on_white(self, reference: str, *, called: str) -> TaskPicture:
         return await self.load_picture(reference, called=called)
@@ -82,8 +83,11 @@ class FakeContext:
     async def load_picture(self, reference: str, *, called: str) -> TaskPicture:
         return TaskPicture(pixels=self.pictures[reference])
 
-    async def work(self, job: Callable[..., Any], *args: Any) -> Any:
-        return job(*args)
+    async def restore(self, picture: TaskPicture, *, called: str) -> OriginalPicture:
+        return OriginalPicture(content_type="image/png", pixels=picture.pixels)
+
+    async def work(self, job: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        return job(*args, **more)
 
     async def ask(self, capability: Capability[Any], use: Callable[[Any], Awaitable[Any]]) -> Any:
         able = capability.of(self.provider)

@@ -112,7 +112,7 @@ async def _palette(params: BackgroundFixParams, profile: bytes | None, context: 
     if params.palette_image is None:
         shown = rgb_of(params.background_color or "")
         return Palette(shown, await context.colour_in_profile(shown, profile))
-    picture = await context.load_picture(params.palette_image, called="palette_image", local=True)
+    picture = await context.load_picture(params.palette_image, called="palette_image", local=True, colours=False)
     await asyncio.to_thread(check_visible, picture.pixels, "the palette picture is transparent everywhere")
     shown = await context.work(palette_colour, picture.pixels)
     colour = await context.colour_in_profile(shown, profile)

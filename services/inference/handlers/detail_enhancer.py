@@ -32,7 +32,7 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
     height, width, _ = pixels.shape
     shown = {"base_image": base} | ({"reference_image": reference} if fixed.accepted else {})
     recipe = recipe_of(fixed.picture, detail_label=params.detail_label, accepted=fixed.accepted)
-    png = await context.work(encode_like, shown, fixed.picture, recipe)
+    png = await encode_like(shown, fixed.picture, recipe, context)
     return DetailEnhancerResult(
         result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image,

@@ -58,7 +58,7 @@ async def run(params: EditingParams, context: Context) -> EditingResult:
     recipe = recipe_of(
         picture, prompt=params.prompt, edit_strength=params.edit_strength, masked=edit.mask is not None or None
     )
-    png = await context.work(encode_like, {"base_image": base, **references}, picture, recipe)
+    png = await encode_like({"base_image": base, **references}, picture, recipe, context)
     return await _result(params, picture, png, context)
 
 
@@ -66,6 +66,7 @@ async def _leave(params: EditingParams, context: Context) -> EditingResult:
     base = await context.load_original(params.base_image, called="base_image", grey=False)
     await asyncio.to_thread(check_visible, base.pixels)
     width, height = params.width or base.size[0], params.height or base.size[1]
+    context.note_shape("base_image", base, width, height)
     pixels = await context.work(enlarge, base.pixels, width, height)
     picture = Picture(pixels, UNTOUCHED)
     source = None if (width, height) == base.size else DigitalSource.ENHANCED
@@ -93,7 +94,7 @@ async def _edit(
     await asyncio.to_thread(check_visible, base.pixels)
     mask = None
     if params.mask_image is not None:
-        marks = await context.load_picture(params.mask_image, called="mask_image")
+        marks = await context.load_picture(params.mask_image, called="mask_image", colours=False)
         mask = await asyncio.to_thread(_mask, marks, base.size)
     return Edit(
         prompt=params.prompt,

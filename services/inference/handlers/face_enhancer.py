@@ -30,7 +30,7 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape
     recipe = recipe_of(fixed.picture, faces=fixed.regions, accepted=fixed.accepted)
-    png = await context.work(encode_like, {"input_image": base}, fixed.picture, recipe)
+    png = await encode_like({"input_image": base}, fixed.picture, recipe, context)
     return FaceEnhancerResult(
         result_image_path=await context.outputs.save("picture.png", png),
         input_image_path=params.input_image,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from services.catalog.tasks.generation import GenerationParams, GenerationResult
 from services.inference.context import Context
+from services.inference.likeness import shown
 from services.inference.lineage import Lineage
 from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.originals import TaskPicture
@@ -38,7 +39,12 @@ async def run(params: GenerationParams, context: Context) -> GenerationResult:
     source = DigitalSource.GENERATED if drawing.image is None else DigitalSource.COMPOSITE
     # Its size on paper is nobody's but the new picture's.
     lineage = replace(Lineage.of(references), density=None)
-    png = await asyncio.to_thread(encode_png, picture.pixels, recipe, source=source, lineage=lineage)
+    height, width, _ = picture.pixels.shape
+    context.note_answer(picture)
+    for called, reference in references.items():
+        context.note_shape(called, reference, width, height)
+    pixels = await asyncio.to_thread(shown, picture)
+    png = await asyncio.to_thread(encode_png, pixels, recipe, source=source, lineage=lineage)
     return GenerationResult(
         result_image_path=await context.outputs.save("picture.png", png),
         reference_image_path=params.reference_image_path,

@@ -23,10 +23,9 @@ from services.inference.imaging.transparency import check_visible
 from services.inference.likeness import judged
 from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
-from services.inference.pictures import encode_png
+from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource, software, xmp_packet
 from services.inference.subjects import Subject, find_subject
-from services.providers.ports import Pixels
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/tiff": ".tif"}
 _STAGES = 4
@@ -113,7 +112,7 @@ async def _wish(params: ImageAdjusterParams, context: Context) -> Wish:
 
 
 async def _margins_of(reference: str, context: Context) -> Margins:
-    original = await context.load_original(reference, called="reference_image", local=True)
+    original = await context.load_original(reference, called="reference_image", local=True, colours=False)
     subject = await find_subject(original, context)
     return margins_around(await asyncio.to_thread(subject_box, subject.alpha), *original.size)
 
@@ -167,7 +166,7 @@ async def _store_unchanged(original: OriginalPicture, recipe: dict[str, Any], co
     try:
         parts = await context.work(bared, original.content, packet.encode() if packet else None)
     except Unfit:
-        png = await context.work(encode_png, _flat(original.pixels), recipe, icc=original.profile, lineage=lineage)
+        png = await context.work(encode_png, flat(original.pixels), recipe, icc=original.profile, lineage=lineage)
         return await context.outputs.save("adjusted.png", png), original.icc
     context.keep_whole("input_image", kind)
     name = str(PurePosixPath("adjusted").with_suffix(_SUFFIXES.get(kind, "." + kind.rpartition("/")[2])))
@@ -175,15 +174,11 @@ async def _store_unchanged(original: OriginalPicture, recipe: dict[str, Any], co
     return path, "none" if original.icc == "none" else "kept"
 
 
-def _flat(pixels: Pixels) -> Pixels:
-    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-
-
 def _encode(original: OriginalPicture, found: Frame, resampling: Resampling, recipe: dict[str, Any]) -> bytes:
     pixels = adjust(original.pixels, found, resampling=resampling.value)
     check_visible(pixels, "the part that is kept is transparent everywhere")
     return encode_png(
-        _flat(pixels), recipe, source=DigitalSource.ENHANCED, icc=original.profile, lineage=_lineage(original)
+        flat(pixels), recipe, source=DigitalSource.ENHANCED, icc=original.profile, lineage=_lineage(original)
     )
 
 

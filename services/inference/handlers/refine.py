@@ -38,7 +38,7 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
     refined = await context.ask(REFINING, lambda provider: provider.refine(wanted, show))
     pixels = refined.picture.pixels
     height, width, _ = pixels.shape
-    png = await context.work(encode_like, {"base_image_url": base}, refined.picture, _recipe(wanted, refined))
+    png = await encode_like({"base_image_url": base}, refined.picture, _recipe(wanted, refined), context)
     return RefineResult(
         result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image_url,

@@ -28,6 +28,8 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
     )
     show = context.progress.steps("animating")
     film = await context.ask(ANIMATING, lambda provider: provider.animate(animation, show))
+    if film.width and film.height:
+        context.note_shape("input_image_path", start, film.width, film.height)
     lineage = Lineage.of({"input_image_path": start})
     recipe = film_recipe(film, animation)
     source = DigitalSource.COMPOSITE if film.drawn else DigitalSource.ENHANCED

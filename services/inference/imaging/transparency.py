@@ -42,10 +42,15 @@ def opaque_colours(pixels: Pixels) -> Pixels:
 
 
 def with_alpha(pixels: Pixels, alpha: Pixels) -> Pixels:
-    """RGBA `[H, W, 4]` of RGB `[H, W, 3]`, `alpha` scaled to its size; what is fully transparent has no colour."""
+    """RGBA `[H, W, 4]` of `[H, W, 3 or 4]`, `alpha` scaled to its size; what is fully transparent has no colour.
+
+    What is transparent already stays so, by degrees.
+    """
     height, width = pixels.shape[:2]
     shown = enlarge(np.ascontiguousarray(alpha), width, height)
-    rgba = np.dstack([pixels, shown])
+    if pixels.shape[2] == 4:
+        shown = cv2.multiply(shown, np.ascontiguousarray(pixels[:, :, 3]), scale=1 / 255).astype(np.uint8, copy=False)
+    rgba = np.dstack([pixels[:, :, :3], shown])
     rgba[shown == 0] = 0
     return rgba
 

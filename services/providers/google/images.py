@@ -85,11 +85,11 @@ class GoogleImages:
         if inline is None:
             raise no_picture(answer)
         try:
-            pixels = await self.media.decode(await self._unpacked(inline))
+            made = await self.media.decode(await self._unpacked(inline))
         except (Unavailable, Overloaded) as error:
             raise OutcomeUnknown(f"the picture came and was not read: {error.message}") from error
         card = ModelCard(name=str(answer.member("modelVersion") or model), sha256="", licence="")
-        return Picture(pixels=pixels, model=card, seed=body["generationConfig"].get("seed"))
+        return made.by(card, body["generationConfig"].get("seed"))
 
     async def _unpacked(self, text: str) -> bytes:
         try:

@@ -77,8 +77,8 @@ class Upscaler:
         seconds = _WAITING * self.settings.timeout_seconds
         url = await until_done(look, every=self.settings.poll_seconds, seconds=seconds)
         self._charge(call)
-        pixels = await bring_picture(self.media, url, partial(self._look_again, path, job))
-        return Picture(pixels=pixels, model=ModelCard(name=path.rpartition("/")[2], sha256="", licence=""))
+        made = await bring_picture(self.media, url, partial(self._look_again, path, job))
+        return made.by(ModelCard(name=path.rpartition("/")[2], sha256="", licence=""))
 
     async def ended(self, job: Job, call: Call) -> bool:
         """As `Watching`."""

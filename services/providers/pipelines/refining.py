@@ -26,7 +26,7 @@ from services.providers.pipelines.faces import find_faces
 from services.providers.pipelines.measures import Thresholds, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
 from services.providers.pipelines.progress import Preview, Progress
-from services.providers.pipelines.redrawing import Brush, Redrawn, Wish, drawn_picture
+from services.providers.pipelines.redrawing import UNTOUCHED, Brush, Redrawn, Wish, drawn_picture
 from services.providers.pipelines.tiles import Grid, cut
 from services.providers.ports import ModelCard, OnStep, Pixels
 
@@ -81,7 +81,8 @@ async def refine(wanted: Refinement, settings: RefinerSettings, brush: Brush, on
     grid = _cut(wanted, settings, brush, width, height)
     steps = max((found.steps for found in (wanted.upscale, wanted.faces) if found), default=1)
     progress = Progress(on_step, len(grid or ()) + len(boxes), steps, Preview(plain))
-    return await Work(wanted, settings, brush, progress, plain, grid, boxes).run()
+    base = UNTOUCHED if plain.shape == wanted.image.shape else LANCZOS
+    return await Work(wanted, settings, brush, progress, plain, grid, boxes, base).run()
 
 
 def _without_faces(wanted: Refinement) -> Refinement:
@@ -101,7 +102,7 @@ class Work:
     plain: Pixels
     grid: Grid | None
     boxes: Sequence[Box]
-    base: ModelCard = LANCZOS
+    base: ModelCard
 
     async def run(self) -> Refined:
         tiles = await self._redraw_tiles()
