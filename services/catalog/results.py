@@ -35,9 +35,14 @@ class NotedResult(TaskResult):
 
 
 class PictureResult(NotedResult):
-    """A result that may have been measured."""
+    """A result that may have been measured, and that a model may have had part in."""
 
     quality: Quality | None = Field(None, description="How it did by its own measures; null where none was taken")
+    model_name: str | None = Field(
+        None, description="Model that drew it, or that told its subject; null where none was asked"
+    )
+    model_sha256: str | None = Field(None, description="Hash of the model's weights; null where its provider has none")
+    model_licence: str | None = Field(None, description="Licence of the model; null where its provider says none")
 
 
 class Ignored(BaseModel):
@@ -59,6 +64,16 @@ class Warning(BaseModel):
     words: list[str] = Field([], description="The words it is about")
 
 
+class PictureModel(BaseModel):
+    """The model that told the subject of one of several pictures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model_name: str | None = Field(None, description="Its name; null where the picture's own transparency told")
+    model_sha256: str | None = Field(None, description="Hash of its weights")
+    model_licence: str | None = Field(None, description="Its licence")
+
+
 class HeardResult(PictureResult):
     """A result of a model that went by words."""
 
@@ -74,9 +89,6 @@ class DrawnResult(HeardResult):
     width: int = Field(description="Width of the picture")
     height: int = Field(description="Height of the picture")
     steps: int | None = Field(None, description="Denoising steps taken")
-    model_name: str | None = Field(None, description="Model that drew it")
-    model_sha256: str | None = Field(None, description="Hash of the model's weights")
-    model_licence: str | None = Field(None, description="Licence of the model")
     queued_seconds: float | None = Field(None, description="Seconds waited for room on the model")
     denoise_seconds: float | None = Field(None, description="Seconds spent drawing")
 

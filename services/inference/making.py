@@ -7,6 +7,7 @@ from typing import Any
 
 from services.catalog import results
 from services.providers.capabilities.animating import Animation, Film
+from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.ports import Heard, ModelCard, Picture
 
 _DRAWN_SEEDS = 2**31
@@ -31,9 +32,7 @@ def facts_of(picture: Picture) -> dict[str, Any]:
         "width": width,
         "height": height,
         "steps": picture.steps,
-        "model_name": picture.model.name,
-        "model_sha256": picture.model.sha256,
-        "model_licence": picture.model.licence,
+        **result_model(picture.model),
         "queued_seconds": picture.queued_seconds,
         "denoise_seconds": picture.denoise_seconds,
         **heard_facts(picture.heard),
@@ -87,6 +86,13 @@ def film_recipe(film: Film, asked: Animation) -> dict[str, Any]:
         "loras": [],
         **_told(film.heard),
     }
+
+
+def result_model(card: ModelCard | None) -> dict[str, Any]:
+    """The same as the fields of a result: null where nobody was asked, or the provider does not say."""
+    if card is None or card == UNTOUCHED:
+        return dict.fromkeys(("model_name", "model_sha256", "model_licence"))
+    return {f"model_{name}": value or None for name, value in model_facts(card).items()}
 
 
 def model_facts(card: ModelCard) -> dict[str, str]:

@@ -15,7 +15,7 @@ from services.inference.imaging.transparency import check_visible, opaque_colour
 from services.inference.making import model_facts
 from services.inference.originals import TaskPicture
 from services.providers.pipelines.matting import matte_of
-from services.providers.ports import MATTING, Matte, Pixels
+from services.providers.ports import MATTING, Matte, ModelCard, Pixels
 
 # Below it, a matte is more likely wrong than right (deploy/triton/models/segmentation/README.md).
 _LEAST_CONFIDENCE = 0.5
@@ -25,19 +25,20 @@ _LEAST_CONFIDENCE = 0.5
 class Subject:
     """`alpha` `[H, W]`, 255 on the subject; `facts` for a recipe: who told it, and how sure it was.
 
-    `matte` `[H, W]` is what the model saw, before the picture's own transparency came in; None where none was asked.
+    `matte` `[H, W]` is what the model saw, before the picture's own transparency came in, and `card` the model's; None
+    where none was asked.
     """
 
     alpha: Pixels
     facts: dict[str, Any]
     confidence: float = 1.0
     matte: Pixels | None = None
+    card: ModelCard | None = None
 
     @property
     def model(self) -> dict[str, str] | None:
         """Facts of the one that made the matte; None where none was asked."""
-        told = self.facts["subject_from"]
-        return told if isinstance(told, dict) else None
+        return None if self.card is None else model_facts(self.card)
 
     @property
     def doubts(self) -> list[Reason]:
@@ -58,7 +59,8 @@ async def find_subject(picture: TaskPicture, context: Context) -> Subject:
     shown = await asyncio.to_thread(opaque_colours, picture.pixels)
     matte: Matte = await context.ask(MATTING, lambda provider: matte_of(shown, provider))
     facts = {"subject_from": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
-    return Subject(await asyncio.to_thread(_left_of, matte.alpha, picture), facts, matte.confidence, matte.alpha)
+    alpha = await asyncio.to_thread(_left_of, matte.alpha, picture)
+    return Subject(alpha, facts, matte.confidence, matte.alpha, matte.model)
 
 
 def _left_of(matte: Pixels, picture: TaskPicture) -> Pixels:

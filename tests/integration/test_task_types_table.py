@@ -144,6 +144,19 @@ def check_recipes(task: tasks_pb2.Task, host: WorkerHost) -> None:
         # A picture without a face is nobody's work but the caller's.
         if (recipe.get("model") or {}).get("name") != UNTOUCHED.name:
             assert recipe["digital_source_type"].encode() in content.split(b"xpacket")[1], path
+        if task.task_type != TaskType.EXPERIMENTAL_FAL:
+            check_model(result_of(task), recipe)
+
+
+def check_model(result: dict[str, Any], recipe: dict[str, Any]) -> None:
+    """Who drew it, or told its subject, is named by the answer as by the file; nobody where nobody was asked."""
+    told = recipe.get("model") or recipe.get("subject_from")
+    nobody = not isinstance(told, dict) or told["name"] == UNTOUCHED.name
+    expected = {} if nobody else {name: value for name, value in told.items() if value}
+    named = {"name": "modelName", "sha256": "modelSha256", "licence": "modelLicence"}
+    assert {name: result[key] for name, key in named.items() if key in result} == expected
+    for one in result.get("models", ()):
+        assert {name: one[key] for name, key in named.items() if key in one} == expected
 
 
 def test_the_table_speaks_of_every_type_and_every_provider() -> None:

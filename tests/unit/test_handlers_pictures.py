@@ -275,7 +275,8 @@ async def test_a_background_takes_the_palettes_colour_and_the_subject_stays(benc
     recipe = read_recipe(bench.file(result.result_image_path))
     assert recipe is not None
     assert (recipe["strategy"], recipe["edge_blur_sigma"], recipe["palette_color"]) == ("COLOR_SHIFT", 20.0, "#DECDB4")
-    assert recipe["subject_from"]["name"] == "known"
+    assert recipe["subject_from"] == {"name": "known", "sha256": result.model_sha256, "licence": result.model_licence}
+    assert result.model_name == "known"
 
 
 @pytest.mark.parametrize("strategy", ["COLOR_SHIFT", "LUMINANCE_PRESERVING", "HISTOGRAM_MATCH", "FLAT_FILL"])

@@ -10,7 +10,7 @@ from services.catalog.alpha import Alpha
 from services.catalog.base import TaskParams, TaskType
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
-from services.catalog.results import PictureResult
+from services.catalog.results import PictureModel, PictureResult
 
 MAX_PICTURES = 32
 
@@ -28,6 +28,9 @@ class BackgroundRemovalResult(PictureResult):
 
     result_image_paths: list[str] = Field(description="Stored paths of the result pictures")
     confidences: list[float] = Field([], description="0 to 1 for each picture; low where the methods disagree")
+    models: list[PictureModel] = Field(
+        [], description="The model for each picture; `model_name` and its like are set where it was one for all"
+    )
 
 
 TYPE = TaskType(

@@ -75,9 +75,6 @@ class RefineResult(HeardResult):
     refine_strategy: RefineStrategy | None = Field(
         None, description="How it was enlarged; null without an upscale pass or where the provider does not say"
     )
-    model_name: str | None = Field(None, description="Model that drew it")
-    model_sha256: str | None = Field(None, description="Hash of the model's weights")
-    model_licence: str | None = Field(None, description="Licence of the model")
 
 
 TYPE = TaskType(

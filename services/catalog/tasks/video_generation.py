@@ -40,7 +40,6 @@ class VideoGenerationResult(HeardResult):
     width: int | None = Field(None, description="Width in pixels")
     height: int | None = Field(None, description="Height in pixels")
     seed: int | None = Field(None, description="Seed that was used")
-    model_name: str | None = Field(None, description="Model that drew it")
 
 
 TYPE = TaskType(

@@ -33,6 +33,7 @@ from services.inference.imaging.recolouring import (
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.likeness import judged
 from services.inference.lineage import Lineage
+from services.inference.making import result_model
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -80,6 +81,7 @@ async def run(params: BackgroundFixParams, context: Context) -> BackgroundFixRes
         background_color_before=_hex(fix.before) if fix.before else None,
         width=width,
         height=height,
+        **result_model(subject.card),
         notes=context.notes,
         quality=judged((*subject.doubts, *fix.doubts)),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from services.catalog.results import PictureModel
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.likeness import judged
 from services.inference.lineage import Lineage
+from services.inference.making import result_model
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
@@ -33,9 +35,12 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
         paths.append(await context.outputs.save(f"cutout-{number}.png", png))
         subjects.append(subject)
         await context.progress.report("cutting out", number, total)
+    cards = [subject.card for subject in subjects]
     return BackgroundRemovalResult(
         result_image_paths=paths,
         confidences=[subject.confidence for subject in subjects],
+        models=[PictureModel.model_validate(result_model(card)) for card in cards],
+        **result_model(cards[0] if len(set(cards)) == 1 else None),
         notes=context.notes,
         quality=judged(doubt for subject in subjects for doubt in subject.doubts),
     )

@@ -10,7 +10,7 @@ from services.catalog.tasks.detail_enhancer import DetailEnhancerParams, DetailE
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.likeness import around, encode_like, judged, save_debug, shown_measures
-from services.inference.making import chosen_seed, heard_facts, recipe_of, told_seed
+from services.inference.making import chosen_seed, heard_facts, recipe_of, result_model, told_seed
 from services.providers.capabilities.fixing import GARMENT_FIXING, Fixed, GarmentFix
 
 
@@ -47,6 +47,7 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
         seed=told_seed(fixed.picture.seed),
         measures=shown_measures(fixed.measures),
         debug_image_paths=await save_debug(fixed.debug, context),
+        **result_model(fixed.picture.model),
         notes=context.notes,
         **heard_facts(fixed.picture.heard),
         quality=_quality(fixed),

@@ -10,7 +10,7 @@ from services.catalog.tasks.face_enhancer import FaceEnhancerParams, FaceEnhance
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.likeness import encode_like, judged, save_debug, shown_measures, value_of
-from services.inference.making import chosen_seed, heard_facts, recipe_of, told_seed
+from services.inference.making import chosen_seed, heard_facts, recipe_of, result_model, told_seed
 from services.providers.capabilities.fixing import FACE_FIXING, FaceFix, Fixed
 from services.providers.capabilities.measures import DISTS, LPIPS, SSIM
 
@@ -47,6 +47,7 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
         seed=told_seed(fixed.picture.seed),
         measures=shown_measures(fixed.measures),
         debug_image_paths=await save_debug(fixed.debug, context),
+        **result_model(fixed.picture.model),
         notes=context.notes,
         **heard_facts(fixed.picture.heard),
         quality=_quality(fixed),

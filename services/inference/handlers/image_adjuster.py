@@ -22,6 +22,7 @@ from services.inference.imaging.margins import Box, Margins, margins_around, sub
 from services.inference.imaging.transparency import check_visible
 from services.inference.likeness import judged
 from services.inference.lineage import Lineage
+from services.inference.making import result_model
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource, software, xmp_packet
@@ -79,6 +80,7 @@ def _result(
         placed_box=_result_box(placed_part(original.pixels, found)),
         subject_box=_result_box(_inside(found.mapped(box), width, height)) if box else None,
         icc_profile=original.icc,
+        **result_model(subject.card if subject else None),
         notes=context.notes,
         quality=_quality(subject),
     )
@@ -154,6 +156,7 @@ async def _save_unchanged(
         placed_box=whole,
         subject_box=_result_box(box) if box else None,
         icc_profile=icc,
+        **result_model(subject.card if subject else None),
         notes=context.notes,
         quality=_quality(subject),
     )

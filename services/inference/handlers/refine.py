@@ -13,7 +13,7 @@ from services.catalog.tasks.refine import RefineParams, RefineResult
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.likeness import encode_like, judged, save_debug, shown_measures
-from services.inference.making import chosen_seed, heard_facts, recipe_of
+from services.inference.making import chosen_seed, heard_facts, recipe_of, result_model
 from services.providers.capabilities.refining import REFINING, Pass, Refined, Refinement
 from services.providers.capabilities.upscaling import needed_capability
 from services.providers.ports import Heard, Ignored, Pixels
@@ -53,9 +53,7 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
         measures=shown_measures(refined.measures),
         debug_image_paths=await save_debug(refined.debug, context),
         refine_strategy=refined.strategy,
-        model_name=refined.picture.model.name,
-        model_sha256=refined.picture.model.sha256 or None,
-        model_licence=refined.picture.model.licence or None,
+        **result_model(refined.picture.model),
         notes=context.notes,
         **heard_facts(_heard(params, refined)),
         quality=_quality(refined),

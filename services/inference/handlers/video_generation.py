@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.catalog.tasks.video_generation import VideoGenerationParams, VideoGenerationResult
 from services.inference.context import Context
 from services.inference.lineage import Lineage
-from services.inference.making import chosen_seed, film_recipe, heard_facts, told_seed
+from services.inference.making import chosen_seed, film_recipe, heard_facts, result_model, told_seed
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.animating import ANIMATING, Animation
 
@@ -42,7 +42,7 @@ async def run(params: VideoGenerationParams, context: Context) -> VideoGeneratio
         width=film.width,
         height=film.height,
         seed=told_seed(film.seed),
-        model_name=None if film.model is None else film.model.name,
+        **result_model(film.model),
         notes=context.notes,
         **heard_facts(film.heard),
         quality=None,

@@ -391,7 +391,7 @@ class VideoGenerationParams(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., input_image_path: _Optional[str] = ..., duration_seconds: _Optional[int] = ..., cfg_scale: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class VideoGenerationResult(_message.Message):
-    __slots__ = ("result_video_path", "input_image_path", "video_seconds", "fps", "frames", "width", "height", "seed", "model_name", "quality", "notes", "ignored", "warnings")
+    __slots__ = ("result_video_path", "input_image_path", "video_seconds", "fps", "frames", "width", "height", "seed", "model_name", "model_sha256", "model_licence", "quality", "notes", "ignored", "warnings")
     RESULT_VIDEO_PATH_FIELD_NUMBER: _ClassVar[int]
     INPUT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     VIDEO_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -401,6 +401,8 @@ class VideoGenerationResult(_message.Message):
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
@@ -414,11 +416,13 @@ class VideoGenerationResult(_message.Message):
     height: int
     seed: int
     model_name: str
+    model_sha256: str
+    model_licence: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
     ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
     warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
-    def __init__(self, result_video_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., video_seconds: _Optional[float] = ..., fps: _Optional[float] = ..., frames: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., model_name: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
+    def __init__(self, result_video_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., video_seconds: _Optional[float] = ..., fps: _Optional[float] = ..., frames: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class LlmInteractionParams(_message.Message):
     __slots__ = ("prompt", "system_prompt", "input_images")
@@ -465,7 +469,7 @@ class DetailEnhancerParams(_message.Message):
     def __init__(self, base_image: _Optional[str] = ..., reference_image: _Optional[str] = ..., detail_label: _Optional[str] = ...) -> None: ...
 
 class DetailEnhancerResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "accepted", "fallback_used", "attempts_used", "region", "tiles", "width", "height", "seed", "measures", "debug_image_paths", "quality", "notes", "ignored", "warnings")
+    __slots__ = ("result_image_path", "base_image_path", "reference_image_path", "accepted", "fallback_used", "attempts_used", "region", "tiles", "width", "height", "seed", "measures", "debug_image_paths", "model_name", "model_sha256", "model_licence", "quality", "notes", "ignored", "warnings")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -479,6 +483,9 @@ class DetailEnhancerResult(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     DEBUG_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
@@ -496,11 +503,14 @@ class DetailEnhancerResult(_message.Message):
     seed: int
     measures: _containers.RepeatedCompositeFieldContainer[Measure]
     debug_image_paths: _common_pb2.StringList
+    model_name: str
+    model_sha256: str
+    model_licence: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
     ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
     warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., region: _Optional[_Union[Box, _Mapping]] = ..., tiles: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., region: _Optional[_Union[Box, _Mapping]] = ..., tiles: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
 
 class BackgroundFixParams(_message.Message):
     __slots__ = ("base_image", "palette_image", "strategy", "light_threshold", "shadow_threshold", "mask_expansion_percentage", "edge_blur_sigma", "background_color")
@@ -523,7 +533,7 @@ class BackgroundFixParams(_message.Message):
     def __init__(self, base_image: _Optional[str] = ..., palette_image: _Optional[str] = ..., strategy: _Optional[str] = ..., light_threshold: _Optional[float] = ..., shadow_threshold: _Optional[float] = ..., mask_expansion_percentage: _Optional[float] = ..., edge_blur_sigma: _Optional[float] = ..., background_color: _Optional[str] = ...) -> None: ...
 
 class BackgroundFixResult(_message.Message):
-    __slots__ = ("result_image_path", "base_image_path", "palette_image_path", "mask_path", "palette_color", "background_color", "width", "height", "background_color_before", "quality", "notes")
+    __slots__ = ("result_image_path", "base_image_path", "palette_image_path", "mask_path", "palette_color", "background_color", "width", "height", "background_color_before", "model_name", "model_sha256", "model_licence", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     BASE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     PALETTE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -533,6 +543,9 @@ class BackgroundFixResult(_message.Message):
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_COLOR_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
@@ -544,9 +557,12 @@ class BackgroundFixResult(_message.Message):
     width: int
     height: int
     background_color_before: str
+    model_name: str
+    model_sha256: str
+    model_licence: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., palette_image_path: _Optional[str] = ..., mask_path: _Optional[str] = ..., palette_color: _Optional[str] = ..., background_color: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., background_color_before: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    def __init__(self, result_image_path: _Optional[str] = ..., base_image_path: _Optional[str] = ..., palette_image_path: _Optional[str] = ..., mask_path: _Optional[str] = ..., palette_color: _Optional[str] = ..., background_color: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., background_color_before: _Optional[str] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class ImageAdjusterParams(_message.Message):
     __slots__ = ("input_image", "reference_image", "mode", "aspect_ratio", "target_width", "target_height", "margin_top", "margin_right", "margin_bottom", "margin_left", "cropping_position", "scaling_proportions", "resampling", "tolerance")
@@ -581,7 +597,7 @@ class ImageAdjusterParams(_message.Message):
     def __init__(self, input_image: _Optional[str] = ..., reference_image: _Optional[str] = ..., mode: _Optional[str] = ..., aspect_ratio: _Optional[float] = ..., target_width: _Optional[int] = ..., target_height: _Optional[int] = ..., margin_top: _Optional[float] = ..., margin_right: _Optional[float] = ..., margin_bottom: _Optional[float] = ..., margin_left: _Optional[float] = ..., cropping_position: _Optional[str] = ..., scaling_proportions: _Optional[str] = ..., resampling: _Optional[str] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class ImageAdjusterResult(_message.Message):
-    __slots__ = ("result_image_path", "input_image_path", "reference_image_path", "width", "height", "applied_mode", "crop_box", "placed_box", "subject_box", "icc_profile", "quality", "notes")
+    __slots__ = ("result_image_path", "input_image_path", "reference_image_path", "width", "height", "applied_mode", "crop_box", "placed_box", "subject_box", "icc_profile", "model_name", "model_sha256", "model_licence", "quality", "notes")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     INPUT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -592,6 +608,9 @@ class ImageAdjusterResult(_message.Message):
     PLACED_BOX_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_BOX_FIELD_NUMBER: _ClassVar[int]
     ICC_PROFILE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_path: str
@@ -604,9 +623,12 @@ class ImageAdjusterResult(_message.Message):
     placed_box: Box
     subject_box: Box
     icc_profile: str
+    model_name: str
+    model_sha256: str
+    model_licence: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., applied_mode: _Optional[str] = ..., crop_box: _Optional[_Union[Box, _Mapping]] = ..., placed_box: _Optional[_Union[Box, _Mapping]] = ..., subject_box: _Optional[_Union[Box, _Mapping]] = ..., icc_profile: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., reference_image_path: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., applied_mode: _Optional[str] = ..., crop_box: _Optional[_Union[Box, _Mapping]] = ..., placed_box: _Optional[_Union[Box, _Mapping]] = ..., subject_box: _Optional[_Union[Box, _Mapping]] = ..., icc_profile: _Optional[str] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class FaceEnhancerParams(_message.Message):
     __slots__ = ("input_image",)
@@ -615,7 +637,7 @@ class FaceEnhancerParams(_message.Message):
     def __init__(self, input_image: _Optional[str] = ...) -> None: ...
 
 class FaceEnhancerResult(_message.Message):
-    __slots__ = ("result_image_path", "input_image_path", "face_detected", "faces_found", "accepted", "fallback_used", "attempts_used", "final_ssim_score", "final_lpips_score", "final_dists_score", "width", "height", "seed", "measures", "debug_image_paths", "quality", "notes", "ignored", "warnings")
+    __slots__ = ("result_image_path", "input_image_path", "face_detected", "faces_found", "accepted", "fallback_used", "attempts_used", "final_ssim_score", "final_lpips_score", "final_dists_score", "width", "height", "seed", "measures", "debug_image_paths", "model_name", "model_sha256", "model_licence", "quality", "notes", "ignored", "warnings")
     RESULT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     INPUT_IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
     FACE_DETECTED_FIELD_NUMBER: _ClassVar[int]
@@ -631,6 +653,9 @@ class FaceEnhancerResult(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     MEASURES_FIELD_NUMBER: _ClassVar[int]
     DEBUG_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
@@ -650,11 +675,24 @@ class FaceEnhancerResult(_message.Message):
     seed: int
     measures: _containers.RepeatedCompositeFieldContainer[Measure]
     debug_image_paths: _common_pb2.StringList
+    model_name: str
+    model_sha256: str
+    model_licence: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
     ignored: _containers.RepeatedCompositeFieldContainer[IgnoredField]
     warnings: _containers.RepeatedCompositeFieldContainer[ResultWarning]
-    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., face_detected: _Optional[bool] = ..., faces_found: _Optional[int] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., final_ssim_score: _Optional[float] = ..., final_lpips_score: _Optional[float] = ..., final_dists_score: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
+    def __init__(self, result_image_path: _Optional[str] = ..., input_image_path: _Optional[str] = ..., face_detected: _Optional[bool] = ..., faces_found: _Optional[int] = ..., accepted: _Optional[bool] = ..., fallback_used: _Optional[bool] = ..., attempts_used: _Optional[int] = ..., final_ssim_score: _Optional[float] = ..., final_lpips_score: _Optional[float] = ..., final_dists_score: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seed: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ..., debug_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[IgnoredField, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[ResultWarning, _Mapping]]] = ...) -> None: ...
+
+class PictureModel(_message.Message):
+    __slots__ = ("model_name", "model_sha256", "model_licence")
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
+    model_name: str
+    model_sha256: str
+    model_licence: str
+    def __init__(self, model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ...) -> None: ...
 
 class BackgroundRemovalParams(_message.Message):
     __slots__ = ("input_image_paths",)
@@ -663,16 +701,24 @@ class BackgroundRemovalParams(_message.Message):
     def __init__(self, input_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ...) -> None: ...
 
 class BackgroundRemovalResult(_message.Message):
-    __slots__ = ("result_image_paths", "confidences", "quality", "notes")
+    __slots__ = ("result_image_paths", "confidences", "models", "model_name", "model_sha256", "model_licence", "quality", "notes")
     RESULT_IMAGE_PATHS_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCES_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    MODEL_LICENCE_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     result_image_paths: _common_pb2.StringList
     confidences: _containers.RepeatedScalarFieldContainer[float]
+    models: _containers.RepeatedCompositeFieldContainer[PictureModel]
+    model_name: str
+    model_sha256: str
+    model_licence: str
     quality: Quality
     notes: _containers.RepeatedCompositeFieldContainer[PictureNote]
-    def __init__(self, result_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., confidences: _Optional[_Iterable[float]] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
+    def __init__(self, result_image_paths: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., confidences: _Optional[_Iterable[float]] = ..., models: _Optional[_Iterable[_Union[PictureModel, _Mapping]]] = ..., model_name: _Optional[str] = ..., model_sha256: _Optional[str] = ..., model_licence: _Optional[str] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., notes: _Optional[_Iterable[_Union[PictureNote, _Mapping]]] = ...) -> None: ...
 
 class DiagnosticParams(_message.Message):
     __slots__ = ("duration_ms", "fail_with", "payload", "fail_attempts")
