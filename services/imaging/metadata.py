@@ -14,8 +14,8 @@ from typing import IO, Any
 from PIL import ExifTags, Image
 
 from services.imaging import xmp
-from services.imaging.carriers import gif
 from services.imaging.notes import Note
+from services.imaging.packets import raw_exif, raw_iim, xmp_packets
 from services.imaging.recipes import HEAD_BYTES, TAIL_BYTES, read_recipe
 from services.imaging.rights import Rights, source_uri, strongest
 from services.imaging.statements import Statements, statements_of
@@ -154,12 +154,12 @@ def _signed_source(content: IO[bytes]) -> str:
 
 
 def _read_xmp(content: IO[bytes], picture: Image.Image, told: _Told) -> None:
-    packet = picture.info.get("xmp")
-    if picture.format == "GIF":
-        packet = gif.packet_in(os.pread(content.fileno(), HEAD_BYTES, 0))
-    if not packet:
-        return
-    said = xmp.Packet.parse(packet.encode() if isinstance(packet, str) else packet)
+    for packet in xmp_packets(picture, content):
+        _read_packet(packet, told)
+
+
+def _read_packet(packet: bytes, told: _Told) -> None:
+    said = xmp.Packet.parse(packet)
     told.sources += said.values(xmp.SOURCE_TYPE)
     told.creators += told.cleaned(said.values(xmp.CREATOR))
     told.credit += told.cleaned(said.values(xmp.CREDIT))
@@ -177,7 +177,11 @@ def _read_xmp(content: IO[bytes], picture: Image.Image, told: _Told) -> None:
 
 
 def _read_exif(picture: Image.Image, told: _Told) -> None:
-    exif = exif_of(picture)
+    for exif in (exif_of(picture), raw_exif(picture)):
+        _read_tags(exif, told)
+
+
+def _read_tags(exif: Image.Exif, told: _Told) -> None:
     if not told.creators:
         told.creators += told.cleaned(_exif_texts(exif, ExifTags.Base.Artist, ";"))
     told.notice += told.cleaned([", ".join(_exif_texts(exif, ExifTags.Base.Copyright, "\0"))])
@@ -206,7 +210,7 @@ def _iim_block(picture: Image.Image) -> bytes:
     if picture.format == "TIFF":
         return bytes(picture.tag_v2._tagdata.get(_IIM_IN_TIFF, b""))  # type: ignore[attr-defined]
     block = (picture.info.get("photoshop") or {}).get(_IIM_IN_PHOTOSHOP, b"")
-    return block if isinstance(block, bytes) else b""
+    return block if isinstance(block, bytes) and block else raw_iim(picture)
 
 
 def _datasets(block: bytes) -> Iterator[tuple[int, bytes]]:

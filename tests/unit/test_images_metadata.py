@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +322,72 @@ async def test_of_several_pictures_all_licensors_are_told_and_the_first_terms() 
         "plus:Licensor": {"kind": "Seq", "values": ["A", "B"]},
         "cc:license": {"kind": "", "values": ["by"]},
     }
+
+
+IIM = b"".join(
+    b"\x1c\x02" + bytes((number,)) + len(text).to_bytes(2) + text for number, text in ((80, b"Ana"), (116, b"(c) Ana"))
+)
+RESOURCE = b"8BIM\x04\x04\0\0" + len(IIM).to_bytes(4) + IIM + b"\0" * (len(IIM) % 2)
+
+
+def exif_of_ana() -> bytes:
+    made = Image.Exif()
+    made[0x013B], made[0x8298] = "Ana", "(c) Ana"
+    return b"Exif\0\0" + made.tobytes().removeprefix(b"Exif\0\0")
+
+
+def raw_profile(kind: str, body: bytes) -> bytes:
+    """As ImageMagick writes it."""
+    digits = body.hex()
+    rows = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = f"\n{kind}\n{len(body):8d}\n{rows}\n".encode()
+    plain = saved("PNG")
+    told = b"Raw profile type " + kind.encode() + b"\0\0" + zlib.compress(text)
+    return plain[:33] + chunk(b"zTXt", told) + plain[33:]
+
+
+@pytest.mark.field("raw-profiles")
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("exif", exif_of_ana()),
+        ("APP1", exif_of_ana()),
+        ("iptc", RESOURCE),
+        ("iptc", IIM),
+        ("8bim", RESOURCE),
+        ("APP13", b"Photoshop 3.0\0" + RESOURCE),
+    ],
+)
+async def test_rights_in_raw_profiles_of_a_png_are_read(decoder: Decoder, kind: str, body: bytes) -> None:
+    picture = await decoder.decode(raw_profile(kind, body))
+    assert picture.rights == Rights(creators=("Ana",), notice="(c) Ana")
+    assert picture.notes == ()
+
+
+@pytest.mark.field("raw-profiles")
+async def test_so_is_the_label_of_a_models_picture(decoder: Decoder) -> None:
+    assert (await decoder.decode(raw_profile("xmp", AS_ELEMENTS.encode()))).rights == ALL
+    broken = raw_profile("xmp", b"no packet")
+    assert (await decoder.decode(broken)).notes == (Note.METADATA_IGNORED,)
+
+
+@pytest.mark.field("extended-xmp")
+async def test_a_packet_is_read_beyond_its_first_segment(decoder: Decoder) -> None:
+    name, packet = b"0123456789ABCDEF" * 2, AS_ELEMENTS.encode()
+    note = f'xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="{name.decode()}"'
+    first = FURTHER.replace("plus:ModelReleaseStatus", f"{note} plus:ModelReleaseStatus")
+
+    def segment(body: bytes) -> bytes:
+        return b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body
+
+    def extension(of: bytes, at: int, part: bytes) -> bytes:
+        head = of + len(packet).to_bytes(4) + at.to_bytes(4)
+        return segment(b"http://ns.adobe.com/xmp/extension/\0" + head + part)
+
+    plain, half = saved("JPEG"), len(packet) // 2
+    main = segment(b"http://ns.adobe.com/xap/1.0/\0" + first.encode())
+    parts = extension(name, half, packet[half:]) + extension(name, 0, packet[:half])
+    found = (await decoder.decode(plain[:2] + main + parts + plain[2:])).rights
+    assert found == replace(ALL, statements=STATEMENTS)
+    others = extension(b"F" * 32, 0, packet)
+    assert (await decoder.decode(plain[:2] + main + others + plain[2:])).rights == Rights(statements=STATEMENTS)
