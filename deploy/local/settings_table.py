@@ -182,6 +182,7 @@ _MODELS: tuple[tuple[str, str, Callable[[str], str]], ...] = (
     ("The diffusion model, read by Triton", "diffusion", _diffusion),
     ("The matte model, read by Triton", "matting", _matte),
     ("The upscaling model, read by Triton", "upscaling", lambda name: f"UPSCALE_{name.upper()}"),
+    ("The detection model, read by Triton", "detecting", lambda name: f"DETECTION_{name.upper()}"),
 )
 
 

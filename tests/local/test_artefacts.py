@@ -128,9 +128,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_model_whose_network_could_not_be_had_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`segmentation` does without its own."""
     monkeypatch.setenv("MODEL_ARTEFACTS", str(tmp_path))
-    assert triton.model_names() == ["diffusion", "segmentation"]
+    assert triton.model_names() == ["detection", "diffusion", "segmentation"]
     for needed in (one for one in registry().values() if one.needed):
         for path in needed.paths().values():
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"")
-    assert triton.model_names() == ["diffusion", "segmentation", "upscale"]
+    assert triton.model_names() == ["detection", "diffusion", "segmentation", "upscale"]

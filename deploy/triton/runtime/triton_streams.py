@@ -1,4 +1,4 @@
-"""Tensors in, events and pictures out, of a decoupled model in Triton's Python backend; only Triton can import it."""
+"""Tensors in, events, pictures and errors out, of models in Triton's Python backend; only Triton can import it."""
 
 import json
 
@@ -37,10 +37,13 @@ class StreamSink:
         self._sender.send(_response(event, "RESULT", picture), flags=FINAL)
 
     def fail(self, error):
-        # Looked up now: Triton adds TritonError to its module only after this one is imported.
-        code = getattr(pb.TritonError, CODES.get(error.reason, "INTERNAL"))
-        response = pb.InferenceResponse(error=pb.TritonError(str(error), code))
-        self._sender.send(response, flags=FINAL)
+        self._sender.send(error_response(error), flags=FINAL)
+
+
+def error_response(error):
+    # Looked up now: Triton adds TritonError to its module only after this one is imported.
+    code = getattr(pb.TritonError, CODES.get(error.reason, "INTERNAL"))
+    return pb.InferenceResponse(error=pb.TritonError(str(error), code))
 
 
 def fields_of(request):
