@@ -29,6 +29,7 @@ from services.providers.ports import Drawing, Matte, OnStep, Picture, Pixels
 from services.providers.triton.diffusion import Description
 from services.worker.runs import Key, Run
 from tests.fakes.desk import desk_of
+from tests.fakes.detection import FakeDetection
 from tests.fakes.diffusion import CARD, FakeDiffusion, noisy
 from tests.fakes.objects import Shelf
 from tests.fakes.upscaling import FakeUpscaling
@@ -100,8 +101,8 @@ class PictureBench:
 
     def __init__(self, loader: ImageLoader, shelf: Shelf) -> None:
         self.shelf, self.painter, self.matting, self.speaker = shelf, Painter(), Matting(), Speaker()
-        self.upscaling = FakeUpscaling()
-        models = cast("tuple[Any, Any, Any]", (self.painter, self.matting, self.upscaling))
+        self.upscaling, self.detection = FakeUpscaling(), FakeDetection()
+        models = cast("tuple[Any, Any, Any, Any]", (self.painter, self.matting, self.upscaling, self.detection))
         local = Local(*models, Path("models"), Judge())
         bus = cast("Any", Silence())
         desk = desk_of(Providers({"LOCAL": local, "AI_CORE": self.speaker}), bus)

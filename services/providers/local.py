@@ -21,6 +21,7 @@ from services.common.errors import InvalidRequest
 from services.common.sharing import shared
 from services.providers.calls import Call, Terms, Unrecorded
 from services.providers.capabilities.animating import Animation, Film
+from services.providers.capabilities.detecting import People, Text
 from services.providers.capabilities.editing import Edit
 from services.providers.capabilities.fixing import FaceFix, Fixed, GarmentFix
 from services.providers.capabilities.refining import Refined, Refinement
@@ -28,14 +29,17 @@ from services.providers.capabilities.upscaling import check_capabilities, target
 from services.providers.media import Media
 from services.providers.pipelines import animating, editing, enlarging, face_fixing, garment_fixing, measures, refining
 from services.providers.pipelines.face_fixing import FaceSettings
+from services.providers.pipelines.faces import Faces, by_detector
 from services.providers.pipelines.garment_fixing import GarmentSettings
 from services.providers.pipelines.measures import Judge
 from services.providers.pipelines.redrawing import Brush, ModelSizes
 from services.providers.pipelines.refining import RefinerSettings
 from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels
 from services.providers.triton import connection
+from services.providers.triton.detection import TritonDetection
 from services.providers.triton.diffusion import Description, TritonDiffusion
 from services.providers.triton.failures import MATTE_MODEL_MISSING
+from services.providers.triton.optional import OptionalModel
 from services.providers.triton.segmentation import TritonSegmentation
 from services.providers.triton.supervisor import Supervisor
 from services.providers.triton.upscaling import TritonUpscaling
@@ -63,6 +67,7 @@ class Local:
     diffusion: TritonDiffusion
     segmentation: TritonSegmentation
     upscaling: TritonUpscaling
+    detection: TritonDetection
     models_root: Path
     judge: Judge
     config: LocalProviderConfig = field(default_factory=lambda: LocalProviderConfig.model_validate({}))
@@ -77,8 +82,8 @@ class Local:
         return {watch.model: watch.ask for watch in self._watches}
 
     @property
-    def _watches(self) -> tuple[Supervisor | TritonUpscaling, ...]:
-        return self.diffusion.supervisor, self.segmentation.supervisor, self.upscaling
+    def _watches(self) -> tuple[Supervisor | OptionalModel, ...]:
+        return self.diffusion.supervisor, self.segmentation.supervisor, self.upscaling, self.detection
 
     @property
     def terms(self) -> Terms | None:
@@ -118,6 +123,18 @@ class Local:
             message = f"rembg_model {wanted}: {error.message}; it is {REMBG_MODELS[wanted]}"
             raise InvalidRequest(message, reason=error.reason) from error
 
+    async def find_people(self, pixels: Pixels, *, faces_alone: bool = False) -> People | None:
+        """None where the deployment has no network for it. Raises InvalidRequest or Unavailable."""
+        return await self.detection.find_people(pixels, faces_alone=faces_alone)
+
+    async def find_faces(self, pixels: Pixels) -> Faces:
+        """Raises InvalidRequest or Unavailable."""
+        return await by_detector(pixels, self)
+
+    async def read_text(self, pixels: Pixels) -> Text:
+        """Raises InvalidRequest, also where the deployment has no network for it, or Unavailable."""
+        return await self.detection.read_text(pixels)
+
     async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
         """Raises InvalidRequest, also for reference pictures, which this model cannot go by; and what `draw` raises."""
         if edit.references:
@@ -136,7 +153,7 @@ class Local:
         """Raises InvalidRequest, also for a capability that the task leaves out; and what `draw` raises."""
         check_capabilities(refinement, refining.CAPABILITIES, self.call, faithful=True)
         if await self._is_faithful(refinement):
-            tools = enlarging.Tools(self.upscaling, self.judge, self.brush)
+            tools = enlarging.Tools(self.upscaling, self.judge, self.brush, self.find_faces)
             return await enlarging.refine_faithfully(refinement, RefinerSettings(), tools, on_step)
         return await refining.refine(refinement, RefinerSettings(), await self.brush(), on_step)
 
@@ -173,7 +190,8 @@ class Local:
     async def brush(self) -> Brush:
         """What our pipelines redraw and judge with. Raises Unavailable."""
         model = await self.diffusion.describe()
-        brush = Brush(self, ModelSizes(model.width * model.height, model.multiple_of, model.max_pixels), self.judge)
+        sizes = ModelSizes(model.width * model.height, model.multiple_of, model.max_pixels)
+        brush = Brush(self, sizes, self.judge, find_faces=self.find_faces)
         said = "guidance" in self.config.model_fields_set
         return replace(brush, guidance=self.config.guidance) if said else brush
 
@@ -208,10 +226,14 @@ async def _open(settings: Settings) -> AsyncIterator[Local]:
     async with connection.connect(settings.triton_target) as triton:
         diffusion, segmentation = TritonDiffusion(triton), TritonSegmentation(triton)
         upscaling = TritonUpscaling(triton, most_pixels=settings.faithful_max_pixels)
+        detection = TritonDetection(triton)
         async with running(
-            diffusion=diffusion.supervisor.run, segmentation=segmentation.supervisor.run, upscaling=upscaling.run
+            diffusion=diffusion.supervisor.run,
+            segmentation=segmentation.supervisor.run,
+            upscaling=upscaling.run,
+            detection=detection.run,
         ):
-            yield Local(diffusion, segmentation, upscaling, settings.models_root.absolute(), judge)
+            yield Local(diffusion, segmentation, upscaling, detection, settings.models_root.absolute(), judge)
 
 
 def find_lora(root: Path, path: str) -> Path:

@@ -10,7 +10,7 @@ from services.catalog.tasks.face_enhancer import FaceEnhancerParams, FaceEnhance
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.likeness import encode_like, judged, save_debug, shown_measures, value_of
-from services.inference.making import chosen_seed, heard_facts, recipe_of, result_model, told_seed
+from services.inference.making import chosen_seed, heard_facts, model_facts, recipe_of, result_model, told_seed
 from services.providers.capabilities.fixing import FACE_FIXING, FaceFix, Fixed
 from services.providers.capabilities.measures import DISTS, LPIPS, SSIM
 
@@ -29,7 +29,8 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
     fixed = await context.ask(FACE_FIXING, lambda provider: provider.fix_faces(fix, show))
     pixels = fixed.picture.pixels
     height, width, _ = pixels.shape
-    recipe = recipe_of(fixed.picture, faces=fixed.regions, accepted=fixed.accepted)
+    finder = {"faces_from": model_facts(fixed.finder)} if fixed.finder else {}
+    recipe = recipe_of(fixed.picture, faces=fixed.regions, accepted=fixed.accepted, **finder)
     png = await encode_like({"input_image": base}, fixed.picture, recipe, context)
     return FaceEnhancerResult(
         result_image_path=await context.outputs.save("picture.png", png),

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.measures import DebugPicture, Measure
-from services.providers.ports import Capability, OnStep, Picture, Pixels
+from services.providers.ports import Capability, ModelCard, OnStep, Picture, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class FaceFix:
 class Fixed:
     """`regions` were found and `accepted` of them came out like enough; the others are as they were.
 
-    `boxes` are the regions, where the provider says.
+    `boxes` are the regions and `finder` what found them, where the provider says.
     """
 
     picture: Picture
@@ -42,6 +42,7 @@ class Fixed:
     measures: tuple[Measure, ...] = ()
     debug: tuple[DebugPicture, ...] = ()
     boxes: tuple[Box, ...] = ()
+    finder: ModelCard | None = None
 
 
 @runtime_checkable

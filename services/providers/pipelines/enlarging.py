@@ -14,7 +14,7 @@ from services.providers.capabilities.enlarging import Enlarged, Enlarging, OnTil
 from services.providers.capabilities.refining import Refined, Refinement
 from services.providers.pipelines.detail import resized
 from services.providers.pipelines.face_fixing import surround
-from services.providers.pipelines.faces import find_faces
+from services.providers.pipelines.faces import FindFaces, by_cascade
 from services.providers.pipelines.measures import Judge, Verdict, worst
 from services.providers.pipelines.progress import Preview, Progress
 from services.providers.pipelines.redrawing import UNTOUCHED, Brush
@@ -32,6 +32,7 @@ class Tools:
     upscaling: Enlarging
     judge: Judge
     brush: Callable[[], Awaitable[Brush]]
+    find_faces: FindFaces = by_cascade
 
 
 async def refine_faithfully(wanted: Refinement, settings: RefinerSettings, tools: Tools, on_step: OnStep) -> Refined:
@@ -44,7 +45,7 @@ async def refine_faithfully(wanted: Refinement, settings: RefinerSettings, tools
     width, height = output_size(wanted, settings)
     source = await asyncio.to_thread(cropped, wanted.image, width, height)
     plain = await asyncio.to_thread(enlarge, source, width, height)
-    faces = await asyncio.to_thread(find_faces, plain) if wanted.faces else []
+    faces = (await tools.find_faces(plain)).boxes if wanted.faces else ()
     boxes = [surround(face, settings.face_expand, width=width, height=height) for face in faces]
     preview = Preview(plain)
     after = len(boxes) * (wanted.faces.steps if wanted.faces else 0)

@@ -11,7 +11,6 @@ from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.fixing import FaceFix, Fixed
 from services.providers.pipelines.blending import blend, feathered
 from services.providers.pipelines.colour import match_lab
-from services.providers.pipelines.faces import find_faces
 from services.providers.pipelines.measures import Thresholds, worst
 from services.providers.pipelines.pieces import redraw_pieces, show
 from services.providers.pipelines.progress import Preview, Progress
@@ -38,8 +37,8 @@ class FaceSettings:
 async def fix_faces(fix: FaceFix, settings: FaceSettings, brush: Brush, on_step: OnStep) -> Fixed:
     """The picture as it was, bit by bit, outside the faces' boxes and where no attempt was accepted."""
     height, width, _ = fix.image.shape
-    faces = await asyncio.to_thread(find_faces, fix.image)
-    boxes = [surround(face, settings.expand, width=width, height=height) for face in faces]
+    faces = await brush.find_faces(fix.image)
+    boxes = [surround(face, settings.expand, width=width, height=height) for face in faces.boxes]
     picture = fix.image.copy()
     progress = Progress(on_step, len(boxes), settings.steps, Preview(picture))
     wish = Wish(
@@ -62,6 +61,7 @@ async def fix_faces(fix: FaceFix, settings: FaceSettings, brush: Brush, on_step:
         measures=worst(found.measures for found in redrawn),
         debug=tuple(show("face", fix.image, boxes, redrawn)) if settings.debug else (),
         boxes=tuple(boxes),
+        finder=faces.finder,
     )
 
 

@@ -1,9 +1,12 @@
-"""Where the faces of a picture are."""
+"""Where the faces of a picture are: by a detector, or where there is none by a cascade that ships with scikit-image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -11,8 +14,9 @@ from skimage.data import lbp_frontal_face_cascade_filename
 from skimage.feature import Cascade
 
 from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.detecting import Detecting
 from services.providers.pipelines.detail import resized
-from services.providers.ports import Pixels
+from services.providers.ports import ModelCard, Pixels
 
 # The picture is looked at with these longer sides, each time mirrored too: what is a face is found in most of them.
 _LOOKS = (416, 608)
@@ -23,6 +27,33 @@ _LEAST_SKIN = 0.25
 _GREY, _GLANCE = 3.0, 64
 # Of a look's shorter side; the detector was trained on 24 pixels.
 _SMALLEST_SHARE, _SMALLEST = 16, 24
+
+
+CASCADE = ModelCard("lbpcascade_frontalface", "", "BSD-3-Clause")
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """From left to right, and what found them."""
+
+    boxes: tuple[Box, ...]
+    finder: ModelCard
+
+
+# Raises what the detector raises.
+FindFaces: TypeAlias = Callable[[Pixels], Awaitable[Faces]]
+
+
+async def by_cascade(pixels: Pixels) -> Faces:
+    return Faces(tuple(await asyncio.to_thread(find_faces, pixels)), CASCADE)
+
+
+async def by_detector(pixels: Pixels, detector: Detecting) -> Faces:
+    """By the cascade where the deployment has no network for it. Raises InvalidRequest or Unavailable."""
+    seen = await detector.find_people(pixels, faces_alone=True)
+    if seen is None:
+        return await by_cascade(pixels)
+    return Faces(tuple(face.box for face in seen.faces), seen.model)
 
 
 def find_faces(pixels: Pixels) -> list[Box]:

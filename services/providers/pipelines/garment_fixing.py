@@ -15,7 +15,7 @@ from services.providers.capabilities.measures import DebugPicture
 from services.providers.pipelines.aligning import Cut, cut_part, dress
 from services.providers.pipelines.blending import blend, feathered
 from services.providers.pipelines.colour import match_lab
-from services.providers.pipelines.faces import find_faces
+from services.providers.pipelines.faces import FindFaces
 from services.providers.pipelines.garments import find_garment
 from services.providers.pipelines.matting import matte_of
 from services.providers.pipelines.measures import Thresholds, worst
@@ -56,7 +56,11 @@ async def fix_garment(
     No garment in one of the pictures: no regions. Raises what the models raise.
     """
     base, reference = await all_of(
-        [partial(_find, pixels, fix.label, settings.expand, matting) for pixels in (fix.image, fix.reference)], 2
+        [
+            partial(_find, pixels, fix.label, settings.expand, matting, brush.find_faces)
+            for pixels in (fix.image, fix.reference)
+        ],
+        2,
     )
     if base is None or reference is None:
         return Fixed(drawn_picture(fix.image, (), fix.seed), regions=0, accepted=0, tries=0)
@@ -128,10 +132,12 @@ class _Work:
         )
 
 
-async def _find(pixels: Pixels, label: str | None, expand: float, matting: Matting) -> _Found | None:
+async def _find(
+    pixels: Pixels, label: str | None, expand: float, matting: Matting, find_faces: FindFaces
+) -> _Found | None:
     matte = await matte_of(pixels, matting)
-    faces = await asyncio.to_thread(find_faces, pixels)
-    garment = await asyncio.to_thread(find_garment, pixels, matte.alpha, label, faces)
+    faces = await find_faces(pixels)
+    garment = await asyncio.to_thread(find_garment, pixels, matte.alpha, label, faces.boxes)
     if garment is None:
         return None
     height, width, _ = pixels.shape

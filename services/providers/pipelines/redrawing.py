@@ -15,6 +15,7 @@ from services.common.errors import Internal
 from services.providers.capabilities.measures import Measure
 from services.providers.pipelines.colour import Match
 from services.providers.pipelines.detail import carry_change, resized
+from services.providers.pipelines.faces import FindFaces, by_cascade
 from services.providers.pipelines.measures import Judge, Thresholds, Verdict, keep_alike
 from services.providers.ports import (
     NOTHING_SAID,
@@ -48,7 +49,7 @@ class ModelSizes:
 
 @dataclass(frozen=True, slots=True)
 class Brush:
-    """What redraws and judges.
+    """What redraws and judges, and finds faces to redraw.
 
     `guidance` is low as a piece shows but a part of what the words name: led strongly, the model puts all of it there.
     """
@@ -57,6 +58,7 @@ class Brush:
     sizes: ModelSizes
     judge: Judge
     guidance: float | None = 1.0
+    find_faces: FindFaces = by_cascade
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from services.providers.capabilities.upscaling import target_size
 from services.providers.pipelines.colour import match_histogram, match_lab
 from services.providers.pipelines.face_fixing import PROMPT as FACE_PROMPT
 from services.providers.pipelines.face_fixing import lay_back, surround
-from services.providers.pipelines.faces import find_faces
 from services.providers.pipelines.measures import Thresholds, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
 from services.providers.pipelines.progress import Preview, Progress
@@ -76,7 +75,7 @@ async def refine(wanted: Refinement, settings: RefinerSettings, brush: Brush, on
         wanted = _without_faces(wanted)
     width, height = output_size(wanted, settings)
     plain = await asyncio.to_thread(enlarge, wanted.image, width, height)
-    faces = await asyncio.to_thread(find_faces, plain) if wanted.faces else []
+    faces = (await brush.find_faces(plain)).boxes if wanted.faces else ()
     boxes = [surround(face, settings.face_expand, width=width, height=height) for face in faces]
     grid = _cut(wanted, settings, brush, width, height)
     steps = max((found.steps for found in (wanted.upscale, wanted.faces) if found), default=1)

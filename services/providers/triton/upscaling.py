@@ -1,33 +1,27 @@
-"""The `upscale` model: photographs enlarged. The protocol is in deploy/triton/models/upscale/README.md.
-
-It may be missing from a deployment, which is then no fault of it.
-"""
+"""The `upscale` model: photographs enlarged. The protocol is in deploy/triton/models/upscale/README.md."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import numpy as np
 
-from services.common.errors import Internal, InvalidRequest, Unavailable
+from services.common.errors import Internal, InvalidRequest
 from services.providers.capabilities.enlarging import Enlarged, OnTile, Tile
 from services.providers.ports import Pixels
 from services.providers.triton.answers import CanaryEvent, UpscaledEvent, event_of, tile_of, unusable
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
-from services.providers.triton.processes import end_stub
-from services.providers.triton.supervisor import Guard, Pulse, Supervisor
+from services.providers.triton.optional import OptionalModel
+from services.providers.triton.supervisor import Guard, Pulse
 
 _ASK_SECONDS = 30.0
 # A tile takes about a second of CPU time, and several pictures take turns.
 _SILENCE = 180.0
-_LOOK_SECONDS = 15.0
-# As the index of the repository says it; a model that was never loaded has no state.
-_SERVED = ("READY", "LOADING", "UNLOADING")
 
 
-class TritonUpscaling:
+class TritonUpscaling(OptionalModel):
     """Enlarges through the supervisor, so that a model that dies in between costs time and nothing else."""
 
     most_factor = 16.0
@@ -41,45 +35,9 @@ class TritonUpscaling:
         busy_seconds: float = 60.0,
     ) -> None:
         """`most_pixels` as `Enlarging` says; `busy_seconds`: how long a full queue is waited for."""
-        self.model = model
+        super().__init__(model, connection, self._canary, silence=_SILENCE)
         self.most_pixels = most_pixels
-        end_process = end_stub if connection.is_here else None
-        self.supervisor = Supervisor(
-            model, connection, self._canary, every=5.0, silence=_SILENCE, end_process=end_process
-        )
-        self._connection = connection
         self._busy_seconds = busy_seconds
-        # None until Triton has been asked. Once served, it stays so: it may be loaded anew just now.
-        self._served: bool | None = None
-
-    async def run(self) -> None:
-        """Until cancelled. A model that is not served is not watched, and not loaded either."""
-        while not self._served:
-            with suppress(Unavailable):
-                await self.served()
-            if not self._served:
-                await asyncio.sleep(_LOOK_SECONDS if self._served is False else 1.0)
-        await self.supervisor.run()
-
-    async def served(self) -> bool:
-        """Whether this deployment has the model. Raises Unavailable while Triton cannot be asked."""
-        if not self._served:
-            try:
-                self._served = await self._connection.state(self.model) in _SERVED
-            except ModelLost as error:
-                self._served = None
-                raise Unavailable(f"{self.model}: {error}", reason="MODEL_UNAVAILABLE", retry_after=5.0) from error
-        return self._served
-
-    async def check(self) -> None:
-        """How the last canary went; all is well without the model. Raises Unavailable."""
-        if self._served is not False:
-            await self.supervisor.check()
-
-    async def ask(self) -> None:
-        """A canary now; all is well without the model. Raises Unavailable."""
-        if await self.served():
-            await self.supervisor.ask()
 
     async def enlarge(self, pixels: Pixels, width: int, height: int, on_tile: OnTile) -> Enlarged:
         """As `Enlarging` says."""
