@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from services.imaging import xmp
 from services.imaging.notes import Note
-from services.imaging.packets import raw_exif, raw_iim, xmp_packets
+from services.imaging.packets import credentials_of, raw_exif, raw_iim, xmp_packets
 from services.imaging.recipes import HEAD_BYTES, TAIL_BYTES, read_recipe
 from services.imaging.rights import Rights, source_uri, strongest
 from services.imaging.statements import Statements, statements_of
@@ -79,7 +79,7 @@ def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, tuple[N
             broken = True
     recipe = _recipe(content)
     own = str((recipe or {}).get("digital_source_type") or "")
-    source = strongest(source_uri(text) for text in (*told.sources, own, _signed_source(content)))
+    source = strongest(source_uri(text) for text in (*told.sources, own, _signed_source(picture, content)))
     notes = (Note.METADATA_IGNORED,) * broken + (Note.RIGHTS_LEFT_OUT,) * (not told.complete)
     return _rights(told, source, recipe), notes
 
@@ -142,15 +142,16 @@ def _recipe(content: IO[bytes]) -> dict[str, Any] | None:
     return read_recipe(os.pread(descriptor, HEAD_BYTES, 0), tail)
 
 
-def _signed_source(content: IO[bytes]) -> str:
+def _signed_source(picture: Image.Image, content: IO[bytes]) -> str:
     """As Content Credentials say, of whose manifests the last is the file's own (C2PA 2.2, 11.1 and 18.9).
 
     Whether the signature is right is not asked: whoever says that a model made a picture is believed.
     """
     with mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        at = whole.rfind(_SIGNED_SOURCE) if whole.find(_SIGNED) >= 0 else -1
+        told = credentials_of(picture) or whole
+        at = told.rfind(_SIGNED_SOURCE) if told.find(_SIGNED) >= 0 else -1
         start = at + len(_SIGNED_SOURCE) + 1
-        return "" if at < 0 else whole[start : start + whole[start - 1]].decode("latin-1")
+        return "" if at < 0 else told[start : start + told[start - 1]].decode("latin-1")
 
 
 def _read_xmp(content: IO[bytes], picture: Image.Image, told: _Told) -> None:

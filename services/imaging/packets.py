@@ -18,6 +18,7 @@ _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _NAME, _HEAD = 32, 40
 # More is a picture within the packet, and no rights.
 _LARGEST_EXTENSION = 1 << 20
+_BOX, _SEQUENCE, _REPEATED = b"JP", 8, 16
 _IIM_RESOURCE = b"8BIM\x04\x04"
 
 
@@ -55,6 +56,14 @@ def raw_iim(picture: Image.Image) -> bytes:
             start += (block[start] + 2) // 2 * 2
             return block[start + 4 : start + 4 + int.from_bytes(block[start : start + 4])]
     return b""
+
+
+def credentials_of(picture: Any) -> bytes:
+    """A JPEG's manifest store, which lies in as many segments as it needs (ISO 19566-5, annex D); empty without one."""
+    parts = [body for marker, body in getattr(picture, "applist", ()) if marker == "APP11" and body.startswith(_BOX)]
+    parts.sort(key=lambda body: body[len(_BOX) : _SEQUENCE])
+    # Each begins with the number of its box, its own, and the length and type of the box.
+    return b"".join(body[_REPEATED if at else _SEQUENCE :] for at, body in enumerate(parts))
 
 
 def _raw_profile(picture: Image.Image, kind: str) -> bytes:

@@ -391,3 +391,20 @@ async def test_a_packet_is_read_beyond_its_first_segment(decoder: Decoder) -> No
     assert found == replace(ALL, statements=STATEMENTS)
     others = extension(b"F" * 32, 0, packet)
     assert (await decoder.decode(plain[:2] + main + others + plain[2:])).rights == Rights(statements=STATEMENTS)
+
+
+@pytest.mark.field("split-credentials")
+async def test_credentials_are_read_across_segments(decoder: Decoder) -> None:
+    """Wherever the cut lies, and in whatever order the segments do."""
+    store = credentials(f"{VOCABULARY}digitalCapture", GENERATED)
+    plain, at = saved("JPEG"), store.rfind(b"digitalSourceType")
+
+    def segment(number: int, part: bytes) -> bytes:
+        head = b"JP\0\1" + number.to_bytes(4) + (b"" if number == 1 else store[:8])
+        return b"\xff\xeb" + (len(head + part) + 2).to_bytes(2) + head + part
+
+    for cut in (at - 3, at + 5, at + 19, at + 40, len(store) - 20):
+        parts = [segment(1, store[:cut]), segment(2, store[cut:])]
+        for ordered in (parts, parts[::-1]):
+            picture = await decoder.decode(plain[:2] + b"".join(ordered) + plain[2:])
+            assert picture.rights == Rights(GENERATED)
