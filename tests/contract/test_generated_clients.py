@@ -29,6 +29,9 @@ ELSEWHERE = {
     *("WORKER_ID_MISSING", "MESSAGE_UNREADABLE", "INTERNAL_ONLY", "TENANT_MISSING", "TENANT_INVALID"),
     *("CHECKSUM_MISMATCH", "HEADER_MISSING", "CHUNK_EXPECTED", "UPLOAD_INCOMPLETE", "OUT_OF_RANGE"),
     *("LIMIT_INVALID", "KEY_NOT_FOUND", "BUS_REFUSED", "ALREADY_EXISTS"),
+    # what the access service says on the deployment, and what keeps a process from starting
+    *("EVENTS_NOT_OFFERED", "NATS_OPERATOR_KEY_MISSING", "NATS_OPERATOR_KEY_INVALID"),
+    *("BUS_CREDENTIALS_UNREADABLE", "BUS_REFUSES_CREDENTIALS"),
     # what /health is told by the tasks service
     *("WORKERS_AWAY", "MODELS_AWAY"),
     # defaults that every place replaces, and what only providers and their tasks say
@@ -193,6 +196,8 @@ def _reasons_in(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ERRORS:
             given = [word.value for word in node.keywords if word.arg == "reason"]
             yield from (str(item.value) for item in given if isinstance(item, ast.Constant))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Codec":  # what the repository it is for raises
+            yield from (str(item.value) for item in node.args[-2:] if isinstance(item, ast.Constant))
         elif isinstance(node, ast.arguments):  # a reason that whoever makes the raising object may replace
             given = [default for default in (*node.defaults, *node.kw_defaults) if isinstance(default, ast.Constant)]
             yield from (str(item.value) for item in given if re.fullmatch("[A-Z]+_[A-Z_]+", str(item.value)))
