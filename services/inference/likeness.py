@@ -10,6 +10,7 @@ import numpy as np
 
 from services.catalog import results
 from services.catalog.quality import Reason
+from services.imaging.notes import Note
 from services.inference.context import Context
 from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.lineage import Lineage
@@ -72,6 +73,8 @@ async def encode_like(
     context.note_answer(made)
     context.note_shape(called, base, width, height)
     lineage = Lineage.of(pictures)
+    for name in lineage.unheard:
+        context.note(name, Note.RIGHTS_LEFT_OUT)
     if made.model == UNTOUCHED and await context.work(_is_same, base, made):
         own = await context.restore(base, called=called)
         return await context.work(encode_png, flat(own.pixels), recipe, icc=own.profile, lineage=lineage)

@@ -50,6 +50,17 @@ class Lineage:
         statements = merged(rights.statements for rights in every)
         return replace(Rights(**first), creators=tuple(creators), owners=tuple(owners), statements=statements)
 
+    @property
+    def unheard(self) -> tuple[str, ...]:
+        """Parents that say of rights what there is no room for beside an earlier one's word."""
+        whole = self.rights
+        return tuple(
+            name
+            for name, rights in self.parents
+            if any(getattr(rights, field) not in (None, getattr(whole, field)) for field in _SINGLE)
+            or any(value not in whole.statements[key]["values"] for key, value in _values(rights))
+        )
+
     def told(self) -> dict[str, Any]:
         """For a recipe. Of a long line the nearest are told, which a stranger's recipe cannot crowd out."""
         entries = sorted(self._entries(), key=lambda entry: entry["generation"])
@@ -73,6 +84,10 @@ class Lineage:
 
 NO_LINEAGE = Lineage()
 _SINGLE = ("credit", "notice", "usage_terms", "web_statement", "marked", "data_mining")
+
+
+def _values(rights: Rights) -> Iterator[tuple[str, Any]]:
+    return ((key, value) for key, told in rights.statements.items() for value in told["values"])
 
 
 def _entry(generation: int, picture: str, source: str | None, recipe: dict[str, Any]) -> dict[str, Any]:

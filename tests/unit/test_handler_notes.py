@@ -21,7 +21,7 @@ from services.providers.media import Made, Media
 from services.providers.ports import Drawing, ModelCard, OnStep, Picture
 from tests.corpora.pictures import INKS, WIDE
 from tests.fakes.desk import desk_of
-from tests.picture_bench import PictureBench, Silence, opened, saved
+from tests.picture_bench import PictureBench, Silence, many, opened, saved
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Nobody is in it, and most of it lies outside sRGB.
@@ -205,3 +205,19 @@ async def test_what_else_of_a_vendors_file_is_not_taken_is_told(bench: PictureBe
     assert opaque.alpha is None
     with pytest.raises(ProviderRefused):
         await media.decode(b"<svg/>")
+
+
+@pytest.mark.field("second-notice")
+async def test_of_two_pictures_the_notice_that_is_not_carried_over_is_told(bench: PictureBench, media: Media) -> None:
+    def by(creator: str, notice: str) -> str:
+        exif = Image.Exif()
+        exif[0x013B], exif[0x8298] = creator, notice
+        return bench.put(saved(COLOURS, exif=exif))
+
+    made = await media.decode(saved(COLOURS))
+    for second, notes in (("(c) Bo", [("reference_images[0]", "RIGHTS_LEFT_OUT")]), ("(c) Ana", [])):
+        fields = {"base_image": by("Ana", "(c) Ana"), "reference_images": many([by("Bo", second)])}
+        result = await asked(bench, made, "EDITING", prompt="a hat", **fields)
+        assert told(result) == notes
+        packet = bench.picture(result.result_image_path).info["xmp"].decode()
+        assert "(c) Ana" in packet and "Bo" in packet and "(c) Bo" not in packet
