@@ -113,10 +113,10 @@ class GroupRepository(Generic[AggregateT]):
         """What `find` finds, as far as it can be read."""
         return self._codec.readable(await read(find))
 
-    async def read_in_parts(self, find: Find) -> AsyncIterator[list[AggregateT]]:
-        """As `read`, for what may be much: between two parts others have their turn."""
+    async def read_in_parts(self, find: Find, codec: Codec[AggregateT]) -> AsyncIterator[list[AggregateT]]:
+        """As `read`, for what may be much, of which a part may do: between two parts others have their turn."""
         async for documents in read_in_parts(find, _PART):
-            yield self._codec.readable(documents)
+            yield codec.readable(documents)
 
     async def page(self, query: Document, window: Window) -> Found[AggregateT]:
         found = await list_page(self._collection, query, window)

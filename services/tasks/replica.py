@@ -32,6 +32,7 @@ from services.tasks.hub import Hub
 from services.tasks.messages import Messages
 from services.tasks.orders import BusOrders
 from services.tasks.ports import Files
+from services.tasks.reload import Reload
 from services.tasks.removal import Remover, Tale
 from services.tasks.repository import MongoTaskRepository, remains_of
 from services.tasks.service import Ending, RetryPolicy, TaskService, lease_expired
@@ -39,7 +40,6 @@ from services.tasks.settings import TasksSettings
 from services.tasks.tidying import LooseNotes, Patience, Tidying
 
 log = structlog.get_logger()
-_LOAD_LIMIT = 200_000
 # Those it publishes to.
 _STREAMS = (EVENTS_STREAM, WORK_STREAM, HOOKS_STREAM)
 
@@ -70,10 +70,11 @@ class Replica:
         self._orders = BusOrders(bus, self.messages.fill)
         owner = self._relay.owner
         self._leadership = Leadership(
-            database, "dispatcher", owner, self._load, patience=settings.leader_patience_seconds
+            database, "dispatcher", owner, lambda: self._reload.load(), patience=settings.leader_patience_seconds
         )
         timing = Timing(settings.lease_seconds, settings.claim_seconds)
         self.dispatcher = Dispatcher(self._orders, self, clock, lambda: self._leadership.held, timing)
+        self._reload = Reload(self.dispatcher, self.repository.in_state)
         self._loose_ends = loose_ends(database)
         patience = Patience(
             settings.loose_grace_seconds, settings.loose_retry_seconds, last=settings.loose_give_up_seconds
@@ -121,8 +122,7 @@ class Replica:
             "adopt": self._leadership.every(1.0, self._checkpoints.adopt_dead),
             "removals": self._leadership.every(2.0, self.remover.sweep),
             "tidying": self._leadership.every(5.0, self.tidying.sweep),
-            # Finds what fell through every other way, slowly.
-            "reload": self._leadership.every(30.0, self._load),
+            "reload": self._leadership.every(5.0, self._reload.load_when_due),
         }
 
     async def close(self) -> None:
@@ -160,14 +160,6 @@ class Replica:
             return  # overtaken on its way
         self.dispatcher.noticed(task)
         self.hub.noticed(task)
-
-    async def _load(self) -> None:
-        """This replica leads from here on: what the store holds is what there is."""
-        whole = True
-        for state in (TaskState.EXECUTING, TaskState.PENDING):
-            count = await self.dispatcher.load(self.repository.in_state(state, limit=_LOAD_LIMIT))
-            whole = whole and count < _LOAD_LIMIT
-        self.dispatcher.complete(whole=whole)
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

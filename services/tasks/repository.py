@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import MISSING, asdict, fields
+from functools import partial
 from typing import Any
 
 import orjson
@@ -27,6 +28,10 @@ _DEFAULTS = tuple(
     (field.name, None if field.default is MISSING else field.default) for field in fields(Task) if field.name in _PLAIN
 )
 _FILTERS = tuple(field.name for field in fields(Filter) if field.name not in ("tenant", "without_types"))
+_SCHEDULING = (
+    *("tenant", "task_type", "queue", "priority", "created_at", "updated_at", "version"),
+    *("state", "attempt", "not_before", "worker"),
+)
 _UNTOLD = {field.name: field.default for field in fields(ServiceCall)}
 
 
@@ -46,9 +51,10 @@ class MongoTaskRepository(GroupRepository[Task]):
         return await self.page(query, window)
 
     async def in_state(self, state: TaskState, *, limit: int) -> AsyncIterator[list[Task]]:
-        """Oldest first, of every tenant. They may be many: between two parts others have their turn."""
+        """Oldest first, of every tenant, without what only their run needs. They may be many."""
         query = {"state": equals(state.value)}
-        async for tasks in self.read_in_parts(lambda: self._tasks.find(query).sort("created_at", 1).limit(limit)):
+        found = partial(self._tasks.find, query, dict.fromkeys(_SCHEDULING, 1))
+        async for tasks in self.read_in_parts(lambda: found().sort("created_at", 1).limit(limit), _BRIEF):
             yield tasks
 
 
@@ -106,4 +112,9 @@ def _unpack(row: list[Any]) -> Occurrence:
     return Occurrence(version, Verb(verb), TaskState(status), attempt, at, *said)
 
 
+def _brief_of(document: Document) -> Task:
+    return _task_of(document | {"spec": "", "outbox": "[]"})
+
+
 CODEC: Codec[Task] = Codec("task", to_document, _task_of, "TASK_NOT_FOUND", "TASK_UNREADABLE")
+_BRIEF: Codec[Task] = Codec("task", to_document, _brief_of, "TASK_NOT_FOUND", "TASK_UNREADABLE")
