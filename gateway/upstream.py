@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -47,6 +47,10 @@ class TasksClient:
     async def list(self, request: Request, wanted: pb.ListTasksRequest) -> tuple[list[pb.Task], str]:
         """What was wanted, and the token of what comes behind it."""
         return await _page(lambda: self._call("ListTasks", wanted, request), wanted, "tasks")
+
+    async def models(self, request: Request) -> Sequence[pb.ServedModel]:
+        answer = cast("pb.ListModelsResponse", await self._call("ListModels", pb.ListModelsRequest(), request))
+        return answer.models
 
     async def cancel(self, request: Request, task_id: str, task_type: str | None = None) -> pb.Task:
         wanted = pb.CancelTaskRequest(task_id=task_id, task_type=task_type)

@@ -36,6 +36,7 @@ class TasksClient:
         inbox: str,
         draining: bool,
         unwell: Sequence[str],
+        models: Sequence[tasks_pb2.ServedModel],
         timeout: float,
     ) -> pb.HeartbeatTasksResponse:
         request = pb.HeartbeatTasksRequest(
@@ -46,6 +47,7 @@ class TasksClient:
             draining=draining,
             inbox=inbox,
             unwell=unwell,
+            models=models,
         )
         return await call(self._stub.HeartbeatTasks, request, timeout=timeout, metadata=self._metadata)
 

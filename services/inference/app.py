@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from services.inference.attempts import HandlerAttempt
 from services.inference.context import Surroundings
 from services.inference.images import TaskImages
 from services.inference.registry import Handlers, discover_handlers
+from services.inference.served import announced
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import Settings
 from services.messaging.bus import open_bus, ping
@@ -33,6 +34,7 @@ from services.providers.calling.tidying import Tidying
 from services.providers.calling.tries import Desk
 from services.providers.directory import open_providers
 from services.providers.media import MediaSettings, open_media
+from services.providers.ports import ServedModel
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check
 from services.worker.heartbeat import Heartbeat
@@ -55,10 +57,11 @@ async def open_worker(
     around: Surroundings,
     handlers: Handlers,
     models: Mapping[str, Check] = MappingProxyType({}),
+    served: Callable[[], Sequence[ServedModel]] = tuple,
 ) -> AsyncIterator[Runs]:
     """Takes and runs tasks for as long as the block does, then drains: finishes what it can, gives back the rest.
 
-    `models` raise where they do not answer; that is passed on to the tasks service.
+    `models` raise where they do not answer, `served` are those that do; both are passed on to the tasks service.
     """
     runs = Runs(settings.worker_capacity)
     reports = Reports(tasks, lease=settings.assumed_lease_seconds)
@@ -66,7 +69,15 @@ async def open_worker(
         runs, reports, lambda run: HandlerAttempt(run, handlers, around), timeout=settings.task_timeout_seconds
     )
     queue = WorkQueue(bus, settings.worker_queue, worker, runs)
-    heartbeat = Heartbeat(tasks, runs, reports, queue=settings.worker_queue, inbox=queue.inbox, models=models)
+    heartbeat = Heartbeat(
+        tasks,
+        runs,
+        reports,
+        queue=settings.worker_queue,
+        inbox=queue.inbox,
+        models=models,
+        served=partial(announced, served),
+    )
     async with running(cancels=queue.heed_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):
         try:
             async with running(queue=queue.run, grants=queue.heed_grants, refill=queue.refill, bus=queue.watch_bus):
@@ -102,7 +113,9 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         around = Surroundings(
             TaskImages(loader), store, bus, desk, chosen.default_provider, schemas_at(chosen.public_url)
         )
-        runs = await stack.enter_async_context(open_worker(chosen, tasks, bus, around, handlers, providers.checks))
+        runs = await stack.enter_async_context(
+            open_worker(chosen, tasks, bus, around, handlers, providers.checks, lambda: providers.served)
+        )
         servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)
         rpc.add_InferenceServiceServicer_to_server(servicer, server)
         yield Mounted([SERVICE], {"nats": partial(ping, bus), **providers.checks}, internal=[SERVICE])

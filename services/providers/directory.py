@@ -12,7 +12,7 @@ from services import providers as package
 from services.common.errors import InvalidRequest
 from services.providers.calls import Branching, Call, Terms
 from services.providers.media import Media
-from services.providers.ports import Capability, Check, Provider
+from services.providers.ports import Capability, Check, Provider, ServedModel, Serving
 
 CapabilityT = TypeVar("CapabilityT")
 
@@ -30,6 +30,13 @@ class Providers:
     @property
     def canaries(self) -> dict[str, Check]:
         return {name: check for provider in self.found.values() for name, check in provider.canaries.items()}
+
+    @property
+    def served(self) -> tuple[ServedModel, ...]:
+        """The models of our own; what vendors have behind their doors is theirs to tell."""
+        return tuple(
+            model for provider in self.found.values() if isinstance(provider, Serving) for model in provider.served
+        )
 
     def terms(self, name: str, config: Mapping[str, Any]) -> Terms | None:
         """How its account may be used; None for our own. Raises InvalidRequest when there is no such provider."""

@@ -34,7 +34,7 @@ from services.providers.pipelines.garment_fixing import GarmentSettings
 from services.providers.pipelines.measures import Judge
 from services.providers.pipelines.redrawing import Brush, ModelSizes
 from services.providers.pipelines.refining import RefinerSettings
-from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels
+from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels, ServedModel
 from services.providers.triton import connection
 from services.providers.triton.detection import TritonDetection
 from services.providers.triton.diffusion import Description, TritonDiffusion
@@ -80,6 +80,12 @@ class Local:
     @property
     def canaries(self) -> Mapping[str, Check]:
         return {watch.model: watch.ask for watch in self._watches}
+
+    @property
+    def served(self) -> tuple[ServedModel, ...]:
+        """The models that answer, as their last canaries said."""
+        supervisors = (watch.supervisor if isinstance(watch, OptionalModel) else watch for watch in self._watches)
+        return tuple(model for supervisor in supervisors for model in supervisor.served)
 
     @property
     def _watches(self) -> tuple[Supervisor | OptionalModel, ...]:

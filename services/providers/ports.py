@@ -79,6 +79,17 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model of our own that answers, as the registry knows it; empty where nothing is known."""
+
+    card: ModelCard
+    serves: str
+    made_for: str = ""
+    source: str = ""
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """A field of the request that had no effect; of a text the words that had none."""
 
@@ -218,4 +229,14 @@ class Provider(Protocol):
             InvalidRequest: it cannot be used.
             ProviderRefused: PROVIDER_NOT_CONFIGURED, naming the setting that is missing.
         """
+        ...
+
+
+@runtime_checkable
+class Serving(Protocol):
+    """A provider that has models of its own."""
+
+    @property
+    def served(self) -> tuple[ServedModel, ...]:
+        """Those that answer."""
         ...

@@ -34,9 +34,12 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
         files = StorageClient(storage, Credentials(settings.internal_token.get_secret_value()))
         replica = Replica(database, bus, files, settings)
         await replica.prepare()
-        progress = replica.dispatcher.progress
+        books = replica.dispatcher
         tasks_pb2_grpc.add_TaskServiceServicer_to_server(
-            TaskServicer(replica.service, replica.remover, replica.messages, replica.hub, bus, progress), server
+            TaskServicer(
+                replica.service, replica.remover, replica.messages, replica.hub, bus, books.progress, books.models
+            ),
+            server,
         )
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(
             WorkerServicer(

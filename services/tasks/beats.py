@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import structlog
+from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import worker_pb2 as wire
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.messaging.subjects.tasks import BEATS_SUBJECT
 from services.tasks.dispatcher import Dispatcher
+from services.tasks.roster import ServedModel
 
 log = structlog.get_logger()
 _SENDER = "Atelier-Sender"
@@ -45,9 +47,14 @@ class Beats:
             draining=beat.draining,
             inbox=beat.inbox,
             unwell=tuple(beat.unwell),
+            models=tuple(map(_model, beat.models)),
         )
         return [
             wire.TaskRef(task_id=run.task_id, attempt=run.attempt)
             for run in beat.running
             if not self._dispatcher.vouched(run.task_id, run.attempt, run.progress)
         ]
+
+
+def _model(said: pb.ServedModel) -> ServedModel:
+    return ServedModel(said.serves, said.name, said.sha256, said.licence, said.made_for, said.source, said.upstream)

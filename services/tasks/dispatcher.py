@@ -21,7 +21,7 @@ from services.durable.leases import LeaseBook
 from services.tasks.backlog import Backlog, Waiting
 from services.tasks.domain import Task, TaskState
 from services.tasks.ports import Clock
-from services.tasks.roster import Place, Roster
+from services.tasks.roster import Place, Roster, ServedModel
 
 log = structlog.get_logger()
 _LARGEST_ORDER = 32
@@ -160,14 +160,19 @@ class Dispatcher:
         draining: bool = False,
         inbox: str = "",
         unwell: tuple[str, ...] = (),
+        models: tuple[ServedModel, ...] = (),
     ) -> None:
         """A worker is alive and has this many slots; while it drains, no more than it still runs. `unwell` are the
-        models that do not answer it.
+        models that do not answer it, `models` those that do.
         """
         if draining:
             capacity, inbox = min(capacity, running), ""
-        if self._roster.heard(worker_id, queue, capacity, inbox, unwell):
+        if self._roster.heard(worker_id, queue, capacity, inbox, unwell, models):
             self._wake.set()
+
+    def models(self) -> list[ServedModel]:
+        """Those that answer one worker or another."""
+        return self._roster.models
 
     async def check_workers(self) -> None:
         """Raises Unavailable: WORKERS_AWAY where none is heard of."""

@@ -11,6 +11,18 @@ import structlog
 log = structlog.get_logger()
 
 
+class ServedModel(NamedTuple):
+    """What a worker says of a model that answers it."""
+
+    serves: str
+    name: str
+    sha256: str
+    licence: str
+    made_for: str
+    source: str
+    upstream: str
+
+
 class Worker(NamedTuple):
     """`until` is this process's monotonic clock; without `inbox` it only takes what it claimed itself."""
 
@@ -19,6 +31,7 @@ class Worker(NamedTuple):
     until: float
     inbox: str
     unwell: tuple[str, ...] = ()
+    models: tuple[ServedModel, ...] = ()
 
 
 class Place(NamedTuple):
@@ -47,13 +60,27 @@ class Roster:
         """What does not answer one worker or another, in the alphabet's order."""
         return sorted({name for worker in self._workers.values() for name in worker.unwell})
 
-    def heard(self, worker_id: str, queue: str, capacity: int, inbox: str, unwell: tuple[str, ...] = ()) -> bool:
+    @property
+    def models(self) -> list[ServedModel]:
+        """Each once, by what it serves and its name."""
+        return sorted({model for worker in self._workers.values() for model in worker.models})
+
+    def heard(
+        self,
+        worker_id: str,
+        queue: str,
+        capacity: int,
+        inbox: str,
+        unwell: tuple[str, ...] = (),
+        models: tuple[ServedModel, ...] = (),
+    ) -> bool:
         """Whether there may be room that was not there before."""
         known = self._workers.get(worker_id)
         if capacity <= 0:
             self._workers.pop(worker_id, None)
         else:
-            self._workers[worker_id] = Worker(queue, capacity, time.monotonic() + self._patience, inbox, unwell)
+            until = time.monotonic() + self._patience
+            self._workers[worker_id] = Worker(queue, capacity, until, inbox, unwell, models)
         return known is None or known.capacity != capacity
 
     def capacities(self, queue: str) -> list[int]:

@@ -30,6 +30,7 @@ from services.tasks.messages import Messages
 from services.tasks.ports import Filter
 from services.tasks.removal import Remover
 from services.tasks.requests import check_forms, check_key, check_spec
+from services.tasks.roster import ServedModel
 from services.tasks.service import Created, Creation, NewTask, TaskService
 
 log = structlog.get_logger()
@@ -55,14 +56,16 @@ class TaskServicer(rpc.TaskServiceServicer):
         hub: Hub,
         bus: Client,
         progress: Callable[[str], float],
+        models: Callable[[], list[ServedModel]],
     ) -> None:
-        """`progress` is the percent a worker last reported for a running task."""
+        """`progress` is the percent a worker last reported for a running task, `models` what workers draw with."""
         self._service = service
         self._remover = remover
         self._messages = messages
         self._hub = hub
         self._bus = bus
         self._progress = progress
+        self._models = models
 
     @needs(TO_CHANGE)
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
@@ -86,6 +89,11 @@ class TaskServicer(rpc.TaskServiceServicer):
             abandon(one.written for one in begun if isinstance(one, Creation))
             raise
         return answer
+
+    @needs(TO_READ)
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
+        tenant()
+        return pb.ListModelsResponse(models=[pb.ServedModel(**model._asdict()) for model in self._models()])
 
     @needs(TO_READ)
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from compute.tasks.v1 import worker_pb2 as pb
+from compute.tasks.v1.tasks_pb2 import ServedModel
 
 from services.clients.tasks_client import TasksClient
 from services.common.errors import ComputeError
@@ -30,9 +31,10 @@ class Heartbeat:
         queue: str,
         inbox: Callable[[], str],
         models: Mapping[str, Check],
+        served: Callable[[], Sequence[ServedModel]] = tuple,
     ) -> None:
         """`inbox` answers where this worker hears of attempts that were begun for it; nothing while it hears none.
-        `models` raise where they did not answer a moment ago.
+        `models` raise where they did not answer a moment ago; `served` are the facts of those that do.
         """
         self._client = client
         self._runs = runs
@@ -40,6 +42,7 @@ class Heartbeat:
         self._queue = queue
         self._inbox = inbox
         self._models = models
+        self._served = served
         self._answering = True
         self.draining = False
 
@@ -72,6 +75,7 @@ class Heartbeat:
                 inbox=self._inbox(),
                 draining=self.draining,
                 unwell=await self._unwell(),
+                models=self._served(),
                 timeout=max(1.0, self._reports.lease / 3),
             )
         except ComputeError as error:

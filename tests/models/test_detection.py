@@ -137,7 +137,8 @@ def test_a_swapped_file_is_refused_by_its_hash(tmp_path, name, file):
 def test_what_is_missing_is_said_and_gone_on_without(tmp_path):
     (tmp_path / FOR_TEXT).symlink_to(place() / FOR_TEXT)
     finder = Finder.load(dataclasses.replace(SETTINGS, artefacts=tmp_path))
-    assert finder.answer(parse({"canary": True}), None)["can"] == ["text"]
+    canary = finder.answer(parse({"canary": True}), None)
+    assert (canary["can"], canary["models"]) == (["text"], [registry()[FOR_TEXT].served()])
     with pytest.raises(InvalidArgument, match="no network that finds faces"):
         finder.answer(parse({"find": ["faces"]}), np.zeros((40, 40, 3), np.uint8))
 

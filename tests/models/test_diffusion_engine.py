@@ -226,6 +226,8 @@ def test_the_canary_passes_the_queue_and_tells_the_load():
     gate.open()
     answer = canary.wait().result
     assert (answer["active"], answer["queued"]) == (1, 1)
+    [served] = answer["models"]
+    assert (served["serves"], served["sha256"]) == ("diffusion", stage.model.card.sha256)
     assert not running._ended.is_set()
     running.gone = True
     assert waiting.wait().error is None

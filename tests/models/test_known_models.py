@@ -31,6 +31,7 @@ def test_a_model_from_a_hub_is_called_by_its_id_there(tmp_path):
     path = with_manifest(build("sd", tmp_path))
     card = load_model(Settings(path)).card
     assert (card.name, card.licence, card.sha256) == ("maker/tiny", "openrail++", artefact_at(path).sha256)
+    assert load_model(Settings(path)).served["source"] == f"maker/tiny at {'0' * 40}, from a hub"
 
 
 @pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"])

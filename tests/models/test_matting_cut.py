@@ -7,8 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from artefacts import registry
 from matting import Matter, MattingError, MattingRequest, Settings
 from matting.combination import border_alone
+from matting.network import MatteNetwork
 from matting.refinement import refine
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "deploy/triton/starter"))
@@ -137,6 +139,26 @@ def test_a_canary_runs_the_network_alone(matter, product):
     assert info["method"] == "network"
     assert info["iou_between_methods"] is None
     assert set(info["ms"]) == {"network", "total"}
+
+
+def test_a_canary_says_which_networks_answer(matter, product):
+    """As the registry knows them, and one that it does not know as its own file says."""
+    [known] = matter.cut(product.picture, MattingRequest(canary=True)).info["models"]
+    assert known == registry()["atelier-starter-matte"].served()
+    own = MatteNetwork(matter.network.session, matter.network.layout, {"name": "mine", "sha256": "0", "licence": "x"})
+    both = (
+        Matter(matter.network, matter.max_pixels, own).cut(product.picture, MattingRequest(canary=True)).info["models"]
+    )
+    assert both[1] | {"source": ""} == {
+        "name": "mine",
+        "sha256": "0",
+        "licence": "x",
+        "serves": "segmentation",
+        "made_for": "",
+        "source": "",
+        "upstream": "",
+    }
+    assert "models" not in matter.cut(product.picture, MattingRequest()).info
 
 
 def test_the_border_method_needs_no_network(product):

@@ -41,6 +41,7 @@ def photograph(name: str, width: int, height: int) -> np.ndarray:
 class Repeating:
     """Stands in for the network where only the handling of tiles is looked at."""
 
+    served = {"name": "repeating"}  # noqa: RUF012  never changed
     card = {"name": "repeating", "sha256": "", "licence": ""}  # noqa: RUF012  never changed
 
     def enlarge(self, tile):
@@ -242,6 +243,7 @@ def test_a_canary_is_answered_while_a_picture_is_worked_on(engine):
     event, _ = canary.next()
     assert event["event"] == "canary"
     assert event["pid"] > 0
+    assert event["models"] == [registry()[NAME].served()]
     large.gone = True
 
 

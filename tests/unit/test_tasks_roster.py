@@ -18,7 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from services.tasks.backlog import Waiting
 from services.tasks.dispatcher import Dispatcher, Timing
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.roster import Roster
+from services.tasks.roster import Roster, ServedModel
 from tests.fakes.loops import SkippingLoop
 
 LOST = Failure("LEASE_EXPIRED", "m", "INTERNAL", retryable=True)
@@ -35,6 +35,23 @@ def roster() -> Roster:
         found.heard("deaf", "q", 9, "")
         found.heard("elsewhere", "r", 9, "_INBOX.elsewhere")
     return found
+
+
+def model(name: str, serves: str = "diffusion") -> ServedModel:
+    return ServedModel(serves, name, "0" * 64, "MIT", "", "", "")
+
+
+def test_the_models_are_those_of_all_workers_that_are_there_each_once() -> None:
+    found = Roster(10.0)
+    found.heard("w1", "q", 1, "", models=(model("b"), model("a"), model("x", "upscale")))
+    found.heard("w2", "q", 1, "", models=(model("a"), model("c", "segmentation")))
+    assert [(one.serves, one.name) for one in found.models] == [
+        *(("diffusion", "a"), ("diffusion", "b"), ("segmentation", "c"), ("upscale", "x")),
+    ]
+    found.heard("w1", "q", 1, "", models=(model("a"),))
+    assert [one.name for one in found.models] == ["a", "c"]
+    found.heard("w2", "q", 0, "")
+    assert [one.name for one in found.models] == ["a"]
 
 
 def test_a_place_is_kept_where_most_room_is_until_there_is_none() -> None:

@@ -64,6 +64,11 @@ class Artefact:
         weights = [digest for file, digest in self.files.items() if file.endswith(_WEIGHTS)]
         return weights[0] if len(weights) == 1 else digest_of(self.files)
 
+    def served(self) -> dict[str, str]:
+        """What whoever asks is told of it."""
+        about = {"serves": self.serves, "made_for": self.purpose, "source": self.source, "upstream": self.upstream}
+        return {"name": self.name, "sha256": self.sha256, "licence": self.licence, **about}
+
     def paths(self, folder: Path | None = None) -> dict[str, Path]:
         """Name of each file to where it lies; whether it does is for the caller to see."""
         if self.folder:
@@ -142,6 +147,12 @@ def artefact_at(directory: Path) -> Artefact | None:
             return artefact
     manifest = folder / MANIFEST
     return read_manifest(manifest) if manifest.exists() else None
+
+
+def served_unknown(card: Mapping[str, Any], serves: str) -> dict[str, str]:
+    """The same of a model that an operator brought, of which only its card is known."""
+    about = {"serves": serves, "made_for": "", "source": "a file of the operator's own", "upstream": ""}
+    return {name: str(card[name]) for name in ("name", "sha256", "licence")} | about
 
 
 def read_manifest(path: Path) -> Artefact:

@@ -17,6 +17,7 @@ SURFACE = Surface(
     tags=(
         {"name": "Tasks", "description": "Submit, watch, change, cancel"},
         {"name": "Storage", "description": f"The caller's pictures, taken as {ACCEPTED}"},
+        {"name": "Models", "description": "What the deployment draws and cuts out with"},
         {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
     ),
     path_parameters={

@@ -14,7 +14,18 @@ from tritonclient.grpc import InferResult
 
 from services.common.errors import Internal
 from services.providers.capabilities.enlarging import Tile
-from services.providers.ports import Doubt, Drawing, Heard, Ignored, Matte, ModelCard, Picture, Pixels, Step
+from services.providers.ports import (
+    Doubt,
+    Drawing,
+    Heard,
+    Ignored,
+    Matte,
+    ModelCard,
+    Picture,
+    Pixels,
+    ServedModel,
+    Step,
+)
 
 EventT = TypeVar("EventT", bound="Event")
 # What our models call the output that holds their JSON.
@@ -39,6 +50,16 @@ class CardEvent(Event):
 
     def card(self) -> ModelCard:
         return ModelCard(self.name, self.sha256, self.licence)
+
+
+class ServedEvent(CardEvent):
+    serves: str
+    made_for: str = ""
+    source: str = ""
+    upstream: str = ""
+
+    def model(self) -> ServedModel:
+        return ServedModel(self.card(), self.serves, self.made_for, self.source, self.upstream)
 
 
 class LoraEvent(Event):
@@ -72,6 +93,15 @@ class ResultEvent(Event):
         return Heard(ignored, tuple(Doubt(found.reason, found.message, found.words) for found in self.warnings))
 
 
+class ModelsEvent(Event):
+    """What every canary says: which models answer. Older runtimes say nothing of them."""
+
+    models: tuple[ServedEvent, ...] = ()
+
+    def served(self) -> tuple[ServedModel, ...]:
+        return tuple(model.model() for model in self.models)
+
+
 class MatteEvent(Event):
     confidence: NonNegativeFloat
     model: CardEvent
@@ -88,7 +118,7 @@ class UpscaledEvent(Event):
     model: CardEvent
 
 
-class CanaryEvent(Event):
+class CanaryEvent(ModelsEvent):
     queued: int
     pid: PositiveInt
 

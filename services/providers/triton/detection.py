@@ -76,7 +76,7 @@ class TritonDetection(OptionalModel):
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
         self._known = said.can
-        return Pulse(process=said.pid)
+        return Pulse(process=said.pid, models=said.served())
 
 
 def _shrunk(pixels: Pixels, longest: int) -> tuple[Pixels, float]:

@@ -70,7 +70,7 @@ class TritonDiffusion:
 
     async def _canary(self) -> Pulse:
         event = await self._ask({"canary": True}, CanaryEvent)
-        return Pulse(event.queued, event.pid)
+        return Pulse(event.queued, event.pid, event.served())
 
     async def _ask(self, request: dict[str, Any], kind: type[EventT]) -> EventT:
         """What makes no sense is taken for a dead model: it is loaded anew."""

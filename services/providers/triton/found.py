@@ -8,12 +8,12 @@ from pydantic import Field, FiniteFloat, PositiveInt
 
 from services.providers.capabilities.boxes import Box
 from services.providers.capabilities.detecting import Line, People, Sighting, Text
-from services.providers.triton.answers import CardEvent, Event
+from services.providers.triton.answers import CardEvent, Event, ModelsEvent
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class SeeingEvent(Event):
+class SeeingEvent(ModelsEvent):
     can: tuple[str, ...]
     pid: PositiveInt
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from services.common.errors import Internal, InvalidRequest
 from services.providers.ports import Matte, Pixels
-from services.providers.triton.answers import matte_of
+from services.providers.triton.answers import ModelsEvent, event_of, matte_of
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 from services.providers.triton.supervisor import Guard, Pulse, Supervisor
@@ -42,6 +42,7 @@ class TritonSegmentation:
             request = {"canary": True}
             answer = await self._connection.infer(self._model, request, {"IMAGE": _PROBE}, timeout=_CANARY_SECONDS)
             matte_of(answer.event, answer.pixels, _PROBE)
+            models = event_of(answer.event, ModelsEvent).served()
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
-        return Pulse()
+        return Pulse(models=models)

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from services.common.errors import Internal, Overloaded, Unavailable
+from services.providers.ports import ServedModel
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 
@@ -23,10 +24,11 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Pulse(NamedTuple):
-    """A canary's answer: how many requests wait in the model's own queue, and the process that answered."""
+    """A canary's answer: how many requests wait in the model's own queue, the process that answered, and its models."""
 
     queued: int = 0
     process: int = 0
+    models: tuple[ServedModel, ...] = ()
 
 
 # Raises ModelLost.
@@ -82,6 +84,8 @@ class Supervisor:
         self._recovery = recovery
         self._up = asyncio.Event()
         self._down = True
+        # As the last canary said.
+        self.served: tuple[ServedModel, ...] = ()
         self._process = 0
         self._pause = every
         self._suspected = asyncio.Event()
@@ -189,6 +193,7 @@ class Supervisor:
             if self._down:
                 log.info("model answers", model=self.model)
             self._down = False
+            self.served = pulse.models
             self._up.set()
             self._note_process(pulse.process)
             self._wake_silent(pulse.queued)

@@ -67,7 +67,7 @@ class TritonUpscaling(OptionalModel):
             raise ModelLost(f"no answer within {_ASK_SECONDS:g} s") from error
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
-        return Pulse(event.queued, event.pid)
+        return Pulse(event.queued, event.pid, event.served())
 
 
 def _laid(made: Pixels, tile: Tile) -> int:

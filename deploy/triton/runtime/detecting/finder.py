@@ -72,7 +72,8 @@ class Finder:
         began = time.perf_counter()
         if request.canary:
             self._probe()
-            return {"event": "canary", "can": self.can, "pid": os.getpid(), "ms": _ms(began)}
+            about = {"can": self.can, "models": [registry()[name].served() for name in self._cards]}
+            return {"event": "canary", **about, "pid": os.getpid(), "ms": _ms(began)}
         image = check(image, self._max_pixels)
         if missing := [kind for kind in request.find if kind not in self.can]:
             raise InvalidArgument(f"this deployment has no network that finds {', '.join(missing)}")

@@ -136,7 +136,8 @@ class Engine:
             try:
                 self._painter.probe(sink)
                 load = {"active": len(self._board), "queued": len(self._line)}
-                sink.finish({"event": "canary", "ms": _ms(began), **load, "pid": os.getpid()})
+                about = {"pid": os.getpid(), "models": [self.model.served]}
+                sink.finish({"event": "canary", "ms": _ms(began), **load, **about})
             except Exception as error:  # noqa: BLE001  a request's border
                 self._fail(sink, _as_request_error(error))
 

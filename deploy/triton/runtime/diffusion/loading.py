@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from artefacts import Artefact, artefact_at, digest_of
+from artefacts import Artefact, artefact_at, digest_of, served_unknown
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from pipelines import UNUSED
@@ -32,6 +32,7 @@ class Model:
     limits: Limits
     preview: Preview
     vocabulary: Vocabulary
+    served: dict[str, str]
 
 
 def load_model(settings: Settings) -> Model:
@@ -61,7 +62,8 @@ def load_model(settings: Settings) -> Model:
         _check(family)
         preview = fit_preview(family.to_picture, family.pipe.vae.config.latent_channels, device=family.device)
     card = _card(directory, index, known, digest_of(hashes), family.name)
-    return Model(family, card, _limits(family, index, settings), preview, read_vocabulary(index))
+    served = known.served() if known else served_unknown(card.as_event(), "diffusion")
+    return Model(family, card, _limits(family, index, settings), preview, read_vocabulary(index), served)
 
 
 def _card(directory: Path, index: dict[str, Any], known: Artefact | None, sha256: str, family: str) -> ModelCard:

@@ -63,7 +63,12 @@ class Matter:
             choice, believed = self.coarse(image, request, watch)
             alpha = self.full_resolution(image, choice.matte, request.refine and not request.canary, watch)
             matte = np.ascontiguousarray(np.rint(alpha * 255).astype(np.uint8))
-        return Cut(matte, self.information(choice, believed, watch))
+        about = {"models": [one.served for one in self.networks]} if request.canary else {}
+        return Cut(matte, {**self.information(choice, believed, watch), **about})
+
+    @property
+    def networks(self) -> list[MatteNetwork]:
+        return [one for one in (self.network, self.photographs) if one is not None]
 
     def information(self, choice: Choice, believed: MatteNetwork, watch: Stopwatch) -> dict[str, Any]:
         return {
@@ -111,7 +116,7 @@ class Matter:
 
     def named(self, name: str) -> MatteNetwork:
         """Raises MATTE_MODEL_MISSING."""
-        here = {one.description["name"]: one for one in (self.network, self.photographs) if one is not None}
+        here = {one.description["name"]: one for one in self.networks}
         if name not in here:
             raise MattingError(
                 "MATTE_MODEL_MISSING", f"there is no matte network {name!r} here, only {', '.join(here)}"

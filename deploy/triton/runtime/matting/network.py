@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
-from artefacts import ArtefactRefused, artefact_at, check, registry
+from artefacts import Artefact, ArtefactRefused, artefact_at, check, registry, served_unknown
 
 from .errors import MattingError
 from .layouts import LAYOUTS, Layout, choose_layout
@@ -26,8 +26,16 @@ MARGIN = 1 / 8
 class MatteNetwork:
     """A session with its layout; `matte` is safe to call from several threads."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, layout: Layout, description: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        layout: Layout,
+        description: dict[str, Any],
+        served: dict[str, str] | None = None,
+    ) -> None:
+        """`served` is what the registry says of it, where it knows it."""
         self.session, self.layout, self.description = session, layout, description
+        self.served = served or served_unknown(description, "segmentation")
         self.input_names = [item.name for item in session.get_inputs()]
         self.output_name = session.get_outputs()[0].name
 
@@ -39,11 +47,12 @@ class MatteNetwork:
             raise MattingError(
                 "MODEL_UNUSABLE", f"no matte model at {path}; set MATTE_MODEL_PATH or run `make starter-models`"
             )
-        refuse_swapped(path)
+        known = refuse_swapped(path)
         session = open_session(path, settings.threads)
         inputs = [(item.name, item.shape) for item in session.get_inputs()]
         layout = choose_layout(settings.layout, path.stem, inputs, [item.name for item in session.get_outputs()])
-        return cls(session, layout, describe(path, layout, settings.licence))
+        served = None if known is None else known.served()
+        return cls(session, layout, describe(path, layout, settings.licence), served)
 
     @classmethod
     def for_photographs(cls, settings: Settings) -> MatteNetwork | None:
@@ -61,7 +70,7 @@ class MatteNetwork:
             "licence": artefact.licence,
             "layout": "u2net",
         }
-        return cls(open_session(path, settings.threads), LAYOUTS["u2net"], description)
+        return cls(open_session(path, settings.threads), LAYOUTS["u2net"], description, artefact.served())
 
     def matte(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB [H, W, 3] to float32 [h, w] in 0..1 at the network's own resolution. Raises MODEL_FAILED."""
@@ -95,14 +104,19 @@ class MatteNetwork:
         return feed
 
 
-def refuse_swapped(path: Path) -> None:
-    """Raises MODEL_UNUSABLE for a network of ours that has another content; others are their owner's affair."""
+def refuse_swapped(path: Path) -> Artefact | None:
+    """What the registry says of it; None for a network of somebody's own, which is their affair.
+
+    Raises MODEL_UNUSABLE for one of ours that has another content.
+    """
     try:
         known = artefact_at(path.parent)
-        if known is not None and path.name in known.files:
-            check(path, known.files[path.name], known.name, known.remedy)
+        if known is None or path.name not in known.files:
+            return None
+        check(path, known.files[path.name], known.name, known.remedy)
     except ArtefactRefused as error:
         raise MattingError("MODEL_UNUSABLE", str(error)) from error
+    return known
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -98,7 +98,8 @@ class Engine:
                 raise ModelFailed(f"the worker has been at one tile for {began - tile:.0f} s")
             self._network.enlarge(np.full((8, 8, 3), 128, np.float32))
             waiting = sum(job.began is None for job in list(self._jobs))
-            sink.finish({"event": "canary", "ms": _ms(began), "queued": waiting, "pid": os.getpid()})
+            about = {"pid": os.getpid(), "models": [self._network.served]}
+            sink.finish({"event": "canary", "ms": _ms(began), "queued": waiting, **about})
         except Exception as error:  # noqa: BLE001  a request's border
             _fail(sink, _as_request_error(error))
 

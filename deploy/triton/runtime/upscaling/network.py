@@ -23,6 +23,11 @@ class Network(Protocol):
     @property
     def card(self) -> dict[str, str]: ...
 
+    @property
+    def served(self) -> dict[str, str]:
+        """What the registry says of it."""
+        ...
+
     def enlarge(self, tile: Array) -> Array:
         """Float RGB `[H, W, 3]`, 0 to 255, to `[4H, 4W, 3]`. Raises ModelFailed."""
         ...
@@ -34,6 +39,7 @@ class RealEsrgan:
     def __init__(self, net: Any, artefact: Artefact) -> None:
         self._net = net
         self.card = {"name": artefact.name, "sha256": artefact.sha256, "licence": artefact.licence}
+        self.served = artefact.served()
         self._input, self._output = net.input_names()[0], net.output_names()[0]
 
     @classmethod

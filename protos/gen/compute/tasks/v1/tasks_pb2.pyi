@@ -415,3 +415,31 @@ class WatchTasksResponse(_message.Message):
     progress: TaskProgress
     error: bytes
     def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[Task, _Mapping]] = ..., progress: _Optional[_Union[TaskProgress, _Mapping]] = ..., error: _Optional[bytes] = ...) -> None: ...
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models",)
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[ServedModel]
+    def __init__(self, models: _Optional[_Iterable[_Union[ServedModel, _Mapping]]] = ...) -> None: ...
+
+class ServedModel(_message.Message):
+    __slots__ = ("name", "sha256", "licence", "serves", "made_for", "source", "upstream")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    LICENCE_FIELD_NUMBER: _ClassVar[int]
+    SERVES_FIELD_NUMBER: _ClassVar[int]
+    MADE_FOR_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sha256: str
+    licence: str
+    serves: str
+    made_for: str
+    source: str
+    upstream: str
+    def __init__(self, name: _Optional[str] = ..., sha256: _Optional[str] = ..., licence: _Optional[str] = ..., serves: _Optional[str] = ..., made_for: _Optional[str] = ..., source: _Optional[str] = ..., upstream: _Optional[str] = ...) -> None: ...

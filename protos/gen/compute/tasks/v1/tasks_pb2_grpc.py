@@ -95,6 +95,11 @@ class TaskServiceStub:
                 request_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksRequest.SerializeToString,
                 response_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksResponse.FromString,
                 _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/compute.tasks.v1.TaskService/ListModels',
+                request_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer:
@@ -183,6 +188,13 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModels(self, request, context):
+        """The deployment's own models, as its workers see them now; results name them by the same names and hashes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -245,6 +257,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.WatchTasks,
                     request_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksRequest.FromString,
                     response_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.ListModelsRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_tasks__pb2.ListModelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -572,6 +589,33 @@ class TaskService:
             '/compute.tasks.v1.TaskService/WatchTasks',
             compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksRequest.SerializeToString,
             compute_dot_tasks_dot_v1_dot_tasks__pb2.WatchTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.tasks.v1.TaskService/ListModels',
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.ListModelsRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_tasks__pb2.ListModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,
