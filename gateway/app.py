@@ -17,19 +17,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import health
 from gateway.documentation import routes as documentation_routes
 from gateway.documentation.description import TITLE, VERSION, document
-from gateway.edge.auth import Border
-from gateway.edge.doors import Doors
+from gateway.edge.admission import AdmissionControl
+from gateway.edge.authentication import AuthMiddleware
 from gateway.edge.errors import on_http_error, on_validation_error
-from gateway.edge.gate import Gate
 from gateway.edge.methods import Methods
 from gateway.edge.paths import Paths
+from gateway.edge.route_access import RouteAccessTable
 from gateway.events.completions import Completions
 from gateway.events.event_log import EventLog
-from gateway.probes import Asked, HealthProbe
+from gateway.probes import HealthProbe, HealthTarget
 from gateway.settings import GatewaySettings
 from gateway.surfaces import discover_surfaces, merged
 from gateway.surfaces.compute.hot_paths import HotPaths
-from gateway.upstream import TasksClient, Upstream, WebhooksClient
+from gateway.upstream import Services, TasksClient, WebhooksClient
 from services.clients.access_client import AccessClient
 from services.clients.storage_client import StorageClient
 from services.messaging.bus import open_bus
@@ -68,11 +68,11 @@ def _routes() -> APIRouter:
 
 def build_app(settings: GatewaySettings) -> ASGIApp:
     app = routed(partial(_running, settings))
-    doors = Doors(app)
-    border = partial(Border, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
+    route_access = RouteAccessTable(app)
+    auth_middleware = partial(AuthMiddleware, max_json=settings.max_json_bytes, max_upload=settings.max_upload_bytes)
     app.add_middleware(Methods)
-    app.add_middleware(border, needed=doors.needed)
-    layers: ASGIApp = Gate(HotPaths(border, doors, app))
+    app.add_middleware(auth_middleware, needed=route_access.needed)
+    layers: ASGIApp = AdmissionControl(HotPaths(auth_middleware, route_access, app))
     if settings.origins:
         layers = CORSMiddleware(
             layers,
@@ -112,15 +112,15 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
         app.state.health = HealthProbe(
             {
                 # Without its bus the tasks service accepts them still.
-                "tasks": Asked(tasks_channel, "store", needed=True),
-                "access": Asked(access_channel, "compute.access.v1.AccessService", needed=True),
-                "storage": Asked(storage_channel, "compute.storage.v1.StorageService"),
-                "workers": Asked(tasks_channel, "workers", told=True),
-                "models": Asked(tasks_channel, "models", told=True),
+                "tasks": HealthTarget(tasks_channel, "store", needed=True),
+                "access": HealthTarget(access_channel, "compute.access.v1.AccessService", needed=True),
+                "storage": HealthTarget(storage_channel, "compute.storage.v1.StorageService"),
+                "workers": HealthTarget(tasks_channel, "workers", told=True),
+                "models": HealthTarget(tasks_channel, "models", told=True),
             },
             bus,
         )
-        app.state.upstream = Upstream(
+        app.state.upstream = Services(
             settings=settings,
             tasks=TasksClient(rpc.TaskServiceStub(tasks_channel), credentials, settings),
             storage=StorageClient(

@@ -35,7 +35,7 @@ class Health(BaseModel):
     dependencies: dict[str, Dependency]
 
 
-class Asked(NamedTuple):
+class HealthTarget(NamedTuple):
     """Who is asked, for which name of its health; `needed` where no task can be accepted without it."""
 
     channel: grpc.aio.Channel
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 class HealthProbe:
     """Asks every dependency side by side, at most once a second however many ask."""
 
-    def __init__(self, asked: dict[str, Asked], bus: Client) -> None:
+    def __init__(self, asked: dict[str, HealthTarget], bus: Client) -> None:
         self._asked = asked
         self._stubs = {name: health_pb2_grpc.HealthStub(one.channel) for name, one in asked.items()}
         self._bus = bus

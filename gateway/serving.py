@@ -13,10 +13,10 @@ import grpc
 import uvicorn
 
 from gateway.app import build_app
-from gateway.edge.connections import Door, Patience, networks
+from gateway.edge.connections import ClientTimeouts, ConnectionLimiter, networks
 from gateway.edge.protocol import HttpProtocol
 from gateway.settings import GatewaySettings
-from services.host.mount import Mounted
+from services.host.mount import MountedService
 
 Settings = GatewaySettings
 # Its requests ask other services to their end.
@@ -40,15 +40,15 @@ def options(settings: GatewaySettings) -> dict[str, Any]:
     }
 
 
-def _door(settings: GatewaySettings) -> Door:
-    patience = Patience(
+def _door(settings: GatewaySettings) -> ConnectionLimiter:
+    patience = ClientTimeouts(
         head=settings.head_timeout_seconds,
         idle=settings.idle_timeout_seconds,
         body=settings.body_timeout_seconds,
         answer=settings.answer_timeout_seconds,
         rate=settings.least_bytes_per_second,
     )
-    return Door(
+    return ConnectionLimiter(
         patience,
         most=settings.max_connections,
         per_address=settings.max_connections_per_address,
@@ -73,7 +73,7 @@ class _Beside(uvicorn.Server):
 
 
 @asynccontextmanager
-async def mount(_: grpc.aio.Server, settings: GatewaySettings) -> AsyncIterator[Mounted]:
+async def mount(_: grpc.aio.Server, settings: GatewaySettings) -> AsyncIterator[MountedService]:
     """Serves HTTP for as long as the block lasts, then lets requests finish. Raises OSError when the port is taken."""
     server = _Beside(uvicorn.Config(build_app(settings), **options(settings)))
     listener = _listen(settings.gateway_host, settings.gateway_port)
@@ -84,7 +84,7 @@ async def mount(_: grpc.aio.Server, settings: GatewaySettings) -> AsyncIterator[
         if serving.done():
             await serving
             raise OSError("the gateway has not started")
-        yield Mounted([])
+        yield MountedService([])
     finally:
         ready.cancel()
         server.should_exit = True

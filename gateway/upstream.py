@@ -136,7 +136,7 @@ def _cursor_named(error: InvalidRequest) -> InvalidRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class Services:
     """What `app.state.upstream` holds."""
 
     settings: GatewaySettings
@@ -147,7 +147,7 @@ class Upstream:
     events: EventLog
 
 
-def upstream_of(request: Request) -> Upstream:
+def upstream_of(request: Request) -> Services:
     return cast("Upstream", request.app.state.upstream)
 
 

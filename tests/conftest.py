@@ -9,9 +9,9 @@ import pytest
 
 from deploy.local import stores
 from deploy.local import triton as triton_server
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST, free_ports
-from deploy.local.process import Child
+from deploy.local.process import ChildProcess
 from deploy.local.settings import Ports
 from services.access.nats_setup import SERVICES, write_setup
 from tests.nats_server import VARIABLE, nats_component
@@ -19,8 +19,8 @@ from tests.stack import RunningStack, running, running_stack
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("stack"))
+def home(tmp_path_factory: pytest.TempPathFactory) -> StackFolder:
+    return StackFolder(tmp_path_factory.mktemp("stack"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,7 +37,7 @@ def nats_access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def nats_url(home: Home) -> Iterator[str]:
+def nats_url(home: StackFolder) -> Iterator[str]:
     """A NATS server with JetStream: the one NATS_URL names, else one of our own."""
     if given := os.environ.get("NATS_URL"):
         yield given
@@ -48,7 +48,7 @@ def nats_url(home: Home) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mongodb_url(home: Home) -> Iterator[str]:
+def mongodb_url(home: StackFolder) -> Iterator[str]:
     """A MongoDB: the one MONGODB_URL names, else the embedded wire server."""
     if given := os.environ.get("MONGODB_URL"):
         yield given
@@ -61,7 +61,7 @@ def mongodb_url(home: Home) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The whole system with a development key; who kills a part of it waits for its recovery before the test ends."""
-    with running_stack(Home(tmp_path_factory.mktemp("whole"))) as everything:
+    with running_stack(StackFolder(tmp_path_factory.mktemp("whole"))) as everything:
         yield everything
 
 
@@ -83,8 +83,8 @@ def triton_ports() -> Ports:
 
 
 @pytest.fixture(scope="module")
-def triton_process(tmp_path_factory: pytest.TempPathFactory, triton_ports: Ports) -> Iterator[Child]:
+def triton_process(tmp_path_factory: pytest.TempPathFactory, triton_ports: Ports) -> Iterator[ChildProcess]:
     """A Triton server with no worker of the stack behind it, for tests that kill its models."""
-    home = Home(tmp_path_factory.mktemp("triton"))
+    home = StackFolder(tmp_path_factory.mktemp("triton"))
     with running(triton_server.triton(home, triton_ports), home) as child:
         yield child

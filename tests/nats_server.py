@@ -11,14 +11,14 @@ from nats.aio.client import Client
 
 from deploy.local import stores
 from deploy.local.component import Component
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from services.messaging.bus import open_bus
 
 # Read by the settings of every service, in this process and in those it starts.
 VARIABLE = "NATS_CREDENTIALS"
 
 
-def nats_component(home: Home, port: int) -> Component:
+def nats_component(home: StackFolder, port: int) -> Component:
     return stores.nats(home, port, access=access_folder())
 
 

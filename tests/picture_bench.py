@@ -18,20 +18,20 @@ from PIL import Image
 
 from services.common.errors import InvalidRequest
 from services.imaging.loader import ImageLoader, ImageSettings, open_loader
-from services.inference.context import Context, Surroundings
+from services.inference.context import RunContext, WorkerResources
 from services.inference.images import TaskImages
 from services.inference.registry import discover_handlers
 from services.providers.capabilities.conversing import Question, Reply
 from services.providers.directory import Providers
 from services.providers.local import Local
-from services.providers.pipelines.measures import Judge
-from services.providers.ports import Drawing, Matte, OnStep, Picture, Pixels
-from services.providers.triton.diffusion import Description
-from services.worker.runs import Key, Run
-from tests.fakes.desk import desk_of
+from services.providers.pipelines.measures import SimilarityJudge
+from services.providers.ports import Drawing, DrawnPicture, Matte, OnStep, Pixels
+from services.providers.triton.diffusion import ModelDescription
+from services.worker.runs import AttemptKey, Run
 from tests.fakes.detection import FakeDetection
 from tests.fakes.diffusion import CARD, FakeDiffusion, noisy
 from tests.fakes.objects import Shelf
+from tests.fakes.provider_context import provider_context_of
 from tests.fakes.upscaling import FakeUpscaling
 
 FIELD = Path(__file__).parent / "corpora" / "field"
@@ -46,10 +46,10 @@ class Painter:
     asked: list[Drawing] = field(default_factory=list)
     paint: Callable[[Drawing], Pixels] = field(default_factory=lambda: noisy(10))
 
-    async def describe(self) -> Description:
-        return Description(width=64, height=64, multiple_of=8, max_pixels=256 * 256, guidance=5.0)
+    async def describe(self) -> ModelDescription:
+        return ModelDescription(width=64, height=64, multiple_of=8, max_pixels=256 * 256, guidance=5.0)
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         self.asked.append(drawing)
         return await FakeDiffusion(self._painted).draw(drawing, on_step)
 
@@ -103,17 +103,17 @@ class PictureBench:
         self.shelf, self.painter, self.matting, self.speaker = shelf, Painter(), Matting(), Speaker()
         self.upscaling, self.detection = FakeUpscaling(), FakeDetection()
         models = cast("tuple[Any, Any, Any, Any]", (self.painter, self.matting, self.upscaling, self.detection))
-        local = Local(*models, Path("models"), Judge())
+        local = Local(*models, Path("models"), SimilarityJudge())
         bus = cast("Any", Silence())
-        desk = desk_of(Providers({"LOCAL": local, "AI_CORE": self.speaker}), bus)
-        self.around = Surroundings(TaskImages(loader), shelf, bus, desk, "LOCAL")
+        provider_context = provider_context_of(Providers({"LOCAL": local, "AI_CORE": self.speaker}), bus)
+        self.resources = WorkerResources(TaskImages(loader), shelf, bus, provider_context, "LOCAL")
         self.handlers = discover_handlers()
 
     async def run(self, kind: str, **fields: Any) -> Any:
         """The result's message. Raises what the handler raises."""
         params = params_pb2.TaskParams(**{kind.lower(): fields})
         task = pb.Task(id="t", tenant="acme", attempt=1, task_type=kind.upper())
-        context = Context(Run(Key("t", 1), task, cast("Any", None), 0.0), self.around)
+        context = RunContext(Run(AttemptKey("t", 1), task, cast("Any", None), 0.0), self.resources)
         return getattr(await self.handlers.of(params)(params, context), kind.lower())
 
     async def reason(self, kind: str, **fields: Any) -> str:

@@ -13,21 +13,21 @@ from contextlib import contextmanager
 import psutil
 
 from deploy.local.component import Component
-from deploy.local.keeper import Keeper
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.probes import NotReady
-from deploy.local.process import Child, last_lines
-from deploy.local.settings import Addresses, Elsewhere, Ports
+from deploy.local.process import ChildProcess, last_lines
+from deploy.local.process_supervisor import ProcessSupervisor
+from deploy.local.settings import Addresses, ExternalServers, Ports
 from deploy.local.stack import Stack
 
 RECOVERY_SECONDS = 60.0
 
 
 @contextmanager
-def running(component: Component, home: Home) -> Iterator[Child]:
+def running(component: Component, home: StackFolder) -> Iterator[ChildProcess]:
     """One component on its own, ready when the block begins."""
     home.make()
-    child = Child(component, home.log_of(component.name))
+    child = ChildProcess(component, home.log_of(component.name))
     try:
         child.wait_ready(threading.Event())
         yield child
@@ -52,9 +52,9 @@ class RunningStack:
 
     @property
     def pids(self) -> dict[str, int]:
-        return {name: keeper.child.pid for name, keeper in self._stack.keepers.items() if keeper.child}
+        return {name: supervisor.child.pid for name, supervisor in self._stack.supervisors.items() if supervisor.child}
 
-    def child(self, name: str) -> Child:
+    def child(self, name: str) -> ChildProcess:
         """The component's process as it is now."""
         child = self._keeper(name).child
         if child is None:
@@ -70,8 +70,8 @@ class RunningStack:
 
     def kill(self, name: str) -> int:
         """kill -9, after which the supervisor starts it again; answers the pid that was killed."""
-        keeper, pid = self._keeper(name), self.pids[name]
-        keeper.ready.clear()
+        supervisor, pid = self._keeper(name), self.pids[name]
+        supervisor.ready.clear()
         os.kill(pid, signal.SIGKILL)
         return pid
 
@@ -83,9 +83,9 @@ class RunningStack:
     def wait_recovered(self, seconds: float = RECOVERY_SECONDS) -> None:
         """Until every component is ready and says so when asked, those that depend on a killed one included."""
         end = time.monotonic() + seconds
-        for name, keeper in self._stack.keepers.items():
+        for name, supervisor in self._stack.supervisors.items():
             self.wait_ready(name, max(end - time.monotonic(), 0.1))
-            while (why := _complaint(keeper)) is not None:
+            while (why := _complaint(supervisor)) is not None:
                 if time.monotonic() > end:
                     raise TimeoutError(f"{name} has not recovered after {seconds} s: {why}\n{self.log(name)}")
                 threading.Event().wait(0.05)
@@ -94,8 +94,8 @@ class RunningStack:
         """The end of the component's log."""
         return last_lines(self.home.log_of(name))
 
-    def _keeper(self, name: str) -> Keeper:
-        return self._stack.keepers[name]
+    def _keeper(self, name: str) -> ProcessSupervisor:
+        return self._stack.supervisors[name]
 
 
 def model_process(triton: int, model: str) -> int | None:
@@ -109,16 +109,16 @@ def model_process(triton: int, model: str) -> int | None:
 
 
 @contextmanager
-def running_stack(home: Home) -> Iterator[RunningStack]:
+def running_stack(home: StackFolder) -> Iterator[RunningStack]:
     """All of it, on free ports; a server that NATS_URL, MONGODB_URL or TRITON_TARGET names is used instead of ours."""
-    elsewhere = Elsewhere.from_environment(os.environ)
+    elsewhere = ExternalServers.from_environment(os.environ)
     with Stack(home, Ports.free(), elsewhere, given=os.environ) as stack:
         yield RunningStack(stack)
 
 
-def _complaint(keeper: Keeper) -> str | None:
+def _complaint(supervisor: ProcessSupervisor) -> str | None:
     try:
-        keeper.component.probe()
+        supervisor.component.probe()
     except NotReady as error:
         return str(error)
     return None

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from deploy.local import runfile
 from deploy.local.failures import LocalError
-from deploy.local.places import APP_PYTHON, ROOT, Home
+from deploy.local.paths import APP_PYTHON, ROOT, StackFolder
 from deploy.local.settings import Addresses
 
 _SECONDS = 30.0
 
 
-def development_key(home: Home, addresses: Addresses, environment: Mapping[str, str]) -> str:
+def development_key(home: StackFolder, addresses: Addresses, environment: Mapping[str, str]) -> str:
     """The kept key while the gateway takes it, else a new one. Raises LocalError."""
     kept = home.data / "development_key"
     if kept.exists() and _is_taken(addresses.gateway_url, kept.read_text().strip()):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.local import installer
 from deploy.local.failures import LocalError
-from deploy.local.places import ARTEFACTS
+from deploy.local.paths import ARTEFACTS
 from deploy.triton.runtime.artefacts import Artefact, ArtefactRefused, check, registry
 
 # The wheels are opened for their data: one tag for everybody, so that one hash fits on every machine.

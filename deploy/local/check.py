@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploy.local.places import APP, APP_PYTHON, ROOT
+from deploy.local.paths import APP, APP_PYTHON, ROOT
 
 TYPED = ("services", "gateway", "deploy/local")
 _BIN = APP / "bin"

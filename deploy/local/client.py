@@ -16,14 +16,14 @@ class RequestFailed(Exception):
     """The gateway refused a request or did not answer."""
 
 
-class Event(NamedTuple):
+class StreamedEvent(NamedTuple):
     """`name` is "task" (its state changed) or "progress" (a step was made)."""
 
     name: str
     data: dict[str, Any]
 
 
-class Client:
+class GatewayClient:
     def __init__(self, base_url: str, api_key: str) -> None:
         self._http = httpx2.Client(
             base_url=base_url, headers={"Authorization": f"Bearer {api_key}"}, timeout=30.0, follow_redirects=True
@@ -41,7 +41,7 @@ class Client:
     def download(self, path: str) -> bytes:
         return self._ask("GET", f"/api/v1/storage/images/{path}").content
 
-    def events(self, task_id: str) -> Iterator[Event]:
+    def events(self, task_id: str) -> Iterator[StreamedEvent]:
         """Everything that happens to the task, to its end. Raises RequestFailed after 90 s of silence."""
         address = f"/api/v1/tasks/{task_id}/events"
         try:
@@ -68,7 +68,7 @@ class Client:
         self._http.close()
 
 
-def parse_events(lines: Iterator[str]) -> Iterator[Event]:
+def parse_events(lines: Iterator[str]) -> Iterator[StreamedEvent]:
     """Server-sent events whose data is JSON; comments and other fields are passed over."""
     name, data = "message", ""
     for line in lines:
@@ -77,7 +77,7 @@ def parse_events(lines: Iterator[str]) -> Iterator[Event]:
         elif line.startswith("data:"):
             data += line[5:].strip()
         elif not line and data:
-            yield Event(name, json.loads(data))
+            yield StreamedEvent(name, json.loads(data))
             name, data = "message", ""
 
 

@@ -6,9 +6,10 @@ import os
 import sys
 from dataclasses import dataclass
 
-from deploy.local import doctor, setup, tidy
+from deploy.local import cleaning as tidy
+from deploy.local import doctor, setup
 from deploy.local.failures import LocalError
-from deploy.local.places import APP_PYTHON, ROOT
+from deploy.local.paths import APP_PYTHON, ROOT
 
 ALL = setup.PARTS
 

@@ -17,14 +17,14 @@ PAPER, INK, FAINT = (250, 249, 246), (28, 28, 32), (128, 126, 122)
 _SQUARE, _ROW = 24, 190
 
 
-class Preview(NamedTuple):
+class DenoisingPreview(NamedTuple):
     """What was to be seen after a denoising step; steps count from 1."""
 
     step: int
     picture: Picture
 
 
-def draw(prompt: str, previews: Sequence[Preview], picture: Picture, cutout: Picture, footer: str) -> Picture:
+def draw(prompt: str, previews: Sequence[DenoisingPreview], picture: Picture, cutout: Picture, footer: str) -> Picture:
     """`previews` are in the order of their steps; the sheet shows at most ten, first and last among them."""
     shown = _spread(previews)
     large = _ROW + (THUMBNAIL + 70 if shown else 0)
@@ -44,7 +44,7 @@ def draw(prompt: str, previews: Sequence[Preview], picture: Picture, cutout: Pic
     return sheet
 
 
-def _spread(previews: Sequence[Preview]) -> list[Preview]:
+def _spread(previews: Sequence[DenoisingPreview]) -> list[DenoisingPreview]:
     """At most ten of them, evenly chosen, first and last among them."""
     count = min(len(previews), MOST_PREVIEWS)
     last = len(previews) - 1

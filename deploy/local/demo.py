@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from deploy.local import contact_sheet, runfile, terminal
-from deploy.local.client import Client, RequestFailed, ask_model
+from deploy.local.client import GatewayClient, RequestFailed, ask_model
 from deploy.local.failures import LocalError
 from deploy.local.lifecycle import stack_at_hand
-from deploy.local.places import ROOT, Home, shown
+from deploy.local.paths import ROOT, StackFolder, shown
 from deploy.local.process import last_lines
 
 OUT = ROOT / "out" / "demo"
@@ -29,13 +29,13 @@ PROMPT = "a red dotted mug on a beige background"
 
 
 @dataclass
-class Record:
+class DemoReport:
     """What the report says, filled in as the demonstration goes."""
 
     prompt: str
     seconds: dict[str, float] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
-    previews: list[contact_sheet.Preview] = field(default_factory=list)
+    previews: list[contact_sheet.DenoisingPreview] = field(default_factory=list)
     model: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
@@ -50,16 +50,16 @@ def main() -> None:
     parser.add_argument("prompt", nargs="*", default=[PROMPT], help='make demo ARGS="a blue vase"')
     prompt = " ".join(parser.parse_args().prompt)
     terminal.log_to()
-    terminal.said_plainly(lambda: demonstrate(Home(), Record(prompt), Console(highlight=False)))
+    terminal.said_plainly(lambda: demonstrate(StackFolder(), DemoReport(prompt), Console(highlight=False)))
 
 
-def demonstrate(home: Home, record: Record, console: Console, out: Path = OUT) -> None:
+def demonstrate(home: StackFolder, record: DemoReport, console: Console, out: Path = OUT) -> None:
     """On the stack that runs here, else on one of its own. Raises LocalError naming the component at fault."""
     with stack_at_hand(home) as (facts, seconds):
         record.seconds["start"] = seconds
         console.print(f"the stack is ready at {facts['gateway_url']} ({record.seconds['start']:.1f} s)")
         try:
-            with closing(Client(facts["gateway_url"], facts["api_key"])) as client:
+            with closing(GatewayClient(facts["gateway_url"], facts["api_key"])) as client:
                 picture = _generate(client, record, console)
                 record.model = ask_model(facts["targets"]["tasks"], facts["api_key"], record.tasks[0]["id"])
                 cutout = _cut_out(client, record, console)
@@ -69,7 +69,7 @@ def demonstrate(home: Home, record: Record, console: Console, out: Path = OUT) -
         console.print(f"saved in {shown(out)}: generation.png, cutout.png, contact_sheet.png, report.json")
 
 
-def _generate(client: Client, record: Record, console: Console) -> bytes:
+def _generate(client: GatewayClient, record: DemoReport, console: Console) -> bytes:
     console.print(f"\n[bold]GENERATION[/]  “{record.prompt}”")
     with record.timed("generation"):
         task = client.create({"task_type": "GENERATION", "origin_instance": "demo", "prompt": record.prompt})
@@ -78,7 +78,7 @@ def _generate(client: Client, record: Record, console: Console) -> bytes:
         return client.download(task["result_image_path"])
 
 
-def _cut_out(client: Client, record: Record, console: Console) -> bytes:
+def _cut_out(client: GatewayClient, record: DemoReport, console: Console) -> bytes:
     console.print("\n[bold]BACKGROUND_REMOVAL[/]  of that picture")
     source = record.tasks[0]["result_image_path"]
     asked = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "demo", "input_image_paths": [source]}
@@ -88,7 +88,7 @@ def _cut_out(client: Client, record: Record, console: Console) -> bytes:
     return client.download(path)
 
 
-def _follow(client: Client, task_id: str, record: Record, console: Console) -> dict[str, Any]:
+def _follow(client: GatewayClient, task_id: str, record: DemoReport, console: Console) -> dict[str, Any]:
     """Shows the task's progress to its end. Raises RequestFailed unless it is completed."""
     columns = (TextColumn("  {task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bars:
@@ -106,15 +106,15 @@ def _follow(client: Client, task_id: str, record: Record, console: Console) -> d
     return task
 
 
-def _show_step(bars: Progress, bar: Any, step: dict[str, Any], record: Record) -> None:
+def _show_step(bars: Progress, bar: Any, step: dict[str, Any], record: DemoReport) -> None:
     if step.get("total_steps"):
         bars.update(bar, completed=step["step"], total=step["total_steps"])
     if preview := step.get("preview"):
         picture = Image.open(io.BytesIO(base64.b64decode(preview.partition(",")[2])))
-        record.previews.append(contact_sheet.Preview(step["step"], picture))
+        record.previews.append(contact_sheet.DenoisingPreview(step["step"], picture))
 
 
-def save(record: Record, picture: bytes, cutout: bytes, out: Path) -> None:
+def save(record: DemoReport, picture: bytes, cutout: bytes, out: Path) -> None:
     """Writes the two pictures as they came, the contact sheet and the report."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "generation.png").write_bytes(picture)
@@ -135,7 +135,7 @@ def save(record: Record, picture: bytes, cutout: bytes, out: Path) -> None:
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _blame(home: Home, why: str) -> LocalError:
+def _blame(home: StackFolder, why: str) -> LocalError:
     """The component that fell, else the one that answered wrongly, with the end of its log."""
     components = runfile.read(home)["components"]
     fallen = [name for name, part in components.items() if part["state"] != "ready" or part["restarts"]]

@@ -7,8 +7,8 @@ import shutil
 
 from deploy.local import machine, setup
 from deploy.local.interpreters import choose
-from deploy.local.machine import Finding
-from deploy.local.places import LOCAL
+from deploy.local.machine import DoctorFinding
+from deploy.local.paths import LOCAL
 
 _SERVERS = {"nats-server": "NATS_URL", "mongod": "MONGODB_URL", "tritonserver": "TRITON_TARGET"}
 
@@ -25,7 +25,7 @@ def examine() -> int:
     return 1 if faults else 0
 
 
-def report(findings: list[Finding]) -> str:
+def report(findings: list[DoctorFinding]) -> str:
     """The findings as lines, each fault with its remedy below it."""
     lines = []
     for finding in findings:
@@ -35,15 +35,16 @@ def report(findings: list[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _of_parts() -> list[Finding]:
+def _of_parts() -> list[DoctorFinding]:
     stale = setup.stale(setup.PARTS)
     return [
-        Finding(part, True, "to be made by the next command" if part in stale else "up to date") for part in setup.PARTS
+        DoctorFinding(part, True, "to be made by the next command" if part in stale else "up to date")
+        for part in setup.PARTS
     ]
 
 
-def _of_servers() -> list[Finding]:
-    return [Finding(name, True, _server(name, setting)) for name, setting in _SERVERS.items()]
+def _of_servers() -> list[DoctorFinding]:
+    return [DoctorFinding(name, True, _server(name, setting)) for name, setting in _SERVERS.items()]
 
 
 def _server(name: str, setting: str) -> str:

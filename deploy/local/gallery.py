@@ -17,12 +17,12 @@ import imageio_ffmpeg
 from PIL import Image, ImageDraw
 
 from deploy.local import terminal
-from deploy.local.client import Client, RequestFailed
+from deploy.local.client import GatewayClient, RequestFailed
 from deploy.local.contact_sheet import FAINT, INK, PAPER, fitted, font, over_squares, scaled
 from deploy.local.exhibits import EXHIBITS, Exhibit, Picture
 from deploy.local.failures import LocalError
 from deploy.local.lifecycle import stack_at_hand
-from deploy.local.places import ROOT, Home, shown
+from deploy.local.paths import ROOT, StackFolder, shown
 
 OUT = ROOT / "docs" / "gallery"
 _WIDTH, _MARGIN, _GAP, _HEIGHT = 1000, 32, 16, 300
@@ -36,15 +36,15 @@ def main() -> None:
     if unknown := set(names) - (known := {exhibit.name for exhibit in EXHIBITS}):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
     terminal.log_to()
-    terminal.said_plainly(lambda: hang(Home(), names))
+    terminal.said_plainly(lambda: hang(StackFolder(), names))
 
 
-def hang(home: Home, names: Sequence[str], out: Path = OUT) -> None:
+def hang(home: StackFolder, names: Sequence[str], out: Path = OUT) -> None:
     """Raises LocalError naming the exhibit that failed."""
     wanted = [exhibit for exhibit in EXHIBITS if not names or exhibit.name in names]
     out.mkdir(parents=True, exist_ok=True)
     rows = []
-    with stack_at_hand(home) as (facts, _), closing(Client(facts["gateway_url"], facts["api_key"])) as client:
+    with stack_at_hand(home) as (facts, _), closing(GatewayClient(facts["gateway_url"], facts["api_key"])) as client:
         for exhibit in wanted:
             try:
                 rows.append(_row(exhibit, _hang_one(client, exhibit, out)))
@@ -55,7 +55,7 @@ def hang(home: Home, names: Sequence[str], out: Path = OUT) -> None:
         (out / "README.md").write_text(_PAGE.format(rows="\n\n".join(rows)))
 
 
-def _hang_one(client: Client, exhibit: Exhibit, out: Path) -> dict[str, Any]:
+def _hang_one(client: GatewayClient, exhibit: Exhibit, out: Path) -> dict[str, Any]:
     def draw(prompt: str, seed: int) -> Picture:
         asked = {"task_type": "GENERATION", "prompt": prompt, "seed": seed}
         return _open(client.download(_run(client, asked)["result_image_path"]))
@@ -71,7 +71,7 @@ def _hang_one(client: Client, exhibit: Exhibit, out: Path) -> dict[str, Any]:
     return task
 
 
-def _run(client: Client, request: dict[str, Any]) -> dict[str, Any]:
+def _run(client: GatewayClient, request: dict[str, Any]) -> dict[str, Any]:
     """To its end. Raises RequestFailed unless it is completed."""
     task_id = client.create({"origin_instance": "gallery", **request})["id"]
     for _ in client.events(task_id):
@@ -82,7 +82,7 @@ def _run(client: Client, request: dict[str, Any]) -> dict[str, Any]:
     return task
 
 
-def _results(client: Client, task: dict[str, Any]) -> list[Picture]:
+def _results(client: GatewayClient, task: dict[str, Any]) -> list[Picture]:
     if path := task.get("result_video_path"):
         return _frames(client.download(path))
     paths = task.get("result_image_paths") or [task["result_image_path"]]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.local.failures import LocalError
 from deploy.local.interpreters import Interpreter
-from deploy.local.places import LOCAL, LOCKS
+from deploy.local.paths import LOCAL, LOCKS
 
 _CAUSES = (
     (
@@ -24,7 +24,7 @@ _CAUSES = (
     (
         r"hash mismatch|Hash mismatch|DO NOT MATCH THE HASHES",
         "A package from the registry is not the one that was locked. Nothing was installed.\n"
-        "If a mirror is used, ask its keeper.",
+        "If a mirror is used, ask its supervisor.",
     ),
     (
         r"dns error|error sending request|Failed to fetch|Connection|timed out|Temporary failure"

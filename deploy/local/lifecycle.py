@@ -18,15 +18,15 @@ import psutil
 
 from deploy.local import runfile, terminal
 from deploy.local.failures import LocalError
-from deploy.local.places import ROOT, Home, shown
-from deploy.local.settings import Elsewhere, Ports
+from deploy.local.paths import ROOT, StackFolder, shown
+from deploy.local.settings import ExternalServers, Ports
 from deploy.local.stack import Stack
 
 STOP_SECONDS = 90.0
 _LOOPBACK = "WEBHOOK_ALLOW_LOOPBACK"
 
 
-def up(home: Home) -> None:
+def up(home: StackFolder) -> None:
     """Returns when everything is ready, and shows how to reach it. Raises LocalError."""
     if runfile.supervisor(home) is None:
         _start_in_background(home)
@@ -34,12 +34,12 @@ def up(home: Home) -> None:
     print(describe(facts))
 
 
-def run_in_foreground(home: Home) -> None:
+def run_in_foreground(home: StackFolder) -> None:
     """Until Ctrl-C or SIGTERM. Raises LocalError."""
     _run(home, when_ready=lambda: print(describe(runfile.read(home)), flush=True))
 
 
-def _run(home: Home, when_ready: Callable[[], None]) -> None:
+def _run(home: StackFolder, when_ready: Callable[[], None]) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
@@ -50,7 +50,7 @@ def _run(home: Home, when_ready: Callable[[], None]) -> None:
             pass
 
 
-def serve(home: Home) -> None:
+def serve(home: StackFolder) -> None:
     """What `up` leaves in the background."""
     terminal.log_to(str(home.log_of("stack")))
     try:
@@ -62,7 +62,7 @@ def serve(home: Home) -> None:
         raise
 
 
-def down(home: Home) -> None:
+def down(home: StackFolder) -> None:
     """Raises LocalError when the stack does not end."""
     process = runfile.supervisor(home)
     if process is None:
@@ -75,7 +75,7 @@ def down(home: Home) -> None:
     print("The stack is down; its data stays in .local/data.")
 
 
-def status(home: Home) -> None:
+def status(home: StackFolder) -> None:
     facts = runfile.read(home)
     print(describe(facts) if runfile.supervisor(home) else "No stack is running here: make up")
 
@@ -118,13 +118,13 @@ def _events(facts: dict[str, Any]) -> str:
     )
 
 
-def _new_stack(home: Home) -> Stack:
-    ports, elsewhere = Ports.from_environment(os.environ), Elsewhere.from_environment(os.environ)
+def _new_stack(home: StackFolder) -> Stack:
+    ports, elsewhere = Ports.from_environment(os.environ), ExternalServers.from_environment(os.environ)
     # On the developer's own machine a receiver of webhooks is there, too.
     return Stack(home, ports, elsewhere, given={_LOOPBACK: "true"} | os.environ)
 
 
-def _start_in_background(home: Home) -> None:
+def _start_in_background(home: StackFolder) -> None:
     home.make()
     home.run_file.unlink(missing_ok=True)
     with home.log_of("stack").open("ab") as log:
@@ -142,7 +142,7 @@ def _start_in_background(home: Home) -> None:
         time.sleep(0.05)
 
 
-def wait_ready(home: Home, *, tell: bool = True) -> dict[str, Any]:
+def wait_ready(home: StackFolder, *, tell: bool = True) -> dict[str, Any]:
     """Answers the run file of the stack that starts or runs, telling each component's readiness. Raises LocalError."""
     told: set[str] = set()
     while True:
@@ -161,7 +161,7 @@ def wait_ready(home: Home, *, tell: bool = True) -> dict[str, Any]:
 
 
 @contextmanager
-def stack_at_hand(home: Home) -> Iterator[tuple[dict[str, Any], float]]:
+def stack_at_hand(home: StackFolder) -> Iterator[tuple[dict[str, Any], float]]:
     """The run file of the stack that runs here, else of one for as long as the block; and the seconds it took."""
     begun = time.monotonic()
     if runfile.supervisor(home):
@@ -169,7 +169,7 @@ def stack_at_hand(home: Home) -> Iterator[tuple[dict[str, Any], float]]:
         yield facts, round(time.monotonic() - begun, 2)
         return
     print("starting the stack; the models take longest", flush=True)
-    with Stack(home, Ports.free(), Elsewhere.from_environment(os.environ), given=os.environ):
+    with Stack(home, Ports.free(), ExternalServers.from_environment(os.environ), given=os.environ):
         yield runfile.read(home), round(time.monotonic() - begun, 2)
         print("stopping what was started", flush=True)
 
@@ -181,7 +181,7 @@ def main() -> None:
     name = sys.argv[1]
     if name == "run":
         terminal.log_to()
-    terminal.said_plainly(lambda: COMMANDS[name](Home()))
+    terminal.said_plainly(lambda: COMMANDS[name](StackFolder()))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ NEEDED_BYTES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One line of `make doctor`; `remedy` says what to do when `ok` is false."""
 
     subject: str
@@ -33,7 +33,7 @@ class Finding:
     remedy: str = ""
 
 
-def findings(python: Interpreter, folder: Path, missing_parts: list[str]) -> Iterator[Finding]:
+def findings(python: Interpreter, folder: Path, missing_parts: list[str]) -> Iterator[DoctorFinding]:
     """`missing_parts` are the environments still to be made under `folder`."""
     yield of_platform(sys.platform, platform.machine())
     yield of_glibc(*platform.libc_ver())
@@ -44,29 +44,31 @@ def findings(python: Interpreter, folder: Path, missing_parts: list[str]) -> Ite
     yield of_disk(folder, shutil.disk_usage(folder).free, sum(NEEDED_BYTES[part] for part in missing_parts))
 
 
-def of_platform(system: str, machine: str) -> Finding:
+def of_platform(system: str, machine: str) -> DoctorFinding:
     ok = (system, machine) == ("linux", "x86_64")
     remedy = "Triton's wheel exists for Linux on x86-64 only. Set TRITON_TARGET to a Triton server that runs elsewhere."
-    return Finding("platform", ok, f"{system} {machine}", remedy)
+    return DoctorFinding("platform", ok, f"{system} {machine}", remedy)
 
 
-def of_glibc(name: str, version: str) -> Finding:
+def of_glibc(name: str, version: str) -> DoctorFinding:
     found = tuple(int(part) for part in version.split(".") if part.isdecimal())
     needed = ".".join(map(str, NEEDED_GLIBC))
     remedy = f"Triton's wheel needs glibc {needed} or later: Debian 12, Ubuntu 22.04, Fedora 36 and later have it."
-    return Finding("C library", name == "glibc" and found >= NEEDED_GLIBC, f"{name or 'not glibc'} {version}", remedy)
+    return DoctorFinding(
+        "C library", name == "glibc" and found >= NEEDED_GLIBC, f"{name or 'not glibc'} {version}", remedy
+    )
 
 
-def of_version(python: Interpreter) -> Finding:
+def of_version(python: Interpreter) -> DoctorFinding:
     known = " or ".join(f"{major}.{minor}" for major, minor in SUPPORTED)
     remedy = (
         f"Triton's Python backend needs numpy 1.26, which has no wheel for Python {python.series}. Python {known}\n"
         f"must be on this machine, too; it is found by itself then. One way: pipx run uv python install 3.12"
     )
-    return Finding("Python", python.supported, f"{python.series} at {python.executable}", remedy)
+    return DoctorFinding("Python", python.supported, f"{python.series} at {python.executable}", remedy)
 
 
-def of_environments(python: Interpreter) -> Finding:
+def of_environments(python: Interpreter) -> DoctorFinding:
     """pip or uv on PATH can stand in for a missing ensurepip."""
     helper = shutil.which("uv")
     ok = python.can_make_environments or helper is not None
@@ -76,10 +78,10 @@ def of_environments(python: Interpreter) -> Finding:
         f"On Debian and Ubuntu: apt install python{python.series}-venv (or python3-venv)."
         f" Pythons from pyenv, uv and conda can."
     )
-    return Finding("virtual environments", ok, detail, remedy)
+    return DoctorFinding("virtual environments", ok, detail, remedy)
 
 
-def of_library(python: Interpreter) -> Finding:
+def of_library(python: Interpreter) -> DoctorFinding:
     wanted = f"libpython{python.series}.so.1.0"
     remedy = (
         f"Triton's Python backend loads {wanted}, which {python.executable} does not bring.\n"
@@ -88,10 +90,10 @@ def of_library(python: Interpreter) -> Finding:
         f"Pythons from uv and conda bring their own; pyenv's do when built with\n"
         f"PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {python.series}"
     )
-    return Finding("shared libpython", python.library is not None, str(python.library or f"no {wanted}"), remedy)
+    return DoctorFinding("shared libpython", python.library is not None, str(python.library or f"no {wanted}"), remedy)
 
 
-def of_disk(folder: Path, free: int, needed: int) -> Finding:
+def of_disk(folder: Path, free: int, needed: int) -> DoctorFinding:
     detail = f"{free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed"
     remedy = f"Make room on the disk of {folder}, most of it for torch; uv cache clean helps where uv was used before."
-    return Finding("disk", free >= needed, detail, remedy)
+    return DoctorFinding("disk", free >= needed, detail, remedy)

@@ -14,7 +14,7 @@ from deploy.local.hub.client import PUBLIC_HUB, connect
 from deploy.local.hub.failures import HubUnreachable
 from deploy.local.hub.fetching import Fetch, fetched
 from deploy.local.hub.progress import Progress
-from deploy.local.places import HUB_MODELS, ROOT, Home, shown
+from deploy.local.paths import HUB_MODELS, ROOT, StackFolder, shown
 from deploy.local.terminal import said_plainly
 from deploy.triton.runtime.artefacts import Artefact, ArtefactRefused, registry
 
@@ -30,12 +30,12 @@ def main() -> None:
     parser.add_argument("--revision", default="", help="branch, tag or commit; `main` unless given")
     given = parser.parse_args()
     if given.action == "list":
-        said_plainly(lambda: print("\n\n".join(listed(Home(), HUB_MODELS))))
+        said_plainly(lambda: print("\n\n".join(listed(StackFolder(), HUB_MODELS))))
     else:
-        said_plainly(lambda: choose(Home(), HUB_MODELS, given.id, given.revision))
+        said_plainly(lambda: choose(StackFolder(), HUB_MODELS, given.id, given.revision))
 
 
-def choose(home: Home, root: Path, id: str, revision: str) -> None:
+def choose(home: StackFolder, root: Path, id: str, revision: str) -> None:
     """Fetches the model where it is not here yet, and keeps it for the next `make up`. Raises LocalError."""
     if not id:
         raise LocalError("Which one? make model ID=owner/name [REVISION=…], or ID=starter for the one that came along")
@@ -65,7 +65,7 @@ def had(root: Path, id: str, revision: str) -> Artefact:
         return before[-1]
 
 
-def listed(home: Home, root: Path) -> Iterator[str]:
+def listed(home: StackFolder, root: Path) -> Iterator[str]:
     """A paragraph for each model of the registry, of the hub, and for one of the user's own."""
     chosen = os.environ.get(SETTING) or kept.read(home.settings_file).get(SETTING)
     known = [*registry().values(), *fetched(root)]

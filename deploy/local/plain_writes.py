@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAYBE_DATE = re.compile(r"\s*(\d{4}|\d\d)[-/]")
 
 
-class Plan(NamedTuple):
+class WritePlan(NamedTuple):
     """One statement, to be run for every row; how many rows it changed stands in the answer's `counts`."""
 
     sql: str
@@ -31,7 +31,7 @@ class Plan(NamedTuple):
         return {"ok": 1} | dict.fromkeys(self.counts, connection.executemany(self.sql, self.rows).rowcount)
 
 
-def plan(message: Message, database: Any) -> Plan | None:
+def plan(message: Message, database: Any) -> WritePlan | None:
     """None for what only the server's own way serves: any command, document, filter or option beyond the usual ones.
 
     It writes the same rows as the server's way, which copies, walks and checks each document and looks for it first.
@@ -48,24 +48,24 @@ def _is_usual(name: str, body: Message) -> bool:
     return body.keys() <= _KNOWN and _NAME.fullmatch(name) is not None
 
 
-def _insertion(name: str, documents: Sequence[Message]) -> Plan | None:
+def _insertion(name: str, documents: Sequence[Message]) -> WritePlan | None:
     rows: list[Row] = []
     for document in documents:
         text, own = as_json(document), document.get("_id")
         if text is None or type(own) is not str:
             return None
         rows.append((text, own))
-    return Plan(f"INSERT INTO {name}(data, _id) VALUES (?, ?)", rows, ("n",))
+    return WritePlan(f"INSERT INTO {name}(data, _id) VALUES (?, ?)", rows, ("n",))
 
 
-def _replacement(name: str, updates: Sequence[Message], database: Any) -> Plan | None:
+def _replacement(name: str, updates: Sequence[Message], database: Any) -> WritePlan | None:
     rows: list[Row] = []
     for update in updates:
         if (row := _replaced(update)) is None:
             return None
         rows.append(row)
     where = _condition(database[name].query_engine.sql_translator)
-    return None if where is None else Plan(f"UPDATE {name} SET data = ? {where}", rows, ("n", "nModified"))
+    return None if where is None else WritePlan(f"UPDATE {name} SET data = ? {where}", rows, ("n", "nModified"))
 
 
 @lru_cache(maxsize=64)

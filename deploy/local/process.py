@@ -13,15 +13,15 @@ from pathlib import Path
 
 from deploy.local.component import Component
 from deploy.local.failures import ComponentFailed
-from deploy.local.places import ROOT, shown
+from deploy.local.paths import ROOT, shown
 from deploy.local.probes import NotReady
 
 TAIL_LINES, _TAIL_BYTES, _LINE_WIDTH = 25, 32_000, 400
 _ASK_EVERY_SECONDS = 0.1
-_TETHER = Path(__file__).with_name("tether.py")
+_PARENT_DEATH_GUARD = Path(__file__).with_name("parent_death_guard.py")
 
 
-class Child:
+class ChildProcess:
     """A started component. Its output is appended to `log`."""
 
     def __init__(self, component: Component, log: Path) -> None:
@@ -32,7 +32,7 @@ class Child:
         with log.open("ab") as output:
             self._begin = output.tell()
             self._process = subprocess.Popen(
-                (sys.executable, "-S", "-E", str(_TETHER), str(os.getpid()), *component.command),
+                (sys.executable, "-S", "-E", str(_PARENT_DEATH_GUARD), str(os.getpid()), *component.command),
                 cwd=ROOT,
                 env=_environment(component),
                 stdin=subprocess.DEVNULL,

@@ -9,10 +9,10 @@ from typing import Any
 
 import psutil
 
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 
 
-def write(home: Home, facts: dict[str, Any]) -> None:
+def write(home: StackFolder, facts: dict[str, Any]) -> None:
     """Replaces the file at once, so that a reader never sees half of it."""
     fresh = home.run_file.with_suffix(".new")
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -20,7 +20,7 @@ def write(home: Home, facts: dict[str, Any]) -> None:
     fresh.replace(home.run_file)
 
 
-def read(home: Home) -> dict[str, Any]:
+def read(home: StackFolder) -> dict[str, Any]:
     """An empty answer when no stack has run here."""
     try:
         facts: dict[str, Any] = json.loads(home.run_file.read_text())
@@ -29,12 +29,12 @@ def read(home: Home) -> dict[str, Any]:
     return facts
 
 
-def supervisor(home: Home) -> psutil.Process | None:
+def supervisor(home: StackFolder) -> psutil.Process | None:
     """The process that runs the stack now."""
     return _same_process(read(home).get("supervisor"))
 
 
-def leftovers(home: Home) -> list[psutil.Process]:
+def leftovers(home: StackFolder) -> list[psutil.Process]:
     """Components of an earlier run that outlived their supervisor."""
     known = read(home).get("components", {}).values()
     return [found for facts in known if (found := _same_process(facts))]

@@ -8,9 +8,9 @@ from functools import partial
 
 from deploy.local import probes
 from deploy.local.component import Component
-from deploy.local.places import APP_PYTHON, Home
+from deploy.local.paths import APP_PYTHON, StackFolder
 from deploy.local.ports import HOST
-from deploy.local.settings import Addresses, Layout, Ports
+from deploy.local.settings import Addresses, Ports, ProcessLayout
 from services.access.nats_setup import OPERATOR, SERVICES
 
 # Of the stack's own parts; those that run elsewhere are left out by the supervisor.
@@ -21,7 +21,7 @@ _TOGETHER = "atelier"
 _OPERATOR = "NATS_OPERATOR_KEY"
 
 
-def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str, str]) -> dict[str, str]:
+def environment(home: StackFolder, addresses: Addresses, token: str, given: Mapping[str, str]) -> dict[str, str]:
     """What every process of ours reads; `given` (the user's environment) wins where the stack has no say."""
     return {
         **_bus_access(home, addresses, given),
@@ -42,15 +42,17 @@ def environment(home: Home, addresses: Addresses, token: str, given: Mapping[str
     }
 
 
-def _bus_access(home: Home, addresses: Addresses, given: Mapping[str, str]) -> dict[str, str]:
+def _bus_access(home: StackFolder, addresses: Addresses, given: Mapping[str, str]) -> dict[str, str]:
     """Files, so that no secret is in an environment; those of a server that runs elsewhere are its keeper's."""
     if addresses.nats_url == given.get("NATS_URL"):
         return {name: given.get(name, "") for name in ("NATS_CREDENTIALS", _OPERATOR)}
     return {"NATS_CREDENTIALS": str(home.nats_access / SERVICES), _OPERATOR: str(home.nats_access / OPERATOR)}
 
 
-def own_processes(ports: Ports, shared: Mapping[str, str], layout: Layout = Layout.APART) -> list[Component]:
-    return [_together(ports, shared)] if layout is Layout.TOGETHER else _apart(ports, shared)
+def own_processes(
+    ports: Ports, shared: Mapping[str, str], layout: ProcessLayout = ProcessLayout.APART
+) -> list[Component]:
+    return [_together(ports, shared)] if layout is ProcessLayout.TOGETHER else _apart(ports, shared)
 
 
 def serves_the_api(names: Collection[str]) -> bool:

@@ -52,14 +52,14 @@ def _port(setting: str, text: str) -> int:
     return int(text)
 
 
-class Layout(StrEnum):
+class ProcessLayout(StrEnum):
     """Atelier's own services as processes of their own, or all in one. `ATELIER_LAYOUT=together` in the environment."""
 
     APART = "apart"
     TOGETHER = "together"
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Layout:
+    def from_environment(cls, environment: Mapping[str, str]) -> ProcessLayout:
         """Raises LocalError."""
         name = environment.get("ATELIER_LAYOUT") or cls.APART
         if name not in list(cls):
@@ -68,7 +68,7 @@ class Layout(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class ExternalServers:
     """Servers that run already and are used instead of our own."""
 
     nats_url: str | None = None
@@ -76,7 +76,7 @@ class Elsewhere:
     triton_target: str | None = None
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Elsewhere:
+    def from_environment(cls, environment: Mapping[str, str]) -> ExternalServers:
         return cls(**{field.name: environment.get(field.name.upper()) or None for field in fields(cls)})
 
 
@@ -93,8 +93,8 @@ class Addresses:
     triton: str
 
     @classmethod
-    def of(cls, ports: Ports, elsewhere: Elsewhere, layout: Layout = Layout.APART) -> Addresses:
-        if layout is Layout.TOGETHER:
+    def of(cls, ports: Ports, elsewhere: ExternalServers, layout: ProcessLayout = ProcessLayout.APART) -> Addresses:
+        if layout is ProcessLayout.TOGETHER:
             ports = replace(ports, storage=ports.tasks, inference=ports.tasks)
         return cls(
             gateway_url=f"http://{HOST}:{ports.gateway}",

@@ -20,8 +20,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from deploy.local.hub.client import PUBLIC_HUB
-from deploy.local.places import ROOT
-from deploy.local.settings import Layout, Ports, setting_of
+from deploy.local.paths import ROOT
+from deploy.local.settings import Ports, ProcessLayout, setting_of
 from services.common.settings import ServiceSettings
 
 PAGE = ROOT / "docs" / "settings.md"
@@ -208,7 +208,7 @@ def _written(value: ast.expr | None) -> str:
 
 def _of_the_stack() -> Iterator[Setting]:
     yield Setting(
-        "`ATELIER_LAYOUT`", f"`{Layout.APART}`", "Atelier's own services `apart`, or `together` in one process."
+        "`ATELIER_LAYOUT`", f"`{ProcessLayout.APART}`", "Atelier's own services `apart`, or `together` in one process."
     )
     yield Setting(
         "`NATS_SYNC_INTERVAL`", "`1s`", "How often NATS syncs its disk; `always` before each acknowledgement."

@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.local import artefacts, installer, machine
 from deploy.local.failures import LocalError
 from deploy.local.interpreters import Interpreter, choose, describe
-from deploy.local.places import APP, CLIENTS, LOCAL, LOCKS, MODELS, ROOT, TRITON, TRITON_BACKENDS
+from deploy.local.paths import APP, CLIENTS, LOCAL, LOCKS, MODELS, ROOT, TRITON, TRITON_BACKENDS
 from deploy.triton.runtime.artefacts import REGISTRY
 
 PARTS = ("app", "models", "triton", "artefacts")

@@ -19,10 +19,10 @@ import psutil
 from deploy.local import access, probes, runfile, services, stores
 from deploy.local.component import Component
 from deploy.local.failures import LocalError, PortBusy
-from deploy.local.keeper import Keeper
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import holder_of, is_free
-from deploy.local.settings import Addresses, Elsewhere, Layout, Ports
+from deploy.local.process_supervisor import ProcessSupervisor
+from deploy.local.settings import Addresses, ExternalServers, Ports, ProcessLayout
 from deploy.local.triton import triton
 
 log = logging.getLogger("stack")
@@ -33,16 +33,16 @@ class Stack:
 
     def __init__(
         self,
-        home: Home,
+        home: StackFolder,
         ports: Ports,
-        elsewhere: Elsewhere,
+        elsewhere: ExternalServers,
         *,
         given: Mapping[str, str],
         only: Sequence[str] = (),
     ) -> None:
         self.home = home
         self.ports = ports
-        self._layout = Layout.from_environment(given)
+        self._layout = ProcessLayout.from_environment(given)
         self.addresses = Addresses.of(ports, elsewhere, self._layout)
         self.api_key: str | None = None
         home.make()
@@ -50,7 +50,7 @@ class Stack:
         self._token = given.get("INTERNAL_TOKEN") or _kept_token(home)
         self.environment = services.environment(home, self.addresses, self._token, given)
         self.components = [item for item in self._all(ports, given) if not only or item.name in only]
-        self.keepers: dict[str, Keeper] = {}
+        self.supervisors: dict[str, ProcessSupervisor] = {}
         self._state = "starting"
         self._writing = threading.Lock()
         self._held = ExitStack()
@@ -76,25 +76,25 @@ class Stack:
         for component in self.components:
             _require_free(component)
         for component in self.components:
-            needs = [self.keepers[name] for name in component.after if name in self.keepers]
-            self.keepers[component.name] = Keeper(component, self.home, needs, self.tell)
-        for keeper in self.keepers.values():
-            keeper.start()
+            needs = [self.supervisors[name] for name in component.after if name in self.supervisors]
+            self.supervisors[component.name] = ProcessSupervisor(component, self.home, needs, self.tell)
+        for supervisor in self.supervisors.values():
+            supervisor.start()
         self._wait_ready()
-        if services.serves_the_api(self.keepers):
+        if services.serves_the_api(self.supervisors):
             self.api_key = access.development_key(self.home, self.addresses, self.environment)
         self._turn("ready")
 
     def stop(self) -> None:
         """Those that need others go first, together where they may."""
         self._turn("stopping")
-        left = list(self.keepers.values())
+        left = list(self.supervisors.values())
         while left:
-            needed = {other for keeper in left for other in keeper.needs}
-            layer = [keeper for keeper in left if keeper not in needed]
+            needed = {other for supervisor in left for other in supervisor.needs}
+            layer = [supervisor for supervisor in left if supervisor not in needed]
             with ThreadPoolExecutor(len(layer)) as threads:
-                list(threads.map(Keeper.stop, layer))
-            left = [keeper for keeper in left if keeper not in layer]
+                list(threads.map(ProcessSupervisor.stop, layer))
+            left = [supervisor for supervisor in left if supervisor not in layer]
         self._turn("stopped")
         self._held.close()
 
@@ -123,15 +123,15 @@ class Stack:
             raise LocalError(f"{error}\nUnset NATS_URL / MONGODB_URL to let the stack start its own.") from error
 
     def _wait_ready(self) -> None:
-        for keeper in self.keepers.values():
-            while not keeper.ready.wait(0.05):
+        for supervisor in self.supervisors.values():
+            while not supervisor.ready.wait(0.05):
                 self._raise_failures()
         self._raise_failures()
 
     def _raise_failures(self) -> None:
-        for keeper in self.keepers.values():
-            if keeper.failure is not None:
-                raise keeper.failure
+        for supervisor in self.supervisors.values():
+            if supervisor.failure is not None:
+                raise supervisor.failure
 
     def _lock(self) -> None:
         file = self._held.enter_context((self.home.run / "stack.lock").open("a"))
@@ -155,21 +155,21 @@ class Stack:
             "internal_token": self._token,
             "nats_accounts": bool(self.environment["NATS_OPERATOR_KEY"]),
             "targets": {name: getattr(self.addresses, name) for name in Addresses.__slots__},
-            "components": {name: self._facts_of(keeper) for name, keeper in list(self.keepers.items())},
+            "components": {name: self._facts_of(supervisor) for name, supervisor in list(self.supervisors.items())},
         }
 
-    def _facts_of(self, keeper: Keeper) -> dict[str, Any]:
+    def _facts_of(self, supervisor: ProcessSupervisor) -> dict[str, Any]:
         return {
-            **(runfile.identity(keeper.child.pid) if keeper.child else {"pid": None}),
-            "state": keeper.state,
-            "restarts": keeper.restarts,
-            "seconds_to_ready": keeper.seconds_to_ready,
-            "log": str(self.home.log_of(keeper.name)),
-            "ports": dict(keeper.component.ports),
+            **(runfile.identity(supervisor.child.pid) if supervisor.child else {"pid": None}),
+            "state": supervisor.state,
+            "restarts": supervisor.restarts,
+            "seconds_to_ready": supervisor.seconds_to_ready,
+            "log": str(self.home.log_of(supervisor.name)),
+            "ports": dict(supervisor.component.ports),
         }
 
 
-def _kept_token(home: Home) -> str:
+def _kept_token(home: StackFolder) -> str:
     return runfile.secret(home.run / "internal_token", secrets.token_urlsafe(32))
 
 
@@ -179,7 +179,7 @@ def _require_free(component: Component) -> None:
             raise PortBusy(port, component.name, setting, holder_of(port))
 
 
-def _end_leftovers(home: Home) -> None:
+def _end_leftovers(home: StackFolder) -> None:
     """A supervisor that was killed could not stop its children."""
     left = runfile.leftovers(home)
     for process in left:

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from deploy.local.failures import LocalError
-from deploy.local.places import MODELS_PYTHON, ROOT, shown
+from deploy.local.paths import MODELS_PYTHON, ROOT, shown
 from deploy.local.terminal import said_plainly
 from deploy.triton.runtime.artefacts import REGISTRY, hash_file, registry
 

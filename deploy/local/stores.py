@@ -9,12 +9,12 @@ from pathlib import Path
 
 from deploy.local import probes
 from deploy.local.component import Component
-from deploy.local.places import APP, APP_PYTHON, ROOT, Home
+from deploy.local.paths import APP, APP_PYTHON, ROOT, StackFolder
 from deploy.local.ports import HOST
 from services.access.nats_setup import write_setup
 
 
-def nats(home: Home, port: int, *, sync_interval: str = "1s", access: Path | None = None) -> Component:
+def nats(home: StackFolder, port: int, *, sync_interval: str = "1s", access: Path | None = None) -> Component:
     """The disk follows an acknowledgement after `sync_interval`, which the relay waits for; "always" syncs first.
 
     It lets nobody in but those whose credentials follow from the operator's key in the folder `access`.
@@ -53,7 +53,7 @@ def nats_program() -> Path:
     return Path(found) if found else APP / "bin" / "nats-server"
 
 
-def mongodb(home: Home, port: int) -> Component:
+def mongodb(home: StackFolder, port: int) -> Component:
     """The mongod on PATH, else the embedded server that speaks its protocol."""
     if program := shutil.which("mongod"):
         return _mongod(program, home, port)
@@ -77,7 +77,7 @@ def mongodb(home: Home, port: int) -> Component:
     )
 
 
-def _mongod(program: str, home: Home, port: int) -> Component:
+def _mongod(program: str, home: StackFolder, port: int) -> Component:
     folder = home.data / "mongod"
     return Component(
         name="mongodb",

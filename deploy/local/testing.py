@@ -20,7 +20,7 @@ from pathlib import Path
 
 from deploy.local import setup
 from deploy.local.failures import LocalError
-from deploy.local.places import APP_PYTHON, CLIENTS_PYTHON, MODELS_PYTHON, ROOT
+from deploy.local.paths import APP_PYTHON, CLIENTS_PYTHON, MODELS_PYTHON, ROOT
 
 NOTHING_COLLECTED = 5
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)s?\b")
@@ -30,7 +30,7 @@ _UNIT, _REST = ("tests/unit",), ("--ignore=tests/unit",)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SuiteRun:
     status: int
     output: str
 
@@ -64,7 +64,7 @@ def failed_before(root: Path) -> Iterator[str]:
         yield from (f"{folder}{name}" for name in (json.loads(cache.read_text()) if cache.exists() else ()))
 
 
-def _all(options: list[str]) -> Iterator[Run]:
+def _all(options: list[str]) -> Iterator[SuiteRun]:
     with ThreadPoolExecutor(1) as beside:
         models = beside.submit(_run, MODELS_PYTHON, *_OF_MODELS, "tests/models", *options, shown=False)
         yield _run(APP_PYTHON, *_UNIT, *options)
@@ -73,7 +73,7 @@ def _all(options: list[str]) -> Iterator[Run]:
     yield _run(APP_PYTHON, *_REST, *options)
 
 
-def _named(paths: list[str], options: list[str]) -> Iterator[Run]:
+def _named(paths: list[str], options: list[str]) -> Iterator[SuiteRun]:
     of_models = [path for path in paths if path.startswith("tests/models")]
     of_clients = [path for path in paths if path.startswith("tests/clients")]
     if of_models:
@@ -93,7 +93,7 @@ def _set_up_clients() -> None:
         raise SystemExit(f"\n{error}") from error
 
 
-def _run(python: Path, *arguments: str, shown: bool = True) -> Run:
+def _run(python: Path, *arguments: str, shown: bool = True) -> SuiteRun:
     """Pytest's own output, shown as it comes or kept."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     colour = ["--color=yes"] if sys.stdout.isatty() else []
@@ -105,7 +105,7 @@ def _run(python: Path, *arguments: str, shown: bool = True) -> Run:
         if shown:
             sys.stdout.write(line)
             sys.stdout.flush()
-    return Run(process.wait(), "".join(lines))
+    return SuiteRun(process.wait(), "".join(lines))
 
 
 if __name__ == "__main__":

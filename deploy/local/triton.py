@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.local import kept, probes
 from deploy.local.component import Component
 from deploy.local.failures import LocalError
-from deploy.local.places import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, Home, shown
+from deploy.local.paths import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, StackFolder, shown
 from deploy.local.ports import HOST
 from deploy.local.settings import Ports
 from deploy.triton.runtime.artefacts import registry
@@ -20,7 +20,7 @@ from deploy.triton.runtime.artefacts import registry
 SHARED_MEMORY = Path("/dev/shm")
 
 
-def triton(home: Home, ports: Ports) -> Component:
+def triton(home: StackFolder, ports: Ports) -> Component:
     """Serves every model of the repository; ready when each answers and `diffusion` passes its canary."""
     models = model_names()
     prefix = _region_prefix(home)
@@ -106,7 +106,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _chosen_model(home: Home) -> dict[str, str]:
+def _chosen_model(home: StackFolder) -> dict[str, str]:
     """The diffusion model that `make model` kept, where the environment names none. Raises LocalError."""
     path = kept.read(home.settings_file).get("MODEL_PATH")
     if path is None or os.environ.get("MODEL_PATH"):
@@ -119,7 +119,7 @@ def _chosen_model(home: Home) -> dict[str, str]:
     return {"MODEL_PATH": path}
 
 
-def _region_prefix(home: Home) -> str:
+def _region_prefix(home: StackFolder) -> str:
     """A killed server leaves its shared memory behind; a prefix per stack tells ours from others'."""
     return f"atelier_{hashlib.sha256(str(home.folder).encode()).hexdigest()[:8]}_"
 

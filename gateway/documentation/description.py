@@ -10,8 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from gateway.edge import refusals
-from gateway.edge.doors import Doors
 from gateway.edge.errors import HTTPValidationError, Problem
+from gateway.edge.route_access import RouteAccessTable
 from gateway.edge.surface import Surface
 from gateway.surfaces import discover_surfaces
 from gateway.surfaces.compute.schemas import exact_parameter, reference, schemas_of
@@ -49,10 +49,10 @@ def document(app: FastAPI) -> dict[str, Any]:
             "schemas": dict(sorted(_schemas(made["components"]["schemas"], app).items())),
             "securitySchemes": {_KEY: {"type": "http", "scheme": "bearer", "description": _KEYS}},
         }
-        doors = Doors(app)
+        route_access = RouteAccessTable(app)
         for path, item in made["paths"].items():
             for method, operation in item.items():
-                _complete(path, operation, doors.declared(method.upper(), path), has_body=method != "head")
+                _complete(path, operation, route_access.declared(method.upper(), path), has_body=method != "head")
                 _say_what_is_answered(operation["responses"]["200"], made["components"]["schemas"])
         made["paths"] = dict(sorted(made["paths"].items(), key=lambda entry: _place(entry[0])))
         app.openapi_schema = made

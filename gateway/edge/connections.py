@@ -23,7 +23,7 @@ _RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ClientTimeouts:
     """Seconds: for a request's head, between two requests, without a byte of a body, without a byte being read of an
     answer. Bodies and answers move at least `rate` bytes a second on the average, once their patience is over."""
 
@@ -51,7 +51,7 @@ class Connection(Protocol):
         ...
 
 
-class Pace:
+class ThroughputCheck:
     """Whether bytes move as fast as they must, from when it is first asked on."""
 
     __slots__ = ("_idle", "_moved", "_seconds", "_start")
@@ -68,14 +68,16 @@ class Pace:
         return self._idle >= patience or self._seconds > patience + (moved - self._start) / rate
 
 
-class Door:
+class ConnectionLimiter:
     """Counts connections, in all and by address, and looks after each once in a while.
 
     Who comes when it is full takes the place of whoever has been silent longest. Where nobody is silent there is a
     little room left for health checks: the newest of those who are turned away may ask for that, and for nothing else.
     """
 
-    def __init__(self, patience: Patience, *, most: int, per_address: int, trusted: Iterable[Network] = ()) -> None:
+    def __init__(
+        self, patience: ClientTimeouts, *, most: int, per_address: int, trusted: Iterable[Network] = ()
+    ) -> None:
         """Connections from `trusted` networks are those of proxies: each brings many callers."""
         self.patience = patience
         # Coarse, and stands still while the whole process does: a stall of ours is no fault of a client's.

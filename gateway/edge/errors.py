@@ -132,7 +132,7 @@ _STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
 )
 
 
-class Failure(NamedTuple):
+class ErrorAnswer(NamedTuple):
     """What an answer says of an error; `instance` is the path as it was asked for."""
 
     status: int
@@ -148,7 +148,7 @@ class ErrorRenderer(Protocol):
 
     media_type: str
 
-    def render(self, failure: Failure) -> dict[str, Any]:
+    def render(self, failure: ErrorAnswer) -> dict[str, Any]:
         """The JSON of an answer."""
         ...
 
@@ -162,7 +162,7 @@ class Problems:
 
     media_type = PROBLEM_TYPE
 
-    def render(self, failure: Failure) -> dict[str, Any]:
+    def render(self, failure: ErrorAnswer) -> dict[str, Any]:
         body: dict[str, Any] = {
             "type": f"urn:atelier:problem:{failure.reason.lower().replace('_', '-')}",
             "title": HTTPStatus(failure.status).phrase,
@@ -215,7 +215,7 @@ def status_of(error: errors.ComputeError) -> int:
 
 
 def problem_body(error: errors.ComputeError, *, instance: str, request_id: str) -> dict[str, Any]:
-    found = Failure(status_of(error), error.reason, error.message, error.violations, instance, request_id)
+    found = ErrorAnswer(status_of(error), error.reason, error.message, error.violations, instance, request_id)
     return PROBLEMS.render(found)
 
 
@@ -230,7 +230,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code
     reason = _REASONS.get(status, HTTPStatus(status).name)
     said = {404: "there is no such route", 405: f"{request.method} is not possible here"}.get(status, str(error.detail))
-    found = Failure(status, reason, said, (), asked_path(request.scope), request.scope.get("request_id", ""))
+    found = ErrorAnswer(status, reason, said, (), asked_path(request.scope), request.scope.get("request_id", ""))
     return _answer(request, found, dict(error.headers or {}))
 
 
@@ -241,14 +241,14 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     return Response(orjson.dumps(body), 422, media_type=media_type)
 
 
-def _answer(request: Request, failure: Failure, headers: dict[str, str]) -> Response:
+def _answer(request: Request, failure: ErrorAnswer, headers: dict[str, str]) -> Response:
     renderer = _renderer(request.scope)
     return Response(orjson.dumps(renderer.render(failure)), failure.status, headers, media_type=renderer.media_type)
 
 
-def _failure(error: errors.ComputeError, scope: Scope, request_id: str = "") -> Failure:
+def _failure(error: errors.ComputeError, scope: Scope, request_id: str = "") -> ErrorAnswer:
     named = request_id or scope.get("request_id", "")
-    return Failure(status_of(error), error.reason, error.message, error.violations, asked_path(scope), named)
+    return ErrorAnswer(status_of(error), error.reason, error.message, error.violations, asked_path(scope), named)
 
 
 def _renderer(scope: Scope) -> ErrorRenderer:

@@ -6,8 +6,8 @@ from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.edge.doors import Door
 from gateway.edge.errors import on_http_error
+from gateway.edge.route_access import RouteAccess
 
 
 class Methods:
@@ -26,8 +26,8 @@ class Methods:
             await _answer(Request(scope), _named(allowed))(scope, receive, send)
 
 
-def _allowed(doors: list[Door]) -> set[str]:
-    return {method for door in doors for method in door.methods}
+def _allowed(routes: list[RouteAccess]) -> set[str]:
+    return {method for route in routes for method in route.methods}
 
 
 def _named(allowed: set[str]) -> str:

@@ -11,7 +11,7 @@ import orjson
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.edge.connections import Door, Pace
+from gateway.edge.connections import ConnectionLimiter, ThroughputCheck
 from gateway.edge.errors import (
     PROBLEM_TYPE,
     HeadTooLarge,
@@ -45,11 +45,11 @@ class Phase(Enum):
 _SILENT, _HEAD, _REQUEST = Phase.SILENT, Phase.HEAD, Phase.REQUEST
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that is answered here, because no route could read it."""
 
 
-class Joining:
+class CoalescingTransport:
     """A transport that sends what is written in one turn of the event loop together.
 
     uvicorn writes head and body by themselves: two calls of the system here, and two wake-ups of the client.
@@ -94,33 +94,33 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection. Hangs up on a head that would otherwise be gathered for as long as it comes, and on whoever keeps
     it waiting; the server's own keep-alive timer, one for each request, gives way to the door's rounds."""
 
-    def __init__(self, door: Door, *given: Any, **named: Any) -> None:
+    def __init__(self, limiter: ConnectionLimiter, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self.parser.set_dangerous_leniencies(lenient_version=True)  # versions are told apart here
         self.late = False
         """The body of the request that is read came too slowly: who reads it answers 408."""
-        self._door = door
-        self._resting = door.resting
+        self._limiter = limiter
+        self._resting = limiter.resting
         self._phase = _SILENT
-        self._since = door.now
+        self._since = limiter.now
         self._requests = 0
         self._received = 0
         self._head_bytes = 0
         self._trusted = False
         self._refusal: ComputeError | None = None
         self._fault = InvalidRequest("this cannot be read as HTTP/1.1", reason="REQUEST_MALFORMED")
-        self._body_pace: Pace | None = None
-        self._answer_pace: Pace | None = None
+        self._body_pace: ThroughputCheck | None = None
+        self._answer_pace: ThroughputCheck | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(Joining(transport))  # type: ignore[arg-type]  # it is one in all that is used
+        super().connection_made(CoalescingTransport(transport))  # type: ignore[arg-type]  # it is one in all that is used
         address = self.client[0] if self.client else None
-        self._trusted = self._door.trusts(address)
-        self._since = self._door.now
-        self._refusal = self._door.enter(self, address, trusted=self._trusted)
+        self._trusted = self._limiter.trusts(address)
+        self._since = self._limiter.now
+        self._refusal = self._limiter.enter(self, address, trusted=self._trusted)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._door.leave(self)
+        self._limiter.leave(self)
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
@@ -141,7 +141,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self._refuse(self._too_large())
 
     def on_message_begin(self) -> None:
-        self._phase, self._head_bytes, self._since = _HEAD, 0, self._door.now
+        self._phase, self._head_bytes, self._since = _HEAD, 0, self._limiter.now
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -160,10 +160,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._check(heads)
         if len(self.url) > MAX_TARGET_BYTES:
             self._fault = self._too_large()
-            raise Refused
+            raise RequestRefused
         self._phase, self._requests, self.late, self._body_pace = _REQUEST, self._requests + 1, False, None
         if self._requests == 1:
-            self._door.spoke(self)
+            self._limiter.spoke(self)
         else:
             self._resting.pop(self, None)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # with more in it than ASGI knows
@@ -187,7 +187,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self._phase is _REQUEST and not self.cycle.more_body:
-            self._phase, self._since = _SILENT, self._door.now
+            self._phase, self._since = _SILENT, self._limiter.now
             self._resting[self] = None
 
     def send_400_response(self, msg: str) -> None:
@@ -197,7 +197,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Clients that offer HTTP/2 do so in every first request; they are answered in HTTP/1.1."""
 
     def check(self, passed: float) -> None:
-        waited, patience = self._door.now - self._since, self._door.patience
+        waited, patience = self._limiter.now - self._since, self._limiter.patience
         longest = min(patience.head, _SHORT_PATIENCE) if self._refusal else patience.head
         if self._phase is _SILENT:
             if waited >= (patience.idle if self._requests else longest):
@@ -226,7 +226,7 @@ class HttpProtocol(HttpToolsProtocol):
         for name, value in self.headers:
             if name == b"transfer-encoding" and value.lower() != b"chunked":
                 self._fault = UnknownTransferCoding("the only transfer coding taken is chunked")
-                raise Refused
+                raise RequestRefused
         if b"host" in heads:
             if len(heads) == len(self.headers) or [name for name, _ in self.headers].count(b"host") == 1:
                 return
@@ -235,7 +235,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         else:
             self._fault = InvalidRequest("HTTP/1.1 requests need a Host header", reason="HOST_MISSING")
-        raise Refused
+        raise RequestRefused
 
     def _too_large(self) -> InvalidRequest:
         if len(self.url) > MAX_TARGET_BYTES:
@@ -257,8 +257,8 @@ class HttpProtocol(HttpToolsProtocol):
         """While nobody reads it, and while the client waits to be told to send it, its pace says nothing."""
         if self.flow.read_paused or self.cycle.waiting_for_100_continue:
             return
-        pace = self._body_pace = self._body_pace or Pace(self._received)
-        patience = self._door.patience
+        pace = self._body_pace = self._body_pace or ThroughputCheck(self._received)
+        patience = self._limiter.patience
         if not pace.too_slow(self._received, passed, patience=patience.body, rate=patience.rate):
             return
         if self.late or self.cycle.response_started:
@@ -273,8 +273,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._answer_pace = None
             return
         read: int = self.transport.read  # type: ignore[attr-defined]  # it is a Joining
-        pace = self._answer_pace = self._answer_pace or Pace(read)
-        patience = self._door.patience
+        pace = self._answer_pace = self._answer_pace or ThroughputCheck(read)
+        patience = self._limiter.patience
         if pace.too_slow(read, passed, patience=patience.answer, rate=patience.rate):
             self.transport.abort()
 

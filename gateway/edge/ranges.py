@@ -12,7 +12,7 @@ from fastapi import Request
 
 from gateway.edge.errors import RangeNotSatisfiable
 from services.common.errors import InvalidRequest, PreconditionFailed
-from services.net.http_values import parse_date
+from services.net.header_values import parse_date
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 # In quotes; what is not stays what it is, and is no stored object's.
@@ -20,14 +20,14 @@ _TAGS = re.compile(r'(?:W/)?"[^"]*"|[^\s,]+')
 _ANY = "*"
 
 
-class Version(NamedTuple):
+class ObjectVersion(NamedTuple):
     """What a stored object is compared by; `modified` in whole seconds."""
 
     etag: str
     modified: datetime
 
     @classmethod
-    def of(cls, info: pb.ObjectInfo) -> Version:
+    def of(cls, info: pb.ObjectInfo) -> ObjectVersion:
         return cls(info.etag, info.created_at.ToDatetime(UTC).replace(microsecond=0))
 
     @property
@@ -35,7 +35,7 @@ class Version(NamedTuple):
         return format_datetime(self.modified, usegmt=True)
 
 
-class Part(NamedTuple):
+class ContentRange(NamedTuple):
     """`length` bytes from `offset` on."""
 
     offset: int
@@ -45,7 +45,7 @@ class Part(NamedTuple):
         return f"bytes {self.offset}-{self.offset + self.length - 1}/{size}"
 
 
-def is_unchanged(request: Request, version: Version) -> bool:
+def is_unchanged(request: Request, version: ObjectVersion) -> bool:
     """Whether a GET or HEAD is to be answered with 304, in the order of section 13.2.2.
 
     Raises PreconditionFailed as `check_match`. A date that is none is ignored, as it must be.
@@ -72,7 +72,7 @@ def precondition_of(request: Request) -> pb.Precondition | None:
     return found if found.ByteSize() else None
 
 
-def wanted_part(request: Request, size: int, version: Version) -> Part | None:
+def wanted_part(request: Request, size: int, version: ObjectVersion) -> ContentRange | None:
     """The asked range; None for the whole: without Range, with several, with one in another form, or If-Range of old.
 
     Raises:
@@ -90,10 +90,10 @@ def wanted_part(request: Request, size: int, version: Version) -> Part | None:
         return None
     if offset >= size:
         raise RangeNotSatisfiable(size)
-    return Part(offset, end - offset + 1)
+    return ContentRange(offset, end - offset + 1)
 
 
-def check_match(request: Request, version: Version) -> None:
+def check_match(request: Request, version: ObjectVersion) -> None:
     """Raises PreconditionFailed where If-Match, or else If-Unmodified-Since, does not hold.
 
     The comparison is strong: a weak ETag matches nothing.
@@ -108,7 +108,7 @@ def check_match(request: Request, version: Version) -> None:
         raise PreconditionFailed("the picture has changed since If-Unmodified-Since")
 
 
-def _is_same(request: Request, version: Version) -> bool:
+def _is_same(request: Request, version: ObjectVersion) -> bool:
     """Whether If-Range, an ETag or the very date that Last-Modified says, names this version."""
     given = request.headers.get("if-range", "").strip()
     return not given or given == version.etag or _date(request, "if-range") == version.modified
@@ -133,10 +133,10 @@ def _date(request: Request, name: str) -> datetime | None:
     return parse_date(request.headers.get(name, ""))
 
 
-def _suffix(last: str, size: int) -> Part | None:
+def _suffix(last: str, size: int) -> ContentRange | None:
     if not last:
         return None
     length = min(int(last), size)
     if length == 0:
         raise RangeNotSatisfiable(size)
-    return Part(size - length, length)
+    return ContentRange(size - length, length)

@@ -26,7 +26,7 @@ _TIMEOUT = 2.0
 _SOON, _LONGEST = 0.02, 5.0
 
 
-class Entry(NamedTuple):
+class StoredEvent(NamedTuple):
     """An event as it is stored; `version` is the task's after what it tells of."""
 
     sequence: int
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     payload: bytes
 
 
-class Extent(NamedTuple):
+class StreamExtent(NamedTuple):
     """Sequences the stream holds."""
 
     first: int
@@ -48,24 +48,24 @@ class EventLog:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def extent(self) -> Extent:
+    async def extent(self) -> StreamExtent:
         try:
             state = (await self._client.jsm(timeout=_TIMEOUT).stream_info(EVENTS)).state
         except nats.errors.Error as error:
             raise _unavailable() from error
-        return Extent(state.first_seq, state.last_seq)
+        return StreamExtent(state.first_seq, state.last_seq)
 
-    async def latest(self, tenant: str, task_id: str) -> Entry | None:
+    async def latest(self, tenant: str, task_id: str) -> StoredEvent | None:
         """The last event of a task; None when none is stored, or no longer."""
         return await self._read(subject=_subject(tenant, task_id))
 
-    async def next(self, tenant: str, task_id: str, after: int) -> Entry | None:
+    async def next(self, tenant: str, task_id: str, after: int) -> StoredEvent | None:
         """The first event of a task behind `after`; None when there is none yet."""
         return await self._read(seq=after + 1, subject=_subject(tenant, task_id), next=True)
 
     @asynccontextmanager
     async def following(
-        self, tenant: str, task_id: str, after: int, tell: Callable[[Entry], Awaitable[None]]
+        self, tenant: str, task_id: str, after: int, tell: Callable[[StoredEvent], Awaitable[None]]
     ) -> AsyncIterator[Callable[[], None]]:
         """Tells what is stored behind `after`, each once and in order. What it yields says that more may be there."""
         hint = asyncio.Event()
@@ -86,7 +86,7 @@ class EventLog:
                 await subscription.unsubscribe()
 
     async def _follow(
-        self, tenant: str, task_id: str, place: int, tell: Callable[[Entry], Awaitable[None]], hint: asyncio.Event
+        self, tenant: str, task_id: str, place: int, tell: Callable[[StoredEvent], Awaitable[None]], hint: asyncio.Event
     ) -> None:
         pause = _LONGEST
         while True:
@@ -102,7 +102,7 @@ class EventLog:
                     await hint.wait()
             pause = min(pause * 2, _LONGEST)
 
-    async def _read(self, **wanted: object) -> Entry | None:
+    async def _read(self, **wanted: object) -> StoredEvent | None:
         try:
             found: RawStreamMsg = await self._client.jsm(timeout=_TIMEOUT).get_msg(EVENTS, **wanted)  # type: ignore[arg-type]  # as the callers give them
         except NotFoundError:
@@ -116,10 +116,10 @@ def _subject(tenant: str, task_id: str) -> str:
     return f"evt.v1.{tenant}.task.{task_id}.*"
 
 
-def _entry(found: RawStreamMsg) -> Entry:
+def _entry(found: RawStreamMsg) -> StoredEvent:
     version = (found.headers or {}).get(_MSG_ID, "").rpartition(".")[2]
     verb = (found.subject or "").rpartition(".")[2]
-    return Entry(found.seq or 0, int(version) if version.isdecimal() else 0, verb, found.data or b"")
+    return StoredEvent(found.seq or 0, int(version) if version.isdecimal() else 0, verb, found.data or b"")
 
 
 def _unavailable() -> Unavailable:

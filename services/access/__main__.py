@@ -11,7 +11,7 @@ from compute.access.v1 import access_pb2 as pb
 from compute.access.v1 import access_pb2_grpc as rpc
 
 from services.access.nats_setup import write_setup
-from services.access.settings import Settings
+from services.access.settings import AccessSettings
 from services.common.errors import ComputeError
 from services.common.scopes import EVENTS, SCOPES
 from services.common.settings import read_settings
@@ -36,7 +36,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def run(arguments: argparse.Namespace, settings: Settings) -> str:
+async def run(arguments: argparse.Namespace, settings: AccessSettings) -> str:
     """What the command prints. Raises ComputeError."""
     metadata = Credentials(settings.internal_token.get_secret_value()).metadata()
     async with connect(settings.access_target) as channel:
@@ -65,7 +65,7 @@ def main() -> None:
     if arguments.command == "nats-setup":
         write_setup(arguments.folder)
         return
-    settings = read_settings(Settings)
+    settings = read_settings(AccessSettings)
     try:
         print(asyncio.run(run(arguments, settings)))
     except ComputeError as error:

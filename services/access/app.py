@@ -19,18 +19,18 @@ from services.access.ports import KeyRepository
 from services.access.repository import MongoKeyRepository
 from services.access.service import AccessService
 from services.access.servicer import AccessServicer
-from services.access.settings import Settings
+from services.access.settings import AccessSettings as AccessSettings
 from services.access.tenant_accounts import TenantAccounts
 from services.common.background import running
 from services.durable.store import open_database, ping
-from services.host.mount import Mounted
+from services.host.mount import MountedService
 from services.messaging.bus import open_bus
 
 __all__ = ["Settings", "mount"]
 
 
 @asynccontextmanager
-async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mounted]:
+async def mount(server: grpc.aio.Server, settings: AccessSettings) -> AsyncIterator[MountedService]:
     """Serves AccessService on `server` for as long as the block runs."""
     async with open_database(settings.mongodb_url, settings.mongodb_database) as database, AsyncExitStack() as stack:
         keys = MongoKeyRepository(database)
@@ -41,11 +41,11 @@ async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mo
         access = AccessService(keys, lambda: time.time_ns() // 1000, readers)
         rpc.add_AccessServiceServicer_to_server(AccessServicer(access), server)
         name = access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name
-        yield Mounted([name], {"mongodb": partial(ping, database)}, internal=[name])
+        yield MountedService([name], {"mongodb": partial(ping, database)}, internal=[name])
 
 
 @asynccontextmanager
-async def _tenant_accounts(keys: KeyRepository, settings: Settings) -> AsyncIterator[TenantAccounts]:
+async def _tenant_accounts(keys: KeyRepository, settings: AccessSettings) -> AsyncIterator[TenantAccounts]:
     """Raises Unavailable, and as `read_operator`."""
     accounts = NatsAccounts(read_operator(Path(settings.nats_operator_key)))
     system_credentials = RawCredentials(accounts.system_credentials())

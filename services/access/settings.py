@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.common.settings import ServiceSettings
 
 
-class Settings(ServiceSettings):
+class AccessSettings(ServiceSettings):
     """Who lets others in."""
 
     nats_operator_key: str = ""

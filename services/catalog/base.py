@@ -106,7 +106,7 @@ class CommonFields(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskType:
+class TaskKind:
     """One kind of task. `name` is the public name; in lower case it is the `oneof` member and the handler's module.
 
     `inline_images` maps a public field that takes a picture's bytes to the parameter that then names the stored one,

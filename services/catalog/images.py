@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from services.common.errors import InvalidRequest
 from services.imaging.local_files import path_of
 from services.imaging.paths import PATH_LIMIT, clean_path, is_visible
-from services.imaging.sources import Kind, tell_apart
+from services.imaging.sources import SourceKind, tell_apart
 from services.net.addresses import is_public, parse_target
 
 MAX_REFERENCE = 2048
@@ -69,7 +69,7 @@ def check_reference(value: str) -> str:
 
 def _is_path(value: str) -> bool:
     try:
-        return tell_apart(value).kind is Kind.PATH
+        return tell_apart(value).kind is SourceKind.PATH
     except InvalidRequest:
         return False
 
@@ -94,7 +94,7 @@ def holds_bytes(value: str) -> bool:
     if value.startswith("file:"):
         return False
     try:
-        return tell_apart(value).kind in (Kind.BASE64, Kind.DATA_URL)
+        return tell_apart(value).kind in (SourceKind.BASE64, SourceKind.DATA_URL)
     except InvalidRequest:
         return False
 

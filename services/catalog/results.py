@@ -74,14 +74,14 @@ class PictureModel(BaseModel):
     model_licence: str | None = Field(None, description="Its licence")
 
 
-class HeardResult(PictureResult):
+class PromptedResult(PictureResult):
     """A result of a model that went by words."""
 
     ignored: list[Ignored] = Field([], description="What of the request had no effect")
     warnings: list[Warning] = Field([], description="What the model does not know or was not made for")
 
 
-class DrawnResult(HeardResult):
+class DrawnResult(PromptedResult):
     """A picture that a model drew, and what made it; durations in seconds."""
 
     result_image_path: str = Field(description="Stored path of the result picture")

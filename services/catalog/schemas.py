@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 from pydantic import Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from services.catalog.base import CommonFields, TaskType
+from services.catalog.base import CommonFields, TaskKind
 from services.catalog.enums import ProviderType
 from services.catalog.images import ImageData, ImageInput, ImageUrl, InlineAllowed, LocalAllowed, LocalInput
 from services.catalog.public import TaskPublic, TaskPublicUpdate
@@ -19,18 +19,18 @@ from services.catalog.tasks import TYPES
 
 
 @dataclass(frozen=True, slots=True)
-class Schemas:
+class TaskSchemas:
     """The public models of one task type."""
 
-    kind: TaskType
+    kind: TaskKind
     create: type[CommonFields]
     public: type[TaskPublic]
     update: type[TaskPublicUpdate]
 
 
-def derive(kind: TaskType) -> Schemas:
+def derive(kind: TaskKind) -> TaskSchemas:
     words = kind.name.replace("_", " ").lower()
-    return Schemas(
+    return TaskSchemas(
         kind=kind,
         create=create_model(
             f"Create{kind.title}Task",
@@ -63,7 +63,7 @@ def is_list(info: FieldInfo) -> bool:
     return any(get_origin(part) is list for part in (info.annotation, *get_args(info.annotation)))
 
 
-def _create_fields(kind: TaskType) -> dict[str, Any]:
+def _create_fields(kind: TaskKind) -> dict[str, Any]:
     fields: dict[str, Any] = {"task_type": (Literal[kind.name], Field(description="Task type"))}
     if kind.default_provider is not None:
         text = "Provider that runs the task"
@@ -90,12 +90,12 @@ def _accepting_bytes(info: FieldInfo, *, optional: bool) -> tuple[Any, Any]:
     return wanted, Field(description=info.description)
 
 
-def _stand_in(kind: TaskType, name: str, text: str) -> Any:
+def _stand_in(kind: TaskKind, name: str, text: str) -> Any:
     # Pydantic's own mark would warn at every look.
     return Field(None, description=text, json_schema_extra={"deprecated": True} if name in kind.deprecated else None)
 
 
-def _picture_checks(kind: TaskType) -> dict[str, Callable[..., Any]]:
+def _picture_checks(kind: TaskKind) -> dict[str, Callable[..., Any]]:
     """A picture can be named in one way at a time, and in one at least where the type needs it."""
     ways: dict[str, list[str]] = {}
     for name, target in {**kind.inline_images, **kind.image_urls}.items():
@@ -115,7 +115,7 @@ def _picture_checks(kind: TaskType) -> dict[str, Callable[..., Any]]:
     return {"_check_pictures": cast("Callable[..., Any]", model_validator(mode="after")(check))} if single else {}
 
 
-def _public_fields(kind: TaskType) -> dict[str, Any]:
+def _public_fields(kind: TaskKind) -> dict[str, Any]:
     """Parameters and results together; what both have is the result's once there is one."""
     fields: dict[str, Any] = {"task_type": (Literal[kind.name], Field(kind.name, description="Task type"))}
     for name, info in kind.params.model_fields.items():
@@ -139,7 +139,7 @@ def _result_field(info: FieldInfo) -> tuple[Any, Any]:
     return info.annotation, Field(info.default, description=info.description)
 
 
-def _update_fields(kind: TaskType) -> dict[str, Any]:
+def _update_fields(kind: TaskKind) -> dict[str, Any]:
     fields = kind.params.model_fields
     return {
         name: (_nullable(fields[name]), Field(None, description=fields[name].description))

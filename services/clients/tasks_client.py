@@ -12,7 +12,7 @@ from compute.tasks.v1 import worker_pb2_grpc as rpc
 from services.rpc.grpc_client import Credentials, call
 
 
-class TasksClient:
+class WorkerTasksClient:
     """WorkerService in the worker's own name. Every method raises ComputeError; times are seconds."""
 
     def __init__(
@@ -57,7 +57,7 @@ class TasksClient:
         answer = await call(self._stub.RecordCall, request, timeout=self._timeout, metadata=self._metadata)
         return bool(answer.current)
 
-    async def take_loose(self, task_id: str) -> Sequence[pb.LooseCall]:
+    async def take_orphaned(self, task_id: str) -> Sequence[pb.LooseCall]:
         """What that task, which is over, left open at vendors."""
         request = pb.TakeLooseCallsRequest(worker_id=self.worker_id, task_id=task_id)
         answer = await call(self._stub.TakeLooseCalls, request, timeout=self._timeout, metadata=self._metadata)

@@ -82,7 +82,7 @@ def check_field(field: str, good: bool, description: str) -> None:
         raise wrong_field(field, description)
 
 
-class Refusals:
+class ViolationCollector:
     """What is wrong with one request, told all at once.
 
     Each block in it may refuse its part; `told` comes behind the last one.

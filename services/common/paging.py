@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import orjson
 from google.protobuf.message import Message
 
-from services.common.errors import InvalidRequest, Refusals, Violation, check_field
+from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field
 
 # A client that says nothing else takes messages of 4 MiB.
 PAGE_BYTES = 7 << 19
@@ -26,7 +26,7 @@ ItemT = TypeVar("ItemT")
 MessageT = TypeVar("MessageT", bound=Message)
 
 
-class Listed(Protocol):
+class Listable(Protocol):
     """An item of a list; `listing` is what the list is ordered by, and is hardly ever another item's too."""
 
     @property
@@ -36,7 +36,7 @@ class Listed(Protocol):
     def listing(self) -> str: ...
 
 
-class Place(NamedTuple):
+class ListPosition(NamedTuple):
     """Behind whatever is listed before `listing`, and behind those of that very `listing` whose ids are `seen`."""
 
     listing: str
@@ -47,12 +47,12 @@ class Place(NamedTuple):
         return base64.urlsafe_b64encode(orjson.dumps([of, self.listing, *self.seen])).decode().rstrip("=")
 
 
-class Window(NamedTuple):
+class ListWindow(NamedTuple):
     """Which part of a list is wanted; `of` stands for the conditions of the list."""
 
     limit: int
     skip: int = 0
-    behind: Place | None = None
+    behind: ListPosition | None = None
     of: str = ""
 
     @property
@@ -63,30 +63,34 @@ class Window(NamedTuple):
         """Of `listing`, as a query of MongoDB, for items whose listing begins so."""
         return {"$gte": begin, "$lte": self.behind.listing} if self.behind else {"$gte": begin, "$lt": f"{begin}~"}
 
-    def after(self, entries: Sequence[tuple[str, str]]) -> Place | None:
+    def after(self, entries: Sequence[tuple[str, str]]) -> ListPosition | None:
         """The place behind `entries`, listings and ids of a page that began here."""
         if not entries:
             return self.behind
         last = entries[-1][0]
         seen = tuple(item_id for listing, item_id in entries if listing == last)
-        return Place(last, (self.seen if self.behind and self.behind.listing == last else ()) + seen)
+        return ListPosition(last, (self.seen if self.behind and self.behind.listing == last else ()) + seen)
 
 
-class Found(NamedTuple, Generic[ItemT]):
+class ListPage(NamedTuple, Generic[ItemT]):
     """A page. `behind` is where the list goes on, None at its end."""
 
     items: list[ItemT]
-    behind: Place | None
+    behind: ListPosition | None
 
 
-def read_window(request: Any, begin: str) -> Window:
+def read_window(request: Any, begin: str) -> ListWindow:
     """That of a message with `limit`, `skip` and `page_token`, for a list of what begins so.
 
     Raises:
         InvalidRequest: for each of them that cannot be used.
     """
-    limit, refusals, of = request.limit if request.HasField("limit") else 100, Refusals(), _digest(conditions(request))
-    behind: Place | None = None
+    limit, refusals, of = (
+        request.limit if request.HasField("limit") else 100,
+        ViolationCollector(),
+        _digest(conditions(request)),
+    )
+    behind: ListPosition | None = None
     with refusals:
         check_field("limit", 1 <= limit <= MAX_LIMIT, f"must be from 1 to {MAX_LIMIT}")
     with refusals:
@@ -96,7 +100,7 @@ def read_window(request: Any, begin: str) -> Window:
     with refusals:
         behind = _place(request.page_token, of, begin) if request.page_token else None
     refusals.told()
-    return Window(limit, request.skip, behind, of)
+    return ListWindow(limit, request.skip, behind, of)
 
 
 def conditions(request: Message) -> dict[str, Any]:
@@ -104,9 +108,9 @@ def conditions(request: Message) -> dict[str, Any]:
     return {field.name: value for field, value in request.ListFields() if field.name not in _NO_CONDITIONS}
 
 
-def next_token(window: Window, found: Found[Any], count: int) -> str:
+def next_token(window: ListWindow, found: ListPage[Any], count: int) -> str:
     """Of a page that shows the first `count` of what was found; empty at the end of the list."""
-    items: Sequence[Listed] = found.items
+    items: Sequence[Listable] = found.items
     place = found.behind if count == len(items) else window.after([(item.listing, item.id) for item in items[:count]])
     return place.token(window.of) if place else ""
 
@@ -128,7 +132,7 @@ def _digest(wanted: dict[str, Any]) -> str:
     return hashlib.sha256(told).hexdigest()[:16] if wanted else ""
 
 
-def _place(token: str, of: str, begin: str) -> Place:
+def _place(token: str, of: str, begin: str) -> ListPosition:
     try:
         if len(token) > _LONGEST:
             raise ValueError("too long")
@@ -140,4 +144,4 @@ def _place(token: str, of: str, begin: str) -> Place:
         why = "is none of this list's: begin again without it"
         violation = Violation("page_token", why)
         raise InvalidRequest(f"page_token {why}", reason="PAGE_TOKEN_INVALID", violations=(violation,)) from None
-    return Place(listing, tuple(seen))
+    return ListPosition(listing, tuple(seen))

@@ -43,7 +43,7 @@ AggregateT = TypeVar("AggregateT", bound=Aggregate)
 PublishedT = TypeVar("PublishedT", bound=PublishedAggregate)
 
 
-class Added(NamedTuple, Generic[AggregateT]):
+class InsertResult(NamedTuple, Generic[AggregateT]):
     """What stands under the id now; `existing` when it is somebody else's, from before."""
 
     stored: AggregateT
@@ -53,7 +53,7 @@ class Added(NamedTuple, Generic[AggregateT]):
 class Repository(Protocol[AggregateT]):
     """Aggregates, each one a document under compare-and-set on its version."""
 
-    def add(self, aggregate: AggregateT, /) -> Awaitable[Added[AggregateT]]:
+    def add(self, aggregate: AggregateT, /) -> Awaitable[InsertResult[AggregateT]]:
         """Goes with the group that is written next, which is not before the caller waits. Raises Overloaded."""
         ...
 
@@ -69,7 +69,7 @@ class Repository(Protocol[AggregateT]):
 class CachingRepository(Repository[AggregateT], Protocol):
     """One that remembers what it wrote lately."""
 
-    def add(self, aggregate: AggregateT, /) -> asyncio.Future[Added[AggregateT]]: ...
+    def add(self, aggregate: AggregateT, /) -> asyncio.Future[InsertResult[AggregateT]]: ...
 
     def save(self, aggregate: AggregateT, /) -> asyncio.Future[bool]: ...
 

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, StreamConfig
 
 from services.common.errors import ComputeError
-from services.messaging.pulling import Pull
+from services.messaging.pulling import PullSubscription
 from services.messaging.streams import ensure_consumer, ensure_streams
 
 log = structlog.get_logger()
@@ -55,7 +55,9 @@ class QueueIntake:
             await ensure_streams(self._client, self._stream)
             name = str(self._stream.name)
             durable = await ensure_consumer(self._client, name, self._consumer)
-            pull = Pull(self._client, durable, self._receive, self._room, stream=name, expires=_EXPIRES_SECONDS)
+            pull = PullSubscription(
+                self._client, durable, self._receive, self._room, stream=name, expires=_EXPIRES_SECONDS
+            )
             async with asyncio.TaskGroup() as group:
                 pulling = group.create_task(pull.run())
                 await self._reconnected(reconnects)

@@ -25,12 +25,12 @@ class Lease:
     version: int = 0
 
     @property
-    def unvouched(self) -> bool:
+    def unconfirmed(self) -> bool:
         """Its holder has never spoken of it."""
         return self.remind_at < math.inf
 
 
-class LeaseBook:
+class LeaseTable:
     """One for each run. Seconds: `lease` of silence end a run, `claim` of them call for a reminder."""
 
     def __init__(self, lease: float, claim: float) -> None:
@@ -66,7 +66,7 @@ class LeaseBook:
                 del self._running[lease.group]
         return lease
 
-    def vouch(self, name: str, fence: int, progress: float = 0.0) -> bool:
+    def renew(self, name: str, fence: int, progress: float = 0.0) -> bool:
         """False where that is not the run that is known."""
         lease = self._leases.get(name)
         if lease is None or lease.fence != fence:
@@ -74,10 +74,10 @@ class LeaseBook:
         lease.until, lease.remind_at, lease.progress = time.monotonic() + self._lease, math.inf, progress
         return True
 
-    def unvouched(self, name: str, fence: int) -> bool:
+    def unconfirmed(self, name: str, fence: int) -> bool:
         """Whether it runs as far as is known here, while its holder has not said so yet."""
         lease = self._leases.get(name)
-        return lease is not None and lease.fence == fence and lease.unvouched
+        return lease is not None and lease.fence == fence and lease.unconfirmed
 
     def to_remind(self, now: float) -> list[Lease]:
         """Those whose holders ought to have spoken of them; the next reminder is due later."""
@@ -89,7 +89,7 @@ class LeaseBook:
     def late(self, now: float) -> list[Lease]:
         return [lease for lease in self._leases.values() if lease.until <= now]
 
-    def forgive(self, stalled: float) -> None:
+    def extend_deadlines(self, stalled: float) -> None:
         """Those many seconds of silence were this process's own."""
         for lease in self._leases.values():
             lease.until += stalled

@@ -23,7 +23,7 @@ import structlog
 from services.common.errors import Unavailable
 from services.durable.aggregates import PublishedT
 from services.durable.write_log import WriteLog
-from services.messaging.publishing import Outgoing
+from services.messaging.publishing import OutgoingMessage
 
 log = structlog.get_logger()
 _GROUP = 256
@@ -42,12 +42,12 @@ class EventPublisher(Protocol):
         """Whether the server behind that connection still lives."""
         ...
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> None:
         """In order, until each is acknowledged. Raises what the bus raises; publish them all again then."""
         ...
 
 
-class Sent(NamedTuple, Generic[PublishedT]):
+class PublishedWrites(NamedTuple, Generic[PublishedT]):
     """Writes whose events were acknowledged at `at` (monotonic) over `connection`."""
 
     at: float
@@ -62,7 +62,7 @@ class OutboxRelay(WriteLog[PublishedT]):
         self,
         publisher: EventPublisher,
         renew_streams: Callable[[], Awaitable[None]],
-        render: Callable[[PublishedT, Any], Iterable[Outgoing]],
+        render: Callable[[PublishedT, Any], Iterable[OutgoingMessage]],
         *,
         hold: float = 3.0,
         linger: float = 0.01,
@@ -80,7 +80,7 @@ class OutboxRelay(WriteLog[PublishedT]):
         self._open: dict[int, None] = {}
         self._queue: deque[tuple[int, PublishedT]] = deque()
         self._group: list[tuple[int, PublishedT]] = []
-        self._unsettled: deque[Sent[PublishedT]] = deque()
+        self._unsettled: deque[PublishedWrites[PublishedT]] = deque()
         self._sent: OrderedDict[str, int] = OrderedDict()
         self._published: OrderedDict[str, int] = OrderedDict()
         self._unrendered: OrderedDict[str, None] = OrderedDict()
@@ -137,7 +137,7 @@ class OutboxRelay(WriteLog[PublishedT]):
             self._group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP))]
             connection = self._publisher.connection
             await self._publish_surely(self._messages(self._group))
-            self._unsettled.append(Sent(time.monotonic(), connection, self._group))
+            self._unsettled.append(PublishedWrites(time.monotonic(), connection, self._group))
             for _, aggregate in self._group:
                 _note(self._sent, aggregate)
             self._group = []
@@ -179,15 +179,15 @@ class OutboxRelay(WriteLog[PublishedT]):
         self._unsettled.clear()
         self._wake.set()
 
-    def _messages(self, group: list[tuple[int, PublishedT]]) -> list[Outgoing]:
+    def _messages(self, group: list[tuple[int, PublishedT]]) -> list[OutgoingMessage]:
         """Earlier entries may still be in an outbox of the same group: once is enough."""
-        found: dict[str, Outgoing] = {}
+        found: dict[str, OutgoingMessage] = {}
         for _, aggregate in group:
             for message in self.messages_of(aggregate, after=self._sent.get(aggregate.id, 0)):
                 found.setdefault(message.id, message)
         return list(found.values())
 
-    def messages_of(self, aggregate: PublishedT, *, after: int = 0) -> Iterator[Outgoing]:
+    def messages_of(self, aggregate: PublishedT, *, after: int = 0) -> Iterator[OutgoingMessage]:
         """What its outbox holds beyond that version.
 
         As far as it can be rendered: what cannot would stop the relay of everybody's events.
@@ -210,7 +210,7 @@ class OutboxRelay(WriteLog[PublishedT]):
         self.unrendered += 1
         log.error("event left out", event_id=name, error=type(error).__name__, so_far=self.unrendered)
 
-    async def _publish_surely(self, messages: list[Outgoing]) -> None:
+    async def _publish_surely(self, messages: list[OutgoingMessage]) -> None:
         pause = 0.1
         while messages:
             try:

@@ -12,8 +12,8 @@ from pymongo import DeleteOne, ReplaceOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.common.errors import Unavailable
-from services.common.paging import Found, Window
-from services.durable.aggregates import Added, AggregateT
+from services.common.paging import ListPage, ListWindow
+from services.durable.aggregates import AggregateT, InsertResult
 from services.durable.batch_writer import BatchWriter
 from services.durable.codec import Codec
 from services.durable.store import Collection, Document, Find, list_page, persist, read, read_in_parts
@@ -24,7 +24,7 @@ _DUPLICATE = 11000
 _PART = 200
 
 
-class Write(NamedTuple, Generic[AggregateT]):
+class PendingWrite(NamedTuple, Generic[AggregateT]):
     """One aggregate on its way into the store under a number of the write log."""
 
     number: int
@@ -54,7 +54,9 @@ class GroupRepository(Generic[AggregateT]):
         self._writes = writes
         self._on_written = on_written
         self._remembered = remembered
-        self._creates: BatchWriter[AggregateT, Added[AggregateT]] = BatchWriter(self._insert, capacity=waiting_creates)
+        self._creates: BatchWriter[AggregateT, InsertResult[AggregateT]] = BatchWriter(
+            self._insert, capacity=waiting_creates
+        )
         self._transitions: BatchWriter[AggregateT, bool] = BatchWriter(self._replace)
         self._recent: OrderedDict[str, AggregateT] = OrderedDict()
         self._settling: set[asyncio.Task[None]] = set()
@@ -77,7 +79,7 @@ class GroupRepository(Generic[AggregateT]):
         while self._settling:
             await asyncio.wait(set(self._settling))
 
-    def add(self, aggregate: AggregateT) -> asyncio.Future[Added[AggregateT]]:
+    def add(self, aggregate: AggregateT) -> asyncio.Future[InsertResult[AggregateT]]:
         return self._creates.put(aggregate)
 
     def save(self, aggregate: AggregateT) -> asyncio.Future[bool]:
@@ -118,9 +120,9 @@ class GroupRepository(Generic[AggregateT]):
         async for documents in read_in_parts(find, _PART):
             yield codec.readable(documents)
 
-    async def page(self, query: Document, window: Window) -> Found[AggregateT]:
+    async def page(self, query: Document, window: ListWindow) -> ListPage[AggregateT]:
         found = await list_page(self._collection, query, window)
-        return Found(self._codec.readable(found.items), found.behind)
+        return ListPage(self._codec.readable(found.items), found.behind)
 
     async def written_after(self, owner: str, number: int, *, limit: int) -> list[tuple[int, AggregateT]]:
         """What `owner` wrote beyond `number`, in its order."""
@@ -158,7 +160,7 @@ class GroupRepository(Generic[AggregateT]):
             del self._recent[aggregate_id]
         return known is None or known.version <= version
 
-    async def _insert(self, aggregates: Sequence[AggregateT]) -> list[Added[AggregateT] | Exception]:
+    async def _insert(self, aggregates: Sequence[AggregateT]) -> list[InsertResult[AggregateT] | Exception]:
         writes = [self._begin(aggregate) for aggregate in aggregates]
         try:
             codes = await persist(lambda: self._insert_errors([write.document for write in writes]))
@@ -182,8 +184,8 @@ class GroupRepository(Generic[AggregateT]):
         return {}
 
     def _added(
-        self, write: Write[AggregateT], code: int | None, taken: dict[str, Document]
-    ) -> Added[AggregateT] | Exception:
+        self, write: PendingWrite[AggregateT], code: int | None, taken: dict[str, Document]
+    ) -> InsertResult[AggregateT] | Exception:
         """A document with our own token is our own: an earlier try was applied and only its answer was lost."""
         other = taken.get(write.aggregate.id) if code == _DUPLICATE else None
         if code not in (None, _DUPLICATE):
@@ -191,10 +193,10 @@ class GroupRepository(Generic[AggregateT]):
             return Unavailable(f"the store refused the {self._codec.kind}", reason="STORE_REFUSED", retry_after=5.0)
         if other is None or other.get("relay") == write.document["relay"]:
             self._done(write)
-            return Added(write.aggregate, existing=False)
+            return InsertResult(write.aggregate, existing=False)
         self._writes.dropped(write.number)
         try:
-            return Added(self._codec.decode(other), existing=True)
+            return InsertResult(self._codec.decode(other), existing=True)
         except Exception as error:  # noqa: BLE001  # of this one; its neighbours are added
             return error
 
@@ -211,7 +213,7 @@ class GroupRepository(Generic[AggregateT]):
             self._end(write, stands=stands)
         return list(won)
 
-    async def _matched(self, writes: Sequence[Write[AggregateT]]) -> int:
+    async def _matched(self, writes: Sequence[PendingWrite[AggregateT]]) -> int:
         """How many found the version they were made from."""
         found = [{"_id": write.aggregate.id, "version": write.aggregate.version - 1} for write in writes]
         if len(writes) == 1:
@@ -219,24 +221,24 @@ class GroupRepository(Generic[AggregateT]):
         operations = [ReplaceOne(query, write.document) for query, write in zip(found, writes, strict=True)]
         return (await self._collection.bulk_write(operations, ordered=False)).matched_count
 
-    async def _won(self, writes: Sequence[Write[AggregateT]]) -> list[bool]:
+    async def _won(self, writes: Sequence[PendingWrite[AggregateT]]) -> list[bool]:
         """Somebody lost, or an answer of ours did: the token stored says whose write stands."""
         stored = await self._stored(writes, {"relay": 1})
         return [stored.get(write.aggregate.id, {}).get("relay") == write.document["relay"] for write in writes]
 
-    async def _stored(self, writes: Sequence[Write[AggregateT]], fields: Any = None) -> dict[str, Document]:
+    async def _stored(self, writes: Sequence[PendingWrite[AggregateT]], fields: Any = None) -> dict[str, Document]:
         if not writes:
             return {}
         ids = [write.aggregate.id for write in writes]
         return {row["_id"]: row for row in await read(lambda: self._collection.find({"_id": {"$in": ids}}, fields))}
 
-    def _settle_later(self, writes: Sequence[Write[AggregateT]]) -> None:
+    def _settle_later(self, writes: Sequence[PendingWrite[AggregateT]]) -> None:
         """The store failed in the middle: what became of the writes is read once it answers again."""
         settling = asyncio.create_task(self._settle(writes), name="settle")
         self._settling.add(settling)
         settling.add_done_callback(self._settling.discard)
 
-    async def _settle(self, writes: Sequence[Write[AggregateT]]) -> None:
+    async def _settle(self, writes: Sequence[PendingWrite[AggregateT]]) -> None:
         while True:
             try:
                 won = await self._won(writes)
@@ -247,20 +249,20 @@ class GroupRepository(Generic[AggregateT]):
             self._recent.pop(write.aggregate.id, None)
             self._end(write, stands=stands)
 
-    def _begin(self, aggregate: AggregateT) -> Write[AggregateT]:
+    def _begin(self, aggregate: AggregateT) -> PendingWrite[AggregateT]:
         number = self._writes.begin()
         document = self._codec.write(aggregate)
         document["relay"] = token(self._writes.owner, number)
-        return Write(number, aggregate, document)
+        return PendingWrite(number, aggregate, document)
 
-    def _end(self, write: Write[AggregateT], *, stands: bool) -> None:
+    def _end(self, write: PendingWrite[AggregateT], *, stands: bool) -> None:
         if stands:
             self._done(write)
         else:
             self._writes.dropped(write.number)
             self._recent.pop(write.aggregate.id, None)
 
-    def _done(self, write: Write[AggregateT]) -> None:
+    def _done(self, write: PendingWrite[AggregateT]) -> None:
         if self._remembered:
             self._recent[write.aggregate.id] = write.aggregate
             self._recent.move_to_end(write.aggregate.id)

@@ -13,7 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from services.common.errors import OutOfSpace, Unavailable
-from services.common.paging import Found, Window
+from services.common.paging import ListPage, ListWindow
 
 log = structlog.get_logger()
 ResultT = TypeVar("ResultT")
@@ -84,14 +84,14 @@ async def read(find: Find) -> list[Document]:
     return await persist(lambda: find().to_list(None))
 
 
-async def list_page(collection: Collection, query: Document, window: Window) -> Found[Document]:
+async def list_page(collection: Collection, query: Document, window: ListWindow) -> ListPage[Document]:
     """The documents of a page, those listed last first. Which of one `listing` comes first is up to the store."""
     limit = window.limit + 1 + len(window.seen)
     found = await read(lambda: collection.find(query).sort("listing", -1).skip(window.skip).limit(limit))
     fresh = [document for document in found if document["_id"] not in window.seen]
     page = fresh[: window.limit]
     more = len(fresh) > window.limit
-    return Found(page, window.after([(document["listing"], document["_id"]) for document in page]) if more else None)
+    return ListPage(page, window.after([(document["listing"], document["_id"]) for document in page]) if more else None)
 
 
 async def read_in_parts(find: Find, size: int) -> AsyncIterator[list[Document]]:

@@ -22,11 +22,11 @@ from services.common.errors import ComputeError
 from services.common.hardening import hide_secrets
 from services.common.memory import calm_collector
 from services.common.settings import ServiceSettings, read_settings
-from services.host.mount import Mounted
+from services.host.mount import MountedService
 from services.rpc import grpc_server, reflection
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check, HealthMonitor
-from services.rpc.inprocess import Exchange
+from services.rpc.in_process import InProcessServer
 
 logger = structlog.get_logger()
 GRACE_SECONDS = 10.0
@@ -49,16 +49,16 @@ async def serve(names: list[str], settings: ServiceSettings) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
     async with AsyncExitStack() as stack, AsyncExitStack() as fronts:
-        exchange = Exchange()
+        exchange = InProcessServer()
         exchange.make_current()
         channel = await stack.enter_async_context(connect(settings.access_target))
-        border = grpc_server.Border(
+        auth_interceptor = grpc_server.AuthInterceptor(
             internal_token=token,
             authenticator=AccessClient(channel, Credentials(token)),
             timeout=settings.call_timeout_seconds,
         )
-        exchange.open(grpc_server.build_server(border), border)
-        everything: list[Mounted] = []
+        exchange.open(grpc_server.build_server(auth_interceptor), auth_interceptor)
+        everything: list[MountedService] = []
         checks: dict[str, Check] = {}
         conditions: dict[str, Check] = {}
         for app in map(_app, names):
@@ -80,7 +80,7 @@ async def serve(names: list[str], settings: ServiceSettings) -> NoReturn:
             await stop.wait()
             await health.drain()
             await fronts.aclose()
-            await border.drain(GRACE_SECONDS)
+            await auth_interceptor.drain(GRACE_SECONDS)
     logger.info("stopped", services=names)
     _leave()
 

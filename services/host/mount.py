@@ -13,7 +13,7 @@ from services.rpc.health import Check
 
 
 @dataclass(frozen=True)
-class Mounted:
+class MountedService:
     """`names` are full gRPC service names, `internal` those of them that only services of ours may call; `checks` the
     dependencies health asks; `conditions` are told beside them by their names, and make nothing unhealthy.
     """
@@ -26,4 +26,4 @@ class Mounted:
 
 # Every `services/<name>/app.py` has `Settings` and `mount` of this shape. Where it says `FRONT = True` it asks other
 # services until its own end, which therefore comes before theirs.
-Mount = Callable[[grpc.aio.Server, ServiceSettings], AbstractAsyncContextManager[Mounted]]
+Mount = Callable[[grpc.aio.Server, ServiceSettings], AbstractAsyncContextManager[MountedService]]

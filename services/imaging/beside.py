@@ -10,7 +10,7 @@ from typing import IO, Any
 from PIL import ExifTags, Image
 
 from services.imaging import items, tiff
-from services.imaging.carriers import jpeg
+from services.imaging.embedding import jpeg
 from services.imaging.notes import Note
 
 # In the metadata of the further picture itself: a file that only speaks of one has lost it.

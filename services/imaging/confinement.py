@@ -28,7 +28,7 @@ _CALL_AT, _MACHINE_AT, _ARGUMENTS_AT = 0, 4, 16
 _CLONE_THREAD, _AT_EMPTY_PATH = 0x00010000, 0x1000
 
 
-class Machine(NamedTuple):
+class SyscallTable(NamedTuple):
     """How one kind of processor numbers the calls: `allowed`, those allowed under a condition, and seccomp itself."""
 
     name: int
@@ -55,8 +55,8 @@ _ON_AARCH64 = (
     *(94, 99, 73, 47, 278, 283, 293),
 )
 _MACHINES = {
-    "x86_64": Machine(0xC000003E, _ON_X86_64, clone=56, newfstatat=262, seccomp=317),
-    "aarch64": Machine(0xC00000B7, _ON_AARCH64, clone=220, newfstatat=79, seccomp=277),
+    "x86_64": SyscallTable(0xC000003E, _ON_X86_64, clone=56, newfstatat=262, seccomp=317),
+    "aarch64": SyscallTable(0xC00000B7, _ON_AARCH64, clone=220, newfstatat=79, seccomp=277),
 }
 _CLONE3 = 435
 
@@ -102,7 +102,7 @@ def deny_calls(libc: ctypes.CDLL) -> bool:
     return bool(libc.syscall(machine.seccomp, _SECCOMP_FILTER, _ALL_THREADS, program) == 0)
 
 
-def _filter(machine: Machine) -> bytes:
+def _filter(machine: SyscallTable) -> bytes:
     """As classic BPF (seccomp(2)): the kind of processor first, for another one numbers its calls otherwise."""
     steps = [_step(_LOAD, _MACHINE_AT), _step(_IF_EQUAL, machine.name, then=1), _step(_RETURN, _KILL)]
     steps.append(_step(_LOAD, _CALL_AT))

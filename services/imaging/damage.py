@@ -1,5 +1,5 @@
 """What a decoder would not notice."""
 
 
-class Damaged(ValueError):
+class DamagedPixels(ValueError):
     """A checksum of the pixels is wrong: whoever decodes them takes wrong ones for right."""

@@ -16,14 +16,14 @@ import orjson
 from numpy.typing import NDArray
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
-from services.imaging.children import Child, ChildDied
+from services.imaging.decoder_process import DecoderDied, DecoderProcess
 from services.imaging.limits import MAX_PIXELS
 from services.imaging.notes import Note
 from services.imaging.rights import Rights
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DecodeLimits:
     """`max_bytes` of the content, `max_pixels` of the picture, `seconds` to decode it in, `memory_bytes` to address."""
 
     max_bytes: int = 50 << 20
@@ -56,7 +56,7 @@ Density: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class DecodedPicture:
     """`pixels`: uint8 [height, width, 3 or 4], upright, sRGB, alpha straight. `notes` are for whoever sent the file.
 
     `converted` tells that its colours had to leave a profile of their own.
@@ -71,7 +71,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Original(Picture):
+class DecodedOriginal(DecodedPicture):
     """`pixels`: uint8 [height, width, 1 to 4], upright, in the picture's own colours; 2 and 4 have straight alpha.
 
     `profile` is the ICC profile they belong to; None stands for sRGB.
@@ -87,10 +87,10 @@ class Decoder:
     PayloadTooLarge (IMAGE_TOO_LARGE, IMAGE_TOO_MANY_PIXELS) for what is beyond the limits.
     """
 
-    def __init__(self, limits: Limits, *, workers: int = 2) -> None:
+    def __init__(self, limits: DecodeLimits, *, workers: int = 2) -> None:
         self._limits = limits
         self._workers = workers
-        self._free: asyncio.LifoQueue[Child | None] = asyncio.LifoQueue()
+        self._free: asyncio.LifoQueue[DecoderProcess | None] = asyncio.LifoQueue()
 
     async def __aenter__(self) -> Self:
         for _ in range(self._workers):
@@ -113,19 +113,19 @@ class Decoder:
         """Decodes all of it and drops the pixels."""
         return _facts(await self._ask({"verb": "verify"}, content.fileno()))
 
-    async def decode(self, content: bytes) -> Picture:
+    async def decode(self, content: bytes) -> DecodedPicture:
         """The first frame."""
         answer, file = await self._decode({"verb": "decode"}, content)
         with file:
-            return Picture(**_told(file, answer))
+            return DecodedPicture(**_told(file, answer))
 
-    async def decode_original(self, content: bytes, *, grey: bool = True) -> Original:
+    async def decode_original(self, content: bytes, *, grey: bool = True) -> DecodedOriginal:
         """The first frame in its own colours; without `grey` a grey picture becomes sRGB."""
         answer, file = await self._decode({"verb": "decode_original", "grey": grey}, content)
         with file:
             facts = _facts(answer)
             profile = os.pread(file.fileno(), answer["profile"], facts.width * facts.height * facts.channels)
-            return Original(**_told(file, answer), profile=profile or None)
+            return DecodedOriginal(**_told(file, answer), profile=profile or None)
 
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         """An sRGB colour in the numbers of an ICC profile."""
@@ -154,7 +154,7 @@ class Decoder:
             raise self._too_large(size)
         child = await self._free.get()
         try:
-            child = child or await Child.start(self._limits.memory_bytes)
+            child = child or await DecoderProcess.start(self._limits.memory_bytes)
             async with asyncio.timeout(self._limits.seconds):
                 answer = await child.ask({**request, "max_pixels": self._limits.max_pixels}, files)
             if answer.get("spent"):
@@ -174,7 +174,7 @@ class Decoder:
         if isinstance(error, TimeoutError):
             message = f"the picture took more than {self._limits.seconds:g} s to decode"
             return InvalidRequest(message, reason="IMAGE_INVALID")
-        if isinstance(error, ChildDied):
+        if isinstance(error, DecoderDied):
             return InvalidRequest("the picture broke its decoder", reason="IMAGE_INVALID")
         return error
 

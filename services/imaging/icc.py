@@ -23,7 +23,7 @@ _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _PARAMETERS = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}
 
 
-class Unreadable(ValueError):
+class UnreadableProfile(ValueError):
     """Not a profile of this kind, or not one that makes sense."""
 
 
@@ -42,7 +42,7 @@ def with_srgb_curve(source: bytes) -> bytes:
     try:
         colorants = [found[name] for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
     except KeyError as error:
-        raise Unreadable("it has no primaries") from error
+        raise UnreadableProfile("it has no primaries") from error
     return _of_colorants(colorants, parametric(_SRGB_CURVE))
 
 
@@ -50,11 +50,11 @@ def curves(source: bytes) -> tuple[Curve, Curve, Curve]:
     """Of a profile that is nothing but primaries and curves. Raises Unreadable."""
     found = _tags(source)
     if source[16:24] != b"RGB XYZ " or any(name.startswith((b"A2B", b"D2B")) for name in found):
-        raise Unreadable("it has tables")
+        raise UnreadableProfile("it has tables")
     try:
         red, green, blue = (_curve(found[name]) for name in (b"rTRC", b"gTRC", b"bTRC"))
     except (KeyError, struct.error, IndexError) as error:
-        raise Unreadable("its curves cannot be read") from error
+        raise UnreadableProfile("its curves cannot be read") from error
     return red, green, blue
 
 
@@ -93,7 +93,7 @@ def _tags(source: bytes) -> dict[bytes, bytes]:
     """Raises Unreadable."""
     count = int.from_bytes(source[_HEADER_BYTES : _HEADER_BYTES + 4])
     if not 0 < count <= _MOST_TAGS or len(source) < _HEADER_BYTES + 4 + count * _ENTRY_BYTES:
-        raise Unreadable("it has no table of tags")
+        raise UnreadableProfile("it has no table of tags")
     found = {}
     for number in range(count):
         name, at, size = struct.unpack_from(">4sII", source, _HEADER_BYTES + 4 + number * _ENTRY_BYTES)
@@ -107,7 +107,7 @@ def _curve(tag: bytes) -> Curve:
         numbers = struct.unpack_from(f">{_PARAMETERS[kind]}i", tag, 12)
         return _formula(kind, [number / 65536 for number in numbers])
     if tag[:4] != b"curv":
-        raise Unreadable("a curve of another kind")
+        raise UnreadableProfile("a curve of another kind")
     count = int.from_bytes(tag[8:12])
     if count == 0:
         return lambda sample: sample
@@ -143,13 +143,13 @@ def _table(entries: list[float]) -> Curve:
 def _adapted(chromaticities: Sequence[float]) -> Matrix:
     """From linear light to XYZ under D50. Raises Unreadable."""
     if any(chromaticities[number] <= 0 for number in (1, 3, 5, 7)):
-        raise Unreadable("a colour without light")
+        raise UnreadableProfile("a colour without light")
     white, *colours = ((x / y, 1.0, (1 - x - y) / y) for x, y in zip(*[iter(chromaticities)] * 2, strict=True))
     primaries = _columns((colours[0], colours[1], colours[2]))
     shares = _times(_inverse(primaries), white)
     cones, target = _times(_BRADFORD, white), _times(_BRADFORD, _D50)
     if min(cones) <= 0:
-        raise Unreadable("a white that is none")
+        raise UnreadableProfile("a white that is none")
     scaled = tuple(tuple(value * target[row] / cones[row] for value in _BRADFORD[row]) for row in range(3))
     adapted = _product(_inverse(_BRADFORD), _matrix(scaled))
     return _product(adapted, _matrix([[primaries[row][at] * shares[at] for at in range(3)] for row in range(3)]))
@@ -160,7 +160,7 @@ def _inverse(m: Matrix) -> Matrix:
     (a, b, c), (d, e, f), (g, h, i) = m
     determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     if abs(determinant) < 1e-9:
-        raise Unreadable("primaries in a line")
+        raise UnreadableProfile("primaries in a line")
     rows = (
         (e * i - f * h, c * h - b * i, b * f - c * e),
         (f * g - d * i, a * i - c * g, c * d - a * f),
@@ -194,7 +194,7 @@ def _xyz(values: Vector) -> bytes:
 def _fixed(*values: float) -> bytes:
     """Raises Unreadable beyond what such numbers hold."""
     if any(not -32768 < value < 32767 for value in values):
-        raise Unreadable("a number too large")
+        raise UnreadableProfile("a number too large")
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
 

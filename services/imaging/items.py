@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from services.imaging.carriers.boxes import Box, Fields, boxes_of
-from services.imaging.carriers.edits import Content, Unfit
+from services.imaging.embedding.boxes import BmffBox, Fields, boxes_of
+from services.imaging.embedding.edits import CannotEmbed, Content
 from services.imaging.notes import Note
 
 # By the end of the name of an auxiliary picture; what only an alpha channel is called is taken.
@@ -43,7 +43,7 @@ def beside(content: Content) -> Iterator[Note]:
     """As far as its boxes can be followed."""
     index = _Index()
     # Whoever decodes the picture says whether what cannot be followed matters.
-    with suppress(Unfit):
+    with suppress(CannotEmbed):
         yield from _read(content, index)
     if index.shown > 1:
         yield Note.FIRST_PAGE_ONLY
@@ -66,7 +66,7 @@ def _note_of(name: str) -> Note:
     return next((note for end, note in _AUXILIARIES.items() if name.endswith(end)), Note.AUXILIARY_LEFT_OUT)
 
 
-def _read_meta(content: Content, meta: Box, index: _Index) -> None:
+def _read_meta(content: Content, meta: BmffBox, index: _Index) -> None:
     for box in boxes_of(content, meta.body + _VERSION, meta.end):
         if box.kind == b"iinf":
             _read_items(content, box, index)
@@ -76,7 +76,7 @@ def _read_meta(content: Content, meta: Box, index: _Index) -> None:
             _read_properties(content, box, index)
 
 
-def _read_items(content: Content, box: Box, index: _Index) -> None:
+def _read_items(content: Content, box: BmffBox, index: _Index) -> None:
     start = box.body + _VERSION + (4 if content[box.body] else 2)
     for entry in boxes_of(content, start, box.end):
         fields = Fields(content, entry.body, entry.end)
@@ -91,7 +91,7 @@ def _read_items(content: Content, box: Box, index: _Index) -> None:
             index.kinds[number] = kind
 
 
-def _read_references(content: Content, box: Box, index: _Index) -> None:
+def _read_references(content: Content, box: BmffBox, index: _Index) -> None:
     wide = 4 if content[box.body] else 2
     for entry in boxes_of(content, box.body + _VERSION, box.end):
         fields = Fields(content, entry.body, entry.end)
@@ -106,7 +106,7 @@ def _read_references(content: Content, box: Box, index: _Index) -> None:
             index.parts.add(source)
 
 
-def _read_properties(content: Content, box: Box, index: _Index) -> None:
+def _read_properties(content: Content, box: BmffBox, index: _Index) -> None:
     for container in boxes_of(content, box.body, box.end):
         if container.kind != b"ipco":
             continue

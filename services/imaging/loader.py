@@ -12,13 +12,13 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge, Unavailable
 from services.common.settings import split
-from services.imaging.decoder import Decoder, Limits, Original, Picture
+from services.imaging.decoder import DecodedOriginal, DecodedPicture, DecodeLimits, Decoder
 from services.imaging.formats import ACCEPTED
 from services.imaging.limits import MAX_PIXELS
 from services.imaging.local_files import LocalFiles
-from services.imaging.sources import Kind, inline_type, read_inline, tell_apart
+from services.imaging.sources import SourceKind, inline_type, read_inline, tell_apart
 from services.net.addresses import PORTS, parse_target
-from services.net.guarded_http import Fetched, GuardedHttp, HttpLimits
+from services.net.guarded_http import FetchedContent, GuardedHttp, HttpLimits
 
 
 class ImageSettings(BaseSettings):
@@ -51,16 +51,16 @@ class ImageSettings(BaseSettings):
         return split(value)
 
 
-class Store(Protocol):
+class PictureStore(Protocol):
     """The storage service, as far as loading needs it."""
 
     async def read(self, path: str, *, tenant: str, limit: int) -> bytes: ...
 
 
-class Http(Protocol):
+class PictureFetcher(Protocol):
     """The guarded client, as far as loading needs it."""
 
-    async def get(self, url: str, *, max_bytes: int) -> Fetched: ...
+    async def get(self, url: str, *, max_bytes: int) -> FetchedContent: ...
 
 
 class ImageLoader:
@@ -72,7 +72,13 @@ class ImageLoader:
     """
 
     def __init__(
-        self, *, store: Store, http: Http, decoder: Decoder, max_bytes: int, files: LocalFiles | None = None
+        self,
+        *,
+        store: PictureStore,
+        http: PictureFetcher,
+        decoder: Decoder,
+        max_bytes: int,
+        files: LocalFiles | None = None,
     ) -> None:
         self._store = store
         self._http = http
@@ -80,15 +86,15 @@ class ImageLoader:
         self._max_bytes = max_bytes
         self._files = files or LocalFiles()
 
-    async def load(self, source: str, *, tenant: str, local: bool = False) -> Picture:
+    async def load(self, source: str, *, tenant: str, local: bool = False) -> DecodedPicture:
         """The picture decoded: pixels uint8 [height, width, 3 or 4], upright, sRGB; the first frame of an animation."""
         return await self.decode(await self.fetch(source, tenant=tenant, local=local))
 
-    async def decode(self, content: bytes) -> Picture:
+    async def decode(self, content: bytes) -> DecodedPicture:
         """The same of a file that is here."""
         return await self._decoder.decode(content)
 
-    async def decode_original(self, content: bytes, *, grey: bool = True) -> Original:
+    async def decode_original(self, content: bytes, *, grey: bool = True) -> DecodedOriginal:
         """The picture in its own colours, with their ICC profile; without `grey` a grey one becomes sRGB."""
         return await self._decoder.decode_original(content, grey=grey)
 
@@ -99,11 +105,11 @@ class ImageLoader:
     async def fetch(self, source: str, *, tenant: str, local: bool = False) -> bytes:
         """The bytes as they are, within the size limit but not looked at. `local` allows a file of this machine."""
         named = tell_apart(source)
-        if named.kind is Kind.FILE:
+        if named.kind is SourceKind.FILE:
             return await (self._files if local else LocalFiles()).read(named.text, max_bytes=self._max_bytes)
-        if named.kind is Kind.URL:
+        if named.kind is SourceKind.URL:
             return await self._fetch_url(named.text)
-        if named.kind is Kind.PATH:
+        if named.kind is SourceKind.PATH:
             return await self._read_path(named.text, tenant)
         return await read_inline(named, max_bytes=self._max_bytes)
 
@@ -133,10 +139,10 @@ class ImageLoader:
 
 @asynccontextmanager
 async def open_loader(
-    settings: ImageSettings, store: Store, *, http: Callable[[HttpLimits], GuardedHttp] = GuardedHttp
+    settings: ImageSettings, store: PictureStore, *, http: Callable[[HttpLimits], GuardedHttp] = GuardedHttp
 ) -> AsyncIterator[ImageLoader]:
     """A loader with its child processes and its HTTP client, for as long as the block lasts."""
-    limits = Limits(
+    limits = DecodeLimits(
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
         seconds=settings.image_timeout_seconds,

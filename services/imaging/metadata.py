@@ -37,7 +37,7 @@ _IIM_IN_TIFF = 33723
 
 
 @dataclass(slots=True)
-class _Told:
+class _MetadataClaims:
     """What each property is said to be, by whom it is asked first."""
 
     sources: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ def density_of(picture: Image.Image) -> tuple[float, float] | None:
 
 def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, tuple[Note, ...]]:
     """Of a loaded picture; and what has to be told of its metadata."""
-    told, broken = _Told(), False
+    told, broken = _MetadataClaims(), False
     for read in (partial(_read_xmp, content), _read_exif, _read_iim, _read_text):
         try:
             read(picture, told)
@@ -84,7 +84,7 @@ def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, tuple[N
     return _rights(told, source, recipe), notes
 
 
-def _rights(told: _Told, source: str | None, recipe: dict[str, Any] | None) -> Rights:
+def _rights(told: _MetadataClaims, source: str | None, recipe: dict[str, Any] | None) -> Rights:
     return Rights(
         digital_source=source,
         creators=tuple(dict.fromkeys(told.creators))[:_MOST_CREATORS],
@@ -154,12 +154,12 @@ def _signed_source(picture: Image.Image, content: IO[bytes]) -> str:
         return "" if at < 0 else told[start : start + told[start - 1]].decode("latin-1")
 
 
-def _read_xmp(content: IO[bytes], picture: Image.Image, told: _Told) -> None:
+def _read_xmp(content: IO[bytes], picture: Image.Image, told: _MetadataClaims) -> None:
     for packet in xmp_packets(picture, content):
         _read_packet(packet, told)
 
 
-def _read_packet(packet: bytes, told: _Told) -> None:
+def _read_packet(packet: bytes, told: _MetadataClaims) -> None:
     said = xmp.Packet.parse(packet)
     told.sources += said.values(xmp.SOURCE_TYPE)
     told.creators += told.cleaned(said.values(xmp.CREATOR))
@@ -177,12 +177,12 @@ def _read_packet(packet: bytes, told: _Told) -> None:
     told.complete &= all(len(set(said.values(name))) <= 1 for name in (xmp.RIGHTS, xmp.USAGE_TERMS))
 
 
-def _read_exif(picture: Image.Image, told: _Told) -> None:
+def _read_exif(picture: Image.Image, told: _MetadataClaims) -> None:
     for exif in (exif_of(picture), raw_exif(picture)):
         _read_tags(exif, told)
 
 
-def _read_tags(exif: Image.Exif, told: _Told) -> None:
+def _read_tags(exif: Image.Exif, told: _MetadataClaims) -> None:
     if not told.creators:
         told.creators += told.cleaned(_exif_texts(exif, ExifTags.Base.Artist, ";"))
     told.notice += told.cleaned([", ".join(_exif_texts(exif, ExifTags.Base.Copyright, "\0"))])
@@ -194,7 +194,7 @@ def _exif_texts(exif: Image.Exif, tag: int, separator: str) -> list[str]:
     return [part for part in map(str.strip, text.strip("\0").split(separator)) if part]
 
 
-def _read_iim(picture: Image.Image, told: _Told) -> None:
+def _read_iim(picture: Image.Image, told: _MetadataClaims) -> None:
     found: dict[int, list[str]] = {}
     for number, value in _datasets(_iim_block(picture)):
         found.setdefault(number, []).append(_decoded(value))
@@ -224,7 +224,7 @@ def _datasets(block: bytes) -> Iterator[tuple[int, bytes]]:
         at += 5 + size
 
 
-def _read_text(picture: Image.Image, told: _Told) -> None:
+def _read_text(picture: Image.Image, told: _MetadataClaims) -> None:
     """PNG's own keywords."""
     if picture.format != "PNG":
         return

@@ -26,7 +26,7 @@ _TOLD_BYTES = 4096
 TURNED = frozenset({5, 6, 7, 8})
 
 
-class Unfit(Exception):
+class UnusablePicture(Exception):
     """Not a picture that can be used; `reason` is one of the loader's."""
 
     def __init__(self, message: str, reason: str = "IMAGE_INVALID") -> None:
@@ -93,10 +93,14 @@ def reopened(content: IO[bytes], header: png.Header | None) -> Image.Image:
     try:
         picture = Image.open(readable, formats=form.readers)
     except UnidentifiedImageError as error:
-        raise Unfit(f"this {form.name} cannot be read: it is damaged, or of a kind that is not supported") from error
+        raise UnusablePicture(
+            f"this {form.name} cannot be read: it is damaged, or of a kind that is not supported"
+        ) from error
     if picture.format == "TIFF":
         if tiff.is_raw(picture):
-            raise Unfit("this is a camera's raw file; develop it and send what comes of that, not its preview")
+            raise UnusablePicture(
+                "this is a camera's raw file; develop it and send what comes of that, not its preview"
+            )
         _as_stored(picture)
     return picture
 
@@ -106,10 +110,10 @@ def border(message: str) -> Iterator[None]:
     """Raises Unfit for whatever hostile bytes provoke in Pillow."""
     try:
         yield
-    except (MemoryError, Unfit):
+    except (MemoryError, UnusablePicture):
         raise
     except Exception as error:
-        raise Unfit(message) from error
+        raise UnusablePicture(message) from error
 
 
 def _format_of(content: IO[bytes]) -> Format:
@@ -120,19 +124,19 @@ def _format_of(content: IO[bytes]) -> Format:
     if found is None:
         known = told_type_of(os.pread(content.fileno(), _TOLD_BYTES, 0))
         what = "this is not a picture of a known format" if known == UNKNOWN else f"{known} is not taken as a picture"
-        raise Unfit(f"{what}; pictures are taken as {ACCEPTED}")
+        raise UnusablePicture(f"{what}; pictures are taken as {ACCEPTED}")
     return found
 
 
 def _within(picture: Image.Image, max_pixels: int) -> Image.Image:
     width, height = picture.size
     if width < 1 or height < 1:
-        raise Unfit("the picture is empty")
+        raise UnusablePicture("the picture is empty")
     if max(width, height) > MAX_SIDE:
         message = f"{width} × {height} has a side of more than {MAX_SIDE} pixels"
-        raise Unfit(message, "IMAGE_TOO_MANY_PIXELS")
+        raise UnusablePicture(message, "IMAGE_TOO_MANY_PIXELS")
     if width * height > max_pixels:
-        raise Unfit(f"{width} × {height} is more than {max_pixels} pixels", "IMAGE_TOO_MANY_PIXELS")
+        raise UnusablePicture(f"{width} × {height} is more than {max_pixels} pixels", "IMAGE_TOO_MANY_PIXELS")
     return picture
 
 

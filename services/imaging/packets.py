@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from PIL import Image
 
-from services.imaging.carriers import gif
+from services.imaging.embedding import gif
 from services.imaging.recipes import HEAD_BYTES
 
 _RAW = "Raw profile type "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 
 from services.common.errors import InvalidRequest
-from services.imaging.sources import Kind, tell_apart
+from services.imaging.sources import SourceKind, tell_apart
 
 PATH_LIMIT = 512
 _NAME_BYTES = 200
@@ -78,7 +78,7 @@ def _check_beginning(name: str) -> None:
 
 def _is_read_as_path(path: str) -> bool:
     try:
-        return tell_apart(path).kind is Kind.PATH
+        return tell_apart(path).kind is SourceKind.PATH
     except InvalidRequest:
         return False
 

@@ -14,9 +14,9 @@ from services.imaging import icc, profiles
 from services.imaging.beside import left_out
 from services.imaging.metadata import density_of, rights_of
 from services.imaging.notes import Note
-from services.imaging.opening import BOXES_WITHIN, TURNED, Opened, Unfit, border, loaded, measured, reopened
+from services.imaging.opening import BOXES_WITHIN, TURNED, Opened, border, loaded, measured, reopened
 from services.imaging.rights import Rights
-from services.imaging.samples import STRIP_BYTES, Samples, as_mode, samples_of
+from services.imaging.samples import STRIP_BYTES, PixelSamples, as_mode, samples_of
 
 _DAMAGED = "the picture cannot be decoded: it is damaged or cut off"
 _NAMES = {"MPO": "JPEG", "HEIF": "HEIC"}
@@ -39,7 +39,7 @@ __all__ = ["Decoded", "Facts", "Unfit", "decode", "decode_original", "measure", 
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PictureFacts:
     """`width` and `height` in pixels as displayed; `channels` 3 (RGB) or 4 (RGBA), in originals also 1 or 2 (grey).
 
     `depth` is that of the file's samples, in bits.
@@ -62,7 +62,7 @@ class Decoded:
     """
 
     picture: Image.Image
-    facts: Facts
+    facts: PictureFacts
     density: tuple[float, float] | None
     rights: Rights
     notes: tuple[Note, ...]
@@ -71,7 +71,7 @@ class Decoded:
 
 
 @border("the picture's header cannot be read")
-def measure(content: IO[bytes], *, max_pixels: int) -> Facts:
+def measure(content: IO[bytes], *, max_pixels: int) -> PictureFacts:
     """From the headers alone. Raises Unfit."""
     return _facts(measured(content, max_pixels=max_pixels), content)
 
@@ -103,13 +103,13 @@ def decode_original(content: IO[bytes], *, max_pixels: int, grey: bool) -> Decod
 class _Colours:
     """Samples, and the profile that describes them: empty where they are sRGB's, or nobody knows whose."""
 
-    samples: Samples
+    samples: PixelSamples
     profile: bytes
     mode: str
     notes: tuple[Note, ...] = ()
 
     @classmethod
-    def of(cls, opened: Opened, samples: Samples) -> _Colours:
+    def of(cls, opened: Opened, samples: PixelSamples) -> _Colours:
         mode = "L" if samples.colours.mode == "I" else samples.colours.mode
         profile = opened.picture.info.get("icc_profile") or b""
         points = opened.code_points
@@ -129,10 +129,10 @@ class _Colours:
         return cls(samples, told, mode, tuple(notes))
 
     @classmethod
-    def _by_code_points(cls, samples: Samples, points: tuple[int, int], mode: str) -> _Colours:
+    def _by_code_points(cls, samples: PixelSamples, points: tuple[int, int], mode: str) -> _Colours:
         try:
             profile = profiles.of_code_points(*points)
-        except icc.Unreadable:
+        except icc.UnreadableProfile:
             return cls(samples, b"", mode, (Note.PROFILE_IGNORED,))
         return cls(samples, profile, "RGB" if profile else mode)
 
@@ -161,7 +161,7 @@ class _Colours:
         try:
             tables = _tables(self.profile)
             same_primaries = icc.with_srgb_curve(self.profile)
-        except icc.Unreadable:
+        except icc.UnreadableProfile:
             return profiles.in_srgb(as_mode(self.samples.in_eight_bits(), "RGB"), self.profile)
         picture = self.samples.looked_up(tables)
         return picture if profiles.is_srgb(same_primaries, "RGB") else profiles.in_srgb(picture, same_primaries)
@@ -190,7 +190,7 @@ def _decoded(opened: Opened, content: IO[bytes], shown: Image.Image, colours: _C
     return Decoded(shown, facts, density, rights, tuple(dict.fromkeys(notes)))
 
 
-def _notes(facts: Facts, broken_metadata: bool) -> Iterator[Note]:
+def _notes(facts: PictureFacts, broken_metadata: bool) -> Iterator[Note]:
     if facts.animated:
         yield Note.ANIMATION_FIRST_FRAME
     if facts.depth > 8:
@@ -199,14 +199,16 @@ def _notes(facts: Facts, broken_metadata: bool) -> Iterator[Note]:
         yield Note.METADATA_IGNORED
 
 
-def _facts(opened: Opened, content: IO[bytes]) -> Facts:
+def _facts(opened: Opened, content: IO[bytes]) -> PictureFacts:
     picture = opened.picture
     width, height = picture.size
     if opened.orientation in TURNED:
         width, height = height, width
     name = _NAMES.get(str(picture.format), str(picture.format))
     animated = picture.format not in _OF_PAGES and bool(getattr(picture, "is_animated", False))
-    return Facts(name, width, height, 4 if picture.has_transparency_data else 3, animated, _depth(picture, content))
+    return PictureFacts(
+        name, width, height, 4 if picture.has_transparency_data else 3, animated, _depth(picture, content)
+    )
 
 
 def _depth(picture: Image.Image, content: IO[bytes]) -> int:

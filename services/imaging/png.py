@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO
 
-from services.imaging.carriers import png as chunks
-from services.imaging.carriers.edits import Unfit
-from services.imaging.damage import Damaged
-from services.imaging.png_metadata import Judge
+from services.imaging.damage import DamagedPixels
+from services.imaging.embedding import png as chunks
+from services.imaging.embedding.edits import CannotEmbed
+from services.imaging.png_metadata import PngMetadataCheck
 
 _CHANNELS_OF_KEY = {0: 1, 2: 3}
 
@@ -37,7 +37,7 @@ class Header:
 
 def read(content: IO[bytes], *, pixels: bool = True) -> Header:
     """Without `pixels`, of what lies in front of them. Raises Damaged."""
-    header, judge = Header(), Judge()
+    header, judge = Header(), PngMetadataCheck()
     with mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as whole, memoryview(whole) as view:
         try:
             for chunk in chunks.chunks(view):
@@ -49,7 +49,7 @@ def read(content: IO[bytes], *, pixels: bool = True) -> Header:
                     reader(header, bytes(chunk.body(view)))
                 elif judge.leaves_out(chunk, view):
                     header.unreadable.append(chunk)
-        except Unfit:
+        except CannotEmbed:
             pass  # cut off: Pillow says where that matters
     return header
 
@@ -70,7 +70,7 @@ def readable(content: IO[bytes], header: Header) -> IO[bytes]:
 
 def _check(view: memoryview, chunk: chunks.Chunk) -> None:
     if not chunk.is_sound(view):
-        raise Damaged("a checksum of the pixels is wrong")
+        raise DamagedPixels("a checksum of the pixels is wrong")
 
 
 def _read_header(header: Header, body: bytes) -> None:

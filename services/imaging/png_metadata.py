@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL.PngImagePlugin import MAX_TEXT_CHUNK, MAX_TEXT_MEMORY
 
-from services.imaging.carriers import png as chunks
+from services.imaging.embedding import png as chunks
 
 _TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 _DENSITY_BYTES = 9
@@ -16,7 +16,7 @@ _NEEDED = tuple(b"PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI ac
 
 
 @dataclass(slots=True)
-class Judge:
+class PngMetadataCheck:
     """Looks at the chunks of one file in turn. `room` is what its texts may still take; past it, none is unpacked."""
 
     room: int = MAX_TEXT_MEMORY

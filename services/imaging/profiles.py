@@ -75,10 +75,10 @@ def in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
 def of_code_points(primaries: int, curve: int) -> bytes:
     """What H.273 names by numbers, as a profile; empty where that is sRGB, or means what nobody said.
 
-    Raises icc.Unreadable for what cannot be shown so, films of a high dynamic range above all.
+    Raises icc.UnreadableProfile for what cannot be shown so, films of a high dynamic range above all.
     """
     if primaries not in _PRIMARIES or curve not in _GAMMAS:
-        raise icc.Unreadable("colours of another kind")
+        raise icc.UnreadableProfile("colours of another kind")
     if _PRIMARIES[primaries] is None and _GAMMAS[curve] is None:
         return b""
     return icc.made(_GAMMAS[curve], _PRIMARIES[primaries], grey=False)
@@ -90,7 +90,7 @@ def of_png(header: Header) -> bytes:
         return b""
     try:
         return icc.made(header.gamma, header.chromaticities, grey=header.kind in (0, 4))
-    except icc.Unreadable:
+    except icc.UnreadableProfile:
         return b""
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from services.imaging.carriers.edits import MARK, PacketFor, Part, Unfit, assembled
-from services.imaging.carriers.kinds import bared_of, carrier_of
+from services.imaging.embedding.edits import MARK, CannotEmbed, PacketFor, Part, assembled
+from services.imaging.embedding.kinds import bared_of, carrier_of
 
 RECIPE_CHUNK = MARK[:-1].decode()
 # Of a file that cannot carry its recipe, the recipe lies beside it, under the file's name and this.
@@ -26,13 +26,13 @@ def inscribed(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[Part
     """The file in pieces, with the recipe (JSON) and an XMP packet; compressed pixels are the very same bytes.
 
     Raises:
-        Unfit: it is signed, broken, or of a kind that can carry neither.
+        CannotEmbed: it is signed, broken, or of a kind that can carry neither.
     """
     carrier = carrier_of(content)
     if carrier is None:
-        raise Unfit("files of its kind have no place for it")
+        raise CannotEmbed("files of its kind have no place for it")
     if len(recipe) > _LARGEST:
-        raise Unfit("its recipe is too long")
+        raise CannotEmbed("its recipe is too long")
     return assembled(content, carrier.edits(content, recipe, packet_for))
 
 
@@ -42,11 +42,11 @@ def bared(content: bytes, packet: bytes | None) -> list[Part]:
     Where there was something to take out, `packet` is what its XMP says now; a file that says nothing is as it came.
 
     Raises:
-        Unfit: it is broken, or of a kind whose parts cannot be taken out.
+        CannotEmbed: it is broken, or of a kind whose parts cannot be taken out.
     """
     kind = bared_of(content)
     if kind is None:
-        raise Unfit("nothing can be taken out of files of its kind")
+        raise CannotEmbed("nothing can be taken out of files of its kind")
     return assembled(content, kind.bare_edits(content, packet))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageChops
 
-from services.imaging.opening import Opened, Unfit
+from services.imaging.opening import Opened, UnusablePicture
 
 # A strip at a time, so that several copies of it hardly count.
 STRIP_BYTES = 4 << 20
@@ -30,7 +30,7 @@ _GREY_ALPHA = "LA;16B"
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class PixelSamples:
     """`colours` of mode L, RGB, CMYK or LAB with 8 bits, or I with grey of 16; `alpha` of mode L.
 
     `low` loads the second bytes of RGB whose samples have two.
@@ -60,7 +60,7 @@ def as_mode(picture: Image.Image, mode: str) -> Image.Image:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def samples_of(opened: Opened, reopen: Callable[[], Image.Image]) -> Samples:
+def samples_of(opened: Opened, reopen: Callable[[], Image.Image]) -> PixelSamples:
     """`reopen` opens the same file again, not loaded. Raises Unfit for numbers without an agreed scale."""
     picture, raw = opened.picture, _raw_mode(reopen) if _is_deep(opened) else ""
     if opened.header is not None and opened.header.key is not None:
@@ -69,21 +69,23 @@ def samples_of(opened: Opened, reopen: Callable[[], Image.Image]) -> Samples:
     if raw == _GREY_ALPHA:
         return _deep_grey_alpha(reopen)
     if picture.mode.startswith("I;16"):
-        found = Samples(_deep_grey(picture))
+        found = PixelSamples(_deep_grey(picture))
     elif picture.mode == "F":
-        found = Samples(_scaled(picture))
+        found = PixelSamples(_scaled(picture))
     elif picture.mode == "I":
-        raise Unfit("its samples are whole numbers without an agreed scale; save it with 8 or 16 bits a sample")
+        raise UnusablePicture(
+            "its samples are whole numbers without an agreed scale; save it with 8 or 16 bits a sample"
+        )
     else:
         found = _shallow(picture)
     low = lru_cache(1)(partial(_second_bytes, reopen)) if raw in _OTHER_BYTE else None
     if opened.covered is not None:
         found = replace(found, alpha=_within(opened.covered, found))
     alpha = found.alpha if opened.header is None or opened.header.key is None else _keyed(found.colours, opened, low)
-    return Samples(found.colours, alpha, low)
+    return PixelSamples(found.colours, alpha, low)
 
 
-def _within(box: tuple[int, int, int, int], found: Samples) -> Image.Image:
+def _within(box: tuple[int, int, int, int], found: PixelSamples) -> Image.Image:
     """Opaque, or as it was, inside the box; transparent outside."""
     alpha = Image.new("L", found.colours.size)
     alpha.paste(255 if found.alpha is None else found.alpha.crop(box), box)
@@ -138,10 +140,10 @@ def _loaded_as(
     return picture
 
 
-def _deep_grey_alpha(reopen: Callable[[], Image.Image]) -> Samples:
+def _deep_grey_alpha(reopen: Callable[[], Image.Image]) -> PixelSamples:
     """Pillow has no mode for it; its four bytes a pixel are loaded as if they were RGBA."""
     grey, grey_low, alpha, alpha_low = _loaded_as(reopen, lambda _: "RGBA").split()
-    return Samples(_joined(grey, grey_low), _joined(alpha, alpha_low).point(_TO_EIGHT_BITS, "L"))
+    return PixelSamples(_joined(grey, grey_low), _joined(alpha, alpha_low).point(_TO_EIGHT_BITS, "L"))
 
 
 def _deep_grey(picture: Image.Image) -> Image.Image:
@@ -162,7 +164,7 @@ def _scaled(picture: Image.Image) -> Image.Image:
     mean = picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     # Of what is no number Pillow makes no extremum, but a mean that is unlike itself.
     if mean != mean or not (low >= -_SLACK and high <= 1 + _SLACK):  # type: ignore[operator]
-        raise Unfit(
+        raise UnusablePicture(
             f"its floating-point samples lie between {low:g} and {high:g}; only 0 (black) to 1 (white) is taken"
         )
     return picture.point(lambda value: value * _FULL + 0.5).convert("I")
@@ -174,18 +176,18 @@ def _tags(picture: Image.Image) -> Mapping[int, Any]:
     return found
 
 
-def _shallow(picture: Image.Image) -> Samples:
+def _shallow(picture: Image.Image) -> PixelSamples:
     mode = picture.mode
     if mode in ("CMYK", "LAB"):
-        return Samples(picture)
+        return PixelSamples(picture)
     if mode in ("LA", "La"):
         grey, alpha = as_mode(picture, "LA").split()
-        return Samples(grey, alpha)
+        return PixelSamples(grey, alpha)
     plain = "L" if mode in ("1", "L") else "RGB"
     if not picture.has_transparency_data:
-        return Samples(as_mode(picture, plain))
+        return PixelSamples(as_mode(picture, plain))
     rgba = as_mode(picture, "RGBA")
-    return Samples(as_mode(rgba if plain == "RGB" else picture, plain), rgba.getchannel("A"))
+    return PixelSamples(as_mode(rgba if plain == "RGB" else picture, plain), rgba.getchannel("A"))
 
 
 def _keyed(colours: Image.Image, opened: Opened, low: Callable[[], Image.Image] | None) -> Image.Image:

@@ -25,7 +25,7 @@ _DATA = re.compile(r"data:[\w.+/-]*(;[\w.+-]+=[\w.+-]+)*;base64,", re.IGNORECASE
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
-class Kind(Enum):
+class SourceKind(Enum):
     """How a picture is named."""
 
     URL = "url"
@@ -36,14 +36,14 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PictureSource:
     """A picture's name and how to read it."""
 
-    kind: Kind
+    kind: SourceKind
     text: str
 
 
-def tell_apart(text: str) -> Source:
+def tell_apart(text: str) -> PictureSource:
     """A URL has a scheme; a short text is a storage path unless it is base64 that begins as a known file does.
 
     Raises:
@@ -52,18 +52,20 @@ def tell_apart(text: str) -> Source:
     text = text.strip()
     scheme = _SCHEME.match(text, 0, _SCHEME_CHARACTERS)
     if scheme:
-        return Source(_kind_of_scheme(scheme.group().lower(), text), text)
-    return Source(Kind.BASE64 if len(text) > _PATH_LIMIT or _begins_as_file(text) else Kind.PATH, text)
+        return PictureSource(_kind_of_scheme(scheme.group().lower(), text), text)
+    return PictureSource(
+        SourceKind.BASE64 if len(text) > _PATH_LIMIT or _begins_as_file(text) else SourceKind.PATH, text
+    )
 
 
-async def read_inline(source: Source, *, max_bytes: int) -> bytes:
+async def read_inline(source: PictureSource, *, max_bytes: int) -> bytes:
     """As `decode_inline`; a large text is decoded in a thread, so that the event loop goes on."""
     if len(source.text) <= _PIECE:
         return decode_inline(source, max_bytes=max_bytes)
     return await asyncio.to_thread(decode_inline, source, max_bytes=max_bytes)
 
 
-def decode_inline(source: Source, *, max_bytes: int) -> bytes:
+def decode_inline(source: PictureSource, *, max_bytes: int) -> bytes:
     """The bytes of base64 or of a data URL; white space, the URL-safe alphabet and absent padding are accepted.
 
     Raises:
@@ -71,7 +73,7 @@ def decode_inline(source: Source, *, max_bytes: int) -> bytes:
         PayloadTooLarge: IMAGE_TOO_LARGE, before anything is unpacked.
     """
     text = source.text
-    if source.kind is Kind.DATA_URL:
+    if source.kind is SourceKind.DATA_URL:
         head = _DATA.match(text)
         if head is None:
             raise _invalid(f"a data URL of a picture reads data:image/…;base64,… and holds {ACCEPTED}")
@@ -84,16 +86,16 @@ def decode_inline(source: Source, *, max_bytes: int) -> bytes:
     return content
 
 
-def _kind_of_scheme(scheme: str, text: str) -> Kind:
+def _kind_of_scheme(scheme: str, text: str) -> SourceKind:
     if scheme == "data:":
-        return Kind.DATA_URL
+        return SourceKind.DATA_URL
     if scheme in ("http:", "https:"):
-        return Kind.URL
+        return SourceKind.URL
     if scheme == "file:":
-        return Kind.FILE
+        return SourceKind.FILE
     if "://" in text or scheme in ("javascript:", "blob:"):
         raise InvalidRequest("only http, https and data addresses are read", reason="URL_NOT_ALLOWED")
-    return Kind.PATH
+    return SourceKind.PATH
 
 
 def inline_type(path: str) -> str | None:

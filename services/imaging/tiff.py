@@ -10,8 +10,8 @@ from typing import IO, Any, Literal, TypeAlias, cast
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from services.imaging.carriers.edits import Content
-from services.imaging.damage import Damaged
+from services.imaging.damage import DamagedPixels
+from services.imaging.embedding.edits import Content
 
 Order: TypeAlias = Literal["little", "big"]
 # Of a page (NewSubfileType): a smaller copy of another, or which of another's pixels count.
@@ -117,5 +117,5 @@ def _unpacked(packed: bytes, room: int) -> int:
             size += len(stream.decompress(packed, _PIECE_BYTES))
             packed = stream.unconsumed_tail
     except zlib.error as error:
-        raise Damaged("a checksum of the pixels is wrong") from error
+        raise DamagedPixels("a checksum of the pixels is wrong") from error
     return size

@@ -37,7 +37,7 @@ def whole_name(name: str) -> str:
 _DESCRIPTION, _LI, _RESOURCE, _RDF = map(whole_name, ("rdf:Description", "rdf:li", "rdf:resource", "rdf:RDF"))
 
 
-class Broken(ValueError):
+class BrokenPacket(ValueError):
     """No packet that can be read."""
 
 
@@ -51,15 +51,15 @@ class Packet:
     def parse(cls, packet: bytes) -> Packet:
         """Raises Broken; a packet that declares entities counts as one."""
         if len(packet) > _LARGEST:
-            raise Broken("it is too large")
+            raise BrokenPacket("it is too large")
         try:
             text = packet.decode(_encoding(packet)).strip("\0\ufeff \t\r\n")
             root = ET.fromstring(_DECLARATION.sub(_allowed, text))
         except (UnicodeError, ET.ParseError, ValueError) as error:
-            raise Broken("it is no XML") from error
+            raise BrokenPacket("it is no XML") from error
         rdf = next(root.iter(_RDF), None)
         if rdf is None:
-            raise Broken("it is no RDF")
+            raise BrokenPacket("it is no RDF")
         return cls(rdf)
 
     def values(self, name: str) -> list[str]:
@@ -78,7 +78,7 @@ def _allowed(declaration: re.Match[str]) -> str:
     """Of a text, what it says about its bytes means nothing; what it declares beyond is not read."""
     if declaration.group().startswith("<?"):
         return ""
-    raise Broken("it declares entities")
+    raise BrokenPacket("it declares entities")
 
 
 def _encoding(packet: bytes) -> str:

@@ -9,11 +9,11 @@ from services.common.errors import ComputeError
 from services.common.hardening import hide_secrets
 from services.common.settings import read_settings
 from services.host.__main__ import serve
-from services.inference.settings import Settings
+from services.inference.settings import WorkerSettings
 
 
 def main() -> None:
-    settings = read_settings(Settings)
+    settings = read_settings(WorkerSettings)
     log.configure("inference", level=settings.log_level, style=settings.log_format)
     hide_secrets()
     try:

@@ -15,21 +15,21 @@ from google.protobuf.message import Message
 from services.catalog.enums import EventType
 from services.catalog.tasks import PUBLIC_TYPES
 from services.messaging.event_schemas import NAMELESS, schema_address
-from services.messaging.ports import Bus
+from services.messaging.ports import MessageBus
 from services.messaging.subjects.workers import inference_subject
 from services.rpc.proto import iso
-from services.worker.runs import Run, Stop
+from services.worker.runs import Run, StopReason
 
 log = structlog.get_logger()
 SOURCE, TYPE = "/atelier/inference", "atelier.inference.status.v1"
-_STOPPED = {Stop.CANCELLED: "CANCELLED", Stop.LOST: "LOST", Stop.DRAINED: "RETURNED"}
+_STOPPED = {StopReason.CANCELLED: "CANCELLED", StopReason.LOST: "LOST", StopReason.DRAINED: "RETURNED"}
 _PICTURES = ("result_image_path", "result_video_path", "result_image_paths", "result_paths")
 
 
 class Announcements:
     """Of one run. Internal types are silent: they probe the path, and are too quick for words."""
 
-    def __init__(self, run: Run, bus: Bus, schemas: str = NAMELESS) -> None:
+    def __init__(self, run: Run, bus: MessageBus, schemas: str = NAMELESS) -> None:
         """`schemas` begins the addresses of the events' schemas."""
         self._run = run
         self._bus = bus
@@ -91,7 +91,7 @@ def render(run: Run, status: str, number: int, said: dict[str, Any], schemas: st
 
 def _outcome(run: Run, finished: pb.FinishedTask | None, accepted: bool) -> tuple[str, dict[str, Any]]:
     if finished is None:
-        return _STOPPED[run.stopped or Stop.LOST], {}
+        return _STOPPED[run.stopped or StopReason.LOST], {}
     if not accepted:
         return "LOST", {}
     calls = {"prompt_id": finished.service_requests[-1].request_id} if _named(finished) else {}

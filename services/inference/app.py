@@ -15,32 +15,32 @@ from compute.inference.v1 import inference_pb2_grpc as rpc
 from nats.aio.client import Client
 
 from services.clients.storage_client import StorageClient
-from services.clients.tasks_client import TasksClient
+from services.clients.tasks_client import WorkerTasksClient
 from services.common.background import running
 from services.common.settings import ServiceSettings
-from services.host.mount import Mounted
+from services.host.mount import MountedService
 from services.imaging.loader import open_loader
 from services.inference.attempts import HandlerAttempt
-from services.inference.context import Surroundings
+from services.inference.context import WorkerResources
 from services.inference.images import TaskImages
 from services.inference.registry import Handlers, discover_handlers
 from services.inference.served import announced
 from services.inference.servicer import InferenceServicer
-from services.inference.settings import Settings
+from services.inference.settings import WorkerSettings as WorkerSettings
 from services.messaging.bus import open_bus, ping
 from services.messaging.event_schemas import schemas_at
-from services.providers.calling.gates import Gates
-from services.providers.calling.tidying import Tidying
-from services.providers.calling.tries import Desk
+from services.providers.calling.account_limits import AccountLimiters
+from services.providers.calling.orphan_resolver import OrphanResolver
+from services.providers.calling.provider_retries import ProviderContext
 from services.providers.directory import open_providers
 from services.providers.media import MediaSettings, open_media
 from services.providers.ports import ServedModel
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check
 from services.worker.heartbeat import Heartbeat
-from services.worker.queue import WorkQueue
 from services.worker.reports import CallRecords, Reports
 from services.worker.runs import Runs
+from services.worker.work_queue import WorkQueue
 from services.worker.worker import Worker
 
 log = structlog.get_logger()
@@ -51,10 +51,10 @@ SERVICE = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 @asynccontextmanager
 async def open_worker(
-    settings: Settings,
-    tasks: TasksClient,
+    settings: WorkerSettings,
+    tasks: WorkerTasksClient,
     bus: Client,
-    around: Surroundings,
+    resources: WorkerResources,
     handlers: Handlers,
     models: Mapping[str, Check] = MappingProxyType({}),
     served: Callable[[], Sequence[ServedModel]] = tuple,
@@ -66,7 +66,7 @@ async def open_worker(
     runs = Runs(settings.worker_capacity)
     reports = Reports(tasks, lease=settings.assumed_lease_seconds)
     worker = Worker(
-        runs, reports, lambda run: HandlerAttempt(run, handlers, around), timeout=settings.task_timeout_seconds
+        runs, reports, lambda run: HandlerAttempt(run, handlers, resources), timeout=settings.task_timeout_seconds
     )
     queue = WorkQueue(bus, settings.worker_queue, worker, runs)
     heartbeat = Heartbeat(
@@ -78,9 +78,11 @@ async def open_worker(
         models=models,
         served=partial(announced, served),
     )
-    async with running(cancels=queue.heed_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):
+    async with running(cancels=queue.watch_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):
         try:
-            async with running(queue=queue.run, grants=queue.heed_grants, refill=queue.refill, bus=queue.watch_bus):
+            async with running(
+                queue=queue.run, grants=queue.watch_assignments, refill=queue.refill, bus=queue.watch_bus
+            ):
                 yield runs
         finally:
             heartbeat.draining = True
@@ -90,9 +92,9 @@ async def open_worker(
 
 
 @asynccontextmanager
-async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIterator[Mounted]:
+async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIterator[MountedService]:
     """The worker with everything it needs, and its own service on `server`."""
-    chosen = cast(Settings, settings)
+    chosen = cast(WorkerSettings, settings)
     credentials = Credentials(chosen.internal_token.get_secret_value())
     async with AsyncExitStack() as stack:
         name = f"inference {chosen.worker_id}"
@@ -104,18 +106,18 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         store = StorageClient(storage_channel, credentials)
         loader = await stack.enter_async_context(open_loader(chosen, store))
         handlers = discover_handlers()
-        tasks = TasksClient(tasks_channel, credentials, worker_id=chosen.worker_id)
-        gates = Gates(bus, patience=chosen.provider_patience_seconds)
-        await stack.enter_async_context(gates.listening(bus))
-        desk = Desk(providers, gates, CallRecords(tasks), chosen.provider_unknown_policy)
-        tidying = Tidying(tasks, desk)
-        await stack.enter_async_context(tidying.listening(bus, chosen.worker_queue))
-        around = Surroundings(
-            TaskImages(loader), store, bus, desk, chosen.default_provider, schemas_at(chosen.public_url)
+        tasks = WorkerTasksClient(tasks_channel, credentials, worker_id=chosen.worker_id)
+        limiters = AccountLimiters(bus, patience=chosen.provider_patience_seconds)
+        await stack.enter_async_context(limiters.listening(bus))
+        provider_context = ProviderContext(providers, limiters, CallRecords(tasks), chosen.provider_unknown_policy)
+        orphan_resolver = OrphanResolver(tasks, provider_context)
+        await stack.enter_async_context(orphan_resolver.listening(bus, chosen.worker_queue))
+        resources = WorkerResources(
+            TaskImages(loader), store, bus, provider_context, chosen.default_provider, schemas_at(chosen.public_url)
         )
         runs = await stack.enter_async_context(
-            open_worker(chosen, tasks, bus, around, handlers, providers.checks, lambda: providers.served)
+            open_worker(chosen, tasks, bus, resources, handlers, providers.checks, lambda: providers.served)
         )
         servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)
         rpc.add_InferenceServiceServicer_to_server(servicer, server)
-        yield Mounted([SERVICE], {"nats": partial(ping, bus), **providers.checks}, internal=[SERVICE])
+        yield MountedService([SERVICE], {"nats": partial(ping, bus), **providers.checks}, internal=[SERVICE])

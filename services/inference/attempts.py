@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2
 
 from services.inference.announcements import Announcements
-from services.inference.context import Context, Surroundings
+from services.inference.context import RunContext, WorkerResources
 from services.inference.registry import Handlers
 from services.worker.runs import Run
 
@@ -15,11 +15,11 @@ from services.worker.runs import Run
 class HandlerAttempt:
     """What nobody accepts leaves no file behind."""
 
-    def __init__(self, run: Run, handlers: Handlers, around: Surroundings) -> None:
+    def __init__(self, run: Run, handlers: Handlers, resources: WorkerResources) -> None:
         self._params = run.task.spec.params
         self._handlers = handlers
-        self._context = Context(run, around)
-        self._announcements = Announcements(run, around.bus, around.schemas)
+        self._context = RunContext(run, resources)
+        self._announcements = Announcements(run, resources.bus, resources.schemas)
 
     @property
     def calls(self) -> Sequence[tasks_pb2.ServiceRequest]:

@@ -15,7 +15,7 @@ from services.catalog.results import PictureNote
 from services.catalog.tasks import TYPES
 from services.clients.storage_client import CHUNK_BYTES
 from services.common.errors import ComputeError, NotFound, Unavailable
-from services.imaging.carriers.edits import Part
+from services.imaging.embedding.edits import Part
 from services.imaging.notes import Note
 from services.imaging.recipes import BESIDE
 from services.inference.lineage import NO_LINEAGE, Lineage
@@ -26,15 +26,15 @@ from services.inference.originals import (
     OriginalPicture,
     TaskPicture,
 )
-from services.inference.ports import Images, ObjectStore
+from services.inference.ports import Images, ResultStore
 from services.inference.progress import ProgressFeed
 from services.inference.provenance import BESIDE_BECAUSE, DigitalSource, mark, told_recipe
 from services.messaging.event_schemas import NAMELESS
-from services.messaging.ports import Bus
-from services.providers.calling.asking import Askings
-from services.providers.calling.book import SUCCEEDED
-from services.providers.calling.tries import Desk
-from services.providers.ports import Capability, Picture
+from services.messaging.ports import MessageBus
+from services.providers.calling.call_ledger import SUCCEEDED
+from services.providers.calling.fallback_chain import FallbackChain
+from services.providers.calling.provider_retries import ProviderContext
+from services.providers.ports import Capability, DrawnPicture
 from services.worker.runs import Run
 
 log = structlog.get_logger()
@@ -60,37 +60,39 @@ _STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class WorkerResources:
     """The parts all runs of a worker share. `default_provider` serves tasks that name none; `schemas` begins the
     addresses of the schemas of what is announced.
     """
 
     images: Images
-    store: ObjectStore
-    bus: Bus
-    desk: Desk
+    store: ResultStore
+    bus: MessageBus
+    provider_context: ProviderContext
     default_provider: str
     schemas: str = NAMELESS
     threads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_THREADS_AT_ONCE))
 
 
-class Context:
+class RunContext:
     """One run's view of the world. `attempt` counts from 1."""
 
-    def __init__(self, run: Run, around: Surroundings) -> None:
+    def __init__(self, run: Run, resources: WorkerResources) -> None:
         self.task_id, self.attempt = run.key
         self.tenant = run.task.tenant
-        self.progress = ProgressFeed(run, around.bus)
-        self._images = around.images
-        self._threads = around.threads
+        self.progress = ProgressFeed(run, resources.bus)
+        self._images = resources.images
+        self._threads = resources.threads
         # What became of the pictures that were loaded, other than that they were taken as they are.
         self.notes: list[PictureNote] = []
         kind = TYPES.get(run.task.task_type)
         # A task of a type that is not known here finds no handler that could store anything.
         folder = kind.folder if kind else ""
-        self.outputs = Outputs(self.tenant, folder, self.task_id, self.attempt, around.store)
+        self.outputs = Outputs(self.tenant, folder, self.task_id, self.attempt, resources.store)
         default = kind.default_provider if kind else None
-        self._askings = Askings(run, around.desk, default.value if default else around.default_provider)
+        self._fallback_chain = FallbackChain(
+            run, resources.provider_context, default.value if default else resources.default_provider
+        )
 
     async def load_laid_on_white(self, reference: str, *, called: str) -> TaskPicture:
         """In sRGB: RGB, what is transparent laid on white, which is noted. The rest is as with `load_picture`."""
@@ -140,7 +142,7 @@ class Context:
         if abs(width * high - height * wide) > most:
             self.note(called, PROPORTIONS_CHANGED)
 
-    def note_answer(self, picture: Picture) -> None:
+    def note_answer(self, picture: DrawnPicture) -> None:
         """What of a provider's own file was not taken as it is."""
         self.note(OF_THE_RESULT, *picture.notes)
 
@@ -184,7 +186,7 @@ class Context:
             InvalidRequest: there is no such provider, it cannot do this, or the request is at fault.
             ComputeError: what the last provider that was asked said.
         """
-        return await self._askings.ask(capability, use)
+        return await self._fallback_chain.ask(capability, use)
 
     @property
     def fallback_used(self) -> bool:
@@ -194,7 +196,7 @@ class Context:
     @property
     def service_requests(self) -> list[pb.ServiceRequest]:
         """The calls to providers that this run has made, or heard more of."""
-        return [call for call in self._askings.book.entries if call.outcome]
+        return [call for call in self._fallback_chain.ledger.entries if call.outcome]
 
 
 @dataclass
@@ -208,7 +210,7 @@ class Outputs:
     folder: str
     task_id: str
     attempt: int
-    store: ObjectStore
+    store: ResultStore
     saved: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     """The SHA-256 of what the store has confirmed, by path."""

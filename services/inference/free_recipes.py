@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from services.inference.making import model_facts
+from services.inference.generation_facts import model_facts
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.free_calls import FreeAnswer, FreeCall, MadeFile
 from services.providers.ports import ModelCard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.imaging.decoder import Picture
+from services.imaging.decoder import DecodedPicture
 from services.imaging.loader import ImageLoader
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.inference.originals import OriginalPicture, TaskPicture
@@ -39,7 +39,7 @@ class TaskImages:
         return await self._loader.in_profile(colour, profile)
 
 
-def _told(found: Picture) -> dict[str, Any]:
+def _told(found: DecodedPicture) -> dict[str, Any]:
     """What a picture and an original have in common."""
     return {
         "pixels": found.pixels,

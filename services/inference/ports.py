@@ -10,7 +10,7 @@ from compute.storage.v1.storage_pb2 import ObjectInfo
 from services.inference.originals import OriginalPicture, TaskPicture
 
 
-class ObjectStore(Protocol):
+class ResultStore(Protocol):
     """Bytes by path, below a tenant; `StorageClient` is one."""
 
     async def upload(

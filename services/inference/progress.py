@@ -10,9 +10,9 @@ import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.inference.pictures import encode_png
-from services.messaging.ports import Bus
+from services.messaging.ports import MessageBus
 from services.messaging.subjects.workers import progress_subject
-from services.providers.ports import OnStep, Pixels, Step
+from services.providers.ports import DiffusionStep, OnStep, Pixels
 from services.worker.runs import Run
 
 log = structlog.get_logger()
@@ -23,7 +23,7 @@ _SMALL = 3 * 64 * 64
 class ProgressFeed:
     """Sent over core NATS and stored nowhere; a bus that is away costs the run nothing."""
 
-    def __init__(self, run: Run, bus: Bus) -> None:
+    def __init__(self, run: Run, bus: MessageBus) -> None:
         self._run = run
         self._bus = bus
         self._sent_at = 0.0
@@ -31,7 +31,7 @@ class ProgressFeed:
     def steps(self, stage: str) -> OnStep:
         """What a provider is given to report a stage by."""
 
-        async def show(step: Step) -> None:
+        async def show(step: DiffusionStep) -> None:
             await self.report(stage, step.step, step.of, preview=step.preview)
 
         return show

@@ -11,11 +11,11 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from services.imaging.carriers.edits import Part, Unfit
+from services.imaging.embedding.edits import CannotEmbed, Part
 from services.imaging.recipes import inscribed
 from services.imaging.rights import VOCABULARY, strongest
 from services.inference.lineage import NO_LINEAGE, Lineage
-from services.inference.xmp import Description, new_packet, with_description
+from services.inference.xmp import XmpDescription, new_packet, with_description
 
 # Why a recipe lies beside its file.
 BESIDE_BECAUSE = "beside_the_file_because"
@@ -102,7 +102,7 @@ def mark(
 
     try:
         return inscribed(content, told_recipe(recipe, source, lineage).encode(), packet_for), None
-    except Unfit as error:
+    except CannotEmbed as error:
         return [content], told_recipe({**recipe, BESIDE_BECAUSE: str(error)}, source, lineage).encode()
 
 
@@ -113,9 +113,9 @@ def software() -> str:
         return "atelier unreleased"
 
 
-def _description(source: DigitalSource | None, tool: str, lineage: Lineage) -> Description:
+def _description(source: DigitalSource | None, tool: str, lineage: Lineage) -> XmpDescription:
     rights = lineage.rights
-    return Description(
+    return XmpDescription(
         tool,
         source_after(source, lineage),
         creators=rights.creators,

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from services.common.errors import InvalidRequest
 from services.inference import handlers
-from services.inference.context import Context
+from services.inference.context import RunContext
 from services.rpc.proto import fill, read
 
 
@@ -23,9 +23,9 @@ class Handler:
 
     field: str
     params: type[BaseModel]
-    run: Callable[[Any, Context], Awaitable[BaseModel]]
+    run: Callable[[Any, RunContext], Awaitable[BaseModel]]
 
-    async def __call__(self, params: pb.TaskParams, context: Context) -> pb.TaskResult:
+    async def __call__(self, params: pb.TaskParams, context: RunContext) -> pb.TaskResult:
         """Raises whatever the handler raises; InvalidRequest for parameters its model refuses."""
         found = await self.run(read(getattr(params, self.field), self.params), context)
         result = pb.TaskResult()
@@ -52,7 +52,7 @@ class Handlers:
 
 
 def discover_handlers() -> Handlers:
-    """A handler says by its annotations which model it takes: `async def run(params: Generation, context: Context)`."""
+    """A handler says by its annotations which model it takes: `async def run(params: Generation, context: RunContext)`."""
     found = {}
     for info in iter_modules(handlers.__path__):
         run = import_module(f"{handlers.__name__}.{info.name}").run

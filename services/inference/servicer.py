@@ -11,7 +11,7 @@ from compute.inference.v1 import inference_pb2 as pb
 from compute.inference.v1 import inference_pb2_grpc as rpc
 
 from services.common.scopes import TO_OPERATE, needs
-from services.inference.settings import Settings
+from services.inference.settings import WorkerSettings
 from services.worker.runs import Runs
 
 
@@ -20,7 +20,7 @@ class InferenceServicer(rpc.InferenceServiceServicer):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: WorkerSettings,
         runs: Runs,
         task_types: list[str],
         canaries: Mapping[str, Callable[[], Awaitable[None]]],

@@ -10,14 +10,14 @@ from pydantic import Field
 
 from services.common.settings import ServiceSettings
 from services.imaging.loader import ImageSettings
-from services.providers.calling.tries import UnknownPolicy
+from services.providers.calling.provider_retries import UnknownPolicy
 
 
 def _own_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-class Settings(ServiceSettings, ImageSettings):
+class WorkerSettings(ServiceSettings, ImageSettings):
     """Of one worker. Times in seconds."""
 
     worker_id: str = Field(default_factory=_own_name)

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from services.catalog.quality import Reason
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import model_facts
 from services.inference.imaging.transparency import check_visible, opaque_colours
-from services.inference.making import model_facts
 from services.inference.originals import TaskPicture
 from services.providers.pipelines.matting import matte_of
 from services.providers.ports import MATTING, Matte, ModelCard, Pixels
@@ -22,7 +22,7 @@ _LEAST_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class PictureSubject:
     """`alpha` `[H, W]`, 255 on the subject; `facts` for a recipe: who told it, and how sure it was.
 
     `matte` `[H, W]` is what the model saw, before the picture's own transparency came in, and `card` the model's; None
@@ -41,12 +41,12 @@ class Subject:
         return None if self.card is None else model_facts(self.card)
 
     @property
-    def doubts(self) -> list[Reason]:
+    def model_warnings(self) -> list[Reason]:
         """Why it should be looked at."""
         return [Reason.LOW_CONFIDENCE] if self.confidence < _LEAST_CONFIDENCE else []
 
 
-async def find_subject(picture: TaskPicture, context: Context) -> Subject:
+async def find_subject(picture: TaskPicture, context: RunContext) -> PictureSubject:
     """Of a cut-out its own transparency; of any other transparent picture what both leave.
 
     Raises:
@@ -55,12 +55,12 @@ async def find_subject(picture: TaskPicture, context: Context) -> Subject:
     """
     await asyncio.to_thread(check_visible, picture.pixels)
     if picture.alpha is not None and await asyncio.to_thread(picture.is_cut_out):
-        return Subject(picture.alpha, {"subject_from": "transparency"})
+        return PictureSubject(picture.alpha, {"subject_from": "transparency"})
     shown = await asyncio.to_thread(opaque_colours, picture.pixels)
     matte: Matte = await context.ask(MATTING, lambda provider: matte_of(shown, provider))
     facts = {"subject_from": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
     alpha = await asyncio.to_thread(_left_of, matte.alpha, picture)
-    return Subject(alpha, facts, matte.confidence, matte.alpha, matte.model)
+    return PictureSubject(alpha, facts, matte.confidence, matte.alpha, matte.model)
 
 
 def _left_of(matte: Pixels, picture: TaskPicture) -> Pixels:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from services.imaging.carriers.edits import C2PA, Unfit
+from services.imaging.embedding.edits import C2PA, CannotEmbed
 from services.imaging.statements import Statements, Value
 from services.imaging.xmp import (
     CREATOR,
@@ -49,7 +49,7 @@ _CLOSING = re.compile(rb"</(?:[\w.-]+:)?RDF\s*>")
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class XmpDescription:
     """`tool` made the file, in the way that IPTC's `source` names, and the rest says whose it is.
 
     None or empty where there is nothing to say, or somebody else has said so.
@@ -69,9 +69,9 @@ class Description:
 
     @property
     def is_owned(self) -> bool:
-        return replace(self, tool=None, source=None) != Description(None, None)
+        return replace(self, tool=None, source=None) != XmpDescription(None, None)
 
-    def without(self, said: Callable[[str], bool]) -> Description:
+    def without(self, said: Callable[[str], bool]) -> XmpDescription:
         """Without the properties whose names `said` answers to."""
         left: dict[str, Any] = {field: None for field, name in _PROPERTIES.items() if said(name)}
         left["statements"] = {name: told for name, told in self.statements.items() if not said(whole_name(name))}
@@ -123,7 +123,7 @@ def _valid(text: str) -> str:
     return _INVALID.sub(" ", text)
 
 
-def new_packet(mine: Description) -> bytes:
+def new_packet(mine: XmpDescription) -> bytes:
     text = (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{NAMESPACES["rdf"]}">'
@@ -132,23 +132,23 @@ def new_packet(mine: Description) -> bytes:
     return text.encode()
 
 
-def with_description(packet: bytes, mine: Description) -> bytes | None:
+def with_description(packet: bytes, mine: XmpDescription) -> bytes | None:
     """What the packet lacks of `mine`, added to it; what it says itself stays, byte by byte.
 
     None where that is not safe, or where nothing is lacking.
 
     Raises:
-        Unfit: it points to a signature elsewhere, which the change would break.
+        CannotEmbed: it points to a signature elsewhere, which the change would break.
     """
     rdf = _parsed(packet)
     if rdf is None:
         return None
     if _says(rdf, _SIGNED_ELSEWHERE):
-        raise Unfit(C2PA)
+        raise CannotEmbed(C2PA)
     lacking = mine.without(lambda name: _says(rdf, name))
     closings = list(_CLOSING.finditer(packet))
     subjects = {item.get(_ABOUT, "") for item in rdf}
-    if lacking == Description(None, None) or len(closings) != 1 or len(subjects) > 1:
+    if lacking == XmpDescription(None, None) or len(closings) != 1 or len(subjects) > 1:
         return None
     place = closings[0].start()
     made = packet[:place] + lacking.as_xml(*subjects).encode() + packet[place:]

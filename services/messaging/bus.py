@@ -34,7 +34,7 @@ async def open_bus(
     """
     if isinstance(credentials, str) and credentials and not os.access(credentials, os.R_OK):
         raise Unavailable("the file NATS_CREDENTIALS names cannot be read", reason="BUS_CREDENTIALS_UNREADABLE")
-    client, errors = Client(), _ErrorLog()
+    client, errors = Client(), _ReconnectLog()
     try:
         await errors.unless_refused(_connect(client, url, name, credentials, errors, echo=echo))
         yield client
@@ -43,7 +43,7 @@ async def open_bus(
 
 
 async def _connect(
-    client: Client, url: str, name: str, credentials: str | RawCredentials, errors: _ErrorLog, *, echo: bool
+    client: Client, url: str, name: str, credentials: str | RawCredentials, errors: _ReconnectLog, *, echo: bool
 ) -> None:
     try:
         async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
@@ -66,7 +66,7 @@ async def _connect(
         raise Unavailable("NATS does not answer: is NATS_URL right?", reason="BUS_UNREACHABLE") from error
 
 
-class _ErrorLog:
+class _ReconnectLog:
     """The client reports the same error at every attempt to reconnect: once in a while is enough."""
 
     def __init__(self) -> None:

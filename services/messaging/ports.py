@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Bus(Protocol):
+class MessageBus(Protocol):
     """Messages nobody stores."""
 
     async def publish(self, subject: str, payload: bytes) -> None: ...

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from services.common.errors import Unavailable
 
 
-class Outgoing(NamedTuple):
+class OutgoingMessage(NamedTuple):
     """`id` becomes `Nats-Msg-Id`: the stream keeps one message for each id within its window."""
 
     subject: str
@@ -49,7 +49,7 @@ class Publisher:
             return False
         return self.connection == connection
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> None:
         """In order. Raises Unavailable when one is not acknowledged; publish them all again then."""
         if not messages:
             return  # nobody would ever acknowledge

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 _EXPIRED = "408"
 
 
-class Pull:
+class PullSubscription:
     """One standing request to a durable consumer, renewed before it runs dry: work arrives the moment it is there.
 
     Never more than `room()` messages are asked for, so a full worker is offered nothing.

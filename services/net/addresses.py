@@ -51,7 +51,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class UrlTarget:
     """Where a URL leads. `host` is lower-case ASCII without a trailing dot; `literal` its address when it is one."""
 
     url: httpx2.URL
@@ -90,7 +90,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class AddressPolicy:
     """Which of the addresses that strangers name may be called; the same at the door and before each call.
 
     Public hosts on `ports`; what `private` lists as "host:port"; with `loopback` this machine itself on any port.
@@ -100,7 +100,7 @@ class Reach:
     private: frozenset[str] = frozenset()
     loopback: bool = False
 
-    def check(self, target: Target) -> Callable[[str], bool]:
+    def check(self, target: UrlTarget) -> Callable[[str], bool]:
         """Whether an address that its name turns out to have may be called.
 
         Raises InvalidRequest: URL_NOT_ALLOWED for what the URL itself tells already.
@@ -118,7 +118,7 @@ class Reach:
         return is_public
 
 
-def parse_target(url: str) -> Target:
+def parse_target(url: str) -> UrlTarget:
     """Reads an http(s) URL in one way, and refuses whatever could be read in another.
 
     Raises:
@@ -140,7 +140,7 @@ def parse_target(url: str) -> Target:
     if parsed.userinfo or "@" in parsed.netloc.decode():
         raise not_allowed("an address with a user name is not fetched")
     literal = _literal(host)
-    return Target(parsed, str(literal or host), port or _DEFAULT_PORTS[parsed.scheme], literal)
+    return UrlTarget(parsed, str(literal or host), port or _DEFAULT_PORTS[parsed.scheme], literal)
 
 
 def is_public(address: str) -> bool:

@@ -19,9 +19,9 @@ from typing import Self
 import httpx2
 
 from services.common.errors import InvalidRequest, PayloadTooLarge, Unavailable
-from services.net.addresses import PORTS, Reach, Target, not_allowed, parse_target
-from services.net.codings import is_packed, unpacked
-from services.net.http_values import parse_number
+from services.net.addresses import PORTS, AddressPolicy, UrlTarget, not_allowed, parse_target
+from services.net.content_codings import is_packed, unpacked
+from services.net.header_values import parse_number
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Of the server's own making, or of the moment: another try may go well.
@@ -36,7 +36,7 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """`allowed_private` and `loopback` open inward servers, for development and tests, as `Reach` says."""
+    """`allowed_private` and `loopback` open inward servers, for development and tests, as `AddressPolicy` says."""
 
     ports: frozenset[int] = PORTS
     allowed_private: frozenset[str] = frozenset()
@@ -48,7 +48,7 @@ class HttpLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedContent:
     """`url` is where the redirects ended."""
 
     content: bytes = field(repr=False)
@@ -57,7 +57,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class PostResponse:
     """What a server said to a POST; `content` is the beginning of its body. Header names in lower case."""
 
     status: int
@@ -72,7 +72,7 @@ class GuardedHttp:
         self, limits: HttpLimits, *, resolve: Resolver | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         self._limits = limits
-        self._reach = Reach(limits.ports, limits.allowed_private, limits.loopback)
+        self._reach = AddressPolicy(limits.ports, limits.allowed_private, limits.loopback)
         self._resolve = resolve or resolve_host
         self._transport = httpx2.AsyncHTTPTransport(
             verify=tls if tls is not None else True,
@@ -90,7 +90,7 @@ class GuardedHttp:
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
 
-    async def get(self, url: str, *, max_bytes: int) -> Fetched:
+    async def get(self, url: str, *, max_bytes: int) -> FetchedContent:
         """The body, at most `max_bytes` of it, after at most `redirects` redirects, each judged as the first address.
 
         Raises:
@@ -103,7 +103,7 @@ class GuardedHttp:
         async with self._bounded():
             return await self._follow(url, max_bytes)
 
-    async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, max_bytes: int) -> Answered:
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, max_bytes: int) -> PostResponse:
         """Whatever is answered, a redirect as well: none is followed. Its head decides.
 
         Of the body at most `max_bytes` are read, and for a moment only: what is slow or broken off there is left.
@@ -120,7 +120,7 @@ class GuardedHttp:
                 said = {name.lower(): value for name, value in response.headers.items()}
                 # Half of what is left, so that the body cannot use up the whole call's time.
                 seconds = min(_BODY_SECONDS, (last - clock()) / 2)
-                return Answered(response.status_code, said, await _beginning(response, max_bytes, seconds))
+                return PostResponse(response.status_code, said, await _beginning(response, max_bytes, seconds))
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:
@@ -133,7 +133,7 @@ class GuardedHttp:
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as error:
             raise _failed(error) from error
 
-    async def _follow(self, url: str, max_bytes: int) -> Fetched:
+    async def _follow(self, url: str, max_bytes: int) -> FetchedContent:
         for _ in range(self._limits.redirects + 1):
             target = parse_target(url)
             async with self._answer(target) as response:
@@ -141,13 +141,13 @@ class GuardedHttp:
                     url = target.joined(response.headers["location"])
                     continue
                 content = await _body(response, max_bytes)
-                return Fetched(content, response.headers.get("content-type", ""), url)
+                return FetchedContent(content, response.headers.get("content-type", ""), url)
         raise _unreachable(f"more than {self._limits.redirects} redirects")
 
     @asynccontextmanager
     async def _answer(
         self,
-        target: Target,
+        target: UrlTarget,
         method: str = "GET",
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
@@ -167,7 +167,7 @@ class GuardedHttp:
         finally:
             await response.aclose()
 
-    async def _judged(self, target: Target) -> str:
+    async def _judged(self, target: UrlTarget) -> str:
         """The one address to connect to."""
         may_be_called = self._reach.check(target)
         addresses = await self._addresses(target)
@@ -175,7 +175,7 @@ class GuardedHttp:
             raise not_allowed("the address is not public")
         return addresses[0]
 
-    async def _addresses(self, target: Target) -> list[str]:
+    async def _addresses(self, target: UrlTarget) -> list[str]:
         if target.literal is not None:
             return [str(target.literal)]
         try:

@@ -8,10 +8,10 @@ from pydantic import field_validator
 from pydantic_settings import NoDecode
 
 from services.common.settings import ServiceSettings, split
-from services.net.addresses import PORTS, Reach
+from services.net.addresses import PORTS, AddressPolicy
 
 
-class WebhookReachSettings(ServiceSettings):
+class WebhookAddressSettings(ServiceSettings):
     """Which addresses webhooks may have: the same for who takes them and for who calls them."""
 
     webhook_ports: Annotated[frozenset[int], NoDecode] = PORTS
@@ -22,8 +22,8 @@ class WebhookReachSettings(ServiceSettings):
     """Whether this machine itself may be called, on every port; for development only, `make up` switches it on."""
 
     @property
-    def webhook_reach(self) -> Reach:
-        return Reach(self.webhook_ports, self.webhook_allow_private, self.webhook_allow_loopback)
+    def webhook_address_policy(self) -> AddressPolicy:
+        return AddressPolicy(self.webhook_ports, self.webhook_allow_private, self.webhook_allow_loopback)
 
     @field_validator("webhook_ports", "webhook_allow_private", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 from pydantic import ValidationError
 
 from services.catalog.providers import ProviderSettings
-from services.providers.calls import Call, Unrecorded
+from services.providers.calls import UnrecordedCall, VendorCall
 from services.providers.ports import Check
 from services.rpc.proto import invalid
 
@@ -18,18 +18,18 @@ ConfigT = TypeVar("ConfigT", bound=ProviderSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adapter(Generic[ConfigT]):
+class ProviderAdapter(Generic[ConfigT]):
     """A provider for one call. It says its `terms`, has the capabilities it has, and gives `config` its defaults."""
 
     config: ConfigT
-    call: Call = field(default_factory=Unrecorded)
+    call: VendorCall = field(default_factory=UnrecordedCall)
     checks: Mapping[str, Check] = field(default_factory=dict)
     canaries: Mapping[str, Check] = field(default_factory=dict)
 
     def require_settings(self) -> None:
         """Raises ProviderRefused: PROVIDER_NOT_CONFIGURED, naming the setting that the deployment lacks."""
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+    def configured(self, config: Mapping[str, Any], call: VendorCall) -> Self:
         """The same provider for one call. Raises InvalidRequest, or as `require_settings`."""
         self.require_settings()
         try:

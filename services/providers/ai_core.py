@@ -13,12 +13,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.catalog.enums import AiVendor, ProviderType
 from services.catalog.providers.ai_core import AiCoreProviderConfig
 from services.common.errors import InvalidRequest, ProviderRefused
-from services.providers.calls import Call, Terms
+from services.providers.calls import AccountTerms, VendorCall
 from services.providers.chat.anthropic import Anthropic, AnthropicSettings
 from services.providers.chat.gemini import Gemini, GeminiSettings
 from services.providers.chat.ollama import Ollama, OllamaSettings
 from services.providers.chat.openai import OpenAi, OpenAiSettings
-from services.providers.chat.vendor import ChatSettings, ChatVendor, Choices
+from services.providers.chat.vendor import ChatOptions, ChatSettings, ChatVendor
 from services.providers.http import HttpTerms, VendorHttp, open_http
 from services.providers.media import Media
 from services.providers.ports import Check
@@ -74,18 +74,18 @@ class AiCore:
     canaries: Mapping[str, Check] = field(default_factory=dict)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> AccountTerms:
         return self.terms_of({})
 
-    def terms_of(self, config: Mapping[str, Any]) -> Terms:
+    def terms_of(self, config: Mapping[str, Any]) -> AccountTerms:
         """Those of the vendor that would be asked: each has an account, and a breaker, of its own."""
         try:
             vendor = self.settings.chosen(_read(config).ai_provider)
         except (InvalidRequest, ProviderRefused):
-            return Terms(account="ai_core")
+            return AccountTerms(account="ai_core")
         return self.settings.of(vendor).terms(vendor.value)
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> ChatVendor:
+    def configured(self, config: Mapping[str, Any], call: VendorCall) -> ChatVendor:
         """Raises InvalidRequest; ProviderRefused with PROVIDER_NOT_CONFIGURED, naming the setting that is missing."""
         wanted = _read(config)
         vendor = self.settings.chosen(wanted.ai_provider)
@@ -94,7 +94,7 @@ class AiCore:
         if not model:
             prefix = settings.model_config.get("env_prefix", "")
             raise _not_configured(f"the task names no model for {vendor}, and {prefix}MODEL is not set")
-        choices = Choices(model, wanted.model is not None, wanted.temperature, wanted.max_tokens)
+        choices = ChatOptions(model, wanted.model is not None, wanted.temperature, wanted.max_tokens)
         return _VENDORS[vendor](self.https[vendor], settings, choices, call, self.remembered)
 
 

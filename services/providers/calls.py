@@ -13,7 +13,7 @@ JOB_UNKNOWN = "PROVIDER_JOB_UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class VendorJob:
     """What a vendor runs for us, by the vendor's own id. `note` is whatever else it takes to ask for it: plain JSON."""
 
     id: str
@@ -21,7 +21,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostCall:
     """A call that was about to be sent, or was, and whose answer nobody has seen. `at`: seconds since the epoch."""
 
     token: str
@@ -29,7 +29,7 @@ class Lost:
     at: float
 
 
-class Call(Protocol):
+class VendorCall(Protocol):
     """What an adapter is given for one asking. Whatever costs money goes through `job` or `once`, and once only.
 
     `token` is unguessable and this call's alone: for a webhook's address, or a marker in the request.
@@ -44,11 +44,11 @@ class Call(Protocol):
 
     async def job(
         self,
-        submit: Callable[[], Awaitable[Job]],
+        submit: Callable[[], Awaitable[VendorJob]],
         note: Mapping[str, Any] | None = None,
         *,
-        known: Job | None = None,
-    ) -> Job:
+        known: VendorJob | None = None,
+    ) -> VendorJob:
         """The vendor's job of this call: one that an earlier run submitted, else `known`, else what `submit` starts.
 
         The intent is stored before `submit` runs, with `note` for who may have to look for it later; the job is stored
@@ -70,7 +70,7 @@ class Call(Protocol):
         ...
 
 
-class Unrecorded:
+class UnrecordedCall:
     """A Call that nobody remembers: for what is our own and costs nothing, and for trying an adapter by itself."""
 
     def __init__(self, capabilities: frozenset[str] | None = None) -> None:
@@ -81,11 +81,11 @@ class Unrecorded:
 
     async def job(
         self,
-        submit: Callable[[], Awaitable[Job]],
+        submit: Callable[[], Awaitable[VendorJob]],
         note: Mapping[str, Any] | None = None,
         *,
-        known: Job | None = None,
-    ) -> Job:
+        known: VendorJob | None = None,
+    ) -> VendorJob:
         return known or await submit()
 
     async def once(self, send: Callable[[], Awaitable[AnswerT]], note: Mapping[str, Any] | None = None) -> AnswerT:
@@ -96,7 +96,7 @@ class Unrecorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class AccountTerms:
     """How a vendor's account may be used by one worker.
 
     `account` is told to other workers and to logs: the vendor and a digest of the key, never the key. One try takes at
@@ -113,10 +113,10 @@ class Terms:
 
 
 @runtime_checkable
-class Cancelling(Protocol):
+class SupportsCancel(Protocol):
     """A provider whose jobs can be stopped."""
 
-    async def cancel(self, job: Job) -> bool:
+    async def cancel(self, job: VendorJob) -> bool:
         """True once the vendor says that it runs no more; False when it had already ended well, so ask for it.
 
         The cost of one that had is told to the call, where the vendor says it.
@@ -128,10 +128,10 @@ class Cancelling(Protocol):
 
 
 @runtime_checkable
-class Watching(Protocol):
+class SupportsJobStatus(Protocol):
     """A provider whose jobs cannot be stopped, but asked how they went."""
 
-    async def ended(self, job: Job) -> bool:
+    async def ended(self, job: VendorJob) -> bool:
         """True once it has ended well, its cost told to the call; False while it runs.
 
         Raises:
@@ -142,16 +142,16 @@ class Watching(Protocol):
 
 
 @runtime_checkable
-class Finding(Protocol):
+class SupportsJobLookup(Protocol):
     """A provider whose jobs can be looked up without their id."""
 
-    async def find(self, lost: Lost) -> Job | None:
+    async def find(self, lost: LostCall) -> VendorJob | None:
         """The job of that call; None when the vendor cannot tell, or shows none. Raises ComputeError."""
         ...
 
 
 @runtime_checkable
-class Branching(Protocol):
+class SupportsAccounts(Protocol):
     """A provider with several accounts, of which the task's configuration chooses one."""
 
-    def terms_of(self, config: Mapping[str, Any]) -> Terms: ...
+    def terms_of(self, config: Mapping[str, Any]) -> AccountTerms: ...

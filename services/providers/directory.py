@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from services import providers as package
 from services.common.errors import InvalidRequest
-from services.providers.calls import Branching, Call, Terms
+from services.providers.calls import AccountTerms, SupportsAccounts, VendorCall
 from services.providers.media import Media
 from services.providers.ports import Capability, Check, Provider, ServedModel, Serving
 
@@ -38,13 +38,13 @@ class Providers:
             model for provider in self.found.values() if isinstance(provider, Serving) for model in provider.served
         )
 
-    def terms(self, name: str, config: Mapping[str, Any]) -> Terms | None:
+    def terms(self, name: str, config: Mapping[str, Any]) -> AccountTerms | None:
         """How its account may be used; None for our own. Raises InvalidRequest when there is no such provider."""
         provider = self._provider(name)
-        return provider.terms_of(config) if isinstance(provider, Branching) else provider.terms
+        return provider.terms_of(config) if isinstance(provider, SupportsAccounts) else provider.terms
 
     def find(
-        self, name: str, capability: Capability[CapabilityT], config: Mapping[str, Any], call: Call
+        self, name: str, capability: Capability[CapabilityT], config: Mapping[str, Any], call: VendorCall
     ) -> CapabilityT:
         """The provider for one call.
 
@@ -54,13 +54,13 @@ class Providers:
         """
         provider = self._provider(name)
         # First: a key would not help who asks for what the provider cannot do at all.
-        fit = isinstance(provider, Branching) or capability.of(provider) is not None
+        fit = isinstance(provider, SupportsAccounts) or capability.of(provider) is not None
         able = capability.of(provider.configured(config, call)) if fit else None
         if able is None:
             raise InvalidRequest(f"{name} cannot {capability.name}", reason="CAPABILITY_MISSING")
         return able
 
-    def configured(self, name: str, config: Mapping[str, Any], call: Call) -> Provider:
+    def configured(self, name: str, config: Mapping[str, Any], call: VendorCall) -> Provider:
         """The provider for one call, whatever it can do. Raises as `find`."""
         return self._provider(name).configured(config, call)
 

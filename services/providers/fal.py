@@ -16,9 +16,9 @@ from services.catalog.providers.fal import FalStandardConfig
 from services.common.errors import InvalidRequest, ProviderRefused
 from services.providers.adapter import defaults
 from services.providers.capabilities.animating import Animation, Film
-from services.providers.capabilities.editing import Edit
+from services.providers.capabilities.editing import EditRequest
 from services.providers.capabilities.free_calls import FreeAnswer, FreeCall, MadeFile
-from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import check_capabilities
 from services.providers.fal_apps import (
     animating_inputs,
@@ -32,9 +32,9 @@ from services.providers.fal_apps import (
 from services.providers.fal_queue import FalProvider, FalSettings, open_queue
 from services.providers.fal_refining import fit_to, refining_inputs
 from services.providers.film_facts import read_facts
-from services.providers.http import Answer
+from services.providers.http import VendorResponse
 from services.providers.media import Media, as_data_url
-from services.providers.ports import Drawing, ModelCard, OnStep, Picture, Pixels
+from services.providers.ports import Drawing, DrawnPicture, ModelCard, OnStep, Pixels
 
 NAME = ProviderType.FAL.value
 _OFFERED = frozenset(
@@ -79,21 +79,21 @@ class Fal(FalProvider[FalStandardConfig]):
     def require_settings(self) -> None:
         self.settings.require_key(NAME)
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         """Raises InvalidRequest, or as `FalProvider.run` and `Media` raise."""
         app = drawing.app or self.config.fal_app_id or self._drawing_app(drawing)
         image, mask = await self._url(drawing.image), await self._url(drawing.mask)
         answer = await self._run(app, drawing_inputs(app, drawing, image, mask))
         return await self._picture(app, answer, drawing.seed)
 
-    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+    async def edit(self, edit: EditRequest, on_step: OnStep) -> DrawnPicture:
         """Raises InvalidRequest, or as `FalProvider.run` and `Media` raise."""
         app = edit.app or self.config.fal_app_id or self._editing_app(edit)
         images = [await as_data_url(pixels) for pixels in (edit.image, *edit.references)]
         answer = await self._run(app, editing_inputs(app, edit, images, await self._url(edit.mask)))
         return await self._picture(app, answer, edit.seed)
 
-    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
         """The answer has the very size asked for. Raises InvalidRequest, or as `FalProvider.run` and `Media` raise."""
         check_capabilities(refinement, _OFFERED, self.call)
         app = refinement.app or self.config.fal_app_id or self.settings.refine_app
@@ -101,7 +101,7 @@ class Fal(FalProvider[FalStandardConfig]):
         answer = await self._run(app, refining_inputs(refinement, image, max_factor=largest))
         seed = refinement.upscale.seed if refinement.upscale else None
         picture = await self._picture(app, answer, seed)
-        return Refined(replace(picture, pixels=await fit_to(refinement, picture.pixels)))
+        return RefineResultPicture(replace(picture, pixels=await fit_to(refinement, picture.pixels)))
 
     async def animate(self, animation: Animation, on_step: OnStep) -> Film:
         """Raises InvalidRequest, or as `FalProvider.run` and `Media` raise."""
@@ -141,13 +141,13 @@ class Fal(FalProvider[FalStandardConfig]):
             made.append(MadeFile(pointer, url, file.content, file.content_type))
         return FreeAnswer(job.id, answer.body, tuple(made))
 
-    async def _run(self, app: str, inputs: Mapping[str, Any]) -> Answer:
+    async def _run(self, app: str, inputs: Mapping[str, Any]) -> VendorResponse:
         told = {**inputs, **(self.config.additional_static_params or {})}
         check_parameters(told)
         _, answer = await self.run(app, told, request_id=self.config.fal_request_id)
         return answer
 
-    async def _picture(self, app: str, answer: Answer, seed: int | None) -> Picture:
+    async def _picture(self, app: str, answer: VendorResponse, seed: int | None) -> DrawnPicture:
         told = answer.member("seed")
         made = await self.media.fetch_picture(picture_url(answer))
         return made.by(card_of(app), told if isinstance(told, int) else seed)
@@ -162,7 +162,7 @@ class Fal(FalProvider[FalStandardConfig]):
             return self.settings.image_lora_app if drawing.loras else self.settings.image_app
         return self.settings.lora_app if drawing.loras else self.settings.text_app
 
-    def _editing_app(self, edit: Edit) -> str:
+    def _editing_app(self, edit: EditRequest) -> str:
         if edit.mask is not None and edit.references:
             raise InvalidRequest("FAL takes a mask or references, not both", reason="CAPABILITY_MISSING")
         if edit.mask is not None:

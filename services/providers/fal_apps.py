@@ -11,8 +11,8 @@ from typing import Any
 
 from services.common.errors import ContentRefused, InvalidRequest, ProviderRefused
 from services.providers.capabilities.animating import Animation
-from services.providers.capabilities.editing import Edit
-from services.providers.http import Answer
+from services.providers.capabilities.editing import EditRequest
+from services.providers.http import VendorResponse
 from services.providers.ports import Drawing, Lora
 from services.providers.ratios import nearest
 
@@ -46,7 +46,7 @@ def drawing_inputs(app: str, drawing: Drawing, image: str | None, mask: str | No
     )
 
 
-def editing_inputs(app: str, edit: Edit, images: Sequence[str], mask: str | None) -> dict[str, Any]:
+def editing_inputs(app: str, edit: EditRequest, images: Sequence[str], mask: str | None) -> dict[str, Any]:
     """`images` are the addresses of the picture and of its references.
 
     Raises:
@@ -81,7 +81,7 @@ def animating_inputs(app: str, animation: Animation, image: str) -> dict[str, An
     return told | {"image_url": image, "duration": str(_seconds(app, animation.seconds, (5, 10)))}
 
 
-def picture_url(answer: Answer) -> str:
+def picture_url(answer: VendorResponse) -> str:
     """Of the first picture of an answer.
 
     Raises:
@@ -97,7 +97,7 @@ def picture_url(answer: Answer) -> str:
     raise ProviderRefused("fal completed without a picture", reason="PROVIDER_RESULT_UNUSABLE")
 
 
-def film_url(answer: Answer) -> str:
+def film_url(answer: VendorResponse) -> str:
     """Raises ProviderRefused: PROVIDER_RESULT_UNUSABLE."""
     for path in (("video", "url"), ("videos", 0, "url"), ("video",)):
         found = answer.member(*path)

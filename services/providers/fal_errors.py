@@ -20,7 +20,7 @@ from services.common.errors import (
     RateLimited,
 )
 from services.providers import jobs
-from services.providers.http import Answer, judge_by_status, retry_after, words_of
+from services.providers.http import VendorResponse, judge_by_status, retry_after, words_of
 
 _PASSING = frozenset(
     {
@@ -35,7 +35,7 @@ _CLIENT_CLOSED = 499
 _NO_MONEY = ("balance", "credit", "locked", "billing", "exhausted")
 
 
-def judge(answer: Answer) -> ComputeError | None:
+def judge(answer: VendorResponse) -> ComputeError | None:
     """Of a submission or a model's own answer."""
     if 200 <= answer.status < 300:
         return None
@@ -57,14 +57,14 @@ def judge(answer: Answer) -> ComputeError | None:
     )
 
 
-def judge_submission(answer: Answer) -> ComputeError | None:
+def judge_submission(answer: VendorResponse) -> ComputeError | None:
     """None too where it did not go well and may be running all the same, under an id that is named."""
     error = judge(answer)
     unsure = isinstance(error, ProviderFailed) or answer.status == _CLIENT_CLOSED
     return None if unsure and request_named(answer) else error
 
 
-def request_named(answer: Answer) -> str:
+def request_named(answer: VendorResponse) -> str:
     """The id of a request, in the body or in the header that fal's own servers set; empty where there is none."""
     named = answer.member("request_id") or answer.headers.get("x-fal-request-id")
     return named if isinstance(named, str) else ""
@@ -73,12 +73,12 @@ def request_named(answer: Answer) -> str:
 judge_job = partial(jobs.judge_job, vendor="fal")
 
 
-def judge_cancel(answer: Answer) -> ComputeError | None:
+def judge_cancel(answer: VendorResponse) -> ComputeError | None:
     """One that has ended already is not at fault."""
     return None if answer.member("status") == "ALREADY_COMPLETED" else judge_job(answer)
 
 
-def judge_passing(answer: Answer) -> ComputeError | None:
+def judge_passing(answer: VendorResponse) -> ComputeError | None:
     """Of a result: what the model said is final, whatever its status; what stands before it may pass."""
     if answer.status == 404 and answer.member("status") == "NOT_FOUND":
         return judge_job(answer)
@@ -89,7 +89,7 @@ def judge_passing(answer: Answer) -> ComputeError | None:
     return judge_job(answer) if answer.status == 429 or unsaid else None
 
 
-def of_status(answer: Answer) -> ComputeError | None:
+def of_status(answer: VendorResponse) -> ComputeError | None:
     """Of a request that has ended: None when it went well."""
     kind, said = answer.member("error_type"), answer.member("error")
     if not kind and not said:
@@ -98,7 +98,7 @@ def of_status(answer: Answer) -> ComputeError | None:
     return _of_policy(kind, message) or _of_kind(kind, message) or ProviderFailed(message)
 
 
-def kind_of(answer: Answer) -> str:
+def kind_of(answer: VendorResponse) -> str:
     """The machine word of an error; empty where there is none."""
     for found in (
         answer.member("error_type"),
@@ -110,7 +110,7 @@ def kind_of(answer: Answer) -> str:
     return ""
 
 
-def _of_model(answer: Answer) -> bool:
+def _of_model(answer: VendorResponse) -> bool:
     """Whether the model itself speaks, and not what stands before it."""
     return isinstance(answer.member("detail"), list)
 
@@ -130,7 +130,7 @@ def _of_kind(kind: str, said: str) -> ComputeError | None:
     return ProviderFailed(said) if kind in _PASSING else None
 
 
-def _of_headers(answer: Answer, said: str) -> ComputeError | None:
+def _of_headers(answer: VendorResponse, said: str) -> ComputeError | None:
     """fal's own advice, under either of its two names; it goes before what a kind or a status usually means."""
     advice = {answer.headers.get(name, "").strip().lower() for name in ("x-fal-retryable", "x-fal-needs-retry")}
     if advice & {"true", "1", "yes"}:
@@ -143,7 +143,7 @@ def _of_headers(answer: Answer, said: str) -> ComputeError | None:
     return usual if isinstance(usual, InvalidRequest) else ProviderRefused(said)
 
 
-def _by_status(answer: Answer, said: str) -> ComputeError | None:
+def _by_status(answer: VendorResponse, said: str) -> ComputeError | None:
     if answer.status == 429:
         # A limit that the model met further on: this request has ended.
         return ProviderFailed(said, retry_after=retry_after(answer))

@@ -15,10 +15,10 @@ from services.catalog.enums import ProviderType
 from services.catalog.providers.fal_garment_fixer import FalGarmentFixerConfig
 from services.common.errors import ProviderRefused
 from services.providers.adapter import defaults
-from services.providers.capabilities.fixing import Fixed, GarmentFix
+from services.providers.capabilities.fixing import FixResult, GarmentFix
 from services.providers.fal_apps import picture_url
 from services.providers.fal_queue import FalProvider, FalSettings, open_queue
-from services.providers.http import Answer
+from services.providers.http import VendorResponse
 from services.providers.media import Media, as_data_url
 from services.providers.ports import ModelCard, OnStep
 
@@ -41,7 +41,7 @@ class FalGarmentFixer(FalProvider[FalGarmentFixerConfig]):
             message = f"{NAME} needs the setting FAL_GARMENT_FIXER_APP"
             raise ProviderRefused(message, reason="PROVIDER_NOT_CONFIGURED")
 
-    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
+    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> FixResult:
         """Raises as `FalProvider.run` and `Media` raise."""
         app = self.settings.garment_fixer_app
         inputs: dict[str, Any] = {
@@ -53,7 +53,7 @@ class FalGarmentFixer(FalProvider[FalGarmentFixerConfig]):
         _, answer = await self.run(app, inputs)
         made = await self.media.fetch_picture(picture_url(answer))
         picture = made.by(ModelCard(name=app, sha256="", licence=""), fix.seed)
-        return Fixed(picture, regions=_count(answer, "regions"), accepted=_count(answer, "accepted"))
+        return FixResult(picture, regions=_count(answer, "regions"), accepted=_count(answer, "accepted"))
 
 
 @asynccontextmanager
@@ -62,7 +62,7 @@ async def connect(settings: Settings, media: Media) -> AsyncIterator[FalGarmentF
         yield FalGarmentFixer(settings=settings, queue=queue, media=media)
 
 
-def _count(answer: Answer, name: str) -> int:
+def _count(answer: VendorResponse, name: str) -> int:
     """One, where the app does not count."""
     found = answer.member(name)
     return found if isinstance(found, int) else 1

@@ -24,9 +24,9 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import ComputeError, OutcomeUnknown, ProviderRefused
-from services.net.http_values import parse_number
-from services.providers.adapter import Adapter, ConfigT
-from services.providers.calls import Job, Lost, Terms
+from services.net.header_values import parse_number
+from services.providers.adapter import ConfigT, ProviderAdapter
+from services.providers.calls import AccountTerms, LostCall, VendorJob
 from services.providers.fal_errors import (
     judge,
     judge_cancel,
@@ -36,7 +36,7 @@ from services.providers.fal_errors import (
     of_status,
     request_named,
 )
-from services.providers.http import Answer, HttpTerms, VendorHttp, open_http
+from services.providers.http import HttpTerms, VendorHttp, VendorResponse, open_http
 from services.providers.media import Media
 from services.providers.vendors import VendorSettings
 
@@ -76,10 +76,10 @@ class FalSettings(VendorSettings):
     """Turns X-Fal-Billable-Units into costs."""
 
 
-class Result(NamedTuple):
+class QueueResult(NamedTuple):
     """A request's answer, and what went wrong where it did."""
 
-    answer: Answer
+    answer: VendorResponse
     error: ComputeError | None
 
 
@@ -90,7 +90,7 @@ class FalQueue:
         self._settings = settings
         self._http = http
 
-    async def submit(self, app: str, inputs: Mapping[str, Any]) -> Job:
+    async def submit(self, app: str, inputs: Mapping[str, Any]) -> VendorJob:
         """What failed under an id is asked for by that id, not sent again. Raises OutcomeUnknown, or what fal said."""
         lifetime = {"expiration_duration_seconds": self._settings.media_seconds}
         headers = {"x-fal-object-lifecycle-preference": orjson.dumps(lifetime).decode()}
@@ -102,9 +102,9 @@ class FalQueue:
         if not request_id:
             raise OutcomeUnknown("fal took the request and named no id")
         links = {name: answer.member(name) for name in _LINKS if isinstance(answer.member(name), str)}
-        return Job(request_id, {"app": app, **links})
+        return VendorJob(request_id, {"app": app, **links})
 
-    async def result(self, job: Job) -> Result:
+    async def result(self, job: VendorJob) -> QueueResult:
         """Waits until it is done. COMPLETED does not mean that it went well.
 
         Raises:
@@ -113,9 +113,9 @@ class FalQueue:
         """
         state = await self._ended(job)
         answer = await self._http.ask(self._link(job, "response_url", ""), judge=judge_passing)
-        return Result(answer, judge(answer) or of_status(state))
+        return QueueResult(answer, judge(answer) or of_status(state))
 
-    async def cancel(self, job: Job) -> Result | None:
+    async def cancel(self, job: VendorJob) -> QueueResult | None:
         """How it ended where it was not simply removed from the queue. Raises as `Cancelling`."""
         answer = await self._http.ask(self._link(job, "cancel_url", "/cancel"), method="PUT", judge=judge_cancel)
         if answer.member("status") == "OK":
@@ -126,14 +126,14 @@ class FalQueue:
             # Gone without a trace.
             return None
 
-    async def find(self, lost: Lost) -> Job | None:
+    async def find(self, lost: LostCall) -> VendorJob | None:
         """By its input and the time it was sent; None where that fits none, or more than one. As `Finding`."""
         app, digest = lost.note.get("app"), lost.note.get("input")
         give_up = time.monotonic() + self._settings.find_seconds
         while isinstance(app, str):
             found = [item["request_id"] for item in await self._listed(app, lost.at) if digest_of(item) == digest]
             if found:
-                return Job(found[0], {"app": app}) if len(found) == 1 else None
+                return VendorJob(found[0], {"app": app}) if len(found) == 1 else None
             if time.monotonic() > give_up:
                 return None
             await asyncio.sleep(min(_LONGEST_POLL, self._settings.poll_seconds * 4))
@@ -156,7 +156,7 @@ class FalQueue:
                 return found
             params["cursor"] = answer.member("next_cursor")
 
-    async def _ended(self, job: Job) -> Answer:
+    async def _ended(self, job: VendorJob) -> VendorResponse:
         pause = self._settings.poll_seconds
         while True:
             answer = await self._http.ask(self._link(job, "status_url", "/status"), judge=judge_job)
@@ -168,7 +168,7 @@ class FalQueue:
             await asyncio.sleep(pause)
             pause = min(max(_LONGEST_POLL, self._settings.poll_seconds), pause * 1.3)
 
-    def _link(self, job: Job, name: str, suffix: str) -> str:
+    def _link(self, job: VendorJob, name: str, suffix: str) -> str:
         """As the answer named it; built where it named none, or another host, which must not see the key."""
         named, base = job.note.get(name), self._settings.base_url
         if isinstance(named, str) and urlsplit(named)[:2] == urlsplit(base)[:2]:
@@ -177,7 +177,7 @@ class FalQueue:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FalProvider(Adapter[ConfigT]):
+class FalProvider(ProviderAdapter[ConfigT]):
     """What the providers on fal have in common."""
 
     settings: FalSettings
@@ -185,25 +185,27 @@ class FalProvider(Adapter[ConfigT]):
     media: Media
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> AccountTerms:
         return self.settings.terms("fal")
 
-    async def cancel(self, job: Job) -> bool:
+    async def cancel(self, job: VendorJob) -> bool:
         result = await self.queue.cancel(job)
         if result is not None:
             self._charge(result.answer)
         return result is None or result.error is not None
 
-    async def find(self, lost: Lost) -> Job | None:
+    async def find(self, lost: LostCall) -> VendorJob | None:
         return await self.queue.find(lost)
 
-    async def run(self, app: str, inputs: Mapping[str, Any], *, request_id: str | None = None) -> tuple[Job, Answer]:
+    async def run(
+        self, app: str, inputs: Mapping[str, Any], *, request_id: str | None = None
+    ) -> tuple[VendorJob, VendorResponse]:
         """The app's answer. `request_id` is of a request that already runs, and is asked for instead of a new one.
 
         Raises:
             ComputeError: as `FalQueue` raises.
         """
-        known = Job(request_id, {"app": app}) if request_id else None
+        known = VendorJob(request_id, {"app": app}) if request_id else None
         note = {"app": app, "input": _digest(inputs)}
         job = await self.call.job(lambda: self.queue.submit(app, inputs), note, known=known)
         answer, error = await self.queue.result(job)
@@ -212,7 +214,7 @@ class FalProvider(Adapter[ConfigT]):
             raise error
         return job, answer
 
-    def _charge(self, answer: Answer) -> None:
+    def _charge(self, answer: VendorResponse) -> None:
         """What failed may have been charged too."""
         units = parse_number(answer.headers.get("x-fal-billable-units", ""))
         if units is not None:

@@ -13,7 +13,7 @@ from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.fal_shootify_refiner import FalShootifyRefinerConfig
 from services.common.errors import ProviderRefused
 from services.providers.adapter import defaults
-from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import check_capabilities
 from services.providers.fal_apps import picture_url
 from services.providers.fal_queue import FalProvider, FalSettings, open_queue
@@ -47,7 +47,7 @@ class FalShootifyRefiner(FalProvider[FalShootifyRefinerConfig]):
     def require_settings(self) -> None:
         self.settings.require_key(NAME)
 
-    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
         """Raises InvalidRequest, ProviderRefused, or as `FalProvider.run` and `Media` raise."""
         check_capabilities(refinement, _OFFERED, self.call)
         app = refinement.app or self.config.fal_app_id or self.settings.shootify_refiner_app
@@ -60,7 +60,7 @@ class FalShootifyRefiner(FalProvider[FalShootifyRefinerConfig]):
         made = await self.media.fetch_picture(picture_url(answer))
         seed = refinement.upscale.seed if refinement.upscale else None
         picture = made.by(ModelCard(name=app, sha256="", licence=""), seed)
-        return Refined(replace(picture, pixels=await fit_to(refinement, picture.pixels)))
+        return RefineResultPicture(replace(picture, pixels=await fit_to(refinement, picture.pixels)))
 
 
 @asynccontextmanager

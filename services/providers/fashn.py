@@ -33,14 +33,14 @@ from services.common.errors import (
     ProviderFailed,
     ProviderRefused,
 )
-from services.net.http_values import parse_number
-from services.providers.adapter import Adapter, defaults
-from services.providers.calls import Job, Terms
-from services.providers.capabilities.editing import Edit
-from services.providers.http import Answer, VendorHttp, judge_by_status, open_http
+from services.net.header_values import parse_number
+from services.providers.adapter import ProviderAdapter, defaults
+from services.providers.calls import AccountTerms, VendorJob
+from services.providers.capabilities.editing import EditRequest
+from services.providers.http import VendorHttp, VendorResponse, judge_by_status, open_http
 from services.providers.jobs import bring_picture, judge_job, until_done
 from services.providers.media import Media, as_data_url
-from services.providers.ports import ModelCard, OnStep, Picture, Pixels
+from services.providers.ports import DrawnPicture, ModelCard, OnStep, Pixels
 from services.providers.ratios import nearest
 from services.providers.vendors import VendorSettings
 
@@ -78,17 +78,17 @@ class Settings(VendorSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fashn(Adapter[FashnStandardConfig]):
+class Fashn(ProviderAdapter[FashnStandardConfig]):
     settings: Settings
     http: VendorHttp
     media: Media
     config: FashnStandardConfig = defaults(FashnStandardConfig)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> AccountTerms:
         return self.terms_of({})
 
-    def terms_of(self, config: Mapping[str, Any]) -> Terms:
+    def terms_of(self, config: Mapping[str, Any]) -> AccountTerms:
         """One try lasts as long as the task is ready to wait, and then some to bring the picture in."""
         try:
             wait = self._wait(FashnStandardConfig.model_validate(config))
@@ -100,7 +100,7 @@ class Fashn(Adapter[FashnStandardConfig]):
     def require_settings(self) -> None:
         self.settings.require_key(NAME)
 
-    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+    async def edit(self, edit: EditRequest, on_step: OnStep) -> DrawnPicture:
         """`fashn_task_id` is taken up instead of paying for a new prediction.
 
         Raises:
@@ -109,21 +109,21 @@ class Fashn(Adapter[FashnStandardConfig]):
             ComputeError: as `VendorHttp` and `Media` raise, or what became of the prediction.
         """
         model = edit.app if edit.app in _GARMENT or edit.app == "edit" else self.settings.model
-        known = Job(self.config.fashn_task_id) if self.config.fashn_task_id else None
+        known = VendorJob(self.config.fashn_task_id) if self.config.fashn_task_id else None
         job = await self.call.job(lambda: self._submit(model, edit), {"model": model}, known=known)
         seconds = self._wait(self.config)
         url = await until_done(partial(self._look, job), every=self.config.poll_interval, seconds=seconds)
         made = await bring_picture(self.media, url, partial(self._look_again, job))
         return made.by(ModelCard(name=f"fashn/{model}", sha256="", licence=""), edit.seed % _SEEDS)
 
-    async def ended(self, job: Job) -> bool:
+    async def ended(self, job: VendorJob) -> bool:
         """As `Watching`."""
         return await self._look(job) is not None
 
     def _wait(self, config: FashnStandardConfig) -> float:
         return float(config.max_wait_seconds or self.settings.editing_task_timeout)
 
-    async def _submit(self, model: str, edit: Edit) -> Job:
+    async def _submit(self, model: str, edit: EditRequest) -> VendorJob:
         inputs = await self._inputs(model, edit)
         answer = await self.http.send(f"{self.settings.base_url}/v1/run", {"model_name": model, "inputs": inputs})
         prediction = answer.member("id")
@@ -132,9 +132,9 @@ class Fashn(Adapter[FashnStandardConfig]):
                 # Said with a good status too, and without a prediction nothing is charged.
                 raise ProviderFailed(f"FASHN began no prediction: {said}"[:500])
             raise OutcomeUnknown("FASHN took the request and named no prediction")
-        return Job(prediction, {"model": model})
+        return VendorJob(prediction, {"model": model})
 
-    async def _inputs(self, model: str, edit: Edit) -> dict[str, Any]:
+    async def _inputs(self, model: str, edit: EditRequest) -> dict[str, Any]:
         common = {"seed": edit.seed % _SEEDS, "output_format": "png"}
         garment = _GARMENT.get(model)
         if len(edit.references) > 1 or (garment and not edit.references):
@@ -171,7 +171,7 @@ class Fashn(Adapter[FashnStandardConfig]):
         small = await asyncio.to_thread(shrink, pixels, self.config.max_image_height)
         return await as_data_url(small, "PNG") if pixels.ndim == 2 else await as_data_url(small, "JPEG", quality=95)
 
-    async def _look(self, job: Job) -> str | None:
+    async def _look(self, job: VendorJob) -> str | None:
         """The address of its picture; None while it runs."""
         seen = partial(judge_job, vendor=NAME)
         answer = await self.http.ask(f"{self.settings.base_url}/v1/status/{job.id}", judge=seen)
@@ -190,10 +190,10 @@ class Fashn(Adapter[FashnStandardConfig]):
             log.warning("unknown state of a prediction, taken as running", provider=NAME, state=str(state)[:100])
         return None
 
-    async def _look_again(self, job: Job) -> str:
+    async def _look_again(self, job: VendorJob) -> str:
         return await self._look(job) or ""
 
-    def _charge(self, answer: Answer) -> None:
+    def _charge(self, answer: VendorResponse) -> None:
         credits = parse_number(answer.headers.get("x-fashn-credits-used", ""))
         if credits is not None:
             price = self.settings.usd_per_credit
@@ -207,7 +207,7 @@ async def connect(settings: Settings, media: Media) -> AsyncIterator[Fashn]:
         yield Fashn(settings=settings, http=http, media=media)
 
 
-def judge(answer: Answer) -> ComputeError | None:
+def judge(answer: VendorResponse) -> ComputeError | None:
     """Three errors share the status 429, and only two of them pass."""
     error = judge_by_status(answer)
     if error is not None and answer.member("error") == "OutOfCredits":
@@ -215,7 +215,7 @@ def judge(answer: Answer) -> ComputeError | None:
     return error
 
 
-def failure(answer: Answer) -> ComputeError:
+def failure(answer: VendorResponse) -> ComputeError:
     """What a prediction that came to nothing means; it was not charged."""
     name = answer.member("error", "name") or answer.member("status")
     message = f"FASHN: {name}: {answer.member('error', 'message') or 'no explanation'}"
@@ -235,14 +235,14 @@ def shrink(pixels: Pixels, max_height: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
-def _shape(edit: Edit) -> dict[str, str]:
+def _shape(edit: EditRequest) -> dict[str, str]:
     """The nearest ratio to the sides asked for; a picture painted within a mask keeps its own."""
     if edit.mask is not None or not edit.width or not edit.height:
         return {}
     return {"aspect_ratio": nearest(edit.width, edit.height, _RATIOS), "resolution": _resolution(edit)}
 
 
-def _resolution(edit: Edit) -> str:
+def _resolution(edit: EditRequest) -> str:
     """About 1, 4 or 16 megapixels: the least that has as many as were asked for."""
     height, width = edit.image.shape[:2]
     pixels = (edit.width or width) * (edit.height or height)

@@ -14,9 +14,9 @@ from typing import Any
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.freepik_magnific import FreepikMagnificConfig
 from services.common.errors import InvalidRequest
-from services.providers.adapter import Adapter, defaults
-from services.providers.calls import Job, Terms
-from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.adapter import ProviderAdapter, defaults
+from services.providers.calls import AccountTerms, VendorJob
+from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.magnific.upscaler import MagnificSettings, Upscaler, open_upscaler
 from services.providers.media import Media
@@ -34,19 +34,19 @@ class Settings(MagnificSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FreepikMagnific(Adapter[FreepikMagnificConfig]):
+class FreepikMagnific(ProviderAdapter[FreepikMagnificConfig]):
     settings: Settings
     upscaler: Upscaler
     config: FreepikMagnificConfig = defaults(FreepikMagnificConfig)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> AccountTerms:
         return self.settings.terms("magnific")
 
     def require_settings(self) -> None:
         self.settings.require_key(NAME)
 
-    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
         """Raises InvalidRequest (CAPABILITY_MISSING, TOO_MANY_PIXELS) or what `Upscaler.enlarge` raises."""
         check_capabilities(refinement, OFFERED, self.call)
         width, height = target_size(refinement)
@@ -54,9 +54,9 @@ class FreepikMagnific(Adapter[FreepikMagnificConfig]):
             message = f"{width}x{height} is more than the {self.settings.creative_max_pixels} pixels Magnific makes"
             raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
         path, options = self.settings.creative_path, self._options(refinement)
-        return Refined(await self.upscaler.enlarge(path, refinement.image, options, self.call))
+        return RefineResultPicture(await self.upscaler.enlarge(path, refinement.image, options, self.call))
 
-    async def ended(self, job: Job) -> bool:
+    async def ended(self, job: VendorJob) -> bool:
         """As `Watching`."""
         return await self.upscaler.ended(job, self.call)
 

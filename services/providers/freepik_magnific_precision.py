@@ -21,13 +21,13 @@ from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.freepik_magnific_precision import FreepikMagnificPrecisionConfig
 from services.common.errors import InvalidRequest
 from services.imaging.limits import MAX_PIXELS
-from services.providers.adapter import Adapter, defaults
-from services.providers.calls import Job, Terms
-from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.adapter import ProviderAdapter, defaults
+from services.providers.calls import AccountTerms, VendorJob
+from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.magnific.upscaler import MagnificSettings, Upscaler, open_upscaler
 from services.providers.media import Media
-from services.providers.ports import OnStep, Picture
+from services.providers.ports import DrawnPicture, OnStep
 
 NAME = ProviderType.FREEPIK_MAGNIFIC_PRECISION.value
 OFFERED = frozenset(
@@ -51,19 +51,19 @@ class Settings(MagnificSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FreepikMagnificPrecision(Adapter[FreepikMagnificPrecisionConfig]):
+class FreepikMagnificPrecision(ProviderAdapter[FreepikMagnificPrecisionConfig]):
     settings: Settings
     upscaler: Upscaler
     config: FreepikMagnificPrecisionConfig = defaults(FreepikMagnificPrecisionConfig)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> AccountTerms:
         return self.settings.terms("magnific")
 
     def require_settings(self) -> None:
         self.settings.require_key(NAME)
 
-    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
         """Raises InvalidRequest (CAPABILITY_MISSING, TOO_MANY_PIXELS) or what `Upscaler.enlarge` raises."""
         check_capabilities(refinement, OFFERED, self.call)
         factor = self._whole_factor(refinement)
@@ -76,10 +76,10 @@ class FreepikMagnificPrecision(Adapter[FreepikMagnificPrecisionConfig]):
         }
         picture = await self.upscaler.enlarge(self.settings.precision_path, refinement.image, options, self.call)
         if factor == refinement.factor:
-            return Refined(picture)
-        return Refined(await asyncio.to_thread(shrink, picture, target_size(refinement)))
+            return RefineResultPicture(picture)
+        return RefineResultPicture(await asyncio.to_thread(shrink, picture, target_size(refinement)))
 
-    async def ended(self, job: Job) -> bool:
+    async def ended(self, job: VendorJob) -> bool:
         """As `Watching`."""
         return await self.upscaler.ended(job, self.call)
 
@@ -103,7 +103,7 @@ async def connect(settings: Settings, media: Media) -> AsyncIterator[FreepikMagn
         yield FreepikMagnificPrecision(settings=settings, upscaler=upscaler)
 
 
-def shrink(picture: Picture, size: tuple[int, int]) -> Picture:
+def shrink(picture: DrawnPicture, size: tuple[int, int]) -> DrawnPicture:
     """To (width, height)."""
     small = Image.fromarray(picture.pixels).resize(size, Image.Resampling.LANCZOS)
     return replace(picture, pixels=np.asarray(small))

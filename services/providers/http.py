@@ -28,7 +28,7 @@ from services.common.errors import (
     RateLimited,
     Unavailable,
 )
-from services.net.http_values import parse_number, parse_pause
+from services.net.header_values import parse_number, parse_pause
 from services.net.tls import authorities
 from services.providers import streams
 
@@ -39,7 +39,7 @@ _FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class VendorResponse:
     """`body` is the JSON, of a stream all of it in a list; None where there is none, then `text` is how it begins.
 
     Names of headers are low.
@@ -62,7 +62,7 @@ class Answer:
 
 
 # What an answer means: None when it is good. An adapter that knows more of its vendor asks `judge_by_status` last.
-Judge: TypeAlias = Callable[[Answer], ComputeError | None]
+Judge: TypeAlias = Callable[[VendorResponse], ComputeError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class VendorHttp:
         seconds: float | None = None,
         blank: bool = False,
         **options: Any,
-    ) -> Answer:
+    ) -> VendorResponse:
         """Sends what may cost money, once. `options`: `headers`, `params`, `content`, `files`, `judge`.
 
         `blank`: an answer without JSON will do, when it is judged as good.
@@ -139,7 +139,7 @@ class VendorHttp:
         seconds: float | None = None,
         patience: float | None = None,
         **options: Any,
-    ) -> Answer:
+    ) -> VendorResponse:
         """Asks what is free to ask, and again with growing pauses while that may help. Options as those of `send`.
 
         Raises:
@@ -150,7 +150,7 @@ class VendorHttp:
         pause = 0.25
         while True:
             error = await self._once(method, url, body, seconds, options, judge)
-            if isinstance(error, Answer):
+            if isinstance(error, VendorResponse):
                 return error
             wait = max(pause * random.uniform(0.5, 1.5), error.retry_after or 0.0)
             if not _may_pass(error) or time.monotonic() + wait > give_up:
@@ -160,7 +160,7 @@ class VendorHttp:
 
     async def _once(
         self, method: str, url: str, body: Any, seconds: float | None, options: dict[str, Any], judge: Judge
-    ) -> Answer | ComputeError:
+    ) -> VendorResponse | ComputeError:
         try:
             answer = await self._exchange(method, url, body, seconds, options)
         except _FAILURES as error:
@@ -177,7 +177,7 @@ class VendorHttp:
 
     async def _exchange(
         self, method: str, url: str, body: Any, seconds: float | None, options: dict[str, Any]
-    ) -> Answer:
+    ) -> VendorResponse:
         if body is not None:
             options = options | {"content": orjson.dumps(body)}
             options["headers"] = {"content-type": "application/json", **options.get("headers", {})}
@@ -186,10 +186,12 @@ class VendorHttp:
                 content = await self._read(response)
         headers = {name.lower(): value for name, value in response.headers.items()}
         try:
-            return Answer(response.status_code, headers, streams.parse(content, headers.get("content-type", "")))
+            return VendorResponse(
+                response.status_code, headers, streams.parse(content, headers.get("content-type", ""))
+            )
         except ValueError:
             text = content[: 4 * _TEXT_LIMIT].decode("utf-8", "replace")
-            return Answer(response.status_code, headers, text=text[:_TEXT_LIMIT])
+            return VendorResponse(response.status_code, headers, text=text[:_TEXT_LIMIT])
 
     async def _read(self, response: httpx2.Response) -> bytes:
         parts, size = [], 0
@@ -236,7 +238,7 @@ async def open_http(
         yield VendorHttp(client, vendor, terms, secrets=secrets, judge=judge)
 
 
-def judge_by_status(answer: Answer) -> ComputeError | None:
+def judge_by_status(answer: VendorResponse) -> ComputeError | None:
     """What every vendor means by a status, in its own words where the body has some.
 
     `x-should-retry`, which the vendors' own clients obey, goes before that.
@@ -260,7 +262,7 @@ def judge_by_status(answer: Answer) -> ComputeError | None:
     return ProviderRefused(said)
 
 
-def words_of(answer: Answer) -> str:
+def words_of(answer: VendorResponse) -> str:
     """The vendor's explanation: the first text among the members vendors use for one."""
     for path in (("detail",), ("message",), ("error", "message"), ("error",), ("detail", 0, "msg"), ("title",)):
         found = answer.member(*path)
@@ -269,7 +271,7 @@ def words_of(answer: Answer) -> str:
     return answer.text[:_TEXT_LIMIT] or "no explanation"
 
 
-def retry_after(answer: Answer) -> float | None:
+def retry_after(answer: VendorResponse) -> float | None:
     """Seconds of a Retry-After header; `retry-after-ms` is finer."""
     millis = parse_number(answer.headers.get("retry-after-ms", ""))
     if millis is not None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.providers.adapter import Adapter, ConfigT
-from services.providers.calls import Terms
+from services.providers.adapter import ConfigT, ProviderAdapter
+from services.providers.calls import AccountTerms
 from services.providers.local import Local
 
 
 @dataclass(frozen=True, kw_only=True)
-class InHouse(Adapter[ConfigT]):
+class InHouse(ProviderAdapter[ConfigT]):
     """`checks` and `canaries` are LOCAL's own and empty here."""
 
     local: Local
 
     @property
-    def terms(self) -> Terms | None:
+    def terms(self) -> AccountTerms | None:
         return None

@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from services.common.errors import ComputeError, DeadlineExceeded, ProviderRefused, Unavailable
 from services.providers.calls import JOB_UNKNOWN
-from services.providers.http import Answer, retry_after, words_of
+from services.providers.http import VendorResponse, retry_after, words_of
 from services.providers.media import Made, Media
 
 ResultT = TypeVar("ResultT")
 
 
-def judge_job(answer: Answer, *, vendor: str) -> ComputeError | None:
+def judge_job(answer: VendorResponse, *, vendor: str) -> ComputeError | None:
     """Of a look at a job that was paid for: whatever keeps us from seeing it says nothing of it, it may run on."""
     if 200 <= answer.status < 300:
         return None

@@ -19,29 +19,29 @@ from services.catalog.providers.local import REMBG_MODELS, LocalProviderConfig
 from services.common.background import running
 from services.common.errors import InvalidRequest
 from services.common.sharing import shared
-from services.providers.calls import Call, Terms, Unrecorded
+from services.providers.calls import AccountTerms, UnrecordedCall, VendorCall
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.capabilities.detecting import People, Text
-from services.providers.capabilities.editing import Edit
-from services.providers.capabilities.fixing import FaceFix, Fixed, GarmentFix
-from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.editing import EditRequest
+from services.providers.capabilities.fixing import FaceFix, FixResult, GarmentFix
+from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.media import Media
 from services.providers.pipelines import animating, editing, enlarging, face_fixing, garment_fixing, measures, refining
 from services.providers.pipelines.face_fixing import FaceSettings
 from services.providers.pipelines.faces import Faces, by_detector
 from services.providers.pipelines.garment_fixing import GarmentSettings
-from services.providers.pipelines.measures import Judge
-from services.providers.pipelines.redrawing import Brush, ModelSizes
+from services.providers.pipelines.measures import SimilarityJudge
+from services.providers.pipelines.redrawing import ModelSizes, Redrawer
 from services.providers.pipelines.refining import RefinerSettings
-from services.providers.ports import Check, Drawing, Lora, Matte, OnStep, Picture, Pixels, ServedModel
+from services.providers.ports import Check, Drawing, DrawnPicture, Lora, Matte, OnStep, Pixels, ServedModel
 from services.providers.triton import connection
 from services.providers.triton.detection import TritonDetection
-from services.providers.triton.diffusion import Description, TritonDiffusion
+from services.providers.triton.diffusion import ModelDescription, TritonDiffusion
 from services.providers.triton.failures import MATTE_MODEL_MISSING
 from services.providers.triton.optional import OptionalModel
 from services.providers.triton.segmentation import TritonSegmentation
-from services.providers.triton.supervisor import Supervisor
+from services.providers.triton.supervisor import ModelSupervisor
 from services.providers.triton.upscaling import TritonUpscaling
 from services.rpc.proto import invalid
 
@@ -69,9 +69,9 @@ class Local:
     upscaling: TritonUpscaling
     detection: TritonDetection
     models_root: Path
-    judge: Judge
+    judge: SimilarityJudge
     config: LocalProviderConfig = field(default_factory=lambda: LocalProviderConfig.model_validate({}))
-    call: Call = field(default_factory=Unrecorded)
+    call: VendorCall = field(default_factory=UnrecordedCall)
 
     @property
     def checks(self) -> Mapping[str, Check]:
@@ -88,21 +88,21 @@ class Local:
         return tuple(model for supervisor in supervisors for model in supervisor.served)
 
     @property
-    def _watches(self) -> tuple[Supervisor | OptionalModel, ...]:
+    def _watches(self) -> tuple[ModelSupervisor | OptionalModel, ...]:
         return self.diffusion.supervisor, self.segmentation.supervisor, self.upscaling, self.detection
 
     @property
-    def terms(self) -> Terms | None:
+    def terms(self) -> AccountTerms | None:
         return None
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+    def configured(self, config: Mapping[str, Any], call: VendorCall) -> Self:
         """Raises InvalidRequest."""
         try:
             return replace(self, config=LocalProviderConfig.model_validate(config), call=call)
         except ValidationError as error:
             raise invalid(error, prefix="provider_config.") from error
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         """Sides the model cannot draw are drawn a little larger and cropped.
 
         Raises:
@@ -141,7 +141,7 @@ class Local:
         """Raises InvalidRequest, also where the deployment has no network for it, or Unavailable."""
         return await self.detection.read_text(pixels)
 
-    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+    async def edit(self, edit: EditRequest, on_step: OnStep) -> DrawnPicture:
         """Raises InvalidRequest, also for reference pictures, which this model cannot go by; and what `draw` raises."""
         if edit.references:
             raise InvalidRequest(
@@ -155,13 +155,13 @@ class Local:
         """Raises what `draw` and `matte` raise."""
         return await animating.animate(self, animation, on_step, self, native_pixels=await self._native_pixels())
 
-    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
         """Raises InvalidRequest, also for a capability that the task leaves out; and what `draw` raises."""
         check_capabilities(refinement, refining.CAPABILITIES, self.call, faithful=True)
         if await self._is_faithful(refinement):
-            tools = enlarging.Tools(self.upscaling, self.judge, self.brush, self.find_faces)
+            tools = enlarging.EnlargingTools(self.upscaling, self.judge, self.redrawer, self.find_faces)
             return await enlarging.refine_faithfully(refinement, RefinerSettings(), tools, on_step)
-        return await refining.refine(refinement, RefinerSettings(), await self.brush(), on_step)
+        return await refining.refine(refinement, RefinerSettings(), await self.redrawer(), on_step)
 
     async def _is_faithful(self, refinement: Refinement) -> bool:
         """As the task says; else where there are no words to go by and the picture is to grow.
@@ -185,21 +185,21 @@ class Local:
         wanted = grows and not refinement.upscale.prompt and height * width <= self.upscaling.most_pixels
         return wanted and await self.upscaling.served()
 
-    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
+    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> FixResult:
         """Raises what `draw` and `matte` raise."""
-        return await garment_fixing.fix_garment(fix, GarmentSettings(), await self.brush(), self, on_step)
+        return await garment_fixing.fix_garment(fix, GarmentSettings(), await self.redrawer(), self, on_step)
 
-    async def fix_faces(self, fix: FaceFix, on_step: OnStep) -> Fixed:
+    async def fix_faces(self, fix: FaceFix, on_step: OnStep) -> FixResult:
         """Raises what `draw` raises."""
-        return await face_fixing.fix_faces(fix, FaceSettings(), await self.brush(), on_step)
+        return await face_fixing.fix_faces(fix, FaceSettings(), await self.redrawer(), on_step)
 
-    async def brush(self) -> Brush:
+    async def redrawer(self) -> Redrawer:
         """What our pipelines redraw and judge with. Raises Unavailable."""
         model = await self.diffusion.describe()
         sizes = ModelSizes(model.width * model.height, model.multiple_of, model.max_pixels)
-        brush = Brush(self, sizes, self.judge, find_faces=self.find_faces)
+        redrawer = Redrawer(self, sizes, self.judge, find_faces=self.find_faces)
         said = "guidance" in self.config.model_fields_set
-        return replace(brush, guidance=self.config.guidance) if said else brush
+        return replace(redrawer, guidance=self.config.guidance) if said else redrawer
 
     async def _native_pixels(self) -> int:
         model = await self.diffusion.describe()
@@ -228,7 +228,7 @@ async def connect(settings: Settings, media: Media | None = None) -> AsyncIterat
 
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[Local]:
-    judge = await asyncio.to_thread(measures.judge, measures.Settings())
+    judge = await asyncio.to_thread(measures.judge, measures.MeasureSettings())
     async with connection.connect(settings.triton_target) as triton:
         diffusion, segmentation = TritonDiffusion(triton), TritonSegmentation(triton)
         upscaling = TritonUpscaling(triton, most_pixels=settings.faithful_max_pixels)
@@ -261,7 +261,7 @@ def find_lora(root: Path, path: str) -> Path:
     return wanted
 
 
-def _fitting(drawing: Drawing, width: int, height: int, model: Description) -> Drawing:
+def _fitting(drawing: Drawing, width: int, height: int, model: ModelDescription) -> Drawing:
     step = model.multiple_of
     wide, high = -(-width // step) * step, -(-height // step) * step
     if wide * high > model.max_pixels:
@@ -277,7 +277,7 @@ def _with_fitting_pictures(drawing: Drawing) -> Drawing:
     return replace(drawing, image=image, mask=mask)
 
 
-def _fitting_edit(edit: Edit) -> Edit:
+def _fitting_edit(edit: EditRequest) -> EditRequest:
     """With its pictures at the size that is wanted."""
     height, width = edit.image.shape[:2]
     width, height = edit.width or width, edit.height or height

@@ -12,13 +12,13 @@ from typing import Protocol
 import numpy as np
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge, ProviderRefused, Unavailable
-from services.imaging.decoder import Decoder, Limits
+from services.imaging.decoder import DecodeLimits, Decoder
 from services.imaging.encoding import CONTENT_TYPES, Format, encode
 from services.imaging.loader import ImageSettings
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
-from services.imaging.sources import Kind, Source, read_inline
-from services.net.guarded_http import Fetched, GuardedHttp, HttpLimits
-from services.providers.ports import ModelCard, Picture, Pixels
+from services.imaging.sources import PictureSource, SourceKind, read_inline
+from services.net.guarded_http import FetchedContent, GuardedHttp, HttpLimits
+from services.providers.ports import DrawnPicture, ModelCard, Pixels
 
 _PAUSES = (0.3, 1.0, 3.0)
 # A file that is not there yet may be a moment later.
@@ -39,12 +39,12 @@ class MediaSettings(ImageSettings):
     """How long fetching one may take."""
 
 
-class Http(Protocol):
-    async def get(self, url: str, *, max_bytes: int) -> Fetched: ...
+class MediaFetcher(Protocol):
+    async def get(self, url: str, *, max_bytes: int) -> FetchedContent: ...
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class MediaFile:
     """`content_type` is what its first bytes say it is."""
 
     content: bytes = field(repr=False)
@@ -59,19 +59,19 @@ class Made:
     alpha: Pixels | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
-    def by(self, model: ModelCard, seed: int | None = None) -> Picture:
-        return Picture(pixels=self.pixels, model=model, seed=seed, alpha=self.alpha, notes=self.notes)
+    def by(self, model: ModelCard, seed: int | None = None) -> DrawnPicture:
+        return DrawnPicture(pixels=self.pixels, model=model, seed=seed, alpha=self.alpha, notes=self.notes)
 
 
 class Media:
     """What vendors make is fetched at once, as their addresses expire."""
 
-    def __init__(self, http: Http, decoder: Decoder, *, max_bytes: int) -> None:
+    def __init__(self, http: MediaFetcher, decoder: Decoder, *, max_bytes: int) -> None:
         self._http = http
         self._decoder = decoder
         self.max_bytes = max_bytes
 
-    async def fetch(self, url: str, *, room: int | None = None) -> File:
+    async def fetch(self, url: str, *, room: int | None = None) -> MediaFile:
         """The file at a vendor's address or in a data URL; at most `room` bytes, where there is less than the limit.
 
         Raises:
@@ -79,7 +79,7 @@ class Media:
             ProviderRefused: PROVIDER_RESULT_UNUSABLE: its address is not public, or it is too large.
         """
         content = await self._content(url, self.max_bytes if room is None else min(room, self.max_bytes))
-        return File(content, content_type_of(content[:HEAD_BYTES]))
+        return MediaFile(content, content_type_of(content[:HEAD_BYTES]))
 
     async def fetch_picture(self, url: str) -> Made:
         """Raises as `fetch` and `decode` do."""
@@ -97,7 +97,7 @@ class Media:
     async def _content(self, url: str, limit: int) -> bytes:
         try:
             if url.startswith("data:"):
-                return await read_inline(Source(Kind.DATA_URL, url), max_bytes=limit)
+                return await read_inline(PictureSource(SourceKind.DATA_URL, url), max_bytes=limit)
             return await self._fetched(url, limit)
         except PayloadTooLarge as error:
             raise _unusable("the provider's file is too large") from error
@@ -120,7 +120,7 @@ class Media:
 @asynccontextmanager
 async def open_media(settings: MediaSettings) -> AsyncIterator[Media]:
     """For as long as the block lasts; its child process starts with the first picture."""
-    limits = Limits(
+    limits = DecodeLimits(
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
         seconds=settings.image_timeout_seconds,

@@ -22,14 +22,14 @@ from pydantic import ValidationError
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.nano_banana_upscaler import NanoBananaUpscalerConfig
 from services.common.errors import InvalidRequest, ProviderRefused
-from services.providers.adapter import Adapter, defaults
-from services.providers.calls import Terms
-from services.providers.capabilities.measures import SSIM, Measure
-from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.adapter import ProviderAdapter, defaults
+from services.providers.calls import AccountTerms
+from services.providers.capabilities.measures import SSIM, SimilarityScore
+from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import check_capabilities, target_size
 from services.providers.google.access import access
 from services.providers.google.failures import judge
-from services.providers.google.images import GoogleImages, Wish, nearest_ratio, pack
+from services.providers.google.images import GoogleImages, ImageRequest, nearest_ratio, pack
 from services.providers.google.settings import GoogleSettings
 from services.providers.http import HttpTerms, open_http
 from services.providers.media import Media
@@ -73,16 +73,16 @@ class Canvas(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NanoBananaUpscaler(Adapter[NanoBananaUpscalerConfig]):
+class NanoBananaUpscaler(ProviderAdapter[NanoBananaUpscalerConfig]):
     settings: Settings
     google: GoogleImages
     config: NanoBananaUpscalerConfig = defaults(NanoBananaUpscalerConfig)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> AccountTerms:
         return self.terms_of({})
 
-    def terms_of(self, config: Mapping[str, Any]) -> Terms:
+    def terms_of(self, config: Mapping[str, Any]) -> AccountTerms:
         """One try may be as many pictures as the task allows for."""
         try:
             pictures = NanoBananaUpscalerConfig.model_validate(config).max_retries + 1
@@ -95,7 +95,7 @@ class NanoBananaUpscaler(Adapter[NanoBananaUpscalerConfig]):
     def require_settings(self) -> None:
         self.settings.require_access(NAME)
 
-    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
         """Pays for each picture until one is near enough to the original.
 
         Raises:
@@ -109,15 +109,15 @@ class NanoBananaUpscaler(Adapter[NanoBananaUpscalerConfig]):
         body = await pack(self._wish(refinement, canvas, size))
         model = self.settings.upscaler_model
 
-        async def until_alike() -> Refined:
+        async def until_alike() -> RefineResultPicture:
             return await self._until_alike(model, body, refinement.image, canvas, size)
 
         return await self.call.once(until_alike, {"model": model})
 
     async def _until_alike(
         self, model: str, body: Mapping[str, Any], image: Pixels, canvas: Canvas, size: tuple[int, int]
-    ) -> Refined:
-        found: list[Measure] = []
+    ) -> RefineResultPicture:
+        found: list[SimilarityScore] = []
         for attempt in range(self.config.max_retries + 1):
             picture = await self.google.paint(model, reseeded(body, attempt))
             if self.settings.usd_per_picture is not None:
@@ -128,14 +128,14 @@ class NanoBananaUpscaler(Adapter[NanoBananaUpscalerConfig]):
                 picture = replace(picture, alpha=alpha)
             measure = await asyncio.to_thread(self._measure, image, pixels)
             if measure is None or measure.passed:
-                return Refined(replace(picture, pixels=pixels), measures=(measure,) if measure else ())
+                return RefineResultPicture(replace(picture, pixels=pixels), measures=(measure,) if measure else ())
             found.append(measure)
         best = max(measure.value or 0.0 for measure in found)
         message = f"of {len(found)} pictures none was like the original: SSIM {best:.3f} at best"
         message += f", {self.config.ssim_threshold:g} wanted"
         raise ProviderRefused(message, reason="PROVIDER_NOT_CONSISTENT")
 
-    def _wish(self, refinement: Refinement, canvas: Canvas, size: tuple[int, int]) -> Wish:
+    def _wish(self, refinement: Refinement, canvas: Canvas, size: tuple[int, int]) -> ImageRequest:
         words = self.config.default_prompt or PROMPT
         if refinement.upscale and refinement.upscale.prompt:
             words += f"\n\nThe picture shows: {refinement.upscale.prompt}"
@@ -147,15 +147,15 @@ class NanoBananaUpscaler(Adapter[NanoBananaUpscalerConfig]):
             message = f"{NAME} makes at most 4K, which is too little for {size[0]}x{size[1]}"
             raise InvalidRequest(message, reason="TOO_MANY_PIXELS")
         seed = refinement.upscale.seed if refinement.upscale else 0
-        return Wish(words, (canvas.pixels,), canvas.ratio, enough[0], seed=seed)
+        return ImageRequest(words, (canvas.pixels,), canvas.ratio, enough[0], seed=seed)
 
-    def _measure(self, before: Pixels, after: Pixels) -> Measure | None:
+    def _measure(self, before: Pixels, after: Pixels) -> SimilarityScore | None:
         """None where the check is turned off."""
         if not self.config.ssim_threshold:
             return None
         height, width = before.shape[:2]
         small = np.asarray(cv2.resize(after, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        return Measure(SSIM, measure_ssim(before, small), self.config.ssim_threshold)
+        return SimilarityScore(SSIM, measure_ssim(before, small), self.config.ssim_threshold)
 
 
 @asynccontextmanager

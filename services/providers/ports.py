@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_che
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.calls import Call, Terms
+from services.providers.calls import AccountTerms, VendorCall
 
 CapabilityT = TypeVar("CapabilityT")
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -58,7 +58,7 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DiffusionStep:
     """`step` of `of` is done. `preview`: RGB `[h, w, 3]`, smaller than the picture."""
 
     step: int
@@ -66,7 +66,7 @@ class Step:
     preview: Pixels | None = None
 
 
-OnStep: TypeAlias = Callable[[Step], Awaitable[None]]
+OnStep: TypeAlias = Callable[[DiffusionStep], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class ServedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoredField:
     """A field of the request that had no effect; of a text the words that had none."""
 
     field: str
@@ -98,7 +98,7 @@ class Ignored:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class ModelWarning:
     """What of a request lies outside what the model was made for: a stable reason, prose, and the words it is about."""
 
     reason: str
@@ -107,40 +107,44 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ModelFeedback:
     """What a model says it made of what it was asked for; nothing where there is nothing to say."""
 
-    ignored: tuple[Ignored, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    ignored: tuple[IgnoredField, ...] = ()
+    model_warnings: tuple[ModelWarning, ...] = ()
 
     @property
-    def of_words(self) -> Heard:
+    def of_words(self) -> ModelFeedback:
         """Without what it says of the size, where that was ours and not the caller's."""
-        return Heard(self.ignored, tuple(doubt for doubt in self.doubts if doubt.reason != SIZE_UNUSUAL))
+        return ModelFeedback(
+            self.ignored, tuple(doubt for doubt in self.model_warnings if doubt.reason != SIZE_UNUSUAL)
+        )
 
     @property
-    def of_text(self) -> Heard:
+    def of_text(self) -> ModelFeedback:
         """The same, without what it says of the strength, where that was ours as well."""
-        return Heard(tuple(found for found in self.ignored if found.field != STRENGTH), self.of_words.doubts)
+        return ModelFeedback(
+            tuple(found for found in self.ignored if found.field != STRENGTH), self.of_words.model_warnings
+        )
 
     def has_no(self, field: str) -> bool:
         """Whether that field of the request had no effect."""
         return any(found.field == field for found in self.ignored)
 
-    def called(self, names: Mapping[str, str]) -> Heard:
+    def called(self, names: Mapping[str, str]) -> ModelFeedback:
         """With the fields named as the caller knows them."""
         ignored = (replace(found, field=names.get(found.field, found.field)) for found in self.ignored)
-        return Heard(tuple(ignored), self.doubts)
+        return ModelFeedback(tuple(ignored), self.model_warnings)
 
-    def doubting(self, doubt: Doubt) -> Heard:
-        return Heard(self.ignored, (*self.doubts, doubt))
+    def doubting(self, doubt: ModelWarning) -> ModelFeedback:
+        return ModelFeedback(self.ignored, (*self.model_warnings, doubt))
 
 
-NOTHING_SAID = Heard()
+NOTHING_SAID = ModelFeedback()
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DrawnPicture:
     """A picture drawn: RGB `[H, W, 3]`, and what it took. `loras` are content hash and weight.
 
     `alpha` is `[h, w]` of a transparent one, of any size with the same proportions; `notes` say what else of the file
@@ -155,7 +159,7 @@ class Picture:
     loras: tuple[tuple[str, float], ...] = ()
     queued_seconds: float | None = None
     denoise_seconds: float | None = None
-    heard: Heard = NOTHING_SAID
+    heard: ModelFeedback = NOTHING_SAID
     alpha: Pixels | None = None
     notes: tuple[str, ...] = ()
 
@@ -173,7 +177,7 @@ class Matte:
 class Diffusion(Protocol):
     """Draws pictures from words."""
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         """Raises InvalidRequest, Overloaded or Unavailable. Cancelling it stops the drawing within one step."""
         ...
 
@@ -214,7 +218,7 @@ class Provider(Protocol):
     """
 
     @property
-    def terms(self) -> Terms | None: ...
+    def terms(self) -> AccountTerms | None: ...
 
     @property
     def checks(self) -> Mapping[str, Check]: ...
@@ -222,7 +226,7 @@ class Provider(Protocol):
     @property
     def canaries(self) -> Mapping[str, Check]: ...
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Provider:
+    def configured(self, config: Mapping[str, Any], call: VendorCall) -> Provider:
         """The same provider for one call, with a task's own `provider_config`.
 
         Raises:

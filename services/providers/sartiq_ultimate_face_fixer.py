@@ -10,25 +10,25 @@ from services.catalog.enums import ProviderType
 from services.catalog.providers.sartiq_ultimate_face_fixer import SartiqUltimateFaceFixerConfig
 from services.providers import local
 from services.providers.adapter import defaults
-from services.providers.capabilities.fixing import FaceFix, Fixed
+from services.providers.capabilities.fixing import FaceFix, FixResult
 from services.providers.in_house import InHouse
 from services.providers.media import Media
 from services.providers.pipelines import face_fixing
 from services.providers.pipelines.face_fixing import PROMPT, FaceSettings
-from services.providers.pipelines.measures import Thresholds
+from services.providers.pipelines.measures import SimilarityThresholds
 from services.providers.ports import OnStep
 
 NAME = ProviderType.SARTIQ_ULTIMATE_FACE_FIXER.value
-Settings = local.Settings
+MeasureSettings = local.Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class SartiqUltimateFaceFixer(InHouse[SartiqUltimateFaceFixerConfig]):
     config: SartiqUltimateFaceFixerConfig = defaults(SartiqUltimateFaceFixerConfig)
 
-    async def fix_faces(self, fix: FaceFix, on_step: OnStep) -> Fixed:
+    async def fix_faces(self, fix: FaceFix, on_step: OnStep) -> FixResult:
         """Raises what the pipeline raises."""
-        return await face_fixing.fix_faces(fix, settings_of(self.config), await self.local.brush(), on_step)
+        return await face_fixing.fix_faces(fix, settings_of(self.config), await self.local.redrawer(), on_step)
 
 
 def settings_of(config: SartiqUltimateFaceFixerConfig) -> FaceSettings:
@@ -38,7 +38,7 @@ def settings_of(config: SartiqUltimateFaceFixerConfig) -> FaceSettings:
         expand=config.expand_percent,
         feather=config.feather_px,
         retries=config.max_retries,
-        thresholds=Thresholds(config.ssim_threshold, config.lpips_threshold, config.dists_threshold),
+        thresholds=SimilarityThresholds(config.ssim_threshold, config.lpips_threshold, config.dists_threshold),
         debug=config.save_debug_images,
     )
 

@@ -10,26 +10,26 @@ from services.catalog.enums import ProviderType
 from services.catalog.providers.sartiq_ultimate_garment_fixer import SartiqUltimateGarmentFixerConfig
 from services.providers import local
 from services.providers.adapter import defaults
-from services.providers.capabilities.fixing import Fixed, GarmentFix
+from services.providers.capabilities.fixing import FixResult, GarmentFix
 from services.providers.in_house import InHouse
 from services.providers.media import Media
 from services.providers.pipelines import garment_fixing
 from services.providers.pipelines.garment_fixing import GarmentSettings
-from services.providers.pipelines.measures import Thresholds
+from services.providers.pipelines.measures import SimilarityThresholds
 from services.providers.ports import OnStep
 
 NAME = ProviderType.SARTIQ_ULTIMATE_GARMENT_FIXER.value
-Settings = local.Settings
+MeasureSettings = local.Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class SartiqUltimateGarmentFixer(InHouse[SartiqUltimateGarmentFixerConfig]):
     config: SartiqUltimateGarmentFixerConfig = defaults(SartiqUltimateGarmentFixerConfig)
 
-    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
+    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> FixResult:
         """Raises what the pipeline raises."""
-        settings, brush = settings_of(self.config), await self.local.brush()
-        return await garment_fixing.fix_garment(fix, settings, brush, self.local, on_step)
+        settings, redrawer = settings_of(self.config), await self.local.redrawer()
+        return await garment_fixing.fix_garment(fix, settings, redrawer, self.local, on_step)
 
 
 def settings_of(config: SartiqUltimateGarmentFixerConfig) -> GarmentSettings:
@@ -38,7 +38,7 @@ def settings_of(config: SartiqUltimateGarmentFixerConfig) -> GarmentSettings:
         split=config.split_threshold,
         feather=config.feather_px,
         retries=config.max_retries,
-        thresholds=Thresholds(config.ssim_threshold, config.lpips_threshold, config.dists_threshold),
+        thresholds=SimilarityThresholds(config.ssim_threshold, config.lpips_threshold, config.dists_threshold),
         debug=config.save_debug_images,
     )
 

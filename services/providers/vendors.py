@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from services.common.errors import ProviderRefused
-from services.providers.calls import Terms
+from services.providers.calls import AccountTerms
 
 
 class VendorSettings(BaseSettings):
@@ -38,10 +38,10 @@ class VendorSettings(BaseSettings):
     def secret(self) -> str:
         return self.key.get_secret_value() if self.key is not None else ""
 
-    def terms(self, vendor: str) -> Terms:
+    def terms(self, vendor: str) -> AccountTerms:
         """Providers with the same vendor and key share its breaker, its limits and its pauses."""
         digest = hashlib.sha256(f"{self.base_url} {self.secret}".encode()).hexdigest()[:12]
-        return Terms(
+        return AccountTerms(
             account=f"{vendor}.{digest}",
             tries=self.tries,
             seconds=self.timeout_seconds,

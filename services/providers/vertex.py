@@ -16,16 +16,16 @@ from dataclasses import dataclass, replace
 from services.catalog.enums import ProviderType
 from services.catalog.providers.vertex import VertexConfig
 from services.common.errors import InvalidRequest, ProviderRefused
-from services.providers.adapter import Adapter, defaults
-from services.providers.calls import Terms
-from services.providers.capabilities.editing import Edit
+from services.providers.adapter import ProviderAdapter, defaults
+from services.providers.calls import AccountTerms
+from services.providers.capabilities.editing import EditRequest
 from services.providers.google.access import access
 from services.providers.google.failures import judge
-from services.providers.google.images import GoogleImages, Wish, nearest_ratio
+from services.providers.google.images import GoogleImages, ImageRequest, nearest_ratio
 from services.providers.google.settings import GoogleSettings
 from services.providers.http import HttpTerms, open_http
 from services.providers.media import Media
-from services.providers.ports import Drawing, OnStep, Picture
+from services.providers.ports import Drawing, DrawnPicture, OnStep
 
 NAME = ProviderType.VERTEX.value
 SYSTEM = (
@@ -39,18 +39,18 @@ Settings = GoogleSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vertex(Adapter[VertexConfig]):
+class Vertex(ProviderAdapter[VertexConfig]):
     google: GoogleImages
     config: VertexConfig = defaults(VertexConfig)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> AccountTerms:
         return self.google.settings.terms("google")
 
     def require_settings(self) -> None:
         self.google.settings.require_access(NAME)
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         """Strength, steps and guidance are not told to the model; a negative prompt is put into words.
 
         Raises:
@@ -68,16 +68,16 @@ class Vertex(Adapter[VertexConfig]):
         pictures = () if drawing.image is None else (drawing.image,)
         return await self._draw(replace(wish, pictures=pictures))
 
-    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+    async def edit(self, edit: EditRequest, on_step: OnStep) -> DrawnPicture:
         """The picture to be changed is the first of those sent. Raises as `draw`."""
         if edit.mask is not None:
             raise _cannot("INPAINTING")
         wish = self._wish(edit.prompt, edit.seed, edit.width, edit.height)
         return await self._draw(replace(wish, pictures=(edit.image, *edit.references)))
 
-    def _wish(self, words: str, seed: int, width: int | None, height: int | None) -> Wish:
+    def _wish(self, words: str, seed: int, width: int | None, height: int | None) -> ImageRequest:
         ratio = self.config.aspect_ratio or (nearest_ratio(width, height) if width and height else None)
-        return Wish(
+        return ImageRequest(
             words,
             ratio=ratio,
             size=self.config.image_size,
@@ -87,7 +87,7 @@ class Vertex(Adapter[VertexConfig]):
             system=self.config.system_instructions or SYSTEM,
         )
 
-    async def _draw(self, wish: Wish) -> Picture:
+    async def _draw(self, wish: ImageRequest) -> DrawnPicture:
         model = self.config.model or self.google.settings.model
         try:
             picture = await self.google.draw(model, wish, self.call)

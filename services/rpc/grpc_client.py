@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import grpc
 
 from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER
-from services.rpc import inprocess
+from services.rpc import in_process as inprocess
 from services.rpc.grpc_server import WINDOW
 from services.rpc.rpc_status import from_rpc_error
 
@@ -28,7 +28,11 @@ OPTIONS = (
 
 def connect(target: str) -> grpc.aio.Channel:
     """The target `inprocess` is what this very process serves. Raises OSError where it serves nothing."""
-    return inprocess.Channel() if target == inprocess.TARGET else grpc.aio.insecure_channel(target, options=OPTIONS)
+    return (
+        inprocess.InProcessChannel()
+        if target == inprocess.TARGET
+        else grpc.aio.insecure_channel(target, options=OPTIONS)
+    )
 
 
 class Credentials:

@@ -50,7 +50,7 @@ OPTIONS = (
 )
 
 
-class Border(grpc.aio.ServerInterceptor):
+class AuthInterceptor(grpc.aio.ServerInterceptor):
     """Where a call enters: says who calls, gives it a deadline, turns its failure into a status.
 
     A method takes the calls of keys with a scope that it declares (`needs`); without a declaration only our own.
@@ -219,8 +219,8 @@ def _going_down() -> Unavailable:
     return Unavailable("this server is shutting down; try another", reason="SHUTTING_DOWN", retry_after=1.0)
 
 
-def build_server(border: Border) -> grpc.aio.Server:
-    return grpc.aio.server(interceptors=[border], options=OPTIONS)
+def build_server(auth_interceptor: AuthInterceptor) -> grpc.aio.Server:
+    return grpc.aio.server(interceptors=[auth_interceptor], options=OPTIONS)
 
 
 def bind(server: grpc.aio.Server, address: str) -> int:

@@ -14,24 +14,24 @@ from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 
 from services.common.background import running
-from services.host.mount import Mounted
-from services.imaging.decoder import Decoder, Limits
-from services.storage.eye import DecoderEye
-from services.storage.local_folder import LocalFolder
+from services.host.mount import MountedService
+from services.imaging.decoder import DecodeLimits, Decoder
+from services.storage.image_probe import DecoderProbe
+from services.storage.local_folder import LocalObjectStore
 from services.storage.ports import ObjectStore
 from services.storage.s3 import open_s3
 from services.storage.service import StorageService
 from services.storage.servicer import StorageServicer
-from services.storage.settings import Settings
+from services.storage.settings import StorageSettings as StorageSettings
 
 __all__ = ["Settings", "mount"]
 _SWEEP_SECONDS = 900.0
 
 
 @asynccontextmanager
-async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mounted]:
+async def mount(server: grpc.aio.Server, settings: StorageSettings) -> AsyncIterator[MountedService]:
     """Serves for as long as the block lasts. Raises OSError for a storage that cannot be opened."""
-    limits = Limits(
+    limits = DecodeLimits(
         max_bytes=settings.max_upload_bytes,
         max_pixels=settings.max_image_pixels,
         seconds=settings.image_timeout_seconds,
@@ -39,7 +39,7 @@ async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mo
     async with Decoder(limits, workers=settings.image_workers) as decoder, _open_store(settings) as objects:
         service = StorageService(
             objects,
-            DecoderEye(decoder),
+            DecoderProbe(decoder),
             max_bytes=settings.max_upload_bytes,
             idle_seconds=settings.upload_idle_seconds,
         )
@@ -51,14 +51,16 @@ async def mount(server: grpc.aio.Server, settings: Settings) -> AsyncIterator[Mo
                 await asyncio.sleep(_SWEEP_SECONDS)
 
         async with running(sweep=sweep):
-            yield Mounted([pb.DESCRIPTOR.services_by_name["StorageService"].full_name], {"storage": objects.check})
+            yield MountedService(
+                [pb.DESCRIPTOR.services_by_name["StorageService"].full_name], {"storage": objects.check}
+            )
 
 
 @asynccontextmanager
-async def _open_store(settings: Settings) -> AsyncIterator[ObjectStore]:
+async def _open_store(settings: StorageSettings) -> AsyncIterator[ObjectStore]:
     address = urlsplit(settings.storage_url)
     if address.scheme == "file":
-        yield await asyncio.to_thread(LocalFolder, Path(unquote(address.path)))
+        yield await asyncio.to_thread(LocalObjectStore, Path(unquote(address.path)))
     elif address.scheme == "s3":
         with tempfile.TemporaryDirectory(prefix="atelier-spool-") as spool:
             yield open_s3(settings.storage_url, allow_http=settings.storage_allow_http, spool=Path(spool))

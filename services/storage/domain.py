@@ -15,14 +15,14 @@ _ANY = "*"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Key:
+class ObjectKey:
     """Where an object lies; callers know only the `path`."""
 
     tenant: str
     path: str
 
     @classmethod
-    def of(cls, tenant: str, path: str) -> Key:
+    def of(cls, tenant: str, path: str) -> ObjectKey:
         """Raises InvalidRequest with reason TENANT_MISSING, TENANT_INVALID or PATH_INVALID."""
         return cls(check_tenant(tenant), clean_path(path))
 
@@ -32,7 +32,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ObjectMetadata:
     """What the content itself says; `width` and `height` in pixels as displayed, 0 when it is not a picture."""
 
     size: int
@@ -50,8 +50,8 @@ class Facts:
 class StoredObject:
     """One object of one tenant."""
 
-    key: Key
-    facts: Facts
+    key: ObjectKey
+    facts: ObjectMetadata
     created_at: datetime
     result: bool = False
     """Of a task: it stays as it was made."""
@@ -79,7 +79,7 @@ class Precondition:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class WriteConditions:
     """On which terms an object is put or deleted, told by what is there in that very moment.
 
     `result`: it is the task's own hand, which may replace and delete results.
@@ -99,7 +99,7 @@ class Terms:
         """Whether they are met whatever is there."""
         return self.result and not self.if_absent and self.precondition == Precondition()
 
-    def check_place(self, key: Key) -> None:
+    def check_place(self, key: ObjectKey) -> None:
         """Raises IllegalTransition: RESULT_IMMUTABLE where only a task's own hand puts anything."""
         if not self.result and is_reserved(key.path):
             why = "this is the place of a task's results, which go when the task goes; store it under another path"
@@ -118,14 +118,14 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ByteRange:
     """`length` bytes from `offset` on."""
 
     offset: int
     length: int
 
     @classmethod
-    def within(cls, size: int, *, offset: int, length: int) -> Span:
+    def within(cls, size: int, *, offset: int, length: int) -> ByteRange:
         """The asked part of an object of `size` bytes; a `length` of 0, or beyond the end, means to the end.
 
         Raises:
@@ -139,7 +139,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ObjectPage:
     """Objects in key order, and whether more follow."""
 
     objects: tuple[StoredObject, ...]

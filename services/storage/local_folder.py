@@ -29,9 +29,9 @@ from typing import TypeVar
 
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.storage import listing
-from services.storage.domain import Facts, Key, Page, Span, StoredObject, Terms
+from services.storage.domain import ByteRange, ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions
 from services.storage.failures import translated
-from services.storage.ports import CHUNK_BYTES, Gathering
+from services.storage.ports import CHUNK_BYTES, StagedUpload
 from services.storage.spool import Spool
 
 ResultT = TypeVar("ResultT")
@@ -47,7 +47,7 @@ class OpenFile:
         self.stored = stored
         self._file = file
 
-    async def chunks(self, span: Span) -> AsyncIterator[bytes]:
+    async def chunks(self, span: ByteRange) -> AsyncIterator[bytes]:
         position, end = span.offset, span.offset + span.length
         while position < end:
             wanted = min(CHUNK_BYTES, end - position)
@@ -58,7 +58,7 @@ class OpenFile:
             yield chunk
 
 
-class LocalFolder:
+class LocalObjectStore:
     """Keeps to what POSIX promises of rename, link and fsync on one file system."""
 
     def __init__(self, root: Path) -> None:
@@ -69,25 +69,25 @@ class LocalFolder:
         self._locks = root / ".locks"
         self._locks.mkdir(exist_ok=True)
 
-    def gather(self) -> AbstractAsyncContextManager[Gathering]:
+    def gather(self) -> AbstractAsyncContextManager[StagedUpload]:
         return self._spool.gather()
 
-    async def put(self, key: Key, content: Path, facts: Facts, terms: Terms) -> StoredObject:
+    async def put(self, key: ObjectKey, content: Path, facts: ObjectMetadata, terms: WriteConditions) -> StoredObject:
         return await _in_thread(self._put, key, content, facts, terms)
 
-    async def head(self, key: Key) -> StoredObject:
+    async def head(self, key: ObjectKey) -> StoredObject:
         return await _in_thread(self._head, key)
 
     @asynccontextmanager
-    async def open(self, key: Key) -> AsyncIterator[OpenFile]:
+    async def open(self, key: ObjectKey) -> AsyncIterator[OpenFile]:
         file = await _in_thread(self._file_of, key)
         with file:
             yield OpenFile(await _in_thread(self._stored, key, file), file)
 
-    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> Page:
+    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> ObjectPage:
         return await _in_thread(self._list, tenant, prefix, start_after, limit)
 
-    async def delete(self, key: Key, terms: Terms) -> None:
+    async def delete(self, key: ObjectKey, terms: WriteConditions) -> None:
         await _in_thread(self._delete, key, terms)
 
     async def check(self) -> None:
@@ -99,7 +99,7 @@ class LocalFolder:
     def sweep_older_than(self, seconds: float) -> None:
         self._spool.sweep(older_than=seconds)
 
-    def _put(self, key: Key, content: Path, facts: Facts, terms: Terms) -> StoredObject:
+    def _put(self, key: ObjectKey, content: Path, facts: ObjectMetadata, terms: WriteConditions) -> StoredObject:
         target = self._root / key.full
         with content.open("rb") as file:
             if terms.result:
@@ -115,14 +115,14 @@ class LocalFolder:
         return StoredObject(key, facts, _created(status), terms.result)
 
     @contextmanager
-    def _alone_with(self, key: Key) -> Iterator[None]:
+    def _alone_with(self, key: ObjectKey) -> Iterator[None]:
         """Nobody else writes the key meanwhile; of two writers the last one's facts stay, too."""
         number = zlib.crc32(key.full.encode()) % _LOCKS
         with (self._locks / str(number)).open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _check(self, key: Key, terms: Terms) -> None:
+    def _check(self, key: ObjectKey, terms: WriteConditions) -> None:
         if terms.none:
             return
         try:
@@ -131,17 +131,17 @@ class LocalFolder:
             stored = None
         terms.check(stored)
 
-    def _head(self, key: Key) -> StoredObject:
+    def _head(self, key: ObjectKey) -> StoredObject:
         with self._file_of(key) as file:
             return self._stored(key, file)
 
-    def _file_of(self, key: Key) -> BufferedReader:
+    def _file_of(self, key: ObjectKey) -> BufferedReader:
         try:
             return (self._root / key.full).open("rb")
         except (IsADirectoryError, NotADirectoryError) as error:
             raise FileNotFoundError(key.path) from error
 
-    def _stored(self, key: Key, file: BufferedReader) -> StoredObject:
+    def _stored(self, key: ObjectKey, file: BufferedReader) -> StoredObject:
         status = os.fstat(file.fileno())
         facts = self._read_facts(key, status)
         if facts is None:
@@ -151,17 +151,17 @@ class LocalFolder:
                 self._write_facts(key, facts, status)
         return StoredObject(key, facts, _created(status), _is_result(status))
 
-    def _list(self, tenant: str, prefix: str, start_after: str, limit: int) -> Page:
+    def _list(self, tenant: str, prefix: str, start_after: str, limit: int) -> ObjectPage:
         found: list[StoredObject] = []
         for path in listing.paths_below(self._root / tenant, prefix=prefix, start_after=start_after):
             if len(found) == limit:
-                return Page(tuple(found), truncated=True)
+                return ObjectPage(tuple(found), truncated=True)
             # Deleted since its name was read.
             with suppress(FileNotFoundError):
-                found.append(self._head(Key(tenant, path)))
-        return Page(tuple(found), truncated=False)
+                found.append(self._head(ObjectKey(tenant, path)))
+        return ObjectPage(tuple(found), truncated=False)
 
-    def _delete(self, key: Key, terms: Terms) -> None:
+    def _delete(self, key: ObjectKey, terms: WriteConditions) -> None:
         with self._alone_with(key):
             self._check(key, terms)
             for root in (self._root, self._facts):
@@ -179,7 +179,7 @@ class LocalFolder:
         finally:
             path.unlink(missing_ok=True)
 
-    def _write_facts(self, key: Key, facts: Facts, status: os.stat_result) -> None:
+    def _write_facts(self, key: ObjectKey, facts: ObjectMetadata, status: os.stat_result) -> None:
         target = self._facts / key.full
         draft = self._root / ".spool" / f"facts-{uuid.uuid4()}"
         try:
@@ -188,10 +188,10 @@ class LocalFolder:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _read_facts(self, key: Key, status: os.stat_result) -> Facts | None:
+    def _read_facts(self, key: ObjectKey, status: os.stat_result) -> ObjectMetadata | None:
         try:
             fields = json.loads((self._facts / key.full).read_text())
-            return Facts(**fields) if fields.pop("stamp") == _stamp(status) else None
+            return ObjectMetadata(**fields) if fields.pop("stamp") == _stamp(status) else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -247,9 +247,9 @@ def _created(status: os.stat_result) -> datetime:
     return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
-def _facts_of(file: BufferedReader) -> Facts:
+def _facts_of(file: BufferedReader) -> ObjectMetadata:
     """Without a picture's size: that needs a decoder."""
     digest = hashlib.file_digest(file, "sha256")
     size = file.tell()
     file.seek(0)
-    return Facts(size, digest.hexdigest(), content_type_of(file.read(HEAD_BYTES)))
+    return ObjectMetadata(size, digest.hexdigest(), content_type_of(file.read(HEAD_BYTES)))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from services.storage.domain import Facts, Key, Page, Span, StoredObject, Terms
+from services.storage.domain import ByteRange, ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions
 
 CHUNK_BYTES = 256 << 10
 
 
-class Gathering(Protocol):
+class StagedUpload(Protocol):
     """A content on its way in, seen by nobody else; what is left of it goes when the gathering ends."""
 
     @property
@@ -26,7 +26,7 @@ class Gathering(Protocol):
         """Raises OutOfSpace: STORAGE_FULL."""
         ...
 
-    def facts(self) -> Facts: ...
+    def facts(self) -> ObjectMetadata: ...
 
 
 class OpenObject(Protocol):
@@ -35,7 +35,7 @@ class OpenObject(Protocol):
     @property
     def stored(self) -> StoredObject: ...
 
-    def chunks(self, span: Span) -> AsyncIterator[bytes]:
+    def chunks(self, span: ByteRange) -> AsyncIterator[bytes]:
         """The bytes of `span`, in pieces of at most CHUNK_BYTES."""
         ...
 
@@ -46,9 +46,9 @@ class ObjectStore(Protocol):
     Every method raises Unavailable when the store does not answer.
     """
 
-    def gather(self) -> AbstractAsyncContextManager[Gathering]: ...
+    def gather(self) -> AbstractAsyncContextManager[StagedUpload]: ...
 
-    async def put(self, key: Key, content: Path, facts: Facts, terms: Terms) -> StoredObject:
+    async def put(self, key: ObjectKey, content: Path, facts: ObjectMetadata, terms: WriteConditions) -> StoredObject:
         """Stores the file `content`, which may be moved, if `terms` are met by what is there in that very moment.
 
         Raises:
@@ -59,19 +59,19 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def head(self, key: Key) -> StoredObject:
+    async def head(self, key: ObjectKey) -> StoredObject:
         """Raises NotFound."""
         ...
 
-    def open(self, key: Key) -> AbstractAsyncContextManager[OpenObject]:
+    def open(self, key: ObjectKey) -> AbstractAsyncContextManager[OpenObject]:
         """Raises NotFound."""
         ...
 
-    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> Page:
+    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> ObjectPage:
         """Objects whose path begins with `prefix` and sorts (by UTF-8 bytes) after `start_after`."""
         ...
 
-    async def delete(self, key: Key, terms: Terms) -> None:
+    async def delete(self, key: ObjectKey, terms: WriteConditions) -> None:
         """As `put`, of what may be there; does nothing where there is none and `terms` allow that."""
         ...
 
@@ -85,20 +85,20 @@ class ObjectStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class PixelSize:
     """In pixels, as displayed."""
 
     width: int
     height: int
 
 
-class PictureEye(Protocol):
+class ImageProbe(Protocol):
     """Looks at a file that may be hostile."""
 
-    async def size_of(self, content: Path) -> Size:
+    async def size_of(self, content: Path) -> PixelSize:
         """From the headers alone. Raises InvalidRequest when they cannot be read."""
         ...
 
-    async def verify(self, content: Path) -> Size:
+    async def verify(self, content: Path) -> PixelSize:
         """Decodes all of it. Raises InvalidRequest: IMAGE_INVALID, IMAGE_TOO_LARGE, IMAGE_TOO_MANY_PIXELS."""
         ...

@@ -26,9 +26,9 @@ from obstore.store import S3Store
 from services.common.errors import NotFound, Unavailable
 from services.imaging.sniffing import UNKNOWN
 from services.net.tls import authorities
-from services.storage.domain import Facts, Key, Page, Span, StoredObject, Terms
+from services.storage.domain import ByteRange, ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions
 from services.storage.failures import translated
-from services.storage.ports import CHUNK_BYTES, Gathering
+from services.storage.ports import CHUNK_BYTES, StagedUpload
 from services.storage.spool import Spool
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class OpenS3Object:
         self._store = store
         self._version = version
 
-    async def chunks(self, span: Span) -> AsyncIterator[bytes]:
+    async def chunks(self, span: ByteRange) -> AsyncIterator[bytes]:
         if not span.length:
             return
         with _translated():
@@ -64,7 +64,7 @@ class OpenS3Object:
                     yield bytes(part[start : start + CHUNK_BYTES])
 
 
-class S3Objects:
+class S3ObjectStore:
     """Contents are gathered in a local folder first, so what does not pass its checks never leaves this machine."""
 
     def __init__(self, store: S3Store, spool: Path) -> None:
@@ -73,10 +73,10 @@ class S3Objects:
         # Writers of one key in this process wait for each other instead of trying in vain.
         self._turns = tuple(asyncio.Lock() for _ in range(_TURNS))
 
-    def gather(self) -> AbstractAsyncContextManager[Gathering]:
+    def gather(self) -> AbstractAsyncContextManager[StagedUpload]:
         return self._spool.gather()
 
-    async def put(self, key: Key, content: Path, facts: Facts, terms: Terms) -> StoredObject:
+    async def put(self, key: ObjectKey, content: Path, facts: ObjectMetadata, terms: WriteConditions) -> StoredObject:
         attributes = _attributes(facts, result=terms.result)
         if terms.none:
             with _translated():
@@ -86,7 +86,9 @@ class S3Objects:
                 await self._put_on_terms(key, content, attributes, terms)
         return await self.head(key)
 
-    async def _put_on_terms(self, key: Key, content: Path, attributes: Attributes, terms: Terms) -> None:
+    async def _put_on_terms(
+        self, key: ObjectKey, content: Path, attributes: Attributes, terms: WriteConditions
+    ) -> None:
         """In one request, for only then the store decides. The body is the mapped file, not a copy."""
         mode: PutMode | None = None
         with _mapped(content) as body:
@@ -105,22 +107,22 @@ class S3Objects:
                     return
         raise _contended()
 
-    async def head(self, key: Key) -> StoredObject:
+    async def head(self, key: ObjectKey) -> StoredObject:
         stored, _ = await self._described(key)
         return stored
 
     @asynccontextmanager
-    async def open(self, key: Key) -> AsyncIterator[OpenS3Object]:
+    async def open(self, key: ObjectKey) -> AsyncIterator[OpenS3Object]:
         stored, version = await self._described(key)
         yield OpenS3Object(self._store, stored, version)
 
-    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> Page:
+    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int) -> ObjectPage:
         keys = [key async for key in self._keys(tenant, prefix, start_after, limit + 1)]
         gate = asyncio.Semaphore(_HEADS_AT_ONCE)
         found = await asyncio.gather(*(self._head_if_there(key, gate) for key in keys[:limit]))
-        return Page(tuple(stored for stored in found if stored), truncated=len(keys) > limit)
+        return ObjectPage(tuple(stored for stored in found if stored), truncated=len(keys) > limit)
 
-    async def delete(self, key: Key, terms: Terms) -> None:
+    async def delete(self, key: ObjectKey, terms: WriteConditions) -> None:
         if terms.none:
             with _translated():
                 await obstore.delete_async(self._store, key.full)
@@ -132,7 +134,7 @@ class S3Objects:
                 return
         raise _contended()
 
-    async def _delete_version(self, key: Key, version: str) -> bool:
+    async def _delete_version(self, key: ObjectKey, version: str) -> bool:
         """False where it is another by now. Signed by obstore, sent by ourselves: its own delete takes no condition."""
         with _translated():
             url = await obstore.sign_async(self._store, "DELETE", key.full, _SIGNED_FOR)
@@ -160,7 +162,7 @@ class S3Objects:
     async def sweep(self) -> None:
         await asyncio.to_thread(self._spool.sweep, older_than=_LEFT_SECONDS)
 
-    async def _send(self, key: Key, content: Path, attributes: Attributes) -> None:
+    async def _send(self, key: ObjectKey, content: Path, attributes: Attributes) -> None:
         """Part by part, so that no more than a few parts are in memory; a small content is one request."""
         writer = obstore.open_writer_async(
             self._store, key.full, attributes=attributes, buffer_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
@@ -171,26 +173,26 @@ class S3Objects:
         # Not as a context manager: that closes after a failure, too, and what is closed is shown.
         await writer.close()
 
-    async def _described(self, key: Key) -> tuple[StoredObject, str | None]:
+    async def _described(self, key: ObjectKey) -> tuple[StoredObject, str | None]:
         with _translated():
             answer = await obstore.get_async(self._store, key.full, options={"head": True})
         result = "result" in answer.attributes
         return StoredObject(key, _facts(answer), answer.meta["last_modified"], result), answer.meta["e_tag"]
 
-    async def _described_if_there(self, key: Key) -> tuple[StoredObject | None, str | None]:
+    async def _described_if_there(self, key: ObjectKey) -> tuple[StoredObject | None, str | None]:
         try:
             return await self._described(key)
         except NotFound:
             return None, None
 
-    async def _head_if_there(self, key: Key, gate: asyncio.Semaphore) -> StoredObject | None:
+    async def _head_if_there(self, key: ObjectKey, gate: asyncio.Semaphore) -> StoredObject | None:
         async with gate:
             try:
                 return await self.head(key)
             except NotFound:
                 return None
 
-    async def _keys(self, tenant: str, prefix: str, start_after: str, limit: int) -> AsyncIterator[Key]:
+    async def _keys(self, tenant: str, prefix: str, start_after: str, limit: int) -> AsyncIterator[ObjectKey]:
         """In the store's own order. obstore's prefix is a folder, so a part of a name is compared here."""
         folder, _, _ = prefix.rpartition("/")
         below = "/".join(part for part in (tenant, folder) if part)
@@ -203,20 +205,20 @@ class S3Objects:
                 for meta in page:
                     path = meta["path"].removeprefix(f"{tenant}/")
                     if path.startswith(prefix):
-                        yield Key(tenant, path)
+                        yield ObjectKey(tenant, path)
                         count += 1
                     if count == limit or _is_beyond(path, prefix):
                         return
 
 
-def open_s3(url: str, *, allow_http: bool, spool: Path) -> S3Objects:
+def open_s3(url: str, *, allow_http: bool, spool: Path) -> S3ObjectStore:
     """`url` is s3://bucket/prefix; everything else comes from the AWS_* variables."""
     store = S3Store.from_url(
         url,
         client_options={"allow_http": allow_http, "connect_timeout": "5s", "timeout": "120s"},
         retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=15)},
     )
-    return S3Objects(store, spool)
+    return S3ObjectStore(store, spool)
 
 
 def _contended() -> Unavailable:
@@ -241,7 +243,7 @@ def _mapped(content: Path) -> Iterator[mmap.mmap | bytes]:
         yield body
 
 
-def _attributes(facts: Facts, *, result: bool) -> Attributes:
+def _attributes(facts: ObjectMetadata, *, result: bool) -> Attributes:
     marked: Attributes = {"result": "task"} if result else {}
     return marked | {
         "Content-Type": facts.content_type,
@@ -253,12 +255,14 @@ def _attributes(facts: Facts, *, result: bool) -> Attributes:
     }
 
 
-def _facts(answer: GetResult) -> Facts:
+def _facts(answer: GetResult) -> ObjectMetadata:
     given, size = answer.attributes, answer.meta["size"]
     sha256 = given.get("sha256", "")
     if not sha256:
-        return Facts(size, "", UNKNOWN)
-    return Facts(size, sha256, given.get("mediatype", UNKNOWN), int(given.get("width", 0)), int(given.get("height", 0)))
+        return ObjectMetadata(size, "", UNKNOWN)
+    return ObjectMetadata(
+        size, sha256, given.get("mediatype", UNKNOWN), int(given.get("width", 0)), int(given.get("height", 0))
+    )
 
 
 def _is_beyond(path: str, prefix: str) -> bool:

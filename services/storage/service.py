@@ -10,19 +10,19 @@ from pathlib import Path
 
 from services.common.errors import ComputeError, DeadlineExceeded, InvalidRequest, PayloadTooLarge
 from services.imaging.paths import clean_prefix
-from services.storage.domain import Facts, Key, Page, StoredObject, Terms, check_tenant
-from services.storage.ports import ObjectStore, OpenObject, PictureEye
+from services.storage.domain import ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions, check_tenant
+from services.storage.ports import ImageProbe, ObjectStore, OpenObject
 
 LIST_DEFAULT, LIST_LIMIT = 100, 1000
 _DELETED_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class UploadRequest:
     """How a caller wants an object stored; an empty `sha256` is not checked."""
 
     path: str
-    terms: Terms
+    terms: WriteConditions
     must_be_image: bool = False
     sha256: str = ""
 
@@ -30,13 +30,13 @@ class Wish:
 class StorageService:
     """Every method names the tenant first and answers only about that tenant's objects."""
 
-    def __init__(self, objects: ObjectStore, eye: PictureEye, *, max_bytes: int, idle_seconds: float) -> None:
+    def __init__(self, objects: ObjectStore, probe: ImageProbe, *, max_bytes: int, idle_seconds: float) -> None:
         self._objects = objects
-        self._eye = eye
+        self._probe = probe
         self._max_bytes = max_bytes
         self._idle_seconds = idle_seconds
 
-    async def upload(self, tenant: str, wish: Wish, chunks: AsyncIterable[bytes]) -> StoredObject:
+    async def upload(self, tenant: str, wish: UploadRequest, chunks: AsyncIterable[bytes]) -> StoredObject:
         """Gathers the content in a file, checks it, then makes it visible in one step.
 
         Raises:
@@ -48,7 +48,7 @@ class StorageService:
             OutOfSpace: STORAGE_FULL.
             Unavailable: STORAGE_UNAVAILABLE.
         """
-        key = Key.of(tenant, wish.path)
+        key = ObjectKey.of(tenant, wish.path)
         wish.terms.check_place(key)
         async with self._objects.gather() as gathering:
             async for chunk in self._in_time(chunks):
@@ -63,13 +63,13 @@ class StorageService:
 
     def open(self, tenant: str, path: str) -> AbstractAsyncContextManager[OpenObject]:
         """One version of an object, to be read. Raises NotFound."""
-        return self._objects.open(Key.of(tenant, path))
+        return self._objects.open(ObjectKey.of(tenant, path))
 
     async def head(self, tenant: str, path: str) -> StoredObject:
         """Raises NotFound."""
-        return await self._objects.head(Key.of(tenant, path))
+        return await self._objects.head(ObjectKey.of(tenant, path))
 
-    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int | None) -> Page:
+    async def list(self, tenant: str, *, prefix: str, start_after: str, limit: int | None) -> ObjectPage:
         """Raises InvalidRequest: PATH_INVALID, LIMIT_INVALID."""
         wanted = LIST_DEFAULT if limit is None else limit
         if not 1 <= wanted <= LIST_LIMIT:
@@ -77,9 +77,9 @@ class StorageService:
         checked, cleaned, after = check_tenant(tenant), clean_prefix(prefix), clean_prefix(start_after)
         return await self._objects.list(checked, prefix=cleaned, start_after=after, limit=wanted)
 
-    async def delete(self, tenant: str, path: str, terms: Terms) -> None:
+    async def delete(self, tenant: str, path: str, terms: WriteConditions) -> None:
         """Raises NotFound; PreconditionFailed; IllegalTransition: RESULT_IMMUTABLE."""
-        key = Key.of(tenant, path)
+        key = ObjectKey.of(tenant, path)
         await self._objects.head(key)
         await self._objects.delete(key, terms)
 
@@ -95,13 +95,13 @@ class StorageService:
         while True:
             page = await self._objects.list(checked, prefix=folder, start_after=last, limit=LIST_LIMIT)
             keys = [found.key for found in page.objects if with_results or not found.result]
-            await self._delete_all(keys, Terms(result=with_results))
+            await self._delete_all(keys, WriteConditions(result=with_results))
             deleted += tuple(key.path for key in keys)
             if not page.truncated:
                 return deleted
             last = page.objects[-1].key.path
 
-    async def _delete_all(self, keys: Sequence[Key], terms: Terms) -> None:
+    async def _delete_all(self, keys: Sequence[ObjectKey], terms: WriteConditions) -> None:
         for start in range(0, len(keys), _DELETED_AT_ONCE):
             group = keys[start : start + _DELETED_AT_ONCE]
             await asyncio.gather(*(self._objects.delete(key, terms) for key in group))
@@ -118,13 +118,13 @@ class StorageService:
                 raise DeadlineExceeded("no more of it came", reason="UPLOAD_STALLED") from error
             yield chunk
 
-    async def _seen(self, content: Path, facts: Facts, *, must_be_image: bool) -> Facts:
+    async def _seen(self, content: Path, facts: ObjectMetadata, *, must_be_image: bool) -> ObjectMetadata:
         """With the picture's size; all of it is decoded only where the caller insists on a picture."""
         if must_be_image:
-            size = await self._eye.verify(content)
+            size = await self._probe.verify(content)
         elif facts.content_type.startswith("image/"):
             try:
-                size = await self._eye.size_of(content)
+                size = await self._probe.size_of(content)
             except ComputeError:
                 return facts
         else:

@@ -15,8 +15,8 @@ from services.common.identity import current_caller
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.rpc.grpc_server import Context
 from services.rpc.proto import read_time
-from services.storage.domain import Precondition, Span, StoredObject, Terms
-from services.storage.service import StorageService, Wish
+from services.storage.domain import ByteRange, Precondition, StoredObject, WriteConditions
+from services.storage.service import StorageService, UploadRequest
 
 _DRAIN_SECONDS, _DRAIN_BYTES = 5.0, 128 << 20
 
@@ -35,7 +35,7 @@ class StorageServicer(rpc.StorageServiceServicer):
         try:
             header = await _header(request_iterator)
             terms = _terms(header.precondition, result=header.result, if_absent=header.if_absent)
-            wish = Wish(header.path, terms, header.must_be_image, header.sha256)
+            wish = UploadRequest(header.path, terms, header.must_be_image, header.sha256)
             chunks = _chunks(request_iterator, must_end=not header.sha256)
             stored = await self._service.upload(current_caller().tenant, wish, chunks)
         except (InvalidRequest, IllegalTransition, PermissionDenied, Unavailable):
@@ -50,7 +50,11 @@ class StorageServicer(rpc.StorageServiceServicer):
         async with self._service.open(current_caller().tenant, request.path) as opened:
             facts = opened.stored.facts
             unchanged = bool(request.if_none_match) and request.if_none_match == facts.etag
-            span = Span(0, 0) if unchanged else Span.within(facts.size, offset=request.offset, length=request.length)
+            span = (
+                ByteRange(0, 0)
+                if unchanged
+                else ByteRange.within(facts.size, offset=request.offset, length=request.length)
+            )
             yield pb.DownloadObjectResponse(object=self._info(opened.stored))
             if span.length:
                 async for chunk in opened.chunks(span):
@@ -101,11 +105,11 @@ class StorageServicer(rpc.StorageServiceServicer):
         return info
 
 
-def _terms(given: pb.Precondition, *, result: bool, if_absent: bool = False) -> Terms:
+def _terms(given: pb.Precondition, *, result: bool, if_absent: bool = False) -> WriteConditions:
     _check_ours(result)
     limited = given.HasField("if_unmodified_since")
     since = read_time(given.if_unmodified_since, "precondition.if_unmodified_since") if limited else None
-    return Terms(if_absent, result, Precondition(tuple(given.if_match), tuple(given.if_none_match), since))
+    return WriteConditions(if_absent, result, Precondition(tuple(given.if_match), tuple(given.if_none_match), since))
 
 
 def _check_ours(result: bool) -> None:

@@ -14,7 +14,7 @@ def _local_folder() -> str:
     return (Path.cwd() / ".local" / "data" / "objects").as_uri()
 
 
-class Settings(ServiceSettings):
+class StorageSettings(ServiceSettings):
     """`storage_url` is `file:///folder` or `s3://bucket/prefix`; S3 is set up further by the AWS_* variables.
 
     AWS_ENDPOINT_URL names another S3-compatible store; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION as usual.

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO
 
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
-from services.storage.domain import Facts
+from services.storage.domain import ObjectMetadata
 from services.storage.failures import translated
 
 
-class Gathering:
+class SpooledUpload:
     """A content on its way in. Its file is gone when the gathering ends, unless a store has moved it."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
@@ -33,8 +33,8 @@ class Gathering:
         with translated():
             await asyncio.to_thread(self._take, chunk)
 
-    def facts(self) -> Facts:
-        return Facts(self.size, self._digest.hexdigest(), content_type_of(self._head))
+    def facts(self) -> ObjectMetadata:
+        return ObjectMetadata(self.size, self._digest.hexdigest(), content_type_of(self._head))
 
     def _take(self, chunk: bytes) -> None:
         self._head += chunk[: HEAD_BYTES - len(self._head)]
@@ -52,13 +52,13 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
 
     @asynccontextmanager
-    async def gather(self) -> AsyncIterator[Gathering]:
+    async def gather(self) -> AsyncIterator[SpooledUpload]:
         # Not in a thread: a caller that goes away in between would leave a file that nobody knows.
         with translated():
             descriptor, name = tempfile.mkstemp(dir=self._folder)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
-                yield Gathering(file, Path(name))
+                yield SpooledUpload(file, Path(name))
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(name)

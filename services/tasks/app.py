@@ -11,10 +11,10 @@ from compute.tasks.v1 import tasks_pb2_grpc, worker_pb2_grpc
 from services.clients.storage_client import StorageClient
 from services.common.background import running
 from services.durable import store
-from services.host.mount import Mounted
+from services.host.mount import MountedService
 from services.messaging import bus as nats_bus
 from services.rpc.grpc_client import Credentials, connect
-from services.tasks.replica import Replica
+from services.tasks.replica import TasksReplica
 from services.tasks.servicer import TaskServicer
 from services.tasks.settings import TasksSettings
 from services.tasks.worker_servicer import WorkerServicer
@@ -24,7 +24,7 @@ _WORKERS = "compute.tasks.v1.WorkerService"
 
 
 @asynccontextmanager
-async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterator[Mounted]:
+async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterator[MountedService]:
     """Adds TaskService and WorkerService to `server` and keeps their loops running."""
     async with (
         store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
@@ -32,12 +32,12 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
         connect(settings.storage_target) as storage,
     ):
         files = StorageClient(storage, Credentials(settings.internal_token.get_secret_value()))
-        replica = Replica(database, bus, files, settings)
+        replica = TasksReplica(database, bus, files, settings)
         await replica.prepare()
         books = replica.dispatcher
         tasks_pb2_grpc.add_TaskServiceServicer_to_server(
             TaskServicer(
-                replica.service, replica.remover, replica.messages, replica.hub, bus, books.progress, books.models
+                replica.service, replica.remover, replica.messages, replica.broadcast, bus, books.progress, books.models
             ),
             server,
         )
@@ -46,15 +46,15 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
                 replica.service,
                 replica.repository,
                 replica.messages,
-                replica.beats,
+                replica.heartbeats,
                 replica.dispatcher,
-                replica.tidying,
+                replica.orphan_reaper,
                 settings.lease_seconds,
             ),
             server,
         )
         async with running(**replica.loops()):
-            yield Mounted(
+            yield MountedService(
                 ["compute.tasks.v1.TaskService", _WORKERS],
                 {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
                 internal=[_WORKERS],

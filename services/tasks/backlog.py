@@ -13,7 +13,7 @@ _SPARE = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedTask:
     """A task that may be released. Microseconds; a claim would begin `attempt`; it may take `weight` seconds."""
 
     task_id: str
@@ -35,9 +35,9 @@ class Backlog:
     """One queue's waiting tasks. A pop costs one look at each waiting tenant."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Waiting] = {}
-        self._ready: dict[str, list[tuple[int, int, Waiting]]] = defaultdict(list)
-        self._delayed: list[tuple[int, int, Waiting]] = []
+        self._waiting: dict[str, QueuedTask] = {}
+        self._ready: dict[str, list[tuple[int, int, QueuedTask]]] = defaultdict(list)
+        self._delayed: list[tuple[int, int, QueuedTask]] = []
         self._pushes = count()
         self._pushed = 0
         self._served: dict[str, float] = {}
@@ -54,7 +54,7 @@ class Backlog:
         due = self.next_due()
         return any(self._ready.values()) or (due is not None and due <= now)
 
-    def push(self, item: Waiting, now: int) -> None:
+    def push(self, item: QueuedTask, now: int) -> None:
         """Replaces what is known of the task."""
         self._waiting[item.task_id] = item
         self._pushed += 1
@@ -68,13 +68,13 @@ class Backlog:
     def remove(self, task_id: str) -> None:
         self._waiting.pop(task_id, None)
 
-    def pop(self, room: int, now: int) -> list[Waiting]:
+    def pop(self, room: int, now: int) -> list[QueuedTask]:
         """Up to `room` of the next ones."""
         while self._delayed and self._delayed[0][0] <= now:
             item = heapq.heappop(self._delayed)[2]
             if self._waiting.get(item.task_id) is item:
                 self._make_ready(item)
-        taken: list[Waiting] = []
+        taken: list[QueuedTask] = []
         while len(taken) < room and (tenant := self._next_tenant()) is not None:
             item = heapq.heappop(self._ready[tenant])[2]
             del self._waiting[item.task_id]
@@ -86,7 +86,7 @@ class Backlog:
         """When the earliest delayed task becomes ready."""
         return self._delayed[0][0] if self._delayed else None
 
-    def _make_ready(self, item: Waiting) -> None:
+    def _make_ready(self, item: QueuedTask) -> None:
         if not self._ready[item.tenant]:
             # A tenant that comes back has saved nothing up.
             self._served[item.tenant] = max(self._served.get(item.tenant, 0.0), self._floor)

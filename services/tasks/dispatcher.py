@@ -17,11 +17,11 @@ from typing import Protocol
 import structlog
 
 from services.common.errors import ComputeError, Unavailable
-from services.durable.leases import LeaseBook
-from services.tasks.backlog import Backlog, Waiting
+from services.durable.leases import LeaseTable
+from services.tasks.backlog import Backlog, QueuedTask
 from services.tasks.domain import Task, TaskState
-from services.tasks.ports import Clock
-from services.tasks.roster import Place, Roster, ServedModel
+from services.tasks.ports import TaskClock
+from services.tasks.worker_registry import Reservation, ServedModel, WorkerRegistry
 
 log = structlog.get_logger()
 _LARGEST_ORDER = 32
@@ -29,15 +29,15 @@ _LARGEST_ORDER = 32
 _EXPIRED_AT_ONCE = 1_000
 
 
-class Orders(Protocol):
+class WorkerOrders(Protocol):
     """The way to the workers."""
 
     @property
     def connected(self) -> bool: ...
 
-    async def release(self, queue: str, items: list[Waiting]) -> None: ...
+    async def release(self, queue: str, items: list[QueuedTask]) -> None: ...
 
-    async def hand(self, inbox: str, tasks: list[Task]) -> None:
+    async def assign(self, inbox: str, tasks: list[Task]) -> None:
         """To the worker these were begun for."""
         ...
 
@@ -48,7 +48,7 @@ class Orders(Protocol):
     async def stop(self, task_id: str, attempt: int) -> None: ...
 
 
-class Endings(Protocol):
+class RunCloser(Protocol):
     """Ends runs that nobody carries out, each by its task and attempt. Both raise ComputeError."""
 
     async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
@@ -61,7 +61,7 @@ class Endings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class DispatchTiming:
     """Seconds. `lease`: silence after which a run is lost; `claim`: after which what nobody took is said again."""
 
     lease: float = 10.0
@@ -74,11 +74,11 @@ class Dispatcher:
 
     def __init__(
         self,
-        orders: Orders,
-        endings: Endings,
-        clock: Clock,
+        orders: WorkerOrders,
+        endings: RunCloser,
+        clock: TaskClock,
         leads: Callable[[], bool],
-        timing: Timing,
+        timing: DispatchTiming,
     ) -> None:
         self._orders = orders
         self._endings = endings
@@ -86,36 +86,36 @@ class Dispatcher:
         self._leads = leads
         self._timing = timing
         self._backlogs: dict[str, Backlog] = defaultdict(Backlog)
-        self._released: dict[str, tuple[Waiting, float]] = {}
-        self._leases = LeaseBook(timing.lease, timing.claim)
+        self._released: dict[str, tuple[QueuedTask, float]] = {}
+        self._leases = LeaseTable(timing.lease, timing.claim)
         self._on_the_way: dict[str, int] = defaultdict(int)
-        self._roster = Roster(timing.lease)
-        self._handing: dict[str, list[Task]] = defaultdict(list)
-        self._unheard: set[tuple[str, int]] = set()
+        self._registry = WorkerRegistry(timing.lease)
+        self._assignments: dict[str, list[Task]] = defaultdict(list)
+        self._undelivered: set[tuple[str, int]] = set()
         self._complete = False
         self._weights: dict[str, float] = {}
         self._readings: list[set[str]] = []
         self._wake = asyncio.Event()
 
-    def grant(self, task: Task) -> str | None:
-        """The worker that a task which is to be created may be begun for: a place is kept until that is noticed."""
+    def reserve_worker(self, task: Task) -> str | None:
+        """The worker that a task which is to be created may be begun for: a reservation is kept until that is noticed."""
         queue = task.queue
         able = self._leads() and self._complete and self._orders.connected
         backlog = self._backlogs[queue]
         if not able or (backlog and backlog.has_ready(self._clock())) or self._room(queue) <= 0:
             return None
-        chosen = self._roster.keep_place(task.id, queue, time.monotonic(), self._timing.claim)
+        chosen = self._registry.reserve(task.id, queue, time.monotonic(), self._timing.claim)
         if chosen is not None:
             self._on_the_way[queue] += 1
         return chosen
 
-    def withdraw(self, task_id: str) -> Place | None:
+    def cancel_reservation(self, task_id: str) -> Reservation | None:
         """The place that was kept for it, which is free again."""
-        place = self._roster.free_place(task_id)
-        if place is not None:
-            self._on_the_way[place.queue] -= 1
+        reservation = self._registry.release(task_id)
+        if reservation is not None:
+            self._on_the_way[reservation.queue] -= 1
             self._wake.set()
-        return place
+        return reservation
 
     def noticed(self, task: Task) -> None:
         """A durable write, of this replica or another; what was overtaken on its way changes nothing."""
@@ -133,13 +133,13 @@ class Dispatcher:
         elif task.state is TaskState.EXECUTING:
             self._forget(task)
             self._begin_lease(task)
-            place = self.withdraw(task.id)
+            reservation = self.cancel_reservation(task.id)
             # Where another replica's write of that id came first, there is nothing to hand over.
-            if place is not None and place.worker_id == task.worker and task.spec:
-                self._handing[place.worker_id].append(task)
+            if reservation is not None and reservation.worker_id == task.worker and task.spec:
+                self._assignments[reservation.worker_id].append(task)
         else:
             self._forget(task)
-            self.withdraw(task.id)
+            self.cancel_reservation(task.id)
         self._wake.set()
 
     def gone(self, task_id: str) -> None:
@@ -167,31 +167,31 @@ class Dispatcher:
         """
         if draining:
             capacity, inbox = min(capacity, running), ""
-        if self._roster.heard(worker_id, queue, capacity, inbox, unwell, models):
+        if self._registry.heard(worker_id, queue, capacity, inbox, unwell, models):
             self._wake.set()
 
     def models(self) -> list[ServedModel]:
         """Those that answer one worker or another."""
-        return self._roster.models
+        return self._registry.models
 
     async def check_workers(self) -> None:
         """Raises Unavailable: WORKERS_AWAY where none is heard of."""
-        if not self._roster.present:
+        if not self._registry.present:
             raise Unavailable("no worker is there; tasks wait for one", reason="WORKERS_AWAY")
 
     async def check_models(self) -> None:
         """Raises Unavailable: MODELS_AWAY, with their names, where some do not answer a worker."""
-        if unwell := self._roster.unwell:
+        if unwell := self._registry.unwell:
             raise Unavailable(f"models that do not answer: {', '.join(unwell)}", reason="MODELS_AWAY")
 
-    def unheard(self, inbox: str, attempts: Iterable[tuple[str, int]]) -> None:
+    def undelivered(self, inbox: str, attempts: Iterable[tuple[str, int]]) -> None:
         """These were handed over where nobody listens."""
-        self._roster.deafen(inbox)
-        self._unheard.update(attempts)
+        self._registry.mark_unreachable(inbox)
+        self._undelivered.update(attempts)
 
-    def vouched(self, task_id: str, attempt: int, progress: float) -> bool:
+    def confirm(self, task_id: str, attempt: int, progress: float) -> bool:
         """A worker says it runs this. False when the books know better: the attempt is over or another's."""
-        return self._leases.vouch(task_id, attempt, progress)
+        return self._leases.renew(task_id, attempt, progress)
 
     def progress(self, task_id: str) -> float:
         lease = self._leases.get(task_id)
@@ -237,26 +237,28 @@ class Dispatcher:
             await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(0)  # the rest of this turn joins
-            handing, self._handing = self._handing, defaultdict(list)
+            handing, self._assignments = self._assignments, defaultdict(list)
             for worker_id, tasks in handing.items():
-                await self._hand(worker_id, [task for task in tasks if self._leases.unvouched(task.id, task.attempt)])
+                await self._assign(
+                    worker_id, [task for task in tasks if self._leases.unconfirmed(task.id, task.attempt)]
+                )
             if self._leads():
                 for queue in list(self._backlogs):
                     await self._release(queue)
 
     async def sweep(self) -> None:
-        """Repeats orders nobody took, expires leases nobody vouched for, until cancelled."""
+        """Repeats orders nobody took, expires leases nobody confirm for, until cancelled."""
         last = time.monotonic()
         while True:
             await asyncio.sleep(self._timing.sweep)
             now = time.monotonic()
-            self._forgive(now - last - self._timing.sweep)
+            self._extend_deadlines(now - last - self._timing.sweep)
             last = now
-            self._roster.drop_silent(now)
+            self._registry.drop_silent(now)
             self._repeat_orders(now)
-            for task_id in self._roster.late_places(now):
-                self.withdraw(task_id)
-            await self._return_unheard()
+            for task_id in self._registry.expired_reservations(now):
+                self.cancel_reservation(task_id)
+            await self._return_undelivered()
             if self._leads():
                 await self._remind(now)
                 await self._expire_leases(now)
@@ -268,15 +270,15 @@ class Dispatcher:
             ):
                 self._wake.set()
 
-    def _forgive(self, stalled: float) -> None:
+    def _extend_deadlines(self, stalled: float) -> None:
         """This process itself was stopped or starved: its silence is not the workers'."""
         if stalled < self._timing.sweep:
             return
-        self._leases.forgive(stalled)
-        self._roster.forgive(stalled)
+        self._leases.extend_deadlines(stalled)
+        self._registry.extend_deadlines(stalled)
 
     def _room(self, queue: str) -> int:
-        return sum(self._roster.capacities(queue)) - self._leases.running(queue) - self._on_the_way[queue]
+        return sum(self._registry.capacities(queue)) - self._leases.running(queue) - self._on_the_way[queue]
 
     async def _release(self, queue: str) -> None:
         backlog = self._backlogs[queue]
@@ -284,7 +286,7 @@ class Dispatcher:
         if room <= 0 or not backlog:
             return
         items = backlog.pop(room, self._clock())
-        size = max(1, min(_LARGEST_ORDER, min(self._roster.capacities(queue)) // 8))
+        size = max(1, min(_LARGEST_ORDER, min(self._registry.capacities(queue)) // 8))
         until = time.monotonic() + self._timing.claim
         for item in items:
             self._released[item.task_id] = (item, until)
@@ -292,26 +294,26 @@ class Dispatcher:
         for start in range(0, len(items), size):
             await self._send(queue, items[start : start + size])
 
-    async def _send(self, queue: str, items: list[Waiting]) -> None:
+    async def _send(self, queue: str, items: list[QueuedTask]) -> None:
         try:
             await self._orders.release(queue, items)
         except Exception as error:  # noqa: BLE001  # whatever the bus raises: the sweep repeats the order
             log.warning("order not sent", queue=queue, count=len(items), error=repr(error))
 
-    async def _hand(self, worker_id: str, tasks: list[Task]) -> None:
-        inbox = self._roster.inbox(worker_id)
+    async def _assign(self, worker_id: str, tasks: list[Task]) -> None:
+        inbox = self._registry.inbox(worker_id)
         if not inbox:  # it went meanwhile
-            self._unheard.update((task.id, task.attempt) for task in tasks)
+            self._undelivered.update((task.id, task.attempt) for task in tasks)
             return
         try:
-            await self._orders.hand(inbox, tasks)
+            await self._orders.assign(inbox, tasks)
         except Exception as error:  # noqa: BLE001  # whatever the bus raises: the worker is reminded
             log.warning("tasks not handed over", worker_id=worker_id, count=len(tasks), error=repr(error))
 
-    async def _return_unheard(self) -> None:
+    async def _return_undelivered(self) -> None:
         """What nobody heard of waits again, at once."""
-        unheard, self._unheard = self._unheard, set()
-        runs = [run for run in unheard if self._leases.unvouched(*run)]
+        undelivered, self._undelivered = self._undelivered, set()
+        runs = [run for run in undelivered if self._leases.unconfirmed(*run)]
         if not runs:
             return
         log.info("nobody heard of the tasks", count=len(runs))
@@ -321,9 +323,9 @@ class Dispatcher:
             log.warning("tasks not given back", count=len(runs), reason=error.reason)  # their leases run out
 
     async def _remind(self, now: float) -> None:
-        """Who never vouched for a run may not know of it: its order was lost, or whoever began it died before."""
+        """Who never confirm for a run may not know of it: its order was lost, or whoever began it died before."""
         for lease in self._leases.to_remind(now):
-            inbox = self._roster.inbox(lease.holder)
+            inbox = self._registry.inbox(lease.holder)
             if not inbox:
                 continue
             try:
@@ -362,11 +364,11 @@ class Dispatcher:
         for lease in self._leases.late(now):
             self._drop_lease(lease.id)
 
-    def _waiting(self, task: Task) -> Waiting:
+    def _waiting(self, task: Task) -> QueuedTask:
         weight = self._weights.get(task.task_type, 1.0)
         # How long to wait is what the writer's clock says; from when on is this process's own affair.
         delay = max(0, task.not_before - task.updated_at) if task.not_before else 0
-        return Waiting(
+        return QueuedTask(
             task_id=task.id,
             tenant=task.tenant,
             queue=task.queue,
@@ -389,12 +391,12 @@ class Dispatcher:
             return
         self._drop_lease(task.id)
         self._leases.begin(task.id, task.attempt, task.queue, task.worker, version=task.version)
-        self._roster.began(task.worker)
+        self._registry.began(task.worker)
 
     def _drop_lease(self, task_id: str) -> None:
         lease = self._leases.drop(task_id)
         if lease is not None:
-            self._roster.ended(lease.holder)
+            self._registry.ended(lease.holder)
 
     def _forget(self, task: Task) -> None:
         self._recall(task.id)

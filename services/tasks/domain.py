@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from services.common.errors import IllegalTransition, NotFound
-from services.tasks.calls import ServiceCall, kept
+from services.tasks.provider_calls import ProviderCallRecord, kept
 
 SECOND = 1_000_000
 MAX_ERRORS = 20
@@ -108,7 +108,7 @@ class Task:
     error_category: str | None = None
     error_reason: str | None = None
     dead_letter: bool = False
-    service_calls: tuple[ServiceCall, ...] = ()
+    service_calls: tuple[ProviderCallRecord, ...] = ()
     origin_instance: str = ""
     origin_zone: str | None = None
     origin_tenant_id: str | None = None
@@ -133,11 +133,11 @@ class Task:
         return self.max_attempts - self.attempt
 
     @property
-    def loose_calls(self) -> tuple[ServiceCall, ...]:
+    def orphaned_calls(self) -> tuple[ProviderCallRecord, ...]:
         """What it left open at vendors, now that it is over."""
         if not self.service_calls or not self.state.terminal:
             return ()
-        return tuple(call for call in self.service_calls if call.loose)
+        return tuple(call for call in self.service_calls if call.is_orphaned)
 
     def created(self) -> Task:
         return _changed(self, outbox=(Occurrence(self.version, Verb.CREATED, self.state, 0, self.created_at),))
@@ -154,7 +154,7 @@ class Task:
             not_before=0,
         )
 
-    def completed(self, result: str, calls: tuple[ServiceCall, ...], now: int) -> Task:
+    def completed(self, result: str, calls: tuple[ProviderCallRecord, ...], now: int) -> Task:
         return self._moved(
             TaskState.COMPLETED,
             Verb.COMPLETED,
@@ -164,7 +164,7 @@ class Task:
             service_calls=kept(self.service_calls, calls),
         )
 
-    def failed(self, failure: Failure, calls: tuple[ServiceCall, ...], now: int, *, backoff: int) -> Task:
+    def failed(self, failure: Failure, calls: tuple[ProviderCallRecord, ...], now: int, *, backoff: int) -> Task:
         """Back to PENDING after `backoff` microseconds where it may pass and an attempt is left; FAILED otherwise."""
         changes = {
             "errors": (*self.errors, failure.message)[-MAX_ERRORS:],
@@ -179,7 +179,7 @@ class Task:
             TaskState.FAILED, Verb.FAILED, now, completed_at=now, dead_letter=failure.retryable, **changes
         )
 
-    def returned(self, calls: tuple[ServiceCall, ...], now: int) -> Task:
+    def returned(self, calls: tuple[ProviderCallRecord, ...], now: int) -> Task:
         """Given back by a worker that stops: the attempt does not count."""
         return self._moved(
             TaskState.PENDING,
@@ -190,7 +190,7 @@ class Task:
             service_calls=kept(self.service_calls, calls),
         )
 
-    def recorded(self, call: ServiceCall, now: int) -> Task:
+    def recorded(self, call: ProviderCallRecord, now: int) -> Task:
         """With what is known of a call to a provider; unchanged where that is nothing new."""
         self._check_there()
         calls = kept(self.service_calls, (call,))

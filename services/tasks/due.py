@@ -8,16 +8,16 @@ import orjson
 
 from services.durable.due_list import DueList
 from services.durable.store import Database, Document
-from services.tasks.calls import ServiceCall
-from services.tasks.ports import LooseEnd, Removal
+from services.tasks.ports import OrphanedCalls, Removal
+from services.tasks.provider_calls import ProviderCallRecord
 
 
 def removals(database: Database) -> DueList[Removal]:
     return DueList(database["removals"], _from_removal, _to_removal)
 
 
-def loose_ends(database: Database) -> DueList[LooseEnd]:
-    return DueList(database["loose_calls"], _from_loose, _to_loose)
+def orphaned_calls_list(database: Database) -> DueList[OrphanedCalls]:
+    return DueList(database["loose_calls"], _from_orphaned, _to_orphaned)
 
 
 def _from_removal(removal: Removal) -> Document:
@@ -30,14 +30,14 @@ def _to_removal(document: Document) -> Removal:
     return Removal(id=fields.pop("_id"), **fields)
 
 
-def _from_loose(loose: LooseEnd) -> Document:
+def _from_orphaned(orphaned: OrphanedCalls) -> Document:
     """Calls as one JSON string, as a task keeps them."""
-    fields = asdict(loose)
+    fields = asdict(orphaned)
     calls = orjson.dumps(fields.pop("calls")).decode()
-    return {"_id": fields.pop("id"), **fields, "calls": calls, "configs": list(loose.configs)}
+    return {"_id": fields.pop("id"), **fields, "calls": calls, "configs": list(orphaned.configs)}
 
 
-def _to_loose(document: Document) -> LooseEnd:
+def _to_orphaned(document: Document) -> OrphanedCalls:
     fields = {**document, "configs": tuple(document["configs"])}
-    fields["calls"] = tuple(ServiceCall(**call) for call in orjson.loads(document["calls"]))
-    return LooseEnd(id=fields.pop("_id"), **fields)
+    fields["calls"] = tuple(ProviderCallRecord(**call) for call in orjson.loads(document["calls"]))
+    return OrphanedCalls(id=fields.pop("_id"), **fields)

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from services.messaging.event_schemas import NAMELESS, schema_address
-from services.messaging.publishing import Outgoing
+from services.messaging.publishing import OutgoingMessage
 from services.rpc.proto import iso
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
 
@@ -23,7 +23,7 @@ def event_id(task_id: str, occurrence: Occurrence) -> str:
     return f"{task_id}.{occurrence.version}"
 
 
-def render(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Outgoing:
+def render(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> OutgoingMessage:
     """The message for `evt.v1.<tenant>.task.<id>.<verb>`; `schemas` begins the addresses of the schemas."""
     created = occurrence.verb is Verb.CREATED
     name, at = event_id(task.id, occurrence), iso(occurrence.at)
@@ -40,7 +40,7 @@ def render(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Outgo
         "data": _created(task, occurrence, at) if created else _status(task, occurrence, at),
     }
     subject = f"evt.v1.{task.tenant}.task.{task.id}.{occurrence.verb}"
-    return Outgoing(subject, orjson.dumps(envelope), name)
+    return OutgoingMessage(subject, orjson.dumps(envelope), name)
 
 
 def _base(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:

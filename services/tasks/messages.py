@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 
 from services.catalog import webhook_events
-from services.catalog.base import CommonFields, TaskType
+from services.catalog.base import CommonFields, TaskKind
 from services.catalog.prompts import AS_STORED
 from services.catalog.tasks import TYPES
 from services.common.errors import Internal, wrong_field
@@ -29,9 +29,9 @@ from services.rpc.proto import (
     struct_to_dict,
     timestamp,
 )
-from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
-from services.tasks.door import Door
+from services.tasks.provider_calls import ProviderCallRecord
+from services.tasks.reference_policy import ReferencePolicy
 from services.tasks.removal import folders_in
 from services.tasks.requests import ORIGIN, read_request
 from services.tasks.service import NewTask
@@ -46,9 +46,9 @@ _TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at"
 class Messages:
     """Keeps the wire form of specs it saw lately, by their text: a task is claimed soon after it is created."""
 
-    def __init__(self, door: Door | None = None) -> None:
+    def __init__(self, door: ReferencePolicy | None = None) -> None:
         self._specs: OrderedDict[str, pb.TaskSpec] = OrderedDict()
-        self._door = door or Door()
+        self._door = door or ReferencePolicy()
 
     def new_task(self, tenant: str, request: pb.CreateTaskRequest) -> NewTask:
         """Raises InvalidRequest with a violation for each field that cannot be used."""
@@ -161,11 +161,11 @@ class Messages:
         # On a line of its own: what shows the result need not read past it.
         return f"{found}\n{orjson.dumps([[file.path, file.sha256] for file in result.files]).decode()}"
 
-    def service_calls(self, ending: wire.FinishedTask) -> tuple[ServiceCall, ...]:
+    def service_calls(self, ending: wire.FinishedTask) -> tuple[ProviderCallRecord, ...]:
         return tuple(self.service_call(item) for item in ending.service_requests)
 
-    def service_call(self, item: pb.ServiceRequest) -> ServiceCall:
-        return ServiceCall(
+    def service_call(self, item: pb.ServiceRequest) -> ProviderCallRecord:
+        return ProviderCallRecord(
             provider=item.provider,
             attempt=item.attempt,
             request_id=item.request_id,
@@ -280,7 +280,7 @@ def _read_spec(task: Task) -> pb.TaskSpec:
     return _wire_spec(kind, common, kind.params.model_validate(stored["params"], context=AS_STORED))
 
 
-def _wire_spec(kind: TaskType, common: CommonFields, params: BaseModel) -> pb.TaskSpec:
+def _wire_spec(kind: TaskKind, common: CommonFields, params: BaseModel) -> pb.TaskSpec:
     spec = pb.TaskSpec()
     fill(spec, common)
     for name, member in ORIGIN.items():
@@ -290,7 +290,7 @@ def _wire_spec(kind: TaskType, common: CommonFields, params: BaseModel) -> pb.Ta
     return spec
 
 
-def service_request(call: ServiceCall) -> pb.ServiceRequest:
+def service_request(call: ProviderCallRecord) -> pb.ServiceRequest:
     message = pb.ServiceRequest(
         provider=call.provider,
         attempt=call.attempt,

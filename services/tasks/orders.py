@@ -10,8 +10,8 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.messaging.subjects.tasks import CANCEL_SUBJECT, loose_subject, work_subject
-from services.tasks.backlog import Waiting
+from services.messaging.subjects.tasks import CANCEL_SUBJECT, orphans_subject, work_subject
+from services.tasks.backlog import QueuedTask
 from services.tasks.domain import Task
 
 # NATS takes a megabyte. What is larger alone the worker asks for.
@@ -23,7 +23,7 @@ _REMEMBERED = 256
 _NOBODY = "503"
 
 
-class BusOrders:
+class NatsWorkerOrders:
     """Nothing here waits for an acknowledgement: the dispatcher repeats an order nobody took."""
 
     def __init__(self, client: Client, fill: Callable[[Task, pb.Task], None]) -> None:
@@ -48,25 +48,25 @@ class BusOrders:
 
         await self._client.subscribe(f"{self._replies}.*", cb=receive)
 
-    async def release(self, queue: str, items: list[Waiting]) -> None:
+    async def release(self, queue: str, items: list[QueuedTask]) -> None:
         order = wire.WorkOrder(items=[wire.WorkItem(task_id=item.task_id, attempt=item.attempt) for item in items])
         await self._client.publish(work_subject(queue), order.SerializeToString())
 
-    async def hand(self, inbox: str, tasks: list[Task]) -> None:
+    async def assign(self, inbox: str, tasks: list[Task]) -> None:
         order, size = wire.WorkOrder(), 0
         for task in tasks:
             bytes_ = _GROWTH * len(task.spec)
             if order.items and size + bytes_ > _ORDER_BYTES:
-                await self._hand(inbox, order)
+                await self._assign(inbox, order)
                 order, size = wire.WorkOrder(), 0
             item = order.items.add(task_id=task.id, attempt=task.attempt)
             if bytes_ <= _ORDER_BYTES:
                 self._fill(task, item.task)
                 size += bytes_
         if order.items:
-            await self._hand(inbox, order)
+            await self._assign(inbox, order)
 
-    async def _hand(self, inbox: str, order: wire.WorkOrder) -> None:
+    async def _assign(self, inbox: str, order: wire.WorkOrder) -> None:
         self._number += 1
         reply = f"{self._replies}.{self._number}"
         self._handed[reply] = (inbox, [(item.task_id, item.attempt) for item in order.items])
@@ -82,5 +82,5 @@ class BusOrders:
         order = wire.CancelOrder(items=[wire.WorkItem(task_id=task_id, attempt=attempt)])
         await self._client.publish(CANCEL_SUBJECT, order.SerializeToString())
 
-    async def tidy(self, queue: str, task_id: str) -> None:
-        await self._client.publish(loose_subject(queue), wire.TidyOrder(task_id=task_id).SerializeToString())
+    async def resolve_orphans(self, queue: str, task_id: str) -> None:
+        await self._client.publish(orphans_subject(queue), wire.TidyOrder(task_id=task_id).SerializeToString())

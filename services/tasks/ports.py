@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.common.paging import Found, Window
+from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import CachingRepository
-from services.tasks.calls import ServiceCall
 from services.tasks.domain import Task, TaskState
+from services.tasks.provider_calls import ProviderCallRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class TaskQuery:
     """What a list shows; None means any."""
 
     tenant: str
@@ -30,7 +30,7 @@ class Filter:
 class TaskRepository(CachingRepository[Task], Protocol):
     """Tasks, each one a document under compare-and-set on its version."""
 
-    async def find(self, wanted: Filter, window: Window) -> Found[Task]:
+    async def find(self, wanted: TaskQuery, window: ListWindow) -> ListPage[Task]:
         """Newest first."""
         ...
 
@@ -53,7 +53,7 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class LooseEnd:
+class OrphanedCalls:
     """Calls that a task left open at vendors as it ended, and what it takes to ask for them: written before its end.
 
     `id` is the task's. `configs` are those of its provider and of its fallback, as JSON: the task itself may be gone.
@@ -62,7 +62,7 @@ class LooseEnd:
 
     id: str
     queue: str
-    calls: tuple[ServiceCall, ...]
+    calls: tuple[ProviderCallRecord, ...]
     configs: tuple[str, str]
     since: int
     due: int
@@ -70,7 +70,7 @@ class LooseEnd:
     nonce: str
 
 
-class Aftermath(Protocol):
+class CompletionHook(Protocol):
     """What must be known of a task before its end is written."""
 
     async def note(self, task: Task) -> None:
@@ -78,19 +78,19 @@ class Aftermath(Protocol):
         ...
 
 
-class Grants(Protocol):
+class WorkerReservations(Protocol):
     """Which worker a task may be begun for as it is created."""
 
-    def grant(self, task: Task) -> str | None:
+    def reserve_worker(self, task: Task) -> str | None:
         """Keeps a place. None when others wait before it, or nobody has room."""
         ...
 
-    def withdraw(self, task_id: str) -> object:
+    def cancel_reservation(self, task_id: str) -> object:
         """It is not begun after all."""
         ...
 
 
-class Files(Protocol):
+class FileStore(Protocol):
     """The storage service."""
 
     async def delete_prefix(self, prefix: str, *, tenant: str, with_results: bool = False) -> Sequence[str]:
@@ -98,7 +98,7 @@ class Files(Protocol):
         ...
 
 
-class Clock(Protocol):
+class TaskClock(Protocol):
     def __call__(self) -> int:
         """Microseconds since the epoch; never the same twice."""
         ...

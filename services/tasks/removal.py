@@ -19,7 +19,7 @@ import structlog
 from services.common.errors import ComputeError, IllegalTransition, NotFound, Overloaded
 from services.durable.due_items import DueItems, sweep
 from services.tasks.domain import SECOND, Task
-from services.tasks.ports import Clock, Files, Removal, TaskRepository
+from services.tasks.ports import FileStore, Removal, TaskClock, TaskRepository
 from services.tasks.service import TaskService, visible
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class Tale:
+class RemovalDetails:
     """What is known of a task beyond its state: the folders of its type, and what its last event still needs."""
 
     folders: Callable[[Task], tuple[str, ...]]
@@ -58,9 +58,9 @@ class Remover:
         service: TaskService,
         tasks: TaskRepository,
         removals: DueItems[Removal],
-        files: Files,
-        tale: Tale,
-        clock: Clock,
+        files: FileStore,
+        details: RemovalDetails,
+        clock: TaskClock,
         bury: Callable[[Task], Awaitable[bool]],
         *,
         patience: float = 5.0,
@@ -70,7 +70,7 @@ class Remover:
         self._tasks = tasks
         self._removals = removals
         self._files = files
-        self._tale = tale
+        self._details = details
         self._clock = clock
         self._bury = bury
         self._patience = patience
@@ -118,7 +118,7 @@ class Remover:
     def _removal_of(self, task: Task, *, erase: bool) -> Removal:
         now = self._clock()
         again_at = task.updated_at + self._grace if task.attempt else now
-        folders = self._tale.folders(task)
+        folders = self._details.folders(task)
         return Removal(task.id, task.tenant, erase, folders, again_at, now + self._head_start, uuid4().hex)
 
     async def _mark(self, removal: Removal) -> Task:
@@ -126,7 +126,7 @@ class Remover:
 
         def marked(task: Task) -> Task:
             now = self._clock()
-            return task.gone(now, self._tale.last_words(task)) if removal.erase else task.cleaned(now)
+            return task.gone(now, self._details.last_words(task)) if removal.erase else task.cleaned(now)
 
         return await self._service.change(removal.id, marked)
 

@@ -21,35 +21,35 @@ from services.messaging.publishing import Publisher
 from services.messaging.streams import ensure_streams
 from services.messaging.subjects.tasks import EVENTS_STREAM, WORK_STREAM
 from services.messaging.subjects.webhooks import HOOKS_STREAM
-from services.tasks.beats import Beats
+from services.tasks.broadcast import TaskBroadcast
 from services.tasks.changes import TaskNews
 from services.tasks.clock import SteadyClock
-from services.tasks.dispatcher import Dispatcher, Timing
+from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import Task, TaskState
-from services.tasks.due import loose_ends, removals
-from services.tasks.hooks import outgoing
-from services.tasks.hub import Hub
+from services.tasks.due import orphaned_calls_list, removals
+from services.tasks.heartbeats import HeartbeatReceiver
 from services.tasks.messages import Messages
-from services.tasks.orders import BusOrders
-from services.tasks.ports import Files
+from services.tasks.orders import NatsWorkerOrders
+from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
+from services.tasks.ports import FileStore
 from services.tasks.reload import Reload
-from services.tasks.removal import Remover, Tale
+from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import MongoTaskRepository, remains_of
-from services.tasks.service import Ending, RetryPolicy, TaskService, lease_expired
+from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from services.tasks.settings import TasksSettings
-from services.tasks.tidying import LooseNotes, Patience, Tidying
+from services.tasks.webhook_notices import outgoing
 
 log = structlog.get_logger()
 # Those it publishes to.
 _STREAMS = (EVENTS_STREAM, WORK_STREAM, HOOKS_STREAM)
 
 
-class Replica:
+class TasksReplica:
     """Wires the parts. A durable write goes to the books, the watchers and the others; its events to the relay."""
 
-    def __init__(self, database: Database, bus: Client, files: Files, settings: TasksSettings) -> None:
+    def __init__(self, database: Database, bus: Client, files: FileStore, settings: TasksSettings) -> None:
         self.messages = Messages(settings.door)
-        self.hub = Hub()
+        self.broadcast = TaskBroadcast()
         clock = SteadyClock()
         self._relay: OutboxRelay[Task] = OutboxRelay(
             Publisher(bus),
@@ -67,35 +67,35 @@ class Replica:
             hold=settings.event_hold_seconds,
         )
         retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
-        self._orders = BusOrders(bus, self.messages.fill)
+        self._orders = NatsWorkerOrders(bus, self.messages.fill)
         owner = self._relay.owner
         self._leadership = Leadership(
             database, "dispatcher", owner, lambda: self._reload.load(), patience=settings.leader_patience_seconds
         )
-        timing = Timing(settings.lease_seconds, settings.claim_seconds)
+        timing = DispatchTiming(settings.lease_seconds, settings.claim_seconds)
         self.dispatcher = Dispatcher(self._orders, self, clock, lambda: self._leadership.held, timing)
         self._reload = Reload(self.dispatcher, self.repository.in_state)
-        self._loose_ends = loose_ends(database)
-        patience = Patience(
+        self._orphans = orphaned_calls_list(database)
+        patience = OrphanTiming(
             settings.loose_grace_seconds, settings.loose_retry_seconds, last=settings.loose_give_up_seconds
         )
-        notes = LooseNotes(self._loose_ends, clock, patience)
-        self.service = TaskService(self.repository, clock, retry, grants=self.dispatcher, aftermath=notes)
-        self.tidying = Tidying(self._loose_ends, self.service, self.repository, self._orders, clock, patience)
+        notes = OrphanRecorder(self._orphans, clock, patience)
+        self.service = TaskService(self.repository, clock, retry, reservations=self.dispatcher, completion_hook=notes)
+        self.orphan_reaper = OrphanReaper(self._orphans, self.service, self.repository, self._orders, clock, patience)
         self._removals = removals(database)
         self.remover = Remover(
             self.service,
             self.repository,
             self._removals,
             files,
-            Tale(self.messages.folders, self.messages.last_words),
+            RemovalDetails(self.messages.folders, self.messages.last_words),
             clock,
             lambda task: self._checkpoints.bury(task, remains_of(task)),
             patience=settings.removal_patience_seconds,
             grace=settings.removal_grace_seconds,
         )
         self._feed = ChangeFeed(bus, TaskNews(self.messages), owner, self._heard)
-        self.beats = Beats(bus, self.dispatcher, owner)
+        self.heartbeats = HeartbeatReceiver(bus, self.dispatcher, owner)
         self._stopping: set[asyncio.Task[None]] = set()
         self._bus = bus
 
@@ -104,11 +104,11 @@ class Replica:
         await ensure_streams(self._bus, *_STREAMS)
         await self.repository.prepare()
         await self._removals.prepare()
-        await self._loose_ends.prepare()
+        await self._orphans.prepare()
         await self._checkpoints.write()
-        await self._orders.listen(self.dispatcher.unheard)
+        await self._orders.listen(self.dispatcher.undelivered)
         await self._feed.listen()
-        await self.beats.listen()
+        await self.heartbeats.listen()
 
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         return {
@@ -121,7 +121,7 @@ class Replica:
             "sweep": self.dispatcher.sweep,
             "adopt": self._leadership.every(1.0, self._checkpoints.adopt_dead),
             "removals": self._leadership.every(2.0, self.remover.sweep),
-            "tidying": self._leadership.every(5.0, self.tidying.sweep),
+            "tidying": self._leadership.every(5.0, self.orphan_reaper.sweep),
             "reload": self._leadership.every(5.0, self._reload.load_when_due),
         }
 
@@ -141,7 +141,7 @@ class Replica:
         await self.service.finish_all([lease_expired(*run) for run in runs])
 
     async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
-        await self.service.finish_all([Ending(*run) for run in runs])
+        await self.service.finish_all([RunReport(*run) for run in runs])
 
     def _written(self, task: Task) -> None:
         self._notice(task)
@@ -149,7 +149,7 @@ class Replica:
 
     def _notice(self, task: Task) -> None:
         self.dispatcher.noticed(task)
-        self.hub.noticed(task)
+        self.broadcast.noticed(task)
         if task.state is TaskState.CANCELLED and task.attempt:
             self._soon(self._orders.stop(task.id, task.attempt))
 
@@ -159,7 +159,7 @@ class Replica:
         if not self.repository.forget(task.id, task.version):
             return  # overtaken on its way
         self.dispatcher.noticed(task)
-        self.hub.noticed(task)
+        self.broadcast.noticed(task)
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

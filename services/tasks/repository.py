@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 
-from services.common.paging import Found, Window
+from services.common.paging import ListPage, ListWindow
 from services.durable.codec import Codec
 from services.durable.repository import GroupRepository
 from services.durable.store import Database, Document, equals
 from services.durable.write_log import WriteLog
-from services.tasks.calls import ServiceCall
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
-from services.tasks.ports import Filter
+from services.tasks.ports import TaskQuery
+from services.tasks.provider_calls import ProviderCallRecord
 
 _CACHE = 8_192
 # About a second of what the store takes. Steps of tasks that were accepted are bounded by the workers' room instead.
@@ -27,12 +27,12 @@ _PLAIN = tuple(
 _DEFAULTS = tuple(
     (field.name, None if field.default is MISSING else field.default) for field in fields(Task) if field.name in _PLAIN
 )
-_FILTERS = tuple(field.name for field in fields(Filter) if field.name not in ("tenant", "without_types"))
+_FILTERS = tuple(field.name for field in fields(TaskQuery) if field.name not in ("tenant", "without_types"))
 _SCHEDULING = (
     *("tenant", "task_type", "queue", "priority", "created_at", "updated_at", "version"),
     *("state", "attempt", "not_before", "worker"),
 )
-_UNTOLD = {field.name: field.default for field in fields(ServiceCall)}
+_UNTOLD = {field.name: field.default for field in fields(ProviderCallRecord)}
 
 
 class MongoTaskRepository(GroupRepository[Task]):
@@ -43,7 +43,7 @@ class MongoTaskRepository(GroupRepository[Task]):
     async def prepare(self) -> None:
         await self.index("listing", "state", "relay")
 
-    async def find(self, wanted: Filter, window: Window) -> Found[Task]:
+    async def find(self, wanted: TaskQuery, window: ListWindow) -> ListPage[Task]:
         query: Document = {"listing": window.bounds(f"{wanted.tenant}/")}
         query |= {name: equals(value) for name in _FILTERS if (value := getattr(wanted, name)) is not None}
         if wanted.without_types:
@@ -96,13 +96,13 @@ def _task_of(document: Document) -> Task:
         id=document["_id"],
         state=TaskState(document["state"]),
         errors=tuple(document.get("errors", ())),
-        service_calls=tuple(ServiceCall(**call) for call in calls),
+        service_calls=tuple(ProviderCallRecord(**call) for call in calls),
         outbox=tuple(_unpack(item) for item in orjson.loads(document["outbox"])),
         **plain,
     )
 
 
-def _told(call: ServiceCall) -> dict[str, Any]:
+def _told(call: ProviderCallRecord) -> dict[str, Any]:
     """Without what is as it is by default."""
     return {name: value for name, value in asdict(call).items() if value != _UNTOLD[name]}
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from compute.tasks.v1 import tasks_pb2 as pb
 from pydantic import ValidationError
 
-from services.catalog.base import CommonFields, TaskParams, TaskType
+from services.catalog.base import CommonFields, TaskKind, TaskParams
 from services.catalog.tasks import TYPES
-from services.common.errors import InvalidRequest, Refusals, Violation, check_field, wrong_field
+from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field, wrong_field
 from services.rpc.proto import check_objects, invalid, read, to_dict
 
 MAX_KEY_LENGTH = 255
@@ -23,18 +23,18 @@ ORIGIN = {
 _INPUTS = re.compile(r"references/[A-Za-z0-9\-]{16,64}/")
 
 
-class Asked(NamedTuple):
+class TaskRequest(NamedTuple):
     """A task that somebody wants. `inputs` is the folder of the pictures that came with the request."""
 
-    kind: TaskType
+    kind: TaskKind
     common: CommonFields
     params: TaskParams
     inputs: str | None
 
 
-def read_request(request: pb.CreateTaskRequest) -> Asked:
+def read_request(request: pb.CreateTaskRequest) -> TaskRequest:
     """Raises InvalidRequest with a violation for each field that cannot be used."""
-    kind, refusals = _kind(request.spec), Refusals()
+    kind, refusals = _kind(request.spec), ViolationCollector()
     with refusals:
         params = _read_params(request.spec, kind)
     with refusals:
@@ -45,7 +45,7 @@ def read_request(request: pb.CreateTaskRequest) -> Asked:
         check_key(request.idempotency_key)
     refusals.told()
     assert kind is not None
-    return Asked(kind, common, params, inputs)
+    return TaskRequest(kind, common, params, inputs)
 
 
 def check_spec(spec: pb.TaskSpec) -> None:
@@ -60,12 +60,12 @@ def check_forms(wrong: tuple[Violation, ...]) -> None:
         raise InvalidRequest("; ".join(f"{item.field} {item.description}" for item in wrong), violations=wrong)
 
 
-def _kind(spec: pb.TaskSpec) -> TaskType | None:
+def _kind(spec: pb.TaskSpec) -> TaskKind | None:
     name = spec.params.WhichOneof("params")
     return None if name is None else TYPES[name.upper()]
 
 
-def _read_params(spec: pb.TaskSpec, kind: TaskType | None) -> TaskParams:
+def _read_params(spec: pb.TaskSpec, kind: TaskKind | None) -> TaskParams:
     if kind is None:
         raise wrong_field("spec.params", "must name the parameters of one task type")
     return read(getattr(spec.params, kind.field), kind.params, prefix=f"spec.params.{kind.field}.")
@@ -81,7 +81,7 @@ def _inputs(folder: str) -> str | None:
     return folder or None
 
 
-def _read_common(spec: pb.TaskSpec, kind: TaskType | None) -> CommonFields:
+def _read_common(spec: pb.TaskSpec, kind: TaskKind | None) -> CommonFields:
     values = to_dict(spec, CommonFields)
     config = values.get("provider_config")
     if kind is not None and kind.default_provider is not None and not _names_provider(config):

@@ -11,13 +11,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound, Overloaded
 from services.common.ids import new_uuid
-from services.common.paging import Found, Window
-from services.durable.aggregates import Added
+from services.common.paging import ListPage, ListWindow
+from services.durable.aggregates import InsertResult
 from services.durable.batch_writer import abandon
-from services.tasks.calls import ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.fingerprint import fingerprint, same_request
-from services.tasks.ports import Aftermath, Clock, Filter, Grants, TaskRepository
+from services.tasks.ports import CompletionHook, TaskClock, TaskQuery, TaskRepository, WorkerReservations
+from services.tasks.provider_calls import ProviderCallRecord
 
 _CONTENTION_LIMIT = 8
 # A task that is replayed often has many attempts: more doublings than a float can hold.
@@ -40,34 +40,34 @@ class NewTask(NamedTuple):
     inputs: str | None = None
 
 
-class Created(NamedTuple):
+class CreateResult(NamedTuple):
     task: Task
     replayed: bool
 
 
-class Creation(NamedTuple):
+class PendingCreate(NamedTuple):
     """A task on its way into the store; `kept` where a worker's place is kept for it."""
 
     task: Task
     kept: bool
-    written: asyncio.Future[Added[Task]]
+    written: asyncio.Future[InsertResult[Task]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunReport:
     """How a worker says a run ended: a result, a failure, or neither when it is given back."""
 
     task_id: str
     attempt: int
     result: str | None = None
     failure: Failure | None = None
-    calls: tuple[ServiceCall, ...] = ()
+    calls: tuple[ProviderCallRecord, ...] = ()
 
 
-def lease_expired(task_id: str, attempt: int) -> Ending:
+def lease_expired(task_id: str, attempt: int) -> RunReport:
     """Its next attempt, or its failure, begins."""
     message = f"attempt {attempt} was lost: its worker went silent"
-    return Ending(task_id, attempt, failure=Failure("LEASE_EXPIRED", message, "INTERNAL", retryable=True))
+    return RunReport(task_id, attempt, failure=Failure("LEASE_EXPIRED", message, "INTERNAL", retryable=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +88,24 @@ class TaskService:
     def __init__(
         self,
         tasks: TaskRepository,
-        clock: Clock,
+        clock: TaskClock,
         retry: RetryPolicy,
         *,
-        grants: Grants | None = None,
-        aftermath: Aftermath | None = None,
+        reservations: WorkerReservations | None = None,
+        completion_hook: CompletionHook | None = None,
     ) -> None:
         """Without `grants` every task waits to be claimed; without `aftermath` nobody ends what tasks leave open."""
         self._tasks = tasks
-        self._grants = grants
-        self._aftermath = aftermath
+        self._reservations = reservations
+        self._completion_hook = completion_hook
         self._clock = clock
         self._retry = retry
 
-    async def create(self, new: NewTask) -> Created:
+    async def create(self, new: NewTask) -> CreateResult:
         """`begin` and `created`."""
         return await self.created(self.begin(new))
 
-    def begin(self, new: NewTask) -> Creation:
+    def begin(self, new: NewTask) -> PendingCreate:
         """The first half, for groups: those that begin in one turn of the event loop are written together.
 
         Raises Overloaded.
@@ -128,15 +128,15 @@ class TaskService:
             fingerprint=fingerprint(new.task_type, new.queue, new.spec) if new.idempotency_key else None,
             inputs=new.inputs,
         ).created()
-        worker = self._grants.grant(task) if self._grants else None
+        worker = self._reservations.reserve_worker(task) if self._reservations else None
         try:
             written = self._tasks.add(task if worker is None else task.claimed(worker, self._clock()))
         except Overloaded:
-            self._withdraw(task, kept=worker is not None)
+            self._cancel_reservation(task, kept=worker is not None)
             raise
-        return Creation(task, worker is not None, written)
+        return PendingCreate(task, worker is not None, written)
 
-    async def created(self, creation: Creation) -> Created:
+    async def created(self, creation: PendingCreate) -> CreateResult:
         """The task as it was created, though a worker may have been given it in the same write.
 
         Raises IdempotencyConflict when the key was used with another body, or its task was deleted.
@@ -145,25 +145,25 @@ class TaskService:
         try:
             added = await written
         except ComputeError:
-            self._withdraw(task, kept=kept)  # should it stand after all, its worker is reminded
+            self._cancel_reservation(task, kept=kept)  # should it stand after all, its worker is reminded
             raise
-        self._withdraw(task, kept=added.existing and kept)
+        self._cancel_reservation(task, kept=added.existing and kept)
         if added.existing and added.stored.erased:
             said = "the task this Idempotency-Key made was deleted; use another key"
             raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
         if added.existing and not same_request(added.stored, task):
             raise IdempotencyConflict("this Idempotency-Key was used before with another body")
-        return Created(added.stored if added.existing else task, added.existing)
+        return CreateResult(added.stored if added.existing else task, added.existing)
 
-    def _withdraw(self, task: Task, *, kept: bool) -> None:
-        if kept and self._grants:
-            self._grants.withdraw(task.id)
+    def _cancel_reservation(self, task: Task, *, kept: bool) -> None:
+        if kept and self._reservations:
+            self._reservations.cancel_reservation(task.id)
 
     async def get(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
         """Raises NotFound, also for another tenant's task and for one of another type."""
         return visible(await self._tasks.get_fresh(task_id), tenant, task_type)
 
-    async def find(self, wanted: Filter, window: Window) -> Found[Task]:
+    async def find(self, wanted: TaskQuery, window: ListWindow) -> ListPage[Task]:
         return await self._tasks.find(wanted, window)
 
     async def cancel(self, tenant: str, task_id: str, task_type: str | None = None) -> Task:
@@ -212,7 +212,7 @@ class TaskService:
             raise IllegalTransition(f"task {task.id} was claimed by another", reason="CLAIM_LOST")
         return claimed
 
-    async def finish_all(self, endings: Sequence[Ending]) -> list[bool]:
+    async def finish_all(self, endings: Sequence[RunReport]) -> list[bool]:
         """`finish` of each, written together; what no cache knows is read together. Raises what any of them raises."""
         found = {ending.task_id: self._tasks.known(ending.task_id) for ending in endings}
         unknown = [ending.task_id for ending in endings if not _is_of(found[ending.task_id], ending)]
@@ -224,21 +224,21 @@ class TaskService:
         finally:
             abandon(one for one in begun if isinstance(one, asyncio.Future))
 
-    async def _finished(self, ending: Ending, begun: asyncio.Future[bool] | bool | None) -> bool:
+    async def _finished(self, ending: RunReport, begun: asyncio.Future[bool] | bool | None) -> bool:
         if isinstance(begun, bool):
             return begun
         return (begun is not None and await begun) or await self.finish(ending)
 
-    def _begin_finish(self, ending: Ending, task: Task | None) -> asyncio.Future[bool] | bool | None:
+    def _begin_finish(self, ending: RunReport, task: Task | None) -> asyncio.Future[bool] | bool | None:
         """What became of it where that is known already; None where more must be done than to write."""
         if task is None or not _is_of(task, ending):
             return False
         if task.state is TaskState.COMPLETED:
             return ending.result is not None  # the same report again, after an answer that was lost
         ended = self._ended(task, ending)
-        return None if ended.loose_calls else self._tasks.save(ended)
+        return None if ended.orphaned_calls else self._tasks.save(ended)
 
-    async def finish(self, ending: Ending) -> bool:
+    async def finish(self, ending: RunReport) -> bool:
         """Ends a run. False, and nothing changes, where the attempt is no longer the task's."""
         for _ in range(_CONTENTION_LIMIT):
             task = await self._running(ending)
@@ -250,7 +250,7 @@ class TaskService:
                 return True
         return False
 
-    async def record(self, task_id: str, worker: str, attempt: int, call: ServiceCall) -> bool:
+    async def record(self, task_id: str, worker: str, attempt: int, call: ProviderCallRecord) -> bool:
         """Keeps what is known of a call to a provider. False where that attempt is no longer the task's.
 
         Raises:
@@ -267,7 +267,7 @@ class TaskService:
 
         return _runs(await self.change(task_id, recorded), worker, attempt)
 
-    async def _running(self, ending: Ending) -> Task | None:
+    async def _running(self, ending: RunReport) -> Task | None:
         """The task while `ending.attempt` is its own and not failed; a cache is believed only when it agrees."""
         for get in (self._tasks.get, self._tasks.get_fresh):
             try:
@@ -278,7 +278,7 @@ class TaskService:
                 return task
         return None
 
-    def _ended(self, task: Task, ending: Ending) -> Task:
+    def _ended(self, task: Task, ending: RunReport) -> Task:
         now = self._clock()
         if ending.result is not None:
             return task.completed(ending.result, ending.calls, now)
@@ -307,12 +307,12 @@ class TaskService:
 
     async def _save(self, task: Task) -> bool:
         """What it leaves open at vendors is noted first: no crash hides it then."""
-        if self._aftermath is not None and task.loose_calls:
-            await self._aftermath.note(task)
+        if self._completion_hook is not None and task.orphaned_calls:
+            await self._completion_hook.note(task)
         return await self._tasks.save(task)
 
 
-def _is_of(task: Task | None, ending: Ending) -> bool:
+def _is_of(task: Task | None, ending: RunReport) -> bool:
     """Whether the attempt is the task's own and not failed."""
     states = (TaskState.EXECUTING, TaskState.COMPLETED)
     return task is not None and task.attempt == ending.attempt and task.state in states

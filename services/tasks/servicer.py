@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.catalog.tasks import TYPES
-from services.common.errors import ComputeError, Refusals, check_field, wrong_field
+from services.common.errors import ComputeError, ViolationCollector, check_field, wrong_field
 from services.common.identity import Caller, check_tenant, current_caller
 from services.common.ids import distinct, part_key
 from services.common.merging import merged
@@ -23,15 +23,15 @@ from services.durable.batch_writer import abandon
 from services.messaging.subjects.workers import progress_subject
 from services.rpc.grpc_server import Context
 from services.rpc.proto import check_objects
+from services.tasks.broadcast import TaskBroadcast
+from services.tasks.bulk import MOST, check_deletion, check_many, deleted, failure
 from services.tasks.domain import Task
-from services.tasks.hub import Hub
-from services.tasks.many import MOST, check_deletion, check_many, deleted, failure
 from services.tasks.messages import Messages
-from services.tasks.ports import Filter
+from services.tasks.ports import TaskQuery
 from services.tasks.removal import Remover
 from services.tasks.requests import check_forms, check_key, check_spec
-from services.tasks.roster import ServedModel
-from services.tasks.service import Created, Creation, NewTask, TaskService
+from services.tasks.service import CreateResult, NewTask, PendingCreate, TaskService
+from services.tasks.worker_registry import ServedModel
 
 log = structlog.get_logger()
 Named: TypeAlias = (
@@ -53,7 +53,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         service: TaskService,
         remover: Remover,
         messages: Messages,
-        hub: Hub,
+        broadcast: TaskBroadcast,
         bus: Client,
         progress: Callable[[str], float],
         models: Callable[[], list[ServedModel]],
@@ -62,7 +62,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         self._service = service
         self._remover = remover
         self._messages = messages
-        self._hub = hub
+        self._broadcast = broadcast
         self._bus = bus
         self._progress = progress
         self._models = models
@@ -86,7 +86,7 @@ class TaskServicer(rpc.TaskServiceServicer):
             for one in begun:
                 await self._end(one, answer.outcomes.add())
         except asyncio.CancelledError:
-            abandon(one.written for one in begun if isinstance(one, Creation))
+            abandon(one.written for one in begun if isinstance(one, PendingCreate))
             raise
         return answer
 
@@ -102,14 +102,14 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     @needs(TO_READ)
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
-        owner, refusals, state = tenant(), Refusals(), None
+        owner, refusals, state = tenant(), ViolationCollector(), None
         with refusals:
             window = read_window(request, f"{owner}/")
         with refusals:
             state = self._messages.state(request.status) if request.HasField("status") else None
         refusals.told()
         caller = current_caller()
-        wanted = Filter(
+        wanted = TaskQuery(
             owner,
             state=state,
             task_type=_optional(request, "task_type"),
@@ -198,7 +198,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         await self._service.get(owner, task_id)  # before listening for what may be another tenant's
         subscription = await self._bus.subscribe(progress_subject(task_id), cb=on_progress)
         try:
-            with self._hub.watching(task_id) as changes:
+            with self._broadcast.watching(task_id) as changes:
                 async for update in self._watch(owner, task_id, changes, news):
                     yield update
         finally:
@@ -227,7 +227,7 @@ class TaskServicer(rpc.TaskServiceServicer):
             current_caller().require("admin")
         return new
 
-    def _begin(self, item: pb.CreateTasksItem, key: str, caller: Caller) -> Creation | Exception:
+    def _begin(self, item: pb.CreateTasksItem, key: str, caller: Caller) -> PendingCreate | Exception:
         request = item.request
         try:
             if not caller.internal:
@@ -240,7 +240,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         except Exception as error:  # noqa: BLE001  # told for this one; its neighbours are made
             return error
 
-    async def _end(self, begun: Creation | Exception, outcome: pb.CreateTasksOutcome) -> None:
+    async def _end(self, begun: PendingCreate | Exception, outcome: pb.CreateTasksOutcome) -> None:
         try:
             if isinstance(begun, Exception):
                 raise begun
@@ -248,7 +248,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         except Exception as error:  # noqa: BLE001  # of this one; its neighbours are made
             outcome.error = failure(error, "create failed")
 
-    def _show(self, created: Created, answer: pb.CreateTaskResponse) -> None:
+    def _show(self, created: CreateResult, answer: pb.CreateTaskResponse) -> None:
         self._messages.show(created.task, answer.task)
         answer.replayed = created.replayed
 

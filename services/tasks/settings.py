@@ -9,11 +9,11 @@ from pydantic import field_validator
 from pydantic_settings import NoDecode
 
 from services.common.settings import split
-from services.net.settings import WebhookReachSettings
-from services.tasks.door import Door
+from services.net.settings import WebhookAddressSettings
+from services.tasks.reference_policy import ReferencePolicy
 
 
-class TasksSettings(WebhookReachSettings):
+class TasksSettings(WebhookAddressSettings):
     """Seconds, where not said otherwise."""
 
     task_attempts: int = 3
@@ -45,8 +45,8 @@ class TasksSettings(WebhookReachSettings):
     """Folders of the workers' machine whose pictures every tenant may name: those of the workers, by commas."""
 
     @property
-    def door(self) -> Door:
-        return Door(self.webhook_reach, self.local_image_roots)
+    def door(self) -> ReferencePolicy:
+        return ReferencePolicy(self.webhook_address_policy, self.local_image_roots)
 
     @field_validator("local_image_roots", mode="before")
     @classmethod

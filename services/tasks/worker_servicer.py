@@ -15,13 +15,13 @@ from services.common.errors import ComputeError, Internal, InvalidRequest, NotFo
 from services.common.scopes import OURS, needs
 from services.rpc.grpc_server import Context
 from services.rpc.proto import put_object
-from services.tasks.beats import Beats
 from services.tasks.dispatcher import Dispatcher
 from services.tasks.domain import Failure, Task, TaskState
+from services.tasks.heartbeats import HeartbeatReceiver
 from services.tasks.messages import Messages, service_request
+from services.tasks.orphan_reaper import OrphanReaper
 from services.tasks.ports import TaskRepository
-from services.tasks.service import Ending, TaskService
-from services.tasks.tidying import Tidying
+from services.tasks.service import RunReport, TaskService
 
 log = structlog.get_logger()
 # Whatever is said there must not be taken for an event or an order.
@@ -34,17 +34,17 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         service: TaskService,
         repository: TaskRepository,
         messages: Messages,
-        beats: Beats,
-        books: Dispatcher,
-        tidying: Tidying,
+        heartbeats: HeartbeatReceiver,
+        dispatcher: Dispatcher,
+        orphan_reaper: OrphanReaper,
         lease: float,
     ) -> None:
         self._service = service
         self._repository = repository
         self._messages = messages
-        self._beats = beats
-        self._books = books
-        self._tidying = tidying
+        self._heartbeats = heartbeats
+        self._dispatcher = dispatcher
+        self._orphan_reaper = orphan_reaper
         self._lease = Duration()
         self._lease.FromNanoseconds(int(lease * 1e9))
 
@@ -65,7 +65,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         _check_worker(request.worker_id)
         if request.inbox and not _INBOX.fullmatch(request.inbox):
             raise InvalidRequest("inbox is not one of NATS", reason="INBOX_INVALID")
-        unknown = await self._beats.take(request)
+        unknown = await self._heartbeats.take(request)
         lost = [ref for ref in unknown if await self._is_lost(request.worker_id, ref)]
         return wire.HeartbeatTasksResponse(lost=lost, lease=self._lease)
 
@@ -78,7 +78,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         try:
             current = await self._service.record(request.task_id, request.worker_id, request.attempt, call)
         except NotFound:
-            if not await self._tidying.heard(request.task_id, call):
+            if not await self._orphan_reaper.heard(request.task_id, call):
                 raise
             current = False
         return wire.RecordCallResponse(current=current)
@@ -89,7 +89,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     ) -> wire.TakeLooseCallsResponse:
         _check_worker(request.worker_id)
         answer = wire.TakeLooseCallsResponse()
-        for found in await self._tidying.take(request.task_id):
+        for found in await self._orphan_reaper.take(request.task_id):
             loose = answer.calls.add(call=service_request(found.call))
             put_object(loose, "provider_config", orjson.loads(found.config))
         return answer
@@ -107,18 +107,18 @@ class WorkerServicer(rpc.WorkerServiceServicer):
                 self._messages.spec(task)  # before it begins: nobody could run it
             claimed = await self._service.claim(worker_id, task, ref.attempt)
         except ComputeError as error:
-            await self._correct_books(ref.task_id, error)
+            await self._correct_dispatcher(ref.task_id, error)
             answer.refusal = error.reason
         else:
             self._messages.fill(claimed, answer.task)
 
-    def _ending(self, item: wire.FinishedTask) -> Ending:
+    def _ending(self, item: wire.FinishedTask) -> RunReport:
         """Raises InvalidRequest."""
         kind = item.WhichOneof("outcome")
         calls = self._messages.service_calls(item)
         if kind == "result":
             result = self._messages.result_json(item.result)
-            return Ending(item.task_id, item.attempt, result=result, calls=calls)
+            return RunReport(item.task_id, item.attempt, result=result, calls=calls)
         failure = None
         if kind == "failure":
             said = item.failure
@@ -126,16 +126,16 @@ class WorkerServicer(rpc.WorkerServiceServicer):
             failure = Failure(said.reason, said.message, said.category, said.retryable, said.exhausted, pause)
         elif kind is None:
             raise InvalidRequest("an ending needs a result, a failure or a return", reason="OUTCOME_MISSING")
-        return Ending(item.task_id, item.attempt, failure=failure, calls=calls)
+        return RunReport(item.task_id, item.attempt, failure=failure, calls=calls)
 
-    async def _correct_books(self, task_id: str, refusal: ComputeError) -> None:
+    async def _correct_dispatcher(self, task_id: str, refusal: ComputeError) -> None:
         """Somebody released what cannot be claimed: the books missed a change, or nobody here understands it."""
         try:
             if isinstance(refusal, Internal):
                 raise refusal
-            self._books.noticed(await self._repository.get_fresh(task_id))
+            self._dispatcher.noticed(await self._repository.get_fresh(task_id))
         except (NotFound, Internal):
-            self._books.gone(task_id)
+            self._dispatcher.gone(task_id)
 
     async def _is_lost(self, worker_id: str, ref: wire.TaskRef) -> bool:
         """The books do not know the run; the store has the last word."""
@@ -145,7 +145,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
             return True
         lost = task.attempt != ref.attempt or task.state is not TaskState.EXECUTING
         if not lost:
-            self._books.noticed(task)
+            self._dispatcher.noticed(task)
         else:
             log.info("run lost", worker_id=worker_id, task_id=ref.task_id, attempt=ref.attempt)
         return lost

@@ -10,14 +10,14 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 import structlog
 from pydantic.fields import FieldInfo
 
-from services.catalog.base import CommonFields, TaskType
+from services.catalog.base import CommonFields, TaskKind
 from services.catalog.images import MAX_INLINE, holds_bytes
-from services.catalog.schemas import Schemas, inline_mark, is_list
+from services.catalog.schemas import TaskSchemas, inline_mark, is_list
 from services.catalog.tasks import TYPES
 from services.clients.storage_client import StorageClient
 from services.common.errors import ComputeError, InvalidRequest, Violation
 from services.imaging.formats import suffix_of
-from services.imaging.sources import Kind, Source, read_inline
+from services.imaging.sources import PictureSource, SourceKind, read_inline
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class InlineStore:
         self.folder = ""
         """Of what was stored; empty when nothing had to be."""
 
-    async def take(self, schemas: Schemas, wanted: CommonFields) -> CommonFields:
+    async def take(self, schemas: TaskSchemas, wanted: CommonFields) -> CommonFields:
         """`wanted` with every inline picture replaced by the path of the stored one, below its parameter's own name.
 
         Raises:
@@ -48,7 +48,7 @@ class InlineStore:
             await self.forget()
             raise
 
-    async def _taken(self, schemas: Schemas, wanted: CommonFields) -> CommonFields:
+    async def _taken(self, schemas: TaskSchemas, wanted: CommonFields) -> CommonFields:
         kind = schemas.kind
         changes: dict[str, Any] = {}
         for name in _MARKED[kind.name]:
@@ -98,7 +98,7 @@ class InlineStore:
         return stored.path
 
 
-def _marked(kind: TaskType) -> list[str]:
+def _marked(kind: TaskKind) -> list[str]:
     return [name for name, info in kind.params.model_fields.items() if inline_mark(info) is not None]
 
 
@@ -120,9 +120,9 @@ def _digest(content: bytes) -> str:
 
 async def decode_picture(field: str, text: str) -> bytes:
     """The bytes of base64 text or of a data URL. Raises InvalidRequest: IMAGE_ENCODING_INVALID."""
-    kind = Kind.DATA_URL if text[:5].lower() == "data:" else Kind.BASE64
+    kind = SourceKind.DATA_URL if text[:5].lower() == "data:" else SourceKind.BASE64
     try:
-        return await read_inline(Source(kind, text), max_bytes=MAX_INLINE)
+        return await read_inline(PictureSource(kind, text), max_bytes=MAX_INLINE)
     except InvalidRequest as error:
         raise _invalid(field, error.message, "IMAGE_ENCODING_INVALID") from error
 

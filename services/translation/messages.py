@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.catalog.base import CommonFields, TaskType
+from services.catalog.base import CommonFields, TaskKind
 from services.catalog.enums import TaskStatus
 from services.catalog.tasks import TYPES
 from services.common.errors import NotFound
@@ -27,7 +27,7 @@ _NUMBER = {TaskStatus(name): number for number, name in _STATUS.items() if numbe
 
 
 def create_request(
-    kind: TaskType, wanted: CommonFields, idempotency_key: str = "", inputs_folder: str = ""
+    kind: TaskKind, wanted: CommonFields, idempotency_key: str = "", inputs_folder: str = ""
 ) -> pb.CreateTaskRequest:
     """`wanted` is a validated Create…Task whose pictures are references; those it held are below `inputs_folder`."""
     request = pb.CreateTaskRequest(idempotency_key=idempotency_key, inputs_folder=inputs_folder)
@@ -116,7 +116,7 @@ def _object(message: Message, name: str) -> dict[str, Any] | None:
     return get_object(message, name) if message.HasField(name) else None
 
 
-def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
+def _compile(kind: TaskKind) -> Callable[[pb.Task], dict[str, Any]]:
     """Parameters first; a result's field of the same name replaces them once there is one."""
     asked = _getters(_member(params_pb2.TaskParams, kind), kind.params.model_fields, kind.shown_as)
     made = _getters(_member(params_pb2.TaskResult, kind), kind.result.model_fields, {})
@@ -136,13 +136,13 @@ def _compile(kind: TaskType) -> Callable[[pb.Task], dict[str, Any]]:
     return view
 
 
-def _before(kind: TaskType) -> dict[str, Any]:
+def _before(kind: TaskKind) -> dict[str, Any]:
     """What a result's fields show until there is one."""
     fields = kind.result.model_fields.items()
     return {name: None if info.is_required() else info.default for name, info in fields}
 
 
-def _member(holder: type[Message], kind: TaskType) -> Any:
+def _member(holder: type[Message], kind: TaskKind) -> Any:
     return holder.DESCRIPTOR.fields_by_name[kind.field].message_type
 
 

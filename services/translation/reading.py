@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, Union
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from services.catalog.base import CommonFields
-from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, Schemas
+from services.catalog.schemas import ALL_SCHEMAS, SCHEMAS, TaskSchemas
 from services.translation.integers import respell_integers
 
 ModelT = TypeVar("ModelT")
@@ -37,7 +37,7 @@ def read_model(model: type[BaseModel], body: bytes) -> Any:
     return _read(_ADAPTERS[model], body)
 
 
-def _any_of(schemas: Iterable[Schemas]) -> TypeAdapter[Any]:
+def _any_of(schemas: Iterable[TaskSchemas]) -> TypeAdapter[Any]:
     union: Any = Union[tuple(item.create for item in schemas)]  # noqa: UP007  # made at run time
     return TypeAdapter(Annotated[union, Field(discriminator="task_type")])
 

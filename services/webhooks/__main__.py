@@ -43,7 +43,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-class Client:
+class WebhookAdminClient:
     """WebhookService for one tenant, or for all of them."""
 
     def __init__(self, stub: rpc.WebhookServiceStub, credentials: Credentials, tenant: str) -> None:
@@ -88,7 +88,7 @@ async def run(arguments: argparse.Namespace, settings: WebhooksSettings) -> str:
     """What the command prints. Raises ComputeError."""
     credentials = Credentials(settings.internal_token.get_secret_value())
     async with connect(settings.webhooks_target) as channel:
-        client = Client(rpc.WebhookServiceStub(channel), credentials, arguments.tenant)
+        client = WebhookAdminClient(rpc.WebhookServiceStub(channel), credentials, arguments.tenant)
         if arguments.command == "secret":
             return await client.secret(rotate=arguments.rotate)
         if arguments.command == "replay":

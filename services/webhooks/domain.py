@@ -29,7 +29,7 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class WebhookNotice:
     """An event that somebody asked to be called for; `body` is its CloudEvent."""
 
     tenant: str
@@ -43,7 +43,7 @@ class Occasion:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DeliveryAttempt:
     """`at` in microseconds, `duration` in seconds; `status` 0 where nobody answered, `error` "" where all was well."""
 
     at: int
@@ -74,7 +74,7 @@ class Delivery:
     attempts: int = 0
     owner: str | None = None
     reason: str | None = None
-    history: tuple[Attempt, ...] = ()
+    history: tuple[DeliveryAttempt, ...] = ()
     content_type: str | None = None
     task_deleted: bool = False
 
@@ -96,22 +96,22 @@ class Delivery:
         self._require(DeliveryState.PENDING, DeliveryState.SENDING)
         return self._moved(DeliveryState.SENDING, until, owner=owner, attempts=self.attempts + 1)
 
-    def delivered(self, attempt: Attempt, *, until: int) -> Delivery:
+    def delivered(self, attempt: DeliveryAttempt, *, until: int) -> Delivery:
         """Kept `until` then."""
         self._require(DeliveryState.SENDING)
         return self._moved(DeliveryState.DELIVERED, until, history=self._with(attempt), reason=None)
 
-    def failed(self, attempt: Attempt, *, again: int) -> Delivery:
+    def failed(self, attempt: DeliveryAttempt, *, again: int) -> Delivery:
         """To be tried `again` then."""
         self._require(DeliveryState.SENDING)
         return self._moved(DeliveryState.PENDING, again, history=self._with(attempt), reason=attempt.error)
 
-    def given_up(self, attempt: Attempt, *, until: int) -> Delivery:
+    def given_up(self, attempt: DeliveryAttempt, *, until: int) -> Delivery:
         """A dead letter, kept `until` then."""
         self._require(DeliveryState.SENDING)
         return self._moved(DeliveryState.DEAD, until, history=self._with(attempt), reason=attempt.error)
 
-    def skipped(self, reason: str, attempt: Attempt | None = None, *, until: int) -> Delivery:
+    def skipped(self, reason: str, attempt: DeliveryAttempt | None = None, *, until: int) -> Delivery:
         self._require(DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.DEAD)
         history = self.history if attempt is None else self._with(attempt)
         return self._moved(DeliveryState.SKIPPED, until, history=history, reason=reason)
@@ -132,7 +132,7 @@ class Delivery:
             raise IllegalTransition(f"delivery {self.id} is being sent", reason="DELIVERY_SENDING")
         return self._moved(DeliveryState.PENDING, now, attempts=0, reason=None)
 
-    def _with(self, attempt: Attempt) -> tuple[Attempt, ...]:
+    def _with(self, attempt: DeliveryAttempt) -> tuple[DeliveryAttempt, ...]:
         return (*self.history, attempt)[-MAX_HISTORY:]
 
     def _require(self, *states: DeliveryState) -> None:
@@ -147,7 +147,7 @@ class Delivery:
         attempts: int | None = None,
         owner: str | None = None,
         reason: str | None = None,
-        history: tuple[Attempt, ...] | None = None,
+        history: tuple[DeliveryAttempt, ...] | None = None,
     ) -> Delivery:
         return replace(
             self,
@@ -192,25 +192,25 @@ class SecretPair:
         return (self.current,)
 
 
-def new_delivery(occasion: Occasion, now: int) -> Delivery:
+def new_delivery(notice: WebhookNotice, now: int) -> Delivery:
     """Due at once. The same event for the same address is the same delivery, whenever it is made."""
     return Delivery(
-        id=delivery_id(occasion),
-        tenant=occasion.tenant,
-        task_id=occasion.task_id,
-        event_id=occasion.event_id,
-        event_type=occasion.event_type,
-        url=occasion.url,
-        body=occasion.body,
-        content_type=occasion.content_type,
+        id=delivery_id(notice),
+        tenant=notice.tenant,
+        task_id=notice.task_id,
+        event_id=notice.event_id,
+        event_type=notice.event_type,
+        url=notice.url,
+        body=notice.body,
+        content_type=notice.content_type,
         created_at=now,
         due=now,
     )
 
 
-def delivery_id(occasion: Occasion) -> str:
+def delivery_id(notice: WebhookNotice) -> str:
     """Without full stops, which part the fields of what is signed."""
-    return f"{occasion.event_id.replace('.', '_')}_{endpoint_id(occasion.tenant, occasion.url)}"
+    return f"{notice.event_id.replace('.', '_')}_{endpoint_id(notice.tenant, notice.url)}"
 
 
 def endpoint_id(tenant: str, url: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from compute.webhooks.v1 import webhooks_pb2 as pb
 
-from services.webhooks.domain import Occasion
+from services.webhooks.domain import WebhookNotice
 from services.webhooks.service import WebhookService
 
 
@@ -16,18 +16,18 @@ class NoticeIntake:
 
     async def take(self, data: bytes, before: Callable[[], Awaitable[None]]) -> bool:
         """Whether nothing is left to be done about it."""
-        occasion = _occasion(data)
-        if occasion.body:
-            await self._service.record(occasion)
-        if not occasion.task_deleted:
+        notice = _occasion(data)
+        if notice.body:
+            await self._service.record(notice)
+        if not notice.task_deleted:
             return True
         await before()  # what came before it is to be found
-        return await self._service.end_for(occasion)
+        return await self._service.end_for(notice)
 
 
-def _occasion(data: bytes) -> Occasion:
+def _occasion(data: bytes) -> WebhookNotice:
     notice = pb.Notice.FromString(data)
-    return Occasion(
+    return WebhookNotice(
         tenant=notice.tenant,
         task_id=notice.task_id,
         event_id=notice.event_id,

@@ -6,13 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.common.paging import Found, Window
+from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import Repository
 from services.webhooks.domain import Delivery, DeliveryState, Endpoint, SecretPair
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class DeliveryQuery:
     """What a list shows; None means any."""
 
     tenant: str | None = None
@@ -27,7 +27,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EndpointResponse:
     """What came of calling an address. `status` 0 where nobody answered; `retry_after` in seconds."""
 
     status: int
@@ -38,7 +38,7 @@ class Answer:
 class DeliveryRepository(Repository[Delivery], Protocol):
     """Deliveries, each one a document under compare-and-set on its version."""
 
-    async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
+    async def find(self, wanted: DeliveryQuery, window: ListWindow) -> ListPage[Delivery]:
         """Newest first."""
         ...
 
@@ -85,15 +85,15 @@ class SecretRepository(Protocol):
         ...
 
 
-class Courier(Protocol):
+class DeliveryTransport(Protocol):
     """Sends a delivery once."""
 
-    async def call(self, delivery: Delivery) -> Answer:
+    async def call(self, delivery: Delivery) -> EndpointResponse:
         """Never raises for what the other side does."""
         ...
 
 
-class Clock(Protocol):
+class DeliveryClock(Protocol):
     """Says when things happen; who owns what is judged by `elapsed` alone."""
 
     def now(self) -> int:

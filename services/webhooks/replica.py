@@ -14,26 +14,26 @@ from services.durable.leadership import Leadership
 from services.durable.store import Database
 from services.messaging.subjects.webhooks import HOOKS_STREAM, intake_of_notices
 from services.net.guarded_http import GuardedHttp, HttpLimits
-from services.webhooks.accounts import MongoEndpointRepository, MongoSecretRepository
-from services.webhooks.courier import HttpCourier
 from services.webhooks.domain import SECOND
+from services.webhooks.http_transport import HttpDeliveryTransport
 from services.webhooks.intake import NoticeIntake
-from services.webhooks.ports import Clock
+from services.webhooks.ports import DeliveryClock
 from services.webhooks.repository import MongoDeliveryRepository
-from services.webhooks.schedule import Schedule
-from services.webhooks.sender import Limits, Sender
+from services.webhooks.retry_schedule import RetrySchedule
+from services.webhooks.sender import Sender, SenderLimits
 from services.webhooks.service import WebhookService
 from services.webhooks.settings import WebhooksSettings
+from services.webhooks.tenant_records import MongoEndpointRepository, MongoSecretRepository
 
 log = structlog.get_logger()
 _DAY = 86_400.0
 
 
-class Replica:
+class WebhooksReplica:
     """Every replica answers calls; the one that leads records and sends."""
 
     def __init__(
-        self, database: Database, bus: Client, http: GuardedHttp, clock: Clock, settings: WebhooksSettings
+        self, database: Database, bus: Client, http: GuardedHttp, clock: DeliveryClock, settings: WebhooksSettings
     ) -> None:
         owner = uuid4().hex
         self.repository = MongoDeliveryRepository(database)
@@ -44,11 +44,11 @@ class Replica:
         self.sender = Sender(
             self.repository,
             endpoints,
-            HttpCourier(http, secrets, clock),
+            HttpDeliveryTransport(http, secrets, clock),
             clock,
             lambda: self._leadership.held,
             owner=owner,
-            schedule=Schedule(settings.webhook_steps_seconds),
+            schedule=RetrySchedule(settings.webhook_steps_seconds),
             limits=_limits(settings),
         )
         self.service = WebhookService(
@@ -101,8 +101,8 @@ def http_limits(settings: WebhooksSettings) -> HttpLimits:
     )
 
 
-def _limits(settings: WebhooksSettings) -> Limits:
-    return Limits(
+def _limits(settings: WebhooksSettings) -> SenderLimits:
+    return SenderLimits(
         patience=settings.webhook_timeout_seconds + 2 * settings.webhook_margin_seconds,
         margin=settings.webhook_margin_seconds,
         everywhere=settings.webhook_concurrency,

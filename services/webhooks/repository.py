@@ -7,14 +7,14 @@ from dataclasses import asdict
 
 import orjson
 
-from services.common.paging import Found, Window
+from services.common.paging import ListPage, ListWindow
 from services.durable import due_list
 from services.durable.codec import Codec
 from services.durable.repository import GroupRepository
 from services.durable.store import Database, Document, equals
 from services.durable.write_log import WriteLog
-from services.webhooks.domain import Attempt, Delivery, DeliveryState
-from services.webhooks.ports import Filter
+from services.webhooks.domain import Delivery, DeliveryAttempt, DeliveryState
+from services.webhooks.ports import DeliveryQuery
 
 COLLECTION = "webhook_deliveries"
 _PLAIN = tuple(name for name in Delivery.__dataclass_fields__ if name not in ("id", "state", "history"))
@@ -28,7 +28,7 @@ class MongoDeliveryRepository(GroupRepository[Delivery]):
     async def prepare(self) -> None:
         await self.index("due", "listing")
 
-    async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
+    async def find(self, wanted: DeliveryQuery, window: ListWindow) -> ListPage[Delivery]:
         query: Document = {"listing": window.bounds(wanted.begin)}
         for name, value in (("state", wanted.state), ("task_id", wanted.task_id), ("url", wanted.url)):
             if value is not None:
@@ -62,7 +62,7 @@ def to_document(delivery: Delivery) -> Document:
 
 def _to_delivery(document: Document) -> Delivery:
     plain = {name: document.get(name) for name in _PLAIN}
-    history = tuple(Attempt(**row) for row in orjson.loads(document["history"]))
+    history = tuple(DeliveryAttempt(**row) for row in orjson.loads(document["history"]))
     return Delivery(id=document["_id"], state=DeliveryState(document["state"]), history=history, **plain)  # type: ignore[arg-type]  # as they were written
 
 

@@ -16,10 +16,16 @@ from dataclasses import dataclass
 import structlog
 
 from services.common.errors import NotFound, Unavailable
-from services.webhooks.domain import SECOND, Attempt, Delivery, DeliveryState, Endpoint
-from services.webhooks.ports import Answer, Clock, Courier, DeliveryRepository, EndpointRepository
-from services.webhooks.ready import Ready
-from services.webhooks.schedule import Schedule
+from services.webhooks.domain import SECOND, Delivery, DeliveryAttempt, DeliveryState, Endpoint
+from services.webhooks.ports import (
+    DeliveryClock,
+    DeliveryRepository,
+    DeliveryTransport,
+    EndpointRepository,
+    EndpointResponse,
+)
+from services.webhooks.ready_queue import ReadyQueue
+from services.webhooks.retry_schedule import RetrySchedule
 
 log = structlog.get_logger()
 _PAGE = 256
@@ -28,7 +34,7 @@ _GONE = 410
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SenderLimits:
     """Seconds, where not said otherwise.
 
     A claim is good for `patience`: a call begins within `margin` of it, and lasts less than what is left.
@@ -48,23 +54,23 @@ class Sender:
         self,
         deliveries: DeliveryRepository,
         endpoints: EndpointRepository,
-        courier: Courier,
-        clock: Clock,
+        transport: DeliveryTransport,
+        clock: DeliveryClock,
         leads: Callable[[], bool],
         *,
         owner: str,
-        schedule: Schedule,
-        limits: Limits,
+        schedule: RetrySchedule,
+        limits: SenderLimits,
     ) -> None:
         self._deliveries = deliveries
         self._endpoints = endpoints
-        self._courier = courier
+        self._transport = transport
         self._clock = clock
         self._leads = leads
         self._owner = owner
         self._schedule = schedule
         self._limits = limits
-        self._ready = Ready()
+        self._ready = ReadyQueue()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._hosts: Counter[str] = Counter()
         # Others' claims, and since when they stand still.
@@ -220,8 +226,8 @@ class Sender:
 
     async def _call(self, claimed: Delivery) -> None:
         at, began = self._clock.now(), self._clock.elapsed()
-        answer = await self._courier.call(claimed)
-        attempt = Attempt(at, round(self._clock.elapsed() - began, 3), answer.status, answer.error)
+        answer = await self._transport.call(claimed)
+        attempt = DeliveryAttempt(at, round(self._clock.elapsed() - began, 3), answer.status, answer.error)
         if answer.status == _GONE:
             await self._disable(claimed)
         ended = self._ended(claimed, attempt, answer)
@@ -235,7 +241,7 @@ class Sender:
         await self._endpoints.add(endpoint)
         log.info("address disabled", tenant=delivery.tenant, endpoint=endpoint.id)
 
-    def _ended(self, claimed: Delivery, attempt: Attempt, answer: Answer) -> Delivery:
+    def _ended(self, claimed: Delivery, attempt: DeliveryAttempt, answer: EndpointResponse) -> Delivery:
         limits = self._limits
         if not attempt.error:
             return claimed.delivered(attempt, until=self._in(limits.keep))

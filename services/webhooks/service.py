@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.common.errors import IllegalTransition, NotFound, Overloaded
-from services.common.paging import Found, Window
+from services.common.paging import ListPage, ListWindow
 from services.webhooks.domain import (
     SECOND,
     Delivery,
     DeliveryState,
-    Occasion,
     SecretPair,
+    WebhookNotice,
     endpoint_id,
     new_delivery,
 )
-from services.webhooks.ports import Clock, DeliveryRepository, EndpointRepository, Filter, SecretRepository
+from services.webhooks.ports import (
+    DeliveryClock,
+    DeliveryQuery,
+    DeliveryRepository,
+    EndpointRepository,
+    SecretRepository,
+)
 
 _CONTENTION_LIMIT = 8
 _OF_ONE_TASK = 1_000
@@ -28,7 +34,7 @@ class WebhookService:
         deliveries: DeliveryRepository,
         endpoints: EndpointRepository,
         secrets: SecretRepository,
-        clock: Clock,
+        clock: DeliveryClock,
         *,
         overlap: int,
         keep: int = _KEEP,
@@ -46,22 +52,22 @@ class WebhookService:
         self._keep = keep
         self._on_due = on_due
 
-    async def record(self, occasion: Occasion) -> bool:
+    async def record(self, notice: WebhookNotice) -> bool:
         """Once this answers, the delivery outlives us. False when it was recorded before."""
-        delivery = new_delivery(occasion, self._clock.now())
+        delivery = new_delivery(notice, self._clock.now())
         if (await self._deliveries.add(delivery)).existing:
             return False
         self._on_due(delivery)
         return True
 
-    async def end_for(self, occasion: Occasion) -> bool:
+    async def end_for(self, notice: WebhookNotice) -> bool:
         """The task was deleted: what is not delivered is skipped, and nothing called again, but for this very event.
 
         False while some is being sent.
         """
-        wanted, all_over = Filter(occasion.tenant, task_id=occasion.task_id), True
-        for delivery in (await self._deliveries.find(wanted, Window(_OF_ONE_TASK))).items:
-            if delivery.task_deleted or delivery.event_id == occasion.event_id:
+        wanted, all_over = DeliveryQuery(notice.tenant, task_id=notice.task_id), True
+        for delivery in (await self._deliveries.find(wanted, ListWindow(_OF_ONE_TASK))).items:
+            if delivery.task_deleted or delivery.event_id == notice.event_id:
                 continue
             if delivery.state is DeliveryState.SENDING:
                 all_over = False
@@ -70,7 +76,7 @@ class WebhookService:
             all_over = await self._deliveries.save(ended) and all_over
         return all_over
 
-    async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
+    async def find(self, wanted: DeliveryQuery, window: ListWindow) -> ListPage[Delivery]:
         return await self._deliveries.find(wanted, window)
 
     async def replay(self, tenant: str | None, delivery_id: str) -> Delivery:

@@ -7,14 +7,14 @@ from typing import Any
 from compute.webhooks.v1 import webhooks_pb2 as pb
 from compute.webhooks.v1 import webhooks_pb2_grpc as rpc
 
-from services.common.errors import Refusals, check_field
+from services.common.errors import ViolationCollector, check_field
 from services.common.identity import check_tenant, current_caller
 from services.common.paging import fitting, next_token, read_window
 from services.common.scopes import TO_ADMINISTER, TO_CHANGE, TO_READ, needs
 from services.rpc.grpc_server import Context
 from services.rpc.proto import timestamp
-from services.webhooks.domain import SECOND, Attempt, Delivery, DeliveryState, SecretPair
-from services.webhooks.ports import Filter
+from services.webhooks.domain import SECOND, Delivery, DeliveryAttempt, DeliveryState, SecretPair
+from services.webhooks.ports import DeliveryQuery
 from services.webhooks.service import WebhookService
 
 _STATES: dict[DeliveryState, Any] = {
@@ -29,10 +29,10 @@ class WebhookServicer(rpc.WebhookServiceServicer):
 
     @needs(TO_READ)
     async def ListDeliveries(self, request: pb.ListDeliveriesRequest, context: Context) -> pb.ListDeliveriesResponse:
-        refusals, state = Refusals(), None
+        refusals, state = ViolationCollector(), None
         with refusals:
             state = _state(request)
-        wanted = Filter(
+        wanted = DeliveryQuery(
             _any_tenant(),
             state=state,
             task_id=request.task_id.lower() if request.HasField("task_id") else None,
@@ -99,7 +99,7 @@ def _message(delivery: Delivery) -> pb.Delivery:
     return message
 
 
-def _attempt(attempt: Attempt) -> pb.DeliveryAttempt:
+def _attempt(attempt: DeliveryAttempt) -> pb.DeliveryAttempt:
     return pb.DeliveryAttempt(
         at=timestamp(attempt.at),
         duration_seconds=attempt.duration,

@@ -8,11 +8,11 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.common.settings import split
-from services.net.settings import WebhookReachSettings
-from services.webhooks.schedule import STEPS
+from services.net.settings import WebhookAddressSettings
+from services.webhooks.retry_schedule import STEPS
 
 
-class WebhooksSettings(WebhookReachSettings):
+class WebhooksSettings(WebhookAddressSettings):
     """How deliveries are sent, tried again and kept."""
 
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)

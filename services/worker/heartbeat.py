@@ -10,11 +10,11 @@ import structlog
 from compute.tasks.v1 import worker_pb2 as pb
 from compute.tasks.v1.tasks_pb2 import ServedModel
 
-from services.clients.tasks_client import TasksClient
+from services.clients.tasks_client import WorkerTasksClient
 from services.common.errors import ComputeError
 from services.rpc.health import Check
 from services.worker.reports import Reports
-from services.worker.runs import Key, Runs, Stop
+from services.worker.runs import AttemptKey, Runs, StopReason
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        client: TasksClient,
+        client: WorkerTasksClient,
         runs: Runs,
         reports: Reports,
         *,
@@ -57,7 +57,7 @@ class Heartbeat:
         """Stops, until cancelled, every run whose lease nobody renewed: another worker may have it by now."""
         while True:
             await asyncio.sleep(min(1.0, self._reports.lease / 10))
-            if late := self._runs.stop_unkept(time.monotonic() - self._reports.lease):
+            if late := self._runs.stop_expired(time.monotonic() - self._reports.lease):
                 log.warning("leases lost without an answer", runs=late)
 
     async def beat(self) -> bool:
@@ -84,7 +84,7 @@ class Heartbeat:
             self._answering = False
             return False
         self._answering = True
-        self._heed(answer, {Key(item.task_id, item.attempt) for item in running}, sent_at)
+        self._apply(answer, {AttemptKey(item.task_id, item.attempt) for item in running}, sent_at)
         return True
 
     async def _unwell(self) -> list[str]:
@@ -96,11 +96,11 @@ class Heartbeat:
                 names.append(name)
         return names
 
-    def _heed(self, answer: pb.HeartbeatTasksResponse, sent: set[Key], sent_at: float) -> None:
+    def _apply(self, answer: pb.HeartbeatTasksResponse, sent: set[AttemptKey], sent_at: float) -> None:
         if answer.HasField("lease"):
             self._reports.lease = answer.lease.ToMilliseconds() / 1000
-        lost = {Key(item.task_id, item.attempt) for item in answer.lost}
+        lost = {AttemptKey(item.task_id, item.attempt) for item in answer.lost}
         self._runs.keep(sent - lost, sent_at)
         for key in lost:
             log.info("run lost", task_id=key.task_id, attempt=key.attempt)
-            self._runs.stop(key, Stop.LOST)
+            self._runs.stop(key, StopReason.LOST)

@@ -10,12 +10,12 @@ from compute.inference.v1 import inference_pb2 as pb
 from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 
-from services.worker.runs import Key
+from services.worker.runs import AttemptKey
 
 log = structlog.get_logger()
 
 
-class Delivery:
+class OrderDelivery:
     """Acknowledged once every attempt it names was answered by the tasks service, which alone says who owns it."""
 
     def __init__(self, message: Msg, waiting: int) -> None:
@@ -48,6 +48,6 @@ def items_of(message: Msg) -> Sequence[pb.WorkItem]:
     return [item for item in items if item.task_id and item.attempt > 0]
 
 
-def keys_of(message: Msg) -> list[Key]:
+def keys_of(message: Msg) -> list[AttemptKey]:
     """As `items_of`."""
-    return [Key(item.task_id, item.attempt) for item in items_of(message)]
+    return [AttemptKey(item.task_id, item.attempt) for item in items_of(message)]

@@ -11,16 +11,16 @@ from typing import NamedTuple
 import structlog
 from compute.tasks.v1 import tasks_pb2, worker_pb2
 
-from services.clients.tasks_client import TasksClient
+from services.clients.tasks_client import WorkerTasksClient
 from services.common.errors import ComputeError, DeadlineExceeded, Overloaded, Unavailable
 from services.durable.batch_writer import BatchWriter
-from services.worker.runs import Key
+from services.worker.runs import AttemptKey
 
 log = structlog.get_logger()
 _PASSING = (Unavailable, DeadlineExceeded, Overloaded)
 
 
-class Granted(NamedTuple):
+class ClaimedTask(NamedTuple):
     """A claim that was answered; `sent_at` (monotonic) is when its lease began at the earliest."""
 
     task: tasks_pb2.Task
@@ -30,15 +30,15 @@ class Granted(NamedTuple):
 class Reports:
     """Speaks to the tasks service for all runs of this worker."""
 
-    def __init__(self, client: TasksClient, *, lease: float, claim_patience: float = 8.0) -> None:
+    def __init__(self, client: WorkerTasksClient, *, lease: float, claim_patience: float = 8.0) -> None:
         """`lease` in seconds, until an answer says otherwise; a claim unanswered for `claim_patience` is given up."""
         self.lease = lease
         self._client = client
         self._patience = claim_patience
-        self._claims: BatchWriter[Key, Granted | None] = BatchWriter(self._send_claims)
+        self._claims: BatchWriter[AttemptKey, ClaimedTask | None] = BatchWriter(self._send_claims)
         self._finishes: BatchWriter[worker_pb2.FinishedTask, bool] = BatchWriter(self._send_finishes)
 
-    async def claim(self, key: Key) -> Granted | None:
+    async def claim(self, key: AttemptKey) -> ClaimedTask | None:
         """None when refused: taken, cancelled or finished meanwhile. Raises ComputeError."""
         return await self._claims.put(key)
 
@@ -46,7 +46,7 @@ class Reports:
         """Until it is answered, however long that takes; false when the attempt was lost. Raises ComputeError."""
         return await self._finishes.put(finished)
 
-    async def _send_claims(self, keys: Sequence[Key]) -> Sequence[Granted | None]:
+    async def _send_claims(self, keys: Sequence[AttemptKey]) -> Sequence[ClaimedTask | None]:
         refs = [worker_pb2.TaskRef(task_id=key.task_id, attempt=key.attempt) for key in keys]
         pauses, give_up = _pauses(), time.monotonic() + self._patience
         while True:
@@ -61,7 +61,7 @@ class Reports:
                 continue
             if answer.HasField("lease"):
                 self.lease = answer.lease.ToMilliseconds() / 1000
-            return [Granted(claim.task, sent_at) if claim.HasField("task") else None for claim in answer.claims]
+            return [ClaimedTask(claim.task, sent_at) if claim.HasField("task") else None for claim in answer.claims]
 
     async def _send_finishes(self, finished: Sequence[worker_pb2.FinishedTask]) -> Sequence[bool | Exception]:
         pauses = _pauses()
@@ -81,10 +81,10 @@ class Reports:
 class CallRecords:
     """Stores calls to providers with their task."""
 
-    def __init__(self, client: TasksClient) -> None:
+    def __init__(self, client: WorkerTasksClient) -> None:
         self._client = client
 
-    async def record(self, key: Key, call: tasks_pb2.ServiceRequest) -> bool:
+    async def record(self, key: AttemptKey, call: tasks_pb2.ServiceRequest) -> bool:
         """Until it is answered; false when the attempt was lost. Raises ComputeError."""
         pauses = _pauses()
         while True:

@@ -13,14 +13,14 @@ from compute.tasks.v1 import tasks_pb2 as pb
 _REMEMBERED = 4_096
 
 
-class Key(NamedTuple):
+class AttemptKey(NamedTuple):
     """One attempt at one task: what a lease, a cancel order and a result belong to."""
 
     task_id: str
     attempt: int
 
 
-class Stop(Enum):
+class StopReason(Enum):
     """Why a run ends before its handler is through."""
 
     CANCELLED = auto()
@@ -29,17 +29,17 @@ class Stop(Enum):
 
 
 class Run:
-    """One attempt in progress here. `kept_at` is when its lease was last asked for and granted, monotonic seconds."""
+    """One attempt in progress here. `lease_renewed_at` is when its lease was last asked for and granted, monotonic seconds."""
 
-    __slots__ = ("job", "kept_at", "key", "progress", "reporting", "stopped", "task")
+    __slots__ = ("job", "key", "lease_renewed_at", "progress", "reporting", "stopped", "task")
 
-    def __init__(self, key: Key, task: pb.Task, job: asyncio.Task[None], kept_at: float) -> None:
+    def __init__(self, key: AttemptKey, task: pb.Task, job: asyncio.Task[None], lease_renewed_at: float) -> None:
         self.key = key
         self.task = task
         self.job = job
-        self.kept_at = kept_at
+        self.lease_renewed_at = lease_renewed_at
         self.progress = 0.0
-        self.stopped: Stop | None = None
+        self.stopped: StopReason | None = None
         self.reporting = False
 
     @property
@@ -47,7 +47,7 @@ class Run:
         """Whether the task fails for good if this run does."""
         return 0 < self.task.max_attempts <= self.task.attempt
 
-    def stop(self, why: Stop) -> None:
+    def stop(self, why: StopReason) -> None:
         """Ends the handler where it stands. What is already being reported is left to the answer of the report."""
         if self.stopped is None and not self.reporting:
             self.stopped = why
@@ -59,9 +59,9 @@ class Runs:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._over: OrderedDict[Key, None] = OrderedDict()
-        self._expected: dict[Key, Stop | None] = {}
-        self._running: dict[Key, Run] = {}
+        self._over: OrderedDict[AttemptKey, None] = OrderedDict()
+        self._expected: dict[AttemptKey, StopReason | None] = {}
+        self._running: dict[AttemptKey, Run] = {}
 
     def __len__(self) -> int:
         return len(self._running)
@@ -72,32 +72,32 @@ class Runs:
     def room(self) -> int:
         return max(0, self.capacity - len(self._running) - len(self._expected))
 
-    def knows(self, key: Key) -> bool:
+    def knows(self, key: AttemptKey) -> bool:
         return key in self._running or key in self._expected
 
-    def had(self, key: Key) -> bool:
+    def had(self, key: AttemptKey) -> bool:
         """It ran here or was cancelled, not long ago."""
         return key in self._over
 
-    def expect(self, key: Key) -> None:
+    def expect(self, key: AttemptKey) -> None:
         """A place is kept for `key` until `begin` or `forget`."""
         self._expected[key] = None
 
-    def begin(self, key: Key, task: pb.Task, kept_at: float) -> Run:
+    def begin(self, key: AttemptKey, task: pb.Task, lease_renewed_at: float) -> Run:
         """The run of the calling asyncio task; already stopped when that was ordered while its claim was out."""
         job = asyncio.current_task()
         assert job is not None
-        run = Run(Key(task.id, task.attempt), task, job, kept_at)
+        run = Run(AttemptKey(task.id, task.attempt), task, job, lease_renewed_at)
         run.stopped = self._expected.pop(key, None)
         self._running[run.key] = run
         return run
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: AttemptKey) -> None:
         self._expected.pop(key, None)
         if self._running.pop(key, None) is not None:
             self._remember(key)
 
-    def stop(self, key: Key, why: Stop) -> None:
+    def stop(self, key: AttemptKey, why: StopReason) -> None:
         """Stops that attempt and no other, also when its claim is still out or nothing was heard of it yet."""
         if key in self._expected:
             self._expected[key] = why
@@ -106,24 +106,24 @@ class Runs:
         else:
             self._remember(key)
 
-    def _remember(self, key: Key) -> None:
+    def _remember(self, key: AttemptKey) -> None:
         self._over[key] = None
         if len(self._over) > _REMEMBERED:
             self._over.popitem(last=False)
 
-    def stop_all(self, why: Stop) -> None:
+    def stop_all(self, why: StopReason) -> None:
         for key in (*self._expected, *self._running):
             self.stop(key, why)
 
-    def keep(self, keys: set[Key], at: float) -> None:
+    def keep(self, keys: set[AttemptKey], at: float) -> None:
         """The lease of these was renewed by what was sent `at`."""
         for key in keys:
             if run := self._running.get(key):
-                run.kept_at = at
+                run.lease_renewed_at = at
 
-    def stop_unkept(self, before: float) -> int:
+    def stop_expired(self, before: float) -> int:
         """Stops what was last kept before that moment, as its lease must be taken for lost. Answers how many."""
-        late = [run for run in self if run.kept_at < before and run.stopped is None and not run.reporting]
+        late = [run for run in self if run.lease_renewed_at < before and run.stopped is None and not run.reporting]
         for run in late:
-            run.stop(Stop.LOST)
+            run.stop(StopReason.LOST)
         return len(late)

@@ -14,15 +14,15 @@ from compute.tasks.v1 import worker_pb2 as pb
 from nats.aio.msg import Msg
 
 from services.common.errors import ComputeError
-from services.worker.orders import Delivery, items_of, keys_of
+from services.worker.orders import OrderDelivery, items_of, keys_of
 from services.worker.outcomes import failure_of, fault, timeout_failure
-from services.worker.reports import Granted, Reports
-from services.worker.runs import Key, Run, Runs, Stop
+from services.worker.reports import ClaimedTask, Reports
+from services.worker.runs import AttemptKey, Run, Runs, StopReason
 
 log = structlog.get_logger()
 
 
-class Crowded(Exception):
+class NoFreeSlot(Exception):
     """No place became free here for a while."""
 
 
@@ -71,7 +71,7 @@ class Worker:
         self._timeout = timeout
         self._patience = patience
         self._jobs: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(runs.capacity)
+        self._slots = asyncio.Semaphore(runs.capacity)
         self._open = True
         self.freed = asyncio.Event()
 
@@ -82,21 +82,21 @@ class Worker:
     async def take(self, message: Msg) -> None:
         """One work order: what is new in it waits for a place, is claimed and run; answers at once."""
         fresh = [key for key in keys_of(message) if not self._runs.knows(key)]
-        delivery = Delivery(message, len(fresh))
+        delivery = OrderDelivery(message, len(fresh))
         if not fresh:
             await delivery.settle()
         for key in fresh:
             self._begin(key, self._claim_and_run(key, delivery))
 
-    async def given(self, message: Msg) -> None:
+    async def assigned(self, message: Msg) -> None:
         """Attempts that were begun for this worker. One that comes without its task is asked for: it may be over."""
         for item in items_of(message):
-            key = Key(item.task_id, item.attempt)
+            key = AttemptKey(item.task_id, item.attempt)
             told = (item.task.id, item.task.attempt) == key
             if not self._runs.knows(key) and not (told and self._runs.had(key)):
-                self._begin(key, self._run_given(key, item.task if told else None))
+                self._begin(key, self._run_assigned(key, item.task if told else None))
 
-    def _begin(self, key: Key, work: Coroutine[None, None, None]) -> None:
+    def _begin(self, key: AttemptKey, work: Coroutine[None, None, None]) -> None:
         self._runs.expect(key)
         job = asyncio.create_task(self._serve(key, work))
         self._jobs.add(job)
@@ -108,14 +108,14 @@ class Worker:
         await self._wait(grace)
         if self._jobs:
             log.info("runs given back", runs=len(self._jobs))
-            self._runs.stop_all(Stop.DRAINED)
+            self._runs.stop_all(StopReason.DRAINED)
             await self._wait(5.0)
 
     async def _wait(self, seconds: float) -> None:
         if self._jobs:
             await asyncio.wait(set(self._jobs), timeout=seconds)
 
-    async def _serve(self, key: Key, work: Coroutine[None, None, None]) -> None:
+    async def _serve(self, key: AttemptKey, work: Coroutine[None, None, None]) -> None:
         try:
             await work
         except ComputeError as error:
@@ -126,41 +126,41 @@ class Worker:
             self._runs.forget(key)
             self.freed.set()
 
-    async def _claim_and_run(self, key: Key, delivery: Delivery) -> None:
+    async def _claim_and_run(self, key: AttemptKey, delivery: OrderDelivery) -> None:
         try:
-            async with self._place():
+            async with self._slot():
                 if run := await self._claim(key, delivery):
                     await self._carry_out(run)
-        except Crowded:
+        except NoFreeSlot:
             await delivery.answered(kept=False)
 
-    async def _run_given(self, key: Key, task: tasks_pb2.Task | None) -> None:
+    async def _run_assigned(self, key: AttemptKey, task: tasks_pb2.Task | None) -> None:
         """Its lease runs already, so it is told of in heartbeats while it still waits for a place."""
-        granted = Granted(task, time.monotonic()) if task is not None else await self._reports.claim(key)
+        granted = ClaimedTask(task, time.monotonic()) if task is not None else await self._reports.claim(key)
         if granted is None:
             return
         run = self._runs.begin(key, granted.task, granted.sent_at)
         if not self._open and run.stopped is None:
-            run.stopped = Stop.DRAINED
-        await self._carry_out(run, self._place)
+            run.stopped = StopReason.DRAINED
+        await self._carry_out(run, self._slot)
 
-    def _place(self) -> AbstractAsyncContextManager[object]:
-        return self._place_soon() if self._places.locked() else self._places
+    def _slot(self) -> AbstractAsyncContextManager[object]:
+        return self._slot_soon() if self._slots.locked() else self._slots
 
     @asynccontextmanager
-    async def _place_soon(self) -> AsyncIterator[None]:
+    async def _slot_soon(self) -> AsyncIterator[None]:
         """Raises Crowded where others may have had room for long."""
         try:
             async with asyncio.timeout(self._patience):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError as error:
-            raise Crowded from error
+            raise NoFreeSlot from error
         try:
             yield
         finally:
-            self._places.release()
+            self._slots.release()
 
-    async def _claim(self, key: Key, delivery: Delivery) -> Run | None:
+    async def _claim(self, key: AttemptKey, delivery: OrderDelivery) -> Run | None:
         """None when somebody else has it. Raises ComputeError when nobody answers: then it is delivered again."""
         if not self._open:
             await delivery.answered(kept=False)
@@ -169,14 +169,12 @@ class Worker:
         await delivery.answered()
         return None if granted is None else self._runs.begin(key, granted.task, granted.sent_at)
 
-    async def _carry_out(
-        self, run: Run, place: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
-    ) -> None:
-        """Makes the attempt in a `place` and tells what came of it."""
+    async def _carry_out(self, run: Run, slot: Callable[[], AbstractAsyncContextManager[object]] = nullcontext) -> None:
+        """Makes the attempt in a `slot` and tells what came of it."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
         attempt = self._attempts(run)
         await attempt.begun()
-        finished = await self._finished(run, attempt, place)
+        finished = await self._finished(run, attempt, slot)
         run.reporting = True
         accepted = False
         if finished is not None:
@@ -186,18 +184,18 @@ class Worker:
         await attempt.ended(finished, accepted=accepted)
 
     async def _finished(
-        self, run: Run, attempt: Attempt, place: Callable[[], AbstractAsyncContextManager[object]]
+        self, run: Run, attempt: Attempt, slot: Callable[[], AbstractAsyncContextManager[object]]
     ) -> pb.FinishedTask | None:
         """None when the run was stopped by those who own the task: there is nobody to tell."""
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 if run.stopped is not None:
                     raise asyncio.CancelledError
-                async with place():
+                async with slot():
                     return pb.FinishedTask(result=await attempt.result())
         except asyncio.CancelledError:
             return self._stopped(run)
-        except Crowded:
+        except NoFreeSlot:
             return pb.FinishedTask(returned=pb.TaskReturn(why="the worker is full"))
         except ComputeError as error:
             return pb.FinishedTask(failure=failure_of(error))
@@ -214,6 +212,6 @@ class Worker:
         # The attempt was cancelled, this task goes on: it still has to tidy up.
         job.uncancel()
         log.info("run stopped", why=run.stopped.name)
-        if run.stopped is Stop.DRAINED:
+        if run.stopped is StopReason.DRAINED:
             return pb.FinishedTask(returned=pb.TaskReturn(why="the worker shuts down"))
         return None

@@ -13,7 +13,7 @@ from functools import partial
 
 from deploy.local import probes
 from deploy.local.component import Component
-from deploy.local.places import ROOT, Home
+from deploy.local.paths import ROOT, StackFolder
 from deploy.local.ports import HOST, free_ports
 from tests.bench import environment
 from tests.bench.connection import Connection
@@ -97,7 +97,7 @@ class CelerySide:
 
 
 @contextmanager
-def celery_side(style: Style, home: Home, *, poll: float) -> Iterator[CelerySide]:
+def celery_side(style: Style, home: StackFolder, *, poll: float) -> Iterator[CelerySide]:
     """Raises LocalError when its environment cannot be made."""
     environment.ensure()
     redis_port, port = free_ports(2)
@@ -120,7 +120,7 @@ def _variables(style: Style, redis_port: int) -> dict[str, str]:
     }
 
 
-def _redis(port: int, home: Home) -> Component:
+def _redis(port: int, home: StackFolder) -> Component:
     options = {"port": port, "bind": HOST, "save": "", "appendonly": "no", "dir": home.data, "loglevel": "warning"}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return Component("redis", (str(environment.redis_server()), *words), partial(_ask_redis, port), ())

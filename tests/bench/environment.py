@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.local import installer
 from deploy.local.failures import LocalError
 from deploy.local.interpreters import choose
-from deploy.local.places import LOCAL, LOCKS
+from deploy.local.paths import LOCAL, LOCKS
 
 PEER = LOCAL / "peer"
 PEER_PYTHON = PEER / "bin" / "python"

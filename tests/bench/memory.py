@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import uvloop
 
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from services.messaging.subjects.tasks import EVENTS, EVENTS_KEPT
 from tests.bench.figures import FLAT, grown
 from tests.bench.orchestration import fresh_home
@@ -25,7 +25,7 @@ _FILL_GROUP = 500
 
 def measure() -> dict[str, Any]:
     """MiB by role at every mark; CPU microseconds of a task by role up to it."""
-    with fresh_home("memory") as home, our_side(Home(home.folder / "ours")) as side:
+    with fresh_home("memory") as home, our_side(StackFolder(home.folder / "ours")) as side:
         return uvloop.run(_measure(side))
 
 

@@ -16,7 +16,7 @@ import uvloop
 from compute.tasks.v1 import tasks_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from services.messaging.subjects.workers import progress_subject
 from tests.bench.figures import percentile
 from tests.bench.orchestration import fresh_home
@@ -72,7 +72,7 @@ class System:
 
 def measure() -> dict[str, Any]:
     """The keys of orchestration.json that speak of models. Raises LocalError, RuntimeError."""
-    with fresh_home("models") as home, running_stack(Home(home.folder / "stack")) as stack:
+    with fresh_home("models") as home, running_stack(StackFolder(home.folder / "stack")) as stack:
         return uvloop.run(_measure(stack))
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import uvloop
 
-from deploy.local.places import LOCAL, Home
-from deploy.local.settings import Layout
+from deploy.local.paths import LOCAL, StackFolder
+from deploy.local.settings import ProcessLayout
 from tests.bench import report
 from tests.bench.celery_side import DEFAULT_STYLE, LEAN_STYLE, celery_side
 from tests.bench.figures import Row
@@ -40,18 +40,20 @@ SHORT = Plan(tasks=300, concurrencies=(64,), kinds=("submit",), lean=False)
 def measure(plan: Plan) -> list[Row]:
     """Prints each row as it is measured. Raises LocalError, RuntimeError."""
     with fresh_home("orchestration") as home, ExitStack() as stack:
-        layouts = Layout if plan.together else (Layout.APART,)
-        sides: list[Side] = [stack.enter_context(our_side(Home(home.folder / layout), layout)) for layout in layouts]
+        layouts = ProcessLayout if plan.together else (ProcessLayout.APART,)
+        sides: list[Side] = [
+            stack.enter_context(our_side(StackFolder(home.folder / layout), layout)) for layout in layouts
+        ]
         for style in (DEFAULT_STYLE, LEAN_STYLE) if plan.lean else (DEFAULT_STYLE,):
-            peer_home = Home(home.folder / style.name.replace(" ", "-"))
+            peer_home = StackFolder(home.folder / style.name.replace(" ", "-"))
             sides.append(stack.enter_context(celery_side(style, peer_home, poll=plan.poll)))
         return uvloop.run(_measure(plan, sides))
 
 
 @contextmanager
-def fresh_home(name: str) -> Iterator[Home]:
+def fresh_home(name: str) -> Iterator[StackFolder]:
     """An empty folder, removed afterwards unless something failed: then the logs are wanted."""
-    home = Home(HOME / name)
+    home = StackFolder(HOME / name)
     shutil.rmtree(home.folder, ignore_errors=True)
     home.make()
     yield home

@@ -19,8 +19,8 @@ from nats.aio.client import Client
 
 from deploy.local import probes
 from deploy.local.component import Component
-from deploy.local.places import Home
-from deploy.local.settings import Elsewhere, Layout, Ports
+from deploy.local.paths import StackFolder
+from deploy.local.settings import ExternalServers, Ports, ProcessLayout
 from deploy.local.stack import Stack
 from services.messaging.subjects.tasks import EVENTS
 from tests.bench.connection import Connection
@@ -109,21 +109,25 @@ class OurSide:
 
 
 @contextmanager
-def our_side(home: Home, layout: Layout = Layout.APART) -> Iterator[OurSide]:
+def our_side(home: StackFolder, layout: ProcessLayout = ProcessLayout.APART) -> Iterator[OurSide]:
     """On free ports, with its data below `home`. Raises LocalError."""
     given = {**os.environ, "ATELIER_LAYOUT": layout}
-    stack = Stack(home, Ports.free(), Elsewhere(), given=given, only=_PARTS)
+    stack = Stack(home, Ports.free(), ExternalServers(), given=given, only=_PARTS)
     stack.components = [_fitted(component, stack.addresses.gateway_url) for component in stack.components]
     with stack:
         parts = urlsplit(stack.addresses.gateway_url)
         yield OurSide(
             address=(parts.hostname or "", parts.port or 0),
             headers={"authorization": f"Bearer {stack.api_key}"},
-            pids={_ROLES.get(name, name): keeper.child.pid for name, keeper in stack.keepers.items() if keeper.child},
+            pids={
+                _ROLES.get(name, name): supervisor.child.pid
+                for name, supervisor in stack.supervisors.items()
+                if supervisor.child
+            },
             mongodb_url=stack.addresses.mongodb_url,
             nats_url=stack.addresses.nats_url,
             nats_credentials=stack.environment["NATS_CREDENTIALS"],
-            name=OURS if layout is Layout.APART else TOGETHER,
+            name=OURS if layout is ProcessLayout.APART else TOGETHER,
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 
 from deploy.local.failures import LocalError
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from tests.bench import environment, stages
 from tests.bench.figures import Row
 from tests.bench.orchestration import fresh_home
@@ -30,7 +30,7 @@ Run as root (in a container with --cap-add SYS_PTRACE): the services let nobody 
 def measure(*, tasks: int) -> dict[str, Any]:
     """One undisturbed pass for the cost by process, one under the sampler for the shares. Raises LocalError."""
     environment.ensure()
-    with fresh_home("profile") as home, our_side(Home(home.folder / "ours")) as side:
+    with fresh_home("profile") as home, our_side(StackFolder(home.folder / "ours")) as side:
         plain = uvloop.run(_warm_pass(side, tasks))
         with _sampling(side, home.folder):
             sampled = uvloop.run(submit_pass(side, _CONCURRENCY, tasks))

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from deploy.local.places import ROOT
+from deploy.local.paths import ROOT
 from tests.bench.figures import CELERY, LEAN, OURS, TOGETHER, Row, find, ratio_cpu, ratio_done
 
 OUT = ROOT / "out" / "bench"

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from deploy.local.places import ROOT, Home
+from deploy.local.paths import ROOT, StackFolder
 from deploy.local.ports import HOST, free_ports
 from tests.clients.customer import Customer
 from tests.clients.toolchains import go_tool, node_folder
@@ -35,7 +35,7 @@ def hook_port() -> int:
 def stack(tmp_path_factory: pytest.TempPathFactory, hook_port: int) -> Iterator[RunningStack]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("WEBHOOK_ALLOW_PRIVATE", f"{HOST}:{hook_port}")
-        with running_stack(Home(tmp_path_factory.mktemp("whole"))) as everything:
+        with running_stack(StackFolder(tmp_path_factory.mktemp("whole"))) as everything:
             yield everything
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.places import CLIENT_TOOLS
+from deploy.local.paths import CLIENT_TOOLS
 from tests.clients.customer import check_picture
 from tests.clients.toolchains import go_program
 

@@ -31,7 +31,7 @@ from PIL import Image
 from services.providers.chat.anthropic import MOST_AT_ONCE
 from services.providers.chat.anthropic_errors import CODES
 from services.providers.chat.openai import EXHAUSTED
-from services.providers.google.finishes import MEANINGS, Meaning
+from services.providers.google.finishes import MEANINGS, FinishMeaning
 from tests.fakes.vendors import fashn as fake_fashn
 from tests.fakes.vendors.anthropic import Anthropic
 from tests.fakes.vendors.fal import Ending, Fal
@@ -307,7 +307,7 @@ def noisy() -> bytes:
 
 def test_google_s_reasons_to_stop_are_all_classified() -> None:
     assert {reason.value for reason in google_types.FinishReason} == set(MEANINGS)
-    refusals = {name for name, meaning in MEANINGS.items() if meaning is Meaning.FORBIDDEN}
+    refusals = {name for name, meaning in MEANINGS.items() if meaning is FinishMeaning.FORBIDDEN}
     assert {"ESCALATION", "MODEL_ARMOR", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"} <= refusals
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local.places import CLIENT_TOOLS
+from deploy.local.paths import CLIENT_TOOLS
 
 HERE = Path(__file__).parent
 GO = Path(sys.executable).with_name("go")

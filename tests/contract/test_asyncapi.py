@@ -21,8 +21,8 @@ from services.messaging.subjects.workers import inference_subject
 from services.messaging.tenant_events import DOMAIN
 from services.tasks.domain import Failure, Task, Verb
 from services.tasks.events import render
-from services.tasks.hooks import outgoing
-from services.worker.runs import Key, Run
+from services.tasks.webhook_notices import outgoing
+from services.worker.runs import AttemptKey, Run
 
 ID = "0c5d1a3e-6a52-4a4e-9d3b-0d6a7e0f2a11"
 CONTRACT = json.loads((Path(__file__).parent / "compute-api.json").read_text())["components"]["schemas"]
@@ -126,7 +126,7 @@ def test_what_a_worker_announces_is_what_the_document_says() -> None:
     task = tasks_pb2.Task(id=ID, tenant="acme", task_type="GENERATION", attempt=1)
     task.spec.origin.instance, task.spec.origin.zone = "o", "eu"
     job: Any = None
-    run = Run(Key(ID, 1), task, job, 0.0)
+    run = Run(AttemptKey(ID, 1), task, job, 0.0)
     check("InferenceStatusCloudEvent", render_run(run, "EXECUTING", 1, {}))
     said = {"completed_at": "2026-01-01T00:00:00.000000Z", "result_image_path": "a.png", "prompt_id": "x"}
     check("InferenceStatusCloudEvent", render_run(run, "COMPLETED", 2, said))

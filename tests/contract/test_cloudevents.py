@@ -15,8 +15,8 @@ from services.common.settings import ServiceSettings
 from services.inference.announcements import render as render_run
 from services.messaging.event_schemas import NAMELESS, schemas_at
 from services.tasks.domain import Task
-from services.tasks.hooks import outgoing
-from services.worker.runs import Key, Run
+from services.tasks.webhook_notices import outgoing
+from services.worker.runs import AttemptKey, Run
 from tests.cloudevents import faults
 from tests.contract.test_asyncapi import ID, lives
 
@@ -34,7 +34,7 @@ def rendered(schemas: str) -> list[bytes]:
             found += [event.payload, Notice.FromString(notice.payload).body]
     task = tasks_pb2.Task(id=ID, tenant="acme", task_type="GENERATION", attempt=1)
     nothing: Any = None
-    run = Run(Key(ID, 1), task, nothing, 0.0)
+    run = Run(AttemptKey(ID, 1), task, nothing, 0.0)
     found.append(json.dumps(render_run(run, "EXECUTING", 1, {}, schemas)).encode())
     return found
 

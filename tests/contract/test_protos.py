@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.struct_pb2 import Struct
 from pydantic import BaseModel, create_model
 
-from services.catalog.base import CommonFields, TaskType
+from services.catalog.base import CommonFields, TaskKind
 from services.catalog.enums import TaskStatus
 from services.catalog.tasks import PUBLIC_TYPES, TYPES
 from services.rpc.proto import fill, read
@@ -28,7 +28,7 @@ _SCALARS = {
 _FREE = {StringList.DESCRIPTOR.full_name: ["a", "b"], Struct.DESCRIPTOR.full_name: {"a": [0, None, False, "", {}]}}
 
 
-def _member(holder: Any, kind: TaskType) -> Any:
+def _member(holder: Any, kind: TaskKind) -> Any:
     return holder.DESCRIPTOR.fields_by_name[kind.field].message_type
 
 
@@ -60,13 +60,13 @@ def test_the_oneofs_hold_the_types_of_the_catalog_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("kind", EVERY_TYPE)
-def test_parameters_and_result_have_the_fields_of_their_messages(kind: TaskType) -> None:
+def test_parameters_and_result_have_the_fields_of_their_messages(kind: TaskKind) -> None:
     assert set(kind.params.model_fields) == _names(_member(params_pb2.TaskParams, kind))
     assert set(kind.result.model_fields) == _names(_member(params_pb2.TaskResult, kind))
 
 
 @pytest.mark.parametrize("kind", EVERY_TYPE)
-def test_every_scalar_of_a_message_can_be_absent(kind: TaskType) -> None:
+def test_every_scalar_of_a_message_can_be_absent(kind: TaskKind) -> None:
     """A proto3 scalar without `optional` turns null into zero in silence."""
     for holder in (params_pb2.TaskParams, params_pb2.TaskResult):
         fields = _member(holder, kind).fields
@@ -75,7 +75,7 @@ def test_every_scalar_of_a_message_can_be_absent(kind: TaskType) -> None:
 
 @pytest.mark.parametrize("kind", EVERY_TYPE)
 @pytest.mark.parametrize("part", ["params", "result"])
-def test_what_is_filled_in_is_read_back(kind: TaskType, part: str) -> None:
+def test_what_is_filled_in_is_read_back(kind: TaskKind, part: str) -> None:
     model = _unchecked(getattr(kind, part))
     holder = params_pb2.TaskParams if part == "params" else params_pb2.TaskResult
     for value in (_full, _empty):

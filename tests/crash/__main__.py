@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 
 from deploy.local.failures import LocalError
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from tests.crash import ledger
 from tests.crash.chaos import Chaos, Recovery
 from tests.crash.load import Load
@@ -95,7 +95,7 @@ def main() -> None:
     plan = make_plan(
         seed=given.seed, seconds=given.seconds, kills=given.kills, rate=given.rate, pictures=given.pictures
     )
-    with tempfile.TemporaryDirectory() as folder, running_stack(Home(Path(folder))) as stack:
+    with tempfile.TemporaryDirectory() as folder, running_stack(StackFolder(Path(folder))) as stack:
         found = asyncio.run(run(stack, plan))
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(found, indent=2) + "\n")

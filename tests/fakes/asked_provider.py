@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 
 from services.common.errors import ComputeError, OutcomeUnknown
-from services.providers.calls import Call, Job, Lost, Terms, Unrecorded
-from services.providers.ports import Check, Drawing, ModelCard, OnStep, Picture
+from services.providers.calls import AccountTerms, LostCall, UnrecordedCall, VendorCall, VendorJob
+from services.providers.ports import Check, Drawing, DrawnPicture, ModelCard, OnStep
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Vendor:
     charged: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     asked_for: list[str] = field(default_factory=list)
-    found: Job | None = None
+    found: VendorJob | None = None
     cancelling: bool | ComputeError = True
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     counter: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,7 +42,7 @@ class Vendor:
         self.gate.set()
         self.counter.set()
 
-    async def submit(self) -> Job:
+    async def submit(self) -> VendorJob:
         self.submitting.set()
         await self.counter.wait()
         refusal = self.refusals.popleft() if self.refusals else None
@@ -50,9 +50,9 @@ class Vendor:
             self.charged.append(f"job-{len(self.charged) + 1}")
         if refusal is not None:
             raise refusal
-        return Job(self.charged[-1])
+        return VendorJob(self.charged[-1])
 
-    async def wait(self, job: Job) -> None:
+    async def wait(self, job: VendorJob) -> None:
         self.asked_for.append(job.id)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -74,42 +74,42 @@ class Acme:
     """Draws through `vendor`; knows neither how to cancel nor how to find."""
 
     vendor: Vendor
-    terms: Terms | None = field(default_factory=lambda: Terms("acme.1", rest=0.2))
-    call: Call = field(default_factory=Unrecorded)
+    terms: AccountTerms | None = field(default_factory=lambda: AccountTerms("acme.1", rest=0.2))
+    call: VendorCall = field(default_factory=UnrecordedCall)
     config: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     canaries: Mapping[str, Check] = field(default_factory=dict)
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> Self:
+    def configured(self, config: Mapping[str, Any], call: VendorCall) -> Self:
         return replace(self, config=config, call=call)
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         """The picture's model names the job, its seed how many capabilities are on."""
         job = await self.call.job(self.vendor.submit, {"prompt": drawing.prompt})
         await self.vendor.wait(job)
         self.call.costs(0.5)
         seed = None if self.call.capabilities is None else len(self.call.capabilities)
-        return Picture(np.zeros((2, 2, 3), np.uint8), ModelCard(job.id, "", ""), seed=seed)
+        return DrawnPicture(np.zeros((2, 2, 3), np.uint8), ModelCard(job.id, "", ""), seed=seed)
 
 
 class Careful(Acme):
     """One whose jobs can be cancelled and found."""
 
-    async def cancel(self, job: Job) -> bool:
+    async def cancel(self, job: VendorJob) -> bool:
         if isinstance(self.vendor.cancelling, ComputeError):
             raise self.vendor.cancelling
         if self.vendor.cancelling:
             self.vendor.cancelled.append(job.id)
         return self.vendor.cancelling
 
-    async def find(self, lost: Lost) -> Job | None:
+    async def find(self, lost: LostCall) -> VendorJob | None:
         return self.vendor.found
 
 
 class Prompt(Acme):
     """One that answers at once."""
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         job = await self.call.once(self.vendor.submit)
         await self.vendor.wait(job)
-        return Picture(np.zeros((2, 2, 3), np.uint8), ModelCard(job.id, "", ""))
+        return DrawnPicture(np.zeros((2, 2, 3), np.uint8), ModelCard(job.id, "", ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.detecting import Line, People, Sighting, Text
 from services.providers.ports import ModelCard, Pixels
 
@@ -15,7 +15,7 @@ class FakeDetection:
     model = "detection"
 
     def __init__(
-        self, faces: tuple[Box, ...] | None = None, people: tuple[Box, ...] = (), lines: tuple[Line, ...] = ()
+        self, faces: tuple[PixelBox, ...] | None = None, people: tuple[PixelBox, ...] = (), lines: tuple[Line, ...] = ()
     ) -> None:
         self.faces, self.people, self.lines = faces, people, lines
         self.seen: list[tuple[int, ...]] = []

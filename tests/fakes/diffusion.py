@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from services.providers.pipelines.measures import Judge
-from services.providers.pipelines.redrawing import Brush, ModelSizes
-from services.providers.ports import Drawing, Matte, ModelCard, OnStep, Picture, Pixels, Step
+from services.providers.pipelines.measures import SimilarityJudge
+from services.providers.pipelines.redrawing import ModelSizes, Redrawer
+from services.providers.ports import DiffusionStep, Drawing, DrawnPicture, Matte, ModelCard, OnStep, Pixels
 
 CARD = ModelCard("painter", "0" * 64, "none")
 NATIVE = 64 * 64
@@ -51,7 +51,7 @@ class FakeDiffusion:
     def __post_init__(self) -> None:
         self.barrier = asyncio.Barrier(self.gathering)
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         is_meant = (drawing.strength or 0) > 0.01
         self.seen += [drawing] * is_meant
         self.at_once += is_meant
@@ -60,8 +60,8 @@ class FakeDiffusion:
             if is_meant:
                 await self.barrier.wait()
             for step in (1, 2):
-                await on_step(Step(step, 2))
-            return Picture(self.paint(drawing), CARD, drawing.seed, drawing.steps)
+                await on_step(DiffusionStep(step, 2))
+            return DrawnPicture(self.paint(drawing), CARD, drawing.seed, drawing.steps)
         finally:
             self.at_once -= is_meant
 
@@ -74,19 +74,19 @@ class FakeMatting:
         return Matte(np.where(pixels.min(axis=2) < 200, np.uint8(255), np.uint8(0)), 1.0, CARD)
 
 
-def brush(
-    diffusion: FakeDiffusion, judge: Judge | None = None, *, multiple_of: int = 8, most: int = 256 * 256
-) -> Brush:
-    return Brush(diffusion, ModelSizes(NATIVE, multiple_of, most), judge or Judge())
+def redrawer(
+    diffusion: FakeDiffusion, judge: SimilarityJudge | None = None, *, multiple_of: int = 8, most: int = 256 * 256
+) -> Redrawer:
+    return Redrawer(diffusion, ModelSizes(NATIVE, multiple_of, most), judge or SimilarityJudge())
 
 
-async def ignore(step: Step) -> None:
+async def ignore(step: DiffusionStep) -> None:
     pass
 
 
 @dataclass
 class Steps:
-    seen: list[Step] = field(default_factory=list)
+    seen: list[DiffusionStep] = field(default_factory=list)
 
-    async def __call__(self, step: Step) -> None:
+    async def __call__(self, step: DiffusionStep) -> None:
         self.seen.append(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.messaging.publishing import Outgoing
+from services.messaging.publishing import OutgoingMessage
 from tests.fakes.mongo import Life
 
 
@@ -13,7 +13,7 @@ from tests.fakes.mongo import Life
 class Stream:
     """`heard` is what any subscriber ever saw, by event id; `kept` what is on the disk."""
 
-    heard: dict[str, Outgoing] = field(default_factory=dict)
+    heard: dict[str, OutgoingMessage] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
     unsynced: set[str] = field(default_factory=set)
     life: int = 0
@@ -39,7 +39,7 @@ class MemoryPublisher:
     def connection(self) -> int:
         return self._stream.life
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> None:
         if not self.open:
             raise ConnectionError("the bus is away")
         for message in messages:

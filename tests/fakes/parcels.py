@@ -21,11 +21,11 @@ from services.durable.due_items import sweep
 from services.durable.due_list import DueList
 from services.durable.intake import QueueIntake
 from services.durable.leadership import Leadership
-from services.durable.leases import LeaseBook
+from services.durable.leases import LeaseTable
 from services.durable.relay import EventPublisher, OutboxRelay
 from services.durable.repository import GroupRepository
 from services.durable.store import Database, Document, equals
-from services.messaging.publishing import Outgoing, Publisher
+from services.messaging.publishing import OutgoingMessage, Publisher
 from services.messaging.streams import declared, ensure_streams
 
 NEWS = declared(StreamConfig(name="PARCEL_NEWS", subjects=["parcelnews.v1.>"]), revision=1)
@@ -102,9 +102,9 @@ def _of_thanks(document: Document) -> Thanks:
 CODEC: Codec[Parcel] = Codec("parcel", _to_document, _of_document, "PARCEL_NOT_FOUND", "PARCEL_UNREADABLE")
 
 
-def news_of(parcel: Parcel, said: Said) -> Iterator[Outgoing]:
+def news_of(parcel: Parcel, said: Said) -> Iterator[OutgoingMessage]:
     name = f"{parcel.id}.{said.version}"
-    yield Outgoing(f"parcelnews.v1.{parcel.tenant}.{said.word}", f"{name} {said.word}".encode(), name)
+    yield OutgoingMessage(f"parcelnews.v1.{parcel.tenant}.{said.word}", f"{name} {said.word}".encode(), name)
 
 
 class Depot:
@@ -114,7 +114,7 @@ class Depot:
         self, database: Database, publisher: EventPublisher, renew: Callable[[], Awaitable[None]], **timing: Any
     ) -> None:
         self.relay: OutboxRelay[Parcel] = OutboxRelay(publisher, renew, news_of, hold=timing.get("hold", 0.01))
-        self.leases = LeaseBook(lease=timing.get("lease", 0.3), claim=0.1)
+        self.leases = LeaseTable(lease=timing.get("lease", 0.3), claim=0.1)
         self._collection = database["parcels"]
         self.parcels = GroupRepository(self._collection, CODEC, self.relay, self._written, remembered=100)
         self.checkpoints = RelayCheckpoints(database["parcel_relays"], self.relay, self.parcels, publisher, **timing)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from services.common.errors import NotFound
-from services.common.paging import Found, Window
-from services.durable.aggregates import Added
+from services.common.paging import ListPage, ListWindow
+from services.durable.aggregates import InsertResult
 from services.tasks.domain import Task
-from services.tasks.ports import Filter
+from services.tasks.ports import TaskQuery
 from tests.fakes.lists import page_of
 
 AnswerT = TypeVar("AnswerT")
@@ -27,12 +27,12 @@ class MemoryTaskRepository:
         self.stored: dict[str, Task] = {}
         self._on_written = on_written
 
-    def add(self, task: Task) -> asyncio.Future[Added[Task]]:
+    def add(self, task: Task) -> asyncio.Future[InsertResult[Task]]:
         if task.id in self.stored:
-            return _answered(Added(self.stored[task.id], existing=True))
+            return _answered(InsertResult(self.stored[task.id], existing=True))
         self.stored[task.id] = task
         self._on_written(task)
-        return _answered(Added(task, existing=False))
+        return _answered(InsertResult(task, existing=False))
 
     def save(self, task: Task) -> asyncio.Future[bool]:
         known = self.stored.get(task.id)
@@ -55,7 +55,7 @@ class MemoryTaskRepository:
     async def get_many(self, task_ids: Sequence[str], *, fresh: bool = False) -> dict[str, Task]:
         return {task_id: self.stored[task_id] for task_id in task_ids if task_id in self.stored}
 
-    async def find(self, wanted: Filter, window: Window) -> Found[Task]:
+    async def find(self, wanted: TaskQuery, window: ListWindow) -> ListPage[Task]:
         """By tenant and type only."""
         of_tenant = [task for task in self.stored.values() if task.tenant == wanted.tenant and not task.erased]
         return page_of([task for task in of_tenant if task.task_type not in wanted.without_types], window)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from services.providers.capabilities.enlarging import Enlarged, OnTile, Tile
+from services.providers.capabilities.enlarging import Enlarged, OnTile, TileProgress
 from services.providers.ports import ModelCard, Pixels
 
 CARD = ModelCard("enlarger", "ab" * 32, "BSD-3-Clause")
@@ -42,5 +42,5 @@ class FakeUpscaling:
         made = self.make(pixels, width, height)
         tops = range(0, height, ROWS)
         for done, top in enumerate(tops, 1):
-            await on_tile(Tile(done, len(tops), top, made[top : top + ROWS]))
+            await on_tile(TileProgress(done, len(tops), top, made[top : top + ROWS]))
         return Enlarged(made, len(tops), CARD)

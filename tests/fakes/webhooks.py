@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from services.common.errors import NotFound
-from services.common.paging import Found, Window
-from services.durable.aggregates import Added
+from services.common.paging import ListPage, ListWindow
+from services.durable.aggregates import InsertResult
 from services.webhooks.domain import SECOND, Delivery, Endpoint, SecretPair, new_secret
-from services.webhooks.ports import Answer, DeliveryRepository, Filter
+from services.webhooks.ports import DeliveryQuery, DeliveryRepository, EndpointResponse
 from services.webhooks.sender import Sender
 from tests.fakes.lists import page_of
 
@@ -37,9 +37,9 @@ class MemoryDeliveryRepository:
     def __init__(self) -> None:
         self.stored: dict[str, Delivery] = {}
 
-    async def add(self, delivery: Delivery) -> Added[Delivery]:
+    async def add(self, delivery: Delivery) -> InsertResult[Delivery]:
         stored = self.stored.setdefault(delivery.id, delivery)
-        return Added(stored, existing=stored is not delivery)
+        return InsertResult(stored, existing=stored is not delivery)
 
     async def save(self, delivery: Delivery) -> bool:
         known = self.stored.get(delivery.id)
@@ -53,7 +53,7 @@ class MemoryDeliveryRepository:
             raise NotFound(f"delivery {delivery_id} does not exist", reason="DELIVERY_NOT_FOUND")
         return self.stored[delivery_id]
 
-    async def find(self, wanted: Filter, window: Window) -> Found[Delivery]:
+    async def find(self, wanted: DeliveryQuery, window: ListWindow) -> ListPage[Delivery]:
         given = {"tenant": wanted.tenant, "state": wanted.state, "task_id": wanted.task_id, "url": wanted.url}
         asked = {name: value for name, value in given.items() if value is not None}
         found = [
@@ -109,7 +109,7 @@ class MemorySecretRepository:
 class ScriptedCourier:
     """Answers what the script says, its last line for ever; `hold` keeps every call until it is set."""
 
-    def __init__(self, *answers: Answer, clock: TurnedClock | None = None) -> None:
+    def __init__(self, *answers: EndpointResponse, clock: TurnedClock | None = None) -> None:
         self.answers = list(answers)
         self.called: list[tuple[str, int]] = []
         self.hold: asyncio.Event | None = None
@@ -117,7 +117,7 @@ class ScriptedCourier:
         self.most_at_once = 0
         self._clock = clock or TurnedClock()
 
-    async def call(self, delivery: Delivery) -> Answer:
+    async def call(self, delivery: Delivery) -> EndpointResponse:
         self.called.append((delivery.id, self._clock.now()))
         self.calls_now += 1
         self.most_at_once = max(self.most_at_once, self.calls_now)
@@ -135,7 +135,7 @@ async def run_until_quiet(sender: Sender, deliveries: DeliveryRepository, clock:
     for _ in range(1_000):
         pause = await sender.turn()
         await sender.settled()
-        found = (await deliveries.find(Filter(), Window(10_000))).items
+        found = (await deliveries.find(DeliveryQuery(), ListWindow(10_000))).items
         if all(item.state.over for item in found):
             return
         if sum(item.version for item in found) == written:

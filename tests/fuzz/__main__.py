@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.failures import LocalError
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from tests.fuzz.campaign import fight
 from tests.fuzz.cases import from_json
 from tests.fuzz.leaks import leaks
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--replay", type=Path, metavar="REPORT", help="only send its failing cases again")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, attacked(Home(Path(folder))) as target, loaded(target) as gun:
+    with tempfile.TemporaryDirectory() as folder, attacked(StackFolder(Path(folder))) as target, loaded(target) as gun:
         if given.replay:
             replay(gun, given.replay)
             return

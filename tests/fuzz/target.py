@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.local.component import Component
-from deploy.local.places import Home
-from deploy.local.settings import Elsewhere, Ports
+from deploy.local.paths import StackFolder
+from deploy.local.settings import ExternalServers, Ports
 from deploy.local.stack import Stack
 from services.access.nats_setup import OPERATOR, SERVICES
 
@@ -66,10 +66,10 @@ class Target:
 
 
 @contextmanager
-def attacked(home: Home, elsewhere: Elsewhere | None = None) -> Iterator[Target]:
+def attacked(home: StackFolder, elsewhere: ExternalServers | None = None) -> Iterator[Target]:
     """The stack on free ports, its data and logs below `home`. Raises LocalError."""
     given = {**os.environ, **_SETTINGS}
-    stack = Stack(home, Ports.free(), elsewhere or Elsewhere(), given=given, only=PARTS)
+    stack = Stack(home, Ports.free(), elsewhere or ExternalServers(), given=given, only=PARTS)
     stack.components = [_with_settings(item) for item in stack.components]
     with stack:
         parts = urlsplit(stack.addresses.gateway_url)
@@ -83,13 +83,13 @@ def attacked(home: Home, elsewhere: Elsewhere | None = None) -> Iterator[Target]
             nats_credentials=stack.environment["NATS_CREDENTIALS"],
             api_key=key,
             internal_token=_TOKEN,
-            pids={name: keeper.child.pid for name, keeper in stack.keepers.items() if keeper.child},
+            pids={name: supervisor.child.pid for name, supervisor in stack.supervisors.items() if supervisor.child},
             logs=home.log,
             secrets=_secrets(key) | _bus_secrets(home),
         )
 
 
-def _bus_secrets(home: Home) -> dict[str, str]:
+def _bus_secrets(home: StackFolder) -> dict[str, str]:
     """Whoever has one enters NATS as a service, or lets others in."""
     credentials = (home.nats_access / SERVICES).read_text().splitlines()
     seed = next(line for line in credentials if line.startswith("SU"))

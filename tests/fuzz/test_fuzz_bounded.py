@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from tests.fuzz.campaign import Tally, fight
 from tests.fuzz.cases import GrpcCase, HttpCase, from_json
 from tests.fuzz.leaks import leaks
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with attacked(Home(tmp_path_factory.mktemp("fuzz"))) as made:
+    with attacked(StackFolder(tmp_path_factory.mktemp("fuzz"))) as made:
         yield made
 
 

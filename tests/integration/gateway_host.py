@@ -97,10 +97,10 @@ async def stack(
     *,
     cdn_url: str = "",
     public_url: str = "",
-    border: grpc_server.Border | None = None,
+    auth_interceptor: grpc_server.AuthInterceptor | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stack]:
-    """Everything in this process, on free ports; `settings` are the gateway's, `border` is that of the services."""
+    """Everything in this process, on free ports; `settings` are the gateway's, `auth_interceptor` is that of the services."""
     shared: dict[str, Any] = {
         "mongodb_url": mongodb_url,
         "mongodb_database": f"gateway_{uuid4().hex[:12]}",
@@ -108,7 +108,7 @@ async def stack(
         "internal_token": TOKEN,
         "public_url": public_url,
     }
-    async with services(shared, folder, cdn_url, border) as target:
+    async with services(shared, folder, cdn_url, auth_interceptor) as target:
         names = ("tasks_target", "storage_target", "access_target", "webhooks_target")
         given = {**shared, **dict.fromkeys(names, target), **settings}
         async with serving(GatewaySettings(**given)) as url, connect(target) as channel, _clients(url, channel) as made:
@@ -117,11 +117,11 @@ async def stack(
 
 @asynccontextmanager
 async def services(
-    shared: dict[str, Any], folder: Path, cdn_url: str, border: grpc_server.Border | None = None
+    shared: dict[str, Any], folder: Path, cdn_url: str, auth_interceptor: grpc_server.AuthInterceptor | None = None
 ) -> AsyncIterator[str]:
     """The services on one gRPC server; yields its address."""
-    ours = grpc_server.Border(internal_token=TOKEN, authenticator=_Nobody(), timeout=20)
-    server = grpc_server.build_server(border or ours)
+    ours = grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=_Nobody(), timeout=20)
+    server = grpc_server.build_server(auth_interceptor or ours)
     kept = storage.Settings(**shared, storage_url=folder.as_uri(), cdn_url=cdn_url, image_workers=1)
     target = f"127.0.0.1:{free_ports(1)[0]}"
     async with (

@@ -11,7 +11,7 @@ from functools import partial
 
 from deploy.local import probes
 from deploy.local.component import Component
-from deploy.local.places import APP, APP_PYTHON, ROOT, Home
+from deploy.local.paths import APP, APP_PYTHON, ROOT, StackFolder
 from deploy.local.ports import HOST, free_ports
 from tests.stack import running
 
@@ -30,7 +30,7 @@ class Server:
 
 
 @contextmanager
-def s3_server(home: Home) -> Iterator[dict[str, str]]:
+def s3_server(home: StackFolder) -> Iterator[dict[str, str]]:
     """SeaweedFS with its S3 gateway; yields the environment with which a storage service uses it."""
     home.make()
     names = ("master", "volume", "filer", "s3")
@@ -70,7 +70,7 @@ def s3_server(home: Home) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def storage_server(home: Home, environment: dict[str, str]) -> Iterator[Server]:
+def storage_server(home: StackFolder, environment: dict[str, str]) -> Iterator[Server]:
     """`python -m services.host storage`."""
     [port] = free_ports(1)
     component = Component(

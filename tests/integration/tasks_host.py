@@ -113,7 +113,9 @@ async def hosting(
 ) -> AsyncIterator[Host]:
     """A replica; several of one `database` share its tasks. `authenticator` knows tenants' keys."""
     given = {"mongodb_url": mongodb_url, "mongodb_database": database, "nats_url": nats_url, "internal_token": TOKEN}
-    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=authenticator, timeout=20))
+    server = grpc_server.build_server(
+        grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=authenticator, timeout=20)
+    )
     async with app.mount(server, TasksSettings(**{**given, **settings})) as mounted:
         reflection.enable(server, mounted.names, mounted.internal)
         health = HealthMonitor(server, mounted.checks, {name: mounted.checks.keys() for name in mounted.names})

@@ -155,7 +155,9 @@ async def tenants(mongodb_url: str, nats_url: str, database: str = "", **setting
         "nats_operator_key": str(access_folder() / OPERATOR),
         **settings,
     }
-    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=_Nobody(), timeout=20))
+    server = grpc_server.build_server(
+        grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=_Nobody(), timeout=20)
+    )
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(services_bus(nats_url, "test"))
         await ensure_streams(services, EVENTS_STREAM, WORK_STREAM, HOOKS_STREAM)

@@ -57,7 +57,7 @@ class _Keys:
 @pytest.fixture
 async def access(mongodb_url: str) -> AsyncIterator[Access]:
     keys = _Keys()
-    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=keys, timeout=10))
+    server = grpc_server.build_server(grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=keys, timeout=10))
     database = f"access_{uuid4().hex}"
     settings = app.Settings(internal_token=SecretStr(TOKEN), mongodb_url=mongodb_url, mongodb_database=database)
     async with app.mount(server, settings):

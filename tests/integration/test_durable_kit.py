@@ -93,7 +93,7 @@ async def test_of_many_who_take_one_one_does_and_a_late_courier_writes_nothing(p
         async def given_up() -> bool:
             return (await one.parcels.get_fresh("p")).state == "PACKED"
 
-        await until(given_up)  # nobody vouched for it, and whoever leads gave it back
+        await until(given_up)  # nobody confirm for it, and whoever leads gave it back
         assert await other.take("p", "c9")
         with pytest.raises(IllegalTransition):
             await one.change("p", lambda parcel: parcel.delivered(1))

@@ -17,7 +17,7 @@ from skimage import data
 from deploy.triton.runtime.artefacts import registry
 from services.imaging.recipes import read_recipe
 from services.providers import local
-from services.providers.capabilities.enlarging import Tile
+from services.providers.capabilities.enlarging import TileProgress
 from services.providers.local import Local
 from services.providers.ports import Pixels
 from tests.integration.test_refined_pictures import COMPLETED, read, stored
@@ -38,10 +38,10 @@ class Tiles:
     """Remembers what it is shown; `begun` is set by the first tile."""
 
     def __init__(self) -> None:
-        self.seen: list[Tile] = []
+        self.seen: list[TileProgress] = []
         self.begun = asyncio.Event()
 
-    async def __call__(self, tile: Tile) -> None:
+    async def __call__(self, tile: TileProgress) -> None:
         self.seen.append(tile)
         self.begun.set()
 

@@ -16,15 +16,15 @@ from skimage import data
 from deploy.triton.runtime.artefacts import registry
 from services.common.errors import InvalidRequest
 from services.providers import local
-from services.providers.capabilities.boxes import Box
-from services.providers.capabilities.detecting import Detecting, Reading
+from services.providers.capabilities.boxes import PixelBox
+from services.providers.capabilities.detecting import Detecting, RequestConnection
 from services.providers.local import Local
 from services.providers.pipelines.faces import CASCADE, by_detector
 from services.providers.ports import Pixels
 from services.providers.triton.detection import TritonDetection
 
 PEOPLE, TEXT = registry()["mediapipe-people"], registry()["pp-ocrv6"]
-FACE = Box(177, 75, 96, 96)
+FACE = PixelBox(177, 75, 96, 96)
 pytestmark = pytest.mark.skipif(
     not (PEOPLE.present() and TEXT.present()), reason="the networks could not be had at set-up"
 )
@@ -49,7 +49,7 @@ async def test_a_face_and_its_person_are_found_in_pixels_of_the_picture(provider
     seen = await provider.find_people(picture)
     assert seen is not None
     [face], [person] = seen.faces, seen.people
-    expected = Box(*(side * factor for side in (FACE.left, FACE.top, FACE.width, FACE.height)))
+    expected = PixelBox(*(side * factor for side in (FACE.left, FACE.top, FACE.width, FACE.height)))
     assert face.box.overlap(expected) > 0.7 and face.score > 0.7
     assert person.box.top < 15 * factor and person.box.bottom == 512 * factor
     assert (seen.model.name, seen.model.sha256, seen.model.licence) == (PEOPLE.name, PEOPLE.sha256, PEOPLE.licence)
@@ -78,7 +78,7 @@ async def test_the_model_is_among_what_is_watched(provider: Local) -> None:
     await provider.canaries["detection"]()
     await provider.find_people(data.coffee())
     await provider.checks["detection"]()
-    assert isinstance(provider, Detecting) and isinstance(provider, Reading)
+    assert isinstance(provider, Detecting) and isinstance(provider, RequestConnection)
 
 
 async def test_a_server_without_the_model_says_so_and_the_cascade_finds_faces(provider: Local) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.app import routed
-from gateway.edge.doors import OPEN, Doors
+from gateway.edge.route_access import OPEN, RouteAccessTable
 from services.common.scopes import SCOPES, needed_scopes
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, stack
 from tests.integration.two_tenants import MARK, ids_of_acme, ids_of_nobody
@@ -154,10 +154,10 @@ async def test_a_route_that_declares_nothing_keeps_the_gateway_from_starting() -
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         app.add_api_route(path, forgotten)
         with pytest.raises(RuntimeError, match=path):
-            Doors(app)
+            RouteAccessTable(app)
     bare = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=[Route("/bare", Response)])
     with pytest.raises(RuntimeError, match="bare"):
-        Doors(bare)
+        RouteAccessTable(bare)
 
 
 async def test_the_list_of_open_routes_names_no_route_that_is_gone() -> None:

@@ -81,7 +81,7 @@ _CHECKED: tuple[dict[str, Check], dict[str, list[str]]] = (
 
 @asynccontextmanager
 async def gateway(nats_url: str, service: FakeTaskService, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
-    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=None, timeout=20))
+    server = grpc_server.build_server(grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=None, timeout=20))
     rpc.add_TaskServiceServicer_to_server(service, server)
     access_pb2_grpc.add_AccessServiceServicer_to_server(FakeAccess(), server)
     target = f"127.0.0.1:{grpc_server.bind(server, '127.0.0.1:0')}"

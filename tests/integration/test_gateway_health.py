@@ -14,7 +14,7 @@ import pytest
 from compute.tasks.v1 import worker_pb2, worker_pb2_grpc
 
 from deploy.local import stores
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST, free_ports
 from gateway.settings import GatewaySettings
 from services.rpc.grpc_client import Credentials, connect
@@ -73,7 +73,7 @@ async def test_without_storage_tasks_are_accepted(mongodb_url: str, nats_url: st
         assert (await api.http.post(TASKS, json=generation())).status_code == 200
 
 
-async def test_without_nats_tasks_are_accepted(mongodb_url: str, home: Home, tmp_path: Path) -> None:
+async def test_without_nats_tasks_are_accepted(mongodb_url: str, home: StackFolder, tmp_path: Path) -> None:
     [port] = free_ports(1)
     with running(nats_component(home, port), home) as nats:
         async with stack(mongodb_url, f"nats://{HOST}:{port}", tmp_path) as api:
@@ -86,7 +86,7 @@ async def test_without_nats_tasks_are_accepted(mongodb_url: str, home: Home, tmp
 
 
 async def test_without_the_store_no_task_is_accepted_and_health_is_503(
-    home: Home, nats_url: str, tmp_path: Path
+    home: StackFolder, nats_url: str, tmp_path: Path
 ) -> None:
     [port] = free_ports(1)
     with running(stores.mongodb(home, port), home) as store:

@@ -195,7 +195,9 @@ class Wide(rpc.TaskServiceServicer):
 
 async def test_callers_who_refuse_their_answer_leave_no_traceback(server_log: pytest.LogCaptureFixture) -> None:
     """Which of them gRPC finds gone while it still sends is a matter of chance."""
-    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=Keys(), timeout=20))
+    server = grpc_server.build_server(
+        grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=Keys(), timeout=20)
+    )
     rpc.add_TaskServiceServicer_to_server(Wide(), server)
     port = grpc_server.bind(server, "127.0.0.1:0")
     await server.start()

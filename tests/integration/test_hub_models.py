@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local import models, triton
 from deploy.local.failures import ComponentFailed
-from deploy.local.places import MODELS_PYTHON, ROOT, Home
+from deploy.local.paths import MODELS_PYTHON, ROOT, StackFolder
 from deploy.local.settings import Ports
 from deploy.triton.runtime.artefacts import Artefact, artefact_at
 from tests.fakes.hub import HubServer, Shelf
@@ -40,9 +40,9 @@ def shelves(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shelf]:
 @pytest.fixture(params=FAMILIES)
 def chosen(
     request: pytest.FixtureRequest, shelves: dict[str, Shelf], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Home, Artefact]:
+) -> tuple[StackFolder, Artefact]:
     monkeypatch.delenv("MODEL_PATH", raising=False)
-    home, id = Home(tmp_path / "home"), f"maker/{request.param}"
+    home, id = StackFolder(tmp_path / "home"), f"maker/{request.param}"
     with HubServer().running() as hub:
         hub.shelves = shelves
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
@@ -53,7 +53,7 @@ def chosen(
 
 
 @STARTING
-def test_a_model_from_a_hub_draws_in_the_running_stack(chosen: tuple[Home, Artefact]) -> None:
+def test_a_model_from_a_hub_draws_in_the_running_stack(chosen: tuple[StackFolder, Artefact]) -> None:
     home, model = chosen
     with running_stack(home) as stack:
         headers = {"Authorization": f"Bearer {stack.api_key}", "Prefer": "wait=60"}
@@ -69,7 +69,9 @@ def test_a_model_from_a_hub_draws_in_the_running_stack(chosen: tuple[Home, Artef
 
 @STARTING
 @pytest.mark.parametrize("chosen", ["sdxl"], indirect=True)
-def test_a_file_that_was_swapped_since_keeps_triton_from_starting_and_is_named(chosen: tuple[Home, Artefact]) -> None:
+def test_a_file_that_was_swapped_since_keeps_triton_from_starting_and_is_named(
+    chosen: tuple[StackFolder, Artefact],
+) -> None:
     home, model = chosen
     weights = next(path for name, path in model.paths().items() if name.startswith("unet/") and "safetensors" in name)
     content = weights.read_bytes()

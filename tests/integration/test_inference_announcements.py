@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
 from services.common.errors import InvalidRequest
-from services.inference.context import Context
+from services.inference.context import RunContext
 from services.inference.registry import Handler, Handlers
 from tests.integration import worker_bench
 from tests.integration.worker_bench import Bench, benching
@@ -25,7 +25,7 @@ PARAMS = params_pb2.TaskParams()
 PARAMS.background_removal.input_image_paths.values.append("a.png")
 
 
-async def removal(params: BackgroundRemovalParams, context: Context) -> BackgroundRemovalResult:
+async def removal(params: BackgroundRemovalParams, context: RunContext) -> BackgroundRemovalResult:
     if context.task_id.endswith("bad"):
         raise InvalidRequest("no picture")
     if context.task_id.endswith("long"):

@@ -13,19 +13,19 @@ from compute.inference.v1 import inference_pb2
 from compute.tasks.v1 import params_pb2
 from nats.aio.client import Client
 
-from deploy.local.places import ROOT, Home
+from deploy.local.paths import ROOT, StackFolder
 from deploy.local.ports import HOST, free_ports
-from services.clients.tasks_client import TasksClient
+from services.clients.tasks_client import WorkerTasksClient
 from services.inference.app import open_worker
-from services.inference.context import Surroundings
+from services.inference.context import WorkerResources
 from services.inference.registry import discover_handlers
-from services.inference.settings import Settings
+from services.inference.settings import WorkerSettings
 from services.messaging.streams import ensure_consumer, ensure_streams
 from services.messaging.subjects.tasks import WORK, WORK_STREAM, work_subject, workers_of
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
-from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
+from tests.fakes.provider_context import provider_context_of
 from tests.fakes.worker_service import FakeWorkerService, serving
 from tests.integration.worker_bench import benching
 from tests.nats_server import nats_component, services_bus
@@ -57,16 +57,18 @@ async def finished(bus: Client, service: FakeWorkerService, queue: str, task_id:
 async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> None:
     [port] = free_ports(1)
     url, service = f"nats://{HOST}:{port}", FakeWorkerService()
-    with running(nats_component(Home(tmp_path / "first"), port), Home(tmp_path / "first")) as server:
+    with running(nats_component(StackFolder(tmp_path / "first"), port), StackFolder(tmp_path / "first")) as server:
         async with serving(service) as target, services_bus(url, "test") as bus, connect(target) as channel:
-            settings = Settings(internal_token="secret", worker_queue="restarts")  # type: ignore[arg-type]
-            tasks = TasksClient(channel, Credentials("secret"), worker_id="w")
-            around = Surroundings(FakeImages(), FakeObjects(), bus, desk_of(Providers({}), bus), "LOCAL")
-            async with open_worker(settings, tasks, bus, around, discover_handlers()):
+            settings = WorkerSettings(internal_token="secret", worker_queue="restarts")  # type: ignore[arg-type]
+            tasks = WorkerTasksClient(channel, Credentials("secret"), worker_id="w")
+            resources = WorkerResources(
+                FakeImages(), FakeObjects(), bus, provider_context_of(Providers({}), bus), "LOCAL"
+            )
+            async with open_worker(settings, tasks, bus, resources, discover_handlers()):
                 service.add("before", diagnostic())
                 await finished(bus, service, "restarts", "before", within=10)
                 server.stop()
-                with running(nats_component(Home(tmp_path / "second"), port), Home(tmp_path / "second")):
+                with running(nats_component(StackFolder(tmp_path / "second"), port), StackFolder(tmp_path / "second")):
                     service.add("after", diagnostic())
                     await finished(bus, service, "restarts", "after", within=10)
 
@@ -74,7 +76,7 @@ async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> No
 @pytest.mark.timeout(120)
 async def test_a_worker_names_its_inbox_only_while_it_hears_what_is_said_there(tmp_path: Path) -> None:
     [port] = free_ports(1)
-    url, server, home = f"nats://{HOST}:{port}", FakeWorkerService(lease=0.6), Home(tmp_path)
+    url, server, home = f"nats://{HOST}:{port}", FakeWorkerService(lease=0.6), StackFolder(tmp_path)
     with running(nats_component(home, port), home) as nats_server:
         async with benching(url, server) as bench, bench.worker(assumed_lease_seconds=0.6):
             inbox = server.heartbeats[-1].inbox

@@ -9,93 +9,95 @@ from contextlib import suppress
 import pytest
 
 from services.common.errors import ComputeError, InvalidRequest, ProviderFailed, RateLimited, Unavailable
-from services.providers.calling.gates import PAUSED, RESTING, Gate, Gates
-from services.providers.calls import Terms
+from services.providers.calling.account_limits import PAUSED, RESTING, AccountLimiter, AccountLimiters
+from services.providers.calls import AccountTerms
 from tests.integration.tasks_host import until
 from tests.nats_server import services_bus
 
-TERMS = Terms("acme.0123456789ab", failures=2, rest=0.1)
+TERMS = AccountTerms("acme.0123456789ab", failures=2, rest=0.1)
 
 
-async def enter(gate: Gate, error: ComputeError | None = None, *, patience: float = 5.0, known: bool = False) -> None:
-    async with gate.entered(patience=patience, known_job=known):
+async def enter(
+    limiter: AccountLimiter, error: ComputeError | None = None, *, patience: float = 5.0, known: bool = False
+) -> None:
+    async with limiter.entered(patience=patience, known_job=known):
         if error is not None:
             raise error
 
 
-async def fail(gate: Gate, times: int) -> None:
+async def fail(limiter: AccountLimiter, times: int) -> None:
     for _ in range(times):
         with suppress(ProviderFailed):
-            await enter(gate, ProviderFailed("broke"))
+            await enter(limiter, ProviderFailed("broke"))
 
 
 async def test_an_account_that_fails_too_often_rests() -> None:
-    gate = Gate(TERMS)
-    await fail(gate, 2)
+    limiter = AccountLimiter(TERMS)
+    await fail(limiter, 2)
     with pytest.raises(Unavailable) as refused:
-        await enter(gate)
+        await enter(limiter)
     assert refused.value.reason == RESTING
-    await enter(gate, known=True)
+    await enter(limiter, known=True)
 
 
 async def test_failures_that_are_not_the_vendors_do_not_count() -> None:
-    gate = Gate(TERMS)
+    limiter = AccountLimiter(TERMS)
     for error in (InvalidRequest("no"), RateLimited("no"), InvalidRequest("no")):
         with suppress(type(error)):
-            await enter(gate, error)
-    await fail(gate, 1)
+            await enter(limiter, error)
+    await fail(limiter, 1)
     with suppress(InvalidRequest):
-        await enter(gate, InvalidRequest("the vendor answered"))
-    await fail(gate, 1)
-    await enter(gate)
+        await enter(limiter, InvalidRequest("the vendor answered"))
+    await fail(limiter, 1)
+    await enter(limiter)
 
 
 async def test_after_its_rest_one_call_goes_ahead_alone() -> None:
-    gate = Gate(TERMS)
-    await fail(gate, 2)
+    limiter = AccountLimiter(TERMS)
+    await fail(limiter, 2)
     await asyncio.sleep(TERMS.rest)
-    async with gate.entered(patience=5.0, known_job=False):
+    async with limiter.entered(patience=5.0, known_job=False):
         with pytest.raises(Unavailable):
-            await enter(gate)
-    await enter(gate)
+            await enter(limiter)
+    await enter(limiter)
 
 
 async def test_a_probe_that_fails_means_another_rest() -> None:
-    gate = Gate(TERMS)
-    await fail(gate, 2)
+    limiter = AccountLimiter(TERMS)
+    await fail(limiter, 2)
     await asyncio.sleep(TERMS.rest)
-    await fail(gate, 1)
+    await fail(limiter, 1)
     with pytest.raises(Unavailable):
-        await enter(gate)
+        await enter(limiter)
 
 
 async def test_a_probe_that_is_cancelled_lets_the_next_one_go_ahead() -> None:
-    gate = Gate(TERMS)
-    await fail(gate, 2)
+    limiter = AccountLimiter(TERMS)
+    await fail(limiter, 2)
     await asyncio.sleep(TERMS.rest)
     with suppress(asyncio.CancelledError):
-        async with gate.entered(patience=5.0, known_job=False):
+        async with limiter.entered(patience=5.0, known_job=False):
             raise asyncio.CancelledError
-    await enter(gate)
+    await enter(limiter)
 
 
 async def test_a_pause_is_sat_out_or_refused() -> None:
-    gate = Gate(TERMS)
-    gate.pause(0.05)
+    limiter = AccountLimiter(TERMS)
+    limiter.pause(0.05)
     began = time.monotonic()
-    await enter(gate)
+    await enter(limiter)
     assert time.monotonic() - began >= 0.05
-    gate.pause(60.0)
+    limiter.pause(60.0)
     with pytest.raises(RateLimited) as refused:
-        await enter(gate, patience=1.0)
+        await enter(limiter, patience=1.0)
     assert refused.value.reason == PAUSED
     assert refused.value.retry_after is not None and refused.value.retry_after > 50
-    await enter(gate, known=True)
+    await enter(limiter, known=True)
 
 
-async def refuses(gate: Gate) -> bool:
+async def refuses(limiter: AccountLimiter) -> bool:
     try:
-        await enter(gate, patience=0.5)
+        await enter(limiter, patience=0.5)
     except RateLimited:
         return True
     return False
@@ -103,10 +105,10 @@ async def refuses(gate: Gate) -> bool:
 
 async def test_a_pause_is_heeded_by_every_worker(nats_url: str) -> None:
     async with services_bus(nats_url, "one") as one, services_bus(nats_url, "other") as other:
-        here, there = Gates(one, patience=0.5), Gates(other, patience=0.5)
+        here, there = AccountLimiters(one, patience=0.5), AccountLimiters(other, patience=0.5)
         async with here.listening(one), there.listening(other):
             await other.flush()
-            known, new = there.of(TERMS), Terms("acme.fedcba987654")
+            known, new = there.of(TERMS), AccountTerms("acme.fedcba987654")
             for account in (TERMS.account, new.account):
                 await here.pause(account, 30.0)
             await one.flush()
@@ -114,15 +116,15 @@ async def test_a_pause_is_heeded_by_every_worker(nats_url: str) -> None:
             await until(lambda: refuses(here.of(TERMS)))
             await until(lambda: refuses(known))
             await until(lambda: refuses(there.of(new)))
-            await enter(there.of(Terms("acme.another")))
+            await enter(there.of(AccountTerms("acme.another")))
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"{}", b"[]", b'{"seconds": "x"}', b"\xff"])
 async def test_nonsense_on_the_bus_pauses_nobody(nats_url: str, nonsense: bytes) -> None:
     async with services_bus(nats_url, "one") as one:
-        gates = Gates(one, patience=0.5)
-        async with gates.listening(one):
+        limiters = AccountLimiters(one, patience=0.5)
+        async with limiters.listening(one):
             await one.publish("limits.v1.acme.0123456789ab", nonsense)
             await one.flush()
             await one.flush()
-            await enter(gates.of(TERMS))
+            await enter(limiters.of(TERMS))

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from deploy.local.ports import HOST
-from deploy.local.process import Child
+from deploy.local.process import ChildProcess
 from deploy.local.settings import Ports
 from services.providers import local
-from services.providers.ports import Drawing, Step
+from services.providers.ports import DiffusionStep, Drawing
 from tests.stack import model_process
 
 # Until the drawings are under way again; a quiet machine of two cores takes 8.
@@ -26,13 +26,13 @@ PATIENCE = 200.0
 
 @pytest.mark.timeout(300)
 async def test_drawings_survive_the_death_of_their_model_in_two_workers(
-    triton_process: Child, triton_ports: Ports, tmp_path: Path
+    triton_process: ChildProcess, triton_ports: Ports, tmp_path: Path
 ) -> None:
     settings = local.Settings(triton_target=f"{HOST}:{triton_ports.triton}", models_root=tmp_path)
     under_way, retried = asyncio.Event(), asyncio.Event()
     killed = False
 
-    async def show(step: Step) -> None:
+    async def show(step: DiffusionStep) -> None:
         if killed and step.step == 1:
             retried.set()
         elif step.step >= 3:

@@ -13,7 +13,7 @@ import pytest
 from services.common.errors import ComputeError, InvalidRequest
 from services.providers import local
 from services.providers.local import Local
-from services.providers.ports import Drawing, Lora, Step
+from services.providers.ports import DiffusionStep, Drawing, Lora
 from services.providers.triton import connection
 
 
@@ -28,10 +28,10 @@ class Steps:
     """Remembers what it is shown; `begun` is set by the second step."""
 
     def __init__(self) -> None:
-        self.seen: list[Step] = []
+        self.seen: list[DiffusionStep] = []
         self.begun = asyncio.Event()
 
-    async def __call__(self, step: Step) -> None:
+    async def __call__(self, step: DiffusionStep) -> None:
         self.seen.append(step)
         if step.step == 2:
             self.begun.set()

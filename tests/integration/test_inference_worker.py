@@ -10,7 +10,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 
 from services.catalog.tasks.diagnostic import DiagnosticParams, DiagnosticResult
 from services.common.errors import InvalidRequest, Unavailable
-from services.inference.context import Context
+from services.inference.context import RunContext
 from services.messaging.subjects.tasks import CANCEL_SUBJECT, work_subject
 from tests.integration.worker_bench import Bench, Steps, benching, diagnostic
 
@@ -46,7 +46,7 @@ async def test_an_order_larger_than_the_room_is_worked_off_completely(bench: Ben
 async def test_a_redelivered_order_does_nothing(bench: Bench) -> None:
     runs: list[str] = []
 
-    async def count(params: DiagnosticParams, context: Context) -> DiagnosticResult:
+    async def count(params: DiagnosticParams, context: RunContext) -> DiagnosticResult:
         runs.append(context.task_id)
         await asyncio.sleep(0.05)
         return DiagnosticResult()
@@ -168,7 +168,7 @@ async def test_draining_finishes_what_is_short_and_gives_back_the_rest(bench: Be
 async def test_a_failure_says_whose_fault_it_is_and_neighbours_finish(
     bench: Bench, error: Exception, category: str, retryable: bool
 ) -> None:
-    async def fail(params: DiagnosticParams, context: Context) -> DiagnosticResult:
+    async def fail(params: DiagnosticParams, context: RunContext) -> DiagnosticResult:
         await context.outputs.save("half.png", b"half")
         if context.task_id == "poison":
             raise error
@@ -204,7 +204,7 @@ async def test_a_task_type_nobody_runs_here_is_the_callers_fault(bench: Bench) -
 
 
 async def test_progress_is_sent_first_and_last_and_ten_times_a_second_at_most(bench: Bench) -> None:
-    async def draw(params: DiagnosticParams, context: Context) -> DiagnosticResult:
+    async def draw(params: DiagnosticParams, context: RunContext) -> DiagnosticResult:
         for step in range(1, 51):
             await context.progress.report("denoising", step, 50)
             await asyncio.sleep(0.005)

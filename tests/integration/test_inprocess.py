@@ -28,7 +28,8 @@ from services.common.errors import (
     Unavailable,
 )
 from services.common.identity import Caller, current_caller, set_caller
-from services.rpc import grpc_server, inprocess
+from services.rpc import grpc_server
+from services.rpc import in_process as inprocess
 from services.rpc.grpc_client import Credentials, call, connect
 from services.rpc.grpc_server import Context as CallContext
 
@@ -90,7 +91,7 @@ class _Storage(storage_rpc.StorageServiceServicer):
 @dataclass(frozen=True)
 class Site:
     tasks: _Tasks
-    border: grpc_server.Border
+    auth_interceptor: grpc_server.AuthInterceptor
     channel: grpc.aio.Channel
 
     @property
@@ -105,17 +106,17 @@ class Site:
 
 @asynccontextmanager
 async def _site(way: str) -> AsyncIterator[Site]:
-    border = grpc_server.Border(internal_token=_TOKEN, authenticator=None, timeout=5.0)
-    exchange, tasks = inprocess.Exchange(), _Tasks()
+    auth_interceptor = grpc_server.AuthInterceptor(internal_token=_TOKEN, authenticator=None, timeout=5.0)
+    exchange, tasks = inprocess.InProcessServer(), _Tasks()
     exchange.make_current()
-    exchange.open(grpc_server.build_server(border), border)
+    exchange.open(grpc_server.build_server(auth_interceptor), auth_interceptor)
     rpc.add_TaskServiceServicer_to_server(tasks, exchange)
     storage_rpc.add_StorageServiceServicer_to_server(_Storage(), exchange)
     port = grpc_server.bind(exchange, "127.0.0.1:0")
     await exchange.start()
     try:
         async with connect(inprocess.TARGET if way == "inprocess" else f"127.0.0.1:{port}") as channel:
-            yield Site(tasks, border, channel)
+            yield Site(tasks, auth_interceptor, channel)
     finally:
         await exchange.stop(None)
 
@@ -216,7 +217,7 @@ async def test_a_border_that_drains_ends_watches_and_refuses_calls(way: str, ans
         stream = site.stub.WatchTask(pb.WatchTaskRequest(task_id="endless"), metadata=_MINE)
         for _ in range(answers):
             await stream.read()
-        draining = asyncio.create_task(site.border.drain(5.0))
+        draining = asyncio.create_task(site.auth_interceptor.drain(5.0))
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await _to_the_end(stream)
         assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -229,14 +230,14 @@ async def test_a_call_that_outlasts_the_grace_hears_that_the_server_goes(way: st
     async with _site(way) as site:
         slow = asyncio.create_task(site.get("slow"))
         await asyncio.sleep(0.2)
-        await site.border.drain(0.1)
+        await site.auth_interceptor.drain(0.1)
         with pytest.raises(Unavailable) as ended:
             await slow
         assert (ended.value.reason, site.tasks.ended.is_set()) == ("SHUTTING_DOWN", True)
 
 
 async def test_what_no_service_of_the_process_serves_is_unavailable() -> None:
-    exchange = inprocess.Exchange()
+    exchange = inprocess.InProcessServer()
     exchange.make_current()
     async with connect(inprocess.TARGET) as channel:
         with pytest.raises(ComputeError) as failed:

@@ -19,11 +19,11 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from PIL import Image
 
 from services.common.errors import InvalidRequest
-from services.common.paging import Found, Listed, Place, Window, read_window
+from services.common.paging import Listable, ListPage, ListPosition, ListWindow, read_window
 from services.durable.store import Database, open_database
 from services.durable.write_log import WriteLog
 from services.tasks.domain import Task
-from services.tasks.ports import Filter
+from services.tasks.ports import TaskQuery
 from services.tasks.repository import MongoTaskRepository, to_document
 from services.webhooks import ports as webhook_ports
 from services.webhooks.domain import Delivery
@@ -51,8 +51,8 @@ class TasksInMemory:
     async def remove(self, number: int) -> None:
         self._tasks.stored.pop(f"t{number}", None)
 
-    async def find(self, window: Window) -> Found[Any]:
-        return await self._tasks.find(Filter("acme"), window)
+    async def find(self, window: ListWindow) -> ListPage[Any]:
+        return await self._tasks.find(TaskQuery("acme"), window)
 
 
 class TasksInStore:
@@ -66,8 +66,8 @@ class TasksInStore:
     async def remove(self, number: int) -> None:
         await self._documents.delete_one({"_id": f"t{number}"})
 
-    async def find(self, window: Window) -> Found[Any]:
-        return await self._tasks.find(Filter("acme"), window)
+    async def find(self, window: ListWindow) -> ListPage[Any]:
+        return await self._tasks.find(TaskQuery("acme"), window)
 
 
 class DeliveriesInStore:
@@ -82,8 +82,8 @@ class DeliveriesInStore:
     async def remove(self, number: int) -> None:
         await self._documents.delete_one({"_id": f"t{number}"})
 
-    async def find(self, window: Window) -> Found[Any]:
-        return await self._deliveries.find(webhook_ports.Filter("acme"), window)
+    async def find(self, window: ListWindow) -> ListPage[Any]:
+        return await self._deliveries.find(webhook_ports.DeliveryQuery("acme"), window)
 
 
 Shelf = TasksInMemory | TasksInStore | DeliveriesInStore
@@ -98,12 +98,12 @@ async def shelf(request: pytest.FixtureRequest) -> AsyncIterator[Shelf]:
         yield TasksInStore(database) if request.param == "tasks in the store" else DeliveriesInStore(database)
 
 
-async def walk(find: Callable[[Window], Any], limit: int, between: Callable[[], Any]) -> list[str]:
+async def walk(find: Callable[[ListWindow], Any], limit: int, between: Callable[[], Any]) -> list[str]:
     """Every page to the end, with `between` two of them; a token is all that is carried over."""
     seen: list[str] = []
-    behind: Place | None = None
+    behind: ListPosition | None = None
     while True:
-        found: Found[Listed] = await find(Window(limit, behind=behind))
+        found: ListPage[Listable] = await find(ListWindow(limit, behind=behind))
         seen += [item.id for item in found.items]
         if found.behind is None:
             return seen
@@ -135,15 +135,15 @@ async def test_what_stays_comes_once_however_many_come_and_go(shelf: Shelf, seed
 async def test_the_end_of_a_list_is_told_with_its_last_page(shelf: Shelf) -> None:
     for number in range(4):
         await shelf.add(number, 5)
-    first = await shelf.find(Window(2))
+    first = await shelf.find(ListWindow(2))
     assert first.behind is not None
-    assert (await shelf.find(Window(2, behind=first.behind))).behind is None
-    assert (await shelf.find(Window(4))).behind is None
-    assert (await shelf.find(Window(100))).behind is None
+    assert (await shelf.find(ListWindow(2, behind=first.behind))).behind is None
+    assert (await shelf.find(ListWindow(4))).behind is None
+    assert (await shelf.find(ListWindow(100))).behind is None
 
 
 @pytest.mark.parametrize(
-    "token", ["x", "===", "WyJhIl0", Place("rival/00000000000000000001", ()).token(), "W10", "MQ", "a" * 9_000]
+    "token", ["x", "===", "WyJhIl0", ListPosition("rival/00000000000000000001", ()).token(), "W10", "MQ", "a" * 9_000]
 )
 def test_a_token_of_another_list_is_refused(token: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -163,13 +163,13 @@ async def test_internal_types_are_left_out_in_the_store(mongodb_url: str) -> Non
         for number in range(30):
             made = task(number, number + 1, "GENERATION" if number % 10 == 0 else "DIAGNOSTIC")
             await database["tasks"].insert_one(to_document(made))
-        public = Filter("acme", without_types=("DIAGNOSTIC",))
-        found = await tasks.find(public, Window(2))
+        public = TaskQuery("acme", without_types=("DIAGNOSTIC",))
+        found = await tasks.find(public, ListWindow(2))
         assert [item.id for item in found.items] == ["t20", "t10"] and found.behind is not None
-        rest = await tasks.find(public, Window(2, behind=found.behind))
+        rest = await tasks.find(public, ListWindow(2, behind=found.behind))
         assert [item.id for item in rest.items] == ["t0"] and rest.behind is None
-        assert (await tasks.find(replace(public, task_type="DIAGNOSTIC"), Window(9))).items == []
-        assert len((await tasks.find(Filter("acme"), Window(99))).items) == 30
+        assert (await tasks.find(replace(public, task_type="DIAGNOSTIC"), ListWindow(9))).items == []
+        assert len((await tasks.find(TaskQuery("acme"), ListWindow(99))).items) == 30
 
 
 @pytest.fixture

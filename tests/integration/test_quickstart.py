@@ -14,7 +14,7 @@ import pytest
 import skimage
 from PIL import Image
 
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from tests.stack import RunningStack, running_stack
 
 TEXT = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
     """As `make up` starts it, where webhooks may call this machine."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("WEBHOOK_ALLOW_LOOPBACK", "true")
-        with running_stack(Home(tmp_path_factory.mktemp("whole"))) as everything:
+        with running_stack(StackFolder(tmp_path_factory.mktemp("whole"))) as everything:
             yield everything
 
 

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from services.common.scopes import OURS, SCOPES, needed_scopes
 from services.inference.servicer import InferenceServicer
-from services.inference.settings import Settings
+from services.inference.settings import WorkerSettings
 from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.rpc_status import from_rpc_error
@@ -54,7 +54,7 @@ WITHOUT_NOT_FOUND = {"CreateTask", "CreateTasks", "DeleteTasks", "ListDeliveries
 MAKES = {"CreateTask", "CreateTasks", "UploadObject", "GetSecret", "RotateSecret"}
 
 
-class Noting(grpc_server.Border):
+class Noting(grpc_server.AuthInterceptor):
     """A border that notes what each method declares."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Answer(NamedTuple):
 
 class Deployment(NamedTuple):
     api: Stack
-    border: Noting
+    auth_interceptor: Noting
     worker: grpc.aio.Channel
     ids: dict[str, str]
     token: str
@@ -140,10 +140,10 @@ CONTENT = [storage_pb2.UploadObjectRequest(chunk=b"of the rival"), storage_pb2.U
 
 
 @asynccontextmanager
-async def a_worker(border: Noting) -> AsyncIterator[grpc.aio.Channel]:
+async def a_worker(auth_interceptor: Noting) -> AsyncIterator[grpc.aio.Channel]:
     """Its face alone, without a model and without a run."""
-    server, runs = grpc_server.build_server(border), cast("Runs", {})
-    face = InferenceServicer(Settings(internal_token=SecretStr(TOKEN)), runs, [], {})
+    server, runs = grpc_server.build_server(auth_interceptor), cast("Runs", {})
+    face = InferenceServicer(WorkerSettings(internal_token=SecretStr(TOKEN)), runs, [], {})
     inference_pb2_grpc.add_InferenceServiceServicer_to_server(face, server)
     port = grpc_server.bind(server, "127.0.0.1:0")
     await server.start()
@@ -154,10 +154,13 @@ async def a_worker(border: Noting) -> AsyncIterator[grpc.aio.Channel]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def here(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
-    border, folder = Noting(), tmp_path_factory.mktemp("objects")
-    async with stack(mongodb_url, nats_url, folder, border=border) as api, a_worker(border) as worker:
+    auth_interceptor, folder = Noting(), tmp_path_factory.mktemp("objects")
+    async with (
+        stack(mongodb_url, nats_url, folder, auth_interceptor=auth_interceptor) as api,
+        a_worker(auth_interceptor) as worker,
+    ):
         await api.http.post(TASKS, json=generation(prompt=MARK), headers={"idempotency-key": KEY})
-        made = Deployment(api, border, worker, await ids_of_acme(api), "")
+        made = Deployment(api, auth_interceptor, worker, await ids_of_acme(api), "")
         about = {"metadata": Credentials("acme-tasks").metadata(), "timeout": 10}
         page = await made.call("TaskService", "ListTasks", tasks_pb2.ListTasksRequest(limit=1), about)
         yield made._replace(token=page.next_page_token)
@@ -167,14 +170,14 @@ async def test_every_method_declares_whom_it_serves_and_no_stranger(here: Deploy
     assert len(METHODS) > 25
     for method in METHODS:
         assert (await here.ask(method, "")).reason == "KEY_MISSING", method.full_name
-        assert here.border.declared.get(path_of(method)) is not None, f"{method.full_name} lacks @needs"
+        assert here.auth_interceptor.declared.get(path_of(method)) is not None, f"{method.full_name} lacks @needs"
 
 
 async def test_a_key_without_a_needed_scope_calls_nothing(here: Deployment) -> None:
     before = await here.seen()
     for method in METHODS:
         await here.ask(method, "")
-        needed = here.border.declared[path_of(method)]
+        needed = here.auth_interceptor.declared[path_of(method)]
         assert needed is not None
         for scope in [*SCOPES, "useless"]:
             if scope not in needed:
@@ -188,7 +191,7 @@ async def test_each_service_is_for_whom_it_should_be(here: Deployment) -> None:
     looks = ("Get", "List", "Watch", "Head", "Download")
     for method in METHODS:
         await here.ask(method, "")
-        needed, service = here.border.declared[path_of(method)] or OURS, method.containing_service.name
+        needed, service = here.auth_interceptor.declared[path_of(method)] or OURS, method.containing_service.name
         assert (needed == OURS) == (service in ("WorkerService", "AccessService")), method.full_name
         assert ("operator" in needed) == (service == "InferenceService"), method.full_name
         reading = needed != OURS and method.name.startswith(looks) and method.name != "GetSecret"
@@ -206,7 +209,7 @@ async def test_an_operator_sees_workers_and_no_tenant(here: Deployment) -> None:
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
 async def test_what_another_tenant_has_is_as_good_as_not_there(here: Deployment, method: MethodDescriptor) -> None:
     await here.ask(method, "")
-    if here.border.declared[path_of(method)] == OURS:
+    if here.auth_interceptor.declared[path_of(method)] == OURS:
         return
     theirs, none = values(here.ids, here.token, "acme"), values(ids_of_nobody(), "no-token-of-any-list", "nobo")
     rival, before = f"{method.name}-tasks-admin", await here.seen()

@@ -23,7 +23,7 @@ from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 from PIL import Image
 
-from deploy.local.places import ROOT, Home
+from deploy.local.paths import ROOT, StackFolder
 from services.clients.storage_client import StorageClient
 from services.common.errors import (
     ComputeError,
@@ -38,8 +38,8 @@ from services.common.errors import (
 )
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.rpc_status import from_rpc_error
-from services.storage.domain import Facts, Key, Terms
-from services.storage.local_folder import LocalFolder
+from services.storage.domain import ObjectKey, ObjectMetadata, WriteConditions
+from services.storage.local_folder import LocalObjectStore
 from services.storage.s3 import open_s3
 from tests.integration.storage_servers import TOKEN, Server, s3_server, storage_server
 
@@ -49,13 +49,13 @@ TENANT_PREFIX = "t-"
 
 @pytest.fixture(scope="module")
 def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with s3_server(Home(tmp_path_factory.mktemp("s3"))) as environment:
+    with s3_server(StackFolder(tmp_path_factory.mktemp("s3"))) as environment:
         yield environment
 
 
 @pytest.fixture(scope="module", params=["local", "s3"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = Home(tmp_path_factory.mktemp("storage"))
+    home = StackFolder(tmp_path_factory.mktemp("storage"))
     if request.param == "s3":
         environment = request.getfixturevalue("s3_environment")
     else:
@@ -493,11 +493,11 @@ async def test_a_transfer_to_s3_that_is_cancelled_between_its_parts_shows_nothin
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     objects = open_s3(s3_environment["STORAGE_URL"], allow_http=True, spool=tmp_path / "spool")
-    content, key = tmp_path / "content", Key(tenant, "x")
+    content, key = tmp_path / "content", ObjectKey(tenant, "x")
     content.write_bytes(os.urandom(90 * MEGABYTE))
-    facts = Facts(90 * MEGABYTE, "ab" * 32, "x/y")
+    facts = ObjectMetadata(90 * MEGABYTE, "ab" * 32, "x/y")
     for seconds in (0.02, 0.3):
-        putting = asyncio.create_task(objects.put(key, content, facts, Terms(result=True)))
+        putting = asyncio.create_task(objects.put(key, content, facts, WriteConditions(result=True)))
         await asyncio.wait([putting], timeout=seconds)
         assert putting.cancel()
         await asyncio.gather(putting, return_exceptions=True)
@@ -631,7 +631,7 @@ async def test_a_full_disk_is_said_and_nothing_is_half_done(client: StorageClien
 
 async def test_a_server_killed_amid_an_upload_leaves_the_old_object_whole(tmp_path: Path, tenant: str) -> None:
     folder = tmp_path / "objects"
-    with storage_server(Home(tmp_path), {"STORAGE_URL": folder.as_uri()}) as server:
+    with storage_server(StackFolder(tmp_path), {"STORAGE_URL": folder.as_uri()}) as server:
         async with connect(server.target) as channel:
             client = StorageClient(channel, Credentials(TOKEN))
             await client.upload("x", b"old", tenant=tenant)
@@ -646,7 +646,7 @@ async def test_a_server_killed_amid_an_upload_leaves_the_old_object_whole(tmp_pa
 
             with pytest.raises(ComputeError):
                 await client.upload("x", murderous(), tenant=tenant)
-    left = LocalFolder(folder)
+    left = LocalObjectStore(folder)
     page = await left.list(tenant, prefix="", start_after="", limit=10)
     assert [found.facts.sha256 for found in page.objects] == [hashlib.sha256(b"old").hexdigest()]
     assert list((folder / ".spool").iterdir()) != []

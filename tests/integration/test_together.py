@@ -14,8 +14,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from deploy.local.places import Home
-from deploy.local.settings import Layout
+from deploy.local.paths import StackFolder
+from deploy.local.settings import ProcessLayout
 from tests.bench.connection import Connection, connections
 from tests.bench.our_side import TASKS_PATH, OurSide, our_side, task_body
 
@@ -25,7 +25,7 @@ _STARTED, _ENDED = 30.0, 30.0
 
 @pytest.fixture(scope="module")
 def side(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OurSide]:
-    with our_side(Home(tmp_path_factory.mktemp("together")), Layout.TOGETHER) as opened:
+    with our_side(StackFolder(tmp_path_factory.mktemp("together")), ProcessLayout.TOGETHER) as opened:
         yield opened
 
 

@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 
 from services.common.errors import NotFound
-from services.common.paging import Window
+from services.common.paging import ListWindow
 from services.durable.store import open_database
-from services.webhooks.accounts import MongoEndpointRepository, MongoSecretRepository
-from services.webhooks.domain import Attempt, Delivery, DeliveryState, Endpoint, Occasion, new_delivery
-from services.webhooks.ports import DeliveryRepository, EndpointRepository, Filter, SecretRepository
+from services.webhooks.domain import Delivery, DeliveryAttempt, DeliveryState, Endpoint, WebhookNotice, new_delivery
+from services.webhooks.ports import DeliveryQuery, DeliveryRepository, EndpointRepository, SecretRepository
 from services.webhooks.repository import MongoDeliveryRepository
+from services.webhooks.tenant_records import MongoEndpointRepository, MongoSecretRepository
 from tests.fakes.webhooks import MemoryDeliveryRepository, MemoryEndpointRepository, MemorySecretRepository
 
 Parts = tuple[DeliveryRepository, EndpointRepository, SecretRepository]
@@ -40,11 +40,13 @@ def deliveries(parts: Parts) -> DeliveryRepository:
 
 def made(number: int, host: str = "a.example", tenant: str = "acme") -> Delivery:
     url = f"https://{host}/hook?key=1"
-    return new_delivery(Occasion(tenant, f"t{number}", f"t{number}.2", "x", url, '{"a": "ü"}'), 1_000 + number)
+    return new_delivery(WebhookNotice(tenant, f"t{number}", f"t{number}.2", "x", url, '{"a": "ü"}'), 1_000 + number)
 
 
 async def test_what_is_written_is_read_back(deliveries: DeliveryRepository) -> None:
-    whole = replace(made(1), owner="o", reason="r", history=(Attempt(5, 0.25, 500, "answered 500"), Attempt(6, 1.0)))
+    whole = replace(
+        made(1), owner="o", reason="r", history=(DeliveryAttempt(5, 0.25, 500, "answered 500"), DeliveryAttempt(6, 1.0))
+    )
     assert not (await deliveries.add(whole)).existing
     assert await deliveries.get(whole.id) == whole
     with pytest.raises(NotFound):
@@ -82,7 +84,7 @@ async def test_only_what_has_not_changed_is_removed(deliveries: DeliveryReposito
         await deliveries.add(made(number))
     assert await deliveries.save(made(2).claimed("o", until=9))
     await deliveries.remove([made(1), made(2)])
-    assert [item.task_id for item in (await deliveries.find(Filter(), Window(10))).items] == ["t2"]
+    assert [item.task_id for item in (await deliveries.find(DeliveryQuery(), ListWindow(10))).items] == ["t2"]
 
 
 async def test_lists_are_filtered_and_paged_newest_first(deliveries: DeliveryRepository) -> None:
@@ -91,15 +93,15 @@ async def test_lists_are_filtered_and_paged_newest_first(deliveries: DeliveryRep
     await deliveries.add(made(7, tenant="acme2"))
     assert await deliveries.save(made(4).claimed("o", until=9))
 
-    async def listed(wanted: Filter, limit: int = 10, skip: int = 0) -> list[str]:
-        return [item.task_id for item in (await deliveries.find(wanted, Window(limit, skip))).items]
+    async def listed(wanted: DeliveryQuery, limit: int = 10, skip: int = 0) -> list[str]:
+        return [item.task_id for item in (await deliveries.find(wanted, ListWindow(limit, skip))).items]
 
-    assert await listed(Filter("acme")) == ["t4", "t3", "t2", "t1", "t0"]
-    assert await listed(Filter("acme"), limit=2, skip=1) == ["t3", "t2"]
-    assert set(await listed(Filter())) == {"t0", "t1", "t2", "t3", "t4", "t7"}
-    assert await listed(Filter("acme", state=DeliveryState.SENDING)) == ["t4"]
-    assert await listed(Filter("acme", task_id="t2")) == ["t2"]
-    assert await listed(Filter("acme", url="https://a.example/")) == []
+    assert await listed(DeliveryQuery("acme")) == ["t4", "t3", "t2", "t1", "t0"]
+    assert await listed(DeliveryQuery("acme"), limit=2, skip=1) == ["t3", "t2"]
+    assert set(await listed(DeliveryQuery())) == {"t0", "t1", "t2", "t3", "t4", "t7"}
+    assert await listed(DeliveryQuery("acme", state=DeliveryState.SENDING)) == ["t4"]
+    assert await listed(DeliveryQuery("acme", task_id="t2")) == ["t2"]
+    assert await listed(DeliveryQuery("acme", url="https://a.example/")) == []
 
 
 async def test_whoever_asks_first_everybody_gets_the_same_secret(parts: Parts) -> None:

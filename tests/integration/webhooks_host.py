@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from standardwebhooks.webhooks import Webhook
 
 from services.messaging.streams import ensure_streams
-from services.messaging.subjects.webhooks import HOOKS_STREAM, hook_subject
+from services.messaging.subjects.webhooks import HOOKS_STREAM, webhook_subject
 from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
 from services.webhooks import app
@@ -136,7 +136,7 @@ async def publish_notice(bus: Client, url: str, *, event: str = "", tenant: str 
     said.MergeFrom(pb.Notice(**more))
     if more.get("task_deleted"):
         said.body = more.get("body", b"")
-    await bus.jetstream().publish(hook_subject(tenant), said.SerializeToString())
+    await bus.jetstream().publish(webhook_subject(tenant), said.SerializeToString())
     return event
 
 
@@ -146,7 +146,7 @@ async def hooking(mongodb_url: str, nats_url: str, database: str, *ports: int, *
     given = {"mongodb_url": mongodb_url, "mongodb_database": database, "nats_url": nats_url, "internal_token": TOKEN}
     given["webhook_allow_private"] = [f"{NAME}:{port}" for port in ports]
     quick = {"webhook_leader_patience_seconds": 1.5, "webhook_margin_seconds": 0.5, "webhook_timeout_seconds": 1.0}
-    server = grpc_server.build_server(grpc_server.Border(internal_token=TOKEN, authenticator=None, timeout=20))
+    server = grpc_server.build_server(grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=None, timeout=20))
     made = WebhooksSettings(**{**given, **quick, **settings})
     async with app.mount(server, made, resolve=_this_machine):
         port = grpc_server.bind(server, "127.0.0.1:0")

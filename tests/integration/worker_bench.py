@@ -13,22 +13,22 @@ from compute.tasks.v1 import params_pb2
 from nats.aio.client import Client
 
 from services.catalog.tasks.diagnostic import DiagnosticParams, DiagnosticResult
-from services.clients.tasks_client import TasksClient
+from services.clients.tasks_client import WorkerTasksClient
 from services.inference.app import open_worker
-from services.inference.context import Context, Surroundings
+from services.inference.context import RunContext, WorkerResources
 from services.inference.registry import Handler, Handlers, discover_handlers
-from services.inference.settings import Settings
+from services.inference.settings import WorkerSettings
 from services.messaging.streams import ensure_streams
 from services.messaging.subjects.tasks import CANCEL_SUBJECT, WORK_STREAM, work_subject
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
 from services.worker.runs import Runs
-from tests.fakes.desk import desk_of
 from tests.fakes.objects import FakeImages, FakeObjects
+from tests.fakes.provider_context import provider_context_of
 from tests.fakes.worker_service import FakeWorkerService, serving
 from tests.nats_server import services_bus
 
-Run = Callable[[DiagnosticParams, Context], Awaitable[DiagnosticResult]]
+Run = Callable[[DiagnosticParams, RunContext], Awaitable[DiagnosticResult]]
 
 
 def diagnostic(**fields: object) -> params_pb2.TaskParams:
@@ -48,14 +48,16 @@ class Bench:
     @asynccontextmanager
     async def worker(self, run: Run | None = None, **chosen: object) -> AsyncIterator[Runs]:
         """A worker whose DIAGNOSTIC tasks are run by `run`."""
-        settings = Settings(internal_token="secret", worker_queue=self.queue, **chosen)  # type: ignore[arg-type]
+        settings = WorkerSettings(internal_token="secret", worker_queue=self.queue, **chosen)  # type: ignore[arg-type]
         handlers = discover_handlers()
         if run is not None:
             handlers = Handlers({"diagnostic": Handler("diagnostic", DiagnosticParams, run)})
-        around = Surroundings(FakeImages(), self.objects, self.bus, desk_of(Providers({}), self.bus), "LOCAL")
+        resources = WorkerResources(
+            FakeImages(), self.objects, self.bus, provider_context_of(Providers({}), self.bus), "LOCAL"
+        )
         async with connect(self.target) as channel:
-            tasks = TasksClient(channel, Credentials("secret"), worker_id=settings.worker_id)
-            async with open_worker(settings, tasks, self.bus, around, handlers) as runs:
+            tasks = WorkerTasksClient(channel, Credentials("secret"), worker_id=settings.worker_id)
+            async with open_worker(settings, tasks, self.bus, resources, handlers) as runs:
                 await self.service.until(lambda: self.service.heartbeats)
                 yield runs
 
@@ -91,7 +93,7 @@ class Steps:
         self.begun = asyncio.Event()
         self.ended: dict[str, asyncio.Event] = {}
 
-    async def __call__(self, params: DiagnosticParams, context: Context) -> DiagnosticResult:
+    async def __call__(self, params: DiagnosticParams, context: RunContext) -> DiagnosticResult:
         name = f"{context.task_id}.{context.attempt}"
         self.ended[name] = asyncio.Event()
         await context.outputs.save("picture.png", b"pixels")

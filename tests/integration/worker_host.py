@@ -10,15 +10,15 @@ from typing import Any
 from compute.common.v1 import common_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2
 
-from services.clients.tasks_client import TasksClient
+from services.clients.tasks_client import WorkerTasksClient
 from services.inference.app import open_worker
-from services.inference.context import Surroundings
+from services.inference.context import WorkerResources
 from services.inference.registry import discover_handlers
-from services.inference.settings import Settings
+from services.inference.settings import WorkerSettings
 from services.messaging.streams import ensure_streams
 from services.messaging.subjects.tasks import WORK_STREAM
-from services.providers.calling.gates import Gates
-from services.providers.calling.tries import Desk
+from services.providers.calling.account_limits import AccountLimiters
+from services.providers.calling.provider_retries import ProviderContext
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials
 from services.worker.reports import CallRecords
@@ -43,14 +43,16 @@ class WorkerHost:
     async def worker(self, providers: Providers, **chosen: Any) -> AsyncIterator[Runs]:
         """One with every handler there is, and no providers but these."""
         given = {"internal_token": TOKEN, "worker_queue": self.host.queue, "drain_seconds": 0.0}
-        settings = Settings(**{**given, **chosen})
+        settings = WorkerSettings(**{**given, **chosen})
         async with services_bus(self.nats_url, "worker of a test") as bus:
             await ensure_streams(bus, WORK_STREAM)
-            tasks = TasksClient(self.host.channel, Credentials(TOKEN), worker_id=settings.worker_id)
-            gates = Gates(bus, patience=settings.provider_patience_seconds)
-            desk = Desk(providers, gates, CallRecords(tasks), settings.provider_unknown_policy)
-            around = Surroundings(self.images, self.objects, bus, desk, "LOCAL")
-            async with open_worker(settings, tasks, bus, around, discover_handlers()) as runs:
+            tasks = WorkerTasksClient(self.host.channel, Credentials(TOKEN), worker_id=settings.worker_id)
+            limiters = AccountLimiters(bus, patience=settings.provider_patience_seconds)
+            provider_context = ProviderContext(
+                providers, limiters, CallRecords(tasks), settings.provider_unknown_policy
+            )
+            resources = WorkerResources(self.images, self.objects, bus, provider_context, "LOCAL")
+            async with open_worker(settings, tasks, bus, resources, discover_handlers()) as runs:
                 yield runs
 
     async def create(self, params: params_pb2.TaskParams, **more: Any) -> str:

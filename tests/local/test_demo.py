@@ -7,8 +7,8 @@ from PIL import Image
 from rich.console import Console
 
 from deploy.local import contact_sheet, demo
-from deploy.local.client import Event, parse_events
-from deploy.local.contact_sheet import Preview
+from deploy.local.client import StreamedEvent, parse_events
+from deploy.local.contact_sheet import DenoisingPreview
 from deploy.local.failures import LocalError
 from tests.stack import RunningStack
 
@@ -19,7 +19,7 @@ def read_image(path: Path) -> Image.Image:
 
 def test_the_demo_draws_a_picture_cuts_it_out_and_saves_both(stack: RunningStack, tmp_path: Path) -> None:
     said = io.StringIO()
-    demo.demonstrate(stack.home, demo.Record("a red mug"), Console(file=said, width=100), tmp_path)
+    demo.demonstrate(stack.home, demo.DemoReport("a red mug"), Console(file=said, width=100), tmp_path)
     picture, cutout = (read_image(tmp_path / name) for name in ("generation.png", "cutout.png"))
     report = json.loads((tmp_path / "report.json").read_text())
     assert picture.mode == "RGB"
@@ -37,17 +37,20 @@ def test_a_failed_demo_names_the_component_and_shows_its_log(
 ) -> None:
     monkeypatch.setattr(demo, "PROMPT", "")
     with pytest.raises(LocalError, match=r"(?s)answered 422.*gateway.*last lines of .*gateway\.log"):
-        demo.demonstrate(stack.home, demo.Record(""), Console(file=io.StringIO()), tmp_path)
+        demo.demonstrate(stack.home, demo.DemoReport(""), Console(file=io.StringIO()), tmp_path)
 
 
 def test_server_sent_events_are_read_past_comments_and_ids() -> None:
     text = ': hello\n\nid: 7\nevent: progress\ndata: {"step": 1}\n\nevent: task\ndata: {"a":\ndata: 2}\n\n'
-    assert list(parse_events(iter(text.splitlines()))) == [Event("progress", {"step": 1}), Event("task", {"a": 2})]
+    assert list(parse_events(iter(text.splitlines()))) == [
+        StreamedEvent("progress", {"step": 1}),
+        StreamedEvent("task", {"a": 2}),
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 1, 9, 40])
 def test_the_contact_sheet_takes_any_number_of_previews(count: int) -> None:
     picture = Image.new("RGB", (64, 96), "red")
-    previews = [Preview(number + 1, Image.new("RGB", (8, 12))) for number in range(count)]
+    previews = [DenoisingPreview(number + 1, Image.new("RGB", (8, 12))) for number in range(count)]
     sheet = contact_sheet.draw("a prompt " * 30, previews, picture, picture.convert("RGBA"), "footer")
     assert sheet.width == contact_sheet.WIDTH

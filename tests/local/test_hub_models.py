@@ -19,7 +19,7 @@ from deploy.local.hub import fetching
 from deploy.local.hub.client import connect
 from deploy.local.hub.fetching import Fetch, fetched
 from deploy.local.hub.progress import Progress
-from deploy.local.places import MODELS_PYTHON, ROOT, Home
+from deploy.local.paths import MODELS_PYTHON, ROOT, StackFolder
 from deploy.local.settings import Ports
 from deploy.triton.runtime.artefacts import Artefact
 from tests.fakes.hub import HubServer, Shelf
@@ -378,14 +378,14 @@ def test_the_hubs_own_client_understands_the_hub_of_these_tests(hub: HubServer, 
 
 
 @pytest.fixture
-def at_home(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Home:
+def at_home(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> StackFolder:
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("MODEL_PATH", raising=False)
-    return Home(tmp_path / "home")
+    return StackFolder(tmp_path / "home")
 
 
-def test_the_chosen_model_is_what_triton_is_started_with(hub: HubServer, root: Path, at_home: Home) -> None:
+def test_the_chosen_model_is_what_triton_is_started_with(hub: HubServer, root: Path, at_home: StackFolder) -> None:
     hub.shelves[ID] = shelf()
     models.choose(at_home, root, ID, "")
     folder = root / "maker--tiny" / hub.shelves[ID].commit
@@ -395,7 +395,11 @@ def test_the_chosen_model_is_what_triton_is_started_with(hub: HubServer, root: P
 
 
 def test_the_environment_goes_before_what_was_chosen(
-    hub: HubServer, root: Path, at_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hub: HubServer,
+    root: Path,
+    at_home: StackFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     hub.shelves[ID] = shelf()
     monkeypatch.setenv("MODEL_PATH", "/mine")
@@ -404,7 +408,7 @@ def test_the_environment_goes_before_what_was_chosen(
     assert "MODEL_PATH" not in triton.triton(at_home, Ports()).environment
 
 
-def test_a_refused_model_leaves_the_choice_as_it_was(hub: HubServer, root: Path, at_home: Home) -> None:
+def test_a_refused_model_leaves_the_choice_as_it_was(hub: HubServer, root: Path, at_home: StackFolder) -> None:
     hub.shelves[ID] = shelf()
     models.choose(at_home, root, ID, "")
     before = kept.read(at_home.settings_file)
@@ -414,7 +418,7 @@ def test_a_refused_model_leaves_the_choice_as_it_was(hub: HubServer, root: Path,
 
 
 def test_without_the_hub_a_model_that_was_fetched_can_still_be_chosen(
-    hub: HubServer, root: Path, at_home: Home, monkeypatch: pytest.MonkeyPatch
+    hub: HubServer, root: Path, at_home: StackFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.shelves[ID] = shelf()
     models.choose(at_home, root, ID, "")
@@ -427,13 +431,13 @@ def test_without_the_hub_a_model_that_was_fetched_can_still_be_chosen(
         models.choose(at_home, root, ID, "0123abc")
 
 
-def test_a_chosen_model_that_is_gone_stops_the_start_and_says_the_way_out(root: Path, at_home: Home) -> None:
+def test_a_chosen_model_that_is_gone_stops_the_start_and_says_the_way_out(root: Path, at_home: StackFolder) -> None:
     kept.keep(at_home.settings_file, "MODEL_PATH", str(root / "gone"))
     with pytest.raises(LocalError, match="make model ID=starter"):
         triton.triton(at_home, Ports())
 
 
-def test_what_is_kept_goes_beside_what_was_kept(at_home: Home) -> None:
+def test_what_is_kept_goes_beside_what_was_kept(at_home: StackFolder) -> None:
     at_home.settings_file.parent.mkdir()
     at_home.settings_file.write_text("# mine\nDIFFUSION_DEVICE=cpu\n\n")
     kept.keep(at_home.settings_file, "MODEL_PATH", "/with = signs")
@@ -443,7 +447,9 @@ def test_what_is_kept_goes_beside_what_was_kept(at_home: Home) -> None:
         kept.read(at_home.settings_file)
 
 
-def test_the_list_says_of_each_what_it_is_and_whether_it_is_right(hub: HubServer, root: Path, at_home: Home) -> None:
+def test_the_list_says_of_each_what_it_is_and_whether_it_is_right(
+    hub: HubServer, root: Path, at_home: StackFolder
+) -> None:
     starter = next(models.listed(at_home, root))
     assert "atelier-starter  (the generation model)" in starter
     assert "ten toy products" in starter and "Apache-2.0" in starter and ": right" in starter
@@ -458,7 +464,7 @@ def test_the_list_says_of_each_what_it_is_and_whether_it_is_right(hub: HubServer
     assert "WRONG" in listed[ID] and f"make model ID={ID}" in listed[ID]
 
 
-def test_a_folder_of_ones_own_is_listed_too(root: Path, at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_ones_own_is_listed_too(root: Path, at_home: StackFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_PATH", "/mine")
     *_, last = models.listed(at_home, root)
     assert last.startswith("/mine  (the generation model, by MODEL_PATH)")

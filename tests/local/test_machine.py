@@ -5,7 +5,7 @@ import pytest
 from deploy.local import doctor, machine
 from deploy.local.installer import _explained
 from deploy.local.interpreters import Interpreter, describe, find_library
-from deploy.local.machine import Finding
+from deploy.local.machine import DoctorFinding
 from deploy.local.setup import assemble_backends
 
 DEBIAN = Interpreter("/usr/bin/python3", (3, 11, 2), library=None, can_make_environments=False)
@@ -53,7 +53,7 @@ def test_a_python_too_new_for_numpy_1_is_refused_with_a_way_out() -> None:
 
 
 def test_the_doctor_puts_the_remedy_below_the_fault() -> None:
-    found = [Finding("disk", True, "fine", "unused"), Finding("Python", False, "3.14", "get 3.12\nsomehow")]
+    found = [DoctorFinding("disk", True, "fine", "unused"), DoctorFinding("Python", False, "3.14", "get 3.12\nsomehow")]
     assert doctor.report(found).splitlines() == [
         "ok       disk                  fine",
         "MISSING  Python                3.14",

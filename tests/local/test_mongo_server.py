@@ -11,7 +11,7 @@ from pymongo import MongoClient, ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from deploy.local import stores
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST, free_ports
 from tests.stack import running
 
@@ -20,7 +20,7 @@ Client = MongoClient[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    home, [port] = Home(tmp_path_factory.mktemp("store")), free_ports(1)
+    home, [port] = StackFolder(tmp_path_factory.mktemp("store")), free_ports(1)
     with running(stores.mongodb(home, port), home), MongoClient(HOST, port) as client:
         yield client
 
@@ -43,7 +43,7 @@ def test_a_group_of_replacements_counts_those_that_matched(client: Client) -> No
 
 
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    home, [port] = Home(tmp_path), free_ports(1)
+    home, [port] = StackFolder(tmp_path), free_ports(1)
     component = stores.mongodb(home, port)
     with running(component, home) as child, MongoClient(HOST, port) as client:
         client["one"]["things"].insert_many([{"_id": number} for number in range(200)], ordered=False)

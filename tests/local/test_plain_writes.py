@@ -29,7 +29,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from deploy.local import plain_writes, stores
 from deploy.local.mongo_server import GroupingHandler
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST, free_ports
 from tests.stack import running
 
@@ -41,7 +41,7 @@ _collections = itertools.count()
 class Side:
     """A server, asked by a real client, and its rows."""
 
-    def __init__(self, client: MongoClient[Document], home: Home) -> None:
+    def __init__(self, client: MongoClient[Document], home: StackFolder) -> None:
         self._client, self._home = client, home
 
     def collection(self, name: str) -> Collection:
@@ -59,7 +59,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side
     with ExitStack() as stack:
         made = []
         for module in ("deploy.local.mongo_server", "nx_27017.nx_27017"):
-            home, [port] = Home(tmp_path_factory.mktemp("store")), free_ports(1)
+            home, [port] = StackFolder(tmp_path_factory.mktemp("store")), free_ports(1)
             component = stores.mongodb(home, port)
             words = (module if word == "deploy.local.mongo_server" else word for word in component.command)
             stack.enter_context(running(replace(component, command=tuple(words)), home))

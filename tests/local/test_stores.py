@@ -4,7 +4,7 @@ from pathlib import Path
 
 from deploy.local import probes, stores
 from deploy.local.component import Component
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST, free_ports
 from services.messaging.bus import open_bus
 from services.messaging.streams import ensure_streams
@@ -24,7 +24,7 @@ def test_mongodb_answers_a_ping(mongodb_url: str) -> None:
 def test_a_store_started_again_after_a_kill_keeps_its_documents(tmp_path: Path) -> None:
     from pymongo import MongoClient
 
-    home, [port] = Home(tmp_path), free_ports(1)
+    home, [port] = StackFolder(tmp_path), free_ports(1)
     component = stores.mongodb(home, port)
     url = f"mongodb://{HOST}:{port}"
     with running(component, home) as child, MongoClient(url) as client:
@@ -36,7 +36,7 @@ def test_a_store_started_again_after_a_kill_keeps_its_documents(tmp_path: Path) 
 
 async def test_what_a_server_without_accounts_stored_is_still_there(tmp_path: Path) -> None:
     [port] = free_ports(1)
-    url, home = f"nats://{HOST}:{port}", Home(tmp_path)
+    url, home = f"nats://{HOST}:{port}", StackFolder(tmp_path)
     with running(_without_accounts(home, port), home):
         async with open_bus(url, "before") as bus:
             await ensure_streams(bus, EVENTS_STREAM)
@@ -47,7 +47,7 @@ async def test_what_a_server_without_accounts_stored_is_still_there(tmp_path: Pa
                 assert (await bus.jetstream().get_last_msg(EVENTS, "evt.v1.acme.>")).data == b"kept"
 
 
-def _without_accounts(home: Home, port: int) -> Component:
+def _without_accounts(home: StackFolder, port: int) -> Component:
     """As the stack started it before it had users."""
     component = nats_component(home, port)
     config = home.run / "open.conf"

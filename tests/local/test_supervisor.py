@@ -14,17 +14,19 @@ import pytest
 from deploy.local import lifecycle, runfile
 from deploy.local.component import Component
 from deploy.local.failures import ComponentFailed, LocalError, PortBusy
-from deploy.local.keeper import Keeper
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST, is_free
 from deploy.local.probes import NotReady
-from deploy.local.settings import Elsewhere, Ports
+from deploy.local.process_supervisor import ProcessSupervisor
+from deploy.local.settings import ExternalServers, Ports
 from deploy.local.stack import Stack
 from tests.stack import RunningStack
 
 
-def make_stack(folder: Path, ports: Ports | None = None, elsewhere: Elsewhere | None = None) -> Stack:
-    return Stack(Home(folder), ports or Ports.free(), elsewhere or Elsewhere(), given={}, only=("nats", "mongodb"))
+def make_stack(folder: Path, ports: Ports | None = None, elsewhere: ExternalServers | None = None) -> Stack:
+    return Stack(
+        StackFolder(folder), ports or Ports.free(), elsewhere or ExternalServers(), given={}, only=("nats", "mongodb")
+    )
 
 
 def test_a_busy_port_is_named_with_its_holder_and_the_setting_that_changes_it(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_what_opens_nats_lies_in_files_for_its_owner_and_nowhere_else(tmp_path: 
 
 def test_a_nats_of_another_keepers_is_entered_as_its_keeper_says(tmp_path: Path) -> None:
     given = {"NATS_URL": "nats://bus.example:4222", "NATS_CREDENTIALS": "/secrets/ours.creds"}
-    stack = Stack(Home(tmp_path), Ports.free(), Elsewhere.from_environment(given), given=given)
+    stack = Stack(StackFolder(tmp_path), Ports.free(), ExternalServers.from_environment(given), given=given)
     assert stack.environment["NATS_CREDENTIALS"] == "/secrets/ours.creds"
     assert stack.environment["NATS_OPERATOR_KEY"] == ""
     assert "create-key" not in lifecycle.describe(facts(stack)) and "bus.example:4222" in lifecycle.describe(
@@ -120,12 +122,12 @@ def test_a_service_that_gives_up_once_is_tried_again(tmp_path: Path, caplog: pyt
             raise NotReady("not there yet")
 
     component = Component("moody", ("/bin/sh", "-c", script, str(tried), str(ready)), probe, ports=(), tries=2)
-    home = Home(tmp_path / "home")
+    home = StackFolder(tmp_path / "home")
     home.make()
-    keeper = Keeper(component, home, [], lambda: None)
-    keeper.start()
-    assert keeper.ready.wait(20)
-    keeper.stop()
+    supervisor = ProcessSupervisor(component, home, [], lambda: None)
+    supervisor.start()
+    assert supervisor.ready.wait(20)
+    supervisor.stop()
     assert "moody ended with exit status 3 before it was ready" in caplog.text
 
 
@@ -135,10 +137,10 @@ def test_a_second_stack_on_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_named_server_that_does_not_answer_is_said_before_anything_starts(tmp_path: Path) -> None:
-    nowhere = Elsewhere(nats_url=f"nats://{HOST}:{Ports.free().nats}")
+    nowhere = ExternalServers(nats_url=f"nats://{HOST}:{Ports.free().nats}")
     with pytest.raises(LocalError, match="NATS_URL"):
         make_stack(tmp_path, elsewhere=nowhere).__enter__()
-    assert runfile.read(Home(tmp_path))["components"] == {}
+    assert runfile.read(StackFolder(tmp_path))["components"] == {}
 
 
 def test_the_run_file_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
     ) as supervisor:
         assert supervisor.stdout is not None
         assert supervisor.stdout.readline() == "ready\n"
-        children = runfile.leftovers(Home(tmp_path))
+        children = runfile.leftovers(StackFolder(tmp_path))
         supervisor.send_signal(signal.SIGKILL)
     assert len(children) == 2
     assert psutil.wait_procs(children, timeout=20)[1] == []

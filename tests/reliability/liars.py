@@ -13,9 +13,9 @@ from pathlib import Path
 
 from deploy.local import services, triton
 from deploy.local.component import Component
-from deploy.local.places import MODEL_REPOSITORY, Home
+from deploy.local.paths import MODEL_REPOSITORY, StackFolder
 from deploy.local.ports import HOST
-from deploy.local.process import Child
+from deploy.local.process import ChildProcess
 from deploy.local.settings import Ports
 from tests.stack import model_process
 
@@ -28,7 +28,7 @@ class Liars:
     """`folder` is the model repository: a file `lying`, `broken` or `mad` in it changes how the models behave."""
 
     folder: Path
-    server: Child
+    server: ChildProcess
 
     def become(self, what: str) -> None:
         (self.folder / what).touch()
@@ -48,7 +48,7 @@ class Liars:
 
 
 @asynccontextmanager
-async def liars(home: Home, ports: Ports) -> AsyncIterator[Liars]:
+async def liars(home: StackFolder, ports: Ports) -> AsyncIterator[Liars]:
     """Honest until told otherwise."""
     home.make()
     folder = home.folder / "repository"
@@ -61,14 +61,14 @@ async def liars(home: Home, ports: Ports) -> AsyncIterator[Liars]:
 
 
 @asynccontextmanager
-async def worker(home: Home, ports: Ports, environment: Mapping[str, str]) -> AsyncIterator[Child]:
+async def worker(home: StackFolder, ports: Ports, environment: Mapping[str, str]) -> AsyncIterator[ChildProcess]:
     """The whole inference worker as a process of its own, once both models have answered it."""
     [component] = [found for found in services.own_processes(ports, environment) if found.name == "inference"]
     async with _running(component, home) as child:
         yield child
 
 
-def _server(home: Home, ports: Ports, folder: Path) -> Component:
+def _server(home: StackFolder, ports: Ports, folder: Path) -> Component:
     usual = triton.triton(home, ports)
     kept = [word for word in usual.command if not word.startswith(("--model-repository", "--load-model"))]
     ours = [f"--model-repository={folder}", *(f"--load-model={name}" for name in MODELS)]
@@ -77,8 +77,8 @@ def _server(home: Home, ports: Ports, folder: Path) -> Component:
 
 
 @asynccontextmanager
-async def _running(component: Component, home: Home) -> AsyncIterator[Child]:
-    child = Child(component, home.log_of(component.name))
+async def _running(component: Component, home: StackFolder) -> AsyncIterator[ChildProcess]:
+    child = ChildProcess(component, home.log_of(component.name))
     try:
         await asyncio.to_thread(child.wait_ready, threading.Event())
         yield child

@@ -12,26 +12,26 @@ from pathlib import Path
 
 from deploy.local import stores
 from deploy.local.component import Component
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST, free_ports
-from deploy.local.process import Child
+from deploy.local.process import ChildProcess
 from tests.nats_server import nats_component
 
 
 class OwnServer:
     """NATS or the embedded store, killed with SIGKILL."""
 
-    def __init__(self, folder: Path, make: Callable[[Home, int], Component], scheme: str) -> None:
-        self.home = Home(folder)
+    def __init__(self, folder: Path, make: Callable[[StackFolder, int], Component], scheme: str) -> None:
+        self.home = StackFolder(folder)
         self.home.make()
         [port] = free_ports(1)
         self.url = f"{scheme}://{HOST}:{port}"
         self._component = make(self.home, port)
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     async def start(self) -> None:
         """Ready when it returns."""
-        self._child = Child(self._component, self.home.log_of(self._component.name))
+        self._child = ChildProcess(self._component, self.home.log_of(self._component.name))
         await asyncio.to_thread(self._child.wait_ready, threading.Event())
 
     async def kill(self) -> None:

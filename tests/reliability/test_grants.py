@@ -33,7 +33,7 @@ DIAGNOSTIC = params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams())
 @pytest.fixture
 def handed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tasks that came to workers of this process whole, without a claim."""
-    found, given = list[str](), Worker.given
+    found, given = list[str](), Worker.assigned
 
     async def noted(worker: Worker, message: Msg) -> None:
         found.extend(item.task_id for item in items_of(message) if item.HasField("task"))

@@ -18,7 +18,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from PIL import Image
 
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST
 from deploy.local.settings import Ports
 from services.clients.storage_client import StorageClient
@@ -69,7 +69,7 @@ class Rig:
 
 @pytest.fixture
 async def rig(mongodb_url: str, nats_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
-    home, ports = Home(tmp_path / "models"), Ports.free()
+    home, ports = StackFolder(tmp_path / "models"), Ports.free()
     shared = {"mongodb_url": mongodb_url, "mongodb_database": f"t{uuid4().hex[:12]}", "nats_url": nats_url}
     async with (
         services(shared | {"internal_token": TOKEN}, tmp_path / "objects", "") as target,

@@ -16,7 +16,7 @@ import grpc
 import pytest
 import uvloop
 
-from deploy.local.places import Home
+from deploy.local.paths import StackFolder
 from services.common.errors import Overloaded
 from services.rpc.rpc_status import from_rpc_error
 from tests.bench.connection import Connection, connections
@@ -95,7 +95,7 @@ async def take_turns(side: OurSide, turns: int) -> tuple[list[Pass], list[Pass]]
 
 @pytest.mark.timeout(300)
 def test_ten_times_the_clients_get_as_much_done_in_as_much_memory(tmp_path: Path) -> None:
-    with our_side(Home(tmp_path)) as side:
+    with our_side(StackFolder(tmp_path)) as side:
         calm, crowded = uvloop.run(take_turns(side, 2))
     knee = statistics.mean(one.done_per_s for one in calm)
     share = statistics.mean(one.done_per_s for one in crowded) / knee

@@ -26,17 +26,17 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 from services.common.errors import ComputeError, NotFound
 from services.durable.checkpoints import RelayCheckpoints
 from services.durable.relay import OutboxRelay
-from services.tasks.backlog import Waiting
-from services.tasks.calls import Outcome, ServiceCall
-from services.tasks.dispatcher import Dispatcher, Timing
+from services.tasks.backlog import QueuedTask
+from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.due import loose_ends, removals
-from services.tasks.hooks import outgoing
+from services.tasks.due import orphaned_calls_list, removals
 from services.tasks.messages import Messages
-from services.tasks.removal import Remover, Tale
+from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
+from services.tasks.provider_calls import CallOutcome, ProviderCallRecord
+from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import CODEC, MongoTaskRepository, remains_of
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
-from services.tasks.tidying import LooseNotes, Patience, Tidying
+from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
+from services.tasks.webhook_notices import outgoing
 from tests.fakes.jetstream import MemoryPublisher, Stream
 from tests.fakes.loops import SkippingLoop
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
@@ -71,10 +71,10 @@ class Orders:
         self._world = world
         self._sender = sender
 
-    async def release(self, queue: str, items: list[Waiting]) -> None:
+    async def release(self, queue: str, items: list[QueuedTask]) -> None:
         """Whoever claims here does so by itself."""
 
-    async def hand(self, inbox: str, tasks: list[Task]) -> None:
+    async def assign(self, inbox: str, tasks: list[Task]) -> None:
         await self._sender.life.step()
         self._world.inboxes[inbox] += [Said(self._sender, task.id, task.attempt, told=True) for task in tasks]
 
@@ -85,7 +85,7 @@ class Orders:
     async def stop(self, task_id: str, attempt: int) -> None:
         raise AssertionError("the dispatcher stops nothing by itself")
 
-    async def tidy(self, queue: str, task_id: str) -> None:
+    async def resolve_orphans(self, queue: str, task_id: str) -> None:
         await self._sender.life.step()
         self._world.untidy.add(task_id)
 
@@ -131,24 +131,30 @@ class Replica:
         database: Any = Database(world.store, self.life)
         publisher: Any = self.publisher
         self.outbox: OutboxRelay[Task] = OutboxRelay(publisher, self._nothing, outgoing, hold=0.01)
-        self.dispatcher = Dispatcher(Orders(world, self), self, world.clock, lambda: not self.life.over, Timing())
+        self.dispatcher = Dispatcher(
+            Orders(world, self), self, world.clock, lambda: not self.life.over, DispatchTiming()
+        )
         self.repository = MongoTaskRepository(database, self.outbox, self.dispatcher.noticed)
         self.checkpoints = RelayCheckpoints(
             database["relays"], self.outbox, self.repository, publisher, patience=-1.0, hold=0.0, again=-1.0
         )
         retry = RetryPolicy(attempts=2, first=0.0)
-        ends, patience = loose_ends(database), Patience()
-        notes = LooseNotes(ends, world.clock, patience)
-        self.service = TaskService(self.repository, world.clock, retry, grants=self.dispatcher, aftermath=notes)
-        self.tidying = Tidying(ends, self.service, self.repository, Orders(world, self), world.clock, patience)
+        ends, patience = orphaned_calls_list(database), OrphanTiming()
+        notes = OrphanRecorder(ends, world.clock, patience)
+        self.service = TaskService(
+            self.repository, world.clock, retry, reservations=self.dispatcher, completion_hook=notes
+        )
+        self.orphan_reaper = OrphanReaper(
+            ends, self.service, self.repository, Orders(world, self), world.clock, patience
+        )
         messages = Messages()
-        tale = Tale(messages.folders, messages.last_words)
+        details = RemovalDetails(messages.folders, messages.last_words)
         self.remover = Remover(
             self.service,
             self.repository,
             removals(database),
             world.files,
-            tale,
+            details,
             world.clock,
             lambda task: self.checkpoints.bury(task, remains_of(task)),
             grace=60.0,
@@ -170,7 +176,7 @@ class Replica:
         await self.service.finish_all([lease_expired(*run) for run in runs])
 
     async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
-        await self.service.finish_all([Ending(*run) for run in runs])
+        await self.service.finish_all([RunReport(*run) for run in runs])
 
     async def kill(self) -> None:
         self.life.over = True
@@ -241,7 +247,7 @@ class TaskLives(RuleBasedStateMachine):
         books.heard(worker, "q", 4, inbox=worker if listens else "")
         for (task, attempt), owner in self.granted.items():
             if owner == worker:
-                books.vouched(task, attempt, 1.0)
+                books.confirm(task, attempt, 1.0)
 
     @rule(at=REPLICAS, worker=WORKERS, fate=FATES)
     def hear(self, at: int, worker: str, fate: str) -> None:
@@ -254,7 +260,7 @@ class TaskLives(RuleBasedStateMachine):
             if fate == "heard":
                 self.loop.run_until_complete(self.survive(lambda one=one: self._take(at, worker, one)))  # type: ignore[misc]  # bound now
             elif fate == "nobody" and one.told:
-                one.sender.dispatcher.unheard(worker, [(one.task_id, one.attempt)])
+                one.sender.dispatcher.undelivered(worker, [(one.task_id, one.attempt)])
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 6.0, 12.0]))
     def wait(self, seconds: float) -> None:
@@ -269,7 +275,7 @@ class TaskLives(RuleBasedStateMachine):
             return
         failure = Failure("R", "m", "PROVIDER", retryable=kind == "passing") if kind in ("passing", "lasting") else None
         result = result_of(task, attempt) if kind == "result" else None
-        ending = Ending(task, attempt, result=result, failure=failure)
+        ending = RunReport(task, attempt, result=result, failure=failure)
         if self.do(at, lambda replica: replica.service.finish(ending)) and result is not None:
             assert self.promised.setdefault(task, result) == result, "two results were accepted"
 
@@ -326,7 +332,7 @@ class TaskLives(RuleBasedStateMachine):
     def submit(self, at: int, task: str) -> None:
         """Its worker has a vendor run something for it, and says so."""
         run = self.world.history[task][-1]
-        call = ServiceCall("FAL", run.attempt, "r", Outcome.SUBMITTED, 0.0, id=f"{task}/{run.attempt}")
+        call = ProviderCallRecord("FAL", run.attempt, "r", CallOutcome.SUBMITTED, 0.0, id=f"{task}/{run.attempt}")
         self.do(at, lambda replica: replica.service.record(task, run.worker or "", run.attempt, call))
 
     @rule(at=REPLICAS)
@@ -354,7 +360,7 @@ class TaskLives(RuleBasedStateMachine):
     def what_a_task_leaves_open_is_noted(self) -> None:
         noted = self.world.store.collections.get("loose_calls", {})
         for name, writes in self.world.history.items():
-            assert name in noted or not writes[-1].loose_calls, "a job runs on, and nobody knows"
+            assert name in noted or not writes[-1].orphaned_calls, "a job runs on, and nobody knows"
 
     @invariant()
     def every_write_follows_from_the_one_before(self) -> None:
@@ -426,17 +432,17 @@ class TaskLives(RuleBasedStateMachine):
 
     async def _tidy(self, replica: Replica) -> None:
         """The leader sweeps; a worker stops jobs at the vendor and says so."""
-        await replica.tidying.sweep()
+        await replica.orphan_reaper.sweep()
         while self.world.untidy:
             task_id = self.world.untidy.pop()
-            for call, _ in await replica.tidying.take(task_id):
+            for call, _ in await replica.orphan_reaper.take(task_id):
                 assert self.world.history[task_id][-1].state.terminal, "its run still waits for that job"
                 self.world.stopped.add(call.id)
-                ended = replace(call, outcome=Outcome.CANCELLED)
+                ended = replace(call, outcome=CallOutcome.CANCELLED)
                 try:
                     await replica.service.record(task_id, "w3", call.attempt, ended)
                 except NotFound:
-                    assert await replica.tidying.heard(task_id, ended)
+                    assert await replica.orphan_reaper.heard(task_id, ended)
 
     async def _work_off(self) -> None:
         """Whatever was begun, its worker hears of in the end, whoever died before it was said."""
@@ -448,7 +454,7 @@ class TaskLives(RuleBasedStateMachine):
         for worker, said in self.world.inboxes.items():
             for one in said:
                 if await self.survive(lambda worker=worker, one=one: self._take(0, worker, one)):  # type: ignore[misc]  # bound now
-                    ending = Ending(one.task_id, one.attempt, result=result_of(one.task_id, one.attempt))
+                    ending = RunReport(one.task_id, one.attempt, result=result_of(one.task_id, one.attempt))
                     await self.replicas[0].service.finish(ending)
 
     async def _take(self, at: int, worker: str, said: Said) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.catalog.base import CommonFields, TaskParams, TaskResult, TaskType
+from services.catalog.base import CommonFields, TaskKind, TaskParams, TaskResult
 from services.catalog.enums import (
     AiVendor,
     BackgroundFixStrategy,
@@ -20,7 +20,7 @@ from services.catalog.enums import (
     ScalingProportions,
     TaskPriority,
 )
-from services.catalog.enums import TaskType as TaskTypeName
+from services.catalog.enums import TaskKind as TaskTypeName
 from services.catalog.free_json import MAX_DEPTH, check_json
 from services.catalog.images import (
     check_local_reference,
@@ -71,7 +71,7 @@ def test_public_models_follow_from_the_type_alone() -> None:
     class DancingResult(TaskResult):
         film_path: str
 
-    made = derive(TaskType("DANCING", DancingParams, DancingResult, inline_images={"partner_data": "partner_path"}))
+    made = derive(TaskKind("DANCING", DancingParams, DancingResult, inline_images={"partner_data": "partner_path"}))
     assert (made.create.__name__, made.public.__name__) == ("CreateDancingTask", "DancingTaskPublic")
     assert {"task_type", "song", "partner_path", "partner_data", "origin_instance"} <= set(made.create.model_fields)
     public = made.public.model_fields
@@ -81,7 +81,7 @@ def test_public_models_follow_from_the_type_alone() -> None:
 
 
 def test_a_name_can_be_spelled_in_its_own_way() -> None:
-    kind = TaskType("LLM_CHAT", TaskParams, TaskResult, schema_stem="LLMChat")
+    kind = TaskKind("LLM_CHAT", TaskParams, TaskResult, schema_stem="LLMChat")
     assert derive(kind).create.__name__ == "CreateLLMChatTask"
 
 

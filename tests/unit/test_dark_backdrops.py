@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from services.inference.imaging.recolouring import Change, Colour, Strategy, Thresholds, darkening
+from services.inference.imaging.recolouring import BrightnessThresholds, Colour, ColourChange, Strategy, darkening
 from services.providers.ports import Matte, Pixels
 from tests.fakes.diffusion import CARD
 from tests.picture_bench import PictureBench, opened
@@ -128,9 +128,9 @@ async def test_a_shadow_grows_steadily_out_of_the_light(bench: PictureBench) -> 
 
 async def test_lighter_colours_and_a_hue_alone_have_their_shadows_kept() -> None:
     def share(grey: int, strategy: Strategy = Strategy.COLOR_SHIFT) -> float:
-        return darkening(Change((BACKDROP,) * 3, (grey, grey, grey)), Thresholds(), strategy)
+        return darkening(ColourChange((BACKDROP,) * 3, (grey, grey, grey)), BrightnessThresholds(), strategy)
 
     assert [share(grey) for grey in (0, 128, 150, 185, 192, 255)] == [1, 1, 1, 0, 0, 0]
-    assert darkening(Change((BACKDROP,) * 3, (255, 224, 0)), Thresholds(), Strategy.FLAT_FILL) == 1
+    assert darkening(ColourChange((BACKDROP,) * 3, (255, 224, 0)), BrightnessThresholds(), Strategy.FLAT_FILL) == 1
     assert 0 < share(170) < share(160) < 1
     assert share(0, Strategy.LUMINANCE_PRESERVING) == 0

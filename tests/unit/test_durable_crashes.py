@@ -94,10 +94,10 @@ class ParcelLives(RuleBasedStateMachine):
         for name in ("p1", "p2", "p3"):
             self.promise(self.do(at, lambda process, name=name: process.pack(name)))  # type: ignore[misc]  # bound now
 
-    @rule(at=REPLICAS, name=NAMES, courier=COURIERS, delivered=st.booleans())
-    def take(self, at: int, name: str, courier: str, delivered: bool) -> None:
+    @rule(at=REPLICAS, name=NAMES, transport=COURIERS, delivered=st.booleans())
+    def take(self, at: int, name: str, transport: str, delivered: bool) -> None:
         """Sometimes all the way."""
-        taken = self.do(at, lambda process: process.take(name, courier))
+        taken = self.do(at, lambda process: process.take(name, transport))
         self.promise(taken)
         if delivered and taken is not None:
             self.deliver(1 - at, name, 0)

@@ -6,12 +6,12 @@ import resource
 
 import pytest
 
-from gateway.edge.connections import Door, Pace, Patience, networks
+from gateway.edge.connections import ClientTimeouts, ConnectionLimiter, ThroughputCheck, networks
 from gateway.settings import GatewaySettings
 from services.common.errors import Overloaded, Unavailable
 from services.common.settings import read_settings
 
-PATIENCE = Patience(head=10, idle=75, body=20, answer=30, rate=1000)
+PATIENCE = ClientTimeouts(head=10, idle=75, body=20, answer=30, rate=1000)
 
 
 class Guest:
@@ -27,18 +27,18 @@ class Guest:
         self.evicted = True
 
 
-def door(most: int = 12, per_address: int = 100, trusted: str = "") -> Door:
+def limiter(most: int = 12, per_address: int = 100, trusted: str = "") -> ConnectionLimiter:
     """Of twelve places two are the room for health checks."""
-    return Door(PATIENCE, most=most, per_address=per_address, trusted=networks(trusted))
+    return ConnectionLimiter(PATIENCE, most=most, per_address=per_address, trusted=networks(trusted))
 
 
-def enter(at: Door, address: str | None = "10.0.0.1") -> tuple[Guest, object]:
+def enter(at: ConnectionLimiter, address: str | None = "10.0.0.1") -> tuple[Guest, object]:
     guest = Guest()
     return guest, at.enter(guest, address, trusted=at.trusts(address))
 
 
 async def test_the_one_that_never_sent_anything_goes_first_and_then_the_longest_idle() -> None:
-    at = door(trusted="*")
+    at = limiter(trusted="*")
     guests = [enter(at)[0] for _ in range(10)]
     for guest in guests[:8]:
         at.spoke(guest)
@@ -52,7 +52,7 @@ async def test_the_one_that_never_sent_anything_goes_first_and_then_the_longest_
 
 
 async def test_where_nobody_is_silent_the_newest_of_those_turned_away_stay_for_health() -> None:
-    at = door(trusted="*")
+    at = limiter(trusted="*")
     for _ in range(10):
         at.spoke(enter(at)[0])
     extra = [enter(at) for _ in range(4)]
@@ -61,7 +61,7 @@ async def test_where_nobody_is_silent_the_newest_of_those_turned_away_stay_for_h
 
 
 async def test_an_address_has_its_share_and_makes_room_within_it() -> None:
-    at = door(most=100, per_address=3)
+    at = limiter(most=100, per_address=3)
     guests = [enter(at)[0] for _ in range(3)]
     for guest in guests[1:]:
         at.spoke(guest)
@@ -77,7 +77,7 @@ async def test_an_address_has_its_share_and_makes_room_within_it() -> None:
 
 
 async def test_no_address_has_more_than_half_of_all() -> None:
-    at = door(most=12, per_address=100)
+    at = limiter(most=12, per_address=100)
     for _ in range(5):
         at.spoke(enter(at)[0])
     assert isinstance(enter(at)[1], Overloaded)
@@ -97,18 +97,18 @@ async def test_no_address_has_more_than_half_of_all() -> None:
     ],
 )
 def test_proxies_are_known_by_their_networks(trusted: str, address: str | None, answer: bool) -> None:
-    assert door(trusted=trusted).trusts(address) is answer
+    assert limiter(trusted=trusted).trusts(address) is answer
 
 
 def test_more_connections_than_files_can_be_opened_are_never_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
-    at = door(most=10_000)
+    at = limiter(most=10_000)
     assert (at._most, at._room) == (180, 12)
 
 
 def test_silence_and_a_trickle_are_too_slow_and_a_steady_flow_is_not() -> None:
     def seconds_until_too_slow(rate: int, within: int = 60) -> int | None:
-        pace, moved = Pace(0), 0
+        pace, moved = ThroughputCheck(0), 0
         for second in range(1, within):
             moved += rate
             if pace.too_slow(moved, 1.0, patience=20, rate=1000):
@@ -122,7 +122,7 @@ def test_silence_and_a_trickle_are_too_slow_and_a_steady_flow_is_not() -> None:
 
 
 def test_who_was_fast_and_then_stops_has_no_credit_for_it() -> None:
-    pace = Pace(0)
+    pace = ThroughputCheck(0)
     assert not pace.too_slow(10_000_000, 1.0, patience=20, rate=1000)
     verdicts = [pace.too_slow(10_000_000, 1.0, patience=20, rate=1000) for _ in range(20)]
     assert verdicts == [*[False] * 19, True]

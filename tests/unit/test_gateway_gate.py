@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.edge.gate import Gate
+from gateway.edge.admission import AdmissionControl
 from services.common.errors import Overloaded
 
 
@@ -27,7 +27,7 @@ def gate(check_room: Any) -> httpx2.AsyncClient:
     state = SimpleNamespace(upstream=SimpleNamespace(tasks=SimpleNamespace(check_room=check_room)))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await Gate(inside)({**scope, "app": SimpleNamespace(state=state)}, receive, send)
+        await AdmissionControl(inside)({**scope, "app": SimpleNamespace(state=state)}, receive, send)
 
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://gateway")
 

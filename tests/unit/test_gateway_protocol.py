@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from gateway.edge.protocol import Joining
+from gateway.edge.protocol import CoalescingTransport
 
 
 class Transport:
@@ -25,7 +25,7 @@ class Transport:
 
 
 def joining(transport: Transport) -> Any:
-    return Joining(cast("asyncio.Transport", transport))
+    return CoalescingTransport(cast("asyncio.Transport", transport))
 
 
 async def test_a_head_and_its_body_are_sent_together() -> None:

@@ -13,14 +13,14 @@ import pytest_asyncio
 from PIL import Image
 
 from services.common.errors import InvalidRequest, ProviderRefused
-from services.imaging.decoder import Decoder, Limits
-from services.providers.capabilities.editing import Edit
-from services.providers.capabilities.refining import Refined, Refinement
+from services.imaging.decoder import DecodeLimits, Decoder
+from services.providers.capabilities.editing import EditRequest
+from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.directory import Providers
 from services.providers.media import Made, Media
-from services.providers.ports import Drawing, ModelCard, OnStep, Picture
+from services.providers.ports import Drawing, DrawnPicture, ModelCard, OnStep
 from tests.corpora.pictures import INKS, WIDE
-from tests.fakes.desk import desk_of
+from tests.fakes.provider_context import provider_context_of
 from tests.picture_bench import PictureBench, Silence, many, opened, saved
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,7 +41,7 @@ async def bench() -> AsyncIterator[PictureBench]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def media() -> AsyncIterator[Media]:
-    async with Decoder(Limits(), workers=1) as decoder:
+    async with Decoder(DecodeLimits(), workers=1) as decoder:
         yield Media(cast("Any", None), decoder, max_bytes=1 << 20)
 
 
@@ -140,19 +140,19 @@ class Vendor:
     def configured(self, config: object, call: object) -> Vendor:
         return self
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         return self.made.by(CARD)
 
-    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+    async def edit(self, edit: EditRequest, on_step: OnStep) -> DrawnPicture:
         return self.made.by(CARD)
 
-    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
-        return Refined(self.made.by(CARD))
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
+        return RefineResultPicture(self.made.by(CARD))
 
 
 async def asked(bench: PictureBench, made: Made, kind: str, **fields: Any) -> Any:
     around = bench.around
-    desk = desk_of(Providers({"LOCAL": cast("Any", Vendor(made))}), cast("Any", Silence()))
+    desk = provider_context_of(Providers({"LOCAL": cast("Any", Vendor(made))}), cast("Any", Silence()))
     bench.around = replace(around, desk=desk)
     try:
         return await bench.run(kind, **fields)

@@ -19,15 +19,15 @@ from PIL import Image, ImageCms
 from services.common.errors import InvalidRequest
 from services.imaging.loader import ImageLoader, ImageSettings, open_loader
 from services.imaging.recipes import BESIDE, parse_recipe, read_recipe
-from services.inference.context import Context, Surroundings
+from services.inference.context import RunContext, WorkerResources
 from services.inference.images import TaskImages
 from services.inference.registry import discover_handlers
 from services.providers.directory import Providers
 from services.providers.ports import Check, Matte, ModelCard, Pixels
-from services.worker.runs import Key, Run
+from services.worker.runs import AttemptKey, Run
 from tests.catalogue import garment_picture
-from tests.fakes.desk import desk_of
 from tests.fakes.objects import Shelf
+from tests.fakes.provider_context import provider_context_of
 from tests.unit.test_images_originals import SRGB, grey_profile, wide_profile
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -67,14 +67,14 @@ class Bench:
         self.shelf = shelf
         self.matting = Matting()
         bus = cast("Any", Silence())
-        desk = desk_of(Providers({"LOCAL": self.matting}), bus)
-        self.around = Surroundings(TaskImages(loader), shelf, bus, desk, "LOCAL")
+        provider_context = provider_context_of(Providers({"LOCAL": self.matting}), bus)
+        self.resources = WorkerResources(TaskImages(loader), shelf, bus, provider_context, "LOCAL")
         self.handlers = discover_handlers()
 
     async def run(self, params: params_pb2.TaskParams) -> Any:
         field = params.WhichOneof("params") or ""
         task = pb.Task(id="t", tenant="acme", attempt=1, task_type=field.upper())
-        context = Context(Run(Key("t", 1), task, cast("Any", None), 0.0), self.around)
+        context = RunContext(Run(AttemptKey("t", 1), task, cast("Any", None), 0.0), self.resources)
         return getattr(await self.handlers.of(params)(params, context), field)
 
     async def adjust(self, picture: bytes, **fields: Any) -> Any:

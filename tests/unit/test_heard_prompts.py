@@ -9,33 +9,41 @@ import numpy as np
 import pytest
 from compute.tasks.v1 import params_pb2
 
-from services.catalog.results import HeardResult
+from services.catalog.results import PromptedResult
 from services.catalog.tasks import TYPES
 from services.common.errors import Internal
-from services.inference.making import facts_of, film_recipe, heard_facts, recipe_of
+from services.inference.generation_facts import facts_of, film_recipe, heard_facts, recipe_of
 from services.providers.capabilities.animating import Animation
-from services.providers.capabilities.editing import Edit
-from services.providers.capabilities.refining import Pass, Refinement
+from services.providers.capabilities.editing import EditRequest
+from services.providers.capabilities.refining import DiffusionPass, Refinement
 from services.providers.pipelines import animating, editing, refining
 from services.providers.pipelines.refining import RefinerSettings
-from services.providers.ports import Doubt, Drawing, Heard, Ignored, OnStep, Picture, Step
+from services.providers.ports import (
+    DiffusionStep,
+    Drawing,
+    DrawnPicture,
+    IgnoredField,
+    ModelFeedback,
+    ModelWarning,
+    OnStep,
+)
 from services.providers.triton.answers import picture_of
 from services.rpc.proto import fill, read
-from tests.fakes.diffusion import FakeDiffusion, brush, noisy
+from tests.fakes.diffusion import FakeDiffusion, noisy, redrawer
 
-HEARD = Heard(
-    (Ignored("negative_prompt", ("blue",)), Ignored("guidance")),
-    (Doubt("PROMPT_WORDS_UNKNOWN", "unknown", ("beach",)), Doubt("SIZE_UNUSUAL", "512x512")),
+HEARD = ModelFeedback(
+    (IgnoredField("negative_prompt", ("blue",)), IgnoredField("guidance")),
+    (ModelWarning("PROMPT_WORDS_UNKNOWN", "unknown", ("beach",)), ModelWarning("SIZE_UNUSUAL", "512x512")),
 )
 IGNORED = [{"field": "negative_prompt", "words": ["blue"]}, {"field": "guidance", "words": []}]
 UNKNOWN = {"reason": "PROMPT_WORDS_UNKNOWN", "message": "unknown", "words": ["beach"]}
 UNUSUAL = {"reason": "SIZE_UNUSUAL", "message": "512x512", "words": []}
-HEARD_TYPES = [kind for kind in TYPES.values() if issubclass(kind.result, HeardResult)]
+HEARD_TYPES = [kind for kind in TYPES.values() if issubclass(kind.result, PromptedResult)]
 IMAGE = np.full((64, 64, 3), 120, np.uint8)
 
 
 class SayingDiffusion(FakeDiffusion):
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         return replace(await super().draw(drawing, on_step), heard=HEARD)
 
 
@@ -44,19 +52,19 @@ def _event(**more: Any) -> dict[str, Any]:
     return {"event": "result", "steps": 1, "seed": 5, "queued_ms": 1, "denoise_ms": 1, "model": model, **more}
 
 
-def _picture(**more: Any) -> Picture:
+def _picture(**more: Any) -> DrawnPicture:
     drawing = Drawing("x", 5, width=8, height=8)
     pixels = {"RESULT": np.zeros((8, 8, 3), np.uint8)}
-    return picture_of(_event(**more), pixels, drawing, Step(1, 1), default_guidance=3.0)
+    return picture_of(_event(**more), pixels, drawing, DiffusionStep(1, 1), default_guidance=3.0)
 
 
-async def _quiet(_: Step) -> None:
+async def _quiet(_: DiffusionStep) -> None:
     return None
 
 
 def test_a_models_answer_is_taken_with_what_it_says_of_its_request() -> None:
     assert _picture(ignored=IGNORED, warnings=[UNKNOWN, UNUSUAL]).heard == HEARD
-    assert _picture().heard == Heard()
+    assert _picture().heard == ModelFeedback()
 
 
 @pytest.mark.parametrize("said", [{"ignored": ["prompt"]}, {"warnings": [{"words": []}]}, {"ignored": {"field": "x"}}])
@@ -88,15 +96,15 @@ def test_it_travels_over_grpc_whole(kind: Any) -> None:
 
 
 async def test_an_edit_tells_of_its_words_and_not_of_a_size_it_did_not_choose() -> None:
-    picture = await editing.edit(SayingDiffusion(), Edit("x", IMAGE, 1), _quiet, native_pixels=64 * 64)
+    picture = await editing.edit(SayingDiffusion(), EditRequest("x", IMAGE, 1), _quiet, native_pixels=64 * 64)
     assert picture.heard == HEARD.of_words
-    assert [doubt.reason for doubt in picture.heard.doubts] == ["PROMPT_WORDS_UNKNOWN"]
+    assert [doubt.reason for doubt in picture.heard.model_warnings] == ["PROMPT_WORDS_UNKNOWN"]
 
 
-@pytest.mark.parametrize(("prompt", "told"), [("on the beach", HEARD.of_words), (None, Heard())])
-async def test_a_refinement_tells_of_the_callers_words_only(prompt: str | None, told: Heard) -> None:
-    wanted = Refinement(IMAGE, upscale=Pass(0.3, 4, 1, prompt), faces=None)
-    refined = await refining.refine(wanted, RefinerSettings(), brush(SayingDiffusion(noisy(3))), _quiet)
+@pytest.mark.parametrize(("prompt", "told"), [("on the beach", HEARD.of_words), (None, ModelFeedback())])
+async def test_a_refinement_tells_of_the_callers_words_only(prompt: str | None, told: ModelFeedback) -> None:
+    wanted = Refinement(IMAGE, upscale=DiffusionPass(0.3, 4, 1, prompt), faces=None)
+    refined = await refining.refine(wanted, RefinerSettings(), redrawer(SayingDiffusion(noisy(3))), _quiet)
     assert refined.picture.heard == told
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.net.http_values import parse_date, parse_number, parse_pause
+from services.net.header_values import parse_date, parse_number, parse_pause
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 

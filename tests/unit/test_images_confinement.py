@@ -10,9 +10,9 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from services.imaging import children
-from services.imaging.children import Child
+from services.imaging import decoder_process as children
 from services.imaging.decoder import Decoder
+from services.imaging.decoder_process import DecoderProcess
 from tests.unit.test_images_decoder import LIMITS, drawn, saved
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own way")
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's ow
 PROBE = """
 import ctypes, os, socket, subprocess, sys, threading
 from pathlib import Path
-from services.imaging import child, confinement
-child.load_everything()
+from services.imaging import decoder_main, confinement
+decoder_main.load_everything()
 libc, secret = ctypes.CDLL(None, use_errno=True), sys.argv[1]
 ours = os.open(secret, os.O_RDONLY)
 
@@ -144,7 +144,7 @@ async def test_a_kernel_that_lacks_a_mechanism_is_warned_of(monkeypatch: pytest.
 
     monkeypatch.setattr(children, "_spawn", spawn)
     with capture_logs() as logs:
-        child = await Child.start(LIMITS.memory_bytes)
+        child = await DecoderProcess.start(LIMITS.memory_bytes)
         await child.kill()
     [told] = logs
     assert told["log_level"] == "warning"

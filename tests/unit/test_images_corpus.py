@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from services.common.errors import ComputeError
-from services.imaging.decoder import Decoder, Limits, Original
+from services.imaging.decoder import DecodedOriginal, DecodeLimits, Decoder
 from tests.corpora.pictures import Case, Numbers, cases
 from tests.unit.test_handlers_pictures import PICTURE, opened, saved
 
@@ -32,7 +32,7 @@ SEED = int(os.environ.get("PICTURE_SEED", "11"))
 async def test_every_combination_looks_as_it_must() -> None:
     seen: Counter[str] = Counter()
     failures: list[str] = []
-    async with Decoder(Limits(), workers=2) as decoder:
+    async with Decoder(DecodeLimits(), workers=2) as decoder:
 
         async def look(case: Case) -> None:
             seen[case.name.split(",")[0].split(" ")[0]] += 1
@@ -106,7 +106,7 @@ def _displayed_file(picture: Image.Image) -> Numbers:
     return _displayed_pixels(np.atleast_3d(np.asarray(picture)), picture.info.get("icc_profile"))
 
 
-def _displayed(original: Original) -> Numbers:
+def _displayed(original: DecodedOriginal) -> Numbers:
     return _displayed_pixels(original.pixels, original.profile)
 
 

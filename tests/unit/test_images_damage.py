@@ -20,7 +20,7 @@ from PIL import Image
 
 from services.common.errors import InvalidRequest, PayloadTooLarge
 from services.imaging import png as png_chunks
-from services.imaging.decoder import Decoder, Limits, Picture
+from services.imaging.decoder import DecodedPicture, DecodeLimits, Decoder
 from services.imaging.notes import Note
 from tests.corpora.pictures import chunk, exif, png, saved, tiff
 
@@ -60,7 +60,7 @@ SUMMED = ("PNG", "PNG, turned", "PNG, palette", "PNG, told of", "TIFF, packed")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def decoder() -> AsyncIterator[Decoder]:
-    async with Decoder(Limits(max_pixels=1_000_000), workers=2) as opened:
+    async with Decoder(DecodeLimits(max_pixels=1_000_000), workers=2) as opened:
         yield opened
 
 
@@ -87,7 +87,7 @@ def strict_verdict(content: bytes, form: str) -> bool:
     return True
 
 
-async def taken(decoder: Decoder, content: bytes) -> Picture | None:
+async def taken(decoder: Decoder, content: bytes) -> DecodedPicture | None:
     try:
         return await decoder.decode(content)
     except (InvalidRequest, PayloadTooLarge):
@@ -293,6 +293,6 @@ async def test_a_flat_jpeg_cut_in_the_middle_is_refused(decoder: Decoder) -> Non
 async def test_no_librarys_words_about_a_strangers_file_reach_the_log(capfd: pytest.CaptureFixture[str]) -> None:
     content = bytearray(WHOLE["TIFF, packed"])
     content[20:60] = bytes(40)
-    async with Decoder(Limits(), workers=1) as opened:
+    async with Decoder(DecodeLimits(), workers=1) as opened:
         assert await taken(opened, bytes(content)) is None
     assert capfd.readouterr().err == ""

@@ -18,10 +18,10 @@ import pytest_asyncio
 from PIL import Image, ImageCms
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
-from services.imaging.decoder import Decoder, Limits
+from services.imaging.decoder import DecodeLimits, Decoder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-LIMITS = Limits(max_bytes=1 << 20, max_pixels=1_000_000, seconds=20.0)
+LIMITS = DecodeLimits(max_bytes=1 << 20, max_pixels=1_000_000, seconds=20.0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -221,20 +221,20 @@ async def test_measuring_reads_the_header_only_and_verifying_all(decoder: Decode
 
 def children() -> set[int]:
     found = psutil.Process().children()
-    return {child.pid for child in found if "services.imaging.child" in child.cmdline()}
+    return {child.pid for child in found if "services.imaging.decoder_main" in child.cmdline()}
 
 
 async def test_too_little_memory_is_said_and_the_next_picture_is_served() -> None:
     small = saved(drawn())
     large = png_of(12_000, 12_000)
-    async with Decoder(Limits(max_pixels=200_000_000, memory_bytes=500 << 20), workers=1) as decoder:
+    async with Decoder(DecodeLimits(max_pixels=200_000_000, memory_bytes=500 << 20), workers=1) as decoder:
         assert (await refusal(decoder, large)).reason == "IMAGE_TOO_MANY_PIXELS"
         assert (await decoder.decode(small)).pixels.shape == (32, 48, 3)
 
 
 async def test_a_decoding_that_takes_too_long_is_killed_and_the_next_picture_is_served() -> None:
     slow = saved(Image.new("RGB", (6000, 6000)), "PNG", compress_level=1)
-    async with Decoder(Limits(seconds=0.02), workers=1) as decoder:
+    async with Decoder(DecodeLimits(seconds=0.02), workers=1) as decoder:
         before = children()
         assert (await refusal(decoder, slow)).reason == "IMAGE_INVALID"
         assert children() == before

@@ -13,7 +13,7 @@ from PIL import Image
 
 from gateway.app import routed
 from services.common.errors import InvalidRequest
-from services.imaging.decoder import Decoder, Limits
+from services.imaging.decoder import DecodeLimits, Decoder
 from services.imaging.formats import ACCEPTED, suffix_of
 from services.imaging.notes import Note
 from services.imaging.sniffing import HEAD_BYTES, UNKNOWN, content_type_of, is_picture
@@ -27,7 +27,7 @@ DRAWN.paste((250, 0, 0), (0, 0, 32, 16))
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def decoder() -> AsyncIterator[Decoder]:
-    async with Decoder(Limits(), workers=1) as opened:
+    async with Decoder(DecodeLimits(), workers=1) as opened:
         yield opened
 
 

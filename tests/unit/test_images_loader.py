@@ -17,7 +17,7 @@ from services.imaging.encoding import encode
 from services.imaging.formats import ACCEPTED
 from services.imaging.loader import ImageLoader, ImageSettings, open_loader
 from services.imaging.sniffing import UNKNOWN, content_type_of
-from services.imaging.sources import Kind, tell_apart
+from services.imaging.sources import SourceKind, tell_apart
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PIXELS = np.arange(16 * 12 * 4, dtype=np.uint32).astype(np.uint8).reshape(12, 16, 4)
@@ -191,19 +191,19 @@ async def test_an_answer_beyond_the_limit_is_refused(loader: ImageLoader, port: 
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("generations/1/picture.png", Kind.PATH),
-        ("abcd", Kind.PATH),
-        ("iVBORw0KGgo.png", Kind.PATH),
-        ("Qk/picture", Kind.PATH),
-        ("a:b/c.png", Kind.PATH),
-        ("https://example.com/x", Kind.URL),
-        ("data:whatever", Kind.DATA_URL),
-        ("/9j/4AAQSkZJRgABAQAAAQABAAD/", Kind.BASE64),
-        ("iVBORw0KGgoAAAANSUhEUgAA", Kind.BASE64),
-        ("x" * 513, Kind.BASE64),
+        ("generations/1/picture.png", SourceKind.PATH),
+        ("abcd", SourceKind.PATH),
+        ("iVBORw0KGgo.png", SourceKind.PATH),
+        ("Qk/picture", SourceKind.PATH),
+        ("a:b/c.png", SourceKind.PATH),
+        ("https://example.com/x", SourceKind.URL),
+        ("data:whatever", SourceKind.DATA_URL),
+        ("/9j/4AAQSkZJRgABAQAAAQABAAD/", SourceKind.BASE64),
+        ("iVBORw0KGgoAAAANSUhEUgAA", SourceKind.BASE64),
+        ("x" * 513, SourceKind.BASE64),
     ],
 )
-async def test_the_ways_are_told_apart(text: str, kind: Kind) -> None:
+async def test_the_ways_are_told_apart(text: str, kind: SourceKind) -> None:
     assert tell_apart(text).kind is kind
 
 

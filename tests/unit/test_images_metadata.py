@@ -16,7 +16,7 @@ import pytest_asyncio
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from services.imaging.decoder import Decoder, Limits
+from services.imaging.decoder import DecodeLimits, Decoder
 from services.imaging.notes import Note
 from services.imaging.recipes import RECIPE_CHUNK, inscribed
 from services.imaging.rights import VOCABULARY, Rights, source_uri, strongest
@@ -46,7 +46,7 @@ ALL = Rights(GENERATED, ("Ana Příklad", "Bo"), "Agentur Süd", "© Studio", "A
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def decoder() -> AsyncIterator[Decoder]:
-    async with Decoder(Limits(max_bytes=4 << 20, max_pixels=1_000_000), workers=1) as opened:
+    async with Decoder(DecodeLimits(max_bytes=4 << 20, max_pixels=1_000_000), workers=1) as opened:
         yield opened
 
 
@@ -295,7 +295,7 @@ async def test_a_result_says_of_rights_what_its_picture_said() -> None:
                 packet = made.info["xmp"]
             assert result.notes == []
             assert b"GPSLatitude" not in packet
-    async with Decoder(Limits(), workers=1) as own:
+    async with Decoder(DecodeLimits(), workers=1) as own:
         assert (await own.decode(with_xmp("PNG", packet))).rights.statements == STATEMENTS
 
 

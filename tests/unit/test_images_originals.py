@@ -14,7 +14,7 @@ import pytest_asyncio
 from PIL import Image, ImageCms
 
 from services.common.errors import InvalidRequest
-from services.imaging.decoder import Decoder, Limits
+from services.imaging.decoder import DecodeLimits, Decoder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -45,7 +45,7 @@ def grey_profile() -> bytes:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def decoder() -> AsyncIterator[Decoder]:
-    async with Decoder(Limits(max_bytes=1 << 20, max_pixels=1_000_000), workers=1) as opened:
+    async with Decoder(DecodeLimits(max_bytes=1 << 20, max_pixels=1_000_000), workers=1) as opened:
         yield opened
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from skimage import data
 
 from services.inference.imaging.adjusting import RESAMPLING, adjust, placed_part
-from services.inference.imaging.framing import Mode, Wish, frame
-from services.inference.imaging.margins import Box, Margins, subject_box
+from services.inference.imaging.framing import FramingRequest, Mode, frame
+from services.inference.imaging.margins import Margins, SubjectBox, subject_box
 from services.inference.imaging.padding import pad
 from services.providers.ports import Pixels
 from tests.catalogue import garment_picture
@@ -36,7 +36,7 @@ def test_cropping_and_padding_leave_every_kept_pixel_bit_equal(
     size: tuple[int, int], channels: int, ratio: Fraction, mode: Mode | None
 ) -> None:
     pixels = noise(*size, channels)
-    found = frame(*size, Wish(mode, aspect=ratio))
+    found = frame(*size, FramingRequest(mode, aspect=ratio))
     if found is None:
         return
     result = adjust(pixels, found)
@@ -51,7 +51,7 @@ def test_cropping_and_padding_leave_every_kept_pixel_bit_equal(
 @pytest.mark.parametrize("mode", [None, *Mode])
 def test_a_target_is_met_with_every_filter(resampling: str, mode: Mode | None) -> None:
     pixels = noise(97, 64, 3)
-    found = frame(97, 64, Wish(mode, target=(75, 31)))
+    found = frame(97, 64, FramingRequest(mode, target=(75, 31)))
     assert found is not None
     assert adjust(pixels, found, resampling=resampling).shape == (31, 75, 3)
 
@@ -61,8 +61,8 @@ def test_a_target_is_met_with_every_filter(resampling: str, mode: Mode | None) -
 def test_margins_around_a_subject_are_seen_in_the_resampled_pixels(mode: Mode, target: tuple[int, int]) -> None:
     pixels = np.full((400, 300, 3), 235, np.uint8)
     pixels[100:300, 60:220] = (180, 20, 30)
-    wish = Wish(mode, target=target, margins=TENTH, exact_axis="height" if mode is Mode.SCALE else None)
-    found = frame(300, 400, wish, Box(60, 100, 220, 300))
+    wish = FramingRequest(mode, target=target, margins=TENTH, exact_axis="height" if mode is Mode.SCALE else None)
+    found = frame(300, 400, wish, SubjectBox(60, 100, 220, 300))
     assert found is not None
     result = adjust(pixels, found)
     seen = subject_box((result[:, :, 1] < 128).astype(np.uint8) * 255)
@@ -71,7 +71,7 @@ def test_margins_around_a_subject_are_seen_in_the_resampled_pixels(mode: Mode, t
     assert seen.top >= least - 1 and target[1] - seen.bottom >= least - 1
     if mode is Mode.SCALE:
         assert abs(seen.top - least) <= 1 and abs(target[1] - seen.bottom - least) <= 1
-    mapped = found.mapped(Box(60, 100, 220, 300))
+    mapped = found.mapped(SubjectBox(60, 100, 220, 300))
     for side in ("top", "bottom"):
         assert abs(getattr(seen, side) - getattr(mapped, side)) <= 1
 
@@ -80,7 +80,7 @@ def test_a_circle_stays_round() -> None:
     rows, columns = np.mgrid[:300, :300]
     disc = np.where((rows - 150) ** 2 + (columns - 150) ** 2 < 100**2, 0, 255).astype(np.uint8)[:, :, np.newaxis]
     for mode in (None, *Mode):
-        found = frame(300, 300, Wish(mode, target=(223, 191)))
+        found = frame(300, 300, FramingRequest(mode, target=(223, 191)))
         assert found is not None
         box = subject_box(255 - adjust(disc, found)[:, :, 0])
         assert abs((box.right - box.left) - (box.bottom - box.top)) <= 1
@@ -130,7 +130,7 @@ def test_hidden_colours_do_not_bleed_out_of_transparency() -> None:
     pixels = np.zeros((64, 64, 4), np.uint8)
     pixels[:, :32] = (0, 0, 255, 255)
     pixels[:, 32:] = (255, 0, 0, 0)
-    found = frame(64, 64, Wish(Mode.SCALE, target=(37, 37)))
+    found = frame(64, 64, FramingRequest(Mode.SCALE, target=(37, 37)))
     assert found is not None
     result = adjust(pixels, found)
     assert result[result[:, :, 3] > 8][:, 0].max() < 8

@@ -12,10 +12,10 @@ from skimage import color, data
 from services.inference.imaging.colours import dominant, from_lab, to_lab
 from services.inference.imaging.protection import protect, release_backdrop
 from services.inference.imaging.recolouring import (
-    Change,
+    BrightnessThresholds,
     Colour,
+    ColourChange,
     Strategy,
-    Thresholds,
     background_colour,
     light_share,
     palette_colour,
@@ -25,7 +25,7 @@ from services.providers.ports import Pixels
 from tests.catalogue import garment_picture
 
 SAND = (222, 205, 180)
-STANDARD = Thresholds()
+STANDARD = BrightnessThresholds()
 
 
 def plain(colour: Colour, size: tuple[int, int] = (40, 60)) -> Pixels:
@@ -37,7 +37,7 @@ def fixed(pixels: Pixels, alpha: Pixels, after: Colour, strategy: Strategy = Str
     protection = release_backdrop(pixels, alpha, protect(alpha, growth=0.005, sigma=20), light, reach=44)
     before = background_colour(pixels, protection, STANDARD)
     assert before is not None
-    return recolour(pixels, protection, Change(before, after, plain(after).reshape(-1, 3)), STANDARD, strategy)
+    return recolour(pixels, protection, ColourChange(before, after, plain(after).reshape(-1, 3)), STANDARD, strategy)
 
 
 def backdrop_of(pixels: Pixels, alpha: Pixels) -> Pixels:
@@ -67,7 +67,7 @@ def test_a_plain_bright_background_becomes_exactly_the_new_colour(
     strategy: Strategy, before: Colour, after: Colour
 ) -> None:
     pixels = plain(before)
-    change = Change(before, after, plain(after).reshape(-1, 3))
+    change = ColourChange(before, after, plain(after).reshape(-1, 3))
     result = recolour(pixels, np.zeros((40, 60), np.float32), change, STANDARD, strategy)
     assert np.abs(result.astype(int) - after).max() <= 1
 
@@ -75,7 +75,7 @@ def test_a_plain_bright_background_becomes_exactly_the_new_colour(
 @pytest.mark.parametrize("strategy", Strategy)
 def test_shadows_keep_their_pixels_and_half_light_changes_by_half(strategy: Strategy) -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[np.newaxis, :, np.newaxis], 3, axis=2)
-    change = Change((235, 235, 235), SAND, plain(SAND).reshape(-1, 3))
+    change = ColourChange((235, 235, 235), SAND, plain(SAND).reshape(-1, 3))
     result = recolour(ramp, np.zeros((1, 256), np.float32), change, STANDARD, strategy)
     assert np.array_equal(result[:, :151], ramp[:, :151])
     assert np.abs(result[:, 200:].astype(int) - ramp[:, 200:]).max(axis=2).min() > 0
@@ -89,7 +89,7 @@ def test_light_share_runs_from_nothing_to_all_between_the_thresholds() -> None:
     shares = light_share(ramp, STANDARD)[0]
     assert shares[:151].max() == 0 and shares[220:].min() == 1
     assert (np.diff(shares[150:221]) > 0).all()
-    step = light_share(ramp, Thresholds(200, 200))[0]
+    step = light_share(ramp, BrightnessThresholds(200, 200))[0]
     assert step[:200].max() == 0 and step[200:].min() == 1
 
 
@@ -105,7 +105,7 @@ def test_histogram_matching_brings_the_palettes_spread_too() -> None:
     rng = np.random.default_rng(2)
     flat = np.clip(rng.normal(235, 1, (200, 200, 1)) + np.zeros(3), 0, 255).astype(np.uint8)
     grainy = np.clip(rng.normal(200, 12, (200, 200, 1)) + np.array([20, 5, -15]), 0, 255).astype(np.uint8)
-    change = Change((235, 235, 235), palette_colour(grainy), grainy.reshape(-1, 3))
+    change = ColourChange((235, 235, 235), palette_colour(grainy), grainy.reshape(-1, 3))
     result = recolour(flat, np.zeros((200, 200), np.float32), change, STANDARD, Strategy.HISTOGRAM_MATCH)
     assert result.std(axis=(0, 1)) == pytest.approx(grainy.std(axis=(0, 1)), rel=0.25)
     assert result.mean(axis=(0, 1)) == pytest.approx(grainy.mean(axis=(0, 1)), abs=6)

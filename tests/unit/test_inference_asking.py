@@ -16,17 +16,17 @@ from structlog.testing import capture_logs
 
 from services.common import errors
 from services.common.errors import ComputeError
-from services.providers.calling import tries
-from services.providers.calling.asking import Askings
-from services.providers.calling.tries import UnknownPolicy
-from services.providers.calls import JOB_UNKNOWN, Job, Terms
+from services.providers.calling import provider_retries as tries
+from services.providers.calling.fallback_chain import FallbackChain
+from services.providers.calling.provider_retries import UnknownPolicy
+from services.providers.calls import JOB_UNKNOWN, AccountTerms, VendorJob
 from services.providers.directory import Providers
-from services.providers.ports import DIFFUSION, Drawing, Picture, Step
+from services.providers.ports import DIFFUSION, DiffusionStep, Drawing, DrawnPicture
 from services.rpc.proto import timestamp
 from services.worker.outcomes import failure_of
-from services.worker.runs import Key, Run, Stop
+from services.worker.runs import AttemptKey, Run, StopReason
 from tests.fakes.asked_provider import Acme, Careful, Prompt, Vendor
-from tests.fakes.desk import FakeRecorder, desk_of
+from tests.fakes.provider_context import FakeRecorder, provider_context_of
 
 DRAWING = Drawing("a red coat", 7)
 FAILED = errors.ProviderFailed("broke")
@@ -60,7 +60,7 @@ class Bench:
     ) -> None:
         self.acme = acme or Careful(Vendor())
         self.vendor = self.acme.vendor
-        self.other = other or Careful(Vendor(), Terms("other.1"))
+        self.other = other or Careful(Vendor(), AccountTerms("other.1"))
         self.recorder = FakeRecorder()
         self.task = pb.Task(id="t", tenant="acme", attempt=attempt, max_attempts=max_attempts, service_requests=earlier)
         self.task.spec.provider_type = "ACME"
@@ -68,7 +68,7 @@ class Bench:
             self.task.spec.fallback_provider_type = "OTHER"
             self.task.spec.fallback_provider_config.update({"fine": True})
             self.task.spec.fallback_provider_capabilities.values.extend(["A", "B", "C"])
-        self.desk = desk_of(
+        self.provider_context = provider_context_of(
             Providers({"ACME": self.acme, "OTHER": self.other}),
             SilentBus(),
             recorder=self.recorder,
@@ -76,17 +76,17 @@ class Bench:
             patience=patience,
         )
         self.run: Run | None = None
-        self.askings: Askings | None = None
+        self.fallback_chain: FallbackChain | None = None
 
-    async def ask(self, prompt: str = DRAWING.prompt) -> Picture:
-        if self.askings is None:
+    async def ask(self, prompt: str = DRAWING.prompt) -> DrawnPicture:
+        if self.fallback_chain is None:
             job = asyncio.current_task()
             assert job is not None
-            self.run = Run(Key("t", self.task.attempt), self.task, job, 0.0)
-            self.askings = Askings(self.run, self.desk, "LOCAL")
-        return await self.askings.ask(DIFFUSION, lambda able: able.draw(replace(DRAWING, prompt=prompt), _quiet))
+            self.run = Run(AttemptKey("t", self.task.attempt), self.task, job, 0.0)
+            self.fallback_chain = FallbackChain(self.run, self.provider_context, "LOCAL")
+        return await self.fallback_chain.ask(DIFFUSION, lambda able: able.draw(replace(DRAWING, prompt=prompt), _quiet))
 
-    async def ask_stopped(self, why: Stop | None, at: asyncio.Event) -> None:
+    async def ask_stopped(self, why: StopReason | None, at: asyncio.Event) -> None:
         """Stops the run once `at` is set."""
         asking = asyncio.create_task(self.ask())
         await at.wait()
@@ -100,15 +100,15 @@ class Bench:
 
     @property
     def calls(self) -> list[pb.ServiceRequest]:
-        assert self.askings is not None
-        return [entry for entry in self.askings.book.entries if entry.outcome]
+        assert self.fallback_chain is not None
+        return [entry for entry in self.fallback_chain.ledger.entries if entry.outcome]
 
     @property
     def outcomes(self) -> list[str]:
         return [call.outcome for call in self.calls]
 
 
-async def _quiet(step: Step) -> None:
+async def _quiet(step: DiffusionStep) -> None:
     pass
 
 
@@ -199,7 +199,7 @@ async def test_no_log_quotes_what_a_vendor_says_of_the_prompt() -> None:
     quoting = errors.ProviderFailed("cannot draw 'a red coat'")
     lost = errors.OutcomeUnknown("no answer to 'a red coat'")
     benches = [
-        Bench(Careful(Vendor(deque([quoting] * 9))), other=Careful(Vendor(), Terms("other.1"))),
+        Bench(Careful(Vendor(deque([quoting] * 9))), other=Careful(Vendor(), AccountTerms("other.1"))),
         Bench(Careful(Vendor(deque([lost])))),
     ]
     with capture_logs() as logs:
@@ -212,7 +212,7 @@ async def test_no_log_quotes_what_a_vendor_says_of_the_prompt() -> None:
 
 
 async def test_the_fallback_is_asked_once_every_try_is_used_up() -> None:
-    bench = Bench(Careful(Vendor(troubles=_queue(*[FAILED] * 3))), other=Careful(Vendor(), Terms("other.1")))
+    bench = Bench(Careful(Vendor(troubles=_queue(*[FAILED] * 3))), other=Careful(Vendor(), AccountTerms("other.1")))
     picture = await bench.ask()
     assert picture.seed == 3  # with the fallback's own capabilities
     assert [(told.provider, told.fallback, told.outcome) for told in bench.calls] == [
@@ -223,7 +223,7 @@ async def test_the_fallback_is_asked_once_every_try_is_used_up() -> None:
 
 async def test_where_both_fail_the_error_tells_of_both() -> None:
     refusal = errors.ProviderRefused("needs FAL_KEY", reason="PROVIDER_NOT_CONFIGURED")
-    other = Careful(Vendor(refusals=_queue(errors.InvalidRequest("no such size"))), Terms("other.1"))
+    other = Careful(Vendor(refusals=_queue(errors.InvalidRequest("no such size"))), AccountTerms("other.1"))
     with pytest.raises(errors.InvalidRequest) as failed:
         await Bench(Careful(Vendor(refusals=_queue(refusal))), other=other).ask()
     assert failed.value.message == "no such size; ACME, asked first: needs FAL_KEY"
@@ -262,7 +262,7 @@ async def test_a_job_that_fails_after_the_crash_is_tried_anew_within_the_budget(
 
 
 async def test_what_an_attempt_that_died_may_have_sent_is_looked_for() -> None:
-    bench = Bench(Careful(Vendor(found=Job("found"))), earlier=[call("INTENDED")], attempt=2)
+    bench = Bench(Careful(Vendor(found=VendorJob("found"))), earlier=[call("INTENDED")], attempt=2)
     assert (await bench.ask()).model.name == "found"
     assert bench.vendor.charged == []
     assert bench.recorder.said == [("SUBMITTED", "found")]
@@ -298,7 +298,7 @@ async def test_a_replay_is_a_decision_to_pay_once_more() -> None:
 
 
 async def test_a_lost_answer_is_looked_for_in_the_same_run() -> None:
-    bench = Bench(Careful(Vendor(refusals=_queue(LOST_LINE), found=Job("job-1"))), other=Careful(Vendor()))
+    bench = Bench(Careful(Vendor(refusals=_queue(LOST_LINE), found=VendorJob("job-1"))), other=Careful(Vendor()))
     assert (await bench.ask()).model.name == "job-1"
     assert (bench.vendor.charged, bench.outcomes) == (["job-1"], ["SUCCEEDED"])
 
@@ -361,7 +361,7 @@ async def test_no_fallback_is_asked_while_the_job_may_still_run() -> None:
 
 
 async def test_a_job_that_takes_too_long_is_stopped_and_the_fallback_asked() -> None:
-    slow = Careful(Vendor(), Terms("acme.1", tries=1, seconds=0.05))
+    slow = Careful(Vendor(), AccountTerms("acme.1", tries=1, seconds=0.05))
     slow.vendor.gate.clear()
     bench = Bench(slow, other=Careful(Vendor()))
     await bench.ask()
@@ -371,14 +371,14 @@ async def test_a_job_that_takes_too_long_is_stopped_and_the_fallback_asked() -> 
 
 async def test_a_job_that_was_done_before_it_could_be_stopped_is_taken() -> None:
     late = errors.DeadlineExceeded("too slow", reason="PROVIDER_TOO_SLOW")
-    bench = Bench(Careful(Vendor(troubles=_queue(late), cancelling=False), Terms("acme.1", tries=1)))
+    bench = Bench(Careful(Vendor(troubles=_queue(late), cancelling=False), AccountTerms("acme.1", tries=1)))
     assert (await bench.ask()).model.name == "job-1"
     assert (bench.outcomes, bench.vendor.asked_for) == (["SUCCEEDED"], ["job-1", "job-1"])
 
 
 async def test_a_job_that_is_said_to_be_done_and_never_is_ends_as_unknown() -> None:
     late = errors.DeadlineExceeded("too slow", reason="PROVIDER_TOO_SLOW")
-    bench = Bench(Careful(Vendor(troubles=_queue(*[late] * 9), cancelling=False), Terms("acme.1", tries=1)))
+    bench = Bench(Careful(Vendor(troubles=_queue(*[late] * 9), cancelling=False), AccountTerms("acme.1", tries=1)))
     with pytest.raises(errors.OutcomeUnknown):
         await bench.ask()
     assert len(bench.vendor.asked_for) == 2
@@ -387,7 +387,7 @@ async def test_a_job_that_is_said_to_be_done_and_never_is_ends_as_unknown() -> N
 async def test_cancelling_a_task_cancels_its_job() -> None:
     bench = Bench()
     bench.vendor.gate.clear()
-    await bench.ask_stopped(Stop.CANCELLED, bench.vendor.asking)
+    await bench.ask_stopped(StopReason.CANCELLED, bench.vendor.asking)
     assert bench.vendor.cancelled == ["job-1"]
     assert bench.recorder.said[-1] == ("CANCELLED", "job-1")
 
@@ -395,19 +395,19 @@ async def test_cancelling_a_task_cancels_its_job() -> None:
 async def test_a_job_that_could_not_be_cancelled_is_told_as_such() -> None:
     bench = Bench(Careful(Vendor(cancelling=AWAY)))
     bench.vendor.gate.clear()
-    await bench.ask_stopped(Stop.CANCELLED, bench.vendor.asking)
+    await bench.ask_stopped(StopReason.CANCELLED, bench.vendor.asking)
     assert bench.recorder.said[-1] == ("UNKNOWN", "job-1")
 
 
 async def test_a_job_is_cancelled_with_its_task_between_two_looks_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tries, "_FIRST_PAUSE", 60.0)
     bench = Bench(Careful(Vendor(troubles=_queue(AWAY))))
-    await bench.ask_stopped(Stop.CANCELLED, bench.vendor.troubled)
+    await bench.ask_stopped(StopReason.CANCELLED, bench.vendor.troubled)
     assert bench.vendor.cancelled == ["job-1"]
 
 
-@pytest.mark.parametrize("why", [Stop.LOST, Stop.DRAINED, None])
-async def test_a_run_that_is_not_cancelled_leaves_its_job_for_the_next_attempt(why: Stop | None) -> None:
+@pytest.mark.parametrize("why", [StopReason.LOST, StopReason.DRAINED, None])
+async def test_a_run_that_is_not_cancelled_leaves_its_job_for_the_next_attempt(why: StopReason | None) -> None:
     bench = Bench()
     bench.vendor.gate.clear()
     await bench.ask_stopped(why, bench.vendor.asking)
@@ -424,7 +424,7 @@ async def test_what_is_being_submitted_while_the_run_stops_is_not_lost() -> None
         bench.vendor.counter.set()
 
     letting_go = asyncio.create_task(let_go())
-    await bench.ask_stopped(Stop.CANCELLED, bench.vendor.submitting)
+    await bench.ask_stopped(StopReason.CANCELLED, bench.vendor.submitting)
     await letting_go
     assert (bench.vendor.charged, bench.vendor.cancelled) == (["job-1"], ["job-1"])
     assert bench.recorder.said == [("INTENDED", ""), ("SUBMITTED", "job-1"), ("CANCELLED", "job-1")]
@@ -459,13 +459,16 @@ async def test_a_rate_limit_costs_no_try_of_a_later_attempt() -> None:
 
 
 async def test_an_account_that_rests_is_not_asked_and_the_fallback_is() -> None:
-    bench = Bench(Careful(Vendor(), Terms("acme.1", failures=1, rest=60.0)), other=Careful(Vendor(), Terms("other.1")))
+    bench = Bench(
+        Careful(Vendor(), AccountTerms("acme.1", failures=1, rest=60.0)),
+        other=Careful(Vendor(), AccountTerms("other.1")),
+    )
     bench.vendor.troubles.append(FAILED)
     await bench.ask()
     await bench.ask()
     assert len(bench.vendor.charged) == 1
     assert len(bench.other.vendor.charged) == 2
-    alone = Bench(Careful(Vendor(refusals=_queue(FAILED)), Terms("acme.1", failures=1, rest=60.0, tries=1)))
+    alone = Bench(Careful(Vendor(refusals=_queue(FAILED)), AccountTerms("acme.1", failures=1, rest=60.0, tries=1)))
     for reason in ("PROVIDER_FAILED", "PROVIDER_RESTING"):
         with pytest.raises(ComputeError) as failed:
             await alone.ask()
@@ -475,7 +478,7 @@ async def test_an_account_that_rests_is_not_asked_and_the_fallback_is() -> None:
 
 
 async def test_a_job_that_is_open_is_asked_for_though_the_account_rests() -> None:
-    acme = Careful(Vendor(refusals=_queue(FAILED)), Terms("acme.1", failures=1, rest=60.0, tries=2))
+    acme = Careful(Vendor(refusals=_queue(FAILED)), AccountTerms("acme.1", failures=1, rest=60.0, tries=2))
     earlier = [call("SUBMITTED", "job-of-before", asking=1)]
     bench = Bench(acme, earlier=earlier, attempt=2)
     with pytest.raises(ComputeError):
@@ -484,10 +487,10 @@ async def test_a_job_that_is_open_is_asked_for_though_the_account_rests() -> Non
 
 
 async def test_no_more_are_asked_at_once_than_the_account_allows() -> None:
-    acme = Careful(Vendor(), Terms("acme.1", at_once=2))
+    acme = Careful(Vendor(), AccountTerms("acme.1", at_once=2))
     benches = [Bench(acme) for _ in range(5)]
     for bench in benches[1:]:
-        bench.desk = benches[0].desk
+        bench.provider_context = benches[0].provider_context
     acme.vendor.gate.clear()
     asking = [asyncio.create_task(bench.ask()) for bench in benches]
     await acme.vendor.two.wait()
@@ -509,7 +512,7 @@ def busy_for_long(kind: type[ComputeError] = errors.ProviderFailed) -> ComputeEr
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_pause_longer_than_a_run_may_wait_gives_the_place_back(kind: type[ComputeError]) -> None:
-    bench = Bench(Careful(Vendor(refusals=_queue(busy_for_long(kind))), Terms("acme.1", tries=3)))
+    bench = Bench(Careful(Vendor(refusals=_queue(busy_for_long(kind))), AccountTerms("acme.1", tries=3)))
     async with asyncio.timeout(2):
         with pytest.raises(kind) as failed:
             await bench.ask()
@@ -521,7 +524,7 @@ async def test_a_pause_longer_than_a_run_may_wait_gives_the_place_back(kind: typ
 
 
 async def test_what_a_given_back_attempt_tried_is_counted_in_the_next() -> None:
-    terms = Terms("acme.1", tries=2)
+    terms = AccountTerms("acme.1", tries=2)
     first = Bench(Careful(Vendor(refusals=_queue(busy_for_long())), terms))
     with pytest.raises(errors.ProviderFailed):
         await first.ask()
@@ -535,7 +538,7 @@ async def test_what_a_given_back_attempt_tried_is_counted_in_the_next() -> None:
 
 async def test_nothing_is_put_off_that_may_not_be_tried_again() -> None:
     """Two tries are used up: the one of an earlier attempt, and this."""
-    terms = Terms("acme.1", tries=2)
+    terms = AccountTerms("acme.1", tries=2)
     earlier = [call("FAILED", reason="PROVIDER_FAILED")]
     bench = Bench(Careful(Vendor(refusals=_queue(busy_for_long())), terms), earlier=earlier, attempt=2)
     async with asyncio.timeout(2):
@@ -546,20 +549,22 @@ async def test_nothing_is_put_off_that_may_not_be_tried_again() -> None:
 
 @pytest.mark.parametrize("kind", KINDS[1:])
 async def test_a_job_that_goes_on_is_left_to_the_next_attempt_and_paid_for_once(kind: type[ComputeError]) -> None:
-    bench = Bench(Careful(Vendor(troubles=_queue(busy_for_long(kind)))), other=Careful(Vendor(), Terms("other.1")))
+    bench = Bench(
+        Careful(Vendor(troubles=_queue(busy_for_long(kind)))), other=Careful(Vendor(), AccountTerms("other.1"))
+    )
     async with asyncio.timeout(2):
         with pytest.raises(kind) as failed:
             await bench.ask()
     assert failure_of(failed.value).retry_after.ToMilliseconds() == 90_000
     assert (bench.outcomes, bench.vendor.cancelled, bench.other.vendor.charged) == (["SUBMITTED"], [], [])
-    later = Bench(Careful(Vendor()), other=Careful(Vendor(), Terms("other.1")), earlier=bench.calls, attempt=2)
+    later = Bench(Careful(Vendor()), other=Careful(Vendor(), AccountTerms("other.1")), earlier=bench.calls, attempt=2)
     assert (await later.ask()).model.name == "job-1"
     assert (later.vendor.charged, later.vendor.asked_for, later.other.vendor.charged) == ([], ["job-1"], [])
     assert later.outcomes == ["SUCCEEDED"]
 
 
 async def test_a_fallback_is_asked_at_once_when_the_vendor_wants_a_long_pause() -> None:
-    bench = Bench(Careful(Vendor(refusals=_queue(busy_for_long()))), other=Careful(Vendor(), Terms("other.1")))
+    bench = Bench(Careful(Vendor(refusals=_queue(busy_for_long()))), other=Careful(Vendor(), AccountTerms("other.1")))
     async with asyncio.timeout(2):
         await bench.ask()
     assert bench.outcomes == ["FAILED", "SUCCEEDED"]

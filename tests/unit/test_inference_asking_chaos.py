@@ -14,13 +14,14 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common import errors
 from services.common.errors import ComputeError
-from services.providers.calling import book, tries
-from services.providers.calling.asking import Askings
-from services.providers.calls import Call, Job, Lost, Terms, Unrecorded
+from services.providers.calling import call_ledger as ledger
+from services.providers.calling import provider_retries as tries
+from services.providers.calling.fallback_chain import FallbackChain
+from services.providers.calls import AccountTerms, LostCall, UnrecordedCall, VendorCall, VendorJob
 from services.providers.directory import Providers
-from services.providers.ports import DIFFUSION, Drawing, ModelCard, OnStep, Picture, Step
-from services.worker.runs import Key, Run
-from tests.fakes.desk import FakeRecorder, desk_of
+from services.providers.ports import DIFFUSION, DiffusionStep, Drawing, DrawnPicture, ModelCard, OnStep
+from services.worker.runs import AttemptKey, Run
+from tests.fakes.provider_context import FakeRecorder, provider_context_of
 
 LIVES, SCENARIOS = 12, 400
 
@@ -42,7 +43,7 @@ class Fate:
 class MortalRecorder(FakeRecorder):
     fate: Fate
 
-    async def record(self, key: Key, call: pb.ServiceRequest) -> bool:
+    async def record(self, key: AttemptKey, call: pb.ServiceRequest) -> bool:
         await self.fate.step()
         answer = await super().record(key, call)
         await self.fate.step()
@@ -70,24 +71,24 @@ class Shaky:
 
     vendor: Vendor
     fate: Fate
-    terms: Terms
-    call: Call = field(default_factory=Unrecorded)
+    terms: AccountTerms
+    call: VendorCall = field(default_factory=UnrecordedCall)
     checks: dict[str, Any] = field(default_factory=dict)
     canaries: dict[str, Any] = field(default_factory=dict)
 
-    def configured(self, config: Any, call: Call) -> Shaky:
+    def configured(self, config: Any, call: VendorCall) -> Shaky:
         return replace(self, call=call)
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         job = await self.call.job(self._submit, {"prompt": drawing.prompt})
         await self.fate.step()
         await self._trouble(errors.Unavailable("away"), 0.3)
         if not self.vendor.jobs[job.id]:
             raise errors.ProviderFailed("the job failed")
         await self.fate.step()
-        return Picture(np.zeros((1, 1, 3), np.uint8), ModelCard(job.id, "", ""))
+        return DrawnPicture(np.zeros((1, 1, 3), np.uint8), ModelCard(job.id, "", ""))
 
-    async def cancel(self, job: Job) -> bool:
+    async def cancel(self, job: VendorJob) -> bool:
         await self.fate.step()
         await self._trouble(errors.Unavailable("away"), 0.3)
         done = self.vendor.jobs[job.id] and self.vendor.chance.random() < 0.5
@@ -95,13 +96,13 @@ class Shaky:
             self.vendor.jobs[job.id] = False
         return not done
 
-    async def find(self, lost: Lost) -> Job | None:
+    async def find(self, lost: LostCall) -> VendorJob | None:
         await self.fate.step()
         await self._trouble(errors.Unavailable("away"), 0.2)
         found = [job for job, token in self.vendor.tokens.items() if token == lost.token]
-        return Job(found[0]) if found and self.vendor.findable else None
+        return VendorJob(found[0]) if found and self.vendor.findable else None
 
-    async def _submit(self) -> Job:
+    async def _submit(self) -> VendorJob:
         await self.fate.step()
         await self._trouble(errors.Unavailable("never left"), 0.1)
         await self._trouble(errors.RateLimited("slow down", retry_after=0.0001), 0.1)
@@ -110,7 +111,7 @@ class Shaky:
         self.vendor.tokens[job] = self.call.token
         await self.fate.step()
         await self._trouble(errors.OutcomeUnknown("the line was cut"), 0.2)
-        return Job(job)
+        return VendorJob(job)
 
     async def _trouble(self, error: ComputeError, likely: float) -> None:
         if self.vendor.chance.random() < likely:
@@ -125,23 +126,23 @@ class SilentBus:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tries, "_FIRST_PAUSE", 0.0)
-    monkeypatch.setattr(book, "_LAST_SECONDS", 0.0)
+    monkeypatch.setattr(ledger, "_LAST_SECONDS", 0.0)
 
 
 async def live(task: pb.Task, vendors: dict[str, Vendor], recorder: MortalRecorder, steps: int) -> Any:
     """One attempt of a task by one process: its picture, its error, or None when the process died."""
     fate = recorder.fate = Fate(steps)
-    found = {name: Shaky(vendor, fate, Terms(f"{name}.1", failures=10**6)) for name, vendor in vendors.items()}
-    desk = desk_of(Providers(found), SilentBus(), recorder=recorder)
-    run = Run(Key(task.id, task.attempt), task, asyncio.create_task(asyncio.sleep(0)), 0.0)
-    askings = Askings(run, desk, "ACME")
+    found = {name: Shaky(vendor, fate, AccountTerms(f"{name}.1", failures=10**6)) for name, vendor in vendors.items()}
+    provider_context = provider_context_of(Providers(found), SilentBus(), recorder=recorder)
+    run = Run(AttemptKey(task.id, task.attempt), task, asyncio.create_task(asyncio.sleep(0)), 0.0)
+    fallback_chain = FallbackChain(run, provider_context, "ACME")
 
-    async def quiet(step: Step) -> None:
+    async def quiet(step: DiffusionStep) -> None:
         pass
 
     async def attempt() -> Any:
         try:
-            return await askings.ask(DIFFUSION, lambda able: able.draw(Drawing("x", 1), quiet))
+            return await fallback_chain.ask(DIFFUSION, lambda able: able.draw(Drawing("x", 1), quiet))
         except ComputeError as error:
             return error
 
@@ -154,7 +155,7 @@ async def live(task: pb.Task, vendors: dict[str, Vendor], recorder: MortalRecord
     ended = (await asyncio.gather(asking, dying, return_exceptions=True))[0]
     if dead:
         return None
-    for entry in askings.book.entries:
+    for entry in fallback_chain.ledger.entries:
         if entry.outcome and entry.call_id:
             recorder.kept[entry.call_id] = entry  # told with the end of the run
     return ended
@@ -177,7 +178,7 @@ async def scenario(seed: int) -> tuple[str, int]:
         ended = await live(task, vendors, recorder, chance.randrange(1, 30) if number < LIVES else 10**6)
         if ended is None or (isinstance(ended, errors.RateLimited) and number < LIVES):
             continue
-        told = "DONE" if isinstance(ended, Picture) else ended.reason
+        told = "DONE" if isinstance(ended, DrawnPicture) else ended.reason
         return told, sum(vendor.worth for vendor in vendors.values())
     raise AssertionError("the last life does not end")
 

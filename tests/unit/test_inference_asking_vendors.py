@@ -14,19 +14,19 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common import errors
 from services.providers import ai_core, fal, fashn, vertex
-from services.providers.calling import tries
-from services.providers.calling.asking import Askings
-from services.providers.calls import JOB_UNKNOWN, Terms
+from services.providers.calling import provider_retries as tries
+from services.providers.calling.fallback_chain import FallbackChain
+from services.providers.calls import JOB_UNKNOWN, AccountTerms
 from services.providers.capabilities.conversing import CONVERSING, Question, Reply
-from services.providers.capabilities.editing import EDITING, Edit
+from services.providers.capabilities.editing import EDITING, EditRequest
 from services.providers.directory import Providers
 from services.providers.media import MediaSettings, open_media
-from services.providers.ports import DIFFUSION, Drawing, Picture, Step
+from services.providers.ports import DIFFUSION, DiffusionStep, Drawing, DrawnPicture
 from services.rpc.proto import timestamp
 from services.worker.outcomes import failure_of
-from services.worker.runs import Key, Run
+from services.worker.runs import AttemptKey, Run
 from tests.fakes.asked_provider import Careful, Vendor
-from tests.fakes.desk import FakeRecorder, desk_of
+from tests.fakes.provider_context import FakeRecorder, provider_context_of
 from tests.fakes.vendors.all import Vendors
 from tests.fakes.vendors.fal import Ending
 from tests.fakes.vendors.fashn import refusal
@@ -55,12 +55,12 @@ class Bench:
     other: Careful
     recorder: FakeRecorder = field(default_factory=FakeRecorder)
     fallback: str = "OTHER"
-    askings: Askings | None = None
+    fallback_chain: FallbackChain | None = None
 
     async def _ask(
         self,
         provider: str,
-        ask: Callable[[Askings], Any],
+        ask: Callable[[FallbackChain], Any],
         earlier: Sequence[pb.ServiceRequest] = (),
         config: Mapping[str, Any] | None = None,
     ) -> Any:
@@ -71,19 +71,21 @@ class Bench:
             task.spec.fallback_provider_type = self.fallback
         job = asyncio.current_task()
         assert job is not None
-        desk = desk_of(self.providers, SilentBus(), recorder=self.recorder)
-        self.askings = Askings(Run(Key("t", task.attempt), task, job, 0.0), desk, "LOCAL")
-        return await ask(self.askings)
+        provider_context = provider_context_of(self.providers, SilentBus(), recorder=self.recorder)
+        self.fallback_chain = FallbackChain(
+            Run(AttemptKey("t", task.attempt), task, job, 0.0), provider_context, "LOCAL"
+        )
+        return await ask(self.fallback_chain)
 
-    async def draw(self, provider: str) -> Picture:
-        picture: Picture = await self._ask(
+    async def draw(self, provider: str) -> DrawnPicture:
+        picture: DrawnPicture = await self._ask(
             provider, lambda asking: asking.ask(DIFFUSION, lambda able: able.draw(DRAWING, _quiet))
         )
         return picture
 
-    async def edit(self, provider: str) -> Picture:
-        wish = Edit("make it blue", np.full((64, 48, 3), 128, np.uint8), 7)
-        picture: Picture = await self._ask(
+    async def edit(self, provider: str) -> DrawnPicture:
+        wish = EditRequest("make it blue", np.full((64, 48, 3), 128, np.uint8), 7)
+        picture: DrawnPicture = await self._ask(
             provider, lambda asking: asking.ask(EDITING, lambda able: able.edit(wish, _quiet))
         )
         return picture
@@ -99,16 +101,16 @@ class Bench:
 
     @property
     def calls(self) -> list[tuple[str, str]]:
-        assert self.askings is not None
-        return [(call.provider, call.outcome) for call in self.askings.book.entries if call.outcome]
+        assert self.fallback_chain is not None
+        return [(call.provider, call.outcome) for call in self.fallback_chain.ledger.entries if call.outcome]
 
     @property
     def first(self) -> pb.ServiceRequest:
-        assert self.askings is not None
-        return self.askings.book.entries[0]
+        assert self.fallback_chain is not None
+        return self.fallback_chain.ledger.entries[0]
 
 
-async def _quiet(step: Step) -> None:
+async def _quiet(step: DiffusionStep) -> None:
     pass
 
 
@@ -122,7 +124,7 @@ async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
         found: dict[str, Any] = {}
         for module in (fal, fashn, vertex, ai_core):
             found[module.NAME] = await stack.enter_async_context(module.connect(module.Settings(), media))
-        other = Careful(Vendor(), Terms("other.1"))
+        other = Careful(Vendor(), AccountTerms("other.1"))
         yield Bench(vendors, Providers({**found, "OTHER": other}), other)
 
 

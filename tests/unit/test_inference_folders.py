@@ -9,34 +9,34 @@ from typing import Any, cast
 import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
 
-from services.catalog.base import TaskType
+from services.catalog.base import TaskKind
 from services.catalog.tasks import TYPES
 from services.imaging.recipes import BESIDE, parse_recipe, read_recipe
 from services.inference import handlers
-from services.inference.context import Context, Outputs, Surroundings
+from services.inference.context import Outputs, RunContext, WorkerResources
 from services.inference.provenance import DigitalSource
 from services.providers.directory import Providers
-from services.worker.runs import Key, Run
-from tests.fakes.desk import desk_of
+from services.worker.runs import AttemptKey, Run
 from tests.fakes.objects import FakeImages, FakeObjects
+from tests.fakes.provider_context import provider_context_of
 from tests.fakes.vendors.films import tiny_film
 
 FOLDER = Path(str(handlers.__file__)).parent
 
 
 @pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.name)
-async def test_what_a_run_stores_lies_in_its_types_folder(kind: TaskType) -> None:
+async def test_what_a_run_stores_lies_in_its_types_folder(kind: TaskKind) -> None:
     bus, objects = cast("Any", None), FakeObjects()
-    around = Surroundings(FakeImages(), objects, bus, desk_of(Providers({}), bus), "LOCAL")
+    resources = WorkerResources(FakeImages(), objects, bus, provider_context_of(Providers({}), bus), "LOCAL")
     task = pb.Task(task_type=kind.name, tenant="acme")
-    context = Context(Run(Key("t", 2), task, cast("Any", None), 0.0), around)
+    context = RunContext(Run(AttemptKey("t", 2), task, cast("Any", None), 0.0), resources)
     path = await context.outputs.save("picture.png", b"pixels")
     assert path == f"{kind.folder}/t/picture-2.png"
     assert objects.kept == {("acme", path): b"pixels"}
 
 
 @pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.name)
-def test_a_handler_names_no_folder(kind: TaskType) -> None:
+def test_a_handler_names_no_folder(kind: TaskKind) -> None:
     source = (FOLDER / f"{kind.field}.py").read_text()
     named = re.findall(r"outputs\.save\w*\(\s*f?\"([^\"]+)\"", source)
     assert [name for name in named if "/" in name or "." not in name] == []

@@ -18,12 +18,12 @@ from services.catalog.enums import ErrorCategory
 from services.catalog.tasks import TYPES
 from services.common import errors
 from services.imaging.recipes import read_recipe
-from services.inference.context import Context, Surroundings
+from services.inference.context import RunContext, WorkerResources
 from services.inference.handlers.generation import strength_of
 from services.inference.imaging.transparency import with_alpha
 from services.inference.pictures import encode_png
 from services.inference.registry import discover_handlers
-from services.providers.calls import Call, Unrecorded
+from services.providers.calls import UnrecordedCall, VendorCall
 from services.providers.directory import Providers
 from services.providers.local import crop, find_lora, fit
 from services.providers.media import lay_on_white
@@ -31,8 +31,8 @@ from services.providers.ports import DIFFUSION, Check
 from services.providers.triton.failures import ModelLost, error_of
 from services.providers.triton.processes import end_stub, is_here
 from services.worker.outcomes import failure_of, fault
-from services.worker.runs import Key, Run
-from tests.fakes.desk import desk_of
+from services.worker.runs import AttemptKey, Run
+from tests.fakes.provider_context import provider_context_of
 
 
 def test_every_task_type_of_the_catalog_has_its_handler() -> None:
@@ -75,8 +75,8 @@ def test_laying_on_white_takes_little_more_than_the_picture() -> None:
 
 async def test_no_more_than_two_runs_work_on_whole_pictures_at_once() -> None:
     nothing = cast("Any", None)
-    around = Surroundings(nothing, nothing, nothing, desk_of(Providers({}), nothing), "LOCAL")
-    context = Context(Run(Key("t", 1), Task(), nothing, 0.0), around)
+    resources = WorkerResources(nothing, nothing, nothing, provider_context_of(Providers({}), nothing), "LOCAL")
+    context = RunContext(Run(AttemptKey("t", 1), Task(), nothing, 0.0), resources)
     begun, end = threading.Semaphore(0), threading.Event()
 
     def job(number: int) -> int:
@@ -169,13 +169,13 @@ def test_an_unknown_provider_and_a_missing_capability_are_the_callers_fault() ->
             self.checks: dict[str, Check] = {}
             self.canaries: dict[str, Check] = {}
 
-        def configured(self, config: object, call: Call) -> Bare:
+        def configured(self, config: object, call: VendorCall) -> Bare:
             return self
 
     providers = Providers({"BARE": Bare()})
     for name, reason in (("NOBODY", "PROVIDER_UNKNOWN"), ("BARE", "CAPABILITY_MISSING")):
         with pytest.raises(errors.InvalidRequest) as failed:
-            providers.find(name, DIFFUSION, {}, Unrecorded())
+            providers.find(name, DIFFUSION, {}, UnrecordedCall())
         assert failed.value.reason == reason
 
 
@@ -185,9 +185,9 @@ def test_a_provider_that_cannot_do_it_asks_for_no_key_first() -> None:
         checks: Mapping[str, Check] = {}
         canaries: Mapping[str, Check] = {}
 
-        def configured(self, config: object, call: Call) -> Keyless:
+        def configured(self, config: object, call: VendorCall) -> Keyless:
             raise errors.ProviderRefused("it needs a key", reason="PROVIDER_NOT_CONFIGURED")
 
     with pytest.raises(errors.InvalidRequest) as failed:
-        Providers({"KEYLESS": Keyless()}).find("KEYLESS", DIFFUSION, {}, Unrecorded())
+        Providers({"KEYLESS": Keyless()}).find("KEYLESS", DIFFUSION, {}, UnrecordedCall())
     assert failed.value.reason == "CAPABILITY_MISSING"

@@ -9,17 +9,19 @@ import pytest
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common.errors import InvalidRequest
-from services.inference.context import Context, Surroundings
+from services.inference.context import RunContext
 from services.providers.directory import Providers
 from services.providers.ports import DIFFUSION
-from services.worker.runs import Key, Run
-from tests.fakes.desk import desk_of
+from services.worker.runs import AttemptKey, Run
+from tests.fakes.provider_context import provider_context_of
 
 
-def context_of(task: pb.Task) -> Context:
-    desk = desk_of(Providers({}), cast("Any", None))
-    around = SimpleNamespace(default_provider="LOCAL", desk=desk, store=None, bus=None, images=None, threads=None)
-    return Context(Run(Key("t", 1), task, cast("Any", None), 0.0), cast("Surroundings", around))
+def context_of(task: pb.Task) -> RunContext:
+    provider_context = provider_context_of(Providers({}), cast("Any", None))
+    resources = SimpleNamespace(
+        default_provider="LOCAL", provider_context=provider_context, store=None, bus=None, images=None, threads=None
+    )
+    return RunContext(Run(AttemptKey("t", 1), task, cast("Any", None), 0.0), cast("Surroundings", resources))
 
 
 @pytest.mark.parametrize(

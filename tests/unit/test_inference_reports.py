@@ -9,7 +9,7 @@ from compute.tasks.v1 import tasks_pb2, worker_pb2
 
 from services.common.errors import ComputeError, InvalidRequest, Unavailable
 from services.worker.reports import Reports
-from services.worker.runs import Key
+from services.worker.runs import AttemptKey
 
 
 class FakeTasksClient:
@@ -48,9 +48,9 @@ def reports(client: FakeTasksClient, patience: float = 8.0) -> Reports:
 async def test_claims_that_come_while_one_is_out_go_together() -> None:
     client = FakeTasksClient()
     speaker = reports(client)
-    first = asyncio.ensure_future(speaker.claim(Key("a", 1)))
+    first = asyncio.ensure_future(speaker.claim(AttemptKey("a", 1)))
     await asyncio.sleep(0.005)
-    rest = [asyncio.ensure_future(speaker.claim(Key(f"t{number}", 1))) for number in range(50)]
+    rest = [asyncio.ensure_future(speaker.claim(AttemptKey(f"t{number}", 1))) for number in range(50)]
     granted = await asyncio.gather(first, *rest)
     assert client.groups == [1, 50]
     assert [claim.task.id for claim in granted if claim] == ["a", *(f"t{number}" for number in range(50))]
@@ -61,7 +61,7 @@ async def test_a_claim_nobody_answers_is_given_up() -> None:
     client = FakeTasksClient()
     client.fail = [Unavailable("away")] * 50
     with pytest.raises(Unavailable):
-        await reports(client, patience=0.2).claim(Key("a", 1))
+        await reports(client, patience=0.2).claim(AttemptKey("a", 1))
 
 
 async def test_a_finish_is_repeated_until_it_is_answered() -> None:

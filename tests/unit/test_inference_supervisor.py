@@ -10,7 +10,7 @@ import pytest
 
 from services.common.errors import InvalidRequest, Unavailable
 from services.providers.triton.failures import ModelLost
-from services.providers.triton.supervisor import Guard, Pulse, Supervisor
+from services.providers.triton.supervisor import CanaryReply, ModelSupervisor, WatchedRequest
 
 DEAD = ModelLost("Stub process is not healthy")
 
@@ -26,11 +26,11 @@ class FakeConnection:
         self.failure = DEAD
         self.reload_fails = 0
 
-    async def canary(self) -> Pulse:
+    async def canary(self) -> CanaryReply:
         await asyncio.sleep(0)
         if not self.process:
             raise self.failure
-        return Pulse(self.queued, self.process)
+        return CanaryReply(self.queued, self.process)
 
     async def state(self, model: str) -> str:
         return self.model_state
@@ -44,9 +44,9 @@ class FakeConnection:
 
 
 @asynccontextmanager
-async def watching(connection: FakeConnection, **chosen: object) -> AsyncIterator[Supervisor]:
+async def watching(connection: FakeConnection, **chosen: object) -> AsyncIterator[ModelSupervisor]:
     settings = {"every": 0.02, "silence": 30.0, "recovery": 5.0} | chosen
-    supervisor = Supervisor("diffusion", connection, connection.canary, **settings)  # type: ignore[arg-type]
+    supervisor = ModelSupervisor("diffusion", connection, connection.canary, **settings)  # type: ignore[arg-type]
     watch = asyncio.create_task(supervisor.run())
     try:
         yield supervisor
@@ -58,11 +58,11 @@ class Drawing:
     """A request that hangs until `done`, as an open stream of a dead model does; counts its beginnings."""
 
     def __init__(self) -> None:
-        self.begun: list[Guard] = []
+        self.begun: list[WatchedRequest] = []
         self.started = asyncio.Event()
         self.done = asyncio.Event()
 
-    async def __call__(self, guard: Guard) -> str:
+    async def __call__(self, guard: WatchedRequest) -> str:
         guard.heard()
         self.begun.append(guard)
         self.started.set()
@@ -149,7 +149,7 @@ async def test_a_reload_that_fails_is_tried_again() -> None:
 async def test_a_request_that_kills_its_model_each_time_is_given_up() -> None:
     connection = FakeConnection()
 
-    async def kill(guard: Guard) -> str:
+    async def kill(guard: WatchedRequest) -> str:
         guard.heard()
         connection.process = 0
         raise ModelLost("the stream broke")
@@ -187,7 +187,7 @@ async def test_a_request_that_waits_its_turn_may_be_silent() -> None:
     connection, begun = FakeConnection(), []
     connection.queued = 5
 
-    async def wait(guard: Guard) -> str:
+    async def wait(guard: WatchedRequest) -> str:
         begun.append(guard)
         await asyncio.sleep(0.4)
         return "picture"
@@ -200,7 +200,7 @@ async def test_a_request_that_waits_its_turn_may_be_silent() -> None:
 async def test_the_callers_own_fault_is_not_tried_again() -> None:
     connection, begun = FakeConnection(), []
 
-    async def refuse(guard: Guard) -> str:
+    async def refuse(guard: WatchedRequest) -> str:
         begun.append(guard)
         raise InvalidRequest("no such LoRA", reason="LORA_NOT_FOUND")
 

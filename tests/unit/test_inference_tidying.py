@@ -11,11 +11,11 @@ from compute.tasks.v1 import worker_pb2
 
 from services.common import errors
 from services.common.errors import OutcomeUnknown
-from services.providers.calling.tidying import Tidying
-from services.providers.calls import JOB_UNKNOWN, Job
+from services.providers.calling.orphan_resolver import OrphanResolver
+from services.providers.calls import JOB_UNKNOWN, VendorJob
 from services.providers.directory import Providers
 from tests.fakes.asked_provider import Acme, Careful, Vendor
-from tests.fakes.desk import FakeRecorder, desk_of
+from tests.fakes.provider_context import FakeRecorder, provider_context_of
 
 
 class SilentBus:
@@ -26,7 +26,7 @@ class SilentBus:
 class Watched(Acme):
     """One whose jobs can only be looked at: `troubles` is what that brings, None that it has ended well."""
 
-    async def ended(self, job: Job) -> bool:
+    async def ended(self, job: VendorJob) -> bool:
         self.vendor.asked_for.append(job.id)
         trouble = self.vendor.troubles.popleft() if self.vendor.troubles else None
         if trouble is not None:
@@ -41,14 +41,16 @@ class Bench:
         self.acme = acme
         self.calls = calls
         self.recorder = FakeRecorder()
-        self.tidying = Tidying(self, desk_of(Providers({"ACME": acme}), SilentBus(), recorder=self.recorder))
+        self.resolver = OrphanResolver(
+            self, provider_context_of(Providers({"ACME": acme}), SilentBus(), recorder=self.recorder)
+        )
 
-    async def take_loose(self, task_id: str) -> Sequence[worker_pb2.LooseCall]:
+    async def take_orphaned(self, task_id: str) -> Sequence[worker_pb2.LooseCall]:
         return [worker_pb2.LooseCall(call=call) for call in self.calls]
 
     async def tidied(self) -> list[tuple[str, str, str]]:
         """Outcome, the vendor's id and reason of each call that is settled."""
-        await self.tidying.tidy("t")
+        await self.resolver.resolve("t")
         return [(call.outcome, call.request_id, call.reason) for call in self.recorder.kept.values()]
 
 
@@ -86,7 +88,7 @@ async def test_a_job_the_vendor_has_forgotten_is_given_up() -> None:
 
 
 async def test_a_call_whose_answer_was_lost_is_looked_for_and_its_job_stopped() -> None:
-    bench = Bench(Careful(Vendor(found=Job("job-7", {"app": "x"}))), call("INTENDED", ""))
+    bench = Bench(Careful(Vendor(found=VendorJob("job-7", {"app": "x"}))), call("INTENDED", ""))
     assert await bench.tidied() == [("CANCELLED", "job-7", "")]
     assert dict(bench.recorder.kept["token"].note) == {"app": "x"}
 

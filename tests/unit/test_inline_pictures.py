@@ -17,8 +17,8 @@ from services.catalog.schemas import ALL_SCHEMAS
 from services.clients.storage_client import StorageClient
 from services.common.errors import InvalidRequest, PayloadTooLarge
 from services.imaging.decoder import Decoder
-from services.imaging.loader import ImageLoader, Store
-from services.imaging.sources import Kind, Source, decode_inline, tell_apart
+from services.imaging.loader import ImageLoader, PictureStore
+from services.imaging.sources import PictureSource, SourceKind, decode_inline, tell_apart
 from services.net.guarded_http import GuardedHttp
 from services.providers.media import Media
 from services.translation.inline_images import InlineStore
@@ -45,7 +45,7 @@ async def through_the_gateway(text: str) -> bytes:
 
 async def through_the_loader(text: str) -> bytes:
     loader = ImageLoader(
-        store=cast(Store, None), http=cast(GuardedHttp, None), decoder=Decoder(LIMITS), max_bytes=len(CONTENT)
+        store=cast(PictureStore, None), http=cast(GuardedHttp, None), decoder=Decoder(LIMITS), max_bytes=len(CONTENT)
     )
     return await loader.fetch(text, tenant="acme")
 
@@ -61,7 +61,7 @@ async def test_the_loop_goes_on_while_16_mib_come_in(way: Callable[[str], Awaita
     measured = []
     for _ in range(15):
         began = time.monotonic()
-        decode_inline(Source(Kind.DATA_URL, DATA_URL), max_bytes=len(CONTENT))
+        decode_inline(PictureSource(SourceKind.DATA_URL, DATA_URL), max_bytes=len(CONTENT))
         decoding = time.monotonic() - began
         stall = await longest_stall(way)
         measured.append((stall, decoding))
@@ -103,7 +103,7 @@ def test_every_spelling_means_the_same_bytes(size: int, spelling: str) -> None:
         text = text.rstrip("=")
     elif spelling == "url-safe":
         text = base64.urlsafe_b64encode(content).decode()
-    assert decode_inline(Source(Kind.BASE64, text), max_bytes=1 << 20) == content
+    assert decode_inline(PictureSource(SourceKind.BASE64, text), max_bytes=1 << 20) == content
 
 
 LONG = "AAAA" * (32 << 10)
@@ -114,20 +114,22 @@ LONG = "AAAA" * (32 << 10)
 )
 def test_what_is_no_base64_is_refused_wherever_it_goes_wrong(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        decode_inline(Source(Kind.BASE64, text), max_bytes=1 << 20)
+        decode_inline(PictureSource(SourceKind.BASE64, text), max_bytes=1 << 20)
     assert refused.value.reason == "BASE64_INVALID"
 
 
 def test_padding_may_stand_apart_from_what_it_ends() -> None:
-    assert decode_inline(Source(Kind.BASE64, "AA" + " " * (128 << 10) + "=\n="), max_bytes=1 << 20) == b"\0"
+    assert (
+        decode_inline(PictureSource(SourceKind.BASE64, "AA" + " " * (128 << 10) + "=\n="), max_bytes=1 << 20) == b"\0"
+    )
 
 
 def test_more_than_allowed_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(PayloadTooLarge):
-        decode_inline(Source(Kind.BASE64, "*" * (2 << 20)), max_bytes=1 << 20)
+        decode_inline(PictureSource(SourceKind.BASE64, "*" * (2 << 20)), max_bytes=1 << 20)
 
 
 def test_letters_without_end_are_looked_at_no_further_than_a_scheme_may_reach() -> None:
     text, began = "A" * (28 << 20), time.process_time()
-    assert tell_apart(text).kind is Kind.BASE64
+    assert tell_apart(text).kind is SourceKind.BASE64
     assert time.process_time() - began < 0.01

@@ -23,13 +23,13 @@ from services.inference.lineage import LEFT_OUT, Lineage
 from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource, source_after, told_recipe, xmp_packet
-from services.inference.xmp import Description, new_packet
+from services.inference.xmp import XmpDescription, new_packet
 from tests.picture_bench import FIELD, PictureBench, many, opened, saved
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TRAINED, COMPOSITE, ENHANCED = (source.uri for source in DigitalSource)
 PHOTO = VOCABULARY + "digitalCapture"
-OWNED = Description(
+OWNED = XmpDescription(
     None,
     TRAINED,
     creators=("Ada <Example>", "Böb & Co"),
@@ -58,7 +58,9 @@ def mug() -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def owned(source: str | None = TRAINED) -> bytes:
     """A PNG of 300 dots per inch with everything in it."""
-    packet = new_packet(Description(**{**{name: getattr(OWNED, name) for name in OWNED.__slots__}, "source": source}))
+    packet = new_packet(
+        XmpDescription(**{**{name: getattr(OWNED, name) for name in OWNED.__slots__}, "source": source})
+    )
     chunks = PngInfo()
     chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
     chunks.add_itxt(RECIPE_CHUNK, json.dumps({**EARLIER, "digital_source_type": source}))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from services.inference.masks import read_mask
 from services.inference.originals import TaskPicture
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.pipelines.editing import paste
 from services.providers.ports import Pixels
 from tests.picture_bench import PictureBench, opened, saved
@@ -145,7 +145,7 @@ async def test_a_mask_of_64_megapixels_fades_at_its_edge_within_seconds() -> Non
     image = np.full((8000, 8000, 3), 100, np.uint8)
     drawn = np.full((64, 64, 3), 200, np.uint8)
     began = time.process_time()
-    made = paste(image, mask, drawn, Box(0, 0, 8000, 8000))
+    made = paste(image, mask, drawn, PixelBox(0, 0, 8000, 8000))
     # It took minutes, of one processor.
     assert time.process_time() - began < 30
     assert np.array_equal(made[mask == 0], image[mask == 0])

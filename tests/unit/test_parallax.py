@@ -13,8 +13,8 @@ from skimage import data
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.pipelines.animating import FPS, animate
 from services.providers.pipelines.camera import Movement, movement_of
-from services.providers.pipelines.parallax import Scene, Still, scene_of
-from services.providers.ports import Drawing, Matte, ModelCard, OnStep, Picture, Pixels
+from services.providers.pipelines.parallax import MovingScene, StillScene, scene_of
+from services.providers.ports import Drawing, DrawnPicture, Matte, ModelCard, OnStep, Pixels
 from tests.photographs import garment_in, place
 from tests.unit.test_pipeline_animating import NATIVE, Dimmer, read_film
 from tests.unit.test_pipeline_editing import ignore
@@ -29,7 +29,7 @@ class Stranger:
     def __init__(self) -> None:
         self.cancelled = 0
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         if drawing.variation:
             try:
                 await asyncio.sleep(60)
@@ -39,7 +39,7 @@ class Stranger:
         assert drawing.image is not None
         pixels = drawing.image.copy()
         pixels[::2] = (0, 255, 255)
-        return Picture(pixels, CARD, drawing.seed)
+        return DrawnPicture(pixels, CARD, drawing.seed)
 
 
 class Known:
@@ -80,14 +80,14 @@ async def test_a_face_that_the_model_does_not_know_only_moves_with_the_camera() 
             moved = movement.view(data.astronaut(), number / (2 * FPS - 1))
             assert np.abs(frame[FACE].astype(int) - moved[FACE]).mean() < 6
         assert (film.drawn, film.model, film.seed, model.cancelled) == (False, None, None, 2)
-        assert [doubt.reason for doubt in film.heard.doubts] == ["PICTURE_UNLIKE_MODEL"]
+        assert [doubt.reason for doubt in film.heard.model_warnings] == ["PICTURE_UNLIKE_MODEL"]
 
 
 async def test_what_the_model_knows_it_still_changes() -> None:
     picture, alpha = portrait()
     film = await animate(Dimmer(), Animation(picture, "x", 1, seed=3), ignore, Known(alpha), native_pixels=NATIVE)
     frames = read_film(film.mp4, 512, 512)[1]
-    assert film.drawn and film.model is not None and not film.heard.doubts
+    assert film.drawn and film.model is not None and not film.heard.model_warnings
     assert frames[-1].mean() < 0.8 * frames[0].mean()
 
 
@@ -101,7 +101,7 @@ async def test_a_film_of_layers_is_steady_and_starts_with_the_picture() -> None:
 async def test_the_ground_moves_less_than_the_subject_and_none_of_the_subject_stays_in_it() -> None:
     picture, alpha, cloth = garment_in(place("gravel"), garment=(30, 60, 220))
     scene = scene_of(picture, Matte(alpha, 0.9, CARD))
-    assert isinstance(scene, Scene)
+    assert isinstance(scene, MovingScene)
     movement = Movement(end=1.16, pan=(1.0, 0.0))
     assert scene.view(movement, 0.0) is picture
     last = scene.view(movement, 1.0).astype(int)
@@ -117,9 +117,9 @@ async def test_the_ground_moves_less_than_the_subject_and_none_of_the_subject_st
 
 def test_a_matte_that_is_not_to_be_trusted_moves_nothing_apart() -> None:
     picture, alpha = portrait()
-    assert isinstance(scene_of(picture, Matte(alpha, 0.4, CARD)), Still)
+    assert isinstance(scene_of(picture, Matte(alpha, 0.4, CARD)), StillScene)
     for share in (0, 255):
-        assert isinstance(scene_of(picture, Matte(np.full((512, 512), share, np.uint8), 0.9, CARD)), Still)
+        assert isinstance(scene_of(picture, Matte(np.full((512, 512), share, np.uint8), 0.9, CARD)), StillScene)
     assert np.array_equal(
         scene_of(picture, Matte(alpha, 0.4, CARD)).view(Movement(), 1.0), Movement().view(picture, 1.0)
     )

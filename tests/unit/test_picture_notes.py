@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from services.common.errors import InvalidRequest
 from services.imaging import items
-from services.imaging.decoder import Decoder, Limits
+from services.imaging.decoder import DecodeLimits, Decoder
 from services.imaging.notes import Note
 from tests.corpora.pictures import INKS, WIDE, chunk, rgb_profile, tiff
 from tests.corpora.pictures import saved as save
@@ -42,7 +42,7 @@ NAMESPACES = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def decoder() -> AsyncIterator[Decoder]:
-    async with Decoder(Limits(), workers=1) as opened_decoder:
+    async with Decoder(DecodeLimits(), workers=1) as opened_decoder:
         yield opened_decoder
 
 

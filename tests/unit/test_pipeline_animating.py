@@ -15,7 +15,7 @@ from services.common.errors import Unavailable
 from services.providers.capabilities.animating import Animation
 from services.providers.pipelines.animating import FPS, animate
 from services.providers.pipelines.camera import Movement, movement_of
-from services.providers.ports import Drawing, ModelCard, OnStep, Picture, Pixels, Step
+from services.providers.ports import DiffusionStep, Drawing, DrawnPicture, ModelCard, OnStep, Pixels
 from tests.unit.test_pipeline_editing import ignore
 
 NATIVE = 64 * 64
@@ -29,7 +29,7 @@ class Dimmer:
         self.cancelled = 0
         self._fails_at = fails_at
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         self.seen.append(drawing)
         if len(self.seen) == self._fails_at:
             raise Unavailable("gone")
@@ -40,7 +40,7 @@ class Dimmer:
             raise
         assert drawing.image is not None
         pixels = (drawing.image * (1.0 - drawing.variation)).astype(np.uint8)
-        return Picture(pixels, ModelCard("dimmer", "0" * 64, "none"), drawing.seed)
+        return DrawnPicture(pixels, ModelCard("dimmer", "0" * 64, "none"), drawing.seed)
 
 
 def gradient(height: int, width: int) -> Pixels:
@@ -66,7 +66,7 @@ def run_ffmpeg(mp4: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
 async def test_a_film_has_its_length_its_size_and_starts_with_the_picture() -> None:
     image, steps = gradient(90, 161), []
 
-    async def count(step: Step) -> None:
+    async def count(step: DiffusionStep) -> None:
         steps.append(step)
 
     film = await animate(Dimmer(), Animation(image, "static camera", 2, seed=3), count, native_pixels=NATIVE)

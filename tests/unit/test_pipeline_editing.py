@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 
 from services.common.errors import InvalidRequest
-from services.providers.capabilities.editing import Edit
+from services.providers.capabilities.editing import EditRequest
 from services.providers.pipelines.detail import carry_detail, resized
 from services.providers.pipelines.editing import around, edit
-from services.providers.ports import Drawing, Heard, Ignored, ModelCard, OnStep, Picture, Pixels, Step
+from services.providers.ports import (
+    DiffusionStep,
+    Drawing,
+    DrawnPicture,
+    IgnoredField,
+    ModelCard,
+    ModelFeedback,
+    OnStep,
+    Pixels,
+)
 
 NATIVE = 64 * 64
 CARD = ModelCard("painter", "0" * 64, "none")
@@ -24,17 +33,17 @@ class Painter:
     colour: tuple[int, int, int] | None = None
     seen: list[Drawing] = field(default_factory=list)
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         self.seen.append(drawing)
-        await on_step(Step(1, 1))
+        await on_step(DiffusionStep(1, 1))
         assert drawing.image is not None
         pixels = drawing.image.copy()
         if self.colour is not None:
             pixels[:] = self.colour
-        return Picture(pixels, CARD, drawing.seed)
+        return DrawnPicture(pixels, CARD, drawing.seed)
 
 
-async def ignore(step: Step) -> None:
+async def ignore(step: DiffusionStep) -> None:
     pass
 
 
@@ -45,7 +54,7 @@ def noise(height: int, width: int) -> Pixels:
 async def test_outside_the_mask_every_pixel_is_the_original_s() -> None:
     image, mask = noise(300, 200), np.zeros((300, 200), np.uint8)
     mask[100:150, 50:120] = 255
-    made = await edit(Painter((255, 0, 0)), Edit("red", image, 1, mask=mask), ignore, native_pixels=NATIVE)
+    made = await edit(Painter((255, 0, 0)), EditRequest("red", image, 1, mask=mask), ignore, native_pixels=NATIVE)
     assert np.array_equal(made.pixels[mask == 0], image[mask == 0])
     assert tuple(made.pixels[125, 85]) == (255, 0, 0)
 
@@ -54,7 +63,7 @@ async def test_the_model_is_shown_the_mask_s_surroundings_at_the_size_it_draws_b
     image, mask = noise(1000, 1000), np.zeros((1000, 1000), np.uint8)
     mask[500:600, 500:600] = 255
     painter = Painter()
-    await edit(painter, Edit("x", image, 1, mask=mask), ignore, native_pixels=NATIVE)
+    await edit(painter, EditRequest("x", image, 1, mask=mask), ignore, native_pixels=NATIVE)
     [drawing] = painter.seen
     assert drawing.image is not None and drawing.mask is not None
     assert drawing.image.shape == (64, 64, 3)
@@ -64,20 +73,23 @@ async def test_the_model_is_shown_the_mask_s_surroundings_at_the_size_it_draws_b
 
 async def test_a_model_that_changes_nothing_leaves_the_picture_as_sharp_as_it_was() -> None:
     image = noise(200, 320)
-    made = await edit(Painter(), Edit("x", image, 1), ignore, native_pixels=NATIVE)
+    made = await edit(Painter(), EditRequest("x", image, 1), ignore, native_pixels=NATIVE)
     assert np.abs(made.pixels.astype(int) - image).max() <= 1
 
 
 async def test_what_changed_carries_no_ghost_of_the_original() -> None:
     image = noise(200, 320)
-    made = await edit(Painter((10, 200, 30)), Edit("x", image, 1), ignore, native_pixels=NATIVE)
+    made = await edit(Painter((10, 200, 30)), EditRequest("x", image, 1), ignore, native_pixels=NATIVE)
     assert np.abs(made.pixels.astype(int) - (10, 200, 30)).max() <= 8
 
 
 async def test_an_empty_mask_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="marks nothing") as refused:
         await edit(
-            Painter(), Edit("x", noise(50, 50), 1, mask=np.zeros((50, 50), np.uint8)), ignore, native_pixels=NATIVE
+            Painter(),
+            EditRequest("x", noise(50, 50), 1, mask=np.zeros((50, 50), np.uint8)),
+            ignore,
+            native_pixels=NATIVE,
         )
     assert refused.value.reason == "MASK_EMPTY"
 
@@ -100,9 +112,9 @@ def test_a_drawing_of_the_same_size_needs_no_detail() -> None:
 class Codec(Painter):
     """Takes no step, and changes the picture all the same."""
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         drawn = await super().draw(drawing, on_step)
-        return replace(drawn, heard=Heard((Ignored("strength"),)))
+        return replace(drawn, heard=ModelFeedback((IgnoredField("strength"),)))
 
 
 @pytest.mark.field("no-step")
@@ -110,6 +122,8 @@ class Codec(Painter):
 async def test_where_no_step_ran_the_picture_is_as_it_was(masked: bool) -> None:
     image = noise(100, 80)
     mask = np.full((100, 80), 255, np.uint8) if masked else None
-    made = await edit(Codec((9, 9, 9)), Edit("x", image, 1, mask=mask, strength=0.02), ignore, native_pixels=NATIVE)
+    made = await edit(
+        Codec((9, 9, 9)), EditRequest("x", image, 1, mask=mask, strength=0.02), ignore, native_pixels=NATIVE
+    )
     assert np.array_equal(made.pixels, image)
     assert made.heard.has_no("strength")

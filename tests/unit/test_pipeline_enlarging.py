@@ -14,19 +14,19 @@ from skimage import data
 from services.catalog.enums import RefineStrategy
 from services.common.errors import InvalidRequest
 from services.imaging.recipes import read_recipe
-from services.providers.calls import Unrecorded
-from services.providers.capabilities.refining import Pass, Refinement
+from services.providers.calls import UnrecordedCall
+from services.providers.capabilities.refining import DiffusionPass, Refinement
 from services.providers.capabilities.upscaling import check_capabilities
-from services.providers.pipelines.enlarging import Tools, cropped, refine_faithfully
-from services.providers.pipelines.measures import Judge
+from services.providers.pipelines.enlarging import EnlargingTools, cropped, refine_faithfully
+from services.providers.pipelines.measures import SimilarityJudge
 from services.providers.pipelines.refining import CAPABILITIES, LANCZOS, RefinerSettings
 from services.providers.ports import Pixels
 from tests.fakes.diffusion import CARD as DIFFUSION
-from tests.fakes.diffusion import FakeDiffusion, Steps, brush, noisy
+from tests.fakes.diffusion import FakeDiffusion, Steps, noisy, redrawer
 from tests.fakes.upscaling import CARD, FakeUpscaling
 from tests.picture_bench import PictureBench, opened
 
-PASS = Pass(denoise=0.3, steps=10, seed=5)
+PASS = DiffusionPass(denoise=0.3, steps=10, seed=5)
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def photo() -> Pixels:
     return np.ascontiguousarray(data.coffee()[100:160, 100:180])
 
 
-def tools(upscaling: FakeUpscaling, diffusion: FakeDiffusion | None = None) -> Tools:
+def tools(upscaling: FakeUpscaling, diffusion: FakeDiffusion | None = None) -> EnlargingTools:
     async def brushed() -> Any:
-        return brush(diffusion or FakeDiffusion())
+        return redrawer(diffusion or FakeDiffusion())
 
-    return Tools(upscaling, Judge(), brushed)
+    return EnlargingTools(upscaling, SimilarityJudge(), brushed)
 
 
 async def refined(wanted: Refinement, upscaling: FakeUpscaling, steps: Steps | None = None) -> Any:
@@ -88,7 +88,7 @@ async def test_without_the_model_it_is_said_that_nothing_can_be_enlarged_faithfu
 async def test_a_provider_that_only_redraws_refuses_to_be_faithful(photo: Pixels) -> None:
     wanted = Refinement(photo, factor=2, upscale=PASS, strategy=RefineStrategy.FAITHFUL)
     with pytest.raises(InvalidRequest, match="cannot enlarge faithfully"):
-        check_capabilities(wanted, CAPABILITIES, Unrecorded())
+        check_capabilities(wanted, CAPABILITIES, UnrecordedCall())
 
 
 # -- the task

@@ -11,20 +11,20 @@ import skimage.data
 from numpy.typing import NDArray
 from skimage import data
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.fixing import FaceFix, GarmentFix
-from services.providers.pipelines.aligning import Cut, find_homography
+from services.providers.pipelines.aligning import CutOut, find_homography
 from services.providers.pipelines.face_fixing import FaceSettings, fix_faces
 from services.providers.pipelines.faces import find_faces
 from services.providers.pipelines.garment_fixing import GarmentSettings, fix_garment
 from services.providers.pipelines.garments import find_garment, place_of
-from services.providers.pipelines.measures import Thresholds
+from services.providers.pipelines.measures import SimilarityThresholds
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.ports import Pixels
-from tests.fakes.diffusion import CARD, FakeDiffusion, FakeMatting, Steps, brush, ignore, noisy
+from tests.fakes.diffusion import CARD, FakeDiffusion, FakeMatting, Steps, ignore, noisy, redrawer
 
-ANYTHING = Thresholds()
-FACE = Box(175, 65, 95, 95)
+ANYTHING = SimilarityThresholds()
+FACE = PixelBox(175, 65, 95, 95)
 
 
 def shirt(*, dots: bool, size: int = 400) -> Pixels:
@@ -41,7 +41,7 @@ def contact_sheet(samples: list[NDArray[np.uint8]]) -> Pixels:
     sheet = np.full((400, 480, 3), 128, np.uint8)
     for number, sample in enumerate(samples):
         row, column = divmod(number, 6)
-        place = Box(column * 80 + 15, row * 80 + 15, 50, 50)
+        place = PixelBox(column * 80 + 15, row * 80 + 15, 50, 50)
         place.of(sheet)[:] = cv2.resize(sample, (50, 50), interpolation=cv2.INTER_CUBIC)[:, :, None]
     return sheet
 
@@ -50,7 +50,7 @@ def contact_sheet(samples: list[NDArray[np.uint8]]) -> Pixels:
 def test_a_face_is_found_at_any_size_of_the_picture(factor: float) -> None:
     picture = cv2.resize(data.astronaut(), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     [face] = find_faces(picture.astype(np.uint8))
-    unscaled = Box(*(round(side / factor) for side in (face.left, face.top, face.width, face.height)))
+    unscaled = PixelBox(*(round(side / factor) for side in (face.left, face.top, face.width, face.height)))
     assert unscaled.overlap(FACE) > 0.7
 
 
@@ -68,7 +68,7 @@ def test_what_is_no_face_is_not_taken_for_one(name: str) -> None:
 
 async def test_a_picture_without_a_face_comes_back_bit_by_bit() -> None:
     picture, diffusion = data.coffee(), FakeDiffusion(noisy(50))
-    fixed = await fix_faces(FaceFix(picture, 1), FaceSettings(), brush(diffusion), ignore)
+    fixed = await fix_faces(FaceFix(picture, 1), FaceSettings(), redrawer(diffusion), ignore)
     assert (fixed.regions, fixed.accepted, fixed.tries, diffusion.seen) == (0, 0, 0, [])
     assert np.array_equal(fixed.picture.pixels, picture)
     assert fixed.picture.model == UNTOUCHED
@@ -77,7 +77,7 @@ async def test_a_picture_without_a_face_comes_back_bit_by_bit() -> None:
 async def test_only_the_face_and_what_is_around_it_changes() -> None:
     picture, steps = data.astronaut(), Steps()
     settings = FaceSettings(expand=0.5, feather=20, thresholds=ANYTHING)
-    fixed = await fix_faces(FaceFix(picture, 1), settings, brush(FakeDiffusion(noisy(40))), steps)
+    fixed = await fix_faces(FaceFix(picture, 1), settings, redrawer(FakeDiffusion(noisy(40))), steps)
     [box] = fixed.boxes
     assert 1.4 < box.width / FACE.width < 1.7
     changed = (fixed.picture.pixels != picture).any(axis=2)
@@ -94,8 +94,8 @@ async def test_only_the_face_and_what_is_around_it_changes() -> None:
 
 async def test_a_face_that_strays_too_far_in_every_attempt_stays_as_it_was() -> None:
     picture, diffusion = data.astronaut(), FakeDiffusion(noisy(200))
-    settings = FaceSettings(retries=2, thresholds=Thresholds(ssim=0.9), debug=True)
-    fixed = await fix_faces(FaceFix(picture, 7), settings, brush(diffusion), ignore)
+    settings = FaceSettings(retries=2, thresholds=SimilarityThresholds(ssim=0.9), debug=True)
+    fixed = await fix_faces(FaceFix(picture, 7), settings, redrawer(diffusion), ignore)
     assert (fixed.regions, fixed.accepted, fixed.tries) == (1, 0, 3)
     assert [drawing.seed for drawing in diffusion.seen] == [7, 8, 9]
     assert np.array_equal(fixed.picture.pixels, picture)
@@ -105,7 +105,7 @@ async def test_a_face_that_strays_too_far_in_every_attempt_stays_as_it_was() -> 
 
 async def test_the_prompt_for_faces_leads_their_drawing() -> None:
     diffusion = FakeDiffusion()
-    await fix_faces(FaceFix(data.astronaut(), 7), FaceSettings(prompt="an old man"), brush(diffusion), ignore)
+    await fix_faces(FaceFix(data.astronaut(), 7), FaceSettings(prompt="an old man"), redrawer(diffusion), ignore)
     assert {drawing.prompt for drawing in diffusion.seen} == {"an old man"}
 
 
@@ -133,7 +133,7 @@ def test_labels_name_a_place(label: str | None, place: str) -> None:
 def test_places_follow_the_proportions_of_a_figure() -> None:
     picture, alpha = np.zeros((800, 400, 3), np.uint8), np.zeros((800, 400), np.uint8)
     alpha[50:780, 120:280] = 255
-    face = [Box(165, 80, 70, 70)]
+    face = [PixelBox(165, 80, 70, 70)]
     found = {label: find_garment(picture, alpha, label, face) for label in ("shirt", "pants", "shoes", "hat")}
     shirt, pants, shoes, hat = (found[label] for label in ("shirt", "pants", "shoes", "hat"))
     assert shirt is not None and pants is not None and shoes is not None and hat is not None
@@ -146,9 +146,9 @@ def test_places_follow_the_proportions_of_a_figure() -> None:
 def test_a_garment_alone_is_meant_as_a_whole_and_a_print_on_it_is_found() -> None:
     picture = shirt(dots=True)
     alpha = np.where(picture.min(axis=2) < 200, np.uint8(255), np.uint8(0))
-    assert find_garment(picture, alpha, "pants", []) == Box(50, 80, 300, 260)
+    assert find_garment(picture, alpha, "pants", []) == PixelBox(50, 80, 300, 260)
     mark = find_garment(picture, alpha, "logo", [])
-    assert mark is not None and mark.overlap(Box(120, 150, 160, 160)) > 0.5
+    assert mark is not None and mark.overlap(PixelBox(120, 150, 160, 160)) > 0.5
     assert find_garment(picture, np.zeros_like(alpha), "shirt", []) is None
 
 
@@ -156,12 +156,12 @@ def test_a_reference_is_laid_over_what_it_shows_and_over_nothing_else() -> None:
     print_ = np.ascontiguousarray(data.astronaut()[300:460, 100:260])
     opaque = np.full((160, 160), 255, np.uint8)
     turned = cv2.warpAffine(print_, np.array([[0.9, 0.3, 10.0], [-0.3, 0.9, 60.0]]), (240, 240)).astype(np.uint8)
-    found = find_homography(Cut(print_, opaque), Cut(turned, np.full((240, 240), 255, np.uint8)))
+    found = find_homography(CutOut(print_, opaque), CutOut(turned, np.full((240, 240), 255, np.uint8)))
     assert found is not None
     corner = cv2.perspectiveTransform(np.array([[[0.0, 0.0], [160.0, 160.0]]]), found)[0]
     assert np.abs(corner - [[10, 60], [202, 156]]).max() < 2
     other = np.ascontiguousarray(data.coffee()[100:260, 200:360])
-    assert find_homography(Cut(print_, opaque), Cut(other, opaque)) is None
+    assert find_homography(CutOut(print_, opaque), CutOut(other, opaque)) is None
 
 
 async def test_a_lost_print_comes_back_from_the_reference_and_the_background_stays() -> None:
@@ -171,7 +171,7 @@ async def test_a_lost_print_comes_back_from_the_reference_and_the_background_sta
     reference = cv2.resize(good, (560, 560), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     settings = GarmentSettings(feather=8, thresholds=ANYTHING, debug=True)
     fixed = await fix_garment(
-        GarmentFix(spoilt, reference, 1, "shirt"), settings, brush(FakeDiffusion(noisy(6))), FakeMatting(), ignore
+        GarmentFix(spoilt, reference, 1, "shirt"), settings, redrawer(FakeDiffusion(noisy(6))), FakeMatting(), ignore
     )
     before, after = (np.abs(found[part].astype(int) - good[part]).mean() for found in (spoilt, fixed.picture.pixels))
     assert after < before / 2
@@ -188,7 +188,7 @@ async def test_a_garment_of_the_same_outline_takes_on_the_reference_s_pattern() 
     reference[garment], reference[striped] = (190, 170, 90), (30, 60, 140)
     settings = GarmentSettings(feather=0, thresholds=ANYTHING)
     larger = cv2.resize(reference, None, fx=1.3, fy=1.3, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-    fixed = await fix_garment(GarmentFix(base, larger, 1), settings, brush(FakeDiffusion()), FakeMatting(), ignore)
+    fixed = await fix_garment(GarmentFix(base, larger, 1), settings, redrawer(FakeDiffusion()), FakeMatting(), ignore)
     away = np.abs(fixed.picture.pixels.astype(int) - reference)[garment]
     assert away.mean() < 8
     assert np.array_equal(fixed.picture.pixels[:70], base[:70])
@@ -198,7 +198,9 @@ async def test_without_common_details_the_colours_come_from_the_reference() -> N
     base, reference = shirt(dots=False), shirt(dots=False)
     reference[reference.min(axis=2) < 200] = (160, 40, 40)
     settings = GarmentSettings(feather=0, thresholds=ANYTHING)
-    fixed = await fix_garment(GarmentFix(base, reference, 1), settings, brush(FakeDiffusion()), FakeMatting(), ignore)
+    fixed = await fix_garment(
+        GarmentFix(base, reference, 1), settings, redrawer(FakeDiffusion()), FakeMatting(), ignore
+    )
     assert np.abs(fixed.picture.pixels[200, 200].astype(int) - (160, 40, 40)).max() <= 2
     assert np.array_equal(fixed.picture.pixels[:70], base[:70])
 
@@ -209,16 +211,16 @@ async def test_a_long_garment_is_drawn_in_two_tiles() -> None:
     for split, tiles in ((1.6, 2), (6.0, 1)):
         diffusion = FakeDiffusion()
         settings = GarmentSettings(split=split, expand=0.0)
-        fixed = await fix_garment(GarmentFix(picture, picture, 1), settings, brush(diffusion), FakeMatting(), ignore)
+        fixed = await fix_garment(GarmentFix(picture, picture, 1), settings, redrawer(diffusion), FakeMatting(), ignore)
         assert (fixed.regions, len(diffusion.seen), len(fixed.boxes)) == (tiles, tiles, tiles)
         assert np.array_equal(fixed.picture.pixels, picture)
 
 
 async def test_a_garment_that_strays_too_far_stays_as_it_was() -> None:
     base, reference = shirt(dots=True), shirt(dots=False)
-    settings = GarmentSettings(retries=1, thresholds=Thresholds(ssim=0.99))
+    settings = GarmentSettings(retries=1, thresholds=SimilarityThresholds(ssim=0.99))
     diffusion = FakeDiffusion(noisy(90))
-    fixed = await fix_garment(GarmentFix(base, reference, 1), settings, brush(diffusion), FakeMatting(), ignore)
+    fixed = await fix_garment(GarmentFix(base, reference, 1), settings, redrawer(diffusion), FakeMatting(), ignore)
     assert (fixed.accepted, fixed.tries) == (0, 2)
     assert np.array_equal(fixed.picture.pixels, base)
 
@@ -227,7 +229,7 @@ async def test_nothing_to_fix_is_no_region_and_no_change() -> None:
     base, blank = shirt(dots=True), np.full((300, 300, 3), 255, np.uint8)
     for image, reference in ((blank, base), (base, blank)):
         fixed = await fix_garment(
-            GarmentFix(image, reference, 1), GarmentSettings(), brush(FakeDiffusion()), FakeMatting(), ignore
+            GarmentFix(image, reference, 1), GarmentSettings(), redrawer(FakeDiffusion()), FakeMatting(), ignore
         )
         assert (fixed.regions, fixed.accepted) == (0, 0)
         assert np.array_equal(fixed.picture.pixels, image)

@@ -10,9 +10,17 @@ import pytest
 from pydantic import ValidationError
 from skimage import data
 
-from services.providers.capabilities.measures import Measure
+from services.providers.capabilities.measures import SimilarityScore
 from services.providers.pipelines.colour import match_histogram, match_lab
-from services.providers.pipelines.measures import Judge, Settings, Thresholds, judge, keep_alike, measure_ssim, worst
+from services.providers.pipelines.measures import (
+    MeasureSettings,
+    SimilarityJudge,
+    SimilarityThresholds,
+    judge,
+    keep_alike,
+    measure_ssim,
+    worst,
+)
 from services.providers.pipelines.palette import match_palette
 from services.providers.ports import Pixels
 from tests.fakes.onnx import mean_difference
@@ -37,29 +45,29 @@ def test_ssim_of_the_smallest_pictures_is_measured_too(size: tuple[int, int]) ->
 
 
 def test_a_threshold_of_zero_asks_for_nothing(photo: Pixels) -> None:
-    verdict = Judge().compare(photo, 255 - photo, Thresholds())
+    verdict = SimilarityJudge().compare(photo, 255 - photo, SimilarityThresholds())
     assert verdict.accepted and verdict.measures == ()
 
 
 def test_what_cannot_be_measured_never_passes(photo: Pixels) -> None:
-    alone = Judge().compare(photo, photo, Thresholds(lpips=0.5))
+    alone = SimilarityJudge().compare(photo, photo, SimilarityThresholds(lpips=0.5))
     [lpips] = alone.measures
     assert (alone.accepted, alone.can_change, lpips.value, lpips.passed) == (False, False, None, None)
     assert "LPIPS_MODEL" in lpips.note and "not checked" in lpips.note
-    beside = Judge().compare(photo, photo, Thresholds(ssim=0.5, dists=0.5))
+    beside = SimilarityJudge().compare(photo, photo, SimilarityThresholds(ssim=0.5, dists=0.5))
     assert beside.accepted
     assert [measure.passed for measure in beside.measures] == [True, None]
 
 
 def test_ssim_must_reach_its_threshold_and_distances_must_not_exceed_theirs() -> None:
-    assert [Measure("ssim", 0.5, limit).passed for limit in (0.5, 0.6, 0.0)] == [True, False, None]
-    assert [Measure("lpips", 0.5, limit).passed for limit in (0.5, 0.4, 0.0)] == [True, False, None]
+    assert [SimilarityScore("ssim", 0.5, limit).passed for limit in (0.5, 0.6, 0.0)] == [True, False, None]
+    assert [SimilarityScore("lpips", 0.5, limit).passed for limit in (0.5, 0.4, 0.0)] == [True, False, None]
 
 
 def test_of_several_pieces_the_worst_is_told() -> None:
     pieces = [
-        (Measure("ssim", 0.9, 0.5), Measure("dists", 0.3, 0.5)),
-        (Measure("ssim", 0.6, 0.5), Measure("dists", 0.1, 0.5)),
+        (SimilarityScore("ssim", 0.9, 0.5), SimilarityScore("dists", 0.3, 0.5)),
+        (SimilarityScore("ssim", 0.6, 0.5), SimilarityScore("dists", 0.1, 0.5)),
     ]
     assert [(measure.name, measure.value) for measure in worst(pieces)] == [("ssim", 0.6), ("dists", 0.3)]
 
@@ -67,10 +75,10 @@ def test_of_several_pieces_the_worst_is_told() -> None:
 def test_a_network_of_the_deployment_measures_in_its_own_range(tmp_path: Path, photo: Pixels) -> None:
     file = tmp_path / "distance.onnx"
     file.write_bytes(mean_difference(256))
-    measured = judge(Settings(lpips_model=file, dists_model=file))
+    measured = judge(MeasureSettings(lpips_model=file, dists_model=file))
     lighter = np.clip(photo.astype(int) // 2 + 51, 0, 255).astype(np.uint8)
     plain = np.clip(photo.astype(int) // 2, 0, 255).astype(np.uint8)
-    verdict = measured.compare(plain, lighter, Thresholds(lpips=0.5, dists=0.1))
+    verdict = measured.compare(plain, lighter, SimilarityThresholds(lpips=0.5, dists=0.1))
     lpips, dists = verdict.measures
     assert lpips.value == pytest.approx(0.4, abs=1e-3)
     assert dists.value == pytest.approx(0.2, abs=1e-3)
@@ -79,7 +87,7 @@ def test_a_network_of_the_deployment_measures_in_its_own_range(tmp_path: Path, p
 
 def test_a_network_that_is_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="lpips_model"):
-        Settings(lpips_model=tmp_path / "nowhere.onnx")
+        MeasureSettings(lpips_model=tmp_path / "nowhere.onnx")
 
 
 @pytest.mark.parametrize("match", [match_lab, match_histogram])

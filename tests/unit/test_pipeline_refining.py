@@ -10,15 +10,15 @@ from PIL import Image
 from skimage import data
 
 from services.common.errors import InvalidRequest, Unavailable
-from services.providers.capabilities.measures import Measure
-from services.providers.capabilities.refining import Pass, Refinement
-from services.providers.pipelines.measures import Thresholds
+from services.providers.capabilities.measures import SimilarityScore
+from services.providers.capabilities.refining import DiffusionPass, Refinement
+from services.providers.pipelines.measures import SimilarityThresholds
 from services.providers.pipelines.refining import LANCZOS, RefinerSettings, refine
 from services.providers.ports import Drawing, Pixels
-from tests.fakes.diffusion import CARD, FakeDiffusion, Steps, brush, ignore, noisy
+from tests.fakes.diffusion import CARD, FakeDiffusion, Steps, ignore, noisy, redrawer
 
-ANYTHING = Thresholds()
-PASS = Pass(denoise=0.3, steps=10, seed=5)
+ANYTHING = SimilarityThresholds()
+PASS = DiffusionPass(denoise=0.3, steps=10, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ async def test_a_model_that_changes_nothing_leaves_the_plain_enlargement(
     photo: Pixels, tiles: int | None, feather: int
 ) -> None:
     settings = RefinerSettings(tiles=tiles, feather=feather)
-    refined = await refine(Refinement(photo, factor=1.5, upscale=PASS), settings, brush(FakeDiffusion()), ignore)
+    refined = await refine(Refinement(photo, factor=1.5, upscale=PASS), settings, redrawer(FakeDiffusion()), ignore)
     assert np.array_equal(refined.picture.pixels, lanczos(photo, 330, 300))
     assert [measure.value for measure in refined.measures] == [1.0]
     assert (refined.picture.model, refined.picture.seed) == (CARD, 5)
@@ -47,14 +47,14 @@ async def test_a_plain_colour_stays_plain_where_tiles_meet(version: str) -> None
     plain = np.full((10, 60, 3), (90, 140, 30), np.uint8)
     lighter = FakeDiffusion(lambda drawing: np.full_like(drawing.image, 200))  # type: ignore[arg-type]  # it has one
     settings = RefinerSettings(version=version, tiles=6, thresholds=ANYTHING)  # type: ignore[arg-type]  # a literal
-    refined = await refine(Refinement(plain, factor=4, upscale=PASS), settings, brush(lighter), ignore)
+    refined = await refine(Refinement(plain, factor=4, upscale=PASS), settings, redrawer(lighter), ignore)
     assert np.ptp(refined.picture.pixels.astype(int), axis=(0, 1)).max() == 0
 
 
 async def test_no_grid_shows_where_noisy_tiles_meet() -> None:
     plain = np.full((200, 200, 3), 128, np.uint8)
     settings = RefinerSettings(tiles=4, thresholds=ANYTHING)
-    made = await refine(Refinement(plain, upscale=PASS), settings, brush(FakeDiffusion(noisy(20))), ignore)
+    made = await refine(Refinement(plain, upscale=PASS), settings, redrawer(FakeDiffusion(noisy(20))), ignore)
     rows = np.abs(np.diff(made.picture.pixels.astype(float), axis=0)).mean(axis=(1, 2))
     assert rows[96:104].max() < rows[:80].max() * 1.2
 
@@ -62,7 +62,7 @@ async def test_no_grid_shows_where_noisy_tiles_meet() -> None:
 async def test_the_model_is_given_its_own_number_of_pixels_in_its_own_multiples(photo: Pixels) -> None:
     diffusion = FakeDiffusion()
     wanted, settings = Refinement(photo, width=333, upscale=PASS), RefinerSettings(tiles=4)
-    refined = await refine(wanted, settings, brush(diffusion, multiple_of=16), ignore)
+    refined = await refine(wanted, settings, redrawer(diffusion, multiple_of=16), ignore)
     assert (refined.tiles, refined.picture.pixels.shape) == (4, (303, 333, 3))
     for drawing in diffusion.seen:
         assert drawing.image is not None and drawing.width is not None and drawing.height is not None
@@ -73,7 +73,7 @@ async def test_the_model_is_given_its_own_number_of_pixels_in_its_own_multiples(
 
 async def test_a_model_that_can_draw_but_little_is_asked_for_no_more(photo: Pixels) -> None:
     diffusion = FakeDiffusion()
-    small = brush(diffusion, most=40 * 40)
+    small = redrawer(diffusion, most=40 * 40)
     await refine(Refinement(photo[:100, :33], factor=3.3, upscale=PASS), RefinerSettings(tiles=1), small, ignore)
     assert all((drawing.width or 0) * (drawing.height or 0) <= 40 * 40 for drawing in diffusion.seen)
 
@@ -82,14 +82,14 @@ async def test_as_many_tiles_are_drawn_at_the_same_time_as_are_allowed(photo: Pi
     wanted = Refinement(photo, factor=2, upscale=PASS)
     for workers, most in ((3, 3), (None, 9), (1, 1)):
         diffusion = FakeDiffusion(gathering=most)
-        await refine(wanted, RefinerSettings(tiles=9, workers=workers), brush(diffusion), ignore)
+        await refine(wanted, RefinerSettings(tiles=9, workers=workers), redrawer(diffusion), ignore)
         assert diffusion.most_at_once == most
 
 
 async def test_a_tile_that_strays_is_tried_with_other_seeds_and_stays_plain_in_the_end(photo: Pixels) -> None:
     diffusion = FakeDiffusion(noisy(120))
-    settings = RefinerSettings(tiles=1, retries=2, thresholds=Thresholds(ssim=0.9))
-    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, brush(diffusion), ignore)
+    settings = RefinerSettings(tiles=1, retries=2, thresholds=SimilarityThresholds(ssim=0.9))
+    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, redrawer(diffusion), ignore)
     assert [drawing.seed for drawing in diffusion.seen] == [5, 6, 7]
     assert np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
     [ssim] = refined.measures
@@ -101,8 +101,8 @@ async def test_the_first_attempt_that_is_near_enough_is_kept(photo: Pixels) -> N
         return noisy(120 if drawing.seed < 7 else 4)(drawing)
 
     diffusion = FakeDiffusion(paint)
-    settings = RefinerSettings(tiles=1, retries=9, thresholds=Thresholds(ssim=0.8), debug=True)
-    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, brush(diffusion), ignore)
+    settings = RefinerSettings(tiles=1, retries=9, thresholds=SimilarityThresholds(ssim=0.8), debug=True)
+    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, redrawer(diffusion), ignore)
     assert [drawing.seed for drawing in diffusion.seen] == [5, 6, 7]
     assert not np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
     names = [picture.name for picture in refined.debug]
@@ -111,8 +111,8 @@ async def test_the_first_attempt_that_is_near_enough_is_kept(photo: Pixels) -> N
 
 async def test_what_cannot_be_measured_is_not_tried_again_and_changes_nothing(photo: Pixels) -> None:
     diffusion = FakeDiffusion(noisy(30))
-    settings = RefinerSettings(tiles=1, retries=5, thresholds=Thresholds(dists=0.3))
-    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, brush(diffusion), ignore)
+    settings = RefinerSettings(tiles=1, retries=5, thresholds=SimilarityThresholds(dists=0.3))
+    refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, redrawer(diffusion), ignore)
     assert len(diffusion.seen) == 1
     assert np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
     assert refined.measures[0].passed is None
@@ -125,7 +125,7 @@ async def test_one_tile_that_fails_fails_the_picture_with_the_model_s_own_error(
 
     diffusion = FakeDiffusion(paint)
     with pytest.raises(Unavailable, match="the model is away"):
-        await refine(Refinement(photo, factor=2, upscale=PASS), RefinerSettings(tiles=9), brush(diffusion), ignore)
+        await refine(Refinement(photo, factor=2, upscale=PASS), RefinerSettings(tiles=9), redrawer(diffusion), ignore)
     assert diffusion.at_once == 0
 
 
@@ -143,7 +143,7 @@ async def test_a_cancelled_refinement_stops_every_tile(photo: Pixels) -> None:
 
     diffusion = Endless()
     job = asyncio.create_task(
-        refine(Refinement(photo, factor=2, upscale=PASS), RefinerSettings(tiles=4), brush(diffusion), ignore)
+        refine(Refinement(photo, factor=2, upscale=PASS), RefinerSettings(tiles=4), redrawer(diffusion), ignore)
     )
     await begun.wait()
     job.cancel()
@@ -155,8 +155,8 @@ async def test_a_cancelled_refinement_stops_every_tile(photo: Pixels) -> None:
 async def test_progress_counts_every_step_never_goes_back_and_ends_full(photo: Pixels) -> None:
     steps = Steps()
     wanted = Refinement(photo, factor=2, upscale=PASS, faces=PASS)
-    strict = RefinerSettings(tiles=4, retries=2, thresholds=Thresholds(ssim=0.99))
-    refined = await refine(wanted, strict, brush(FakeDiffusion(noisy(60))), steps)
+    strict = RefinerSettings(tiles=4, retries=2, thresholds=SimilarityThresholds(ssim=0.99))
+    refined = await refine(wanted, strict, redrawer(FakeDiffusion(noisy(60))), steps)
     assert refined.found_faces == 1
     done = [step.step for step in steps.seen]
     assert done == sorted(set(done))
@@ -167,8 +167,8 @@ async def test_progress_counts_every_step_never_goes_back_and_ends_full(photo: P
 
 async def test_without_denoising_nothing_is_drawn_and_the_picture_says_so(photo: Pixels) -> None:
     diffusion = FakeDiffusion()
-    wanted = Refinement(photo, factor=2, upscale=Pass(0.0, 20, 1))
-    refined = await refine(wanted, RefinerSettings(), brush(diffusion), ignore)
+    wanted = Refinement(photo, factor=2, upscale=DiffusionPass(0.0, 20, 1))
+    refined = await refine(wanted, RefinerSettings(), redrawer(diffusion), ignore)
     assert (diffusion.seen, refined.picture.model) == ([], LANCZOS)
     assert np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
 
@@ -176,7 +176,7 @@ async def test_without_denoising_nothing_is_drawn_and_the_picture_says_so(photo:
 async def test_faces_alone_leave_the_rest_of_the_picture_as_it_was(photo: Pixels) -> None:
     wanted = Refinement(photo, factor=4, faces=PASS)
     settings = RefinerSettings(thresholds=ANYTHING)
-    refined = await refine(wanted, settings, brush(FakeDiffusion(noisy(30))), ignore)
+    refined = await refine(wanted, settings, redrawer(FakeDiffusion(noisy(30))), ignore)
     changed = (refined.picture.pixels != photo).any(axis=2)
     assert (refined.tiles, refined.found_faces) == (0, 1)
     assert 0.1 < changed.mean() < 0.8
@@ -188,10 +188,10 @@ async def test_version_2_is_4k_whatever_is_asked_for_and_sees_no_faces() -> None
     settings = RefinerSettings(version="2", tiles=2)
     for fields in ({"factor": 2.0}, {"width": 100, "height": 100}, {}):
         wanted = Refinement(wide, upscale=PASS, faces=PASS, **fields)  # type: ignore[arg-type]  # as in the line above
-        refined = await refine(wanted, settings, brush(FakeDiffusion()), ignore)
+        refined = await refine(wanted, settings, redrawer(FakeDiffusion()), ignore)
         assert refined.picture.pixels.shape == (205, 4096, 3)
     with pytest.raises(InvalidRequest) as refused:
-        await refine(Refinement(wide, faces=PASS), settings, brush(FakeDiffusion()), ignore)
+        await refine(Refinement(wide, faces=PASS), settings, redrawer(FakeDiffusion()), ignore)
     assert refused.value.reason == "NOTHING_TO_DO"
 
 
@@ -200,7 +200,7 @@ async def test_what_would_become_too_large_is_refused_before_it_is_made(photo: P
         await refine(
             Refinement(photo, width=16384, height=16384, upscale=PASS),
             RefinerSettings(),
-            brush(FakeDiffusion()),
+            redrawer(FakeDiffusion()),
             ignore,
         )
     assert refused.value.reason == "TOO_MANY_PIXELS"
@@ -208,10 +208,10 @@ async def test_what_would_become_too_large_is_refused_before_it_is_made(photo: P
 
 async def test_other_proportions_are_covered_and_cut(photo: Pixels) -> None:
     wanted = Refinement(photo, width=100, height=200, upscale=PASS)
-    refined = await refine(wanted, RefinerSettings(), brush(FakeDiffusion()), ignore)
+    refined = await refine(wanted, RefinerSettings(), redrawer(FakeDiffusion()), ignore)
     assert refined.picture.pixels.shape == (200, 100, 3)
     assert np.abs(refined.picture.pixels.astype(int) - photo[:, 60:160]).mean() < 1
 
 
 def test_a_measure_without_a_threshold_neither_passes_nor_fails() -> None:
-    assert Measure("ssim", 0.3).passed is None
+    assert SimilarityScore("ssim", 0.3).passed is None

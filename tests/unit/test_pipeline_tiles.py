@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.pipelines.blending import blend, feathered, join
 from services.providers.pipelines.tiles import Grid, cut, lay_out
 from services.providers.ports import Pixels
@@ -51,7 +51,7 @@ def test_the_grid_follows_the_picture_s_proportions(
 
 def test_the_model_sees_more_of_a_tile_than_is_kept() -> None:
     first = next(iter(cut(400, 400, tiles=4, feather=20)))
-    assert (first.kept, first.drawn) == (Box(0, 0, 210, 210), Box(0, 0, 226, 226))
+    assert (first.kept, first.drawn) == (PixelBox(0, 0, 210, 210), PixelBox(0, 0, 226, 226))
 
 
 def test_tiles_that_differ_fade_into_each_other_without_a_step() -> None:
@@ -68,7 +68,7 @@ def test_without_a_feather_the_seam_is_hard() -> None:
 
 
 def test_a_blended_piece_fades_at_its_edges_but_not_at_the_picture_s() -> None:
-    picture, box = np.zeros((100, 100, 3), np.uint8), Box(0, 20, 60, 60)
+    picture, box = np.zeros((100, 100, 3), np.uint8), PixelBox(0, 20, 60, 60)
     before = picture.copy()
     blend(picture, np.full((60, 60, 3), 255, np.uint8), box, feathered(box, 10, width=100, height=100))
     assert picture[50, 0, 0] == picture[50, 30, 0] == 255

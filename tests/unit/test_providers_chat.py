@@ -25,7 +25,7 @@ from services.common.errors import (
     Unavailable,
 )
 from services.providers import ai_core
-from services.providers.calls import JOB_UNKNOWN, Job, Lost, Unrecorded
+from services.providers.calls import JOB_UNKNOWN, LostCall, UnrecordedCall, VendorJob
 from services.providers.capabilities.conversing import CONVERSING, Question
 from services.providers.chat.anthropic import AnthropicSettings
 from services.providers.chat.gemini import GeminiSettings
@@ -67,7 +67,7 @@ class Setting:
 
     fake: Fake
     core: ai_core.AiCore
-    call: Unrecorded
+    call: UnrecordedCall
 
     def model(self, **config: Any) -> ChatVendor:
         return self.core.configured(config, self.call)
@@ -95,7 +95,7 @@ def settings_for(vendor: str, url: str, **more: Any) -> ai_core.Settings:
 async def opened(vendor: str, fake: Fake | None = None, **more: Any) -> AsyncIterator[Setting]:
     fake = fake or FAKES[vendor]()
     async with serving(fake) as url, ai_core.connect(settings_for(vendor, url, **more), None) as core:  # type: ignore[arg-type]
-        yield Setting(fake, core, Unrecorded())
+        yield Setting(fake, core, UnrecordedCall())
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -371,7 +371,7 @@ async def test_what_never_left_costs_nothing(vendor: str) -> None:
         pass
     async with ai_core.connect(settings_for(vendor, url), None) as core:  # type: ignore[arg-type]
         with pytest.raises(Unavailable) as caught:
-            await core.configured({}, Unrecorded()).converse(Question("hello"))
+            await core.configured({}, UnrecordedCall()).converse(Question("hello"))
     assert caught.value.reason == "PROVIDER_UNREACHABLE"
 
 
@@ -454,9 +454,9 @@ async def test_an_openai_answer_lost_on_its_way_is_found_by_our_mark_though_it_s
             await setting.ask("first")
         await setting.ask("second")
         model = setting.model()
-        job = await model.find(Lost(setting.call.token, {}, 0.0))  # type: ignore[attr-defined]
-        other = await model.find(Lost("nobody's", {}, 0.0))  # type: ignore[attr-defined]
-        assert (job, other) == (Job("chatcmpl-run-1"), None)
+        job = await model.find(LostCall(setting.call.token, {}, 0.0))  # type: ignore[attr-defined]
+        other = await model.find(LostCall("nobody's", {}, 0.0))  # type: ignore[attr-defined]
+        assert (job, other) == (VendorJob("chatcmpl-run-1"), None)
         found = await setting.core.configured({}, Remembering(job)).converse(Question("first"))
         assert found.text.endswith("first")
         assert len(setting.fake.charges) == 2
@@ -585,30 +585,32 @@ async def test_a_stored_openai_answer_nobody_waits_for_is_accounted_for() -> Non
     async with opened("openai", prices={MODEL: Price(input=2.0, output=10.0)}) as setting:
         await setting.ask("one two three")
         charged, setting.call.cost = setting.call.cost, None
-        assert await setting.model().ended(Job("chatcmpl-run-1"))  # type: ignore[attr-defined]
+        assert await setting.model().ended(VendorJob("chatcmpl-run-1"))  # type: ignore[attr-defined]
         assert charged and setting.call.cost == charged
 
 
 async def test_a_stored_openai_answer_that_is_gone_is_told_as_such() -> None:
     async with opened("openai") as setting:
-        gone = setting.core.configured({}, Remembering(Job("chatcmpl-of-another-day")))
+        gone = setting.core.configured({}, Remembering(VendorJob("chatcmpl-of-another-day")))
         with pytest.raises(ProviderRefused) as caught:
             await gone.converse(Question("hello"))
         assert caught.value.reason == JOB_UNKNOWN
         with pytest.raises(ProviderRefused) as caught:
-            await setting.model().ended(Job("chatcmpl-of-another-day"))  # type: ignore[attr-defined]
+            await setting.model().ended(VendorJob("chatcmpl-of-another-day"))  # type: ignore[attr-defined]
         assert caught.value.reason == JOB_UNKNOWN
         assert setting.fake.charges == []
 
 
-class Remembering(Unrecorded):
+class Remembering(UnrecordedCall):
     """A call whose job an earlier run has submitted."""
 
-    def __init__(self, known: Job) -> None:
+    def __init__(self, known: VendorJob) -> None:
         super().__init__()
         self._known = known
 
-    async def job(self, submit: Callable[[], Awaitable[Job]], note: Any = None, *, known: Job | None = None) -> Job:
+    async def job(
+        self, submit: Callable[[], Awaitable[VendorJob]], note: Any = None, *, known: VendorJob | None = None
+    ) -> VendorJob:
         return self._known
 
 
@@ -616,7 +618,7 @@ async def test_openai_stores_nothing_where_it_must_not() -> None:
     async with opened("openai", store=False) as setting:
         await setting.ask()
         assert setting.fake.stored == []  # type: ignore[attr-defined]
-        assert await setting.model().find(Lost("any", {}, 0.0)) is None  # type: ignore[attr-defined]
+        assert await setting.model().find(LostCall("any", {}, 0.0)) is None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -643,7 +645,7 @@ async def test_without_any_vendor_the_settings_are_named() -> None:
     async with ai_core.connect(nothing, None) as core:  # type: ignore[arg-type]
         for config in ({}, {"ai_provider": "gemini"}, {"ai_provider": "ollama"}):
             with pytest.raises(ProviderRefused) as caught:
-                core.configured(config, Unrecorded())
+                core.configured(config, UnrecordedCall())
             assert caught.value.reason == "PROVIDER_NOT_CONFIGURED"
             named = {"gemini": "GEMINI_API_KEY"}.get(str(config.get("ai_provider")), "OLLAMA_URL")
             assert named in caught.value.message

@@ -25,17 +25,17 @@ from services.common.errors import (
     Unavailable,
 )
 from services.providers import fal, fal_garment_fixer, fal_shootify_refiner
-from services.providers.calls import JOB_UNKNOWN, Cancelling, Finding, Job, Lost, Unrecorded
+from services.providers.calls import JOB_UNKNOWN, LostCall, SupportsCancel, SupportsJobLookup, UnrecordedCall, VendorJob
 from services.providers.capabilities.animating import ANIMATING, Animation
-from services.providers.capabilities.editing import EDITING, Edit
+from services.providers.capabilities.editing import EDITING, EditRequest
 from services.providers.capabilities.fixing import GARMENT_FIXING, GarmentFix
 from services.providers.capabilities.free_calls import FREE_CALLING, FreeCall
-from services.providers.capabilities.refining import REFINING, Pass, Refinement
+from services.providers.capabilities.refining import REFINING, DiffusionPass, Refinement
 from services.providers.fal_apps import files_in
 from services.providers.fal_queue import root_of
 from services.providers.film_facts import read_facts
-from services.providers.media import File, MediaSettings, open_media
-from services.providers.ports import DIFFUSION, Drawing, Lora, Pixels, Step
+from services.providers.media import MediaFile, MediaSettings, open_media
+from services.providers.ports import DIFFUSION, DiffusionStep, Drawing, Lora, Pixels
 from tests.fakes.vendors.fal import Ending, Fal
 from tests.fakes.vendors.films import FPS, FRAMES, SIZE, tiny_film
 from tests.fakes.vendors.wire import Answer, json_answer
@@ -131,7 +131,7 @@ async def opened(vendor: Fal) -> AsyncIterator[fal.Fal]:
         yield opened
 
 
-async def quiet(step: Step) -> None:
+async def quiet(step: DiffusionStep) -> None:
     pass
 
 
@@ -148,11 +148,11 @@ def sent(vendor: Fal) -> tuple[str, dict[str, Any]]:
 async def test_it_can_do_what_it_says(opened: fal.Fal) -> None:
     for capability in (DIFFUSION, EDITING, REFINING, ANIMATING, FREE_CALLING):
         assert capability.of(opened) is opened
-    assert isinstance(opened, Cancelling) and isinstance(opened, Finding)
+    assert isinstance(opened, SupportsCancel) and isinstance(opened, SupportsJobLookup)
 
 
 async def test_a_picture_is_drawn_and_brought_home(vendor: Fal, opened: fal.Fal) -> None:
-    call = Unrecorded()
+    call = UnrecordedCall()
     picture = await opened.configured({}, call).draw(DRAWING, quiet)
     assert picture.pixels.shape == (64, 96, 3)
     assert (picture.seed, picture.model.name) == (7, "fal-ai/flux/dev")
@@ -197,7 +197,7 @@ async def test_a_drawing_goes_to_the_app_that_takes_it(
 async def test_the_task_names_the_app_before_its_configuration_and_that_before_the_deployment(
     vendor: Fal, opened: fal.Fal
 ) -> None:
-    configured = opened.configured({"fal_app_id": "fal-ai/flux-lora"}, Unrecorded())
+    configured = opened.configured({"fal_app_id": "fal-ai/flux-lora"}, UnrecordedCall())
     await configured.draw(DRAWING, quiet)
     assert sent(vendor)[0] == "fal-ai/flux-lora"
     await configured.draw(replace(DRAWING, app="acme/own-flux"), quiet)
@@ -206,7 +206,7 @@ async def test_the_task_names_the_app_before_its_configuration_and_that_before_t
 
 async def test_fixed_parameters_go_before_ours(vendor: Fal, opened: fal.Fal) -> None:
     config = {"additional_static_params": {"acceleration": "high", "num_images": 2}}
-    await opened.configured(config, Unrecorded()).draw(DRAWING, quiet)
+    await opened.configured(config, UnrecordedCall()).draw(DRAWING, quiet)
     _, inputs = sent(vendor)
     assert (inputs["acceleration"], inputs["num_images"]) == ("high", 2)
 
@@ -229,7 +229,7 @@ async def test_a_lora_must_be_somewhere_fal_can_fetch_it(vendor: Fal, opened: fa
 async def test_an_edit_goes_to_the_app_that_takes_it(
     vendor: Fal, opened: fal.Fal, changes: dict[str, Any], app: str, names: set[str]
 ) -> None:
-    edit = replace(Edit("make it blue", grey(), 3, width=90, height=160), **changes)
+    edit = replace(EditRequest("make it blue", grey(), 3, width=90, height=160), **changes)
     await opened.edit(edit, quiet)
     asked, inputs = sent(vendor)
     assert asked == app
@@ -238,14 +238,14 @@ async def test_an_edit_goes_to_the_app_that_takes_it(
 
 
 async def test_a_picture_that_could_not_be_brought_in_is_not_paid_for(vendor: Fal, opened: fal.Fal) -> None:
-    wish = Refinement(np.zeros((4_200, 4_200, 3), np.uint8), factor=2, upscale=Pass(0.3, 20, 5))
+    wish = Refinement(np.zeros((4_200, 4_200, 3), np.uint8), factor=2, upscale=DiffusionPass(0.3, 20, 5))
     with pytest.raises(InvalidRequest) as refused:
         await opened.refine(wish, quiet)
     assert refused.value.reason == "TOO_MANY_PIXELS" and not vendor.requests
 
 
 async def test_a_refinement_has_the_very_size_asked_for(vendor: Fal, opened: fal.Fal) -> None:
-    wish = Refinement(grey(33, 21), width=100, height=77, upscale=Pass(0.3, 20, 5, "sharp"))
+    wish = Refinement(grey(33, 21), width=100, height=77, upscale=DiffusionPass(0.3, 20, 5, "sharp"))
     refined = await opened.refine(wish, quiet)
     assert refined.picture.pixels.shape == (77, 100, 3)
     _, inputs = sent(vendor)
@@ -257,14 +257,14 @@ async def test_what_the_app_cannot_enlarge_so_far_is_refused_before_anything_is_
     vendor: Fal, opened: fal.Fal
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        await opened.refine(Refinement(grey(), factor=8, upscale=Pass(0.3, 20, 5)), quiet)
+        await opened.refine(Refinement(grey(), factor=8, upscale=DiffusionPass(0.3, 20, 5)), quiet)
     assert refused.value.reason == "CAPABILITY_MISSING"
     assert not vendor.requests
 
 
 async def test_a_capability_that_a_task_leaves_out_is_not_used(opened: fal.Fal) -> None:
-    call = Unrecorded(frozenset({ProviderCapability.UPSCALE_2X}))
-    wish = Refinement(grey(), factor=4, upscale=Pass(0.3, 20, 5))
+    call = UnrecordedCall(frozenset({ProviderCapability.UPSCALE_2X}))
+    wish = Refinement(grey(), factor=4, upscale=DiffusionPass(0.3, 20, 5))
     with pytest.raises(InvalidRequest) as refused:
         await opened.configured({}, call).refine(wish, quiet)
     assert refused.value.reason == "CAPABILITY_MISSING"
@@ -313,9 +313,9 @@ async def test_the_files_of_a_free_call_together_are_no_larger_than_one_may_be(v
     class Counting:
         max_bytes = 100
 
-        async def fetch(self, url: str, *, room: int | None = None) -> File:
+        async def fetch(self, url: str, *, room: int | None = None) -> MediaFile:
             asked.append(room)
-            return File(b"x" * 30, "image/png")
+            return MediaFile(b"x" * 30, "image/png")
 
     vendor.more = {"images": [{"url": f"https://example.com/{number}.png"} for number in range(3)]}
     media: Any = Counting()
@@ -394,14 +394,14 @@ async def test_completed_does_not_mean_that_it_went_well(
 
 async def test_what_failed_tells_what_it_cost_all_the_same(vendor: Fal, opened: fal.Fal) -> None:
     vendor.endings.append(Ending.model(422, "image_too_small", "small", units="3.00000000"))
-    call = Unrecorded()
+    call = UnrecordedCall()
     with pytest.raises(InvalidRequest):
         await opened.configured({}, call).draw(DRAWING, quiet)
     assert call.cost == pytest.approx(0.09)
 
 
 async def test_units_are_told_where_they_have_no_price(vendor: Fal, opened: fal.Fal) -> None:
-    call = Unrecorded()
+    call = UnrecordedCall()
     async with fal.connect(fal.Settings(**told(vendor, usd_per_unit=None)), opened.media) as without:
         await without.configured({}, call).draw(DRAWING, quiet)
     assert (call.cost, call.units) == (None, 2.0)
@@ -409,7 +409,7 @@ async def test_units_are_told_where_they_have_no_price(vendor: Fal, opened: fal.
 
 async def test_a_job_that_was_stopped_while_it_ran_tells_what_it_cost(vendor: Fal, opened: fal.Fal) -> None:
     vendor.path = ("IN_PROGRESS",) * 100
-    call = Unrecorded()
+    call = UnrecordedCall()
     job = await opened.queue.submit("fal-ai/flux/dev", {"prompt": "x"})
     stopped = json_answer({"detail": "x", "error_type": "client_cancelled"}, 499, X_Fal_Billable_Units="1")
     vendor.script.instead("result", stopped)
@@ -493,7 +493,7 @@ async def test_a_request_named_in_the_configuration_is_taken_up(vendor: Fal, ope
     await opened.draw(DRAWING, quiet)
     [request_id] = vendor.requests
     config = FLUX | {"fal_request_id": request_id}
-    picture = await opened.configured(config, Unrecorded()).draw(DRAWING, quiet)
+    picture = await opened.configured(config, UnrecordedCall()).draw(DRAWING, quiet)
     assert picture.pixels.shape == (64, 96, 3)
     assert (vendor.operations("submit"), len(vendor.ledger)) == (1, 1)
 
@@ -501,7 +501,7 @@ async def test_a_request_named_in_the_configuration_is_taken_up(vendor: Fal, ope
 async def test_a_request_that_is_forgotten_is_told_as_such(vendor: Fal, opened: fal.Fal) -> None:
     config = FLUX | {"fal_request_id": "11111111-1111-1111-1111-111111111111"}
     with pytest.raises(ProviderRefused) as failed:
-        await opened.configured(config, Unrecorded()).draw(DRAWING, quiet)
+        await opened.configured(config, UnrecordedCall()).draw(DRAWING, quiet)
     assert failed.value.reason == JOB_UNKNOWN
 
 
@@ -520,33 +520,33 @@ async def test_what_had_ended_before_it_was_cancelled_can_be_had(vendor: Fal, op
     vendor.path = ()
     job = await opened.queue.submit("fal-ai/flux/dev", {"prompt": "x"})
     await opened.queue.result(job)
-    call = Unrecorded()
+    call = UnrecordedCall()
     assert not await opened.configured({}, call).cancel(job)
     assert call.cost == pytest.approx(0.06)
 
 
 async def test_cancelling_what_is_unknown_says_nothing(opened: fal.Fal) -> None:
     with pytest.raises(ProviderRefused):
-        await opened.cancel(Job("nobody", {"app": "fal-ai/flux/dev"}))
+        await opened.cancel(VendorJob("nobody", {"app": "fal-ai/flux/dev"}))
 
 
-class Noting(Unrecorded):
+class Noting(UnrecordedCall):
     """Keeps the note of what it sends."""
 
     note: dict[str, Any]
 
-    async def job(self, submit: Any, note: Any = None, *, known: Job | None = None) -> Job:
+    async def job(self, submit: Any, note: Any = None, *, known: VendorJob | None = None) -> VendorJob:
         self.note = dict(note)
         return await super().job(submit, note, known=known)
 
 
-async def lost_call(vendor: Fal, opened: fal.Fal, drawing: Drawing = DRAWING) -> Lost:
+async def lost_call(vendor: Fal, opened: fal.Fal, drawing: Drawing = DRAWING) -> LostCall:
     """A request that was taken, and whose answer was lost."""
     call, at = Noting(), time.time()
     vendor.script.after("submit", Answer(cut_at=0))
     with pytest.raises(OutcomeUnknown):
         await opened.configured({}, call).draw(drawing, quiet)
-    return Lost(call.token, call.note, at)
+    return LostCall(call.token, call.note, at)
 
 
 async def test_a_lost_request_is_found_by_its_input(vendor: Fal, opened: fal.Fal) -> None:
@@ -584,19 +584,19 @@ async def test_a_request_that_cannot_be_told_for_sure_is_not_found(vendor: Fal, 
 async def test_without_a_key_it_says_which_setting_is_missing(opened: fal.Fal, vendor: Fal) -> None:
     async with fal.connect(fal.Settings(**told(vendor, key=None)), opened.media) as without:
         with pytest.raises(ProviderRefused, match="FAL_KEY") as refused:
-            without.configured({}, Unrecorded())
+            without.configured({}, UnrecordedCall())
     assert refused.value.reason == "PROVIDER_NOT_CONFIGURED"
 
 
 async def test_what_cannot_be_configured_is_the_callers_fault(opened: fal.Fal) -> None:
     with pytest.raises(InvalidRequest):
-        opened.configured({"fal_app_id": "no slash"}, Unrecorded())
+        opened.configured({"fal_app_id": "no slash"}, UnrecordedCall())
 
 
 async def test_the_garment_fixer_is_an_app_by_setting(vendor: Fal, opened: fal.Fal) -> None:
     settings = fal_garment_fixer.Settings(**told(vendor, garment_fixer_app="acme/garment-fixer"))
     async with fal_garment_fixer.connect(settings, opened.media) as fixer:
-        able = GARMENT_FIXING.of(fixer.configured({}, Unrecorded()))
+        able = GARMENT_FIXING.of(fixer.configured({}, UnrecordedCall()))
         assert able is not None
         fixed = await able.fix_garment(GarmentFix(grey(), grey(), 5, "shirt"), quiet)
     assert fixed.picture.pixels.shape == (24, 32, 3)
@@ -607,11 +607,11 @@ async def test_the_garment_fixer_is_an_app_by_setting(vendor: Fal, opened: fal.F
 
 async def test_the_shootify_refiner_is_an_app_by_setting_or_configuration(vendor: Fal, opened: fal.Fal) -> None:
     settings = fal_shootify_refiner.Settings(**told(vendor))
-    wish = Refinement(grey(), factor=2, upscale=Pass(0.3, 20, 5), faces=Pass(0.4, 20, 5))
+    wish = Refinement(grey(), factor=2, upscale=DiffusionPass(0.3, 20, 5), faces=DiffusionPass(0.4, 20, 5))
     async with fal_shootify_refiner.connect(settings, opened.media) as refiner:
         with pytest.raises(ProviderRefused, match="FAL_SHOOTIFY_REFINER_APP"):
-            await refiner.configured({}, Unrecorded()).refine(wish, quiet)
-        named = refiner.configured({"fal_app_id": "acme/upscaler"}, Unrecorded())
+            await refiner.configured({}, UnrecordedCall()).refine(wish, quiet)
+        named = refiner.configured({"fal_app_id": "acme/upscaler"}, UnrecordedCall())
         assert (await named.refine(wish, quiet)).picture.pixels.shape == (48, 64, 3)
     assert sent(vendor)[0] == "acme/upscaler"
 

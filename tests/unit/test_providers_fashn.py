@@ -27,11 +27,11 @@ from services.common.errors import (
     Unavailable,
 )
 from services.providers import fashn, media
-from services.providers.calls import Cancelling, Job, Unrecorded, Watching
-from services.providers.capabilities.editing import EDITING, Edit
+from services.providers.calls import SupportsCancel, SupportsJobStatus, UnrecordedCall, VendorJob
+from services.providers.capabilities.editing import EDITING, EditRequest
 from services.providers.http import HttpTerms, open_http
 from services.providers.media import MediaSettings, open_media
-from services.providers.ports import Pixels, Step
+from services.providers.ports import DiffusionStep, Pixels
 from tests.fakes.calls import Remembered
 from tests.fakes.vendors.fashn import Fashn, refusal
 from tests.fakes.vendors.pictures import open_data_url
@@ -97,11 +97,11 @@ def picture(width: int = 48, height: int = 64) -> Pixels:
     return np.full((height, width, 3), (200, 120, 40), np.uint8)
 
 
-def edit(**changes: Any) -> Edit:
-    return replace(Edit("make it blue", picture(), seed=7), **changes)
+def edit(**changes: Any) -> EditRequest:
+    return replace(EditRequest("make it blue", picture(), seed=7), **changes)
 
 
-async def quiet(step: Step) -> None:
+async def quiet(step: DiffusionStep) -> None:
     pass
 
 
@@ -113,7 +113,7 @@ def sent(vendor: Fashn) -> dict[str, Any]:
 
 
 async def test_a_picture_is_edited_and_charged_once(vendor: Fashn) -> None:
-    call = Unrecorded()
+    call = UnrecordedCall()
     async with adapter(vendor) as provider:
         given = await provider.configured({}, call).edit(edit(), quiet)
     assert np.abs(given.pixels.astype(int) - (255 - picture().astype(int))).max() <= 4
@@ -131,20 +131,20 @@ async def test_a_picture_is_edited_and_charged_once(vendor: Fashn) -> None:
 async def test_it_connects_with_its_own_settings(vendor: Fashn) -> None:
     told = fashn.Settings(key=SecretStr(KEY), base_url=vendor.url)
     async with open_media(MediaSettings()) as pictures, fashn.connect(told, pictures) as provider:
-        assert EDITING.of(provider.configured({}, Unrecorded())) is not None
+        assert EDITING.of(provider.configured({}, UnrecordedCall())) is not None
         assert provider.terms.account.startswith("fashn.") and KEY not in provider.terms.account
 
 
 async def test_the_states_before_the_end_are_waited_through(vendor: Fashn) -> None:
     vendor.path = ("starting", "processing")
     async with adapter(vendor) as provider:
-        await provider.configured({"poll_interval": 1}, Unrecorded()).edit(edit(), quiet)
+        await provider.configured({"poll_interval": 1}, UnrecordedCall()).edit(edit(), quiet)
     assert sum(asked.path.startswith("/v1/status/") for asked in vendor.asked) == 3
 
 
 async def test_pictures_are_sent_at_most_as_high_as_the_task_says(vendor: Fashn) -> None:
     async with adapter(vendor) as provider:
-        tall = provider.configured({"max_image_height": 100}, Unrecorded())
+        tall = provider.configured({"max_image_height": 100}, UnrecordedCall())
         await tall.edit(edit(image=picture(90, 300)), quiet)
     received = open_data_url(sent(vendor)["image"])
     assert received.size == (30, 100) and received.format == "JPEG"
@@ -154,7 +154,7 @@ async def test_a_mask_and_a_reference_go_along(vendor: Fashn) -> None:
     mask = np.zeros((64, 48), np.uint8)
     mask[:32] = 255
     async with adapter(vendor) as provider:
-        await provider.configured({}, Unrecorded()).edit(edit(mask=mask, references=(picture(),)), quiet)
+        await provider.configured({}, UnrecordedCall()).edit(edit(mask=mask, references=(picture(),)), quiet)
     assert np.array_equal(np.asarray(open_data_url(sent(vendor)["mask"])), mask)
     assert open_data_url(sent(vendor)["image_context"]).size == (48, 64)
 
@@ -162,20 +162,20 @@ async def test_a_mask_and_a_reference_go_along(vendor: Fashn) -> None:
 @pytest.mark.parametrize(("model", "garment"), [("tryon-max", "product_image"), ("tryon-v1.6", "garment_image")])
 async def test_a_garment_is_put_on_a_model(vendor: Fashn, model: str, garment: str) -> None:
     async with adapter(vendor) as provider:
-        await provider.configured({}, Unrecorded()).edit(edit(app=model, references=(picture(20, 30),)), quiet)
+        await provider.configured({}, UnrecordedCall()).edit(edit(app=model, references=(picture(20, 30),)), quiet)
     assert open_data_url(sent(vendor)["model_image"]).size == (48, 64)
     assert open_data_url(sent(vendor)[garment]).size == (20, 30)
 
 
 async def test_the_sides_and_the_care_asked_for_are_told_to_the_model(vendor: Fashn) -> None:
     async with adapter(vendor) as provider:
-        careful = provider.configured({"generation_mode": "quality"}, Unrecorded())
+        careful = provider.configured({"generation_mode": "quality"}, UnrecordedCall())
         await careful.edit(edit(width=1600, height=2000), quiet)
         told = {"aspect_ratio": "4:5", "generation_mode": "quality", "resolution": "2k"}
         assert sent(vendor).items() >= told.items()
         await careful.edit(edit(app="tryon-max", references=(picture(),), width=3200, height=1800), quiet)
         assert sent(vendor).items() >= {**told, "aspect_ratio": "16:9"}.items()
-        fast = provider.configured({"generation_mode": "fast"}, Unrecorded())
+        fast = provider.configured({"generation_mode": "fast"}, UnrecordedCall())
         await fast.edit(edit(app="tryon-v1.6", references=(picture(),), width=1600, height=2000), quiet)
         assert sent(vendor)["mode"] == "performance" and not {"aspect_ratio", "generation_mode"} & set(sent(vendor))
         await fast.edit(edit(mask=np.zeros((64, 48), np.uint8), width=1600, height=2000), quiet)
@@ -187,7 +187,7 @@ async def test_the_sides_and_the_care_asked_for_are_told_to_the_model(vendor: Fa
 
 async def test_another_vendors_model_is_not_asked_for(vendor: Fashn) -> None:
     async with adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).edit(edit(app="fal-ai/flux/dev"), quiet)
+        given = await provider.configured({}, UnrecordedCall()).edit(edit(app="fal-ai/flux/dev"), quiet)
     assert given.model.name == "fashn/edit"
 
 
@@ -200,10 +200,10 @@ async def test_another_vendors_model_is_not_asked_for(vendor: Fashn) -> None:
     ],
     ids=["two references", "no garment", "a mask on a garment"],
 )
-async def test_what_no_model_can_do_is_never_sent(vendor: Fashn, wish: Edit) -> None:
+async def test_what_no_model_can_do_is_never_sent(vendor: Fashn, wish: EditRequest) -> None:
     async with adapter(vendor) as provider:
         with pytest.raises(InvalidRequest) as caught:
-            await provider.configured({}, Unrecorded()).edit(wish, quiet)
+            await provider.configured({}, UnrecordedCall()).edit(wish, quiet)
     assert caught.value.reason == "CAPABILITY_MISSING" and not vendor.asked
 
 
@@ -214,7 +214,7 @@ async def test_each_refusal_has_its_meaning(
     vendor.script.instead("run", answer)
     async with adapter(vendor) as provider:
         with pytest.raises(kind) as caught:
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
     assert type(caught.value) is kind and caught.value.reason == reason
     assert not vendor.ledger
 
@@ -222,21 +222,21 @@ async def test_each_refusal_has_its_meaning(
 async def test_the_vendors_own_check_of_a_request_is_the_callers_fault(vendor: Fashn) -> None:
     async with adapter(vendor, model="no such model") as provider:
         with pytest.raises(InvalidRequest, match="Invalid model_name"):
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
 
 
 async def test_the_pause_that_a_limit_names_is_passed_on(vendor: Fashn) -> None:
     vendor.script.instead("run", refusal(429, "RateLimitExceeded", "Too many requests", retry_after="17"))
     async with adapter(vendor) as provider:
         with pytest.raises(RateLimited) as caught:
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
     assert caught.value.retry_after == 17
 
 
 async def test_one_prediction_too_many_at_once_has_to_wait(vendor: Fashn) -> None:
     vendor.path, vendor.concurrency = ("processing",), 1
     async with adapter(vendor) as provider:
-        slow = provider.configured({"poll_interval": 60}, Unrecorded())
+        slow = provider.configured({"poll_interval": 60}, UnrecordedCall())
         first = asyncio.create_task(slow.edit(edit(), quiet))
         await vendor.script.arrived("status")
         with pytest.raises(RateLimited):
@@ -250,7 +250,7 @@ async def test_a_lost_answer_leaves_the_outcome_unknown(vendor: Fashn, loss: str
     vendor.script.after("run", LOSSES[loss])
     async with adapter(vendor, seconds=0.5) as provider:
         with pytest.raises(OutcomeUnknown):
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
     assert len(vendor.ledger) == 1
 
 
@@ -258,7 +258,7 @@ async def test_a_vendor_that_is_not_there_has_charged_nothing(vendor: Fashn) -> 
     async with adapter(vendor) as provider:
         nowhere = replace(provider, settings=provider.settings.model_copy(update={"base_url": "http://127.0.0.1:9"}))
         with pytest.raises(Unavailable):
-            await nowhere.configured({}, Unrecorded()).edit(edit(), quiet)
+            await nowhere.configured({}, UnrecordedCall()).edit(edit(), quiet)
 
 
 @pytest.mark.parametrize(("name", "kind", "reason"), FAILURES, ids=[name for name, *_ in FAILURES])
@@ -268,7 +268,7 @@ async def test_each_failure_of_a_prediction_has_its_meaning(
     vendor.outcomes.append((name, "what went wrong"))
     async with adapter(vendor) as provider:
         with pytest.raises(kind, match="what went wrong") as caught:
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
     assert type(caught.value) is kind and caught.value.reason == reason and not vendor.ledger
 
 
@@ -276,9 +276,9 @@ async def test_a_job_named_by_the_task_is_taken_up_instead_of_paying_again(vendo
     vendor.script.after("run", Answer(cut_at=0))
     async with adapter(vendor) as provider:
         with pytest.raises(OutcomeUnknown):
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
         (prediction,) = vendor.predictions
-        given = await provider.configured({"fashn_task_id": prediction}, Unrecorded()).edit(edit(), quiet)
+        given = await provider.configured({"fashn_task_id": prediction}, UnrecordedCall()).edit(edit(), quiet)
     assert given.pixels.shape == (64, 48, 3) and len(vendor.ledger) == 1
 
 
@@ -297,7 +297,7 @@ async def test_a_worker_that_died_while_waiting_pays_once(vendor: Fashn) -> None
 async def test_a_forgotten_prediction_is_told_clearly(vendor: Fashn) -> None:
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderRefused) as caught:
-            await provider.configured({"fashn_task_id": "long-gone-u1"}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({"fashn_task_id": "long-gone-u1"}, UnrecordedCall()).edit(edit(), quiet)
     assert caught.value.reason == "PROVIDER_JOB_UNKNOWN"
 
 
@@ -305,9 +305,9 @@ async def test_a_prediction_that_takes_too_long_goes_on(vendor: Fashn) -> None:
     vendor.path = ("in_queue",) * 100
     async with adapter(vendor) as provider:
         with pytest.raises(DeadlineExceeded) as caught:
-            await provider.configured({"max_wait_seconds": 1}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({"max_wait_seconds": 1}, UnrecordedCall()).edit(edit(), quiet)
     assert caught.value.reason == "PROVIDER_TOO_SLOW"
-    assert not isinstance(provider, Cancelling)
+    assert not isinstance(provider, SupportsCancel)
 
 
 async def test_a_try_lasts_as_long_as_the_task_is_ready_to_wait(vendor: Fashn) -> None:
@@ -326,7 +326,7 @@ async def test_a_status_that_stumbles_is_asked_again(vendor: Fashn) -> None:
         Answer(200, b"<html>"),
     )
     async with adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+        given = await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
     assert given.pixels.shape == (64, 48, 3)
 
 
@@ -334,7 +334,7 @@ async def test_an_unknown_state_is_reported_and_taken_as_running(vendor: Fashn) 
     vendor.path = ("pondering",)
     with capture_logs() as logs:
         async with adapter(vendor) as provider:
-            await provider.configured({"poll_interval": 1}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({"poll_interval": 1}, UnrecordedCall()).edit(edit(), quiet)
     assert [entry["state"] for entry in logs if "unknown state" in entry["event"]] == ["pondering"]
 
 
@@ -342,14 +342,14 @@ async def test_what_was_not_begun_has_failed_and_costs_nothing(vendor: Fashn) ->
     vendor.script.instead("run", json_answer({"id": "", "error": "no worker took it"}))
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderFailed, match="no worker took it"):
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
 
 
 async def test_a_failure_that_was_charged_tells_what_it_cost(vendor: Fashn) -> None:
     error = {"name": "PipelineError", "message": "x"}
     told = {"id": "x", "status": "failed", "output": None, "error": error}
     vendor.script.instead("status", json_answer(told, x_fashn_credits_used="2"))
-    call = Unrecorded()
+    call = UnrecordedCall()
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderFailed):
             await provider.configured({}, call).edit(edit(), quiet)
@@ -361,14 +361,14 @@ async def test_an_unknown_state_with_an_error_is_an_end(vendor: Fashn) -> None:
     vendor.script.instead("status", json_answer({"id": "x", "status": "rejected", "output": None, "error": error}))
     async with adapter(vendor) as provider:
         with pytest.raises(InvalidRequest, match="no picture"):
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
 
 
 @pytest.mark.parametrize("status", [401, 403, 409])
 async def test_what_keeps_us_from_looking_says_nothing_of_the_prediction(vendor: Fashn, status: int) -> None:
     vendor.script.instead("status", refusal(status, "UnauthorizedAccess", "no"))
     async with adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+        given = await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
     assert given.pixels.shape == (64, 48, 3) and len(vendor.ledger) == 1
 
 
@@ -377,7 +377,7 @@ async def test_a_prediction_stopped_over_there_has_failed(vendor: Fashn, state: 
     vendor.script.instead("status", json_answer({"id": "x", "status": state, "output": None, "error": None}))
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderFailed, match=state):
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
 
 
 async def test_a_prediction_nobody_waits_for_is_asked_how_it_went(vendor: Fashn) -> None:
@@ -389,9 +389,9 @@ async def test_a_prediction_nobody_waits_for_is_asked_how_it_went(vendor: Fashn)
         await vendor.script.arrived("status")
         run.cancel()
         [prediction] = vendor.predictions
-        assert isinstance(given, Watching)
-        assert not await given.ended(Job(prediction))
-        assert await given.ended(Job(prediction))
+        assert isinstance(given, SupportsJobStatus)
+        assert not await given.ended(VendorJob(prediction))
+        assert await given.ended(VendorJob(prediction))
     assert call.cost and len(vendor.ledger) == 1
 
 
@@ -411,7 +411,7 @@ async def test_a_result_that_is_no_picture_is_unusable(vendor: Fashn, output: An
     vendor.script.instead("status", json_answer({"id": "x", "status": "completed", "output": output, "error": None}))
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderRefused) as caught:
-            await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
     assert caught.value.reason == "PROVIDER_RESULT_UNUSABLE"
 
 
@@ -421,7 +421,7 @@ async def test_a_result_inside_the_answer_is_taken(vendor: Fashn) -> None:
     data = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     vendor.script.instead("status", json_answer({"id": "x", "status": "completed", "output": [data], "error": None}))
     async with adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+        given = await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
     assert given.pixels.shape == (4, 5, 3)
 
 
@@ -430,7 +430,7 @@ async def test_the_key_stands_in_no_error_and_no_log(vendor: Fashn) -> None:
     with capture_logs() as logs:
         async with adapter(vendor) as provider:
             with pytest.raises(InvalidRequest) as caught:
-                await provider.configured({}, Unrecorded()).edit(edit(), quiet)
+                await provider.configured({}, UnrecordedCall()).edit(edit(), quiet)
             assert KEY not in repr(provider.settings)
     assert KEY not in f"{caught.value} {caught.value!r} {caught.value.message} {logs}"
 
@@ -438,12 +438,12 @@ async def test_the_key_stands_in_no_error_and_no_log(vendor: Fashn) -> None:
 async def test_without_a_key_the_setting_is_named() -> None:
     async with open_media(MediaSettings()) as pictures, fashn.connect(fashn.Settings(), pictures) as provider:
         with pytest.raises(ProviderRefused, match="FASHN_KEY") as caught:
-            provider.configured({}, Unrecorded())
+            provider.configured({}, UnrecordedCall())
     assert caught.value.reason == "PROVIDER_NOT_CONFIGURED"
 
 
 async def test_a_wrong_configuration_names_its_field(vendor: Fashn) -> None:
     async with adapter(vendor) as provider:
         with pytest.raises(InvalidRequest) as caught:
-            provider.configured({"poll_interval": 0}, Unrecorded())
+            provider.configured({"poll_interval": 0}, UnrecordedCall())
     assert caught.value.violations[0].field == "provider_config.poll_interval"

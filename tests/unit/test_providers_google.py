@@ -24,14 +24,14 @@ from services.common.errors import (
     Unavailable,
 )
 from services.providers import nano_banana_upscaler, vertex
-from services.providers.calls import Cancelling, Unrecorded
-from services.providers.capabilities.editing import EDITING, Edit
-from services.providers.capabilities.refining import REFINING, Pass, Refinement
+from services.providers.calls import SupportsCancel, UnrecordedCall
+from services.providers.capabilities.editing import EDITING, EditRequest
+from services.providers.capabilities.refining import REFINING, DiffusionPass, Refinement
 from services.providers.google.images import RATIOS, inline_picture, nearest_ratio
 from services.providers.google.settings import GoogleSettings
 from services.providers.media import MediaSettings, open_media
 from services.providers.nano_banana_upscaler import NanoBananaUpscaler
-from services.providers.ports import DIFFUSION, Drawing, Lora, Pixels, Step
+from services.providers.ports import DIFFUSION, DiffusionStep, Drawing, Lora, Pixels
 from services.providers.vertex import Vertex
 from tests.fakes.vendors.gemini import (
     Gemini,
@@ -49,7 +49,7 @@ from tests.fakes.vendors.wire import Answer, json_answer
 KEY = "gemini-key-of-a-test"
 TEXT = {"text": "I would rather describe it."}
 KEY_DETAIL = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
-UPSCALE = Pass(denoise=0.3, steps=20, seed=5)
+UPSCALE = DiffusionPass(denoise=0.3, steps=20, seed=5)
 # The vendor's answers, and what each is to us: the class, its reason, the pause it names.
 REFUSALS = {
     "a bad argument": (refusal(400, "INVALID_ARGUMENT", "no"), InvalidRequest, "PROVIDER_REJECTED", None),
@@ -137,7 +137,7 @@ def wanted(**more: Any) -> Refinement:
     return Refinement(**{"image": scene(), "factor": 2, "upscale": UPSCALE, **more})
 
 
-async def quiet(step: Step) -> None:
+async def quiet(step: DiffusionStep) -> None:
     pass
 
 
@@ -148,7 +148,7 @@ def parts(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 async def test_a_picture_is_drawn_from_words(vendor: Gemini) -> None:
-    call = Unrecorded()
+    call = UnrecordedCall()
     async with drawing_adapter(vendor, usd_per_picture=0.134) as provider:
         given = await provider.configured({}, call).draw(coat(negative_prompt="hats", width=1600, height=900), quiet)
     assert given.pixels.shape == (768, 1376, 3) and (given.seed, given.model.name) == (9, "gemini-3-pro-image")
@@ -175,7 +175,7 @@ async def test_the_configuration_of_a_task_is_heeded(vendor: Gemini) -> None:
         "system_instructions": "You draw shoes.",
     }
     async with drawing_adapter(vendor) as provider:
-        given = await provider.configured(config, Unrecorded()).draw(coat(width=64, height=64), quiet)
+        given = await provider.configured(config, UnrecordedCall()).draw(coat(width=64, height=64), quiet)
     assert given.pixels.shape == (2304, 1856, 3) and given.model.name == "gemini-nano-banana-2.1"
     (body,) = vendor.bodies
     assert body["systemInstruction"]["parts"][0]["text"] == "You draw shoes."
@@ -184,9 +184,9 @@ async def test_the_configuration_of_a_task_is_heeded(vendor: Gemini) -> None:
 
 
 async def test_a_picture_is_edited_with_its_references(vendor: Gemini) -> None:
-    edit = Edit("make it blue", scene(200, 100), seed=2**40 + 3, references=(scene(30, 40),))
+    edit = EditRequest("make it blue", scene(200, 100), seed=2**40 + 3, references=(scene(30, 40),))
     async with drawing_adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).edit(edit, quiet)
+        given = await provider.configured({}, UnrecordedCall()).edit(edit, quiet)
     first, second, words = parts(vendor.bodies[0])
     assert np.array_equal(np.asarray(open_base64(first["inlineData"]["data"])), scene(200, 100))
     assert open_base64(second["inlineData"]["data"]).size == (30, 40) and words == {"text": "make it blue"}
@@ -220,15 +220,15 @@ def test_a_picture_too_large_to_send_is_packed_until_it_fits() -> None:
 async def test_what_it_cannot_do_is_named_and_never_sent(vendor: Gemini, wish: Drawing, named: str) -> None:
     async with drawing_adapter(vendor) as provider:
         with pytest.raises(InvalidRequest, match=named) as caught:
-            await provider.configured({}, Unrecorded()).draw(wish, quiet)
+            await provider.configured({}, UnrecordedCall()).draw(wish, quiet)
     assert caught.value.reason == "CAPABILITY_MISSING" and not vendor.asked
 
 
 async def test_more_pictures_than_it_takes_are_never_sent(vendor: Gemini) -> None:
-    edit = Edit("all of them", scene(), 1, references=(scene(),) * 14)
+    edit = EditRequest("all of them", scene(), 1, references=(scene(),) * 14)
     async with drawing_adapter(vendor) as provider:
         with pytest.raises(InvalidRequest, match="at most 14"):
-            await provider.configured({}, Unrecorded()).edit(edit, quiet)
+            await provider.configured({}, UnrecordedCall()).edit(edit, quiet)
     assert not vendor.asked
 
 
@@ -238,7 +238,7 @@ async def test_each_refusal_has_its_meaning(vendor: Gemini, case: str) -> None:
     vendor.script.instead("generate", answer)
     async with drawing_adapter(vendor) as provider:
         with pytest.raises(kind) as caught:
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     assert (type(caught.value), caught.value.reason, caught.value.retry_after) == (kind, reason, pause)
 
 
@@ -248,7 +248,7 @@ async def test_each_answer_without_a_picture_has_its_meaning(vendor: Gemini, cas
     vendor.replies.append(body)
     async with drawing_adapter(vendor) as provider:
         with pytest.raises(kind or ProviderFailed) as caught:
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     assert type(caught.value) is (kind or ProviderFailed)
     assert len(vendor.bodies) == 1
 
@@ -258,14 +258,14 @@ async def test_a_lost_answer_leaves_the_outcome_unknown(vendor: Gemini, loss: st
     vendor.script.after("generate", LOSSES[loss])
     async with drawing_adapter(vendor, timeout_seconds=1.5) as provider:
         with pytest.raises(OutcomeUnknown):
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
-    assert len(vendor.ledger) == 1 and not isinstance(provider, Cancelling)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
+    assert len(vendor.ledger) == 1 and not isinstance(provider, SupportsCancel)
 
 
 async def test_a_vendor_that_is_not_there_has_charged_nothing(vendor: Gemini) -> None:
     async with drawing_adapter(vendor, base_url="http://127.0.0.1:9") as provider:
         with pytest.raises(Unavailable):
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
 
 
 @pytest.mark.parametrize("data", ["bm8gcGljdHVyZQ==", "!!"], ids=["no picture", "no base64"])
@@ -273,7 +273,7 @@ async def test_a_picture_that_cannot_be_read_is_unusable(vendor: Gemini, data: s
     vendor.replies.append(answered(TEXT, {"inlineData": {"mimeType": "image/png", "data": data}}))
     async with drawing_adapter(vendor) as provider:
         with pytest.raises(ProviderRefused) as caught:
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     assert caught.value.reason == "PROVIDER_RESULT_UNUSABLE"
 
 
@@ -284,7 +284,7 @@ async def test_an_answer_of_another_shape_has_failed(vendor: Gemini, body: dict[
     vendor.script.after("generate", json_answer(body))
     async with drawing_adapter(vendor) as provider:
         with pytest.raises(ComputeError) as caught:
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     assert caught.value.reason == "PROVIDER_NO_IMAGE"
 
 
@@ -295,7 +295,7 @@ async def test_a_picture_in_the_other_alphabet_of_base64_is_read(vendor: Gemini)
             data = part["inlineData"]["data"].replace("+", "-").replace("/", "_")
             part["inlineData"]["data"] = data if padded else data.rstrip("=")
             vendor.replies.append(answered(part))
-            given = await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            given = await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
             assert np.array_equal(given.pixels, scene())
 
 
@@ -307,10 +307,10 @@ async def test_the_project_whose_quota_is_used_is_named_beside_a_token(
     told |= {"access_token": SecretStr(access_token)} if access_token else {}
     told["token_url"] = f"{vendor.url}/service-accounts/default/token"
     async with drawing_adapter(vendor, **told) as provider:
-        await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+        await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     assert vendor.asked[-1].headers["x-goog-user-project"] == "payer"
     async with drawing_adapter(vendor, user_project="payer") as provider:
-        await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+        await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     assert "x-goog-user-project" not in vendor.asked[-1].headers
 
 
@@ -318,25 +318,25 @@ async def test_drafts_of_its_thinking_are_passed_over(vendor: Gemini) -> None:
     vendor.mime_type = "image/jpeg"
     draft = {"thought": True, "inlineData": {"mimeType": "image/png", "data": "ZHJhZnQ="}}
     async with drawing_adapter(vendor) as provider:
-        good = await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+        good = await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
         final = inline_picture(scene())
         vendor.replies.append(answered(draft, TEXT, final))
-        given = await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+        given = await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     assert good.pixels.shape == (1024, 1024, 3) and np.array_equal(given.pixels, scene())
 
 
 async def test_a_model_that_the_task_named_is_the_callers_fault(vendor: Gemini) -> None:
     async with drawing_adapter(vendor, model="imagen-4") as provider:
         with pytest.raises(InvalidRequest, match="gemini-0"):
-            await provider.configured({"model": "gemini-0"}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({"model": "gemini-0"}, UnrecordedCall()).draw(coat(), quiet)
         with pytest.raises(ProviderRefused, match="imagen-4"):
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
 
 
 async def test_a_project_on_vertex_is_asked_with_a_token(vendor: Gemini) -> None:
     token = SecretStr("token-1")
     async with drawing_adapter(vendor, key=None, project="atelier", location="eu", access_token=token) as provider:
-        await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+        await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     path = "/v1/projects/atelier/locations/eu/publishers/google/models/gemini-3-pro-image:generateContent"
     assert [asked.path for asked in vendor.asked] == [path]
 
@@ -345,16 +345,16 @@ async def test_the_machines_token_is_fetched_once_and_renewed_when_refused(vendo
     place = f"{vendor.url}/computeMetadata/v1/instance/service-accounts/default/token"
     async with drawing_adapter(vendor, key=None, project="atelier", token_url=place) as provider:
         for _ in range(2):
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
         assert sum(asked.path.endswith("/token") for asked in vendor.asked) == 1
         vendor.renew_token()
-        await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+        await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
         assert sum(asked.path.endswith("/token") for asked in vendor.asked) == 2
         assert len(vendor.ledger) == 3
         vendor.tokens = {"token-9"}
         vendor.script.instead("token", json_answer({"access_token": "token-2", "expires_in": 3599}))
         with pytest.raises(ProviderRefused) as caught:
-            await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+            await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
     assert caught.value.reason == "PROVIDER_KEY_REFUSED"
 
 
@@ -396,7 +396,7 @@ async def test_the_key_stands_in_no_error_and_no_log(vendor: Gemini) -> None:
     with capture_logs() as logs:
         async with drawing_adapter(vendor) as provider:
             with pytest.raises(InvalidRequest) as caught:
-                await provider.configured({}, Unrecorded()).draw(coat(), quiet)
+                await provider.configured({}, UnrecordedCall()).draw(coat(), quiet)
             assert KEY not in repr(provider.google.settings) and KEY not in provider.terms.account
     assert KEY not in f"{caught.value} {caught.value!r} {caught.value.message} {logs}"
     assert not any(KEY in asked.path or asked.query for asked in vendor.asked)
@@ -407,17 +407,17 @@ async def test_without_a_key_the_settings_are_named() -> None:
         async with vertex.connect(vertex.Settings(), pictures) as draws:
             assert DIFFUSION.of(draws) is not None and EDITING.of(draws) is not None
             with pytest.raises(ProviderRefused, match="VERTEX_KEY"):
-                draws.configured({}, Unrecorded())
+                draws.configured({}, UnrecordedCall())
         async with nano_banana_upscaler.connect(nano_banana_upscaler.Settings(), pictures) as refines:
             assert REFINING.of(refines) is not None
             with pytest.raises(ProviderRefused, match="VERTEX_KEY"):
-                refines.configured({}, Unrecorded())
+                refines.configured({}, UnrecordedCall())
 
 
 async def test_a_wrong_configuration_names_its_field(vendor: Gemini) -> None:
     async with drawing_adapter(vendor) as provider:
         with pytest.raises(InvalidRequest) as caught:
-            provider.configured({"image_size": "8K"}, Unrecorded())
+            provider.configured({"image_size": "8K"}, UnrecordedCall())
     assert caught.value.violations[0].field == "provider_config.image_size"
 
 
@@ -437,7 +437,7 @@ async def test_a_picture_is_made_as_large_as_was_asked_for(
     vendor: Gemini, wish: Refinement, size: tuple[int, int], asked_for: str | None
 ) -> None:
     async with upscaler(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).refine(wish, quiet)
+        given = await provider.configured({}, UnrecordedCall()).refine(wish, quiet)
     assert given.picture.pixels.shape == (size[1], size[0], 3)
     assert vendor.bodies[0]["generationConfig"]["imageConfig"].get("imageSize") == asked_for
     (measure,) = given.measures
@@ -448,14 +448,14 @@ async def test_nothing_moves_where_the_ratio_is_not_one_of_the_models(vendor: Ge
     """The canvas around the picture is cut off again: what lay at a place lies there still."""
     image = scene(300, 110)
     async with upscaler(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).refine(wanted(image=image), quiet)
+        given = await provider.configured({}, UnrecordedCall()).refine(wanted(image=image), quiet)
     larger = np.asarray(Image.fromarray(image).resize((600, 220), Image.Resampling.BICUBIC)).astype(int)
     assert np.abs(given.picture.pixels.astype(int) - larger).mean() < 6
 
 
 async def test_a_picture_that_strays_is_drawn_again_with_another_seed(vendor: Gemini) -> None:
     vendor.painters.extend([unlike, faithful])
-    call = Unrecorded()
+    call = UnrecordedCall()
     async with upscaler(vendor, usd_per_picture=0.1) as provider:
         given = await provider.configured({"max_retries": 2, "ssim_threshold": 0.6}, call).refine(wanted(), quiet)
     assert [body["generationConfig"]["seed"] for body in vendor.bodies] == [5, 6]
@@ -472,14 +472,14 @@ async def test_pictures_that_all_stray_are_never_passed_on(vendor: Gemini) -> No
     vendor.painters.extend([unlike] * 3)
     async with upscaler(vendor) as provider:
         with pytest.raises(ProviderRefused, match="of 3 pictures none") as caught:
-            await provider.configured({"max_retries": 2}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({"max_retries": 2}, UnrecordedCall()).refine(wanted(), quiet)
     assert caught.value.reason == "PROVIDER_NOT_CONSISTENT" and len(vendor.ledger) == 3
 
 
 async def test_a_threshold_of_nothing_turns_the_check_off(vendor: Gemini) -> None:
     vendor.painters.append(unlike)
     async with upscaler(vendor) as provider:
-        given = await provider.configured({"ssim_threshold": 0}, Unrecorded()).refine(wanted(), quiet)
+        given = await provider.configured({"ssim_threshold": 0}, UnrecordedCall()).refine(wanted(), quiet)
     assert given.measures == () and len(vendor.ledger) == 1
 
 
@@ -487,15 +487,15 @@ async def test_a_refusal_ends_the_attempts(vendor: Gemini) -> None:
     vendor.replies.append(stopped("IMAGE_SAFETY"))
     async with upscaler(vendor) as provider:
         with pytest.raises(ContentRefused):
-            await provider.configured({"max_retries": 5}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({"max_retries": 5}, UnrecordedCall()).refine(wanted(), quiet)
     assert len(vendor.bodies) == 1
 
 
 async def test_its_own_prompt_can_be_replaced_and_the_tasks_is_added(vendor: Gemini) -> None:
-    wish = wanted(upscale=Pass(0.3, 20, 5, "a striped shirt"))
+    wish = wanted(upscale=DiffusionPass(0.3, 20, 5, "a striped shirt"))
     async with upscaler(vendor) as provider:
-        await provider.configured({"default_prompt": "Sharper, please."}, Unrecorded()).refine(wish, quiet)
-        await provider.configured({}, Unrecorded()).refine(wish, quiet)
+        await provider.configured({"default_prompt": "Sharper, please."}, UnrecordedCall()).refine(wish, quiet)
+        await provider.configured({}, UnrecordedCall()).refine(wish, quiet)
     first, second = (parts(body)[-1]["text"] for body in vendor.bodies)
     assert first == "Sharper, please.\n\nThe picture shows: a striped shirt"
     assert second == f"{nano_banana_upscaler.PROMPT}\n\nThe picture shows: a striped shirt"
@@ -504,13 +504,13 @@ async def test_its_own_prompt_can_be_replaced_and_the_tasks_is_added(vendor: Gem
 async def test_faces_alone_are_not_its_business(vendor: Gemini) -> None:
     async with upscaler(vendor) as provider:
         with pytest.raises(InvalidRequest, match="FACE_DETAIL"):
-            await provider.configured({}, Unrecorded()).refine(wanted(upscale=None, faces=UPSCALE), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(upscale=None, faces=UPSCALE), quiet)
 
 
 async def test_more_than_it_can_draw_is_never_sent(vendor: Gemini) -> None:
     async with upscaler(vendor) as provider:
         with pytest.raises(InvalidRequest) as caught:
-            await provider.configured({}, Unrecorded()).refine(wanted(factor=8, image=scene(900, 800)), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(factor=8, image=scene(900, 800)), quiet)
     assert caught.value.reason == "TOO_MANY_PIXELS" and not vendor.asked
 
 
@@ -518,5 +518,5 @@ async def test_a_picture_as_thin_as_a_thread_is_laid_on_no_canvas(vendor: Gemini
     thread = np.zeros((30_000, 1, 3), np.uint8)
     async with upscaler(vendor) as provider:
         with pytest.raises(InvalidRequest) as caught:
-            await provider.configured({}, Unrecorded()).refine(wanted(factor=2, image=thread), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(factor=2, image=thread), quiet)
     assert caught.value.reason == "TOO_MANY_PIXELS" and not vendor.asked

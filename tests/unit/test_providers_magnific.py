@@ -23,13 +23,13 @@ from services.common.errors import (
     Unavailable,
 )
 from services.providers import freepik_magnific, freepik_magnific_precision, media
-from services.providers.calls import Job, Unrecorded, Watching
-from services.providers.capabilities.refining import REFINING, Pass, Refinement
+from services.providers.calls import SupportsJobStatus, UnrecordedCall, VendorJob
+from services.providers.capabilities.refining import REFINING, DiffusionPass, Refinement
 from services.providers.freepik_magnific import FreepikMagnific
 from services.providers.freepik_magnific_precision import FreepikMagnificPrecision
 from services.providers.magnific import upscaler
 from services.providers.media import MediaSettings, open_media
-from services.providers.ports import Pixels, Step
+from services.providers.ports import DiffusionStep, Pixels
 from tests.fakes.calls import Remembered
 from tests.fakes.vendors.magnific import CREATIVE, PRECISION_V2, Magnific, refusal
 from tests.fakes.vendors.pictures import open_base64
@@ -38,7 +38,7 @@ from tests.fakes.vendors.wire import Answer, json_answer
 KEY = "magnific-key-of-a-test"
 Either: TypeAlias = FreepikMagnific | FreepikMagnificPrecision
 BOTH = pytest.mark.parametrize("module", [freepik_magnific, freepik_magnific_precision], ids=["creative", "precision"])
-PASS = Pass(denoise=0.3, steps=20, seed=5)
+PASS = DiffusionPass(denoise=0.3, steps=20, seed=5)
 REFUSALS = [
     (refusal(400, "scale_factor: invalid value"), InvalidRequest, "PROVIDER_REJECTED"),
     (refusal(401, "Invalid API key"), ProviderRefused, "PROVIDER_KEY_REFUSED"),
@@ -83,7 +83,7 @@ def wanted(factor: float | None = 2, **more: Any) -> Refinement:
     return Refinement(**{"image": picture(), "factor": factor, "upscale": PASS, **more})
 
 
-async def quiet(step: Step) -> None:
+async def quiet(step: DiffusionStep) -> None:
     pass
 
 
@@ -97,7 +97,7 @@ def sent(vendor: Magnific) -> Mapping[str, Any]:
 async def test_the_creative_upscaler_enlarges_by_the_factor(vendor: Magnific, factor: int) -> None:
     config = {"creativity": 3, "hdr": -2, "engine": "magnific_sharpy", "optimized_for": "3d_renders"}
     async with adapter(vendor) as provider:
-        given = await provider.configured(config, Unrecorded()).refine(wanted(factor), quiet)
+        given = await provider.configured(config, UnrecordedCall()).refine(wanted(factor), quiet)
     assert given.picture.pixels.shape == (160 * factor, 200 * factor, 3)
     assert given.picture.model.name == "image-upscaler" and len(vendor.ledger) == 1
     assert sent(vendor) == {
@@ -118,15 +118,15 @@ async def test_the_tasks_prompt_comes_before_the_configured_one(
     vendor: Magnific, own: str | None, configured: str | None, told: str | None
 ) -> None:
     async with adapter(vendor) as provider:
-        wish = wanted(upscale=Pass(0.3, 20, 5, own))
-        await provider.configured({"defaultPrompt": configured}, Unrecorded()).refine(wish, quiet)
+        wish = wanted(upscale=DiffusionPass(0.3, 20, 5, own))
+        await provider.configured({"defaultPrompt": configured}, UnrecordedCall()).refine(wish, quiet)
     assert sent(vendor).get("prompt") == told
 
 
 @pytest.mark.parametrize("module", [freepik_magnific, freepik_magnific_precision])
 async def test_a_task_nobody_waits_for_is_asked_how_it_went(vendor: Magnific, module: ModuleType) -> None:
     vendor.path = ("CREATED", "IN_PROGRESS")
-    call = Unrecorded()
+    call = UnrecordedCall()
     async with adapter(vendor, module, usd_per_picture=0.2, poll_seconds=60) as provider:
         given = provider.configured({}, call)
         run = asyncio.create_task(given.refine(wanted(), quiet))
@@ -134,8 +134,8 @@ async def test_a_task_nobody_waits_for_is_asked_how_it_went(vendor: Magnific, mo
         run.cancel()
         [task] = vendor.tasks.values()
         task.states.appendleft("IN_PROGRESS")
-        job = Job(task.id, {"path": task.endpoint})
-        assert isinstance(given, Watching)
+        job = VendorJob(task.id, {"path": task.endpoint})
+        assert isinstance(given, SupportsJobStatus)
         assert not await given.ended(job) and call.cost is None
         task.states.clear()
         task.states.append("COMPLETED")
@@ -144,7 +144,7 @@ async def test_a_task_nobody_waits_for_is_asked_how_it_went(vendor: Magnific, mo
 
 @pytest.mark.parametrize(("factor", "whole"), [(2, 2), (3, 3), (1.5, 2), (2.25, 3), (7, 7)])
 async def test_the_precise_upscaler_makes_every_size_in_between(vendor: Magnific, factor: float, whole: int) -> None:
-    call = Unrecorded()
+    call = UnrecordedCall()
     async with adapter(vendor, freepik_magnific_precision, usd_per_picture=0.2) as provider:
         given = await provider.configured({"sharpen": 20}, call).refine(wanted(factor), quiet)
     assert given.picture.pixels.shape == (round(160 * factor), round(200 * factor), 3)
@@ -177,13 +177,13 @@ async def test_what_it_cannot_do_is_named_and_never_sent(
 ) -> None:
     async with adapter(vendor, module) as provider:
         with pytest.raises(InvalidRequest, match=named) as caught:
-            await provider.configured({}, Unrecorded()).refine(wish, quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wish, quiet)
     assert caught.value.reason == "CAPABILITY_MISSING" and not vendor.asked
 
 
 async def test_a_capability_the_task_leaves_out_is_missing(vendor: Magnific) -> None:
     async with adapter(vendor) as provider:
-        some = provider.configured({}, Unrecorded(frozenset({"UPSCALE_2X"})))
+        some = provider.configured({}, UnrecordedCall(frozenset({"UPSCALE_2X"})))
         with pytest.raises(InvalidRequest, match="UPSCALE_4X"):
             await some.refine(wanted(4), quiet)
         assert (await some.refine(wanted(2), quiet)).picture.pixels.shape == (320, 400, 3)
@@ -193,21 +193,21 @@ async def test_a_capability_the_task_leaves_out_is_missing(vendor: Magnific) -> 
 async def test_more_pixels_than_it_makes_are_never_sent(vendor: Magnific, module: ModuleType) -> None:
     async with adapter(vendor, module) as provider:
         with pytest.raises(InvalidRequest) as caught:
-            await provider.configured({}, Unrecorded()).refine(wanted(8, image=picture(1200, 900)), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(8, image=picture(1200, 900)), quiet)
     assert caught.value.reason == "TOO_MANY_PIXELS" and not vendor.asked
 
 
 async def test_what_the_vendor_finds_too_small_is_the_callers_fault(vendor: Magnific) -> None:
     async with adapter(vendor, freepik_magnific_precision) as provider:
         with pytest.raises(InvalidRequest, match="too small"):
-            await provider.configured({}, Unrecorded()).refine(wanted(2, image=picture(100, 100)), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(2, image=picture(100, 100)), quiet)
 
 
 async def test_a_picture_too_long_as_png_is_sent_as_jpeg(vendor: Magnific) -> None:
     noisy = np.random.default_rng(1).integers(0, 256, (160, 160, 3), np.uint8)
     async with adapter(vendor, max_base64=90_000) as provider:
         for image in (picture(), noisy):
-            await provider.configured({}, Unrecorded()).refine(wanted(image=image), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(image=image), quiet)
     formats = [open_base64(task.body["image"]).format for task in vendor.tasks.values()]
     assert formats == ["PNG", "JPEG"]
 
@@ -216,7 +216,7 @@ async def test_a_picture_too_long_as_png_is_sent_as_jpeg(vendor: Magnific) -> No
 async def test_both_shapes_of_answers_are_read(vendor: Magnific, wrapped: bool) -> None:
     vendor.path, vendor.wrapped = ("CREATED", "IN_PROGRESS", "IN_PROGRESS"), wrapped
     async with adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+        given = await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert given.picture.pixels.shape == (320, 400, 3)
 
 
@@ -225,7 +225,7 @@ async def test_the_older_host_and_header_are_settings() -> None:
         Magnific("an-older-key", header="x-freepik-api-key").open() as vendor,
         adapter(vendor, key_header="x-freepik-api-key") as provider,
     ):
-        assert (await provider.configured({}, Unrecorded()).refine(wanted(), quiet)).picture.pixels.size
+        assert (await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)).picture.pixels.size
 
 
 @pytest.mark.parametrize(("answer", "kind", "reason"), REFUSALS, ids=lambda value: str(getattr(value, "status", "")))
@@ -235,7 +235,7 @@ async def test_each_refusal_has_its_meaning(
     vendor.script.instead("submit", answer)
     async with adapter(vendor) as provider:
         with pytest.raises(kind) as caught:
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert type(caught.value) is kind and caught.value.reason == reason and not vendor.ledger
 
 
@@ -243,7 +243,7 @@ async def test_the_pause_that_a_limit_names_is_passed_on(vendor: Magnific) -> No
     vendor.script.instead("submit", refusal(429, "Too many requests", retry_after="30"))
     async with adapter(vendor) as provider:
         with pytest.raises(RateLimited) as caught:
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert caught.value.retry_after == 30
 
 
@@ -253,7 +253,7 @@ async def test_a_lost_answer_leaves_the_outcome_unknown(vendor: Magnific, module
     vendor.script.after("submit", LOSSES[loss])
     async with adapter(vendor, module) as provider:
         with pytest.raises(OutcomeUnknown):
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert len(vendor.ledger) == 1
 
 
@@ -261,7 +261,7 @@ async def test_a_failed_task_may_be_tried_again_once(vendor: Magnific) -> None:
     vendor.outcomes.append(False)
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderFailed, match="gives no reason"):
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
         assert provider.terms.tries == 2
 
 
@@ -281,14 +281,14 @@ async def test_a_task_that_takes_too_long_goes_on(vendor: Magnific) -> None:
     vendor.path = ("IN_PROGRESS",) * 10_000
     async with adapter(vendor, timeout_seconds=0.5) as provider:
         with pytest.raises(DeadlineExceeded) as caught:
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert caught.value.reason == "PROVIDER_TOO_SLOW"
 
 
 async def test_a_status_that_stumbles_is_asked_again(vendor: Magnific) -> None:
     vendor.script.instead("status", refusal(503, "Service Unavailable"), Answer(cut_at=0))
     async with adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+        given = await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert given.picture.pixels.size
 
 
@@ -306,7 +306,7 @@ async def test_an_unknown_state_is_reported_and_taken_as_running(vendor: Magnifi
     vendor.script.instead("status", json_answer({"data": {"task_id": "1", "status": "PAUSED", "generated": []}}))
     with capture_logs() as logs:
         async with adapter(vendor) as provider:
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert [entry["state"] for entry in logs if "unknown state" in entry["event"]] == ["PAUSED"]
 
 
@@ -315,7 +315,7 @@ async def test_an_expired_address_is_asked_for_again(vendor: Magnific, monkeypat
     old = json_answer({"data": {"status": "COMPLETED", "generated": [f"{vendor.url}/statics/old.png"]}})
     vendor.script.instead("status", old)
     async with adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+        given = await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert given.picture.pixels.shape == (320, 400, 3) and len(vendor.ledger) == 1
 
 
@@ -335,7 +335,7 @@ async def test_completed_without_a_picture_is_unusable(vendor: Magnific, generat
     vendor.script.instead("status", json_answer({"data": {"status": "COMPLETED", "generated": generated}}))
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderRefused) as caught:
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert caught.value.reason == "PROVIDER_RESULT_UNUSABLE"
 
 
@@ -343,7 +343,7 @@ async def test_a_result_that_is_no_picture_is_unusable(vendor: Magnific) -> None
     vendor.script.instead("media", Answer(200, b"<html>soon</html>", {"content-type": "image/png"}))
     async with adapter(vendor) as provider:
         with pytest.raises(ProviderRefused) as caught:
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert caught.value.reason == "PROVIDER_RESULT_UNUSABLE"
 
 
@@ -352,8 +352,8 @@ async def test_the_key_goes_to_the_vendor_and_nowhere_else(vendor: Magnific) -> 
     with capture_logs() as logs:
         async with adapter(vendor) as provider:
             with pytest.raises(ProviderRefused) as caught:
-                await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
-            await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+                await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
+            await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     assert KEY not in f"{caught.value} {caught.value!r} {logs}"
     fetches = [asked for asked in vendor.asked if asked.path.startswith("/statics/")]
     assert fetches and not any(KEY in str(asked.headers) for asked in fetches)
@@ -364,7 +364,7 @@ async def test_without_a_key_the_setting_is_named(module: ModuleType) -> None:
     async with open_media(MediaSettings()) as pictures, module.connect(module.Settings(), pictures) as provider:
         assert REFINING.of(provider) is not None
         with pytest.raises(ProviderRefused, match="FREEPIK_KEY"):
-            provider.configured({}, Unrecorded())
+            provider.configured({}, UnrecordedCall())
 
 
 async def test_both_providers_share_one_account(vendor: Magnific) -> None:
@@ -379,6 +379,6 @@ async def test_both_providers_share_one_account(vendor: Magnific) -> None:
 
 async def test_the_result_is_the_picture_the_vendor_made(vendor: Magnific) -> None:
     async with adapter(vendor) as provider:
-        given = await provider.configured({}, Unrecorded()).refine(wanted(), quiet)
+        given = await provider.configured({}, UnrecordedCall()).refine(wanted(), quiet)
     bicubic = Image.fromarray(picture()).resize((400, 320), Image.Resampling.BICUBIC)
     assert np.array_equal(given.picture.pixels, np.asarray(bicubic))

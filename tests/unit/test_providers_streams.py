@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from services.providers.chat.streams import of_anthropic, of_ollama, of_openai
-from services.providers.http import Answer
+from services.providers.http import VendorResponse
 from services.providers.streams import parse
 
 ODD = "line\u2028next\u0085more"
@@ -53,4 +53,4 @@ def test_a_torn_stream_is_none(kind: str, content: bytes) -> None:
 @pytest.mark.parametrize("together", [of_openai, of_ollama, of_anthropic])
 @pytest.mark.parametrize("body", [[], [1, None, "x"], [{}], [{"choices": 5, "message": 5}], [[{}]], BLOCK])
 def test_a_stream_of_anything_is_put_together_without_a_fault(together: Any, body: list[Any]) -> None:
-    assert together(Answer(200, {}, body)).member("choices", 0, "finish_reason") is None
+    assert together(VendorResponse(200, {}, body)).member("choices", 0, "finish_reason") is None

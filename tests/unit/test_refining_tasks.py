@@ -19,20 +19,20 @@ from services.catalog.tasks.face_enhancer import FaceEnhancerParams
 from services.catalog.tasks.refine import RefineParams
 from services.common.errors import InvalidRequest
 from services.imaging.recipes import read_recipe
-from services.inference.context import Context, Outputs
+from services.inference.context import Outputs, RunContext
 from services.inference.handlers import detail_enhancer, face_enhancer, refine
 from services.inference.originals import OriginalPicture, TaskPicture
 from services.providers import local as local_provider
 from services.providers import sartiq_ultimate_refiner
-from services.providers.calls import Unrecorded
+from services.providers.calls import UnrecordedCall
 from services.providers.in_house import InHouse
 from services.providers.local import Local
-from services.providers.pipelines.redrawing import Brush
-from services.providers.ports import Capability, Matte, OnStep, Pixels, Step
+from services.providers.pipelines.redrawing import Redrawer
+from services.providers.ports import Capability, DiffusionStep, Matte, OnStep, Pixels
 from services.providers.sartiq_ultimate_face_fixer import SartiqUltimateFaceFixer
 from services.providers.sartiq_ultimate_garment_fixer import SartiqUltimateGarmentFixer
 from services.providers.sartiq_ultimate_refiner import SartiqUltimateRefiner
-from tests.fakes.diffusion import FakeDiffusion, FakeMatting, brush, noisy
+from tests.fakes.diffusion import FakeDiffusion, FakeMatting, noisy, redrawer
 from tests.fakes.objects import FakeObjects
 
 
@@ -42,8 +42,8 @@ class FakeLocal:
 
     diffusion: FakeDiffusion = field(default_factory=lambda: FakeDiffusion(noisy(10)))
 
-    async def brush(self) -> Brush:
-        return brush(self.diffusion)
+    async def redrawer(self) -> Redrawer:
+        return redrawer(self.diffusion)
 
     async def matte(self, pixels: Pixels) -> Matte:
         return await FakeMatting().matte(pixels)
@@ -54,7 +54,7 @@ class FakeProgress:
         self.last: tuple[str, int, int] | None = None
 
     def steps(self, stage: str) -> OnStep:
-        async def show(step: Step) -> None:
+        async def show(step: DiffusionStep) -> None:
             assert step.preview is not None and step.preview.dtype == np.uint8
             self.last = stage, step.step, step.of
 
@@ -67,7 +67,7 @@ class FakeContext:
     fallback_used = False
 
     def __init__(self, provider: InHouse[Any], pictures: dict[str, Pixels], **config: object) -> None:
-        self.provider = provider.configured(config, Unrecorded(self.capabilities))
+        self.provider = provider.configured(config, UnrecordedCall(self.capabilities))
         self.pictures = pictures
         self.store = FakeObjects()
         self.outputs = Outputs("tenant", "results", "task", 1, self.store)
@@ -75,7 +75,7 @@ class FakeContext:
         self.notes: list[PictureNote] = []
 
     capabilities: frozenset[str] | None = None
-    note, note_shape, note_answer = Context.note, Context.note_shape, Context.note_answer
+    note, note_shape, note_answer = RunContext.note, RunContext.note_shape, RunContext.note_answer
 
     async def load_laid_on_white(self, reference: str, *, called: str) -> TaskPicture:
         return await self.load_picture(reference, called=called)
@@ -106,8 +106,8 @@ def refiner() -> SartiqUltimateRefiner:
     return SartiqUltimateRefiner(local=local())
 
 
-def as_context(context: FakeContext) -> Context:
-    return cast(Context, context)
+def as_context(context: FakeContext) -> RunContext:
+    return cast(RunContext, context)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def test_the_refiner_s_configuration_reaches_its_tiles_and_its_measures() 
 
 async def test_a_configuration_that_does_not_exist_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="num_tiles"):
-        refiner().configured({"num_tiles": 0}, Unrecorded())
+        refiner().configured({"num_tiles": 0}, UnrecordedCall())
 
 
 async def test_a_face_is_enhanced_and_its_score_told() -> None:

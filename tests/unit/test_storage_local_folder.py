@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from services.common.errors import IllegalTransition, InvalidRequest, NotFound, Unavailable
-from services.storage.domain import Facts, Key, Precondition, Span, StoredObject, Terms
-from services.storage.local_folder import LocalFolder
+from services.storage.domain import ByteRange, ObjectKey, ObjectMetadata, Precondition, StoredObject, WriteConditions
+from services.storage.local_folder import LocalObjectStore
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = Key("acme", "a/b/c.bin")
+KEY = ObjectKey("acme", "a/b/c.bin")
 OLD, NEW = b"the old one", b"the new one, which is longer"
 
 # For N = 1, 2, … a fork of its own dies before the Nth call that changes the disk; ends when one has fewer.
@@ -40,7 +40,7 @@ for name in ("fsync", "replace", "link", "unlink", "mkdir"):
     setattr(os, name, dying(getattr(os, name)))
 tempfile.mkstemp = dying(tempfile.mkstemp)
 Path.write_text = dying(Path.write_text)
-spool.Gathering._take = dying(spool.Gathering._take)
+spool.SpooledUpload._take = dying(spool.SpooledUpload._take)
 async def write(root, *parts, if_absent):
     folder = local_folder.LocalFolder(root)
     async with folder.gather() as gathering:
@@ -65,19 +65,19 @@ for step in range(1, 100):
 """
 
 
-PLAIN, OURS = Terms(), Terms(result=True)
+PLAIN, OURS = WriteConditions(), WriteConditions(result=True)
 
 
-async def put(folder: LocalFolder, key: Key, content: bytes, terms: Terms = PLAIN) -> StoredObject:
+async def put(folder: LocalObjectStore, key: ObjectKey, content: bytes, terms: WriteConditions = PLAIN) -> StoredObject:
     async with folder.gather() as gathering:
         await gathering.write(content)
         return await folder.put(key, gathering.path, gathering.facts(), terms)
 
 
-async def read(folder: LocalFolder, key: Key) -> tuple[Facts, bytes]:
+async def read(folder: LocalObjectStore, key: ObjectKey) -> tuple[ObjectMetadata, bytes]:
     async with folder.open(key) as opened:
         size = opened.stored.facts.size
-        return opened.stored.facts, b"".join([chunk async for chunk in opened.chunks(Span(0, size))])
+        return opened.stored.facts, b"".join([chunk async for chunk in opened.chunks(ByteRange(0, size))])
 
 
 @pytest.mark.parametrize(("mode", "before"), [("replace", OLD), ("replace", b""), ("if_absent", b"")])
@@ -87,12 +87,12 @@ async def test_a_crash_at_any_step_leaves_the_old_object_or_the_new_one_whole(
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = (sys.executable, "-c", CRASHING, str(tmp_path), before.decode(), mode)
     await asyncio.to_thread(subprocess.run, command, env=environment, check=True, timeout=60)
-    found = [await what_is_there(LocalFolder(tmp_path / step)) for step in os.listdir(tmp_path)]
+    found = [await what_is_there(LocalObjectStore(tmp_path / step)) for step in os.listdir(tmp_path)]
     assert len(found) > 8
     assert set(found) == {before or None, NEW}
 
 
-async def what_is_there(folder: LocalFolder) -> bytes | None:
+async def what_is_there(folder: LocalObjectStore) -> bytes | None:
     """What a process started after the crash finds, in every way in which one can look."""
     folder.sweep_older_than(0)
     page = await folder.list("acme", prefix="", start_after="", limit=10)
@@ -105,13 +105,13 @@ async def what_is_there(folder: LocalFolder) -> bytes | None:
         await folder.delete(KEY, PLAIN)
     with pytest.raises(NotFound):
         await folder.head(KEY)
-    await put(folder, KEY, b"and on it goes", Terms(if_absent=True))
+    await put(folder, KEY, b"and on it goes", WriteConditions(if_absent=True))
     assert (await read(folder, KEY))[1] == b"and on it goes"
     return content
 
 
 async def test_facts_that_are_lost_or_speak_of_another_file_are_read_off_the_content(tmp_path: Path) -> None:
-    folder, beside = LocalFolder(tmp_path), tmp_path / ".facts" / KEY.full
+    folder, beside = LocalObjectStore(tmp_path), tmp_path / ".facts" / KEY.full
     stored = await put(folder, KEY, NEW)
     for damage in ("", "{", "[]", "{}", '{"stamp": [1, 2, 3]}', beside.read_text().replace("[", "[1")):
         beside.write_text(damage)
@@ -122,34 +122,34 @@ async def test_facts_that_are_lost_or_speak_of_another_file_are_read_off_the_con
 
 
 async def test_a_file_changed_behind_the_services_back_is_described_as_it_is(tmp_path: Path) -> None:
-    folder = LocalFolder(tmp_path)
+    folder = LocalObjectStore(tmp_path)
     await put(folder, KEY, OLD)
     (tmp_path / KEY.full).write_bytes(NEW)
     assert (await folder.head(KEY)).facts.sha256 == hashlib.sha256(NEW).hexdigest()
 
 
 async def test_who_reads_while_it_is_replaced_or_deleted_reads_to_the_end_what_was_begun(tmp_path: Path) -> None:
-    folder, content = LocalFolder(tmp_path), os.urandom(1 << 20)
+    folder, content = LocalObjectStore(tmp_path), os.urandom(1 << 20)
     await put(folder, KEY, content)
     async with folder.open(KEY) as opened:
         await put(folder, KEY, NEW)
         await folder.delete(KEY, PLAIN)
-        assert b"".join([chunk async for chunk in opened.chunks(Span(0, len(content)))]) == content
+        assert b"".join([chunk async for chunk in opened.chunks(ByteRange(0, len(content)))]) == content
 
 
 async def test_empty_folders_go_with_their_last_object(tmp_path: Path) -> None:
-    folder = LocalFolder(tmp_path)
+    folder = LocalObjectStore(tmp_path)
     await put(folder, KEY, OLD)
-    await put(folder, Key("acme", "a/d"), OLD)
+    await put(folder, ObjectKey("acme", "a/d"), OLD)
     await folder.delete(KEY, PLAIN)
     assert not (tmp_path / "acme/a/b").exists()
-    await folder.delete(Key("acme", "a/d"), PLAIN)
+    await folder.delete(ObjectKey("acme", "a/d"), PLAIN)
     assert sorted(os.listdir(tmp_path)) == [".facts", ".locks", ".spool"]
     assert os.listdir(tmp_path / ".facts") == []
 
 
 async def test_a_writer_survives_the_deletes_around_it(tmp_path: Path) -> None:
-    folder, neighbour = LocalFolder(tmp_path), Key("acme", "a/b/neighbour")
+    folder, neighbour = LocalObjectStore(tmp_path), ObjectKey("acme", "a/b/neighbour")
 
     async def churn() -> None:
         for _ in range(25):
@@ -165,22 +165,22 @@ async def test_a_writer_survives_the_deletes_around_it(tmp_path: Path) -> None:
 
 
 async def test_a_path_through_an_object_or_onto_a_folder_is_a_conflict(tmp_path: Path) -> None:
-    folder = LocalFolder(tmp_path)
+    folder = LocalObjectStore(tmp_path)
     await put(folder, KEY, OLD)
     for path in ("a/b", "a", "a/b/c.bin/d", "a/b/c.bin/d/e"):
         with pytest.raises(InvalidRequest) as caught:
-            await put(folder, Key("acme", path), NEW)
+            await put(folder, ObjectKey("acme", path), NEW)
         assert caught.value.reason == "PATH_CONFLICT"
     with pytest.raises((InvalidRequest, IllegalTransition)):
-        await put(folder, Key("acme", "a/b"), NEW, Terms(if_absent=True))
+        await put(folder, ObjectKey("acme", "a/b"), NEW, WriteConditions(if_absent=True))
     for path in ("a/b", "a/b/c.bin/d"):
         with pytest.raises(NotFound):
-            await folder.head(Key("acme", path))
+            await folder.head(ObjectKey("acme", path))
     assert (await read(folder, KEY))[1] == OLD
 
 
 async def test_only_old_leftovers_are_swept(tmp_path: Path) -> None:
-    folder = LocalFolder(tmp_path)
+    folder = LocalObjectStore(tmp_path)
     old, fresh = tmp_path / ".spool" / "old", tmp_path / ".spool" / "fresh"
     old.touch()
     fresh.touch()
@@ -191,7 +191,7 @@ async def test_only_old_leftovers_are_swept(tmp_path: Path) -> None:
 
 
 async def test_the_check_fails_where_nothing_can_be_written(tmp_path: Path) -> None:
-    folder = LocalFolder(tmp_path)
+    folder = LocalObjectStore(tmp_path)
     await folder.check()
     assert os.listdir(tmp_path / ".spool") == []
     (tmp_path / ".spool").rmdir()
@@ -200,10 +200,10 @@ async def test_the_check_fails_where_nothing_can_be_written(tmp_path: Path) -> N
 
 
 async def test_a_result_is_told_by_its_file_alone(tmp_path: Path) -> None:
-    folder = LocalFolder(tmp_path)
+    folder = LocalObjectStore(tmp_path)
     await put(folder, KEY, OLD, OURS)
     (tmp_path / ".facts" / KEY.full).unlink()
-    for terms in (PLAIN, Terms(precondition=Precondition(if_match=("*",)))):
+    for terms in (PLAIN, WriteConditions(precondition=Precondition(if_match=("*",)))):
         with pytest.raises(IllegalTransition) as caught:
             await put(folder, KEY, NEW, terms)
         assert caught.value.reason == "RESULT_IMMUTABLE"
@@ -222,9 +222,9 @@ import asyncio, sys
 from pathlib import Path
 from services.common.errors import PreconditionFailed
 from services.storage.domain import Key, Precondition, Span, Terms
-from services.storage.local_folder import LocalFolder
+from services.storage.local_folder import LocalObjectStore
 async def main(root):
-    folder, key, won = LocalFolder(root), Key("acme", "counter"), 0
+    folder, key, won = LocalObjectStore(root), Key("acme", "counter"), 0
     while won < 50:
         async with folder.open(key) as opened:
             size = opened.stored.facts.size
@@ -243,7 +243,7 @@ asyncio.run(main(Path(sys.argv[1])))
 
 
 async def test_processes_that_write_under_if_match_lose_no_step_of_each_other(tmp_path: Path) -> None:
-    folder, key = LocalFolder(tmp_path), Key("acme", "counter")
+    folder, key = LocalObjectStore(tmp_path), ObjectKey("acme", "counter")
     await put(folder, key, b"0")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     writers = [

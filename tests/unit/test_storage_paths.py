@@ -9,7 +9,7 @@ import pytest
 
 from services.common.errors import InvalidRequest
 from services.imaging.paths import clean_path, clean_prefix
-from services.storage.domain import Facts, Key, Span
+from services.storage.domain import ByteRange, ObjectKey, ObjectMetadata
 from services.storage.listing import paths_below
 from tests.corpora.paths import KEPT, REFUSED
 
@@ -18,7 +18,7 @@ from tests.corpora.paths import KEPT, REFUSED
 @pytest.mark.parametrize("path", REFUSED, ids=ascii)
 def test_a_path_that_climbs_hides_or_deceives_is_refused(path: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        Key.of("acme", path)
+        ObjectKey.of("acme", path)
     assert caught.value.reason == "PATH_INVALID"
     assert "\\x" not in caught.value.message
 
@@ -35,7 +35,7 @@ def test_spellings_of_one_letter_name_one_object() -> None:
 
 @pytest.mark.parametrize("path", KEPT, ids=ascii)
 def test_a_kept_path_lies_below_its_tenants_folder(path: str, tmp_path: Path) -> None:
-    lies = (tmp_path / Key.of("acme", path).full).resolve()
+    lies = (tmp_path / ObjectKey.of("acme", path).full).resolve()
     assert lies.is_relative_to(tmp_path / "acme")
     assert lies != tmp_path / "acme"
 
@@ -43,13 +43,13 @@ def test_a_kept_path_lies_below_its_tenants_folder(path: str, tmp_path: Path) ->
 @pytest.mark.parametrize("tenant", ["..", ".", ".facts", "a/b", "a\\b", "a\0", "a b", "é", "-a", "_a", "x" * 101])
 def test_what_is_no_tenant_is_refused(tenant: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        Key.of(tenant, "a")
+        ObjectKey.of(tenant, "a")
     assert caught.value.reason == "TENANT_INVALID"
 
 
 def test_a_missing_tenant_has_a_reason_of_its_own() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        Key.of("", "a")
+        ObjectKey.of("", "a")
     assert caught.value.reason == "TENANT_MISSING"
 
 
@@ -68,18 +68,18 @@ def test_a_prefix_climbs_no_more_than_a_path(prefix: str) -> None:
 
 
 def test_a_part_is_cut_to_what_exists() -> None:
-    assert Span.within(10, offset=0, length=0) == Span(0, 10)
-    assert Span.within(10, offset=4, length=100) == Span(4, 6)
-    assert Span.within(0, offset=0, length=0) == Span(0, 0)
+    assert ByteRange.within(10, offset=0, length=0) == ByteRange(0, 10)
+    assert ByteRange.within(10, offset=4, length=100) == ByteRange(4, 6)
+    assert ByteRange.within(0, offset=0, length=0) == ByteRange(0, 0)
     for offset, length in ((10, 0), (0, -1), (-1, 5), (11, 1)):
         with pytest.raises(InvalidRequest):
-            Span.within(10, offset=offset, length=length)
+            ByteRange.within(10, offset=offset, length=length)
     with pytest.raises(InvalidRequest):
-        Span.within(0, offset=0, length=1)
+        ByteRange.within(0, offset=0, length=1)
 
 
 def test_the_etag_follows_the_content() -> None:
-    assert Facts(1, "ab" * 32, "x").etag == '"' + "ab" * 16 + '"'
+    assert ObjectMetadata(1, "ab" * 32, "x").etag == '"' + "ab" * 16 + '"'
 
 
 def test_files_are_listed_as_an_object_store_lists_keys(tmp_path: Path) -> None:

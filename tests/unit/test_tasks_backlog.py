@@ -5,16 +5,16 @@ import gc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tasks.backlog import AGE_PER_PRIORITY, Backlog, Waiting
+from services.tasks.backlog import AGE_PER_PRIORITY, Backlog, QueuedTask
 
 
 def waiting(
     name: str, *, tenant: str = "a", priority: int = 0, created: int = 0, after: int = 0, weight: float = 1.0
-) -> Waiting:
-    return Waiting(name, tenant, "inference", priority, created, 1, after, weight)
+) -> QueuedTask:
+    return QueuedTask(name, tenant, "inference", priority, created, 1, after, weight)
 
 
-def names(items: list[Waiting]) -> list[str]:
+def names(items: list[QueuedTask]) -> list[str]:
     return [item.task_id for item in items]
 
 
@@ -120,5 +120,5 @@ def test_what_was_removed_is_dropped_also_while_nobody_takes_anything() -> None:
     for number in range(5_000):
         backlog.push(waiting(f"t{number}", after=number % 2), now=0)
         backlog.remove(f"t{number}")
-    assert sum(type(held) is Waiting for held in gc.get_objects()) < 2_000
+    assert sum(type(held) is QueuedTask for held in gc.get_objects()) < 2_000
     assert backlog.pop(9, now=10) == [kept]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from services.tasks.clock import SteadyClock
-from services.tasks.dispatcher import Timing
+from services.tasks.dispatcher import DispatchTiming
 from services.tasks.domain import Failure, Task, TaskState
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
+from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 from tests.unit.test_tasks_dispatcher import CLOCK, Desk
 
@@ -51,7 +51,7 @@ async def running(tasks: Forgetful, count: int) -> tuple[TaskService, list[str]]
 
 async def test_ends_that_no_cache_knows_are_read_in_one_go(tasks: Forgetful) -> None:
     service, ids = await running(tasks, 50)
-    assert await service.finish_all([Ending(name, 1, result="{}") for name in ids]) == [True] * 50
+    assert await service.finish_all([RunReport(name, 1, result="{}") for name in ids]) == [True] * 50
     assert tasks.asked == ["many, fresh"]
     assert {tasks.stored[name].state for name in ids} == {TaskState.COMPLETED}
 
@@ -59,15 +59,15 @@ async def test_ends_that_no_cache_knows_are_read_in_one_go(tasks: Forgetful) -> 
 async def test_each_end_of_a_group_has_an_answer_of_its_own(tasks: Forgetful) -> None:
     service, ids = await running(tasks, 4)
     await service.cancel("acme", ids[1])
-    await service.finish(Ending(ids[2], 1, result="{}"))
+    await service.finish(RunReport(ids[2], 1, result="{}"))
     failure = Failure("R", "m", "PROVIDER", retryable=False)
     endings = [
-        Ending(ids[0], 1, result="{}"),
-        Ending(ids[1], 1, result="{}"),
-        Ending(ids[2], 1, result="{}"),
-        Ending(ids[2], 1, failure=failure),
-        Ending(ids[3], 2, result="{}"),
-        Ending("nothing", 1, result="{}"),
+        RunReport(ids[0], 1, result="{}"),
+        RunReport(ids[1], 1, result="{}"),
+        RunReport(ids[2], 1, result="{}"),
+        RunReport(ids[2], 1, failure=failure),
+        RunReport(ids[3], 2, result="{}"),
+        RunReport("nothing", 1, result="{}"),
     ]
     tasks.asked.clear()
     assert await service.finish_all(endings) == [True, False, True, False, False, False]
@@ -76,7 +76,7 @@ async def test_each_end_of_a_group_has_an_answer_of_its_own(tasks: Forgetful) ->
 
 async def test_the_same_run_ended_twice_in_one_group_counts_once(tasks: Forgetful) -> None:
     service, [name] = await running(tasks, 1)
-    assert await service.finish_all([Ending(name, 1, result="{}")] * 2) == [True, True]
+    assert await service.finish_all([RunReport(name, 1, result="{}")] * 2) == [True, True]
     assert tasks.stored[name].version == 3
 
 
@@ -97,7 +97,7 @@ async def test_the_dispatcher_says_in_one_word_which_leases_ran_out() -> None:
             words.append(len(runs))
             await super().expire(runs)
 
-    desk = Counting(timing=Timing(lease=0.05, claim=9.0, sweep=0.1))
+    desk = Counting(timing=DispatchTiming(lease=0.05, claim=9.0, sweep=0.1))
     now = CLOCK()
     for number in range(50):
         waiting = Task(f"t{number}", "a", "DIAGNOSTIC", "q", "{}", 50, now, now).created()

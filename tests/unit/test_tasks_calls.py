@@ -7,19 +7,19 @@ from dataclasses import replace
 import pytest
 
 from services.common.errors import IllegalTransition
-from services.tasks.calls import Outcome, ServiceCall, kept
 from services.tasks.clock import SteadyClock
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.messages import Messages, service_request
+from services.tasks.provider_calls import CallOutcome, ProviderCallRecord, kept
 from services.tasks.repository import CODEC, to_document
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
+from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 
-INTENDED = ServiceCall(
-    "FAL", 1, "", Outcome.INTENDED, 0.0, id="token-1", asking=2, started_at=5, fallback=True, note='{"app":"x"}'
+INTENDED = ProviderCallRecord(
+    "FAL", 1, "", CallOutcome.INTENDED, 0.0, id="token-1", asking=2, started_at=5, fallback=True, note='{"app":"x"}'
 )
-SUBMITTED = replace(INTENDED, outcome=Outcome.SUBMITTED, request_id="req-1")
-LOCAL = ServiceCall("LOCAL", 1, "", Outcome.SUCCEEDED, 0.25)
+SUBMITTED = replace(INTENDED, outcome=CallOutcome.SUBMITTED, request_id="req-1")
+LOCAL = ProviderCallRecord("LOCAL", 1, "", CallOutcome.SUCCEEDED, 0.25)
 
 
 @pytest.fixture
@@ -33,17 +33,19 @@ async def started(service: TaskService) -> Task:
 
 
 @pytest.mark.parametrize("late", [INTENDED, SUBMITTED])
-@pytest.mark.parametrize("known", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED, Outcome.UNKNOWN])
-def test_a_late_word_never_leads_back_from_an_outcome(late: ServiceCall, known: Outcome) -> None:
+@pytest.mark.parametrize(
+    "known", [CallOutcome.SUCCEEDED, CallOutcome.FAILED, CallOutcome.CANCELLED, CallOutcome.UNKNOWN]
+)
+def test_a_late_word_never_leads_back_from_an_outcome(late: ProviderCallRecord, known: CallOutcome) -> None:
     [call] = kept((replace(INTENDED, outcome=known),), [late])
     assert call.outcome == known
     assert call.request_id == late.request_id
 
 
 def test_what_was_unknown_may_turn_out_to_be_something() -> None:
-    unknown = replace(SUBMITTED, outcome=Outcome.UNKNOWN, past=True)
-    [call] = kept((unknown,), [replace(SUBMITTED, outcome=Outcome.SUCCEEDED, cost=0.1, attempt=4)])
-    assert (call.outcome, call.cost, call.attempt, call.past) == (Outcome.SUCCEEDED, 0.1, 1, True)
+    unknown = replace(SUBMITTED, outcome=CallOutcome.UNKNOWN, past=True)
+    [call] = kept((unknown,), [replace(SUBMITTED, outcome=CallOutcome.SUCCEEDED, cost=0.1, attempt=4)])
+    assert (call.outcome, call.cost, call.attempt, call.past) == (CallOutcome.SUCCEEDED, 0.1, 1, True)
 
 
 def test_calls_without_an_id_are_added_each_time() -> None:
@@ -58,8 +60,8 @@ async def test_a_call_is_kept_before_the_run_ends(service: TaskService) -> None:
     assert running.service_calls == (SUBMITTED,)
     assert running.state is TaskState.EXECUTING
     assert len(running.outbox) == 2  # no event of its own
-    await service.finish(Ending(task.id, 1, result="{}", calls=(replace(SUBMITTED, outcome=Outcome.SUCCEEDED),)))
-    assert [call.outcome for call in (await service.get("acme", task.id)).service_calls] == [Outcome.SUCCEEDED]
+    await service.finish(RunReport(task.id, 1, result="{}", calls=(replace(SUBMITTED, outcome=CallOutcome.SUCCEEDED),)))
+    assert [call.outcome for call in (await service.get("acme", task.id)).service_calls] == [CallOutcome.SUCCEEDED]
 
 
 async def test_the_same_word_twice_is_written_once(service: TaskService) -> None:
@@ -92,28 +94,28 @@ async def test_what_becomes_of_a_cancelled_tasks_call_is_kept(service: TaskServi
     task = await started(service)
     await service.record(task.id, "w1", 1, SUBMITTED)
     await service.cancel("acme", task.id)
-    assert not await service.record(task.id, "w1", 1, replace(SUBMITTED, outcome=Outcome.CANCELLED))
+    assert not await service.record(task.id, "w1", 1, replace(SUBMITTED, outcome=CallOutcome.CANCELLED))
     cancelled = await service.get("acme", task.id)
-    assert (cancelled.state, cancelled.service_calls[0].outcome) == (TaskState.CANCELLED, Outcome.CANCELLED)
+    assert (cancelled.state, cancelled.service_calls[0].outcome) == (TaskState.CANCELLED, CallOutcome.CANCELLED)
 
 
 async def test_a_run_that_is_given_back_leaves_its_calls(service: TaskService) -> None:
     task = await started(service)
-    await service.finish(Ending(task.id, 1, calls=(SUBMITTED,)))
+    await service.finish(RunReport(task.id, 1, calls=(SUBMITTED,)))
     assert (await service.get("acme", task.id)).service_calls == (SUBMITTED,)
 
 
 async def test_a_replay_counts_earlier_calls_as_past(service: TaskService) -> None:
     task = await started(service)
     failure = Failure("NO", "no", "PROVIDER", retryable=False)
-    await service.finish(Ending(task.id, 1, failure=failure, calls=(SUBMITTED,)))
+    await service.finish(RunReport(task.id, 1, failure=failure, calls=(SUBMITTED,)))
     assert (await service.replay("acme", task.id)).service_calls == (replace(SUBMITTED, past=True),)
 
 
 async def test_a_failure_whose_tries_are_used_up_waits_for_somebody_to_look(service: TaskService) -> None:
     task = await started(service)
     failure = Failure("DOWN", "down", "PROVIDER", retryable=True, exhausted=True)
-    await service.finish(Ending(task.id, 1, failure=failure))
+    await service.finish(RunReport(task.id, 1, failure=failure))
     ended = await service.get("acme", task.id)
     assert (ended.state, ended.dead_letter) == (TaskState.FAILED, True)
 
@@ -121,7 +123,7 @@ async def test_a_failure_whose_tries_are_used_up_waits_for_somebody_to_look(serv
 async def test_a_provider_may_say_when_to_try_again(service: TaskService) -> None:
     task = await started(service)
     failure = Failure("RATE_LIMITED", "later", "RATE_LIMIT", retryable=True, retry_after=90 * SECOND)
-    await service.finish(Ending(task.id, 1, failure=failure))
+    await service.finish(RunReport(task.id, 1, failure=failure))
     waiting = await service.get("acme", task.id)
     assert waiting.not_before >= waiting.updated_at + 90 * SECOND
 

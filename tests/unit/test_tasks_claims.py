@@ -9,7 +9,7 @@ from compute.tasks.v1 import worker_pb2 as wire
 
 from services.common.identity import Caller, set_caller
 from services.tasks.clock import SteadyClock
-from services.tasks.dispatcher import Dispatcher, Timing
+from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import TaskState
 from services.tasks.messages import Messages
 from services.tasks.service import RetryPolicy, TaskService
@@ -22,7 +22,7 @@ async def test_a_task_of_an_unknown_type_begins_nothing_and_holds_up_no_neighbou
     none: Any = None
     clock, messages, repository = SteadyClock(), Messages(), MemoryTaskRepository()
     service = TaskService(repository, clock, RetryPolicy())
-    books = Dispatcher(none, none, clock, lambda: True, Timing())
+    books = Dispatcher(none, none, clock, lambda: True, DispatchTiming())
     servicer = WorkerServicer(service, repository, messages, none, books, none, 10.0)
     wanted = pb.CreateTaskRequest()
     wanted.spec.origin.instance = "here"

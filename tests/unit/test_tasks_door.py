@@ -10,9 +10,9 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest
-from services.net.addresses import Reach
-from services.tasks.door import Door
+from services.net.addresses import AddressPolicy
 from services.tasks.messages import Messages
+from services.tasks.reference_policy import ReferencePolicy
 
 PATH = "inputs/a.png"
 # Every parameter of a picture, by type, with what else the type needs.
@@ -42,7 +42,7 @@ def request(kind: str = "diagnostic", webhook: str | None = None, **fields: Any)
     return wanted
 
 
-def refused(wanted: tasks_pb2.CreateTaskRequest, door: Door | None = None) -> InvalidRequest:
+def refused(wanted: tasks_pb2.CreateTaskRequest, door: ReferencePolicy | None = None) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
         Messages(door).new_task("acme", wanted)
     return caught.value
@@ -68,7 +68,7 @@ def test_every_parameter_that_takes_a_picture_is_asked_about() -> None:
 
 
 def test_a_local_file_below_the_workers_roots_is_taken() -> None:
-    door = Door(local_roots=(Path("/pictures"),))
+    door = ReferencePolicy(local_roots=(Path("/pictures"),))
     Messages(door).new_task("acme", request("image_adjuster", input_image="file:///pictures/a/b.png"))
     error = refused(request("image_adjuster", input_image="file:///elsewhere/a.png"), door)
     assert error.reason == "URL_NOT_ALLOWED"
@@ -97,18 +97,20 @@ def test_a_webhook_that_would_not_be_called_is_refused_at_once(url: str, named: 
 @pytest.mark.parametrize(
     ("url", "reach"),
     [
-        ("https://shop.example.com/hook", Reach()),
-        ("https://shop.example.com:8443/hook", Reach()),
-        ("https://shop.example.com:9443/hook", Reach(ports=frozenset({9443}))),
-        ("http://hooks.example.com:9000/", Reach(private=frozenset({"hooks.example.com:9000"}))),
-        ("http://localhost:9000/hook", Reach(loopback=True)),
-        ("http://127.0.0.1:3000/hook", Reach(loopback=True)),
+        ("https://shop.example.com/hook", AddressPolicy()),
+        ("https://shop.example.com:8443/hook", AddressPolicy()),
+        ("https://shop.example.com:9443/hook", AddressPolicy(ports=frozenset({9443}))),
+        ("http://hooks.example.com:9000/", AddressPolicy(private=frozenset({"hooks.example.com:9000"}))),
+        ("http://localhost:9000/hook", AddressPolicy(loopback=True)),
+        ("http://127.0.0.1:3000/hook", AddressPolicy(loopback=True)),
     ],
 )
-def test_a_webhook_that_would_be_called_is_taken(url: str, reach: Reach) -> None:
-    Messages(Door(reach)).new_task("acme", request(webhook=url))
+def test_a_webhook_that_would_be_called_is_taken(url: str, reach: AddressPolicy) -> None:
+    Messages(ReferencePolicy(reach)).new_task("acme", request(webhook=url))
 
 
 def test_a_task_that_was_stored_before_the_door_was_asked_is_still_read() -> None:
-    new = Messages(Door(Reach(ports=frozenset({9443})))).new_task("acme", request(webhook="https://a.example:9443/"))
+    new = Messages(ReferencePolicy(AddressPolicy(ports=frozenset({9443})))).new_task(
+        "acme", request(webhook="https://a.example:9443/")
+    )
     assert '"webhook_url":"https://a.example:9443/"' in new.spec

@@ -13,7 +13,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalog.base import CommonFields, TaskType
+from services.catalog.base import CommonFields, TaskKind
 from services.catalog.free_json import canonical
 from services.catalog.tasks import TYPES
 from services.rpc.proto import put_object
@@ -130,7 +130,7 @@ def test_a_rule_of_a_later_version_matches_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.name)
-def test_defaults_of_every_type_written_out_are_the_same_as_none(kind: TaskType) -> None:
+def test_defaults_of_every_type_written_out_are_the_same_as_none(kind: TaskKind) -> None:
     unchecked = kind.params.model_construct()
     written = {name: value for name, value in unchecked.model_dump(mode="json").items() if value is not None}
     left_out = fingerprint(kind.name, "q", '{"common":{},"params":{}}')

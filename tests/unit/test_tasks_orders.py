@@ -11,7 +11,7 @@ from compute.inference.v1 import inference_pb2 as wire
 from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.tasks.domain import Task, TaskState
-from services.tasks.orders import BusOrders
+from services.tasks.orders import NatsWorkerOrders
 
 PAYLOAD_LIMIT = 1 << 20
 
@@ -51,12 +51,12 @@ def items(payload: bytes) -> Sequence[wire.WorkItem]:
 
 async def test_many_small_tasks_go_in_one_message_and_no_message_is_too_large() -> None:
     bus: Any = Bus()
-    await BusOrders(bus, grown).hand("_INBOX.w", [begun(f"t{number}", "1," * 50) for number in range(200)])
+    await NatsWorkerOrders(bus, grown).assign("_INBOX.w", [begun(f"t{number}", "1," * 50) for number in range(200)])
     assert len(bus.published) == 1
     bus.published.clear()
     sizes = [10, 100_000, 60_000, 60_000, 500_000, 130_000, 10, 131_000, 10]
     tasks = [begun(f"t{number}", "1," * (size // 2)) for number, size in enumerate(sizes)]
-    await BusOrders(bus, grown).hand("_INBOX.w", tasks)
+    await NatsWorkerOrders(bus, grown).assign("_INBOX.w", tasks)
     found = [item for _, payload, _ in bus.published for item in items(payload)]
     assert [item.task_id for item in found] == [task.id for task in tasks]
     assert [item.HasField("task") for item in found] == [size < 131_072 for size in sizes]
@@ -64,10 +64,10 @@ async def test_many_small_tasks_go_in_one_message_and_no_message_is_too_large() 
 
 async def test_only_where_nobody_listens_is_a_hand_over_unheard_and_once() -> None:
     bus: Any = Bus()
-    orders, heard = BusOrders(bus, grown), list[tuple[str, Sequence[tuple[str, int]]]]()
+    orders, heard = NatsWorkerOrders(bus, grown), list[tuple[str, Sequence[tuple[str, int]]]]()
     await orders.listen(lambda inbox, attempts: heard.append((inbox, attempts)))
-    await orders.hand("_INBOX.w", [begun("a", "1,"), begun("b", "1,")])
-    await orders.hand("_INBOX.v", [begun("c", "1,")])
+    await orders.assign("_INBOX.w", [begun("a", "1,"), begun("b", "1,")])
+    await orders.assign("_INBOX.v", [begun("c", "1,")])
     [first, second] = [reply for _, _, reply in bus.published]
     await bus.hear(SimpleNamespace(subject=second, headers=None))
     for subject in ("_INBOX.replica.77", first, first, second):
@@ -77,7 +77,7 @@ async def test_only_where_nobody_listens_is_a_hand_over_unheard_and_once() -> No
 
 async def test_a_reminder_asks_for_no_answer() -> None:
     bus: Any = Bus()
-    await BusOrders(bus, grown).remind("_INBOX.w", "t", 3)
+    await NatsWorkerOrders(bus, grown).remind("_INBOX.w", "t", 3)
     [(subject, payload, reply)] = bus.published
     [item] = items(payload)
     assert (subject, reply, item.task_id, item.attempt, item.HasField("task")) == ("_INBOX.w", "", "t", 3, False)

@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.durable.relay import OutboxRelay
-from services.messaging.publishing import Outgoing
+from services.messaging.publishing import OutgoingMessage
 from services.tasks.domain import Task
-from services.tasks.hooks import outgoing
+from services.tasks.webhook_notices import outgoing
 
 HOLD = 0.2
 TASK = Task(
@@ -29,7 +29,7 @@ class Server:
         self.answers = True
         self.published: list[str] = []
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> None:
         self.published += [message.id for message in messages]
 
     async def lasted(self, connection: int) -> bool:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.tasks.dispatcher import Timing
+from services.tasks.dispatcher import DispatchTiming
 from services.tasks.domain import Task, TaskState
 from services.tasks.reload import Reload
 from tests.unit.test_tasks_dispatcher import CLOCK, Desk
@@ -42,11 +42,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 async def test_only_who_has_read_all_that_waits_knows_that_nobody_does(
     clock: SimpleNamespace, count: int, known: bool
 ) -> None:
-    desk = Desk(timing=Timing())
+    desk = Desk(timing=DispatchTiming())
     await Reload(desk.books, Shelf(count, clock).in_state, limit=3).load()
     desk.books.heard("w1", "another", 1, inbox="_INBOX.w1")
     now = CLOCK()
-    granted = desk.books.grant(Task("new", "a", "DIAGNOSTIC", "another", "{}", 50, now, now))
+    granted = desk.books.reserve_worker(Task("new", "a", "DIAGNOSTIC", "another", "{}", 50, now, now))
     assert (granted == "w1") is known
     assert desk.books.depth().get("q", 0) == min(count, 3)
 

@@ -12,8 +12,8 @@ from services.tasks.domain import SECOND, Failure, Task, TaskState, Verb
 from services.tasks.events import render
 from services.tasks.messages import Messages
 from services.tasks.ports import Removal
-from services.tasks.removal import Remover, Tale, folders_in
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService
+from services.tasks.removal import RemovalDetails, Remover, folders_in
+from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService
 from tests.fakes.removals import MemoryFiles, MemoryRemovals
 from tests.fakes.task_repository import MemoryTaskRepository
 
@@ -30,9 +30,16 @@ class Place:
         self.files = MemoryFiles()
         messages = Messages()
         self.service = TaskService(self.tasks, self.clock, RetryPolicy(attempts=3, first=0.0))
-        tale = Tale(messages.folders, messages.last_words)
+        details = RemovalDetails(messages.folders, messages.last_words)
         self.remover = Remover(
-            self.service, self.tasks, self.log, self.files, tale, self.clock, lambda one: self.log.bury(one), grace=60.0
+            self.service,
+            self.tasks,
+            self.log,
+            self.files,
+            details,
+            self.clock,
+            lambda one: self.log.bury(one),
+            grace=60.0,
         )
 
     def clock(self) -> int:
@@ -49,7 +56,7 @@ class Place:
         await self.service.claim("w1", task, 1)
         path = f"generations/{task.id}/picture-1.png"
         self.files.stored.add(("acme", path))
-        assert await self.service.finish(Ending(task.id, 1, result=RESULT % path))
+        assert await self.service.finish(RunReport(task.id, 1, result=RESULT % path))
         return await self.tasks.get(task.id)
 
     async def pass_time(self, seconds: float) -> None:
@@ -102,11 +109,11 @@ async def test_a_running_task_is_cancelled_first_and_its_late_end_matches_nothin
     assert done.task.state is TaskState.CANCELLED
     tombstone = place.tasks.stored[task.id]
     assert [item.verb for item in tombstone.outbox][-2:] == [Verb.CANCELLED, Verb.DELETED]
-    assert not await place.service.finish(Ending(task.id, 1, result="{}"))
+    assert not await place.service.finish(RunReport(task.id, 1, result="{}"))
     place.log.published = True
     await place.pass_time(5)
     assert task.id not in place.tasks.stored
-    assert not await place.service.finish(Ending(task.id, 1, result="{}"))
+    assert not await place.service.finish(RunReport(task.id, 1, result="{}"))
 
 
 async def test_what_a_worker_stores_after_it_lost_its_run_is_found_later(place: Place) -> None:
@@ -205,7 +212,7 @@ async def test_whenever_the_process_dies_the_next_one_carries_on(
 async def test_a_removal_that_was_never_marked_does_not_take_a_task_that_runs_again(place: Place) -> None:
     task = await place.create()
     await place.service.claim("w1", task, 1)
-    await place.service.finish(Ending(task.id, 1, failure=Failure("BAD", "no", "VALIDATION", retryable=False)))
+    await place.service.finish(RunReport(task.id, 1, failure=Failure("BAD", "no", "VALIDATION", retryable=False)))
     await place.log.begin(Removal(task.id, "acme", True, (), 0, 0, "n"))
     await place.service.replay("acme", task.id)
     await place.pass_time(20)
@@ -216,7 +223,7 @@ async def test_a_removal_that_was_never_marked_does_not_take_a_task_that_runs_ag
 async def test_a_cleaned_failure_cannot_be_replayed(place: Place) -> None:
     task = await place.create()
     await place.service.claim("w1", task, 1)
-    await place.service.finish(Ending(task.id, 1, failure=Failure("BAD", "no", "VALIDATION", retryable=False)))
+    await place.service.finish(RunReport(task.id, 1, failure=Failure("BAD", "no", "VALIDATION", retryable=False)))
     await place.remover.clean("acme", task.id)
     with pytest.raises(IllegalTransition) as caught:
         await place.service.replay("acme", task.id)

@@ -10,8 +10,8 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from services.common.errors import Internal, NotFound, Unavailable
 from services.durable.relay import OutboxRelay
 from services.tasks.domain import Task
-from services.tasks.hooks import outgoing
 from services.tasks.repository import CODEC, MongoTaskRepository, to_document
+from services.tasks.webhook_notices import outgoing
 
 TASK = Task(
     id="t1", tenant="acme", task_type="DIAGNOSTIC", queue="q", spec="{}", priority=50, created_at=1, updated_at=1

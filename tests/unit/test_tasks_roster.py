@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from services.tasks.backlog import Waiting
-from services.tasks.dispatcher import Dispatcher, Timing
+from services.tasks.backlog import QueuedTask
+from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.roster import Roster, ServedModel
+from services.tasks.worker_registry import ServedModel, WorkerRegistry
 from tests.fakes.loops import SkippingLoop
 
 LOST = Failure("LEASE_EXPIRED", "m", "INTERNAL", retryable=True)
@@ -27,9 +27,9 @@ QUEUES, WORKERS = st.sampled_from(["q", "r"]), st.sampled_from(["w1", "w2", "w3"
 NAMES = st.sampled_from(["q0", "q1", "q2", "r0"])
 
 
-def roster() -> Roster:
-    with mock.patch("services.tasks.roster.time", SimpleNamespace(monotonic=lambda: 100.0)):
-        found = Roster(10.0)
+def registry() -> WorkerRegistry:
+    with mock.patch("services.tasks.worker_registry.time", SimpleNamespace(monotonic=lambda: 100.0)):
+        found = WorkerRegistry(10.0)
         found.heard("small", "q", 1, "_INBOX.small")
         found.heard("large", "q", 3, "_INBOX.large")
         found.heard("deaf", "q", 9, "")
@@ -42,7 +42,7 @@ def model(name: str, serves: str = "diffusion") -> ServedModel:
 
 
 def test_the_models_are_those_of_all_workers_that_are_there_each_once() -> None:
-    found = Roster(10.0)
+    found = WorkerRegistry(10.0)
     found.heard("w1", "q", 1, "", models=(model("b"), model("a"), model("x", "upscale")))
     found.heard("w2", "q", 1, "", models=(model("a"), model("c", "segmentation")))
     assert [(one.serves, one.name) for one in found.models] == [
@@ -55,48 +55,48 @@ def test_the_models_are_those_of_all_workers_that_are_there_each_once() -> None:
 
 
 def test_a_place_is_kept_where_most_room_is_until_there_is_none() -> None:
-    books = roster()
-    kept = [books.keep_place(f"t{number}", "q", 100.0, 5.0) for number in range(5)]
+    books = registry()
+    kept = [books.reserve(f"t{number}", "q", 100.0, 5.0) for number in range(5)]
     assert kept[:2] == ["large", "large"] and Counter(kept) == {"large": 3, "small": 1, None: 1}
 
 
 def test_one_task_has_one_place() -> None:
-    books = roster()
-    assert books.keep_place("t", "q", 100.0, 5.0) == "large"
-    assert books.keep_place("t", "q", 100.0, 5.0) is None
-    place = books.free_place("t")
+    books = registry()
+    assert books.reserve("t", "q", 100.0, 5.0) == "large"
+    assert books.reserve("t", "q", 100.0, 5.0) is None
+    place = books.release("t")
     assert place is not None and place.worker_id == "large"
-    assert books.free_place("t") is None
-    assert books.keep_place("t", "q", 100.0, 5.0) == "large"
+    assert books.release("t") is None
+    assert books.reserve("t", "q", 100.0, 5.0) == "large"
 
 
 def test_what_a_worker_runs_takes_its_room() -> None:
-    books = roster()
+    books = registry()
     for _ in range(3):
         books.began("large")
-    assert books.keep_place("t", "q", 100.0, 5.0) == "small"
+    assert books.reserve("t", "q", 100.0, 5.0) == "small"
     books.ended("large")
-    assert books.keep_place("u", "q", 100.0, 5.0) == "large"
+    assert books.reserve("u", "q", 100.0, 5.0) == "large"
 
 
 def test_a_worker_that_missed_a_beat_is_given_nothing() -> None:
-    books = roster()
-    assert books.keep_place("t", "q", 104.9, 5.0) == "large"
-    assert books.keep_place("u", "q", 105.1, 5.0) is None
+    books = registry()
+    assert books.reserve("t", "q", 104.9, 5.0) == "large"
+    assert books.reserve("u", "q", 105.1, 5.0) is None
 
 
 def test_a_worker_is_given_nothing_from_when_nobody_listens_until_it_speaks_again() -> None:
-    books = roster()
-    books.deafen("_INBOX.large")
-    assert (books.keep_place("t", "q", 100.0, 5.0), books.inbox("large")) == ("small", "")
+    books = registry()
+    books.mark_unreachable("_INBOX.large")
+    assert (books.reserve("t", "q", 100.0, 5.0), books.inbox("large")) == ("small", "")
     books.heard("large", "q", 3, "_INBOX.large")
-    assert books.keep_place("u", "q", 100.0, 5.0) == "large"
+    assert books.reserve("u", "q", 100.0, 5.0) == "large"
 
 
 def test_a_place_that_nobody_came_for_is_late() -> None:
-    books = roster()
-    books.keep_place("t", "q", 100.0, 5.0)
-    assert (books.late_places(104.9), books.late_places(105.0)) == ([], ["t"])
+    books = registry()
+    books.reserve("t", "q", 100.0, 5.0)
+    assert (books.expired_reservations(104.9), books.expired_reservations(105.0)) == ([], ["t"])
 
 
 class Books(RuleBasedStateMachine):
@@ -117,7 +117,7 @@ class Books(RuleBasedStateMachine):
         self.before: dict[str, Task] = {}
         self.leads, self.connected = True, True
         self.capacity: dict[str, int] = {}
-        self.books = Dispatcher(self, self, self.clock, lambda: self.leads, Timing(lease=10.0, claim=5.0))
+        self.books = Dispatcher(self, self, self.clock, lambda: self.leads, DispatchTiming(lease=10.0, claim=5.0))
         self.books.complete()
         self.loops = [self.loop.create_task(self.books.run()), self.loop.create_task(self.books.sweep())]
 
@@ -126,11 +126,11 @@ class Books(RuleBasedStateMachine):
     def clock(self) -> int:
         return int(self.loop.time() * SECOND)
 
-    async def release(self, queue: str, items: list[Waiting]) -> None:
+    async def release(self, queue: str, items: list[QueuedTask]) -> None:
         if not self.leads:
             self.faults.append("released by who does not lead")
 
-    async def hand(self, inbox: str, tasks: list[Task]) -> None:
+    async def assign(self, inbox: str, tasks: list[Task]) -> None:
         """What is raised here would be taken for the bus's fault."""
         for task in tasks:
             if inbox != f"_INBOX.{task.worker}" or not task.spec:
@@ -174,7 +174,7 @@ class Books(RuleBasedStateMachine):
         self.books.heard(worker, queue, capacity, running=0, draining=draining, inbox=inbox)
         for task in self.stored.values():
             if task.state is TaskState.EXECUTING and task.worker == worker:
-                self.books.vouched(task.id, task.attempt, 1.0)
+                self.books.confirm(task.id, task.attempt, 1.0)
 
     @rule(name=NAMES)
     def create(self, name: str) -> None:
@@ -185,7 +185,7 @@ class Books(RuleBasedStateMachine):
         """Also of one that is there, or is being written, as by a repeated key."""
         now = self.clock()
         task = Task(name, "acme", "GENERATION", name[0], "{}", 0, now, now).created()
-        worker = self.books.grant(task)
+        worker = self.books.reserve_worker(task)
         if worker is not None:
             assert self.leads and self.connected
             assert self.taken()[worker] <= self.capacity[worker], "more than it has room for"
@@ -197,7 +197,7 @@ class Books(RuleBasedStateMachine):
         if fate == "stands" and task.id not in self.stored:
             self.write(task if worker is None else task.claimed(worker, self.clock()))
         elif fate != "forgotten":
-            self.books.withdraw(task.id)
+            self.books.cancel_reservation(task.id)
 
     @rule(name=NAMES, worker=WORKERS, kind=st.sampled_from(["claim", "result", "lost", "back", "cancel", "replay"]))
     def change(self, name: str, worker: str, kind: str) -> None:
@@ -234,7 +234,7 @@ class Books(RuleBasedStateMachine):
     def find_nobody_listening(self, name: str) -> None:
         task = self.stored.get(name)
         if task is not None and task.state is TaskState.EXECUTING:
-            self.books.unheard(f"_INBOX.{task.worker}", [(task.id, task.attempt)])
+            self.books.undelivered(f"_INBOX.{task.worker}", [(task.id, task.attempt)])
 
     @rule(name=NAMES)
     def erase(self, name: str) -> None:
@@ -265,7 +265,7 @@ class Books(RuleBasedStateMachine):
         """Of each worker: what it runs, and what is kept for it."""
         books: Any = self.books
         found = Counter(lease.holder for lease in books._leases if lease.holder)
-        return found + Counter(place.worker_id for place in books._roster._places.values())
+        return found + Counter(place.worker_id for place in books._registry._reservations.values())
 
     @invariant()
     def orders_go_where_they_belong(self) -> None:
@@ -274,12 +274,12 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def every_count_is_what_it_counts(self) -> None:
         books: Any = self.books
-        places, leases = books._roster._places.values(), list(books._leases)
+        places, leases = books._registry._reservations.values(), list(books._leases)
         released = (item for item, _ in books._released.values())
         assert +Counter(books._leases._running) == Counter(lease.group for lease in leases)
         on_the_way = Counter(place.queue for place in places) + Counter(item.queue for item in released)
         assert +Counter(books._on_the_way) == on_the_way
-        assert Counter(books._roster._running) == self.taken()
+        assert Counter(books._registry._running) == self.taken()
         assert min((*books._leases._running.values(), *books._on_the_way.values()), default=0) >= 0
 
     def teardown(self) -> None:
@@ -291,7 +291,7 @@ class Books(RuleBasedStateMachine):
                     self.write(task.cancelled(self.clock()))
             self.wait(30.0)
             books: Any = self.books
-            assert (len(books._leases), books._released, books._roster._places, books._roster._workers) == (
+            assert (len(books._leases), books._released, books._registry._reservations, books._registry._workers) == (
                 0,
                 {},
                 {},

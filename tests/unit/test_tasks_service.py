@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Unavailable
-from services.durable.aggregates import Added
+from services.durable.aggregates import InsertResult
 from services.tasks.clock import SteadyClock
 from services.tasks.domain import Failure, Task, TaskState, Verb
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
+from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 
 PASSING = Failure("TRITON_DOWN", "the model died", "PROVIDER", retryable=True)
@@ -37,7 +37,7 @@ async def started(service: TaskService, worker: str = "w1") -> Task:
 
 async def test_a_task_is_created_claimed_and_completed(service: TaskService) -> None:
     task = await started(service)
-    assert await service.finish(Ending(task.id, 1, result='{"ok":1}'))
+    assert await service.finish(RunReport(task.id, 1, result='{"ok":1}'))
     done = await service.get("acme", task.id)
     assert (done.state, done.result, done.version) == (TaskState.COMPLETED, '{"ok":1}', 3)
     assert [item.verb for item in done.outbox] == [Verb.CREATED, Verb.EXECUTING, Verb.COMPLETED]
@@ -100,15 +100,15 @@ async def test_a_late_result_of_a_lost_attempt_changes_nothing(service: TaskServ
     task = await started(service)
     assert await service.finish(lease_expired(task.id, 1))
     again = await service.claim("w2", await service.get("acme", task.id), 2)
-    assert not await service.finish(Ending(task.id, 1, result='"late"'))
-    assert await service.finish(Ending(task.id, again.attempt, result='"right"'))
+    assert not await service.finish(RunReport(task.id, 1, result='"late"'))
+    assert await service.finish(RunReport(task.id, again.attempt, result='"right"'))
     assert (await service.get("acme", task.id)).result == '"right"'
 
 
 async def test_the_same_report_twice_is_accepted_twice_and_counts_once(service: TaskService) -> None:
     task = await started(service)
-    assert await service.finish(Ending(task.id, 1, result='"a"'))
-    assert await service.finish(Ending(task.id, 1, result='"a"'))
+    assert await service.finish(RunReport(task.id, 1, result='"a"'))
+    assert await service.finish(RunReport(task.id, 1, result='"a"'))
     assert (await service.get("acme", task.id)).version == 3
 
 
@@ -116,7 +116,7 @@ async def test_what_may_pass_is_tried_again_until_the_attempts_are_used_up(servi
     task = (await service.create(new())).task
     for attempt in (1, 2, 3):
         await service.claim("w1", await service.get("acme", task.id), attempt)
-        await service.finish(Ending(task.id, attempt, failure=PASSING))
+        await service.finish(RunReport(task.id, attempt, failure=PASSING))
     dead = await service.get("acme", task.id)
     assert (dead.state, dead.dead_letter, dead.attempt, dead.error_reason) == (TaskState.FAILED, True, 3, "TRITON_DOWN")
     assert len(dead.errors) == 3
@@ -124,14 +124,14 @@ async def test_what_may_pass_is_tried_again_until_the_attempts_are_used_up(servi
 
 async def test_the_callers_own_fault_is_never_tried_again(service: TaskService) -> None:
     task = await started(service)
-    await service.finish(Ending(task.id, 1, failure=FINAL))
+    await service.finish(RunReport(task.id, 1, failure=FINAL))
     dead = await service.get("acme", task.id)
     assert (dead.state, dead.dead_letter, dead.error_category) == (TaskState.FAILED, False, "VALIDATION")
 
 
 async def test_a_dead_letter_can_be_replayed(service: TaskService) -> None:
     task = await started(service)
-    await service.finish(Ending(task.id, 1, failure=FINAL))
+    await service.finish(RunReport(task.id, 1, failure=FINAL))
     again = await service.replay("acme", task.id)
     assert (again.state, again.attempts_left, again.completed_at) == (TaskState.PENDING, 3, None)
 
@@ -140,12 +140,12 @@ async def test_a_dead_letter_can_be_replayed(service: TaskService) -> None:
 async def test_cancel_is_immediate_before_the_end(service: TaskService, begun: bool) -> None:
     task = await started(service) if begun else (await service.create(new())).task
     assert (await service.cancel("acme", task.id)).state is TaskState.CANCELLED
-    assert not await service.finish(Ending(task.id, 1, result='"late"'))
+    assert not await service.finish(RunReport(task.id, 1, result='"late"'))
 
 
 async def test_a_terminal_task_cannot_be_cancelled(service: TaskService) -> None:
     task = await started(service)
-    await service.finish(Ending(task.id, 1, result="1"))
+    await service.finish(RunReport(task.id, 1, result="1"))
     with pytest.raises(IllegalTransition) as caught:
         await service.cancel("acme", task.id)
     assert caught.value.reason == "TASK_TERMINAL"
@@ -153,7 +153,7 @@ async def test_a_terminal_task_cannot_be_cancelled(service: TaskService) -> None
 
 async def test_a_run_given_back_does_not_use_up_an_attempt(service: TaskService) -> None:
     task = await started(service)
-    assert await service.finish(Ending(task.id, 1))
+    assert await service.finish(RunReport(task.id, 1))
     back = await service.get("acme", task.id)
     assert (back.state, back.attempt, back.attempts_left) == (TaskState.PENDING, 1, 3)
 
@@ -182,14 +182,14 @@ class Granting:
         self.places: list[str] = []
         self.granted: list[str] = []
 
-    def grant(self, task: Task) -> str | None:
+    def reserve_worker(self, task: Task) -> str | None:
         if task.id in self.places:
             return None
         self.places.append(task.id)
         self.granted.append(task.id)
         return "w1"
 
-    def withdraw(self, task_id: str) -> None:
+    def cancel_reservation(self, task_id: str) -> None:
         if task_id in self.places:
             self.places.remove(task_id)
 
@@ -199,8 +199,8 @@ class Granted:
 
     def __init__(self) -> None:
         self.grants = Granting()
-        self.repository = MemoryTaskRepository(lambda task: self.grants.withdraw(task.id))
-        self.service = TaskService(self.repository, SteadyClock(), RetryPolicy(), grants=self.grants)
+        self.repository = MemoryTaskRepository(lambda task: self.grants.cancel_reservation(task.id))
+        self.service = TaskService(self.repository, SteadyClock(), RetryPolicy(), reservations=self.grants)
 
 
 async def test_a_granted_task_is_stored_as_begun_and_answered_as_created() -> None:
@@ -238,7 +238,7 @@ async def test_a_repeated_key_keeps_no_place() -> None:
 async def test_a_task_the_store_refuses_keeps_no_place() -> None:
     desk = Granted()
 
-    async def refuse(_: Task) -> Added[Task]:
+    async def refuse(_: Task) -> InsertResult[Task]:
         raise Unavailable("the store refused the task", reason="STORE_REFUSED")
 
     desk.repository.add = refuse  # type: ignore[method-assign]  # a store that is full
@@ -258,6 +258,6 @@ async def test_a_granted_task_lost_with_its_worker_is_tried_again() -> None:
 async def test_a_granted_task_nobody_heard_of_is_given_back_and_loses_no_attempt() -> None:
     desk = Granted()
     task_id = (await desk.service.create(new())).task.id
-    assert await desk.service.finish(Ending(task_id, 1))
+    assert await desk.service.finish(RunReport(task_id, 1))
     stored = desk.repository.stored[task_id]
     assert (stored.state, stored.attempts_left, stored.errors) == (TaskState.PENDING, 3, ())

@@ -8,21 +8,23 @@ from typing import Any
 import pytest
 
 from services.common.errors import NotFound, OutcomeUnknown, Unavailable
-from services.tasks.calls import Outcome, ServiceCall
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.due import loose_ends
+from services.tasks.due import orphaned_calls_list
 from services.tasks.messages import Messages
-from services.tasks.ports import LooseEnd
-from services.tasks.removal import Remover, Tale
-from services.tasks.service import Ending, NewTask, RetryPolicy, TaskService, lease_expired
-from services.tasks.tidying import LooseNotes, Patience, Tidying
+from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
+from services.tasks.ports import OrphanedCalls
+from services.tasks.provider_calls import CallOutcome, ProviderCallRecord
+from services.tasks.removal import RemovalDetails, Remover
+from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.due_items import MemoryDueItems
 from tests.fakes.mongo import Database, Life, Store
 from tests.fakes.removals import MemoryFiles, MemoryRemovals
 from tests.fakes.task_repository import MemoryTaskRepository
 
 SPEC = '{"common":{"provider_config":{"fal_app_id":"x"},"fallback_provider_config":{"model":"y"}},"params":{}}'
-SUBMITTED = ServiceCall("FAL", 1, "req-1", Outcome.SUBMITTED, 0.0, id="token-1", started_at=5, note='{"app":"x"}')
+SUBMITTED = ProviderCallRecord(
+    "FAL", 1, "req-1", CallOutcome.SUBMITTED, 0.0, id="token-1", started_at=5, note='{"app":"x"}'
+)
 PASSING = Failure("LEASE_EXPIRED", "lost", "INTERNAL", retryable=True)
 LASTING = Failure("PROVIDER_OUTCOME_UNKNOWN", "who knows", "PROVIDER", retryable=False)
 DAY = 24 * 3600.0
@@ -34,31 +36,31 @@ class Place:
     def __init__(self) -> None:
         self.now = 1_000 * SECOND
         self.tasks = MemoryTaskRepository()
-        self.ends: MemoryDueItems[LooseEnd] = MemoryDueItems()
+        self.ends: MemoryDueItems[OrphanedCalls] = MemoryDueItems()
         self.ordered: list[tuple[str, str]] = []
         self.bus_away = False
-        patience = Patience(grace=30.0, first=60.0, longest=600.0, last=DAY)
-        notes = LooseNotes(self.ends, self.clock, patience)
-        self.service = TaskService(self.tasks, self.clock, RetryPolicy(attempts=2, first=0.0), aftermath=notes)
-        self.tidying = Tidying(self.ends, self.service, self.tasks, self, self.clock, patience)
+        patience = OrphanTiming(grace=30.0, first=60.0, longest=600.0, last=DAY)
+        notes = OrphanRecorder(self.ends, self.clock, patience)
+        self.service = TaskService(self.tasks, self.clock, RetryPolicy(attempts=2, first=0.0), completion_hook=notes)
+        self.orphan_reaper = OrphanReaper(self.ends, self.service, self.tasks, self, self.clock, patience)
 
     def clock(self) -> int:
         self.now += 1
         return self.now
 
-    async def tidy(self, queue: str, task_id: str) -> None:
+    async def resolve_orphans(self, queue: str, task_id: str) -> None:
         if self.bus_away:
             raise ConnectionError
         self.ordered.append((queue, task_id))
 
-    async def running(self, *calls: ServiceCall) -> Task:
+    async def running(self, *calls: ProviderCallRecord) -> Task:
         task = (await self.service.create(NewTask("acme", "GENERATION", "q", SPEC, 0, "test"))).task
         await self.service.claim("w1", task, 1)
         for call in calls or (SUBMITTED,):
             await self.service.record(task.id, "w1", 1, call)
         return await self.tasks.get(task.id)
 
-    async def waiting(self, *calls: ServiceCall) -> Task:
+    async def waiting(self, *calls: ProviderCallRecord) -> Task:
         """For its second attempt, as the worker of the first one died."""
         task = await self.running(*calls)
         await self.service.finish(lease_expired(task.id, 1))
@@ -68,7 +70,7 @@ class Place:
         """Answers how many orders that brought."""
         before = len(self.ordered)
         self.now += int(seconds * SECOND)
-        await self.tidying.sweep()
+        await self.orphan_reaper.sweep()
         return len(self.ordered) - before
 
 
@@ -83,13 +85,13 @@ async def test_a_task_cancelled_between_attempts_has_its_job_ended_at_once_and_o
     await place.service.cancel("acme", task.id)
     assert await place.pass_time(1) == 1
     assert place.ordered == [("q", task.id)]
-    [found] = await place.tidying.take(task.id)
+    [found] = await place.orphan_reaper.take(task.id)
     assert (found.call, found.config) == (SUBMITTED, '{"fal_app_id":"x"}')
-    await place.service.record(task.id, "w2", 1, replace(SUBMITTED, outcome=Outcome.CANCELLED))
-    assert await place.tidying.take(task.id) == ()
+    await place.service.record(task.id, "w2", 1, replace(SUBMITTED, outcome=CallOutcome.CANCELLED))
+    assert await place.orphan_reaper.take(task.id) == ()
     assert await place.pass_time(3600) == 0
     assert not place.ends.waiting
-    assert (await place.tasks.get(task.id)).service_calls[0].outcome == Outcome.CANCELLED
+    assert (await place.tasks.get(task.id)).service_calls[0].outcome == CallOutcome.CANCELLED
 
 
 async def test_the_worker_that_holds_a_cancelled_task_is_left_to_end_its_job_itself(place: Place) -> None:
@@ -109,8 +111,8 @@ async def test_a_task_that_fails_for_good_leaves_no_job_running(place: Place) ->
 
 async def test_an_end_that_was_reported_by_a_worker_is_noted_too(place: Place) -> None:
     task = await place.running()
-    unknown = replace(SUBMITTED, outcome=Outcome.UNKNOWN)
-    ending = Ending(task.id, 1, failure=LASTING, calls=(unknown,))
+    unknown = replace(SUBMITTED, outcome=CallOutcome.UNKNOWN)
+    ending = RunReport(task.id, 1, failure=LASTING, calls=(unknown,))
     assert await place.service.finish_all([ending]) == [True]
     assert place.ends.waiting[task.id].calls == (unknown,)
 
@@ -119,23 +121,26 @@ async def test_an_end_that_was_reported_by_a_worker_is_noted_too(place: Place) -
     ("call", "loose"),
     [
         (SUBMITTED, True),
-        (replace(SUBMITTED, request_id="", outcome=Outcome.INTENDED), True),
-        (replace(SUBMITTED, outcome=Outcome.UNKNOWN), True),
-        (replace(SUBMITTED, request_id="", outcome=Outcome.UNKNOWN), True),
-        (replace(SUBMITTED, request_id="", note="", outcome=Outcome.UNKNOWN), False),
-        (replace(SUBMITTED, outcome=Outcome.UNKNOWN, reason=OutcomeUnknown.GIVEN_UP), False),
-        *((replace(SUBMITTED, outcome=end), False) for end in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED)),
-        (ServiceCall("LOCAL", 1, "", Outcome.SUCCEEDED, 0.5), False),
+        (replace(SUBMITTED, request_id="", outcome=CallOutcome.INTENDED), True),
+        (replace(SUBMITTED, outcome=CallOutcome.UNKNOWN), True),
+        (replace(SUBMITTED, request_id="", outcome=CallOutcome.UNKNOWN), True),
+        (replace(SUBMITTED, request_id="", note="", outcome=CallOutcome.UNKNOWN), False),
+        (replace(SUBMITTED, outcome=CallOutcome.UNKNOWN, reason=OutcomeUnknown.GIVEN_UP), False),
+        *(
+            (replace(SUBMITTED, outcome=end), False)
+            for end in (CallOutcome.SUCCEEDED, CallOutcome.FAILED, CallOutcome.CANCELLED)
+        ),
+        (ProviderCallRecord("LOCAL", 1, "", CallOutcome.SUCCEEDED, 0.5), False),
     ],
 )
-def test_only_what_a_vendor_can_be_asked_for_is_loose(call: ServiceCall, loose: bool) -> None:
-    assert call.loose is loose
+def test_only_what_a_vendor_can_be_asked_for_is_loose(call: ProviderCallRecord, loose: bool) -> None:
+    assert call.is_orphaned is loose
 
 
 async def test_ends_without_open_calls_are_written_as_ever(place: Place) -> None:
-    own = ServiceCall("LOCAL", 1, "", Outcome.SUCCEEDED, 0.5)
-    task = await place.running(replace(SUBMITTED, outcome=Outcome.SUCCEEDED))
-    assert await place.service.finish_all([Ending(task.id, 1, result="{}", calls=(own,))]) == [True]
+    own = ProviderCallRecord("LOCAL", 1, "", CallOutcome.SUCCEEDED, 0.5)
+    task = await place.running(replace(SUBMITTED, outcome=CallOutcome.SUCCEEDED))
+    assert await place.service.finish_all([RunReport(task.id, 1, result="{}", calls=(own,))]) == [True]
     assert not place.ends.waiting
 
 
@@ -147,7 +152,7 @@ async def test_while_nobody_answers_it_is_asked_again_with_growing_pauses(place:
         if await place.pass_time(10):
             gaps.append(round((place.now - last) / SECOND))
             last = place.now
-            assert await place.tidying.take(task.id)
+            assert await place.orphan_reaper.take(task.id)
     assert gaps == [10, 60, 120, 240, 480, 600]
 
 
@@ -163,22 +168,22 @@ async def test_after_a_day_it_is_given_up_and_said_so(place: Place) -> None:
     await place.service.cancel("acme", task.id)
     await place.pass_time(DAY + 1)
     [call] = (await place.tasks.get(task.id)).service_calls
-    assert (call.outcome, call.reason, call.request_id) == (Outcome.UNKNOWN, OutcomeUnknown.GIVEN_UP, "req-1")
+    assert (call.outcome, call.reason, call.request_id) == (CallOutcome.UNKNOWN, OutcomeUnknown.GIVEN_UP, "req-1")
     assert call.error == "it may have been charged; asked for 24 h in vain"
     assert not place.ends.waiting and not place.ordered
 
 
 async def test_a_replayed_task_asks_for_its_job_itself(place: Place) -> None:
     task = await place.running()
-    await place.service.finish(Ending(task.id, 1, failure=LASTING))
+    await place.service.finish(RunReport(task.id, 1, failure=LASTING))
     await place.service.replay("acme", task.id)
     assert await place.pass_time(31) == 0
-    assert await place.tidying.take(task.id) == ()
+    assert await place.orphan_reaper.take(task.id) == ()
     await place.pass_time(700)
     assert not place.ends.waiting
     task = await place.tasks.get(task.id)
     await place.service.claim("w2", task, 2)
-    await place.service.finish(Ending(task.id, 2, failure=LASTING))
+    await place.service.finish(RunReport(task.id, 2, failure=LASTING))
     assert await place.pass_time(31) == 1
 
 
@@ -187,20 +192,20 @@ async def test_an_end_that_was_noted_and_never_written_changes_nothing(place: Pl
     await place.service.cancel("acme", task.id)
     place.tasks.stored[task.id] = task
     assert await place.pass_time(1) == 0
-    assert await place.tidying.take(task.id) == ()
+    assert await place.orphan_reaper.take(task.id) == ()
     assert task.id in place.ends.waiting  # its write may still be on the way
     await place.pass_time(700)
     assert not place.ends.waiting
 
 
 async def test_a_late_word_of_a_lost_worker_is_not_missed(place: Place) -> None:
-    intended = replace(SUBMITTED, request_id="", outcome=Outcome.INTENDED)
+    intended = replace(SUBMITTED, request_id="", outcome=CallOutcome.INTENDED)
     task = await place.waiting(intended)
     await place.service.cancel("acme", task.id)
     await place.service.record(task.id, "w2", 1, intended.given_up("nothing found"))
     await place.pass_time(1)
     assert not place.ends.waiting
-    await place.service.record(task.id, "w1", 1, replace(SUBMITTED, outcome=Outcome.UNKNOWN))
+    await place.service.record(task.id, "w1", 1, replace(SUBMITTED, outcome=CallOutcome.UNKNOWN))
     assert await place.pass_time(1) == 1
 
 
@@ -210,21 +215,21 @@ async def test_the_job_of_a_deleted_task_is_ended_too(place: Place, published: b
     task = await place.waiting()
     messages, log = Messages(), MemoryRemovals(place.tasks)
     log.published = published
-    tale = Tale(messages.folders, messages.last_words)
-    remover = Remover(place.service, place.tasks, log, MemoryFiles(), tale, place.clock, log.bury)
+    details = RemovalDetails(messages.folders, messages.last_words)
+    remover = Remover(place.service, place.tasks, log, MemoryFiles(), details, place.clock, log.bury)
     await remover.delete("acme", task.id)
     assert (task.id in place.tasks.stored) is not published
     assert await place.pass_time(1) == 1
-    [found] = await place.tidying.take(task.id)
+    [found] = await place.orphan_reaper.take(task.id)
     assert found.call == SUBMITTED
-    settled = replace(SUBMITTED, outcome=Outcome.CANCELLED)
+    settled = replace(SUBMITTED, outcome=CallOutcome.CANCELLED)
     with pytest.raises(NotFound):
         await place.service.record(task.id, "w2", 1, settled)
-    assert await place.tidying.heard(task.id, settled)
-    assert not await place.tidying.heard(task.id, replace(settled, id="another"))
+    assert await place.orphan_reaper.heard(task.id, settled)
+    assert not await place.orphan_reaper.heard(task.id, replace(settled, id="another"))
     assert await place.pass_time(3600) == 0
     assert not place.ends.waiting
-    assert not await place.tidying.heard(task.id, settled)
+    assert not await place.orphan_reaper.heard(task.id, settled)
 
 
 async def test_a_deleted_task_is_given_up_as_well(place: Place) -> None:
@@ -245,13 +250,13 @@ async def test_a_bus_or_store_that_is_away_holds_up_nobody(place: Place) -> None
 
 
 async def test_where_the_note_cannot_be_written_nothing_ends(place: Place) -> None:
-    class Away(MemoryDueItems[LooseEnd]):
-        async def begin(self, loose: LooseEnd) -> None:
+    class Away(MemoryDueItems[OrphanedCalls]):
+        async def begin(self, loose: OrphanedCalls) -> None:
             raise Unavailable("the store is away")
 
     task = await place.waiting()
-    notes = LooseNotes(Away(), place.clock, Patience())
-    service = TaskService(place.tasks, place.clock, RetryPolicy(), aftermath=notes)
+    notes = OrphanRecorder(Away(), place.clock, OrphanTiming())
+    service = TaskService(place.tasks, place.clock, RetryPolicy(), completion_hook=notes)
     with pytest.raises(Unavailable):
         await service.cancel("acme", task.id)
     assert (await place.tasks.get(task.id)).state is TaskState.PENDING
@@ -259,9 +264,9 @@ async def test_where_the_note_cannot_be_written_nothing_ends(place: Place) -> No
 
 async def test_a_loose_end_survives_the_store_and_only_its_own_is_changed() -> None:
     database: Any = Database(Store(), Life())
-    ends = loose_ends(database)
+    ends = orphaned_calls_list(database)
     call = replace(SUBMITTED, cost=0.25, fallback=True)
-    first = LooseEnd("t", "q", (call, SUBMITTED), ('{"a":1}', "{}"), 1, 2, 3, "n1")
+    first = OrphanedCalls("t", "q", (call, SUBMITTED), ('{"a":1}', "{}"), 1, 2, 3, "n1")
     await ends.begin(first)
     assert await ends.get("t") == first
     assert await ends.due(1, limit=9) == [] and await ends.due(2, limit=9) == [first]

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from services.net.guarded_http import Answered, GuardedHttp
-from services.webhooks.courier import HttpCourier
-from services.webhooks.domain import Occasion, SecretPair, new_delivery, new_secret
-from services.webhooks.ports import Answer, SecretRepository
+from services.net.guarded_http import GuardedHttp, PostResponse
+from services.webhooks.domain import SecretPair, WebhookNotice, new_delivery, new_secret
+from services.webhooks.http_transport import HttpDeliveryTransport
+from services.webhooks.ports import EndpointResponse, SecretRepository
 from tests.fakes.webhooks import TurnedClock
 
-DELIVERY = new_delivery(Occasion("acme", "1", "1.1", "atelier.task.failed.v1", "https://a.example/", "{}"), 0)
+DELIVERY = new_delivery(WebhookNotice("acme", "1", "1.1", "atelier.task.failed.v1", "https://a.example/", "{}"), 0)
 
 
 class Receiver:
@@ -22,8 +22,8 @@ class Receiver:
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
 
-    async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, max_bytes: int) -> Answered:
-        return Answered(503, self._headers, b"")
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, max_bytes: int) -> PostResponse:
+        return PostResponse(503, self._headers, b"")
 
 
 class Secrets:
@@ -31,10 +31,12 @@ class Secrets:
         return SecretPair(tenant, new_secret())
 
 
-async def answer(headers: Mapping[str, str]) -> Answer:
+async def answer(headers: Mapping[str, str]) -> EndpointResponse:
     secrets: Any = Secrets()
-    courier = HttpCourier(cast("GuardedHttp", Receiver(headers)), cast("SecretRepository", secrets), TurnedClock())
-    return await courier.call(DELIVERY)
+    transport = HttpDeliveryTransport(
+        cast("GuardedHttp", Receiver(headers)), cast("SecretRepository", secrets), TurnedClock()
+    )
+    return await transport.call(DELIVERY)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ async def answer(headers: Mapping[str, str]) -> Answer:
     ["", "soon", "-1", "\u00b2", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "1 Jan 99999999999999999999 0:0:0"],
 )
 async def test_a_retry_after_that_says_nothing_is_none(given: str) -> None:
-    assert await answer({"retry-after": given}) == Answer(503, "answered 503")
+    assert await answer({"retry-after": given}) == EndpointResponse(503, "answered 503")
 
 
 async def test_a_retry_after_in_seconds_is_taken() -> None:

@@ -12,8 +12,8 @@ from compute.webhooks.v1 import webhooks_pb2
 from services.catalog.webhook_events import EVENTS
 from services.common.errors import InvalidRequest
 from services.tasks.domain import Task, Verb
-from services.tasks.hooks import outgoing
 from services.tasks.messages import Messages
+from services.tasks.webhook_notices import outgoing
 
 URL = "https://hooks.example.com/a?token=x"
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from services.webhooks.courier import sign
 from services.webhooks.domain import new_secret
+from services.webhooks.http_transport import sign
 
 PAGE = Path(__file__).parents[2] / "docs" / "webhooks.md"
 BODY = '{"subject": "t1", "data": {"status": "COMPLETED"}}'

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from services.webhooks.courier import sign
-from services.webhooks.domain import SECOND, Occasion, SecretPair, delivery_id, new_secret
-from services.webhooks.schedule import STEPS, Schedule
+from services.webhooks.domain import SECOND, SecretPair, WebhookNotice, delivery_id, new_secret
+from services.webhooks.http_transport import sign
+from services.webhooks.retry_schedule import STEPS, RetrySchedule
 
 HOUR = 3_600
 
@@ -22,18 +22,18 @@ def test_the_steps_are_those_the_specification_recommends() -> None:
 
 @pytest.mark.parametrize(("draw", "share"), [(0.0, 0.9), (0.5, 1.0), (1.0, 1.1)])
 def test_a_step_is_a_tenth_shorter_or_longer_at_most(draw: float, share: float) -> None:
-    schedule = Schedule(draw=lambda: draw)
+    schedule = RetrySchedule(draw=lambda: draw)
     for attempts, step in enumerate(STEPS[1:], start=1):
         assert schedule.delay(attempts) == pytest.approx(step * share * SECOND)
 
 
 def test_after_the_last_step_there_is_none() -> None:
-    assert Schedule().delay(len(STEPS) - 1) is not None
-    assert Schedule().delay(len(STEPS)) is None
+    assert RetrySchedule().delay(len(STEPS) - 1) is not None
+    assert RetrySchedule().delay(len(STEPS)) is None
 
 
 def test_a_server_may_ask_for_more_time_but_not_for_less_and_not_for_ever() -> None:
-    schedule = Schedule(draw=lambda: 0.5)
+    schedule = RetrySchedule(draw=lambda: 0.5)
     assert schedule.delay(1, retry_after=120) == 120 * SECOND
     assert schedule.delay(2, retry_after=1) == 300 * SECOND
     assert schedule.delay(1, retry_after=10**9) == 24 * HOUR * SECOND
@@ -61,8 +61,8 @@ def test_a_secret_is_long_and_never_shown_by_accident() -> None:
 
 
 def test_an_event_for_an_address_has_one_id_for_ever_without_full_stops() -> None:
-    occasion = Occasion("acme", "t", "t.2", "atelier.task.completed.v1", "https://a.example/", "{}")
-    assert delivery_id(occasion) == delivery_id(occasion)
-    assert "." not in delivery_id(occasion)
-    other = Occasion("acme", "t", "t.2", "atelier.task.completed.v1", "https://b.example/", "{}")
-    assert delivery_id(occasion) != delivery_id(other)
+    notice = WebhookNotice("acme", "t", "t.2", "atelier.task.completed.v1", "https://a.example/", "{}")
+    assert delivery_id(notice) == delivery_id(notice)
+    assert "." not in delivery_id(notice)
+    other = WebhookNotice("acme", "t", "t.2", "atelier.task.completed.v1", "https://b.example/", "{}")
+    assert delivery_id(notice) != delivery_id(other)

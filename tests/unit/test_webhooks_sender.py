@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from services.common.errors import IllegalTransition, NotFound, Unavailable
-from services.webhooks.domain import SECOND, Delivery, DeliveryState, Occasion
-from services.webhooks.ports import Answer
-from services.webhooks.schedule import STEPS, Schedule
-from services.webhooks.sender import Limits, Sender
+from services.webhooks.domain import SECOND, Delivery, DeliveryState, WebhookNotice
+from services.webhooks.ports import EndpointResponse
+from services.webhooks.retry_schedule import STEPS, RetrySchedule
+from services.webhooks.sender import Sender, SenderLimits
 from services.webhooks.service import WebhookService
 from tests.fakes.webhooks import (
     BEGINNING,
@@ -24,17 +24,17 @@ from tests.fakes.webhooks import (
 )
 
 DAY = 86_400.0
-WELL, ILL, GONE = Answer(200), Answer(500, "answered 500"), Answer(410, "answered 410")
+WELL, ILL, GONE = EndpointResponse(200), EndpointResponse(500, "answered 500"), EndpointResponse(410, "answered 410")
 
 
 class World:
     """A sender and the service beside it; `other` is a second replica over the same store."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: EndpointResponse) -> None:
         self.clock = TurnedClock()
         self.deliveries = MemoryDeliveryRepository()
         self.endpoints = MemoryEndpointRepository()
-        self.courier = ScriptedCourier(*answers, clock=self.clock)
+        self.transport = ScriptedCourier(*answers, clock=self.clock)
         self.leads = True
         self.sender = self.replica("one")
         self.service = WebhookService(
@@ -50,17 +50,17 @@ class World:
         return Sender(
             self.deliveries,
             self.endpoints,
-            self.courier,
+            self.transport,
             self.clock,
             lambda: self.leads,
             owner=owner,
-            schedule=Schedule(draw=lambda: 0.5),
-            limits=Limits(**{"look": 2 * DAY, **limits}),  # type: ignore[arg-type]  # numbers
+            schedule=RetrySchedule(draw=lambda: 0.5),
+            limits=SenderLimits(**{"look": 2 * DAY, **limits}),  # type: ignore[arg-type]  # numbers
         )
 
     async def record(self, number: int = 1, url: str = "https://hooks.example.com/a") -> str:
         event = f"t{number}.2"
-        await self.service.record(Occasion("acme", f"t{number}", event, "atelier.task.completed.v1", url, "{}"))
+        await self.service.record(WebhookNotice("acme", f"t{number}", event, "atelier.task.completed.v1", url, "{}"))
         return next(item.id for item in self.deliveries.stored.values() if (item.event_id, item.url) == (event, url))
 
     async def quiet(self) -> None:
@@ -74,7 +74,7 @@ async def test_a_delivery_is_sent_at_once_and_once() -> None:
     world = World(WELL)
     name = await world.record()
     await world.quiet()
-    assert world.courier.called == [(name, BEGINNING)]
+    assert world.transport.called == [(name, BEGINNING)]
     assert world.of(name).state is DeliveryState.DELIVERED
 
 
@@ -84,14 +84,14 @@ async def test_the_same_event_again_is_the_same_delivery() -> None:
     await world.quiet()
     await world.record()
     await world.quiet()
-    assert len(world.courier.called) == 1
+    assert len(world.transport.called) == 1
 
 
 async def test_three_days_of_failures_follow_the_steps_and_end_as_a_dead_letter() -> None:
     world = World(ILL)
     name = await world.record()
     await world.quiet()
-    times = [at for _, at in world.courier.called]
+    times = [at for _, at in world.transport.called]
     gaps = [(later - earlier) / SECOND for earlier, later in pairwise(times)]
     assert gaps == pytest.approx(STEPS[1:], abs=0.01)
     dead = world.of(name)
@@ -108,7 +108,7 @@ async def test_a_dead_letter_is_replayed_from_the_first_step_under_its_own_id() 
     assert (replayed.state, replayed.attempts) == (DeliveryState.PENDING, 0)
     await world.quiet()
     assert world.of(name).state is DeliveryState.DELIVERED
-    assert {called for called, _ in world.courier.called} == {name}
+    assert {called for called, _ in world.transport.called} == {name}
 
 
 async def test_nobody_replays_what_is_another_tenants_or_being_sent() -> None:
@@ -116,20 +116,20 @@ async def test_nobody_replays_what_is_another_tenants_or_being_sent() -> None:
     name = await world.record()
     with pytest.raises(NotFound):
         await world.service.replay("rival", name)
-    world.courier.hold = asyncio.Event()
+    world.transport.hold = asyncio.Event()
     await world.sender.turn()
     await _until_called(world)
     with pytest.raises(IllegalTransition):
         await world.service.replay("acme", name)
-    world.courier.hold.set()
+    world.transport.hold.set()
     await world.sender.settled()
 
 
 async def test_a_server_that_says_when_to_come_back_is_not_asked_sooner() -> None:
-    world = World(Answer(429, "answered 429", retry_after=90), WELL)
+    world = World(EndpointResponse(429, "answered 429", retry_after=90), WELL)
     await world.record()
     await world.quiet()
-    assert world.courier.called[1][1] - world.courier.called[0][1] == 90 * SECOND
+    assert world.transport.called[1][1] - world.transport.called[0][1] == 90 * SECOND
 
 
 async def test_an_address_that_is_gone_hears_nothing_more_until_it_is_enabled() -> None:
@@ -153,17 +153,17 @@ async def test_an_address_that_is_gone_hears_nothing_more_until_it_is_enabled() 
 
 async def test_few_go_to_one_host_at_a_time_and_it_keeps_nobody_else_waiting() -> None:
     world = World(WELL)
-    world.courier.hold = asyncio.Event()
+    world.transport.hold = asyncio.Event()
     for number in range(600):
         await world.record(number, "https://slow.example.com/")
     other = await world.record(0, "https://fast.example.com/")
     await world.sender.turn()
     await _until_called(world, 5)
-    assert other in [name for name, _ in world.courier.called]
-    assert world.courier.most_at_once == 5
-    world.courier.hold.set()
+    assert other in [name for name, _ in world.transport.called]
+    assert world.transport.most_at_once == 5
+    world.transport.hold.set()
     await world.quiet()
-    assert sorted(name for name, _ in world.courier.called) == sorted(world.deliveries.stored)
+    assert sorted(name for name, _ in world.transport.called) == sorted(world.deliveries.stored)
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.001])
@@ -175,39 +175,39 @@ async def test_a_backlog_found_at_the_start_is_sent_once_each_whatever_fits_into
         await world.record(number, f"https://h{number % 3}.example.com/")
     world.leads = True
     await world.quiet()
-    assert sorted(name for name, _ in world.courier.called) == sorted(world.deliveries.stored)
+    assert sorted(name for name, _ in world.transport.called) == sorted(world.deliveries.stored)
 
 
 async def test_two_replicas_never_send_the_same_delivery_at_the_same_time() -> None:
     world = World(WELL)
-    world.courier.hold = asyncio.Event()
+    world.transport.hold = asyncio.Event()
     await world.record()
     other = world.replica("two")
     await asyncio.gather(world.sender.turn(), other.turn())
     await _until_called(world)
     world.clock.turn(24.0)
     await other.turn()
-    assert len(world.courier.called) == 1
-    world.courier.hold.set()
+    assert len(world.transport.called) == 1
+    world.transport.hold.set()
     await asyncio.gather(world.sender.settled(), other.settled())
-    assert len(world.courier.called) == 1
+    assert len(world.transport.called) == 1
 
 
 async def test_what_a_dead_replica_was_sending_is_sent_again_but_not_before_its_call_must_be_over() -> None:
     world = World(WELL)
-    world.courier.hold = asyncio.Event()
+    world.transport.hold = asyncio.Event()
     name = await world.record()
     await world.sender.turn()
     await _until_called(world)
     await world.sender.close(0)  # killed: it never says what came of it
-    world.courier.hold = None
+    world.transport.hold = None
     successor = world.replica("two")
     begun = world.clock.now()
-    while len(world.courier.called) < 2:
+    while len(world.transport.called) < 2:
         world.clock.turn(await successor.turn())
         await successor.settled()
-    assert world.courier.called[1][0] == name
-    assert (world.courier.called[1][1] - begun) / SECOND > Limits().patience
+    assert world.transport.called[1][0] == name
+    assert (world.transport.called[1][1] - begun) / SECOND > SenderLimits().patience
     assert world.of(name).state is DeliveryState.DELIVERED
 
 
@@ -217,7 +217,7 @@ async def test_who_does_not_lead_sends_nothing() -> None:
     await world.record()
     await world.sender.turn()
     await world.sender.settled()
-    assert world.courier.called == []
+    assert world.transport.called == []
 
 
 async def test_a_claim_that_took_too_long_is_not_acted_upon() -> None:
@@ -232,7 +232,7 @@ async def test_a_claim_that_took_too_long_is_not_acted_upon() -> None:
     world.deliveries.save = slow  # type: ignore[method-assign]  # a store that is slow
     await world.sender.turn()
     await world.sender.settled()
-    assert world.courier.called == []
+    assert world.transport.called == []
     assert world.of(name).state is DeliveryState.SENDING
 
 
@@ -251,7 +251,7 @@ async def test_a_result_the_store_does_not_take_is_not_the_end_of_the_delivery()
     await world.sender.settled()
     failing = False
     await world.quiet()
-    assert [called for called, _ in world.courier.called] == [name, name]
+    assert [called for called, _ in world.transport.called] == [name, name]
     assert world.of(name).state is DeliveryState.DELIVERED
 
 
@@ -269,5 +269,5 @@ async def test_what_is_over_is_removed_when_its_time_has_come() -> None:
 
 async def _until_called(world: World, count: int = 1) -> None:
     async with asyncio.timeout(5):
-        while len(world.courier.called) < count:  # noqa: ASYNC110  # the fake tells nobody
+        while len(world.transport.called) < count:  # noqa: ASYNC110  # the fake tells nobody
             await asyncio.sleep(0)

@@ -73,7 +73,7 @@ class HubFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
+class HubRepository:
     """A model at one commit."""
 
     id: str
@@ -94,7 +94,7 @@ class Hub:
     def page_of(self, id: str) -> str:
         return f"{self.endpoint}/{id}"
 
-    def repository(self, id: str, revision: str) -> Repository:
+    def repository(self, id: str, revision: str) -> HubRepository:
         """What it holds; everything after is asked for by the commit it names."""
         if not _ID.fullmatch(id) or ".." in id:
             raise ModelIdInvalid(f"{id!r} is no model's id: write owner/name, as its page is called")
@@ -113,7 +113,7 @@ class Hub:
             ) from error
 
     @contextmanager
-    def open(self, repository: Repository, file: HubFile, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def open(self, repository: HubRepository, file: HubFile, offset: int) -> Iterator[tuple[int, Iterator[bytes]]]:
         """From where on it comes (`offset`, or 0 where the server knows no parts), and its bytes."""
         url = f"{self.endpoint}/{repository.id}/resolve/{repository.commit}/{quote(file.path)}"
         parts = {"Range": f"bytes={offset}-"} if offset else {}
@@ -162,8 +162,8 @@ def connect(endpoint: str, token: str | None) -> Iterator[Hub]:
         yield Hub(http, endpoint, token)
 
 
-def _repository(said: _Listing, id: str) -> Repository:
-    return Repository(id, said.sha, _licence(said.card), tuple(_file(sibling, id) for sibling in said.siblings))
+def _repository(said: _Listing, id: str) -> HubRepository:
+    return HubRepository(id, said.sha, _licence(said.card), tuple(_file(sibling, id) for sibling in said.siblings))
 
 
 def _file(said: _Sibling, id: str) -> HubFile:

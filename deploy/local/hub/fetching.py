@@ -18,7 +18,7 @@ from typing import Any
 
 from deploy.local.failures import LocalError
 from deploy.local.hub import rules
-from deploy.local.hub.client import Hub, HubFile, Repository
+from deploy.local.hub.client import Hub, HubFile, HubRepository
 from deploy.local.hub.failures import DiskFull, FileCorrupt, HubAnswerUnusable, HubUnreachable
 from deploy.local.hub.progress import Progress
 from deploy.triton.runtime.artefacts import MANIFEST, Artefact, ArtefactRefused, read_manifest
@@ -49,7 +49,7 @@ class Fetch:
                 self._install(repository, target)
             return read_manifest(target / MANIFEST)
 
-    def _install(self, repository: Repository, target: Path) -> None:
+    def _install(self, repository: HubRepository, target: Path) -> None:
         staging = self.root / ".partial" / f"{target.parent.name}@{target.name}"
         if target.exists() and not staging.exists():
             # Damaged: what of it is right need not come again.
@@ -67,7 +67,7 @@ class Fetch:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(staging, target)
 
-    def _files(self, repository: Repository, staging: Path) -> list[HubFile]:
+    def _files(self, repository: HubRepository, staging: Path) -> list[HubFile]:
         """Those that are to come, judged before any large one is asked for, and with room for all of them."""
         rules.check_names(repository.files)
         index = rules.index_of(repository.files)
@@ -79,7 +79,7 @@ class Fetch:
         self.progress.say(f"{sum(file.size for file in missing) / 1e9:.2f} GB in {len(missing)} files are to come")
         return files
 
-    def _take(self, repository: Repository, file: HubFile, staging: Path) -> None:
+    def _take(self, repository: HubRepository, file: HubFile, staging: Path) -> None:
         """Goes on where it stopped, in this run or an earlier one. Raises FileCorrupt for another content."""
         target = staging / file.path
         if target.exists() and _hash_of(target, file) == file.digest:
@@ -90,7 +90,7 @@ class Fetch:
         _check(part, file)
         os.replace(part, target)
 
-    def _download(self, repository: Repository, file: HubFile, part: Path) -> None:
+    def _download(self, repository: HubRepository, file: HubFile, part: Path) -> None:
         tries = _TRIES
         part.touch()
         while (had := _size(part)) != file.size:
@@ -102,7 +102,7 @@ class Fetch:
                     raise
                 time.sleep(_PAUSE_SECONDS)
 
-    def _append(self, repository: Repository, file: HubFile, part: Path, offset: int) -> None:
+    def _append(self, repository: HubRepository, file: HubFile, part: Path, offset: int) -> None:
         """Raises HubUnreachable where it breaks off, the orderly way too."""
         with self.hub.open(repository, file, offset) as (begin, chunks), part.open("r+b" if offset else "wb") as out:
             if begin > offset:
@@ -115,7 +115,7 @@ class Fetch:
         if file.size != _size(part):
             raise HubUnreachable(f"{file.path} broke off; run the command again and it goes on from there")
 
-    def _manifest(self, repository: Repository, digests: dict[str, str]) -> dict[str, Any]:
+    def _manifest(self, repository: HubRepository, digests: dict[str, str]) -> dict[str, Any]:
         return {
             "id": repository.id,
             "revision": repository.commit,

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from gateway.documentation.reference.operation import anchor, render_operation
-from gateway.documentation.reference.schema import Schemas
+from gateway.documentation.reference.schema import SchemaRenderer
 from gateway.documentation.reference.text import paragraphs
 
 Document = dict[str, Any]
@@ -17,7 +17,7 @@ _ORDER = ("post", "get", "put", "patch", "delete", "head")
 
 def render(document: Document, host: str) -> str:
     """A complete page. `host` is how its reader reaches the server, for the commands: scheme, name and port."""
-    schemas = Schemas(document)
+    schemas = SchemaRenderer(document)
     operations = _operations(document)
     root = document.get("servers", [{"url": ""}])[0]["url"]
     fill = {

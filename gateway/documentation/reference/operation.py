@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from gateway.documentation.reference.command import curl
-from gateway.documentation.reference.schema import Schemas, said_default
+from gateway.documentation.reference.schema import SchemaRenderer, said_default
 from gateway.documentation.reference.text import marked, paragraphs
 
 Document = dict[str, Any]
@@ -17,7 +17,7 @@ def anchor(path: str, method: str) -> str:
     return f"{method}-{re.sub(r'[^a-z0-9]+', '-', path.lower()).strip('-')}"
 
 
-def render_operation(schemas: Schemas, path: str, method: str, item: Document, base: str) -> str:
+def render_operation(schemas: SchemaRenderer, path: str, method: str, item: Document, base: str) -> str:
     shown = re.sub(r"(\{[^}]+\})", r"<em>\1</em>", escape(path))
     lock = "" if item.get("security") else '<span class="open">no key needed</span>'
     return (
@@ -31,7 +31,7 @@ def render_operation(schemas: Schemas, path: str, method: str, item: Document, b
     )
 
 
-def _calls(schemas: Schemas, path: str, method: str, item: Document, base: str) -> str:
+def _calls(schemas: SchemaRenderer, path: str, method: str, item: Document, base: str) -> str:
     """The commands: one for each example, folded with the fields of its schema where there are several."""
     content = item.get("requestBody", {}).get("content", {}).get("application/json", {})
     examples = {name: example["value"] for name, example in content.get("examples", {}).items()}
@@ -46,7 +46,7 @@ def _calls(schemas: Schemas, path: str, method: str, item: Document, base: str) 
     return f"<h4>Body, for each type</h4>{''.join(parts)}"
 
 
-def _parameters(schemas: Schemas, item: Document) -> str:
+def _parameters(schemas: SchemaRenderer, item: Document) -> str:
     rows = [
         f"<tr><td><code>{escape(found['name'])}</code>{_star(found.get('required'))}</td><td>{escape(found['in'])}</td>"
         f"<td>{schemas.kind(found['schema'])}{said_default(found['schema'])}</td>"
@@ -60,7 +60,7 @@ def _star(required: object) -> str:
     return '<span class="required" title="required">*</span>' if required else ""
 
 
-def _body(schemas: Schemas, item: Document) -> str:
+def _body(schemas: SchemaRenderer, item: Document) -> str:
     """A body with several examples has been shown with them."""
     return "".join(
         f"<h4>Body <small>{escape(kind)}</small></h4>{schemas.choices(content['schema'])}"
@@ -69,7 +69,7 @@ def _body(schemas: Schemas, item: Document) -> str:
     )
 
 
-def _answers(schemas: Schemas, item: Document) -> str:
+def _answers(schemas: SchemaRenderer, item: Document) -> str:
     rows = []
     for code, answer in item["responses"].items():
         if "x-reasons" in answer:

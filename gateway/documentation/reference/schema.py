@@ -25,7 +25,7 @@ def said_default(schema: Schema) -> str:
     return f' <span class="limits">default {escape(json.dumps(default))}</span>' if default is not None else ""
 
 
-class Schemas:
+class SchemaRenderer:
     """The document's named schemas; remembers which were mentioned, so that the page can define them."""
 
     def __init__(self, document: dict[str, Any]) -> None:

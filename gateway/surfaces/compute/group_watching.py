@@ -17,15 +17,15 @@ from fastapi.responses import Response
 
 from gateway.edge.errors import problem_body
 from gateway.edge.paths import asked_path
-from gateway.events.event_log import Extent
+from gateway.events.event_log import StreamExtent
 from gateway.surfaces.compute.watching import (
     HEADERS,
     PROBLEM,
-    Mark,
-    Part,
-    Start,
+    StreamCursor,
+    StreamMessage,
+    StreamStart,
+    TaskWatch,
     Updates,
-    Watch,
     read_mark,
     streamed,
     told_all,
@@ -39,12 +39,12 @@ _AT_ONCE = 16
 
 
 @dataclass
-class _Followed:
+class _WatchedTask:
     """A task and where its telling stands; without `watch` nothing of it is left to be told."""
 
     task_id: str
-    mark: Mark
-    watch: Watch | None = None
+    mark: StreamCursor
+    watch: TaskWatch | None = None
     updates: Updates | None = None
     problem: ComputeError | None = None
 
@@ -60,7 +60,7 @@ async def watch_tasks(request: Request, ids: Sequence[str], *, previews: bool) -
     wanted, extent = _last_marks(request, len(names)), await upstream_of(request).events.extent()
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(name: str, mark: Mark | None) -> _Followed:
+    async def one(name: str, mark: StreamCursor | None) -> _WatchedTask:
         async with gate:
             return await _follow(request, name, mark, extent, previews)
 
@@ -72,33 +72,35 @@ async def watch_tasks(request: Request, ids: Sequence[str], *, previews: bool) -
     return streamed(_told(request, followed))
 
 
-def _last_marks(request: Request, count: int) -> list[Mark | None]:
+def _last_marks(request: Request, count: int) -> list[StreamCursor | None]:
     given = request.headers.get("last-event-id", "")
     if not given:
         return [None] * count
-    marks: list[Mark | None] = [read_mark(part) for part in given.split(",")]
+    marks: list[StreamCursor | None] = [read_mark(part) for part in given.split(",")]
     if len(marks) != count:
         raise InvalidRequest("this Last-Event-ID is of another set of tasks", reason="LAST_EVENT_ID_INVALID")
     return marks
 
 
-async def _follow(request: Request, name: str, wanted: Mark | None, extent: Extent, previews: bool) -> _Followed:
+async def _follow(
+    request: Request, name: str, wanted: StreamCursor | None, extent: StreamExtent, previews: bool
+) -> _WatchedTask:
     upstream, tenant = upstream_of(request), caller_of(request).tenant
     updates = upstream.tasks.watch(request, pb.WatchTaskRequest(task_id=name, without_previews=not previews))
     try:
         first = await anext(updates)
     except NotFound as error:
         told = wanted is not None and wanted.last  # it may have been deleted since its end was told
-        return _Followed(name, wanted or Mark(extent.last, last=True), problem=None if told else error)
+        return _WatchedTask(name, wanted or StreamCursor(extent.last, last=True), problem=None if told else error)
     latest = await upstream.events.latest(tenant, first.task.id)
     if wanted is not None and told_all(wanted, first.task, latest):
-        return _Followed(name, wanted)
-    start = Start.of(wanted, extent)
-    watch = Watch(request, upstream.events, tenant, first.task, start, latest)
-    return _Followed(name, Mark(start.after), watch, updates)
+        return _WatchedTask(name, wanted)
+    start = StreamStart.of(wanted, extent)
+    watch = TaskWatch(request, upstream.events, tenant, first.task, start, latest)
+    return _WatchedTask(name, StreamCursor(start.after), watch, updates)
 
 
-async def _told(request: Request, followed: Sequence[_Followed]) -> AsyncIterator[bytes]:
+async def _told(request: Request, followed: Sequence[_WatchedTask]) -> AsyncIterator[bytes]:
     by_name = {one.task_id: one for one in followed}
     heartbeat = upstream_of(request).settings.heartbeat_seconds
 
@@ -107,7 +109,7 @@ async def _told(request: Request, followed: Sequence[_Followed]) -> AsyncIterato
 
     for one in followed:
         if one.problem is not None:
-            one.mark = Mark(one.mark.place, last=True)
+            one.mark = StreamCursor(one.mark.place, last=True)
             yield _problem(request, one.task_id, one.problem).rendered(place())
     streams = {one.task_id: one.watch.parts(one.updates, heartbeat) for one in followed if one.watch and one.updates}
     async for name, part in merged(streams):
@@ -120,9 +122,9 @@ async def _told(request: Request, followed: Sequence[_Followed]) -> AsyncIterato
         yield named.rendered(None if part.mark is None else place())
 
 
-def _problem(request: Request, task_id: str, error: ComputeError) -> Part:
+def _problem(request: Request, task_id: str, error: ComputeError) -> StreamMessage:
     told = problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
-    return Part(PROBLEM, orjson.dumps(told | {"task_id": task_id}))
+    return StreamMessage(PROBLEM, orjson.dumps(told | {"task_id": task_id}))
 
 
 def _with_id(data: bytes, task_id: str) -> bytes:

@@ -12,8 +12,8 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.edge.doors import Doors
 from gateway.edge.errors import on_validation_error
+from gateway.edge.route_access import RouteAccessTable
 from gateway.surfaces.compute.task_routes import create_task, get_task
 
 _TASKS = "/api/v1/tasks/"
@@ -23,11 +23,11 @@ _FIXED = frozenset({"", "generation", "events"})
 class HotPaths:
     """ASGI middleware; what is not hot goes to `app`."""
 
-    def __init__(self, border: Callable[..., ASGIApp], doors: Doors, app: ASGIApp) -> None:
-        """`border` is put around the hot routes, each of which needs what `doors` says; `app` has its own."""
-        creates, gets = doors.declared("POST", _TASKS), doors.declared("GET", _TASKS + "{task_id}")
-        self._create = border(_served(create_task), lambda _: creates)
-        self._get = border(_served(_get), lambda _: gets)
+    def __init__(self, auth_middleware: Callable[..., ASGIApp], route_access: RouteAccessTable, app: ASGIApp) -> None:
+        """`auth_middleware` is put around the hot routes, each of which needs what `route_access` says; `app` has its own."""
+        creates, gets = route_access.declared("POST", _TASKS), route_access.declared("GET", _TASKS + "{task_id}")
+        self._create = auth_middleware(_served(create_task), lambda _: creates)
+        self._get = auth_middleware(_served(_get), lambda _: gets)
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"
 
 
-class Exact(GenerateJsonSchema):
+class ExactSchemaGenerator(GenerateJsonSchema):
     """Numbers say how wide they are; what may be left out has no null as its default; an answer has all its fields."""
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
@@ -33,7 +33,7 @@ class Exact(GenerateJsonSchema):
 def schemas_of(types: Iterable[Any], mode: JsonSchemaMode) -> dict[str, Schema]:
     """By name, those that these types refer to included; `serialization` is for what an answer always has whole."""
     adapters = [(index, mode, TypeAdapter(item)) for index, item in enumerate(types)]
-    _, made = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE, schema_generator=Exact)
+    _, made = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE, schema_generator=ExactSchemaGenerator)
     named: dict[str, Schema] = made.get("$defs", {})
     return named
 

@@ -30,7 +30,7 @@ Label = Annotated[str, Field(max_length=512)]
 _CHANGEABLE = frozenset({"priority", "config"})
 
 
-class Page(Paged):
+class TaskListQuery(Paged):
     """Filters and paging of a list; an unknown parameter is refused."""
 
     status: TaskStatus | None = Field(None, description="Only this status")
@@ -39,7 +39,7 @@ class Page(Paged):
     origin_tenant_id: Label | None = Field(None, description="Only this origin tenant")
 
 
-class TaskPage(Page):
+class TaskPage(TaskListQuery):
     task_type: TaskType | None = Field(None, description="Only this task type")
 
 
@@ -54,7 +54,7 @@ class Cleanup(BaseModel):
     errors: list[str] = Field(description="What could not be deleted yet, and why")
 
 
-class GenerationPage(Page):
+class GenerationPage(TaskListQuery):
     workflow_id: Label | None = Field(None, description="Only this workflow")
 
 
@@ -91,7 +91,7 @@ async def get_task(request: Request, task_id: str, task_type: str | None = None)
     return await _answer(request, task, seconds, {})
 
 
-async def list_tasks(request: Request, page: Page, **more: Any) -> Response:
+async def list_tasks(request: Request, page: TaskListQuery, **more: Any) -> Response:
     wanted = pb.ListTasksRequest(
         limit=page.limit,
         skip=page.skip,

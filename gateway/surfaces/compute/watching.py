@@ -28,7 +28,7 @@ from fastapi.responses import Response, StreamingResponse
 from gateway.edge.errors import problem_body
 from gateway.edge.paths import asked_path
 from gateway.events.completions import TERMINAL
-from gateway.events.event_log import Entry, EventLog, Extent
+from gateway.events.event_log import EventLog, StoredEvent, StreamExtent
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import ComputeError, InvalidRequest, NotFound
 from services.translation.messages import to_json
@@ -47,12 +47,12 @@ _LAG_SECONDS = 10.0
 _DEPTH = 64
 
 
-class Part(NamedTuple):
+class StreamMessage(NamedTuple):
     """One word of the stream; without a name a sign of life. `mark` is where it stands."""
 
     name: str
     data: bytes = b""
-    mark: Mark | None = None
+    mark: StreamCursor | None = None
 
     def rendered(self, place: str | None = None) -> bytes:
         """`place` is its id in the stream."""
@@ -62,7 +62,7 @@ class Part(NamedTuple):
         return b"%sevent: %s\ndata: %s\n\n" % (told, self.name.encode(), self.data)
 
 
-class Mark(NamedTuple):
+class StreamCursor(NamedTuple):
     """An id of this stream: a place, and whether the last word was told there."""
 
     place: int
@@ -73,7 +73,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StreamStart:
     """`after` is the place in the stream; `fresh` when it is where the stream ends now; `lost` is one not to be had."""
 
     after: int
@@ -81,7 +81,7 @@ class Start:
     lost: int | None = None
 
     @classmethod
-    def of(cls, wanted: Mark | None, extent: Extent) -> Start:
+    def of(cls, wanted: StreamCursor | None, extent: StreamExtent) -> StreamStart:
         if wanted is None:
             return cls(extent.last, fresh=True)
         place = wanted.place
@@ -104,12 +104,12 @@ async def watch_task(request: Request, task_id: str, *, previews: bool) -> Respo
     latest = await upstream.events.latest(tenant, first.task.id)
     if told_all(wanted, first.task, latest):
         return Response(status_code=204, headers=HEADERS)
-    watch = Watch(request, upstream.events, tenant, first.task, Start.of(wanted, extent), latest)
+    watch = TaskWatch(request, upstream.events, tenant, first.task, StreamStart.of(wanted, extent), latest)
     body = _rendered(watch.parts(updates, upstream.settings.heartbeat_seconds))
     return streamed(body)
 
 
-async def _rendered(parts: AsyncIterator[Part]) -> AsyncIterator[bytes]:
+async def _rendered(parts: AsyncIterator[StreamMessage]) -> AsyncIterator[bytes]:
     async for part in parts:
         yield part.rendered(None if part.mark is None else str(part.mark))
 
@@ -123,32 +123,38 @@ def streamed(body: AsyncIterator[bytes]) -> Response:
     return StreamingResponse(begun(), media_type="text/event-stream", headers=HEADERS)
 
 
-def told_all(wanted: Mark | None, task: pb.Task, latest: Entry | None) -> bool:
+def told_all(wanted: StreamCursor | None, task: pb.Task, latest: StoredEvent | None) -> bool:
     """A task that was resumed since has more to tell."""
     if wanted is None or not wanted.last or task.status not in TERMINAL:
         return False
     return latest is None or latest.sequence <= wanted.place
 
 
-def last_event_id(request: Request) -> Mark | None:
+def last_event_id(request: Request) -> StreamCursor | None:
     """Raises InvalidRequest: LAST_EVENT_ID_INVALID for what is no id of this stream."""
     given = request.headers.get("last-event-id", "")
     return read_mark(given) if given else None
 
 
-def read_mark(given: str) -> Mark:
+def read_mark(given: str) -> StreamCursor:
     """Raises InvalidRequest: LAST_EVENT_ID_INVALID."""
     match = _MARK.fullmatch(given)
     if match is None:
         raise InvalidRequest("Last-Event-ID must be an id this stream gave", reason="LAST_EVENT_ID_INVALID")
-    return Mark(int(match[1]), last=match[2] is not None)
+    return StreamCursor(int(match[1]), last=match[2] is not None)
 
 
-class Watch:
+class TaskWatch:
     """One task of one connection. `_seen` is its version as of the last event that was, or needs not be, sent."""
 
     def __init__(
-        self, request: Request, log: EventLog, tenant: str, first: pb.Task, start: Start, latest: Entry | None
+        self,
+        request: Request,
+        log: EventLog,
+        tenant: str,
+        first: pb.Task,
+        start: StreamStart,
+        latest: StoredEvent | None,
     ) -> None:
         self._request = request
         self._log = log
@@ -162,14 +168,14 @@ class Watch:
         self._failure: ComputeError | None = None
         self._give_up = 0.0
 
-    async def parts(self, updates: Updates, heartbeat: float) -> AsyncIterator[Part]:
+    async def parts(self, updates: Updates, heartbeat: float) -> AsyncIterator[StreamMessage]:
         """What the connection tells of it."""
         if self._start.lost is not None:
-            yield Part("reset", orjson.dumps(_reset(self._start)))
+            yield StreamMessage("reset", orjson.dumps(_reset(self._start)))
         ended, fresh = self._first.status in TERMINAL, self._start.fresh
         if fresh or not ended:
-            mark = Mark(self._place, last=ended) if fresh else None
-            yield Part("task", to_json(self._first), mark)
+            mark = StreamCursor(self._place, last=ended) if fresh else None
+            yield StreamMessage("task", to_json(self._first), mark)
         if fresh and ended:
             return
         if ended:
@@ -186,7 +192,7 @@ class Watch:
         except ComputeError as error:
             yield self._problem(error)
 
-    async def _merged(self, news: asyncio.Queue[News], heartbeat: float) -> AsyncIterator[Part]:
+    async def _merged(self, news: asyncio.Queue[News], heartbeat: float) -> AsyncIterator[StreamMessage]:
         while (part := self._last_words()) is None:
             item: News = None
             left = self._give_up - time.monotonic() if self._give_up else heartbeat
@@ -195,47 +201,47 @@ class Watch:
                     item = await news.get()
             if (told := self._told(item)) is not None:
                 yield told
-                if isinstance(item, Entry) and item.verb == "deleted":
+                if isinstance(item, StoredEvent) and item.verb == "deleted":
                     return
         yield part
 
-    def _told(self, item: News) -> Part | None:
+    def _told(self, item: News) -> StreamMessage | None:
         """What one piece of news is to the reader; None where it waits, or is known already."""
         if item is None:
-            return Part("")
+            return StreamMessage("")
         if isinstance(item, ComputeError):
             self._failure, self._give_up = item, time.monotonic() + (_LAG_SECONDS if isinstance(item, NotFound) else 0)
             return None
-        if isinstance(item, Entry):
+        if isinstance(item, StoredEvent):
             if item.version in self._versions:  # the relay was away longer than the stream remembers ids
                 return None
             self._versions.add(item.version)
             self._place = item.sequence
             self._seen = max(self._seen, item.version)
-            return Part("status", item.payload, Mark(item.sequence))
+            return StreamMessage("status", item.payload, StreamCursor(item.sequence))
         if item.WhichOneof("update") == "progress":
             return _progress(item.progress)
         if item.task.status in TERMINAL:
             self._ends(item.task)
             return None
-        return Part("task", to_json(item.task))
+        return StreamMessage("task", to_json(item.task))
 
     def _ends(self, task: pb.Task) -> None:
         self._end, self._give_up = task, time.monotonic() + _LAG_SECONDS
 
-    def _last_words(self) -> Part | None:
+    def _last_words(self) -> StreamMessage | None:
         """Once every event up to the end has been sent, or is too late; None as long as there is more to come."""
         late = bool(self._give_up) and time.monotonic() >= self._give_up
         if self._end is not None and (late or self._seen >= self._end.version):
-            return Part("task", to_json(self._end), Mark(self._place, last=True))
+            return StreamMessage("task", to_json(self._end), StreamCursor(self._place, last=True))
         if self._failure is not None and late:
             return self._problem(self._failure)
         return None
 
-    def _problem(self, error: ComputeError) -> Part:
+    def _problem(self, error: ComputeError) -> StreamMessage:
         request = self._request
         told = problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
-        return Part(PROBLEM, orjson.dumps(told))
+        return StreamMessage(PROBLEM, orjson.dumps(told))
 
 
 async def _pump(updates: Updates, news: asyncio.Queue[News], hint: Callable[[], None]) -> None:
@@ -249,12 +255,12 @@ async def _pump(updates: Updates, news: asyncio.Queue[News], hint: Callable[[], 
         await news.put(error)
 
 
-def _reset(start: Start) -> dict[str, Any]:
+def _reset(start: StreamStart) -> dict[str, Any]:
     said = "what came behind this id is no longer stored; here is the task as it is now"
     return {"reason": "EVENTS_LOST", "detail": said, "last_event_id": start.lost, "continues_after": start.after}
 
 
-def _progress(progress: pb.TaskProgress) -> Part:
+def _progress(progress: pb.TaskProgress) -> StreamMessage:
     picture = base64.b64encode(progress.preview_png).decode()
     data = {
         "task_id": progress.task_id,
@@ -265,4 +271,4 @@ def _progress(progress: pb.TaskProgress) -> Part:
         "total_steps": progress.total_steps,
         "preview": f"data:image/png;base64,{picture}" if picture else None,
     }
-    return Part("progress", orjson.dumps(data))
+    return StreamMessage("progress", orjson.dumps(data))

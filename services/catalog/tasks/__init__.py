@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from services.catalog.base import TaskType
+from services.catalog.base import TaskKind
 
 
-def _discover() -> dict[str, TaskType]:
-    found: dict[str, TaskType] = {}
+def _discover() -> dict[str, TaskKind]:
+    found: dict[str, TaskKind] = {}
     for info in iter_modules(__path__):
-        kind: TaskType = import_module(f"{__name__}.{info.name}").TYPE
+        kind: TaskKind = import_module(f"{__name__}.{info.name}").TYPE
         found[kind.name] = kind
     return found
 

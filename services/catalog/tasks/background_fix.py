@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.colours import Colour
 from services.catalog.enums import BackgroundFixStrategy
 from services.catalog.example_pictures import GREY, MUG
@@ -89,7 +89,7 @@ class BackgroundFixResult(PictureResult):
         return values
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="BACKGROUND_FIX",
     params=BackgroundFixParams,
     result=BackgroundFixResult,

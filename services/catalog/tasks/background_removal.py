@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.results import PictureModel, PictureResult
@@ -33,7 +33,7 @@ class BackgroundRemovalResult(PictureResult):
     )
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="BACKGROUND_REMOVAL",
     params=BackgroundRemovalParams,
     result=BackgroundRemovalResult,

@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.prompts import check_visible
-from services.catalog.results import Box, HeardResult, Measure
+from services.catalog.results import Box, Measure, PromptedResult
 
 
 class DetailEnhancerParams(TaskParams):
@@ -28,7 +28,7 @@ class DetailEnhancerParams(TaskParams):
     )
 
 
-class DetailEnhancerResult(HeardResult):
+class DetailEnhancerResult(PromptedResult):
     """The picture, where it changed and how near it stayed."""
 
     result_image_path: str = Field(description="Stored path of the result picture")
@@ -46,7 +46,7 @@ class DetailEnhancerResult(HeardResult):
     debug_image_paths: list[str] | None = Field(None, description="Stored paths of what was kept for debugging")
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="DETAIL_ENHANCER",
     params=DetailEnhancerParams,
     result=DetailEnhancerResult,

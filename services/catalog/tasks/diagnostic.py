@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.base import TaskKind, TaskParams, TaskResult
 
 
 class DiagnosticParams(TaskParams):
@@ -24,4 +24,4 @@ class DiagnosticResult(TaskResult):
     payload: str | None = None
 
 
-TYPE = TaskType(name="DIAGNOSTIC", params=DiagnosticParams, result=DiagnosticResult, internal=True)
+TYPE = TaskKind(name="DIAGNOSTIC", params=DiagnosticParams, result=DiagnosticResult, internal=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, Percent, Seed, Side
@@ -53,7 +53,7 @@ class EditingResult(DrawnResult):
     mask_image_path: str | None = Field(None, description="Stored path of the mask")
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="EDITING",
     params=EditingParams,
     result=EditingResult,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.base import TaskKind, TaskParams, TaskResult
 from services.catalog.enums import ProviderType
 from services.catalog.free_json import JsonObject
 from services.catalog.numbers import FalApp
@@ -28,7 +28,7 @@ class ExperimentalFalResult(TaskResult):
     )
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="EXPERIMENTAL_FAL",
     params=ExperimentalFalParams,
     result=ExperimentalFalResult,

@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
-from services.catalog.results import HeardResult, Measure
+from services.catalog.results import Measure, PromptedResult
 
 
 class FaceEnhancerParams(TaskParams):
@@ -21,7 +21,7 @@ class FaceEnhancerParams(TaskParams):
     )
 
 
-class FaceEnhancerResult(HeardResult):
+class FaceEnhancerResult(PromptedResult):
     """The picture and the scores of its worst face, in the attempt that was kept."""
 
     result_image_path: str = Field(description="Stored path of the result picture")
@@ -41,7 +41,7 @@ class FaceEnhancerResult(HeardResult):
     debug_image_paths: list[str] | None = Field(None, description="Stored paths of what was kept for debugging")
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="FACE_ENHANCER",
     params=FaceEnhancerParams,
     result=FaceEnhancerResult,

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType, Weight
+from services.catalog.base import TaskKind, TaskParams, Weight
 from services.catalog.images import ImageUrl, StoragePath
 from services.catalog.numbers import FalApp, Percent, Seed, Side
 from services.catalog.prompts import Prompt
@@ -46,7 +46,7 @@ class GenerationResult(DrawnResult):
     reference_image_path: str | None = Field(None, description="Stored path of the reference picture")
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="GENERATION",
     params=GenerationParams,
     result=GenerationResult,

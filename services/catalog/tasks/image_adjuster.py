@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.enums import CroppingPosition, Resampling, ResizeMode, ScalingProportions
 from services.catalog.example_pictures import MUG
 from services.catalog.images import LocalAllowed, LocalReference
@@ -93,7 +93,7 @@ class ImageAdjusterResult(PictureResult):
     icc_profile: str | None = Field(None, description="kept, converted, or none where the picture had none")
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="IMAGE_ADJUSTER",
     params=ImageAdjusterParams,
     result=ImageAdjusterResult,

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.enums import ProviderType
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.prompts import check_visible, check_visible_if_any
@@ -50,7 +50,7 @@ class LlmInteractionResult(NotedResult):
     )
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="LLM_INTERACTION",
     params=LlmInteractionParams,
     result=LlmInteractionResult,

@@ -7,13 +7,13 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.enums import RefineStrategy
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import FalApp, OutputSide, Seed, Share, Steps
 from services.catalog.prompts import OptionalPrompt
-from services.catalog.results import HeardResult, Measure
+from services.catalog.results import Measure, PromptedResult
 
 Factor = Annotated[float, Field(ge=1, le=16)]
 
@@ -57,7 +57,7 @@ class RefineParams(TaskParams):
         return self
 
 
-class RefineResult(HeardResult):
+class RefineResult(PromptedResult):
     """The picture, how it was made and how near it stayed to the original."""
 
     result_image_path: str = Field(description="Stored path of the result picture")
@@ -77,7 +77,7 @@ class RefineResult(HeardResult):
     )
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="REFINE",
     params=RefineParams,
     result=RefineResult,

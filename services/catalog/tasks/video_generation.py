@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import Field
 
 from services.catalog.alpha import Alpha
-from services.catalog.base import TaskParams, TaskType
+from services.catalog.base import TaskKind, TaskParams
 from services.catalog.example_pictures import MUG
 from services.catalog.images import ImageReference, InlineAllowed
 from services.catalog.numbers import Seed
 from services.catalog.prompts import OptionalPrompt, Prompt
-from services.catalog.results import HeardResult
+from services.catalog.results import PromptedResult
 
 
 class VideoGenerationParams(TaskParams):
@@ -29,7 +29,7 @@ class VideoGenerationParams(TaskParams):
     seed: Seed | None = Field(None, description="Seed for the random generator")
 
 
-class VideoGenerationResult(HeardResult):
+class VideoGenerationResult(PromptedResult):
     """The video and what made it."""
 
     result_video_path: str = Field(description="Stored path of the result video")
@@ -42,7 +42,7 @@ class VideoGenerationResult(HeardResult):
     seed: int | None = Field(None, description="Seed that was used")
 
 
-TYPE = TaskType(
+TYPE = TaskKind(
     name="VIDEO_GENERATION",
     params=VideoGenerationParams,
     result=VideoGenerationResult,

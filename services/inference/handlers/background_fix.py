@@ -11,14 +11,15 @@ import numpy as np
 from services.catalog.colours import rgb_of
 from services.catalog.quality import Reason
 from services.catalog.tasks.background_fix import BackgroundFixParams, BackgroundFixResult
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import result_model
 from services.inference.imaging.backdrops import is_plain, shadow_below
 from services.inference.imaging.protection import Shares, protect, release_backdrop
 from services.inference.imaging.recolouring import (
-    Change,
+    BrightnessThresholds,
     Colour,
+    ColourChange,
     Strategy,
-    Thresholds,
     background_colour,
     blend,
     darken_backdrop,
@@ -31,13 +32,12 @@ from services.inference.imaging.recolouring import (
     replace_background,
 )
 from services.inference.imaging.transparency import check_visible, opaque_colours
-from services.inference.likeness import judged
 from services.inference.lineage import Lineage
-from services.inference.making import result_model
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.inference.subjects import Subject, find_subject
+from services.inference.similarity import judged
+from services.inference.subjects import PictureSubject, find_subject
 from services.providers.pipelines.layers import take_apart
 from services.providers.ports import Pixels
 
@@ -50,7 +50,7 @@ _SUBJECT = 127
 _LEAST_CHANGED, _MOSTLY_CHANGED = 0.02, 0.5
 
 
-async def run(params: BackgroundFixParams, context: Context) -> BackgroundFixResult:
+async def run(params: BackgroundFixParams, context: RunContext) -> BackgroundFixResult:
     """PNG with the base picture's ICC profile and transparency, and the mask of what was protected.
 
     A backdrop too dark for the thresholds stays as it is; `background_color_before` is then null, and `quality` says
@@ -83,7 +83,7 @@ async def run(params: BackgroundFixParams, context: Context) -> BackgroundFixRes
         height=height,
         **result_model(subject.card),
         notes=context.notes,
-        quality=judged((*subject.doubts, *fix.doubts)),
+        quality=judged((*subject.model_warnings, *fix.model_warnings)),
     )
 
 
@@ -100,16 +100,16 @@ class Palette:
 
 
 @dataclass(frozen=True, slots=True)
-class Fix:
+class BackgroundChange:
     """The new colours `[H, W, 3]`, what was protected `[H, W]`, and the colour before; None where nothing changed."""
 
     colours: Pixels
     protection: Shares
     before: Colour | None
-    doubts: tuple[Reason, ...] = ()
+    model_warnings: tuple[Reason, ...] = ()
 
 
-async def _palette(params: BackgroundFixParams, profile: bytes | None, context: Context) -> Palette:
+async def _palette(params: BackgroundFixParams, profile: bytes | None, context: RunContext) -> Palette:
     """Both pictures may have profiles of their own: the palette's colours are seen in sRGB."""
     if params.palette_image is None:
         shown = rgb_of(params.background_color or "")
@@ -121,7 +121,9 @@ async def _palette(params: BackgroundFixParams, profile: bytes | None, context: 
     return Palette(shown, colour, await context.work(palette_sample, picture.pixels, shown, colour))
 
 
-def _fix(base: OriginalPicture, subject: Subject, palette: Palette, params: BackgroundFixParams) -> Fix:
+def _fix(
+    base: OriginalPicture, subject: PictureSubject, palette: Palette, params: BackgroundFixParams
+) -> BackgroundChange:
     """A plain backdrop changes where its light says so; anything else wherever the matte says so."""
     colours = opaque_colours(base.pixels)
     if subject.matte is not None and not is_plain(colours, subject.alpha):
@@ -129,31 +131,35 @@ def _fix(base: OriginalPicture, subject: Subject, palette: Palette, params: Back
     return _fix_backdrop(np.ascontiguousarray(base.pixels[:, :, :3]), base, subject, palette, params)
 
 
-def _fix_place(colours: Pixels, alpha: Pixels, palette: Palette, strategy: Strategy) -> Fix:
+def _fix_place(colours: Pixels, alpha: Pixels, palette: Palette, strategy: Strategy) -> BackgroundChange:
     protection = alpha.astype(np.float32) / np.float32(255)
     before = mean_colour(colours, alpha)
     if before is None:
-        return Fix(colours, protection, None, (Reason.BACKGROUND_NOT_FOUND,))
-    change, shadow = Change(before, palette.colour, palette.sample), shadow_below(colours, alpha)
-    doubts = (Reason.BACKGROUND_NOT_FOUND,) if float((protection < _PROTECTED).mean()) < _LEAST_BACKGROUND else ()
+        return BackgroundChange(colours, protection, None, (Reason.BACKGROUND_NOT_FOUND,))
+    change, shadow = ColourChange(before, palette.colour, palette.sample), shadow_below(colours, alpha)
+    model_warnings = (
+        (Reason.BACKGROUND_NOT_FOUND,) if float((protection < _PROTECTED).mean()) < _LEAST_BACKGROUND else ()
+    )
     replaced = replace_background(take_apart(colours, alpha), alpha, shadow, change, strategy)
-    return Fix(replaced, protection, before, doubts)
+    return BackgroundChange(replaced, protection, before, model_warnings)
 
 
 def _fix_backdrop(
-    colours: Pixels, base: OriginalPicture, subject: Subject, palette: Palette, params: BackgroundFixParams
-) -> Fix:
+    colours: Pixels, base: OriginalPicture, subject: PictureSubject, palette: Palette, params: BackgroundFixParams
+) -> BackgroundChange:
     growth, sigma = params.mask_expansion_percentage, params.edge_blur_sigma
-    thresholds = Thresholds(params.light_threshold, params.shadow_threshold)
+    thresholds = BrightnessThresholds(params.light_threshold, params.shadow_threshold)
     light = light_share(colours, thresholds)
     protection = protect(subject.alpha, growth=growth, sigma=sigma)
     reach = growth * max(base.size) + 2 * sigma
     protection = release_backdrop(colours, subject.alpha, protection, light, reach=reach)
-    before, doubts = background_colour(colours, protection, thresholds), _doubts(protection, light, base.alpha)
+    before, model_warnings = background_colour(colours, protection, thresholds), _doubts(protection, light, base.alpha)
     if before is None:
-        return Fix(colours, protection, None, doubts)
-    change, strategy = Change(before, palette.colour, palette.sample), Strategy(params.strategy.value)
-    fix = Fix(recolour(colours, protection, change, thresholds, strategy), protection, before, doubts)
+        return BackgroundChange(colours, protection, None, model_warnings)
+    change, strategy = ColourChange(before, palette.colour, palette.sample), Strategy(params.strategy.value)
+    fix = BackgroundChange(
+        recolour(colours, protection, change, thresholds, strategy), protection, before, model_warnings
+    )
     share = darkening(change, thresholds, strategy)
     if not share or subject.matte is None or not (subject.alpha > _SUBJECT).any():
         return fix
@@ -162,7 +168,7 @@ def _fix_backdrop(
     return _darkened(fix, darkened, subject.alpha, share)
 
 
-def _darkened(fix: Fix, colours: Pixels, alpha: Pixels, share: float) -> Fix:
+def _darkened(fix: BackgroundChange, colours: Pixels, alpha: Pixels, share: float) -> BackgroundChange:
     """On a darker colour what is protected round the subject would be a halo: there the matte alone protects."""
     protection = fix.protection + np.float32(share) * (alpha.astype(np.float32) / np.float32(255) - fix.protection)
     return replace(fix, colours=blend(fix.colours, colours, share), protection=protection)
@@ -179,7 +185,7 @@ def _doubts(protection: Shares, light: Shares, alpha: Pixels | None) -> tuple[Re
     return (Reason.BACKGROUND_PARTLY_CHANGED,) if changed < _MOSTLY_CHANGED else ()
 
 
-def _encode(base: OriginalPicture, fix: Fix, recipe: dict[str, Any]) -> tuple[bytes, bytes]:
+def _encode(base: OriginalPicture, fix: BackgroundChange, recipe: dict[str, Any]) -> tuple[bytes, bytes]:
     """The picture and the mask."""
     pixels = fix.colours if base.alpha is None else np.dstack([fix.colours, base.alpha])
     mask = (fix.protection * 255).round().astype(np.uint8)
@@ -188,7 +194,9 @@ def _encode(base: OriginalPicture, fix: Fix, recipe: dict[str, Any]) -> tuple[by
     return png, encode_png(mask)
 
 
-def _recipe(params: BackgroundFixParams, palette: Palette, fix: Fix, subject: Subject) -> dict[str, Any]:
+def _recipe(
+    params: BackgroundFixParams, palette: Palette, fix: BackgroundChange, subject: PictureSubject
+) -> dict[str, Any]:
     """Everything asked for but the pictures, whose names are the caller's."""
     asked = params.model_dump(mode="json", exclude={"base_image", "palette_image"}, exclude_none=True)
     before = _hex(fix.before) if fix.before else None

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from services.catalog.results import PictureModel
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import result_model
 from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
-from services.inference.likeness import judged
 from services.inference.lineage import Lineage
-from services.inference.making import result_model
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.inference.subjects import Subject, find_subject
+from services.inference.similarity import judged
+from services.inference.subjects import PictureSubject, find_subject
 from services.providers.pipelines.layers import take_apart
 
 
-async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRemovalResult:
+async def run(params: BackgroundRemovalParams, context: RunContext) -> BackgroundRemovalResult:
     """One after the other, in the order given; one that fails fails the task. Colours, size and ICC profile stay.
 
     Raises:
@@ -42,11 +42,11 @@ async def run(params: BackgroundRemovalParams, context: Context) -> BackgroundRe
         models=[PictureModel.model_validate(result_model(card)) for card in cards],
         **result_model(cards[0] if len(set(cards)) == 1 else None),
         notes=context.notes,
-        quality=judged(doubt for subject in subjects for doubt in subject.doubts),
+        quality=judged(doubt for subject in subjects for doubt in subject.model_warnings),
     )
 
 
-def _encode(picture: OriginalPicture, subject: Subject, called: str, otherwise: str) -> bytes:
+def _encode(picture: OriginalPicture, subject: PictureSubject, called: str, otherwise: str) -> bytes:
     """Where a matte mixes subject and background, the subject's own colour is shown, so that no rim comes along."""
     colours = opaque_colours(picture.pixels)
     if subject.matte is not None:

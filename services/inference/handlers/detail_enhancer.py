@@ -7,14 +7,14 @@ import asyncio
 from services.catalog.quality import Reason
 from services.catalog.results import Quality
 from services.catalog.tasks.detail_enhancer import DetailEnhancerParams, DetailEnhancerResult
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import chosen_seed, heard_facts, recipe_of, result_model, told_seed
 from services.inference.imaging.transparency import check_visible, opaque_colours
-from services.inference.likeness import around, encode_like, judged, save_debug, shown_measures
-from services.inference.making import chosen_seed, heard_facts, recipe_of, result_model, told_seed
-from services.providers.capabilities.fixing import GARMENT_FIXING, Fixed, GarmentFix
+from services.inference.similarity import around, encode_like, judged, save_debug, shown_measures
+from services.providers.capabilities.fixing import GARMENT_FIXING, FixResult, GarmentFix
 
 
-async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerResult:
+async def run(params: DetailEnhancerParams, context: RunContext) -> DetailEnhancerResult:
     """One picture, stored as PNG, recipe and transparency with it; as it was where nothing was found or accepted.
 
     Raises:
@@ -54,7 +54,7 @@ async def run(params: DetailEnhancerParams, context: Context) -> DetailEnhancerR
     )
 
 
-def _quality(fixed: Fixed) -> Quality | None:
+def _quality(fixed: FixResult) -> Quality | None:
     """None where the provider measures nothing."""
     if fixed.regions == 0:
         return judged([Reason.GARMENT_NOT_FOUND])

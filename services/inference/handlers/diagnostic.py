@@ -6,10 +6,10 @@ import asyncio
 
 from services.catalog.tasks.diagnostic import DiagnosticParams, DiagnosticResult
 from services.common.errors import InvalidRequest, Unavailable
-from services.inference.context import Context
+from services.inference.context import RunContext
 
 
-async def run(params: DiagnosticParams, context: Context) -> DiagnosticResult:
+async def run(params: DiagnosticParams, context: RunContext) -> DiagnosticResult:
     """`fail_with` fails for good; with `fail_attempts` only the first so many runs fail, and may be tried again.
 
     Raises:

@@ -11,27 +11,27 @@ import numpy as np
 
 from services.catalog.tasks.editing import EditingParams, EditingResult
 from services.common.errors import InvalidRequest
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import chosen_seed, facts_of, recipe_of
 from services.inference.imaging.transparency import check_visible, opaque_colours
-from services.inference.likeness import encode_like
 from services.inference.lineage import Lineage
-from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.masks import read_mask
 from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.providers.capabilities.editing import EDITING, Edit
+from services.inference.similarity import encode_like
+from services.providers.capabilities.editing import EDITING, EditRequest
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.pipelines.refining import enlarge
-from services.providers.ports import STRENGTH, Doubt, Picture, Pixels
+from services.providers.ports import STRENGTH, DrawnPicture, ModelWarning, Pixels
 
 _LEAST_STRENGTH = 0.02
 # How far a mask's proportions may be off its picture's.
 _LARGEST_DISTORTION = 0.02
-_NOTHING_CHANGED = Doubt("NOTHING_CHANGED", "the result equals the base picture, pixel by pixel")
+_NOTHING_CHANGED = ModelWarning("NOTHING_CHANGED", "the result equals the base picture, pixel by pixel")
 
 
-async def run(params: EditingParams, context: Context) -> EditingResult:
+async def run(params: EditingParams, context: RunContext) -> EditingResult:
     """One picture, stored as PNG with its recipe inside, and the base picture's transparency.
 
     At strength 0 nothing changes but for a size that is asked for, and no provider is asked.
@@ -62,13 +62,13 @@ async def run(params: EditingParams, context: Context) -> EditingResult:
     return await _result(params, picture, png, context)
 
 
-async def _leave(params: EditingParams, context: Context) -> EditingResult:
+async def _leave(params: EditingParams, context: RunContext) -> EditingResult:
     base = await context.load_original(params.base_image, called="base_image", grey=False)
     await asyncio.to_thread(check_visible, base.pixels)
     width, height = params.width or base.size[0], params.height or base.size[1]
     context.note_shape("base_image", base, width, height)
     pixels = await context.work(enlarge, base.pixels, width, height)
-    picture = Picture(pixels, UNTOUCHED)
+    picture = DrawnPicture(pixels, UNTOUCHED)
     source = None if (width, height) == base.size else DigitalSource.ENHANCED
     recipe = recipe_of(picture, edit_strength=params.edit_strength)
     lineage = Lineage.of({"base_image": base})
@@ -76,7 +76,7 @@ async def _leave(params: EditingParams, context: Context) -> EditingResult:
     return await _result(params, picture, png, context)
 
 
-async def _result(params: EditingParams, picture: Picture, png: bytes, context: Context) -> EditingResult:
+async def _result(params: EditingParams, picture: DrawnPicture, png: bytes, context: RunContext) -> EditingResult:
     return EditingResult(
         result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image,
@@ -89,14 +89,14 @@ async def _result(params: EditingParams, picture: Picture, png: bytes, context: 
 
 
 async def _edit(
-    params: EditingParams, base: TaskPicture, references: Mapping[str, TaskPicture], context: Context
-) -> Edit:
+    params: EditingParams, base: TaskPicture, references: Mapping[str, TaskPicture], context: RunContext
+) -> EditRequest:
     await asyncio.to_thread(check_visible, base.pixels)
     mask = None
     if params.mask_image is not None:
         marks = await context.load_picture(params.mask_image, called="mask_image", colours=False)
         mask = await asyncio.to_thread(_mask, marks, base.size)
-    return Edit(
+    return EditRequest(
         prompt=params.prompt,
         image=await asyncio.to_thread(opaque_colours, base.pixels),
         seed=chosen_seed(params.seed),

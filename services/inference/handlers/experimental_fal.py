@@ -9,7 +9,7 @@ import orjson
 
 from services.catalog.free_json import check_json, with_large_numbers_as_text
 from services.catalog.tasks.experimental_fal import ExperimentalFalParams, ExperimentalFalResult
-from services.inference.context import Context
+from services.inference.context import RunContext
 from services.inference.free_recipes import free_recipe, source_of
 from services.providers.capabilities.free_calls import FREE_CALLING, FreeCall
 
@@ -18,7 +18,7 @@ _SUFFIXES = {"image/jpeg": ".jpg", "image/webp": ".webp", "application/x-safeten
 _DRAWN = ("image/", "video/")
 
 
-async def run(params: ExperimentalFalParams, context: Context) -> ExperimentalFalResult:
+async def run(params: ExperimentalFalParams, context: RunContext) -> ExperimentalFalResult:
     """Files are stored in the order of the answer, as the app made them but for their recipes inside; behind them the
     answer itself where a task cannot hold it.
 

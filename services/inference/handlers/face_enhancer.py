@@ -7,15 +7,22 @@ import asyncio
 from services.catalog.quality import Reason
 from services.catalog.results import Quality
 from services.catalog.tasks.face_enhancer import FaceEnhancerParams, FaceEnhancerResult
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import (
+    chosen_seed,
+    heard_facts,
+    model_facts,
+    recipe_of,
+    result_model,
+    told_seed,
+)
 from services.inference.imaging.transparency import check_visible, opaque_colours
-from services.inference.likeness import encode_like, judged, save_debug, shown_measures, value_of
-from services.inference.making import chosen_seed, heard_facts, model_facts, recipe_of, result_model, told_seed
-from services.providers.capabilities.fixing import FACE_FIXING, FaceFix, Fixed
+from services.inference.similarity import encode_like, judged, save_debug, shown_measures, value_of
+from services.providers.capabilities.fixing import FACE_FIXING, FaceFix, FixResult
 from services.providers.capabilities.measures import DISTS, LPIPS, SSIM
 
 
-async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResult:
+async def run(params: FaceEnhancerParams, context: RunContext) -> FaceEnhancerResult:
     """One picture, stored as PNG, recipe and transparency with it; as it was where no face was found or accepted.
 
     Raises:
@@ -55,7 +62,7 @@ async def run(params: FaceEnhancerParams, context: Context) -> FaceEnhancerResul
     )
 
 
-def _quality(fixed: Fixed) -> Quality | None:
+def _quality(fixed: FixResult) -> Quality | None:
     """None where the provider measures nothing."""
     if fixed.regions == 0:
         return judged([Reason.FACE_NOT_FOUND])

@@ -6,20 +6,20 @@ import asyncio
 from dataclasses import replace
 
 from services.catalog.tasks.generation import GenerationParams, GenerationResult
-from services.inference.context import Context
-from services.inference.likeness import shown
+from services.inference.context import RunContext
+from services.inference.generation_facts import chosen_seed, facts_of, recipe_of
 from services.inference.lineage import Lineage
-from services.inference.making import chosen_seed, facts_of, recipe_of
 from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
+from services.inference.similarity import shown
 from services.providers.pipelines.refining import enlarge
 from services.providers.ports import DIFFUSION, STRENGTH, Drawing, Lora
 
 _LEAST_STRENGTH = 0.02
 
 
-async def run(params: GenerationParams, context: Context) -> GenerationResult:
+async def run(params: GenerationParams, context: RunContext) -> GenerationResult:
     """One picture, stored as PNG with its recipe inside.
 
     Raises:
@@ -80,7 +80,7 @@ def _drawing(params: GenerationParams, reference: TaskPicture | None) -> Drawing
     )
 
 
-async def _references(params: GenerationParams, context: Context) -> dict[str, TaskPicture]:
+async def _references(params: GenerationParams, context: RunContext) -> dict[str, TaskPicture]:
     """The one there is, by the parameter that names it."""
     for called, reference in (
         ("reference_image_path", params.reference_image_path),

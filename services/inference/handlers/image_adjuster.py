@@ -8,31 +8,31 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from services.catalog.enums import CroppingPosition, Resampling, ResizeMode
-from services.catalog.results import Box as ResultBox
 from services.catalog.results import Quality
+from services.catalog.results import SubjectBox as ResultBox
 from services.catalog.tasks.image_adjuster import ImageAdjusterParams, ImageAdjusterResult
 from services.common.errors import InvalidRequest
-from services.imaging.carriers.edits import Unfit
+from services.imaging.embedding.edits import CannotEmbed
 from services.imaging.limits import MAX_PIXELS, MAX_SIDE
 from services.imaging.recipes import bared
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import result_model
 from services.inference.imaging.adjusting import adjust, placed_part, source_part
-from services.inference.imaging.framing import Frame, Mode, Wish, frame
-from services.inference.imaging.margins import Box, Margins, margins_around, subject_box
+from services.inference.imaging.framing import Frame, FramingRequest, Mode, frame
+from services.inference.imaging.margins import Margins, SubjectBox, margins_around, subject_box
 from services.inference.imaging.transparency import check_visible
-from services.inference.likeness import judged
 from services.inference.lineage import Lineage
-from services.inference.making import result_model
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource, software, xmp_packet
-from services.inference.subjects import Subject, find_subject
+from services.inference.similarity import judged
+from services.inference.subjects import PictureSubject, find_subject
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/tiff": ".tif"}
 _STAGES = 4
 
 
-async def run(params: ImageAdjusterParams, context: Context) -> ImageAdjusterResult:
+async def run(params: ImageAdjusterParams, context: RunContext) -> ImageAdjusterResult:
     """PNG with the picture's ICC profile; where nothing has to be adjusted, the file that came in, its pixels as they
     were and without what it said of persons, places and devices.
 
@@ -64,10 +64,10 @@ def _result(
     params: ImageAdjusterParams,
     original: OriginalPicture,
     found: Frame,
-    box: Box | None,
+    box: SubjectBox | None,
     path: str,
-    subject: Subject | None,
-    context: Context,
+    subject: PictureSubject | None,
+    context: RunContext,
 ) -> ImageAdjusterResult:
     width, height = found.size
     return ImageAdjusterResult(
@@ -76,7 +76,7 @@ def _result(
         width=width,
         height=height,
         applied_mode=found.mode.value,
-        crop_box=_result_box(Box(*(round(edge) for edge in source_part(original.pixels, found)))),
+        crop_box=_result_box(SubjectBox(*(round(edge) for edge in source_part(original.pixels, found)))),
         placed_box=_result_box(placed_part(original.pixels, found)),
         subject_box=_result_box(_inside(found.mapped(box), width, height)) if box else None,
         icc_profile=original.icc,
@@ -86,12 +86,12 @@ def _result(
     )
 
 
-def _quality(subject: Subject | None) -> Quality | None:
+def _quality(subject: PictureSubject | None) -> Quality | None:
     """Without a subject nothing is measured."""
-    return judged(subject.doubts) if subject else None
+    return judged(subject.model_warnings) if subject else None
 
 
-async def _wish(params: ImageAdjusterParams, context: Context) -> Wish:
+async def _wish(params: ImageAdjusterParams, context: RunContext) -> FramingRequest:
     margins = Margins(
         top=_fraction(params.margin_top),
         bottom=_fraction(params.margin_bottom),
@@ -102,7 +102,7 @@ async def _wish(params: ImageAdjusterParams, context: Context) -> Wish:
         margins = margins.or_else(await _margins_of(params.reference_image, context))
     _check_room(margins)
     target = (params.target_width, params.target_height) if params.target_width and params.target_height else None
-    return Wish(
+    return FramingRequest(
         mode=None if params.mode is ResizeMode.AUTO else Mode(params.mode.value),
         aspect=_fraction(params.aspect_ratio),
         target=target,
@@ -113,7 +113,7 @@ async def _wish(params: ImageAdjusterParams, context: Context) -> Wish:
     )
 
 
-async def _margins_of(reference: str, context: Context) -> Margins:
+async def _margins_of(reference: str, context: RunContext) -> Margins:
     original = await context.load_original(reference, called="reference_image", local=True, colours=False)
     subject = await find_subject(original, context)
     return margins_around(await asyncio.to_thread(subject_box, subject.alpha), *original.size)
@@ -137,9 +137,9 @@ def _check_size(found: Frame) -> None:
 async def _save_unchanged(
     params: ImageAdjusterParams,
     original: OriginalPicture,
-    box: Box | None,
-    subject: Subject | None,
-    context: Context,
+    box: SubjectBox | None,
+    subject: PictureSubject | None,
+    context: RunContext,
 ) -> ImageAdjusterResult:
     recipe = {**_asked(params), "applied_mode": "none"}
     path, icc = await _store_unchanged(original, recipe, context)
@@ -162,13 +162,13 @@ async def _save_unchanged(
     )
 
 
-async def _store_unchanged(original: OriginalPicture, recipe: dict[str, Any], context: Context) -> tuple[str, str]:
+async def _store_unchanged(original: OriginalPicture, recipe: dict[str, Any], context: RunContext) -> tuple[str, str]:
     """Its path, and what became of its profile. A PNG where nothing can be taken out of the file around its pixels."""
     lineage, kind = _lineage(original), original.content_type
     packet = xmp_packet(None, software(), lineage)
     try:
         parts = await context.work(bared, original.content, packet.encode() if packet else None)
-    except Unfit:
+    except CannotEmbed:
         png = await context.work(encode_png, flat(original.pixels), recipe, icc=original.profile, lineage=lineage)
         return await context.outputs.save("adjusted.png", png), original.icc
     context.keep_whole("input_image", kind)
@@ -189,7 +189,9 @@ def _lineage(original: OriginalPicture) -> Lineage:
     return Lineage.of({"input_image": original})
 
 
-def _recipe(params: ImageAdjusterParams, wish: Wish, found: Frame, subject: Subject | None) -> dict[str, Any]:
+def _recipe(
+    params: ImageAdjusterParams, wish: FramingRequest, found: Frame, subject: PictureSubject | None
+) -> dict[str, Any]:
     sides = ("top", "bottom", "left", "right")
     margins = {side: float(share) for side in sides if (share := getattr(wish.margins, side)) is not None}
     window = [float(edge) for edge in (found.left, found.top, found.width, found.height)]
@@ -220,9 +222,9 @@ def _share_of(position: CroppingPosition | None) -> tuple[Fraction, Fraction] | 
     return Fraction(across, 2), Fraction(down, 2)
 
 
-def _inside(box: Box, width: int, height: int) -> Box:
-    return Box(max(0, box.left), max(0, box.top), min(width, box.right), min(height, box.bottom))
+def _inside(box: SubjectBox, width: int, height: int) -> SubjectBox:
+    return SubjectBox(max(0, box.left), max(0, box.top), min(width, box.right), min(height, box.bottom))
 
 
-def _result_box(box: Box) -> ResultBox:
+def _result_box(box: SubjectBox) -> ResultBox:
     return ResultBox(left=box.left, top=box.top, width=box.right - box.left, height=box.bottom - box.top)

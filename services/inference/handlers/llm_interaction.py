@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from services.catalog.tasks.llm_interaction import LlmInteractionParams, LlmInteractionResult
-from services.inference.context import Context
+from services.inference.context import RunContext
 from services.providers.capabilities.conversing import CONVERSING, Question
 from services.providers.ports import Pixels
 
@@ -18,7 +18,7 @@ _MOST_INLINE, _MOST_THOUGHTS = 100_000, 20_000
 _LONGEST_SIDE = 2048
 
 
-async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionResult:
+async def run(params: LlmInteractionParams, context: RunContext) -> LlmInteractionResult:
     """The answer, and the model's thoughts apart; what is too long for a task is stored as a file besides.
 
     Raises:
@@ -45,12 +45,12 @@ async def run(params: LlmInteractionParams, context: Context) -> LlmInteractionR
     )
 
 
-async def _kept(name: str, text: str, most: int, context: Context) -> str | None:
+async def _kept(name: str, text: str, most: int, context: RunContext) -> str | None:
     """The path of a text that is longer than a task may hold."""
     return await context.outputs.save(name, text.encode()) if len(text) > most else None
 
 
-async def _seen(reference: str, called: str, context: Context) -> Pixels:
+async def _seen(reference: str, called: str, context: RunContext) -> Pixels:
     picture = await context.load_laid_on_white(reference, called=called)
     return await asyncio.to_thread(_shrunk, picture.pixels)
 

@@ -10,18 +10,18 @@ from services.catalog.enums import RefineStrategy
 from services.catalog.quality import Reason
 from services.catalog.results import Quality
 from services.catalog.tasks.refine import RefineParams, RefineResult
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import chosen_seed, heard_facts, recipe_of, result_model
 from services.inference.imaging.transparency import check_visible, opaque_colours
-from services.inference.likeness import encode_like, judged, save_debug, shown_measures
-from services.inference.making import chosen_seed, heard_facts, recipe_of, result_model
-from services.providers.capabilities.refining import REFINING, Pass, Refined, Refinement
+from services.inference.similarity import encode_like, judged, save_debug, shown_measures
+from services.providers.capabilities.refining import REFINING, DiffusionPass, Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import needed_capability
-from services.providers.ports import Heard, Ignored, Pixels
+from services.providers.ports import IgnoredField, ModelFeedback, Pixels
 
 _CREATIVE = ("upscale_prompt", "upscale_denoise", "upscale_steps", "upscale_seed")
 
 
-async def run(params: RefineParams, context: Context) -> RefineResult:
+async def run(params: RefineParams, context: RunContext) -> RefineResult:
     """One picture, stored as PNG with its recipe inside, its transparency enlarged alike.
 
     Progress counts the steps of all tiles and faces; a tile that is enlarged faithfully is one step.
@@ -60,20 +60,20 @@ async def run(params: RefineParams, context: Context) -> RefineResult:
     )
 
 
-def _is_faithful(refined: Refined) -> bool:
+def _is_faithful(refined: RefineResultPicture) -> bool:
     return refined.strategy is RefineStrategy.FAITHFUL
 
 
-def _heard(params: RefineParams, refined: Refined) -> Heard:
+def _heard(params: RefineParams, refined: RefineResultPicture) -> ModelFeedback:
     """What the models said, and what only a creative pass goes by where there was none."""
     heard = refined.picture.heard
     if not _is_faithful(refined):
         return heard
     unheard = (name for name in _CREATIVE if getattr(params, name) != RefineParams.model_fields[name].default)
-    return replace(heard, ignored=(*heard.ignored, *map(Ignored, unheard)))
+    return replace(heard, ignored=(*heard.ignored, *map(IgnoredField, unheard)))
 
 
-def _quality(refined: Refined) -> Quality | None:
+def _quality(refined: RefineResultPicture) -> Quality | None:
     """None where the provider measures nothing."""
     if not refined.measures:
         return None
@@ -83,10 +83,10 @@ def _quality(refined: Refined) -> Quality | None:
 
 def _refinement(params: RefineParams, image: Pixels) -> Refinement:
     """Without an upscale pass the picture keeps its size, whatever is said of one."""
-    upscale = Pass(
+    upscale = DiffusionPass(
         params.upscale_denoise, params.upscale_steps, chosen_seed(params.upscale_seed), params.upscale_prompt
     )
-    faces = Pass(
+    faces = DiffusionPass(
         params.face_detail_denoise,
         params.face_detail_steps,
         chosen_seed(params.face_detail_seed),
@@ -104,7 +104,7 @@ def _refinement(params: RefineParams, image: Pixels) -> Refinement:
     )
 
 
-def _recipe(wanted: Refinement, refined: Refined) -> dict[str, Any]:
+def _recipe(wanted: Refinement, refined: RefineResultPicture) -> dict[str, Any]:
     return recipe_of(
         refined.picture,
         strategy=refined.strategy,
@@ -115,7 +115,7 @@ def _recipe(wanted: Refinement, refined: Refined) -> dict[str, Any]:
     )
 
 
-def _pass_facts(asked: Pass | None) -> dict[str, Any] | None:
+def _pass_facts(asked: DiffusionPass | None) -> dict[str, Any] | None:
     if asked is None:
         return None
     return {"denoise": asked.denoise, "steps": asked.steps, "seed": asked.seed, "prompt": asked.prompt}

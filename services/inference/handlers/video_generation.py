@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from services.catalog.tasks.video_generation import VideoGenerationParams, VideoGenerationResult
-from services.inference.context import Context
+from services.inference.context import RunContext
+from services.inference.generation_facts import chosen_seed, film_recipe, heard_facts, result_model, told_seed
 from services.inference.lineage import Lineage
-from services.inference.making import chosen_seed, film_recipe, heard_facts, result_model, told_seed
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.animating import ANIMATING, Animation
 
 
-async def run(params: VideoGenerationParams, context: Context) -> VideoGenerationResult:
+async def run(params: VideoGenerationParams, context: RunContext) -> VideoGenerationResult:
     """One film, stored with its recipe inside; progress counts its frames. What is transparent is shown on white.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from services.inference.imaging.framing import Frame
-from services.inference.imaging.margins import Box
+from services.inference.imaging.margins import SubjectBox
 from services.inference.imaging.padding import pad
 from services.providers.ports import Pixels
 
@@ -37,12 +37,12 @@ def source_part(pixels: Pixels, frame: Frame) -> tuple[Fraction, Fraction, Fract
     )
 
 
-def placed_part(pixels: Pixels, frame: Frame) -> Box:
+def placed_part(pixels: Pixels, frame: Frame) -> SubjectBox:
     """Where that part lies in the result: to the nearest pixel, and at least one pixel of it."""
     part = source_part(pixels, frame)
     left, right = _edges(part[0] - frame.left, part[2] - frame.left, frame.width, frame.size[0])
     top, bottom = _edges(part[1] - frame.top, part[3] - frame.top, frame.height, frame.size[1])
-    return Box(left, top, right, bottom)
+    return SubjectBox(left, top, right, bottom)
 
 
 def _edges(begin: Fraction, end: Fraction, length: Fraction, size: int) -> tuple[int, int]:

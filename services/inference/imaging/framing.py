@@ -13,8 +13,8 @@ from fractions import Fraction
 from math import ceil, floor
 
 from services.common.errors import InvalidRequest
-from services.inference.imaging.margins import NO_MARGINS, Axis, Box, Margins, Span
-from services.inference.imaging.sizes import Picture, impossible, largest_inside, smallest_around
+from services.inference.imaging.margins import NO_MARGINS, Axis, Margins, StartRange, SubjectBox
+from services.inference.imaging.sizes import PictureAxes, impossible, largest_inside, smallest_around
 
 # Above this difference of aspect ratios 'auto' pads, so that nothing is lost; up to it, it crops.
 AUTO_DIFFERENCE = Fraction(5, 100)
@@ -29,7 +29,7 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class FramingRequest:
     """What is asked of the result.
 
     At most one of `aspect` (width by height) and `target` (width, height). `mode` None chooses between crop and pad.
@@ -71,10 +71,10 @@ class Frame:
         whole = self.left.denominator == 1 and self.top.denominator == 1
         return not whole or not _is_whole(self.width, self.height, self.size)
 
-    def mapped(self, box: Box) -> Box:
+    def mapped(self, box: SubjectBox) -> SubjectBox:
         """`box` of the picture in the result's pixels, to the nearest."""
         across, down = self.size[0] / self.width, self.size[1] / self.height
-        return Box(
+        return SubjectBox(
             round((box.left - self.left) * across),
             round((box.top - self.top) * down),
             round((box.right - self.left) * across),
@@ -82,7 +82,7 @@ class Frame:
         )
 
 
-def frame(width: int, height: int, wish: Wish, subject: Box | None = None) -> Frame | None:
+def frame(width: int, height: int, wish: FramingRequest, subject: SubjectBox | None = None) -> Frame | None:
     """The window for a picture of that size; None when it is within tolerance as it is.
 
     `subject` is needed when margins are asked for. Margins are kept in the result's pixels, rounded in favour of the
@@ -91,9 +91,9 @@ def frame(width: int, height: int, wish: Wish, subject: Box | None = None) -> Fr
     Raises:
         InvalidRequest: MARGINS_IMPOSSIBLE or RESULT_TOO_LARGE.
     """
-    box = subject or Box(0, 0, width, height)
+    box = subject or SubjectBox(0, 0, width, height)
     margins = wish.margins
-    picture = Picture(
+    picture = PictureAxes(
         Axis(width, box.left, box.right, margins.left, margins.right),
         Axis(height, box.top, box.bottom, margins.top, margins.bottom),
     )
@@ -104,7 +104,7 @@ def frame(width: int, height: int, wish: Wish, subject: Box | None = None) -> Fr
     return None if found.keeps(width, height) else found
 
 
-def _choose(picture: Picture, wish: Wish) -> Mode:
+def _choose(picture: PictureAxes, wish: FramingRequest) -> Mode:
     """Crop where little is lost and the margins can be kept by it, else pad."""
     ratio = wish.ratio or picture.ratio
     if abs(picture.ratio / ratio - 1) > AUTO_DIFFERENCE:
@@ -116,7 +116,7 @@ def _choose(picture: Picture, wish: Wish) -> Mode:
     return Mode.CROP
 
 
-def _with_whole_subject(picture: Picture, wish: Wish) -> Picture:
+def _with_whole_subject(picture: PictureAxes, wish: FramingRequest) -> PictureAxes:
     """Who asks for a margin on one side does not want the subject cut on another."""
     if not wish.margins.asked:
         return picture
@@ -124,10 +124,10 @@ def _with_whole_subject(picture: Picture, wish: Wish) -> Picture:
         replace(axis, before=axis.before or Fraction(0), after=axis.after or Fraction(0))
         for axis in (picture.across, picture.down)
     )
-    return Picture(*axes)
+    return PictureAxes(*axes)
 
 
-def _is_near(picture: Picture, wish: Wish, mode: Mode) -> bool:
+def _is_near(picture: PictureAxes, wish: FramingRequest, mode: Mode) -> bool:
     """Whether size, aspect ratio and every margin are no further off than the tolerance."""
     across, down = picture.across, picture.down
     offs: list[Fraction] = []
@@ -144,7 +144,7 @@ def _is_near(picture: Picture, wish: Wish, mode: Mode) -> bool:
     return all(abs(off) <= wish.tolerance for off in offs)
 
 
-def _crop(picture: Picture, wish: Wish) -> Frame:
+def _crop(picture: PictureAxes, wish: FramingRequest) -> Frame:
     """The largest window inside."""
     picture = _with_whole_subject(picture, wish)
     across, down = picture.across, picture.down
@@ -158,7 +158,7 @@ def _crop(picture: Picture, wish: Wish) -> Frame:
     return _placed(Mode.CROP, sized, spans, wished)
 
 
-def _pad(picture: Picture, wish: Wish) -> Frame:
+def _pad(picture: PictureAxes, wish: FramingRequest) -> Frame:
     """The smallest window around the whole picture."""
     across, down = picture.across, picture.down
     if wish.target:
@@ -172,7 +172,7 @@ def _pad(picture: Picture, wish: Wish) -> Frame:
     return _placed(Mode.PAD, sized, spans, wished)
 
 
-def _scale(picture: Picture, wish: Wish) -> Frame:
+def _scale(picture: PictureAxes, wish: FramingRequest) -> Frame:
     """The picture moves and zooms behind a frame of the result's size; what is missing beyond its edges is padded."""
     (left, width), (top, height) = picture.across.exact(), picture.down.exact()
     ratio = wish.ratio or picture.ratio
@@ -186,7 +186,11 @@ def _scale(picture: Picture, wish: Wish) -> Frame:
     return _with_exact(Mode.SCALE, (high * ratio, high), size, start, first)
 
 
-_FRAMES: dict[Mode, Callable[[Picture, Wish], Frame]] = {Mode.CROP: _crop, Mode.PAD: _pad, Mode.SCALE: _scale}
+_FRAMES: dict[Mode, Callable[[PictureAxes, FramingRequest], Frame]] = {
+    Mode.CROP: _crop,
+    Mode.PAD: _pad,
+    Mode.SCALE: _scale,
+}
 
 
 def _with_exact(
@@ -205,7 +209,7 @@ def _centred(axis: Axis, length: Fraction) -> Fraction:
     return span.nearest(axis.middle - length / 2)
 
 
-def _natural_size(picture: Picture, wish: Wish) -> tuple[int, int]:
+def _natural_size(picture: PictureAxes, wish: FramingRequest) -> tuple[int, int]:
     """Of a scaled picture without a target: its own, or of the asked aspect ratio without loss along one side."""
     width, height = picture.across.length, picture.down.length
     if wish.aspect is None:
@@ -217,7 +221,7 @@ def _natural_size(picture: Picture, wish: Wish) -> tuple[int, int]:
     return by_width if wish.exact_axis == "width" else by_height
 
 
-def _greatest_height(picture: Picture, ratio: Fraction) -> Fraction:
+def _greatest_height(picture: PictureAxes, ratio: Fraction) -> Fraction:
     """Of a window inside. Raises InvalidRequest: MARGINS_IMPOSSIBLE."""
     (narrowest, widest), (lowest, highest) = picture.across.lengths_inside(), picture.down.lengths_inside()
     if max(lowest, narrowest / ratio) > min(highest, widest / ratio):
@@ -236,7 +240,9 @@ def _unscaled(size: tuple[int, int]) -> Sized:
     return Fraction(size[0]), Fraction(size[1]), size
 
 
-def _crop_wishes(picture: Picture, wish: Wish, width: Fraction, height: Fraction) -> tuple[Fraction, Fraction]:
+def _crop_wishes(
+    picture: PictureAxes, wish: FramingRequest, width: Fraction, height: Fraction
+) -> tuple[Fraction, Fraction]:
     across, down = picture.across, picture.down
     if wish.position is not None:
         return wish.position[0] * (across.length - width), wish.position[1] * (down.length - height)
@@ -245,7 +251,7 @@ def _crop_wishes(picture: Picture, wish: Wish, width: Fraction, height: Fraction
     return (across.length - width) / 2, (down.length - height) / 2
 
 
-def _placed(mode: Mode, sized: Sized, spans: tuple[Span, Span], wished: tuple[Fraction, Fraction]) -> Frame:
+def _placed(mode: Mode, sized: Sized, spans: tuple[StartRange, StartRange], wished: tuple[Fraction, Fraction]) -> Frame:
     """The window as near to where it is wished as its spans allow; on whole pixels when it is not resampled."""
     width, height, size = sized
     if _is_whole(width, height, size):
@@ -254,10 +260,10 @@ def _placed(mode: Mode, sized: Sized, spans: tuple[Span, Span], wished: tuple[Fr
     return Frame(mode, spans[0].nearest(wished[0]), spans[1].nearest(wished[1]), width, height, size)
 
 
-def _on_pixels(span: Span) -> Span:
+def _on_pixels(span: StartRange) -> StartRange:
     """A target of just the right size may have no room on whole pixels: then the margin gives way, by less than one."""
     first, last = ceil(span.first), floor(span.last)
-    return Span(Fraction(first), Fraction(last)) if first <= last else Span(Fraction(last), Fraction(last))
+    return StartRange(Fraction(first), Fraction(last)) if first <= last else StartRange(Fraction(last), Fraction(last))
 
 
 def _is_whole(width: Fraction, height: Fraction, size: tuple[int, int]) -> bool:

@@ -18,7 +18,7 @@ _LEAST_SUBJECT = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class SubjectBox:
     """In pixels; `right` and `bottom` are the first beyond it."""
 
     left: int
@@ -49,7 +49,7 @@ class Margins:
 NO_MARGINS = Margins()
 
 
-def subject_box(alpha: Pixels) -> Box:
+def subject_box(alpha: Pixels) -> SubjectBox:
     """Around what is at least half opaque in `[H, W]`, without stray specks.
 
     Raises:
@@ -63,10 +63,10 @@ def subject_box(alpha: Pixels) -> Box:
     kept = found[found[:, cv2.CC_STAT_AREA] >= _LEAST_PIECE * found[:, cv2.CC_STAT_AREA].max()]
     left, top = kept[:, cv2.CC_STAT_LEFT], kept[:, cv2.CC_STAT_TOP]
     right, bottom = left + kept[:, cv2.CC_STAT_WIDTH], top + kept[:, cv2.CC_STAT_HEIGHT]
-    return Box(int(left.min()), int(top.min()), int(right.max()), int(bottom.max()))
+    return SubjectBox(int(left.min()), int(top.min()), int(right.max()), int(bottom.max()))
 
 
-def margins_around(box: Box, width: int, height: int) -> Margins:
+def margins_around(box: SubjectBox, width: int, height: int) -> Margins:
     """The margins a picture of that size has around `box`."""
     return Margins(
         top=Fraction(box.top, height),
@@ -77,7 +77,7 @@ def margins_around(box: Box, width: int, height: int) -> Margins:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StartRange:
     """Where windows of some length may begin; empty when `first` > `last`."""
 
     first: Fraction
@@ -123,9 +123,9 @@ class Axis:
         least = (self.end - self.begin) / (1 - before - after) if both else Fraction(0)
         return least, min(most)
 
-    def starts_inside(self, length: Fraction) -> Span:
+    def starts_inside(self, length: Fraction) -> StartRange:
         starts = self.starts(length)
-        return Span(max(Fraction(0), starts.first), min(self.length - length, starts.last))
+        return StartRange(max(Fraction(0), starts.first), min(self.length - length, starts.last))
 
     def least_around(self) -> Fraction:
         """Least length of a window that holds the whole picture and leaves the margins."""
@@ -137,15 +137,15 @@ class Axis:
             (self.end - self.begin) / (1 - before - after),
         )
 
-    def starts_around(self, length: Fraction) -> Span:
+    def starts_around(self, length: Fraction) -> StartRange:
         starts = self.starts(length)
-        return Span(max(self.length - length, starts.first), min(Fraction(0), starts.last))
+        return StartRange(max(self.length - length, starts.first), min(Fraction(0), starts.last))
 
-    def starts(self, length: Fraction) -> Span:
+    def starts(self, length: Fraction) -> StartRange:
         """By the margins alone. A side without a margin binds nothing: there the subject may be cut."""
         first = -length - self.length if self.after is None else self.end + self.after * length - length
         last = Fraction(2 * self.length) if self.before is None else self.begin - self.before * length
-        return Span(first, last)
+        return StartRange(first, last)
 
     def exact(self) -> tuple[Fraction, Fraction]:
         """Start and length of the window with exactly these margins; where none is asked the picture's edge stays."""

@@ -42,7 +42,7 @@ class Strategy(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class BrightnessThresholds:
     """Brightness 0 to 255 (luma of ITU-R BT.601) from which on a background changes wholly, and below which not."""
 
     light: float = 220.0
@@ -50,7 +50,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ColourChange:
     """The colour a background has, the one it takes on, and for HISTOGRAM_MATCH a palette's pixels `[N, 3]`."""
 
     before: Colour
@@ -58,7 +58,9 @@ class Change:
     palette: Pixels | None = None
 
 
-def replace_background(layers: Layers, alpha: Pixels, shadow: Shares, change: Change, strategy: Strategy) -> Pixels:
+def replace_background(
+    layers: Layers, alpha: Pixels, shadow: Shares, change: ColourChange, strategy: Strategy
+) -> Pixels:
     """The subject as it is, before its background in the new colour; edges mixed anew by `alpha` `[H, W]`.
 
     All of the background changes, however bright. FLAT_FILL, which leaves nothing else of it, keeps `shadow` `[H, W]`:
@@ -71,7 +73,7 @@ def replace_background(layers: Layers, alpha: Pixels, shadow: Shares, change: Ch
     return Layers(layers.subject, ground).mixed(alpha)
 
 
-def darkening(change: Change, thresholds: Thresholds, strategy: Strategy) -> float:
+def darkening(change: ColourChange, thresholds: BrightnessThresholds, strategy: Strategy) -> float:
     """1 where a channel of the new colour is so dark that shadows would glow if they stayed; 0 from half-light on.
 
     LUMINANCE_PRESERVING makes no backdrop darker.
@@ -83,7 +85,7 @@ def darkening(change: Change, thresholds: Thresholds, strategy: Strategy) -> flo
 
 
 def darken_backdrop(
-    layers: Layers, alpha: Pixels, change: Change, thresholds: Thresholds, strategy: Strategy
+    layers: Layers, alpha: Pixels, change: ColourChange, thresholds: BrightnessThresholds, strategy: Strategy
 ) -> Pixels:
     """The subject as it is, before a backdrop in a darker colour, each shadow in proportion: after · seen / before.
 
@@ -95,7 +97,7 @@ def darken_backdrop(
     shift = strategy is Strategy.COLOR_SHIFT
     # Where a shadow begins its colour is still the new one alone, nothing of the old.
     full = thresholds.light - _penumbra(thresholds)
-    lit = Thresholds(full, min(thresholds.shadow, full))
+    lit = BrightnessThresholds(full, min(thresholds.shadow, full))
     ground = layers.ground.copy() if shift else recolour(layers.ground, inside, change, lit, strategy)
     for rows in _strips(ground):
         seen = layers.ground[rows]
@@ -131,7 +133,7 @@ def palette_sample(pixels: Pixels, shown: Colour, colour: Colour) -> Pixels:
     return moved.round().astype(np.uint8) if len(near) else np.array([colour], np.uint8)
 
 
-def background_colour(pixels: Pixels, protection: Shares, thresholds: Thresholds) -> Colour | None:
+def background_colour(pixels: Pixels, protection: Shares, thresholds: BrightnessThresholds) -> Colour | None:
     """The dominant colour of the background that may change; None when there is none bright enough."""
     weights = np.where(protection < 0.05, light_share(pixels, thresholds), np.float32(0))
     return dominant(pixels, weights) if (weights > 0).any() else None
@@ -148,7 +150,7 @@ def mean_colour(pixels: Pixels, alpha: Pixels) -> Colour | None:
     return int(red), int(green), int(blue)
 
 
-def light_share(pixels: Pixels, thresholds: Thresholds | None) -> Shares:
+def light_share(pixels: Pixels, thresholds: BrightnessThresholds | None) -> Shares:
     """0 up to the shadow threshold, 1 from the light threshold, between them 3t² - 2t³ (smoothstep); 1 without any."""
     if thresholds is None:
         return np.ones(pixels.shape[:2], np.float32)
@@ -161,7 +163,11 @@ def light_share(pixels: Pixels, thresholds: Thresholds | None) -> Shares:
 
 
 def recolour(
-    pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds | None, strategy: Strategy
+    pixels: Pixels,
+    protection: Shares,
+    change: ColourChange,
+    thresholds: BrightnessThresholds | None,
+    strategy: Strategy,
 ) -> Pixels:
     """`[H, W, 3]`, its background in the new colour; `protection` `[H, W]` is 1 on the subject.
 
@@ -190,7 +196,9 @@ def recolour(
 Transform: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def _shift(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds | None) -> Transform:
+def _shift(
+    pixels: Pixels, protection: Shares, change: ColourChange, thresholds: BrightnessThresholds | None
+) -> Transform:
     before, after = _lab(change.before), _lab(change.after)
     scale = np.float32(1.0) if thresholds is not None else _fitting_scale(pixels[protection < 1], before, after)
     return lambda lab: after + scale * (lab - before)
@@ -206,17 +214,19 @@ def _fitting_scale(flat: Pixels, before: NDArray[np.float32], after: NDArray[np.
     return np.float32(np.clip(min(rooms), _LEAST_CONTRAST, 1))
 
 
-def _shift_hue(_: Pixels, __: Shares, change: Change, ___: Thresholds | None) -> Transform:
+def _shift_hue(_: Pixels, __: Shares, change: ColourChange, ___: BrightnessThresholds | None) -> Transform:
     difference = (_lab(change.after) - _lab(change.before)) * np.array([0, 1, 1], np.float32)
     return lambda lab: lab + difference
 
 
-def _fill(_: Pixels, __: Shares, change: Change, ___: Thresholds | None) -> Transform:
+def _fill(_: Pixels, __: Shares, change: ColourChange, ___: BrightnessThresholds | None) -> Transform:
     colour = _lab(change.after)
     return lambda lab: np.broadcast_to(colour, lab.shape)
 
 
-def _match(pixels: Pixels, protection: Shares, change: Change, thresholds: Thresholds | None) -> Transform:
+def _match(
+    pixels: Pixels, protection: Shares, change: ColourChange, thresholds: BrightnessThresholds | None
+) -> Transform:
     """Quantiles of the lit background and of the palette."""
     lit = (1 - protection) * light_share(pixels, thresholds) > 0.5
     own = _sampled(pixels[lit]) if lit.any() else np.array([change.before], np.uint8)
@@ -240,7 +250,7 @@ def _by_quantile(values: Shares, source: NDArray[np.float64], target: NDArray[np
     return np.interp(inside, positions, middle) + (values - inside)
 
 
-_TRANSFORMS: dict[Strategy, Callable[[Pixels, Shares, Change, Thresholds | None], Transform]] = {
+_TRANSFORMS: dict[Strategy, Callable[[Pixels, Shares, ColourChange, BrightnessThresholds | None], Transform]] = {
     Strategy.COLOR_SHIFT: _shift,
     Strategy.LUMINANCE_PRESERVING: _shift_hue,
     Strategy.HISTOGRAM_MATCH: _match,
@@ -248,13 +258,13 @@ _TRANSFORMS: dict[Strategy, Callable[[Pixels, Shares, Change, Thresholds | None]
 }
 
 
-def _shade(pixels: Pixels, thresholds: Thresholds) -> Shares:
+def _shade(pixels: Pixels, thresholds: BrightnessThresholds) -> Shares:
     """0 from the light threshold up, and soon 1 below."""
     rise = np.clip((np.float32(thresholds.light) - _lumas(pixels)) / np.float32(_penumbra(thresholds)), 0, 1)
     return np.asarray(rise * rise * (3 - 2 * rise), np.float32)
 
 
-def _penumbra(thresholds: Thresholds) -> float:
+def _penumbra(thresholds: BrightnessThresholds) -> float:
     return max(_PENUMBRA * (thresholds.light - thresholds.shadow), 1.0)
 
 

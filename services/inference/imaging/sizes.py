@@ -9,13 +9,13 @@ from math import ceil, floor
 
 from services.common.errors import InvalidRequest
 from services.imaging.limits import MAX_SIDE
-from services.inference.imaging.margins import Axis, Span
+from services.inference.imaging.margins import Axis, StartRange
 
-Starts = Callable[[Axis, Fraction], Span]
+Starts = Callable[[Axis, Fraction], StartRange]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PictureAxes:
     """Both directions of a picture with its subject."""
 
     across: Axis
@@ -26,7 +26,7 @@ class Picture:
         return Fraction(self.across.length, self.down.length)
 
 
-def largest_inside(picture: Picture, aspect: Fraction | None) -> tuple[int, int]:
+def largest_inside(picture: PictureAxes, aspect: Fraction | None) -> tuple[int, int]:
     """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE."""
     widest, highest = (floor(axis.lengths_inside()[1]) for axis in (picture.across, picture.down))
     widths, heights = range(widest, 0, -1), range(highest, 0, -1)
@@ -37,7 +37,7 @@ def largest_inside(picture: Picture, aspect: Fraction | None) -> tuple[int, int]
     return _first_possible(picture, sizes, Axis.starts_inside)
 
 
-def smallest_around(picture: Picture, aspect: Fraction | None) -> tuple[int, int]:
+def smallest_around(picture: PictureAxes, aspect: Fraction | None) -> tuple[int, int]:
     """Width and height. Raises InvalidRequest: MARGINS_IMPOSSIBLE or RESULT_TOO_LARGE."""
     narrowest, lowest = (ceil(axis.least_around()) for axis in (picture.across, picture.down))
     if max(narrowest, lowest) > MAX_SIDE:
@@ -55,14 +55,14 @@ def impossible(why: str) -> InvalidRequest:
     return InvalidRequest(why, reason="MARGINS_IMPOSSIBLE")
 
 
-def _first_possible(picture: Picture, sizes: Iterable[tuple[int, int]], starts: Starts) -> tuple[int, int]:
+def _first_possible(picture: PictureAxes, sizes: Iterable[tuple[int, int]], starts: Starts) -> tuple[int, int]:
     for width, height in sizes:
         if _is_possible(picture.across, width, starts) and _is_possible(picture.down, height, starts):
             return width, height
     raise impossible("no window leaves these margins: the subject is too large or too close to an edge")
 
 
-def _together(picture: Picture, widths: range, heights: range, starts: Starts) -> Iterator[tuple[int, int]]:
+def _together(picture: PictureAxes, widths: range, heights: range, starts: Starts) -> Iterator[tuple[int, int]]:
     """The first width and the first height that are possible, each on its own."""
     for width in widths:
         if _is_possible(picture.across, width, starts):
@@ -71,7 +71,7 @@ def _together(picture: Picture, widths: range, heights: range, starts: Starts) -
 
 
 def _of_ratio(
-    picture: Picture, widths: range, heights: range, aspect: Fraction, *, by_width: bool
+    picture: PictureAxes, widths: range, heights: range, aspect: Fraction, *, by_width: bool
 ) -> Iterator[tuple[int, int]]:
     """The side that binds, and the other one rounded; then the other way round, which of thin pictures fits more.
 

@@ -23,7 +23,7 @@ HOOKS_STREAM = declared(
 )
 
 
-def hook_subject(tenant: str) -> str:
+def webhook_subject(tenant: str) -> str:
     return f"hook.v1.{tenant}"
 
 

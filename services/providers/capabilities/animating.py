@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from services.providers.ports import NOTHING_SAID, Capability, Heard, ModelCard, OnStep, Pixels
+from services.providers.ports import NOTHING_SAID, Capability, ModelCard, ModelFeedback, OnStep, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Film:
     fps: float
     seed: int | None = None
     model: ModelCard | None = None
-    heard: Heard = NOTHING_SAID
+    heard: ModelFeedback = NOTHING_SAID
     drawn: bool = True
 
 

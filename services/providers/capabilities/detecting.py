@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.ports import Capability, ModelCard, Pixels
 
 
@@ -13,7 +13,7 @@ from services.providers.ports import Capability, ModelCard, Pixels
 class Sighting:
     """A face or a person; `score` 0 to 1."""
 
-    box: Box
+    box: PixelBox
     score: float
 
 
@@ -51,7 +51,7 @@ class Detecting(Protocol):
 
 
 @runtime_checkable
-class Reading(Protocol):
+class RequestConnection(Protocol):
     async def read_text(self, pixels: Pixels) -> Text:
         """In RGB `[H, W, 3]`.
 
@@ -62,5 +62,5 @@ class Reading(Protocol):
         ...
 
 
-READING: Capability[Reading] = Capability("read text", Reading)
+READING: Capability[RequestConnection] = Capability("read text", RequestConnection)
 DETECTING: Capability[Detecting] = Capability("find faces and people", Detecting)

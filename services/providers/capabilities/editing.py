@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from services.providers.ports import Capability, OnStep, Picture, Pixels
+from services.providers.ports import Capability, DrawnPicture, OnStep, Pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class EditRequest:
     """`image` and `references` are RGB `[H, W, 3]`, of any sizes; `mask` is `[H, W]` as `image`, 255 where to paint.
 
     `strength` (0 < s ≤ 1) says how far the result may go from `image`, where a provider can be told.
@@ -29,7 +29,7 @@ class Edit:
 
 @runtime_checkable
 class Editing(Protocol):
-    async def edit(self, edit: Edit, on_step: OnStep) -> Picture:
+    async def edit(self, edit: EditRequest, on_step: OnStep) -> DrawnPicture:
         """Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
         ...
 

@@ -10,7 +10,7 @@ from services.providers.ports import ModelCard, Pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class TileProgress:
     """`done` of `of` tiles are; `rows` (RGB `[rows, W, 3]`, from row `top` of the result on) where it finished some."""
 
     done: int
@@ -19,7 +19,7 @@ class Tile:
     rows: Pixels | None = None
 
 
-OnTile: TypeAlias = Callable[[Tile], Awaitable[None]]
+OnTile: TypeAlias = Callable[[TileProgress], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

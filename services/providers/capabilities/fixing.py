@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from services.providers.capabilities.boxes import Box
-from services.providers.capabilities.measures import DebugPicture, Measure
-from services.providers.ports import Capability, ModelCard, OnStep, Picture, Pixels
+from services.providers.capabilities.boxes import PixelBox
+from services.providers.capabilities.measures import DebugPicture, SimilarityScore
+from services.providers.ports import Capability, DrawnPicture, ModelCard, OnStep, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +29,32 @@ class FaceFix:
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class FixResult:
     """`regions` were found and `accepted` of them came out like enough; the others are as they were.
 
     `boxes` are the regions and `finder` what found them, where the provider says.
     """
 
-    picture: Picture
+    picture: DrawnPicture
     regions: int
     accepted: int
     tries: int = 1
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[SimilarityScore, ...] = ()
     debug: tuple[DebugPicture, ...] = ()
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[PixelBox, ...] = ()
     finder: ModelCard | None = None
 
 
 @runtime_checkable
 class GarmentFixing(Protocol):
-    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> Fixed:
+    async def fix_garment(self, fix: GarmentFix, on_step: OnStep) -> FixResult:
         """Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
         ...
 
 
 @runtime_checkable
 class FaceFixing(Protocol):
-    async def fix_faces(self, fix: FaceFix, on_step: OnStep) -> Fixed:
+    async def fix_faces(self, fix: FaceFix, on_step: OnStep) -> FixResult:
         """Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
         ...
 

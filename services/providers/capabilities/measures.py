@@ -10,7 +10,7 @@ SSIM, LPIPS, DISTS = "ssim", "lpips", "dists"
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class SimilarityScore:
     """`value` is None where it was not measured; then `note` says why.
 
     SSIM is a similarity, at least `threshold`; every other measure is a distance, at most that. 0 asks for nothing.

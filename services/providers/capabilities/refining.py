@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from services.catalog.enums import RefineStrategy
-from services.providers.capabilities.measures import DebugPicture, Measure
-from services.providers.ports import Capability, OnStep, Picture, Pixels
+from services.providers.capabilities.measures import DebugPicture, SimilarityScore
+from services.providers.ports import Capability, DrawnPicture, OnStep, Pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class DiffusionPass:
     """One pass of diffusion over what is there; `denoise` (0 to 1) is the share that is drawn anew."""
 
     denoise: float
@@ -32,32 +32,32 @@ class Refinement:
     factor: float | None = None
     width: int | None = None
     height: int | None = None
-    upscale: Pass | None = None
-    faces: Pass | None = None
+    upscale: DiffusionPass | None = None
+    faces: DiffusionPass | None = None
     strategy: RefineStrategy | None = None
     app: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Refined:
+class RefineResultPicture:
     """`tiles` and `found_faces` count what was worked on, `refused_…` those of which no attempt was near enough.
 
     `strategy` is None where the provider does not say.
     """
 
-    picture: Picture
+    picture: DrawnPicture
     tiles: int = 1
     found_faces: int = 0
     refused_tiles: int = 0
     refused_faces: int = 0
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[SimilarityScore, ...] = ()
     debug: tuple[DebugPicture, ...] = ()
     strategy: RefineStrategy | None = None
 
 
 @runtime_checkable
 class Refining(Protocol):
-    async def refine(self, refinement: Refinement, on_step: OnStep) -> Refined:
+    async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
         """Raises InvalidRequest, Overloaded, Unavailable or another ComputeError."""
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Set
 
 from services.catalog.enums import ProviderCapability, RefineStrategy
 from services.common.errors import InvalidRequest
-from services.providers.calls import Call
+from services.providers.calls import VendorCall
 from services.providers.capabilities.refining import Refinement
 
 _BY_FACTOR: dict[float, ProviderCapability] = {
@@ -24,7 +24,7 @@ def needed_capability(refinement: Refinement) -> ProviderCapability:
 
 
 def check_capabilities(
-    refinement: Refinement, offered: Set[ProviderCapability], call: Call, *, faithful: bool = False
+    refinement: Refinement, offered: Set[ProviderCapability], call: VendorCall, *, faithful: bool = False
 ) -> None:
     """`offered` are the provider's; those that a task switches on may only be fewer. `faithful`: it can be that.
 

@@ -21,12 +21,12 @@ from services.providers.chat.pictures import MEDIA_TYPE
 from services.providers.chat.streams import of_anthropic
 from services.providers.chat.thoughts import joined
 from services.providers.chat.vendor import (
-    Asking,
+    ChatCompletion,
+    ChatOptions,
+    ChatRequest,
     ChatSettings,
     ChatVendor,
-    Choices,
-    Ended,
-    Tokens,
+    TokenUsage,
     checked,
     count,
     forbidden,
@@ -35,7 +35,7 @@ from services.providers.chat.vendor import (
     unfinished,
     unreadable,
 )
-from services.providers.http import Answer, words_of
+from services.providers.http import VendorResponse, words_of
 
 _GOOD = frozenset({"end_turn", "stop_sequence"})
 # The vendor's own client refuses to wait in silence for more: for some models from here on, for all from 21,333.
@@ -70,12 +70,12 @@ class Anthropic(ChatVendor):
     name: ClassVar[str] = "anthropic"
     longest_side: ClassVar[int] = 1568
 
-    async def exchange(self, asking: Asking) -> Ended:
+    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
         url = f"{self.settings.base_url.rstrip('/')}/v1/messages"
         body = request_of(asking, self.choices, self.settings.max_tokens)
         judge = partial(judge_answer, model=self.choices.model)
 
-        async def send() -> Ended:
+        async def send() -> ChatCompletion:
             answer = await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge)
             whole = checked(of_anthropic(answer), judge)
             self.charge(tokens_of(whole))
@@ -84,7 +84,7 @@ class Anthropic(ChatVendor):
         return await self.call.once(send)
 
 
-def request_of(asking: Asking, choices: Choices, most_tokens: int) -> dict[str, Any]:
+def request_of(asking: ChatRequest, choices: ChatOptions, most_tokens: int) -> dict[str, Any]:
     """Pictures go before the text they are asked about. What may take long is streamed, so that the line is in use."""
     content: list[dict[str, Any]] = [
         {"type": "image", "source": {"type": "base64", "media_type": MEDIA_TYPE, "data": picture}}
@@ -107,7 +107,7 @@ def request_of(asking: Asking, choices: Choices, most_tokens: int) -> dict[str, 
     return body
 
 
-def read(answer: Answer) -> Ended:
+def read(answer: VendorResponse) -> ChatCompletion:
     """Raises ContentRefused, ProviderFailed or OutcomeUnknown."""
     stop, blocks = text(answer.member("stop_reason")), answer.member("content")
     if not stop or not isinstance(blocks, list):
@@ -125,7 +125,7 @@ def read(answer: Answer) -> Ended:
         output_tokens=tokens_of(answer).written,
         thoughts=joined(*_parts(blocks, "thinking")),
     )
-    return Ended(reply, cut=stop in _CUT)
+    return ChatCompletion(reply, cut=stop in _CUT)
 
 
 def _parts(blocks: list[Any], kind: str) -> list[str]:
@@ -133,16 +133,16 @@ def _parts(blocks: list[Any], kind: str) -> list[str]:
     return [text(block.get(kind)) for block in blocks if isinstance(block, dict) and block.get("type") == kind]
 
 
-def tokens_of(answer: Answer) -> Tokens:
+def tokens_of(answer: VendorResponse) -> TokenUsage:
     """All that was read, from the cache or past it: the three counters are billed together."""
     plain, written = (count(answer.member("usage", name)) for name in ("input_tokens", "output_tokens"))
     if plain is None:
-        return Tokens(None, written)
+        return TokenUsage(None, written)
     cached = ("cache_creation_input_tokens", "cache_read_input_tokens")
-    return Tokens(plain + sum(count(answer.member("usage", name)) or 0 for name in cached), written)
+    return TokenUsage(plain + sum(count(answer.member("usage", name)) or 0 for name in cached), written)
 
 
-def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
+def judge_answer(answer: VendorResponse, *, model: str) -> ComputeError | None:
     if error := error_of(answer):
         return error
     if answer.status == 413:

@@ -19,7 +19,7 @@ from services.common.errors import (
     ProviderRefused,
     RateLimited,
 )
-from services.providers.http import Answer, retry_after, words_of
+from services.providers.http import VendorResponse, retry_after, words_of
 
 _SPENT = (ProviderExhausted, "PROVIDER_NO_CREDITS")
 _ON_HOLD = (ProviderExhausted, ProviderExhausted.ON_HOLD)
@@ -59,7 +59,7 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[type[ComputeError], str]], ...] = (
 )
 
 
-def error_of(answer: Answer) -> ComputeError | None:
+def error_of(answer: VendorResponse) -> ComputeError | None:
     """None where neither code nor wording says more than the status does."""
     said = words_of(answer)
     code = answer.member("error", "details", "error_code")

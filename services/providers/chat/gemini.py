@@ -19,20 +19,20 @@ from services.providers.capabilities.conversing import Reply
 from services.providers.chat.pictures import MEDIA_TYPE
 from services.providers.chat.thoughts import joined
 from services.providers.chat.vendor import (
-    Asking,
+    ChatCompletion,
+    ChatOptions,
+    ChatRequest,
     ChatSettings,
     ChatVendor,
-    Choices,
-    Ended,
-    Tokens,
+    TokenUsage,
     count,
     forbidden,
     text,
     unreadable,
 )
 from services.providers.google.failures import judge
-from services.providers.google.finishes import Meaning, meaning_of, without_answer
-from services.providers.http import Answer
+from services.providers.google.finishes import FinishMeaning, meaning_of, without_answer
+from services.providers.http import VendorResponse
 
 
 class GeminiSettings(ChatSettings):
@@ -56,11 +56,11 @@ class Gemini(ChatVendor):
     name: ClassVar[str] = "gemini"
     longest_side: ClassVar[int] = 2048
 
-    async def exchange(self, asking: Asking) -> Ended:
+    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
         url = f"{self.settings.base_url.rstrip('/')}/models/{quote(self.choices.model, safe='')}:generateContent"
         body = request_of(asking, self.choices)
 
-        async def send() -> Ended:
+        async def send() -> ChatCompletion:
             answer = await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge)
             self.charge(tokens_of(answer))
             return read(answer)
@@ -68,7 +68,7 @@ class Gemini(ChatVendor):
         return await self.call.once(send)
 
 
-def request_of(asking: Asking, choices: Choices) -> dict[str, Any]:
+def request_of(asking: ChatRequest, choices: ChatOptions) -> dict[str, Any]:
     parts: list[dict[str, Any]] = [
         {"inlineData": {"mimeType": MEDIA_TYPE, "data": picture}} for picture in asking.pictures
     ]
@@ -85,7 +85,7 @@ def request_of(asking: Asking, choices: Choices) -> dict[str, Any]:
     return body | ({"generationConfig": config} if config else {})
 
 
-def read(answer: Answer) -> Ended:
+def read(answer: VendorResponse) -> ChatCompletion:
     """Raises ContentRefused, ProviderRefused, ProviderFailed or OutcomeUnknown."""
     if blocked := text(answer.member("promptFeedback", "blockReason")):
         raise forbidden(Gemini.name, blocked)
@@ -93,7 +93,7 @@ def read(answer: Answer) -> Ended:
     if not finish:
         raise unreadable(Gemini.name)
     meaning = meaning_of(finish)
-    if meaning not in (Meaning.GOOD, Meaning.CUT):
+    if meaning not in (FinishMeaning.GOOD, FinishMeaning.CUT):
         message = f"gemini ended without an answer ({finish}): {text(answer.member('candidates', 0, 'finishMessage'))}"
         raise without_answer(finish, message, reason="ANSWER_UNFINISHED")
     reply = Reply(
@@ -105,10 +105,10 @@ def read(answer: Answer) -> Ended:
         output_tokens=tokens_of(answer).written,
         thoughts=joined(*_said(answer, thought=True)),
     )
-    return Ended(reply, cut=meaning is Meaning.CUT)
+    return ChatCompletion(reply, cut=meaning is FinishMeaning.CUT)
 
 
-def _said(answer: Answer, *, thought: bool) -> Iterator[str]:
+def _said(answer: VendorResponse, *, thought: bool) -> Iterator[str]:
     """What is meant for us, or what it thought."""
     parts = answer.member("candidates", 0, "content", "parts")
     for part in parts if isinstance(parts, list) else []:
@@ -116,8 +116,8 @@ def _said(answer: Answer, *, thought: bool) -> Iterator[str]:
             yield text(part.get("text"))
 
 
-def tokens_of(answer: Answer) -> Tokens:
+def tokens_of(answer: VendorResponse) -> TokenUsage:
     """Thoughts are billed as output. What was blocked has written nothing."""
     names = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
     read, said, thought = (count(answer.member("usageMetadata", name)) for name in names)
-    return Tokens(read, None if read is None and said is None and thought is None else (said or 0) + (thought or 0))
+    return TokenUsage(read, None if read is None and said is None and thought is None else (said or 0) + (thought or 0))

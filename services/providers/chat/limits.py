@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from services.common.errors import InvalidRequest, Violation
-from services.providers.http import Answer
+from services.providers.http import VendorResponse
 
 log = structlog.get_logger()
 NEWER, OLDER = "max_completion_tokens", "max_tokens"
@@ -43,7 +43,7 @@ class LimitNames:
         known = self._remembered.get(self._key) or self._remembered.get(self._server)
         return known or ((NEWER, OLDER) if _is_openai(self._server) else (OLDER, NEWER))
 
-    def took(self, name: str, answer: Answer, limit: int) -> None:
+    def took(self, name: str, answer: VendorResponse, limit: int) -> None:
         """An answer longer than allowed shows that the name was passed over: the other one is tried next."""
         names = (name, *(other for other in self.left if other != name))
         used = answer.member("usage", "completion_tokens")
@@ -72,7 +72,7 @@ class LimitNames:
             del self._remembered[next(iter(self._remembered))]
 
 
-def refusal_of(name: str, answer: Answer) -> LimitRefused | None:
+def refusal_of(name: str, answer: VendorResponse) -> LimitRefused | None:
     """What a refusal says of the limit's name, where it speaks of that."""
     if answer.status not in (400, 422):
         return None

@@ -17,19 +17,19 @@ from services.common.errors import ComputeError, ProviderExhausted, ProviderFail
 from services.providers.capabilities.conversing import Reply
 from services.providers.chat.streams import of_ollama
 from services.providers.chat.vendor import (
-    Asking,
+    ChatCompletion,
+    ChatOptions,
+    ChatRequest,
     ChatSettings,
     ChatVendor,
-    Choices,
-    Ended,
-    Tokens,
+    TokenUsage,
     checked,
     count,
     judge_account,
     text,
     unfinished,
 )
-from services.providers.http import Answer, words_of
+from services.providers.http import VendorResponse, words_of
 
 
 class OllamaSettings(ChatSettings):
@@ -65,7 +65,7 @@ class Ollama(ChatVendor):
     name: ClassVar[str] = "ollama"
     longest_side: ClassVar[int] = 1568
 
-    async def exchange(self, asking: Asking) -> Ended:
+    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
         url = f"{self.settings.base_url.rstrip('/')}/api/chat"
         body = request_of(asking, self.choices, self.settings)
         judge = partial(judge_answer, model=self.choices.model)
@@ -76,7 +76,7 @@ class Ollama(ChatVendor):
         return read(whole)
 
 
-def request_of(asking: Asking, choices: Choices, settings: OllamaSettings) -> dict[str, Any]:
+def request_of(asking: ChatRequest, choices: ChatOptions, settings: OllamaSettings) -> dict[str, Any]:
     asked: dict[str, Any] = {"role": "user", "content": asking.prompt}
     if asking.pictures:
         asked["images"] = list(asking.pictures)
@@ -95,7 +95,7 @@ def request_of(asking: Asking, choices: Choices, settings: OllamaSettings) -> di
     return body
 
 
-def read(answer: Answer) -> Ended:
+def read(answer: VendorResponse) -> ChatCompletion:
     """Raises ProviderFailed."""
     finish = text(answer.member("done_reason")) or "stop"
     if answer.member("done") is not True or finish not in ("stop", "length"):
@@ -109,15 +109,15 @@ def read(answer: Answer) -> Ended:
         output_tokens=tokens_of(answer).written,
         thoughts=text(answer.member("message", "thinking")),
     )
-    return Ended(reply, cut=finish == "length")
+    return ChatCompletion(reply, cut=finish == "length")
 
 
-def tokens_of(answer: Answer) -> Tokens:
+def tokens_of(answer: VendorResponse) -> TokenUsage:
     """Counts of zero are left out of the answer."""
-    return Tokens(count(answer.member("prompt_eval_count")) or 0, count(answer.member("eval_count")) or 0)
+    return TokenUsage(count(answer.member("prompt_eval_count")) or 0, count(answer.member("eval_count")) or 0)
 
 
-def judge_answer(answer: Answer, *, model: str) -> ComputeError | None:
+def judge_answer(answer: VendorResponse, *, model: str) -> ComputeError | None:
     """A failure in mid-answer leaves the status at 200. A limit of use is a 429 too, told by its wording alone."""
     if answer.status in (402, 429) and "usage limit" in words_of(answer):
         return ProviderExhausted(f"ollama: {words_of(answer)}", reason=ProviderExhausted.USED_UP)

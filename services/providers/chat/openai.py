@@ -20,18 +20,18 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import ComputeError, InvalidRequest, ProviderExhausted
-from services.providers.calls import Job, Lost
+from services.providers.calls import LostCall, VendorJob
 from services.providers.capabilities.conversing import Reply
 from services.providers.chat.limits import LimitNames, LimitRefused, refusal_of
 from services.providers.chat.pictures import MEDIA_TYPE
 from services.providers.chat.streams import of_openai
 from services.providers.chat.vendor import (
-    Asking,
+    ChatCompletion,
+    ChatOptions,
+    ChatRequest,
     ChatSettings,
     ChatVendor,
-    Choices,
-    Ended,
-    Tokens,
+    TokenUsage,
     checked,
     count,
     forbidden,
@@ -40,7 +40,7 @@ from services.providers.chat.vendor import (
     unfinished,
     unreadable,
 )
-from services.providers.http import Answer, words_of
+from services.providers.http import VendorResponse, words_of
 from services.providers.jobs import judge_job
 
 _MARK = "atelier_call"
@@ -103,45 +103,45 @@ class OpenAi(ChatVendor):
     name: ClassVar[str] = "openai"
     longest_side: ClassVar[int] = 2048
 
-    async def exchange(self, asking: Asking) -> Ended:
+    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
         body = self._body(asking)
-        fresh: dict[str, Answer] = {}
+        fresh: dict[str, VendorResponse] = {}
 
-        async def submit() -> Job:
+        async def submit() -> VendorJob:
             answer = await self._send(body)
             if not text(answer.member("id")):
                 raise unreadable(self.name)
             fresh[answer.body["id"]] = answer
-            return Job(answer.body["id"])
+            return VendorJob(answer.body["id"])
 
         if not self.settings.store:
             return self._read(await self.call.once(lambda: self._send(body)))
         job = await self.call.job(submit, {"model": self.choices.model})
         return self._read(fresh.get(job.id) or await self._stored(job))
 
-    async def ended(self, job: Job) -> bool:
+    async def ended(self, job: VendorJob) -> bool:
         """What is stored has been answered, and paid for. As `Watching`."""
         self._read(await self._stored(job))
         return True
 
-    async def find(self, lost: Lost) -> Job | None:
+    async def find(self, lost: LostCall) -> VendorJob | None:
         """Looks for `find_seconds`, as what broke off may still be written. Raises ComputeError."""
         give_up = time.monotonic() + (self.settings.find_seconds if self.settings.store else 0.0)
         while time.monotonic() < give_up:
             answer = await self.http.ask(self._url, params={f"metadata[{_MARK}]": lost.token, "limit": "1"})
             if found := text(answer.member("data", 0, "id")):
-                return Job(found)
+                return VendorJob(found)
             await asyncio.sleep(self.settings.find_every)
         return None
 
-    def _read(self, answer: Answer) -> Ended:
+    def _read(self, answer: VendorResponse) -> ChatCompletion:
         self.charge(tokens_of(answer))
         return read(answer)
 
-    async def _stored(self, job: Job) -> Answer:
+    async def _stored(self, job: VendorJob) -> VendorResponse:
         return await self.http.ask(f"{self._url}/{job.id}", judge=partial(judge_job, vendor=self.name))
 
-    async def _send(self, body: dict[str, Any]) -> Answer:
+    async def _send(self, body: dict[str, Any]) -> VendorResponse:
         """With the limit under a name that the server takes; what it refuses costs nothing."""
         limit = self.choices.max_tokens
         if limit is None:
@@ -159,7 +159,7 @@ class OpenAi(ChatVendor):
             return answer
         raise names.none_taken(refusal)
 
-    async def _post(self, body: dict[str, Any], limit: str = "") -> Answer:
+    async def _post(self, body: dict[str, Any], limit: str = "") -> VendorResponse:
         judge = partial(judge_answer, model=self.choices.model, limit=limit)
         answer = await self.http.send(self._url, body, seconds=self.settings.answer_seconds, judge=judge)
         return checked(of_openai(answer), judge)
@@ -168,14 +168,14 @@ class OpenAi(ChatVendor):
     def _url(self) -> str:
         return f"{self.settings.base_url.rstrip('/')}/chat/completions"
 
-    def _body(self, asking: Asking) -> dict[str, Any]:
+    def _body(self, asking: ChatRequest) -> dict[str, Any]:
         body = request_of(asking, self.choices)
         if self.settings.store:
             body |= {"store": True, "metadata": {_MARK: self.call.token}}
         return body
 
 
-def request_of(asking: Asking, choices: Choices) -> dict[str, Any]:
+def request_of(asking: ChatRequest, choices: ChatOptions) -> dict[str, Any]:
     content: list[dict[str, Any]] = [
         {"type": "image_url", "image_url": {"url": f"data:{MEDIA_TYPE};base64,{picture}"}}
         for picture in asking.pictures
@@ -193,7 +193,7 @@ def request_of(asking: Asking, choices: Choices) -> dict[str, Any]:
     return body
 
 
-def read(answer: Answer) -> Ended:
+def read(answer: VendorResponse) -> ChatCompletion:
     """Raises ContentRefused, ProviderFailed or OutcomeUnknown."""
     finish = text(answer.member("choices", 0, "finish_reason"))
     if not finish:
@@ -213,14 +213,16 @@ def read(answer: Answer) -> Ended:
         output_tokens=tokens_of(answer).written,
         thoughts=_thoughts(answer),
     )
-    return Ended(reply, cut=finish == "length")
+    return ChatCompletion(reply, cut=finish == "length")
 
 
-def tokens_of(answer: Answer) -> Tokens:
-    return Tokens(count(answer.member("usage", "prompt_tokens")), count(answer.member("usage", "completion_tokens")))
+def tokens_of(answer: VendorResponse) -> TokenUsage:
+    return TokenUsage(
+        count(answer.member("usage", "prompt_tokens")), count(answer.member("usage", "completion_tokens"))
+    )
 
 
-def _thoughts(answer: Answer) -> str:
+def _thoughts(answer: VendorResponse) -> str:
     """OpenAI shows none; servers that speak its protocol do, under either of two names or as parts of the content."""
     message = ("choices", 0, "message")
     told = text(answer.member(*message, "reasoning_content")) or text(answer.member(*message, "reasoning"))
@@ -239,7 +241,7 @@ def _spoken(content: Any, kind: str) -> str:
     return "".join(_spoken(part, "text") for part in parts)
 
 
-def judge_answer(answer: Answer, *, model: str, limit: str = "") -> ComputeError | None:
+def judge_answer(answer: VendorResponse, *, model: str, limit: str = "") -> ComputeError | None:
     """One status has several meanings here; the code tells them apart. `limit`: the name it was sent under."""
     words = [word for word in (answer.member("error", "code"), answer.member("error", "type")) if isinstance(word, str)]
     if answer.status >= 400 and (spent := next((word for word in words if word in EXHAUSTED), None)):

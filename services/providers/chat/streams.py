@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.providers.http import Answer
+from services.providers.http import VendorResponse
 
 _SPOKEN = ("content", "refusal", "reasoning_content", "reasoning", "thinking")
 
 
-def of_openai(answer: Answer) -> Answer:
+def of_openai(answer: VendorResponse) -> VendorResponse:
     """The first choice of all chunks. Without a finish reason where it broke off."""
     if not isinstance(answer.body, list):
         return answer
@@ -28,7 +28,7 @@ def of_openai(answer: Answer) -> Answer:
     return replace(answer, body={**whole, "choices": [choice]})
 
 
-def of_ollama(answer: Answer) -> Answer:
+def of_ollama(answer: VendorResponse) -> VendorResponse:
     """The last line, with what all lines said. An error is a line of its own."""
     if not isinstance(answer.body, list):
         return answer
@@ -42,7 +42,7 @@ def of_ollama(answer: Answer) -> Answer:
     return replace(answer, body={**whole, "message": message} if whole else {})
 
 
-def of_anthropic(answer: Answer) -> Answer:
+def of_anthropic(answer: VendorResponse) -> VendorResponse:
     """The message of all events; nothing where it broke off, the error event where there is one."""
     if not isinstance(answer.body, list):
         return answer

@@ -16,14 +16,14 @@ _TOKEN = re.compile(r"^[ \t]*(?P<fence>`{3,}|~{3,})|</?think>", re.MULTILINE | r
 _TAG = re.compile(r"</?think>", re.IGNORECASE)
 
 
-class Said(NamedTuple):
+class SplitAnswer(NamedTuple):
     """`answer` is the text itself where nothing was thought aloud."""
 
     answer: str
     thoughts: str
 
 
-def told_apart(text: str, is_answer: Callable[[str], bool] = lambda rest: False) -> Said:
+def told_apart(text: str, is_answer: Callable[[str], bool] = lambda rest: False) -> SplitAnswer:
     """The answer, and the thoughts of all blocks. What `is_answer` knows as one is not looked into."""
     thoughts: list[str] = []
     answer, at = "", 0
@@ -43,8 +43,8 @@ def told_apart(text: str, is_answer: Callable[[str], bool] = lambda rest: False)
         thoughts.append(text[tag.end() : ending.start() if ending else len(text)])
         at = ending.end() if ending else len(text)
     if not thoughts:
-        return Said(text, "")
-    return Said((answer + text[at:]).strip(), joined(*thoughts))
+        return SplitAnswer(text, "")
+    return SplitAnswer((answer + text[at:]).strip(), joined(*thoughts))
 
 
 def joined(*thoughts: str) -> str:

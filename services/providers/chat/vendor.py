@@ -19,12 +19,12 @@ from services.common.errors import (
     ProviderFailed,
     ProviderRefused,
 )
-from services.providers.calls import Call, Terms
+from services.providers.calls import AccountTerms, VendorCall
 from services.providers.capabilities.conversing import Question, Reply
 from services.providers.chat import schemas
 from services.providers.chat.pictures import encode_pictures
 from services.providers.chat.thoughts import joined, told_apart
-from services.providers.http import Answer, Judge, VendorHttp, judge_by_status, words_of
+from services.providers.http import Judge, VendorHttp, VendorResponse, judge_by_status, words_of
 from services.providers.ports import Check
 from services.providers.vendors import VendorSettings
 
@@ -82,7 +82,7 @@ class ChatSettings(VendorSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ChatOptions:
     """What the task chose; None is left to the vendor: several models of today take no temperature at all.
 
     `named` is whether the task named the model, or the deployment did.
@@ -95,7 +95,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ChatRequest:
     """A question ready for the wire: pictures are base64 of JPEG, `schema` is as vendors take it."""
 
     prompt: str
@@ -104,7 +104,7 @@ class Asking:
     schema: Mapping[str, Any] | None
 
 
-class Tokens(NamedTuple):
+class TokenUsage(NamedTuple):
     """Of one answer, as far as the vendor says."""
 
     read: int | None
@@ -112,7 +112,7 @@ class Tokens(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ChatCompletion:
     """An answer's text as far as it goes. `cut` when it ran into a limit of tokens."""
 
     reply: Reply
@@ -125,8 +125,8 @@ class ChatVendor(ABC):
 
     http: VendorHttp
     settings: ChatSettings
-    choices: Choices
-    call: Call
+    choices: ChatOptions
+    call: VendorCall
     remembered: MutableMapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     name: ClassVar[str]
@@ -134,7 +134,7 @@ class ChatVendor(ABC):
     longest_side: ClassVar[int]
 
     @property
-    def terms(self) -> Terms | None:
+    def terms(self) -> AccountTerms | None:
         return self.settings.terms(self.name)
 
     @property
@@ -145,7 +145,7 @@ class ChatVendor(ABC):
     def canaries(self) -> Mapping[str, Check]:
         return {}
 
-    def configured(self, config: Mapping[str, Any], call: Call) -> ChatVendor:
+    def configured(self, config: Mapping[str, Any], call: VendorCall) -> ChatVendor:
         """It is already."""
         return self
 
@@ -161,7 +161,7 @@ class ChatVendor(ABC):
         """
         schema = None if question.schema is None else schemas.as_sent(question.schema)
         pictures = await asyncio.to_thread(encode_pictures, question.images, longest=self.longest_side)
-        ended = await self._ended(Asking(question.prompt, question.system, tuple(pictures), schema))
+        ended = await self._ended(ChatRequest(question.prompt, question.system, tuple(pictures), schema))
         reply = _without_thoughts(ended.reply, question.schema)
         if ended.cut and (schema is not None or not reply.text):
             raise InvalidRequest("the answer did not fit into max_tokens", reason="ANSWER_CUT_OFF")
@@ -171,7 +171,7 @@ class ChatVendor(ABC):
             _check_json(reply, question.schema)
         return reply
 
-    async def _ended(self, asking: Asking) -> Ended:
+    async def _ended(self, asking: ChatRequest) -> ChatCompletion:
         """A model that the task itself named and that is not there is the task's fault."""
         try:
             return await self.exchange(asking)
@@ -181,10 +181,10 @@ class ChatVendor(ABC):
             raise
 
     @abstractmethod
-    async def exchange(self, asking: Asking) -> Ended:
+    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
         """Sends it, and waits; what it took is charged whatever the answer is worth. Raises as `converse` does."""
 
-    def charge(self, took: Tokens) -> None:
+    def charge(self, took: TokenUsage) -> None:
         """A refusal and an answer that leads nowhere are billed too, where they name tokens."""
         price = self.settings.prices.get(self.choices.model)
         if price is not None and took.read is not None and took.written is not None:
@@ -214,7 +214,7 @@ def _check_json(reply: Reply, schema: Mapping[str, Any]) -> None:
         raise ProviderFailed(message, reason="ANSWER_NOT_JSON") from error
 
 
-def judge_account(answer: Answer, vendor: type[ChatVendor], model: str) -> ComputeError | None:
+def judge_account(answer: VendorResponse, vendor: type[ChatVendor], model: str) -> ComputeError | None:
     """What is common to all: the account, the model, and else what the status says.
 
     The vendor's own words about a wrong key repeat a part of it, so they are left out.
@@ -228,7 +228,7 @@ def judge_account(answer: Answer, vendor: type[ChatVendor], model: str) -> Compu
     return judge_by_status(answer)
 
 
-def checked(answer: Answer, judge: Judge) -> Answer:
+def checked(answer: VendorResponse, judge: Judge) -> VendorResponse:
     """An error that came in mid-stream, after a good status, is raised as what it would have been at once."""
     if answer.status >= 300 or answer.member("error") is None:
         return answer

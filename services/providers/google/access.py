@@ -15,7 +15,7 @@ from services.providers.http import VendorHttp
 _MARGIN = 120.0
 
 
-class Access(Protocol):
+class GoogleCredentials(Protocol):
     async def headers(self) -> Mapping[str, str]:
         """Raises ComputeError."""
         ...
@@ -25,7 +25,7 @@ class Access(Protocol):
         ...
 
 
-class FixedAccess:
+class FixedCredentials:
     """A key, or a token somebody else keeps fresh."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
@@ -38,7 +38,7 @@ class FixedAccess:
         return False
 
 
-class MachineAccess:
+class MachineCredentials:
     """The token of the machine's service account, from the metadata server of Google's cloud.
 
     Protocol: docs.cloud.google.com/compute/docs/access/authenticate-workloads.
@@ -70,11 +70,11 @@ class MachineAccess:
         self._token, self._ends = token, time.monotonic() + seconds
 
 
-def access(settings: GoogleSettings, http: VendorHttp) -> Access:
+def access(settings: GoogleSettings, http: VendorHttp) -> GoogleCredentials:
     if not settings.project:
-        return FixedAccess({"x-goog-api-key": settings.secret})
+        return FixedCredentials({"x-goog-api-key": settings.secret})
     # A key belongs to a project; a token does not say whose quota it uses up.
     quota = {"x-goog-user-project": settings.user_project} if settings.user_project else {}
     if settings.token:
-        return FixedAccess({"authorization": f"Bearer {settings.token}", **quota})
-    return MachineAccess(http, settings.token_url, quota)
+        return FixedCredentials({"authorization": f"Bearer {settings.token}", **quota})
+    return MachineCredentials(http, settings.token_url, quota)

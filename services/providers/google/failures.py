@@ -21,9 +21,9 @@ from services.common.errors import (
     ProviderRefused,
     RateLimited,
 )
-from services.net.http_values import parse_number
+from services.net.header_values import parse_number
 from services.providers.google.finishes import without_answer
-from services.providers.http import Answer, judge_by_status, retry_after
+from services.providers.http import VendorResponse, judge_by_status, retry_after
 
 # Reasons of google.rpc.ErrorInfo that speak of the account.
 _ACCOUNT = {"BILLING_DISABLED": "PROVIDER_NO_CREDITS", "CONSUMER_SUSPENDED": ProviderExhausted.ON_HOLD}
@@ -34,7 +34,7 @@ _UNAUTHENTICATED = 401
 _TOO_MANY = 429
 
 
-def judge(answer: Answer) -> ComputeError | None:
+def judge(answer: VendorResponse) -> ComputeError | None:
     """None for a good answer."""
     if isinstance(answer.body, list) and len(answer.body) == 1:
         # Some gateways put the error into an array.
@@ -59,7 +59,7 @@ def judge(answer: Answer) -> ComputeError | None:
     return error
 
 
-def no_picture(answer: Answer) -> ComputeError:
+def no_picture(answer: VendorResponse) -> ComputeError:
     """Why a good answer holds no picture."""
     blocked = answer.member("promptFeedback", "blockReason")
     if blocked is not None:
@@ -72,7 +72,7 @@ def no_picture(answer: Answer) -> ComputeError:
     return without_answer(finish, message, reason="PROVIDER_NO_IMAGE")
 
 
-def _out_of_quota(answer: Answer, error: ComputeError) -> ComputeError:
+def _out_of_quota(answer: VendorResponse, error: ComputeError) -> ComputeError:
     violations = [one for detail in _details(answer) for one in detail.get("violations") or ()]
     if any("PerDay" in str(one.get("quotaId")) for one in violations):
         return ProviderExhausted(error.message, reason=ProviderExhausted.USED_UP)
@@ -82,7 +82,7 @@ def _out_of_quota(answer: Answer, error: ComputeError) -> ComputeError:
     return RateLimited(error.message, retry_after=delays[0] if delays else retry_after(answer))
 
 
-def _details(answer: Answer) -> Iterator[Mapping[str, Any]]:
+def _details(answer: VendorResponse) -> Iterator[Mapping[str, Any]]:
     details = answer.member("error", "details")
     return (detail for detail in details if isinstance(detail, dict)) if isinstance(details, list) else iter(())
 
@@ -92,7 +92,7 @@ def _seconds(duration: object) -> float | None:
     return parse_number(str(duration).removesuffix("s"))
 
 
-def _words(answer: Answer) -> str:
+def _words(answer: VendorResponse) -> str:
     parts = answer.member("candidates", 0, "content", "parts")
     texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
     return " ".join(text for text in texts if isinstance(text, str))

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from services.common.errors import ComputeError, ContentRefused, ProviderExhausted, ProviderFailed, ProviderRefused
 
 
-class Meaning(Enum):
+class FinishMeaning(Enum):
     """GOOD and CUT leave an answer, as far as it goes; the others none."""
 
     GOOD = auto()
@@ -23,47 +23,47 @@ class Meaning(Enum):
     FAILED = auto()
 
 
-MEANINGS: Mapping[str, Meaning] = {
-    "FINISH_REASON_UNSPECIFIED": Meaning.FAILED,
-    "STOP": Meaning.GOOD,
-    "MAX_TOKENS": Meaning.CUT,
-    "CONTINUATION": Meaning.CUT,
-    "SAFETY": Meaning.FORBIDDEN,
-    "RECITATION": Meaning.FORBIDDEN,
-    "BLOCKLIST": Meaning.FORBIDDEN,
-    "PROHIBITED_CONTENT": Meaning.FORBIDDEN,
-    "SPII": Meaning.FORBIDDEN,
-    "ESCALATION": Meaning.FORBIDDEN,
-    "MODEL_ARMOR": Meaning.FORBIDDEN,
-    "IMAGE_SAFETY": Meaning.FORBIDDEN,
-    "IMAGE_PROHIBITED_CONTENT": Meaning.FORBIDDEN,
-    "IMAGE_RECITATION": Meaning.FORBIDDEN,
-    "LANGUAGE": Meaning.UNABLE,
-    "MISSING_THOUGHT_SIGNATURE": Meaning.UNABLE,
-    "PUP_LIMITED_DISABLED": Meaning.ON_HOLD,
-    "OTHER": Meaning.FAILED,
-    "IMAGE_OTHER": Meaning.FAILED,
-    "NO_IMAGE": Meaning.FAILED,
-    "MALFORMED_FUNCTION_CALL": Meaning.FAILED,
-    "MALFORMED_RESPONSE": Meaning.FAILED,
-    "UNEXPECTED_TOOL_CALL": Meaning.FAILED,
-    "TOO_MANY_TOOL_CALLS": Meaning.FAILED,
+MEANINGS: Mapping[str, FinishMeaning] = {
+    "FINISH_REASON_UNSPECIFIED": FinishMeaning.FAILED,
+    "STOP": FinishMeaning.GOOD,
+    "MAX_TOKENS": FinishMeaning.CUT,
+    "CONTINUATION": FinishMeaning.CUT,
+    "SAFETY": FinishMeaning.FORBIDDEN,
+    "RECITATION": FinishMeaning.FORBIDDEN,
+    "BLOCKLIST": FinishMeaning.FORBIDDEN,
+    "PROHIBITED_CONTENT": FinishMeaning.FORBIDDEN,
+    "SPII": FinishMeaning.FORBIDDEN,
+    "ESCALATION": FinishMeaning.FORBIDDEN,
+    "MODEL_ARMOR": FinishMeaning.FORBIDDEN,
+    "IMAGE_SAFETY": FinishMeaning.FORBIDDEN,
+    "IMAGE_PROHIBITED_CONTENT": FinishMeaning.FORBIDDEN,
+    "IMAGE_RECITATION": FinishMeaning.FORBIDDEN,
+    "LANGUAGE": FinishMeaning.UNABLE,
+    "MISSING_THOUGHT_SIGNATURE": FinishMeaning.UNABLE,
+    "PUP_LIMITED_DISABLED": FinishMeaning.ON_HOLD,
+    "OTHER": FinishMeaning.FAILED,
+    "IMAGE_OTHER": FinishMeaning.FAILED,
+    "NO_IMAGE": FinishMeaning.FAILED,
+    "MALFORMED_FUNCTION_CALL": FinishMeaning.FAILED,
+    "MALFORMED_RESPONSE": FinishMeaning.FAILED,
+    "UNEXPECTED_TOOL_CALL": FinishMeaning.FAILED,
+    "TOO_MANY_TOOL_CALLS": FinishMeaning.FAILED,
 }
 
 
-def meaning_of(finish: str) -> Meaning:
+def meaning_of(finish: str) -> FinishMeaning:
     """A word that is new to us is a failure that may pass."""
-    return MEANINGS.get(finish.upper(), Meaning.FAILED)
+    return MEANINGS.get(finish.upper(), FinishMeaning.FAILED)
 
 
 def without_answer(finish: str, message: str, *, reason: str) -> ComputeError:
     """What an end without an answer is to us; `reason` where the word alone does not say it."""
     match meaning_of(finish):
-        case Meaning.FORBIDDEN:
+        case FinishMeaning.FORBIDDEN:
             return ContentRefused(message[:500])
-        case Meaning.ON_HOLD:
+        case FinishMeaning.ON_HOLD:
             return ProviderExhausted(message[:500], reason=ProviderExhausted.ON_HOLD)
-        case Meaning.UNABLE | Meaning.CUT:
+        case FinishMeaning.UNABLE | FinishMeaning.CUT:
             return ProviderRefused(message[:500], reason=reason)
         case _:
             return ProviderFailed(message[:500], reason=reason)

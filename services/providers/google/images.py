@@ -25,14 +25,14 @@ from services.common.errors import (
     Unavailable,
 )
 from services.imaging.encoding import encode
-from services.imaging.sources import Kind, Source, read_inline
-from services.providers.calls import Call
-from services.providers.google.access import Access
+from services.imaging.sources import PictureSource, SourceKind, read_inline
+from services.providers.calls import VendorCall
+from services.providers.google.access import GoogleCredentials
 from services.providers.google.failures import no_picture
 from services.providers.google.settings import GoogleSettings
-from services.providers.http import Answer, VendorHttp
+from services.providers.http import VendorHttp, VendorResponse
 from services.providers.media import Media
-from services.providers.ports import ModelCard, Picture, Pixels
+from services.providers.ports import DrawnPicture, ModelCard, Pixels
 from services.providers.ratios import nearest
 
 RATIOS = ("1:1", "3:2", "2:3", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -43,7 +43,7 @@ _SEEDS = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ImageRequest:
     """`pictures` are RGB `[H, W, 3]`. Without a `ratio` the answer has that of the first of them."""
 
     words: str
@@ -62,15 +62,15 @@ class GoogleImages:
 
     settings: GoogleSettings
     http: VendorHttp
-    access: Access
+    access: GoogleCredentials
     media: Media
 
-    async def draw(self, model: str, wish: Wish, call: Call) -> Picture:
+    async def draw(self, model: str, wish: ImageRequest, call: VendorCall) -> DrawnPicture:
         """Pays for one picture. Raises InvalidRequest: TOO_MANY_PICTURES, or as `paint`."""
         body = await pack(wish)
         return await call.once(lambda: self.paint(model, body), {"model": model})
 
-    async def paint(self, model: str, body: Mapping[str, Any]) -> Picture:
+    async def paint(self, model: str, body: Mapping[str, Any]) -> DrawnPicture:
         """Pays for what `pack` made. To be run by a call.
 
         Raises:
@@ -93,13 +93,13 @@ class GoogleImages:
 
     async def _unpacked(self, text: str) -> bytes:
         try:
-            return await read_inline(Source(Kind.BASE64, text), max_bytes=self.media.max_bytes)
+            return await read_inline(PictureSource(SourceKind.BASE64, text), max_bytes=self.media.max_bytes)
         except PayloadTooLarge as error:
             raise ProviderRefused("the provider's picture is too large", reason="PROVIDER_RESULT_UNUSABLE") from error
         except InvalidRequest as error:
             raise ProviderRefused("the provider's picture is not base64", reason="PROVIDER_RESULT_UNUSABLE") from error
 
-    async def _send(self, model: str, body: Mapping[str, Any]) -> Answer:
+    async def _send(self, model: str, body: Mapping[str, Any]) -> VendorResponse:
         try:
             return await self._post(model, body)
         except ProviderRefused as error:
@@ -107,21 +107,21 @@ class GoogleImages:
                 raise
         return await self._post(model, body)
 
-    async def _post(self, model: str, body: Mapping[str, Any]) -> Answer:
+    async def _post(self, model: str, body: Mapping[str, Any]) -> VendorResponse:
         headers = await self.access.headers()
         # One second less than the whole try may take, so that its end is known for what it is.
         seconds = self.settings.timeout_seconds - 1
         return await self.http.send(self.settings.address(model), body, headers=headers, seconds=seconds)
 
 
-async def pack(wish: Wish) -> dict[str, Any]:
+async def pack(wish: ImageRequest) -> dict[str, Any]:
     """The body of a request. Raises InvalidRequest: TOO_MANY_PICTURES."""
     if len(wish.pictures) > MAX_PICTURES:
         raise InvalidRequest(f"the model takes at most {MAX_PICTURES} pictures", reason="TOO_MANY_PICTURES")
     return _body(wish, [await asyncio.to_thread(inline_picture, one) for one in wish.pictures])
 
 
-def _body(wish: Wish, pictures: list[dict[str, Any]]) -> dict[str, Any]:
+def _body(wish: ImageRequest, pictures: list[dict[str, Any]]) -> dict[str, Any]:
     config: dict[str, Any] = {"responseModalities": ["TEXT", "IMAGE"]}
     if wish.temperature is not None:
         config["temperature"] = wish.temperature
@@ -154,7 +154,7 @@ def inline_picture(pixels: Pixels) -> dict[str, Any]:
     return {"inlineData": {"mimeType": kind, "data": base64.b64encode(content).decode()}}
 
 
-def inline_of(answer: Answer) -> str | None:
+def inline_of(answer: VendorResponse) -> str | None:
     """The base64 of the first picture that is not a draft of the model's thinking."""
     parts = answer.member("candidates", 0, "content", "parts")
     for part in parts if isinstance(parts, list) else []:

@@ -20,11 +20,11 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import ComputeError, OutcomeUnknown, ProviderFailed, ProviderRefused
-from services.providers.calls import Call, Job
-from services.providers.http import Answer, VendorHttp, judge_by_status, open_http
+from services.providers.calls import VendorCall, VendorJob
+from services.providers.http import VendorHttp, VendorResponse, judge_by_status, open_http
 from services.providers.jobs import bring_picture, judge_job, until_done
 from services.providers.media import Media, as_base64
-from services.providers.ports import ModelCard, Picture, Pixels
+from services.providers.ports import DrawnPicture, ModelCard, Pixels
 from services.providers.vendors import VendorSettings
 
 log = structlog.get_logger()
@@ -63,7 +63,7 @@ class Upscaler:
     http: VendorHttp
     media: Media
 
-    async def enlarge(self, path: str, image: Pixels, options: Mapping[str, Any], call: Call) -> Picture:
+    async def enlarge(self, path: str, image: Pixels, options: Mapping[str, Any], call: VendorCall) -> DrawnPicture:
         """`path` names the upscaler; `image` is RGB `[H, W, 3]`.
 
         Raises:
@@ -80,31 +80,31 @@ class Upscaler:
         made = await bring_picture(self.media, url, partial(self._look_again, path, job))
         return made.by(ModelCard(name=path.rpartition("/")[2], sha256="", licence=""))
 
-    async def ended(self, job: Job, call: Call) -> bool:
+    async def ended(self, job: VendorJob, call: VendorCall) -> bool:
         """As `Watching`."""
         if await self._look(str(job.note.get("path", "")), job) is None:
             return False
         self._charge(call)
         return True
 
-    def _charge(self, call: Call) -> None:
+    def _charge(self, call: VendorCall) -> None:
         if self.settings.usd_per_picture is not None:
             call.costs(self.settings.usd_per_picture)
 
-    async def _submit(self, path: str, image: Pixels, options: Mapping[str, Any]) -> Job:
+    async def _submit(self, path: str, image: Pixels, options: Mapping[str, Any]) -> VendorJob:
         body = {"image": await self._packed(image), **options}
         answer = await self.http.send(self.settings.base_url + path, body, judge=judge_submit)
         task = _member(answer, "task_id")
         if not isinstance(task, str) or not task:
             raise OutcomeUnknown("Magnific took the request and named no task")
-        return Job(task, {"path": path})
+        return VendorJob(task, {"path": path})
 
     async def _packed(self, image: Pixels) -> str:
         """Without loss where that is not too long."""
         png = await as_base64(image)
         return png if len(png) <= self.settings.max_base64 else await as_base64(image, "JPEG", quality=95)
 
-    async def _look(self, path: str, job: Job) -> str | None:
+    async def _look(self, path: str, job: VendorJob) -> str | None:
         """The address of its picture; None while it runs."""
         judge = partial(judge_job, vendor="Magnific")
         answer = await self.http.ask(f"{self.settings.base_url}{path}/{job.id}", judge=judge)
@@ -120,7 +120,7 @@ class Upscaler:
             log.warning("unknown state of a task, taken as running", provider="magnific", state=str(state)[:100])
         return None
 
-    async def _look_again(self, path: str, job: Job) -> str:
+    async def _look_again(self, path: str, job: VendorJob) -> str:
         return await self._look(path, job) or ""
 
 
@@ -131,12 +131,12 @@ async def open_upscaler(settings: MagnificSettings, media: Media) -> AsyncIterat
         yield Upscaler(settings, http, media)
 
 
-def judge_submit(answer: Answer) -> ComputeError | None:
+def judge_submit(answer: VendorResponse) -> ComputeError | None:
     error = judge_by_status(answer)
     return OutcomeUnknown(error.message) if isinstance(error, ProviderFailed) else error
 
 
-def _member(answer: Answer, name: str) -> Any:
+def _member(answer: VendorResponse, name: str) -> Any:
     """Newer answers are wrapped in `data`, older ones are not."""
     found = answer.member("data", name)
     return answer.member(name) if found is None else found

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.pipelines.colour import match_lab
 from services.providers.pipelines.detail import resized
 from services.providers.pipelines.palette import match_palette
@@ -25,18 +25,18 @@ _LEAST_AGREEMENT = 0.85
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutOut:
     """A part of a picture: RGB `[h, w, 3]` and the matte of its subject `[h, w]`."""
 
     pixels: Pixels
     alpha: Pixels
 
 
-def cut_part(pixels: Pixels, alpha: Pixels, box: Box) -> Cut:
-    return Cut(np.ascontiguousarray(box.of(pixels)), np.ascontiguousarray(box.of(alpha)))
+def cut_part(pixels: Pixels, alpha: Pixels, box: PixelBox) -> CutOut:
+    return CutOut(np.ascontiguousarray(box.of(pixels)), np.ascontiguousarray(box.of(alpha)))
 
 
-def dress(base: Cut, reference: Cut, feather: int) -> Pixels:
+def dress(base: CutOut, reference: CutOut, feather: int) -> Pixels:
     """`base` with the look of `reference`.
 
     Where the same print or seams are found in both (SIFT, a homography by RANSAC), the reference is bent over the base,
@@ -53,7 +53,7 @@ def dress(base: Cut, reference: Cut, feather: int) -> Pixels:
     return match_palette(base.pixels, reference.pixels, subject, like)
 
 
-def fit_outlines(source: Cut, target: Cut) -> NDArray[np.float64] | None:
+def fit_outlines(source: CutOut, target: CutOut) -> NDArray[np.float64] | None:
     """Takes the box around one subject to the other's; None when the outlines then differ too much.
 
     They agree from 0.85 of intersection over union on: another pose or another garment has less.
@@ -76,7 +76,7 @@ def _bounds(subject: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
 
 
-def find_homography(source: Cut, target: Cut) -> NDArray[np.float64] | None:
+def find_homography(source: CutOut, target: CutOut) -> NDArray[np.float64] | None:
     """Takes points of `source` to `target`; None when too little of one is seen in the other, or only bent absurdly."""
     first, first_scale = _shrunk(source)
     second, second_scale = _shrunk(target)
@@ -99,15 +99,15 @@ def find_homography(source: Cut, target: Cut) -> NDArray[np.float64] | None:
     return homography if _is_plausible(homography, source) else None
 
 
-def _shrunk(cut: Cut) -> tuple[Cut, float]:
+def _shrunk(cut: CutOut) -> tuple[CutOut, float]:
     height, width = cut.alpha.shape
     scale = min(1.0, _LONGEST_SIDE / max(width, height))
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     subject = np.where(cut.alpha >= _SUBJECT, np.uint8(255), np.uint8(0))
-    return Cut(resized(cut.pixels, *size), resized(subject, *size)), scale
+    return CutOut(resized(cut.pixels, *size), resized(subject, *size)), scale
 
 
-def _is_plausible(homography: NDArray[np.float64], source: Cut) -> bool:
+def _is_plausible(homography: NDArray[np.float64], source: CutOut) -> bool:
     """It keeps the picture's corners a convex shape the right way round, of a size that can be meant."""
     height, width = source.alpha.shape
     corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
@@ -116,7 +116,7 @@ def _is_plausible(homography: NDArray[np.float64], source: Cut) -> bool:
     return bool(cv2.isContourConvex(moved)) and 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE
 
 
-def _lay_over(base: Cut, reference: Cut, homography: NDArray[np.float64], feather: int, *, relit: bool) -> Pixels:
+def _lay_over(base: CutOut, reference: CutOut, homography: NDArray[np.float64], feather: int, *, relit: bool) -> Pixels:
     height, width = base.alpha.shape
     bent = cv2.warpPerspective(
         reference.pixels, homography, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

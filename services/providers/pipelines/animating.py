@@ -26,8 +26,17 @@ from services.providers.pipelines.colour import to_lab
 from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.films import encode_mp4
 from services.providers.pipelines.matting import matte_of
-from services.providers.pipelines.parallax import Scene, Still, scene_of
-from services.providers.ports import Diffusion, Doubt, Drawing, Matting, OnStep, Picture, Pixels, Step
+from services.providers.pipelines.parallax import MovingScene, StillScene, scene_of
+from services.providers.ports import (
+    Diffusion,
+    DiffusionStep,
+    Drawing,
+    DrawnPicture,
+    Matting,
+    ModelWarning,
+    OnStep,
+    Pixels,
+)
 
 FPS = 24
 MAX_SIDE = 1280
@@ -40,7 +49,7 @@ _FARTHEST = 0.5
 # The mean distance in CIE L*a*b* between a picture and what the model draws from it, both without their finest detail:
 # the starter model is 3 to 5 off on pictures of the kind it was made for, and 10 to 26 on photographs.
 _BLUR, _LIKE = 2.0, 7.0
-_UNLIKE = Doubt(
+_UNLIKE = ModelWarning(
     "PICTURE_UNLIKE_MODEL",
     "the model was made for other pictures than this; the camera moves and it changes nothing",
 )
@@ -86,10 +95,10 @@ async def animate(
     film = Film(mp4, plan.width, plan.height, plan.frames, FPS, heard=first.heard.of_text, drawn=known)
     if known:
         return replace(film, seed=wanted.seed, model=first.model)
-    return replace(film, heard=replace(film.heard, doubts=(*film.heard.doubts, _UNLIKE)))
+    return replace(film, heard=replace(film.heard, model_warnings=(*film.heard.model_warnings, _UNLIKE)))
 
 
-async def _give_up(drawn: Sequence[asyncio.Future[Picture]]) -> None:
+async def _give_up(drawn: Sequence[asyncio.Future[DrawnPicture]]) -> None:
     for key in drawn:
         key.cancel()
     await asyncio.gather(*drawn, return_exceptions=True)
@@ -139,7 +148,7 @@ def _key(wanted: Animation, small: Pixels, plan: _Plan, at: int) -> Drawing:
 
 
 async def _frames(
-    wanted: Animation, stills: AsyncGenerator[Scene | Still, None], plan: _Plan, on_step: OnStep
+    wanted: Animation, stills: AsyncGenerator[MovingScene | StillScene, None], plan: _Plan, on_step: OnStep
 ) -> AsyncGenerator[Pixels, None]:
     movement, number = movement_of(wanted.prompt), 0
     async with aclosing(stills):
@@ -148,12 +157,12 @@ async def _frames(
             yield frame
             preview = _thumbnail(frame) if number % _PREVIEW_EVERY == 0 else None
             number += 1
-            await on_step(Step(number, plan.frames, preview))
+            await on_step(DiffusionStep(number, plan.frames, preview))
 
 
 async def _changing(
-    start: Pixels, drawn: Sequence[asyncio.Future[Picture]], plan: _Plan
-) -> AsyncGenerator[Scene | Still, None]:
+    start: Pixels, drawn: Sequence[asyncio.Future[DrawnPicture]], plan: _Plan
+) -> AsyncGenerator[MovingScene | StillScene, None]:
     """What the model changes, frame by frame."""
     first = (await drawn[0]).pixels
     number, last = 0, start
@@ -161,13 +170,15 @@ async def _changing(
         following = await asyncio.to_thread(carry_change, start, first, (await key).pixels)
         end = round(plan.frames * at / plan.keys)
         for frame in range(number, end):
-            yield Still(await asyncio.to_thread(_mixed, last, following, (frame - number) / (end - number)))
+            yield StillScene(await asyncio.to_thread(_mixed, last, following, (frame - number) / (end - number)))
         number, last = end, following
 
 
-async def _staying(start: Pixels, matting: Matting | None, plan: _Plan) -> AsyncGenerator[Scene | Still, None]:
+async def _staying(
+    start: Pixels, matting: Matting | None, plan: _Plan
+) -> AsyncGenerator[MovingScene | StillScene, None]:
     """The same in every frame."""
-    still: Scene | Still = Still(start)
+    still: MovingScene | StillScene = StillScene(start)
     if matting is not None:
         still = await asyncio.to_thread(scene_of, start, await matte_of(start, matting))
     for _ in range(plan.frames):
@@ -186,5 +197,5 @@ def _thumbnail(pixels: Pixels) -> Pixels:
     return resized(pixels, max(round(width * scale), 1), max(round(height * scale), 1))
 
 
-async def _quiet(step: Step) -> None:
+async def _quiet(step: DiffusionStep) -> None:
     """A keyframe's own steps are not frames."""

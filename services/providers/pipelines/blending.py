@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.pipelines.tiles import Grid
 from services.providers.ports import Pixels
 
@@ -36,7 +36,7 @@ def _lay(onto: Pixels, piece: Pixels, at: int, fade: int) -> None:
     onto[:, at + fade : at + piece.shape[1]] = piece[:, fade:]
 
 
-def feathered(box: Box, feather: int, *, width: int, height: int) -> NDArray[np.float32]:
+def feathered(box: PixelBox, feather: int, *, width: int, height: int) -> NDArray[np.float32]:
     """Weights `[h, w]` of `box`: 1 inside, falling to 0 over `feather` pixels at its edges.
 
     Edges of the picture itself, which is `width`x`height`, do not fade.
@@ -57,7 +57,7 @@ def _rise(length: int, feather: int, *, fade_first: bool, fade_last: bool) -> ND
     return weights
 
 
-def blend(picture: Pixels, piece: Pixels, box: Box, weights: NDArray[np.float32]) -> None:
+def blend(picture: Pixels, piece: Pixels, box: PixelBox, weights: NDArray[np.float32]) -> None:
     """Lays `piece` over that part of `picture`, in place; where a weight of `[h, w]` is 0, nothing changes."""
     box.of(picture)[:] = _mixed(box.of(picture), piece, weights[:, :, None])
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.common.errors import InvalidRequest
-from services.providers.capabilities.boxes import Box
-from services.providers.capabilities.editing import Edit
+from services.providers.capabilities.boxes import PixelBox
+from services.providers.capabilities.editing import EditRequest
 from services.providers.pipelines.detail import carry_detail, resized, strips
-from services.providers.ports import STRENGTH, Diffusion, Drawing, OnStep, Picture, Pixels
+from services.providers.ports import STRENGTH, Diffusion, Drawing, DrawnPicture, OnStep, Pixels
 
 _STRENGTH = 0.6
 _STRENGTH_IN_MASK = 0.9
@@ -24,7 +24,7 @@ _CONTEXT = 0.5
 _WIDEST_SIGMA = 32.0
 
 
-async def edit(diffusion: Diffusion, wanted: Edit, on_step: OnStep, *, native_pixels: int) -> Picture:
+async def edit(diffusion: Diffusion, wanted: EditRequest, on_step: OnStep, *, native_pixels: int) -> DrawnPicture:
     """`wanted` with a mask of its image's size, and no width or height of its own.
 
     The model draws about `native_pixels`, where it is at its best; finer detail is the original's wherever nothing
@@ -49,8 +49,8 @@ async def edit(diffusion: Diffusion, wanted: Edit, on_step: OnStep, *, native_pi
 
 
 async def _draw(
-    diffusion: Diffusion, wanted: Edit, image: Pixels, mask: Pixels | None, on_step: OnStep, native_pixels: int
-) -> Picture:
+    diffusion: Diffusion, wanted: EditRequest, image: Pixels, mask: Pixels | None, on_step: OnStep, native_pixels: int
+) -> DrawnPicture:
     height, width = image.shape[:2]
     scale = math.sqrt(native_pixels / (width * height))
     width, height = max(round(width * scale), 1), max(round(height * scale), 1)
@@ -69,7 +69,7 @@ async def _draw(
     return replace(drawn, heard=drawn.heard.of_words)
 
 
-def around(mask: Pixels, *, least_side: int) -> Box:
+def around(mask: Pixels, *, least_side: int) -> PixelBox:
     """What the model is shown of a picture to paint in `[H, W]`'s marks.
 
     Raises:
@@ -79,13 +79,13 @@ def around(mask: Pixels, *, least_side: int) -> Box:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         raise InvalidRequest("the mask marks nothing: white is what may change", reason="MASK_EMPTY")
-    marked = Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+    marked = PixelBox(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
     across = max(round(marked.width * _CONTEXT), (least_side - marked.width + 1) // 2)
     down = max(round(marked.height * _CONTEXT), (least_side - marked.height + 1) // 2)
     return marked.grown(across, down, width=width, height=height)
 
 
-def paste(image: Pixels, mask: Pixels, drawn: Pixels, box: Box) -> Pixels:
+def paste(image: Pixels, mask: Pixels, drawn: Pixels, box: PixelBox) -> Pixels:
     """`drawn`, scaled to `box`, laid over that part of `image` inside `mask` `[H, W]`, which it fades in from.
 
     Grey lays over by degrees: 0 nothing, 255 all of it.

@@ -9,33 +9,35 @@ from dataclasses import dataclass, replace
 
 from services.catalog.enums import RefineStrategy
 from services.common.errors import InvalidRequest
-from services.providers.capabilities.boxes import Box
-from services.providers.capabilities.enlarging import Enlarged, Enlarging, OnTile, Tile
-from services.providers.capabilities.refining import Refined, Refinement
+from services.providers.capabilities.boxes import PixelBox
+from services.providers.capabilities.enlarging import Enlarged, Enlarging, OnTile, TileProgress
+from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.pipelines.detail import resized
 from services.providers.pipelines.face_fixing import surround
 from services.providers.pipelines.faces import FindFaces, by_cascade
-from services.providers.pipelines.measures import Judge, Verdict, worst
-from services.providers.pipelines.progress import Preview, Progress
-from services.providers.pipelines.redrawing import UNTOUCHED, Brush
-from services.providers.pipelines.refining import LANCZOS, RefinerSettings, Work, enlarge, output_size
-from services.providers.ports import OnStep, Picture, Pixels, Step
+from services.providers.pipelines.measures import SimilarityJudge, SimilarityVerdict, worst
+from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
+from services.providers.pipelines.redrawing import UNTOUCHED, Redrawer
+from services.providers.pipelines.refining import LANCZOS, RefineJob, RefinerSettings, enlarge, output_size
+from services.providers.ports import DiffusionStep, DrawnPicture, OnStep, Pixels
 
 # What one pass through the network makes of a side.
 _PASS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What it is done with; `brush` only where there are faces to redraw."""
+class EnlargingTools:
+    """What it is done with; `redrawer` only where there are faces to redraw."""
 
     upscaling: Enlarging
-    judge: Judge
-    brush: Callable[[], Awaitable[Brush]]
+    judge: SimilarityJudge
+    redrawer: Callable[[], Awaitable[Redrawer]]
     find_faces: FindFaces = by_cascade
 
 
-async def refine_faithfully(wanted: Refinement, settings: RefinerSettings, tools: Tools, on_step: OnStep) -> Refined:
+async def refine_faithfully(
+    wanted: Refinement, settings: RefinerSettings, tools: EnlargingTools, on_step: OnStep
+) -> RefineResultPicture:
     """A picture that is not to grow is resampled; so is one of which the network's answer does not pass its measures.
 
     Raises:
@@ -47,15 +49,15 @@ async def refine_faithfully(wanted: Refinement, settings: RefinerSettings, tools
     plain = await asyncio.to_thread(enlarge, source, width, height)
     faces = (await tools.find_faces(plain)).boxes if wanted.faces else ()
     boxes = [surround(face, settings.face_expand, width=width, height=height) for face in faces]
-    preview = Preview(plain)
+    preview = PreviewCanvas(plain)
     after = len(boxes) * (wanted.faces.steps if wanted.faces else 0)
     made = await _enlarged(source, plain, tools.upscaling, _shown(on_step, preview, width, after))
     verdict = await asyncio.to_thread(_judged, source, made.pixels, tools.judge, settings)
     refused = 0 if verdict.accepted else made.tiles
     if refused:
         made = replace(made, pixels=plain, model=LANCZOS)
-    refined = Refined(
-        Picture(made.pixels, made.model),
+    refined = RefineResultPicture(
+        DrawnPicture(made.pixels, made.model),
         tiles=made.tiles,
         refused_tiles=refused,
         measures=verdict.measures,
@@ -63,9 +65,9 @@ async def refine_faithfully(wanted: Refinement, settings: RefinerSettings, tools
     )
     if wanted.faces is None:
         return refined
-    steps = Progress(on_step, len(boxes), wanted.faces.steps, preview, before=made.tiles)
-    work = Work(
-        replace(wanted, upscale=None), settings, await tools.brush(), steps, made.pixels, None, boxes, made.model
+    steps = PieceProgress(on_step, len(boxes), wanted.faces.steps, preview, before=made.tiles)
+    work = RefineJob(
+        replace(wanted, upscale=None), settings, await tools.redrawer(), steps, made.pixels, None, boxes, made.model
     )
     return _with_faces(refined, await work.run())
 
@@ -107,28 +109,28 @@ def _reach(pixels: int, upscaling: Enlarging) -> float:
     return upscaling.most_factor if pixels * (1 + _PASS**2) <= upscaling.most_pixels else _PASS
 
 
-def _shown(on_step: OnStep, preview: Preview, width: int, after: int) -> OnTile:
+def _shown(on_step: OnStep, preview: PreviewCanvas, width: int, after: int) -> OnTile:
     """Tells tiles as steps, before `after` others. It never goes back, where a lost model starts again."""
     furthest = 0
 
-    async def show(tile: Tile) -> None:
+    async def show(tile: TileProgress) -> None:
         nonlocal furthest
         if tile.rows is not None and tile.rows.shape[1] == width:
-            preview.lay(Box(0, tile.top, width, len(tile.rows)), tile.rows)
+            preview.lay(PixelBox(0, tile.top, width, len(tile.rows)), tile.rows)
         if tile.done > furthest:
             furthest = tile.done
-            await on_step(Step(tile.done, tile.of + after, preview.pixels))
+            await on_step(DiffusionStep(tile.done, tile.of + after, preview.pixels))
 
     return show
 
 
-def _judged(source: Pixels, made: Pixels, judge: Judge, settings: RefinerSettings) -> Verdict:
+def _judged(source: Pixels, made: Pixels, judge: SimilarityJudge, settings: RefinerSettings) -> SimilarityVerdict:
     """Whether it shrinks back to what it was made of."""
     height, width = source.shape[:2]
     return judge.compare(source, resized(made, width, height), settings.thresholds)
 
 
-def _with_faces(refined: Refined, faced: Refined) -> Refined:
+def _with_faces(refined: RefineResultPicture, faced: RefineResultPicture) -> RefineResultPicture:
     return replace(
         refined,
         picture=faced.picture,

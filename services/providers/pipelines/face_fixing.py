@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from services.providers.capabilities.boxes import Box
-from services.providers.capabilities.fixing import FaceFix, Fixed
+from services.providers.capabilities.boxes import PixelBox
+from services.providers.capabilities.fixing import FaceFix, FixResult
 from services.providers.pipelines.blending import blend, feathered
 from services.providers.pipelines.colour import match_lab
-from services.providers.pipelines.measures import Thresholds, worst
+from services.providers.pipelines.measures import SimilarityThresholds, worst
 from services.providers.pipelines.pieces import redraw_pieces, show
-from services.providers.pipelines.progress import Preview, Progress
-from services.providers.pipelines.redrawing import Brush, Redrawn, Wish, drawn_picture
+from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
+from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, drawn_picture
 from services.providers.ports import OnStep, Pixels
 
 PROMPT = "a photo of a face, natural skin, clear eyes, fine detail"
@@ -30,18 +30,18 @@ class FaceSettings:
     denoise: float = 0.15
     steps: int = 20
     retries: int = 2
-    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.85))
+    thresholds: SimilarityThresholds = field(default_factory=partial(SimilarityThresholds, ssim=0.85))
     debug: bool = False
 
 
-async def fix_faces(fix: FaceFix, settings: FaceSettings, brush: Brush, on_step: OnStep) -> Fixed:
+async def fix_faces(fix: FaceFix, settings: FaceSettings, redrawer: Redrawer, on_step: OnStep) -> FixResult:
     """The picture as it was, bit by bit, outside the faces' boxes and where no attempt was accepted."""
     height, width, _ = fix.image.shape
-    faces = await brush.find_faces(fix.image)
+    faces = await redrawer.find_faces(fix.image)
     boxes = [surround(face, settings.expand, width=width, height=height) for face in faces.boxes]
     picture = fix.image.copy()
-    progress = Progress(on_step, len(boxes), settings.steps, Preview(picture))
-    wish = Wish(
+    progress = PieceProgress(on_step, len(boxes), settings.steps, PreviewCanvas(picture))
+    wish = RedrawRequest(
         settings.prompt,
         settings.denoise,
         settings.steps,
@@ -51,9 +51,9 @@ async def fix_faces(fix: FaceFix, settings: FaceSettings, brush: Brush, on_step:
         settings.retries,
         in_own_words=settings.prompt != PROMPT,
     )
-    redrawn = await redraw_pieces(picture, boxes, wish, brush, progress)
+    redrawn = await redraw_pieces(picture, boxes, wish, redrawer, progress)
     await asyncio.to_thread(lay_back, picture, boxes, redrawn, settings.feather)
-    return Fixed(
+    return FixResult(
         drawn_picture(picture, redrawn, fix.seed),
         regions=len(boxes),
         accepted=sum(found.accepted for found in redrawn),
@@ -65,13 +65,13 @@ async def fix_faces(fix: FaceFix, settings: FaceSettings, brush: Brush, on_step:
     )
 
 
-def surround(face: Box, expand: float, *, width: int, height: int) -> Box:
+def surround(face: PixelBox, expand: float, *, width: int, height: int) -> PixelBox:
     """The part of the picture that is redrawn for a face."""
     across, down = round(face.width * expand / 2), round(face.height * expand / 2)
     return face.grown(across, down, width=width, height=height)
 
 
-def lay_back(picture: Pixels, boxes: Sequence[Box], redrawn: Sequence[Redrawn], feather: int) -> None:
+def lay_back(picture: Pixels, boxes: Sequence[PixelBox], redrawn: Sequence[Redrawn], feather: int) -> None:
     """What was accepted, blended into `picture` in place; nothing else changes."""
     height, width, _ = picture.shape
     for box, found in zip(boxes, redrawn, strict=True):

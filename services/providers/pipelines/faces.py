@@ -13,7 +13,7 @@ import numpy as np
 from skimage.data import lbp_frontal_face_cascade_filename
 from skimage.feature import Cascade
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.detecting import Detecting
 from services.providers.pipelines.detail import resized
 from services.providers.ports import ModelCard, Pixels
@@ -36,7 +36,7 @@ CASCADE = ModelCard("lbpcascade_frontalface", "", "BSD-3-Clause")
 class Faces:
     """From left to right, and what found them."""
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[PixelBox, ...]
     finder: ModelCard
 
 
@@ -56,7 +56,7 @@ async def by_detector(pixels: Pixels, detector: Detecting) -> Faces:
     return Faces(tuple(face.box for face in seen.faces), seen.model)
 
 
-def find_faces(pixels: Pixels) -> list[Box]:
+def find_faces(pixels: Pixels) -> list[PixelBox]:
     """Faces seen from the front in RGB `[H, W, 3]`, from left to right.
 
     scikit-image's LBP cascade (Viola and Jones' boosting on the local binary patterns of Liao et al. 2007) finds faces
@@ -65,26 +65,26 @@ def find_faces(pixels: Pixels) -> list[Box]:
     light, turned heads, and faces below a twentieth of the picture's longer side are missed.
     """
     height, width, _ = pixels.shape
-    groups: list[list[Box]] = []
+    groups: list[list[PixelBox]] = []
     for longest in _LOOKS:
         factor = longest / max(width, height)
         size = max(round(width * factor), 1), max(round(height * factor), 1)
         for box in _look(resized(pixels, *size)):
-            _vote(groups, Box(*(round(side / factor) for side in (box.left, box.top, box.width, box.height))))
+            _vote(groups, PixelBox(*(round(side / factor) for side in (box.left, box.top, box.width, box.height))))
     is_grey = _is_grey(pixels)
     boxes = (_middle(group).grown(0, 0, width=width, height=height) for group in groups if len(group) >= _LEAST_VOTES)
     return sorted((box for box in boxes if is_grey or _is_skin(box.of(pixels))), key=lambda box: (box.left, box.top))
 
 
-def _look(pixels: Pixels) -> Iterator[Box]:
+def _look(pixels: Pixels) -> Iterator[PixelBox]:
     """As it is and mirrored."""
     width = pixels.shape[1]
     yield from _detect(pixels)
     for box in _detect(np.ascontiguousarray(pixels[:, ::-1])):
-        yield Box(width - box.right, box.top, box.width, box.height)
+        yield PixelBox(width - box.right, box.top, box.width, box.height)
 
 
-def _detect(pixels: Pixels) -> list[Box]:
+def _detect(pixels: Pixels) -> list[PixelBox]:
     shorter = min(pixels.shape[:2])
     smallest = max(_SMALLEST, shorter // _SMALLEST_SHARE)
     if shorter < smallest:
@@ -92,7 +92,7 @@ def _detect(pixels: Pixels) -> list[Box]:
     found = _cascade().detect_multi_scale(
         pixels, scale_factor=1.2, step_ratio=1, min_size=(smallest, smallest), max_size=(shorter, shorter)
     )
-    return [Box(int(face["c"]), int(face["r"]), int(face["width"]), int(face["height"])) for face in found]
+    return [PixelBox(int(face["c"]), int(face["r"]), int(face["width"]), int(face["height"])) for face in found]
 
 
 @cache
@@ -100,7 +100,7 @@ def _cascade() -> Cascade:
     return Cascade(lbp_frontal_face_cascade_filename())
 
 
-def _vote(groups: list[list[Box]], box: Box) -> None:
+def _vote(groups: list[list[PixelBox]], box: PixelBox) -> None:
     for group in groups:
         if _middle(group).overlap(box) > _SAME:
             group.append(box)
@@ -108,9 +108,9 @@ def _vote(groups: list[list[Box]], box: Box) -> None:
     groups.append([box])
 
 
-def _middle(group: Sequence[Box]) -> Box:
+def _middle(group: Sequence[PixelBox]) -> PixelBox:
     sides = np.median([(box.left, box.top, box.width, box.height) for box in group], axis=0)
-    return Box(*(round(float(side)) for side in sides))
+    return PixelBox(*(round(float(side)) for side in sides))
 
 
 def _is_grey(pixels: Pixels) -> bool:

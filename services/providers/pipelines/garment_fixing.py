@@ -9,19 +9,19 @@ from functools import partial
 
 import numpy as np
 
-from services.providers.capabilities.boxes import Box
-from services.providers.capabilities.fixing import Fixed, GarmentFix
+from services.providers.capabilities.boxes import PixelBox
+from services.providers.capabilities.fixing import FixResult, GarmentFix
 from services.providers.capabilities.measures import DebugPicture
-from services.providers.pipelines.aligning import Cut, cut_part, dress
+from services.providers.pipelines.aligning import CutOut, cut_part, dress
 from services.providers.pipelines.blending import blend, feathered
 from services.providers.pipelines.colour import match_lab
 from services.providers.pipelines.faces import FindFaces
 from services.providers.pipelines.garments import find_garment
 from services.providers.pipelines.matting import matte_of
-from services.providers.pipelines.measures import Thresholds, worst
+from services.providers.pipelines.measures import SimilarityThresholds, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
-from services.providers.pipelines.progress import Preview, Progress
-from services.providers.pipelines.redrawing import Brush, Redrawn, Wish, all_of, drawn_picture
+from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
+from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, all_of, drawn_picture
 from services.providers.pipelines.tiles import Grid, cut
 from services.providers.ports import Matting, OnStep, Pixels
 
@@ -36,7 +36,7 @@ class GarmentSettings:
     denoise: float = 0.2
     steps: int = 20
     retries: int = 2
-    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.4))
+    thresholds: SimilarityThresholds = field(default_factory=partial(SimilarityThresholds, ssim=0.4))
     debug: bool = False
 
 
@@ -44,51 +44,51 @@ class GarmentSettings:
 class _Found:
     """The garment in a picture: its box, and what is in it."""
 
-    box: Box
-    cut: Cut
+    box: PixelBox
+    cut: CutOut
 
 
 async def fix_garment(
-    fix: GarmentFix, settings: GarmentSettings, brush: Brush, matting: Matting, on_step: OnStep
-) -> Fixed:
+    fix: GarmentFix, settings: GarmentSettings, redrawer: Redrawer, matting: Matting, on_step: OnStep
+) -> FixResult:
     """The picture as it was, bit by bit, outside the garment's box and its subject, and where nothing was accepted.
 
     No garment in one of the pictures: no regions. Raises what the models raise.
     """
     base, reference = await all_of(
         [
-            partial(_find, pixels, fix.label, settings.expand, matting, brush.find_faces)
+            partial(_find, pixels, fix.label, settings.expand, matting, redrawer.find_faces)
             for pixels in (fix.image, fix.reference)
         ],
         2,
     )
     if base is None or reference is None:
-        return Fixed(drawn_picture(fix.image, (), fix.seed), regions=0, accepted=0, tries=0)
-    return await _Work(fix, settings, brush, base, reference).run(on_step)
+        return FixResult(drawn_picture(fix.image, (), fix.seed), regions=0, accepted=0, tries=0)
+    return await _GarmentJob(fix, settings, redrawer, base, reference).run(on_step)
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _GarmentJob:
     """One garment, found in both pictures."""
 
     fix: GarmentFix
     settings: GarmentSettings
-    brush: Brush
+    redrawer: Redrawer
     base: _Found
     reference: _Found
 
-    async def run(self, on_step: OnStep) -> Fixed:
+    async def run(self, on_step: OnStep) -> FixResult:
         before = self.base.cut.pixels
         # Of a small garment little would be left.
         feather = min(self.settings.feather, min(before.shape[:2]) // 20)
         start = await asyncio.to_thread(dress, self.base.cut, self.reference.cut, feather)
         grid = self._grid()
         boxes = [tile.drawn for tile in grid]
-        progress = Progress(on_step, len(grid), self.settings.steps, Preview(before))
-        redrawn = await redraw_pieces(before, boxes, self._wish(), self.brush, progress, start=start)
+        progress = PieceProgress(on_step, len(grid), self.settings.steps, PreviewCanvas(before))
+        redrawn = await redraw_pieces(before, boxes, self._wish(), self.redrawer, progress, start=start)
         picture = await asyncio.to_thread(self._lay_back, grid, redrawn)
         debug = (*self._show_start(start), *show("garment", before, boxes, redrawn))
-        return Fixed(
+        return FixResult(
             drawn_picture(picture, redrawn, self.fix.seed),
             regions=len(grid),
             accepted=sum(found.accepted for found in redrawn),
@@ -103,8 +103,8 @@ class _Work:
         is_long = max(width, height) > self.settings.split * min(width, height)
         return cut(width, height, tiles=2 if is_long else 1, feather=self.settings.feather)
 
-    def _wish(self) -> Wish:
-        return Wish(
+    def _wish(self) -> RedrawRequest:
+        return RedrawRequest(
             f"a detailed photo of a {self.fix.label or 'garment'}",
             self.settings.denoise,
             self.settings.steps,

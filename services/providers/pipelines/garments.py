@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.catalog.prompts import plain
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.ports import Pixels
 
 _UPPER = "shirt tshirt tee top blouse sweater pullover jumper jacket hoodie coat cardigan vest blazer polo bra"
@@ -40,7 +40,7 @@ _LEAST_SIDE = 16
 _SUBJECT = 128
 
 
-def find_garment(pixels: Pixels, alpha: Pixels, label: str | None, faces: Sequence[Box]) -> Box | None:
+def find_garment(pixels: Pixels, alpha: Pixels, label: str | None, faces: Sequence[PixelBox]) -> PixelBox | None:
     """The box of what `label` names on the subject of RGB `[H, W, 3]`; None when there is nothing there.
 
     `alpha` is its matte `[H, W]`. Without a label, or with one that is not known, everything below the chin is meant.
@@ -62,7 +62,7 @@ def place_of(label: str | None) -> str:
     return next((place for place, known in _PLACES.items() if words & set(known.split())), "body")
 
 
-def _rows(subject: NDArray[np.bool_], whole: Box, faces: Sequence[Box], place: str) -> Box | None:
+def _rows(subject: NDArray[np.bool_], whole: PixelBox, faces: Sequence[PixelBox], place: str) -> PixelBox | None:
     """The part of the subject that lies where `place` does."""
     top, bottom = float(whole.top), float(whole.bottom)
     face = max(faces, key=lambda box: box.area, default=None)
@@ -79,7 +79,7 @@ def _rows(subject: NDArray[np.bool_], whole: Box, faces: Sequence[Box], place: s
     return _around(wanted)
 
 
-def _find_mark(pixels: Pixels, subject: NDArray[np.bool_], body: Box) -> Box | None:
+def _find_mark(pixels: Pixels, subject: NDArray[np.bool_], body: PixelBox) -> PixelBox | None:
     """Where edges and colour are densest inside the body: a print or a badge, if it has one.
 
     Density is the gradient in Lab, weighed by saturation and smoothed; the mark is what exceeds half of the peak,
@@ -113,7 +113,7 @@ def _largest(subject: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
 
 
-def _around(mask: NDArray[np.bool_]) -> Box | None:
+def _around(mask: NDArray[np.bool_]) -> PixelBox | None:
     """The box around what is true; None when that is too small to be redrawn."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return Box(left, top, width, height) if min(width, height) >= _LEAST_SIDE else None
+    return PixelBox(left, top, width, height) if min(width, height) >= _LEAST_SIDE else None

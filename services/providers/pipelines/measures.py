@@ -19,7 +19,7 @@ from pydantic import FilePath
 from pydantic_settings import BaseSettings
 from skimage.metrics import structural_similarity
 
-from services.providers.capabilities.measures import DISTS, LPIPS, SSIM, Measure
+from services.providers.capabilities.measures import DISTS, LPIPS, SSIM, SimilarityScore
 from services.providers.pipelines.detail import resized
 from services.providers.ports import Pixels
 
@@ -29,7 +29,7 @@ _SSIM_WINDOW = 7
 _NETWORK_SIDE = 256
 
 
-class Settings(BaseSettings):
+class MeasureSettings(BaseSettings):
     """A file that is named must be there."""
 
     lpips_model: FilePath | None = None
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class SimilarityThresholds:
     """SSIM at least, LPIPS and DISTS at most; 0 turns a check off."""
 
     ssim: float = 0.0
@@ -52,10 +52,10 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SimilarityVerdict:
     """`accepted` when every measure that was taken passed, and at least one was, if any was asked for."""
 
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[SimilarityScore, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -68,15 +68,15 @@ class Verdict:
         return any(measure.value is not None for measure in self.measures)
 
 
-def worst(measured: Iterable[Sequence[Measure]]) -> tuple[Measure, ...]:
+def worst(measured: Iterable[Sequence[SimilarityScore]]) -> tuple[SimilarityScore, ...]:
     """Of several pieces, for each measure the piece that strayed farthest."""
-    by_name: dict[str, list[Measure]] = {}
+    by_name: dict[str, list[SimilarityScore]] = {}
     for measure in chain.from_iterable(measured):
         by_name.setdefault(measure.name, []).append(measure)
     return tuple(max(found, key=_straying) for found in by_name.values())
 
 
-def _straying(measure: Measure) -> float:
+def _straying(measure: SimilarityScore) -> float:
     value = measure.value or 0.0
     return -value if measure.name == SSIM else value
 
@@ -86,29 +86,31 @@ class Distance(Protocol):
 
 
 @dataclass(frozen=True)
-class Judge:
+class SimilarityJudge:
     """`networks` by the name of their measure; one that is missing is not measured, and said so. For a thread."""
 
     networks: Mapping[str, Distance] = field(default_factory=dict)
 
-    def compare(self, before: Pixels, after: Pixels, thresholds: Thresholds) -> Verdict:
+    def compare(self, before: Pixels, after: Pixels, thresholds: SimilarityThresholds) -> SimilarityVerdict:
         """Two RGB pictures `[H, W, 3]` of one size."""
         asked = thresholds.asked().items()
-        return Verdict(tuple(self._measure(name, limit, before, after) for name, limit in asked))
+        return SimilarityVerdict(tuple(self._measure(name, limit, before, after) for name, limit in asked))
 
-    def _measure(self, name: str, limit: float, before: Pixels, after: Pixels) -> Measure:
+    def _measure(self, name: str, limit: float, before: Pixels, after: Pixels) -> SimilarityScore:
         if name == SSIM:
-            return Measure(name, measure_ssim(before, after), limit)
+            return SimilarityScore(name, measure_ssim(before, after), limit)
         if name not in self.networks:
             note = f"not measured, so its threshold was not checked: {name.upper()}_MODEL names no network"
-            return Measure(name, None, limit, note)
-        return Measure(name, self.networks[name](before, after), limit)
+            return SimilarityScore(name, None, limit, note)
+        return SimilarityScore(name, self.networks[name](before, after), limit)
 
 
-def judge(settings: Settings) -> Judge:
+def judge(settings: MeasureSettings) -> SimilarityJudge:
     """With the networks the deployment has. Raises cv2.error when a file is no ONNX network."""
     files = {LPIPS: (settings.lpips_model, 2.0, -1.0), DISTS: (settings.dists_model, 1.0, 0.0)}
-    return Judge({name: OnnxDistance(str(file), span, low) for name, (file, span, low) in files.items() if file})
+    return SimilarityJudge(
+        {name: OnnxDistance(str(file), span, low) for name, (file, span, low) in files.items() if file}
+    )
 
 
 def measure_ssim(before: Pixels, after: Pixels) -> float:

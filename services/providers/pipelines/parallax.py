@@ -26,7 +26,7 @@ _EDGE, _MIRRORED = 0.006, 0.04
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
+class StillScene:
     """A picture that moves as a whole."""
 
     pixels: Pixels
@@ -36,7 +36,7 @@ class Still:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class MovingScene:
     """A picture whose subject, by `alpha` `[H, W]`, moves before its ground."""
 
     pixels: Pixels
@@ -52,13 +52,13 @@ class Scene:
         return Layers(movement.view(self.layers.subject, share), ground).mixed(movement.view(self.alpha, share))
 
 
-def scene_of(pixels: Pixels, matte: Matte) -> Scene | Still:
+def scene_of(pixels: Pixels, matte: Matte) -> MovingScene | StillScene:
     """In two layers where the matte is to be trusted, else as a whole."""
     share = float((matte.alpha > 127).mean())
     if matte.confidence < _LEAST_CONFIDENCE or not _LEAST_SUBJECT <= share <= _MOST_SUBJECT:
-        return Still(pixels)
+        return StillScene(pixels)
     layers = take_apart(pixels, matte.alpha)
-    return Scene(pixels, Layers(layers.subject, _filled(pixels, matte.alpha)), matte.alpha)
+    return MovingScene(pixels, Layers(layers.subject, _filled(pixels, matte.alpha)), matte.alpha)
 
 
 def _filled(pixels: Pixels, alpha: Pixels) -> Pixels:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.measures import DebugPicture
 from services.providers.pipelines.blending import join
-from services.providers.pipelines.progress import Progress
-from services.providers.pipelines.redrawing import Brush, Redrawn, Wish, all_of, redraw
+from services.providers.pipelines.progress import PieceProgress
+from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, all_of, redraw
 from services.providers.pipelines.tiles import Grid
 from services.providers.ports import Pixels
 
 
 async def redraw_pieces(
     before: Pixels,
-    boxes: Sequence[Box],
-    wish: Wish,
-    brush: Brush,
-    progress: Progress,
+    boxes: Sequence[PixelBox],
+    wish: RedrawRequest,
+    redrawer: Redrawer,
+    progress: PieceProgress,
     *,
     start: Pixels | None = None,
     first: int = 0,
@@ -31,8 +31,8 @@ async def redraw_pieces(
     """
     begun = before if start is None else start
 
-    async def one(number: int, box: Box) -> Redrawn:
-        found = await redraw(box.of(before), wish, brush, progress.of(number), start=box.of(begun))
+    async def one(number: int, box: PixelBox) -> Redrawn:
+        found = await redraw(box.of(before), wish, redrawer, progress.of(number), start=box.of(begun))
         progress.preview.lay(box, found.pixels)
         await progress.end(number)
         return found
@@ -46,7 +46,7 @@ def join_tiles(grid: Grid, redrawn: Sequence[Redrawn]) -> Pixels:
     return join(grid, pieces)
 
 
-def show(what: str, before: Pixels, boxes: Sequence[Box], redrawn: Sequence[Redrawn]) -> Iterator[DebugPicture]:
+def show(what: str, before: Pixels, boxes: Sequence[PixelBox], redrawn: Sequence[Redrawn]) -> Iterator[DebugPicture]:
     """Each piece before, and every attempt at it."""
     for number, (box, found) in enumerate(zip(boxes, redrawn, strict=True), start=1):
         yield DebugPicture(f"{what}-{number}-before", box.of(before).copy())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.pipelines.detail import resized
-from services.providers.ports import OnStep, Pixels, Step
+from services.providers.ports import DiffusionStep, OnStep, Pixels
 
 _LONGEST_SIDE = 256
 
 
-class Preview:
+class PreviewCanvas:
     """A small copy of a picture that finished pieces are laid into."""
 
     def __init__(self, picture: Pixels) -> None:
@@ -18,7 +18,7 @@ class Preview:
         size = max(round(width * self._factor), 1), max(round(height * self._factor), 1)
         self.pixels = resized(picture, *size).copy()
 
-    def lay(self, box: Box, piece: Pixels) -> None:
+    def lay(self, box: PixelBox, piece: Pixels) -> None:
         """`piece` is `box` of the picture; what is smaller than a pixel here is left out."""
         left, top = round(box.left * self._factor), round(box.top * self._factor)
         right, bottom = round(box.right * self._factor), round(box.bottom * self._factor)
@@ -26,10 +26,12 @@ class Preview:
             self.pixels[top:bottom, left:right] = resized(piece, right - left, bottom - top)
 
 
-class Progress:
+class PieceProgress:
     """Adds the pieces' steps up, and never goes back: further attempts at a piece move nothing until it is done."""
 
-    def __init__(self, on_step: OnStep, pieces: int, steps_each: int, preview: Preview, *, before: int = 0) -> None:
+    def __init__(
+        self, on_step: OnStep, pieces: int, steps_each: int, preview: PreviewCanvas, *, before: int = 0
+    ) -> None:
         """`before` steps of something else are done already."""
         self.preview = preview
         self._on_step = on_step
@@ -40,7 +42,7 @@ class Progress:
     def of(self, piece: int) -> OnStep:
         """To be called with the steps of that piece."""
 
-        async def moved(step: Step) -> None:
+        async def moved(step: DiffusionStep) -> None:
             # The last one is the piece's end: the attempt may yet be refused.
             await self._move(piece, min(self._each * step.step // max(step.of, 1), self._each - 1))
 
@@ -53,4 +55,4 @@ class Progress:
         if done > self._done[piece]:
             self._done[piece] = done
             of = self._before + self._each * len(self._done)
-            await self._on_step(Step(self._before + sum(self._done), of, self.preview.pixels))
+            await self._on_step(DiffusionStep(self._before + sum(self._done), of, self.preview.pixels))

@@ -12,21 +12,21 @@ from typing import TypeVar
 import numpy as np
 
 from services.common.errors import Internal
-from services.providers.capabilities.measures import Measure
+from services.providers.capabilities.measures import SimilarityScore
 from services.providers.pipelines.colour import Match
 from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.faces import FindFaces, by_cascade
-from services.providers.pipelines.measures import Judge, Thresholds, Verdict, keep_alike
+from services.providers.pipelines.measures import SimilarityJudge, SimilarityThresholds, SimilarityVerdict, keep_alike
 from services.providers.ports import (
     NOTHING_SAID,
     Diffusion,
+    DiffusionStep,
     Drawing,
-    Heard,
+    DrawnPicture,
     ModelCard,
+    ModelFeedback,
     OnStep,
-    Picture,
     Pixels,
-    Step,
 )
 
 ResultT = TypeVar("ResultT")
@@ -48,7 +48,7 @@ class ModelSizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Brush:
+class Redrawer:
     """What redraws and judges, and finds faces to redraw.
 
     `guidance` is low as a piece shows but a part of what the words name: led strongly, the model puts all of it there.
@@ -56,13 +56,13 @@ class Brush:
 
     diffusion: Diffusion
     sizes: ModelSizes
-    judge: Judge
+    judge: SimilarityJudge
     guidance: float | None = 1.0
     find_faces: FindFaces = by_cascade
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RedrawRequest:
     """How to redraw. `denoise` (0 to 1) is the share drawn anew, 0 draws nothing; each retry has the next seed.
 
     `in_own_words`: the caller chose the prompt, so what the model says of it is for the caller.
@@ -73,7 +73,7 @@ class Wish:
     steps: int
     seed: int
     match: Match
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    thresholds: SimilarityThresholds = field(default_factory=SimilarityThresholds)
     retries: int = 0
     in_own_words: bool = False
 
@@ -88,12 +88,14 @@ class Redrawn:
     pixels: Pixels
     accepted: bool
     tries: int = 0
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[SimilarityScore, ...] = ()
     attempts: tuple[Pixels, ...] = ()
-    drawn: Picture | None = None
+    drawn: DrawnPicture | None = None
 
 
-async def redraw(before: Pixels, wish: Wish, brush: Brush, on_step: OnStep, *, start: Pixels | None = None) -> Redrawn:
+async def redraw(
+    before: Pixels, wish: RedrawRequest, redrawer: Redrawer, on_step: OnStep, *, start: Pixels | None = None
+) -> Redrawn:
     """`before` is RGB `[H, W, 3]`, which attempts are held against and which stays when none is accepted.
 
     Drawing begins at `start`, of the same size, where that is something else. What the model does to a picture it is
@@ -106,12 +108,12 @@ async def redraw(before: Pixels, wish: Wish, brush: Brush, on_step: OnStep, *, s
     """
     begun = before if start is None else start
     if not wish.denoise:
-        verdict = await asyncio.to_thread(brush.judge.compare, before, begun, wish.thresholds)
+        verdict = await asyncio.to_thread(redrawer.judge.compare, before, begun, wish.thresholds)
         return Redrawn(begun if verdict.accepted else before, verdict.accepted, measures=verdict.measures)
-    sized = await asyncio.to_thread(fit, begun, brush.sizes)
-    idle = asyncio.create_task(_draw(sized, replace(wish, denoise=_IDLE), 0, brush, _unheard))
+    sized = await asyncio.to_thread(fit, begun, redrawer.sizes)
+    idle = asyncio.create_task(_draw(sized, replace(wish, denoise=_IDLE), 0, redrawer, _unheard))
     try:
-        return await _attempts(before, begun, sized, idle, wish, brush, on_step)
+        return await _attempts(before, begun, sized, idle, wish, redrawer, on_step)
     finally:
         idle.cancel()
 
@@ -119,17 +121,17 @@ async def redraw(before: Pixels, wish: Wish, brush: Brush, on_step: OnStep, *, s
 async def _attempts(
     before: Pixels,
     start: Pixels,
-    sized: Sized,
-    idle: asyncio.Task[Picture],
-    wish: Wish,
-    brush: Brush,
+    sized: SizedPiece,
+    idle: asyncio.Task[DrawnPicture],
+    wish: RedrawRequest,
+    redrawer: Redrawer,
     on_step: OnStep,
 ) -> Redrawn:
     attempts: list[Pixels] = []
     while True:
-        drawn = await _draw(sized, wish, len(attempts), brush, on_step)
+        drawn = await _draw(sized, wish, len(attempts), redrawer, on_step)
         meant = partial(sized.carry_over, start, drawn.pixels, (await idle).pixels)
-        pixels, verdict = await asyncio.to_thread(_judged, meant, before, start, wish, brush.judge)
+        pixels, verdict = await asyncio.to_thread(_judged, meant, before, start, wish, redrawer.judge)
         attempts.append(pixels)
         if verdict.accepted or not verdict.can_change or len(attempts) > wish.retries:
             kept = pixels if verdict.accepted else before
@@ -137,14 +139,16 @@ async def _attempts(
 
 
 def _judged(
-    meant: Callable[[], Pixels], before: Pixels, start: Pixels, wish: Wish, judge: Judge
-) -> tuple[Pixels, Verdict]:
+    meant: Callable[[], Pixels], before: Pixels, start: Pixels, wish: RedrawRequest, judge: SimilarityJudge
+) -> tuple[Pixels, SimilarityVerdict]:
     pixels = wish.match(meant(), start)
     verdict = judge.compare(before, pixels, wish.thresholds)
     return keep_alike(start, pixels, wish.thresholds.ssim), verdict
 
 
-async def _draw(sized: Sized, wish: Wish, number: int, brush: Brush, on_step: OnStep) -> Picture:
+async def _draw(
+    sized: SizedPiece, wish: RedrawRequest, number: int, redrawer: Redrawer, on_step: OnStep
+) -> DrawnPicture:
     height, width, _ = sized.pixels.shape
     drawing = Drawing(
         wish.prompt,
@@ -152,23 +156,23 @@ async def _draw(sized: Sized, wish: Wish, number: int, brush: Brush, on_step: On
         width=width,
         height=height,
         steps=wish.steps,
-        guidance=brush.guidance,
+        guidance=redrawer.guidance,
         image=sized.pixels,
         strength=wish.denoise,
         preview_every=0,
     )
-    picture = await brush.diffusion.draw(drawing, on_step)
+    picture = await redrawer.diffusion.draw(drawing, on_step)
     if picture.pixels.shape != sized.pixels.shape:
         raise Internal(f"asked for {width}x{height}, the model drew {picture.pixels.shape[1::-1]}")
     return replace(picture, heard=picture.heard.of_text if wish.in_own_words else NOTHING_SAID)
 
 
-async def _unheard(_: Step) -> None:
+async def _unheard(_: DiffusionStep) -> None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Sized:
+class SizedPiece:
     """A piece as the model is given it: scaled to `width`x`height`, then filled up at the right and the bottom."""
 
     pixels: Pixels
@@ -180,7 +184,7 @@ class Sized:
         return carry_change(start, idle[: self.height, : self.width], drawn[: self.height, : self.width])
 
 
-def fit(start: Pixels, sizes: ModelSizes) -> Sized:
+def fit(start: Pixels, sizes: ModelSizes) -> SizedPiece:
     """Scaled to the model's own number of pixels, by one factor, and filled up to whole multiples by repeating edges.
 
     Larger pictures than it was trained on it fills with repetitions, in smaller ones it finds nothing.
@@ -192,15 +196,19 @@ def fit(start: Pixels, sizes: ModelSizes) -> Sized:
     while math.ceil(wide / step) * math.ceil(high / step) * step * step > sizes.most and max(wide, high) > step:
         wide, high = max(wide - step, 1), max(round((wide - step) * height / width), 1)
     beyond = ((0, -high % step), (0, -wide % step), (0, 0))
-    return Sized(np.pad(resized(start, wide, high), beyond, mode="edge"), wide, high)
+    return SizedPiece(np.pad(resized(start, wide, high), beyond, mode="edge"), wide, high)
 
 
-def drawn_picture(pixels: Pixels, redrawn: Iterable[Redrawn], seed: int, *, plain: ModelCard = UNTOUCHED) -> Picture:
+def drawn_picture(
+    pixels: Pixels, redrawn: Iterable[Redrawn], seed: int, *, plain: ModelCard = UNTOUCHED
+) -> DrawnPicture:
     """`pixels` as the work of the model that drew the pieces; of `plain` where none was drawn."""
     drawn = [found.drawn for found in redrawn if found.drawn is not None]
     if not drawn:
-        return Picture(pixels, plain)
-    heard = Heard(_each(found.heard.ignored for found in drawn), _each(found.heard.doubts for found in drawn))
+        return DrawnPicture(pixels, plain)
+    heard = ModelFeedback(
+        _each(found.heard.ignored for found in drawn), _each(found.heard.model_warnings for found in drawn)
+    )
     return replace(drawn[0], pixels=pixels, seed=seed, queued_seconds=None, denoise_seconds=None, heard=heard)
 
 

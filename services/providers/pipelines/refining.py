@@ -15,17 +15,17 @@ from PIL import Image, ImageOps
 from services.catalog.enums import ProviderCapability, RefineStrategy
 from services.common.errors import InvalidRequest
 from services.imaging.limits import MAX_PIXELS, MAX_SIDE
-from services.providers.capabilities.boxes import Box
-from services.providers.capabilities.measures import DebugPicture, Measure
-from services.providers.capabilities.refining import Pass, Refined, Refinement
+from services.providers.capabilities.boxes import PixelBox
+from services.providers.capabilities.measures import DebugPicture, SimilarityScore
+from services.providers.capabilities.refining import DiffusionPass, Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import target_size
 from services.providers.pipelines.colour import match_histogram, match_lab
 from services.providers.pipelines.face_fixing import PROMPT as FACE_PROMPT
 from services.providers.pipelines.face_fixing import lay_back, surround
-from services.providers.pipelines.measures import Thresholds, worst
+from services.providers.pipelines.measures import SimilarityThresholds, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
-from services.providers.pipelines.progress import Preview, Progress
-from services.providers.pipelines.redrawing import UNTOUCHED, Brush, Redrawn, Wish, drawn_picture
+from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
+from services.providers.pipelines.redrawing import UNTOUCHED, Redrawer, Redrawn, RedrawRequest, drawn_picture
 from services.providers.pipelines.tiles import Grid, cut
 from services.providers.ports import ModelCard, OnStep, Pixels
 
@@ -60,11 +60,13 @@ class RefinerSettings:
     feather: int = 32
     face_expand: float = 0.5
     retries: int = 1
-    thresholds: Thresholds = field(default_factory=partial(Thresholds, ssim=0.9))
+    thresholds: SimilarityThresholds = field(default_factory=partial(SimilarityThresholds, ssim=0.9))
     debug: bool = False
 
 
-async def refine(wanted: Refinement, settings: RefinerSettings, brush: Brush, on_step: OnStep) -> Refined:
+async def refine(
+    wanted: Refinement, settings: RefinerSettings, redrawer: Redrawer, on_step: OnStep
+) -> RefineResultPicture:
     """A tile or face of which no attempt is accepted stays as the plain Lanczos enlargement.
 
     Raises:
@@ -75,13 +77,13 @@ async def refine(wanted: Refinement, settings: RefinerSettings, brush: Brush, on
         wanted = _without_faces(wanted)
     width, height = output_size(wanted, settings)
     plain = await asyncio.to_thread(enlarge, wanted.image, width, height)
-    faces = (await brush.find_faces(plain)).boxes if wanted.faces else ()
+    faces = (await redrawer.find_faces(plain)).boxes if wanted.faces else ()
     boxes = [surround(face, settings.face_expand, width=width, height=height) for face in faces]
-    grid = _cut(wanted, settings, brush, width, height)
+    grid = _cut(wanted, settings, redrawer, width, height)
     steps = max((found.steps for found in (wanted.upscale, wanted.faces) if found), default=1)
-    progress = Progress(on_step, len(grid or ()) + len(boxes), steps, Preview(plain))
+    progress = PieceProgress(on_step, len(grid or ()) + len(boxes), steps, PreviewCanvas(plain))
     base = UNTOUCHED if plain.shape == wanted.image.shape else LANCZOS
-    return await Work(wanted, settings, brush, progress, plain, grid, boxes, base).run()
+    return await RefineJob(wanted, settings, redrawer, progress, plain, grid, boxes, base).run()
 
 
 def _without_faces(wanted: Refinement) -> Refinement:
@@ -91,26 +93,26 @@ def _without_faces(wanted: Refinement) -> Refinement:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RefineJob:
     """One picture being refined; `base` is what made `plain`, the picture as it is before anything is redrawn."""
 
     wanted: Refinement
     settings: RefinerSettings
-    brush: Brush
-    progress: Progress
+    redrawer: Redrawer
+    progress: PieceProgress
     plain: Pixels
     grid: Grid | None
-    boxes: Sequence[Box]
+    boxes: Sequence[PixelBox]
     base: ModelCard
 
-    async def run(self) -> Refined:
+    async def run(self) -> RefineResultPicture:
         tiles = await self._redraw_tiles()
         picture = self.plain if self.grid is None else await asyncio.to_thread(join_tiles, self.grid, tiles)
         faced = picture.copy() if self.boxes else picture
         faces = await self._redraw_faces(faced)
-        seed = (self.wanted.upscale or self.wanted.faces or Pass(0, 0, 0)).seed
+        seed = (self.wanted.upscale or self.wanted.faces or DiffusionPass(0, 0, 0)).seed
         debug = (*self._show_tiles(tiles), *show("face", picture, self.boxes, faces))
-        return Refined(
+        return RefineResultPicture(
             drawn_picture(faced, (*tiles, *faces), seed, plain=self.base),
             tiles=len(tiles),
             found_faces=len(self.boxes),
@@ -128,19 +130,19 @@ class Work:
         wish = replace(self._wish(self.wanted.upscale, PROMPT), match=match)
         boxes = [tile.drawn for tile in self.grid]
         at_once = self.settings.workers
-        return await redraw_pieces(self.plain, boxes, wish, self.brush, self.progress, at_once=at_once)
+        return await redraw_pieces(self.plain, boxes, wish, self.redrawer, self.progress, at_once=at_once)
 
     async def _redraw_faces(self, picture: Pixels) -> list[Redrawn]:
         if self.wanted.faces is None:
             return []
         wish = self._wish(self.wanted.faces, FACE_PROMPT)
         first = len(self.grid or ())
-        faces = await redraw_pieces(picture, self.boxes, wish, self.brush, self.progress, first=first)
+        faces = await redraw_pieces(picture, self.boxes, wish, self.redrawer, self.progress, first=first)
         await asyncio.to_thread(lay_back, picture, self.boxes, faces, self.settings.feather)
         return faces
 
-    def _wish(self, asked: Pass, prompt: str) -> Wish:
-        return Wish(
+    def _wish(self, asked: DiffusionPass, prompt: str) -> RedrawRequest:
+        return RedrawRequest(
             asked.prompt or prompt,
             asked.denoise,
             asked.steps,
@@ -190,14 +192,14 @@ def enlarge(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS))
 
 
-def _cut(wanted: Refinement, settings: RefinerSettings, brush: Brush, width: int, height: int) -> Grid | None:
+def _cut(wanted: Refinement, settings: RefinerSettings, redrawer: Redrawer, width: int, height: int) -> Grid | None:
     if wanted.upscale is None:
         return None
-    own = min(math.ceil(width * height / brush.sizes.native), _MOST_TILES)
+    own = min(math.ceil(width * height / redrawer.sizes.native), _MOST_TILES)
     return cut(width, height, tiles=settings.tiles or own, feather=settings.feather)
 
 
-def _noted(tiles: Sequence[Redrawn], faces: Sequence[Redrawn]) -> tuple[Measure, ...]:
+def _noted(tiles: Sequence[Redrawn], faces: Sequence[Redrawn]) -> tuple[SimilarityScore, ...]:
     """The worst of every measure, with how many pieces were refused."""
     refused = [
         f"{sum(not piece.accepted for piece in pieces)} of {len(pieces)} {what} not accepted and left as they were"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 
 # Pixels beside a tile that the model sees and that are thrown away: its edges know too little of what goes on there.
 CONTEXT = 16
@@ -20,8 +20,8 @@ class Tile:
 
     row: int
     column: int
-    kept: Box
-    drawn: Box
+    kept: PixelBox
+    drawn: PixelBox
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def cut(width: int, height: int, *, tiles: int, feather: int) -> Grid:
     half = min(feather, narrowest) // 2
 
     def tile(row: int, column: int) -> Tile:
-        cell = Box(across[column], down[row], across[column + 1] - across[column], down[row + 1] - down[row])
+        cell = PixelBox(across[column], down[row], across[column + 1] - across[column], down[row + 1] - down[row])
         kept = cell.grown(half, half, width=width, height=height)
         return Tile(row, column, kept, kept.grown(CONTEXT, CONTEXT, width=width, height=height))
 

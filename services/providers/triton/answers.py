@@ -13,18 +13,18 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Valid
 from tritonclient.grpc import InferResult
 
 from services.common.errors import Internal
-from services.providers.capabilities.enlarging import Tile
+from services.providers.capabilities.enlarging import TileProgress
 from services.providers.ports import (
-    Doubt,
+    DiffusionStep,
     Drawing,
-    Heard,
-    Ignored,
+    DrawnPicture,
+    IgnoredField,
     Matte,
     ModelCard,
-    Picture,
+    ModelFeedback,
+    ModelWarning,
     Pixels,
     ServedModel,
-    Step,
 )
 
 EventT = TypeVar("EventT", bound="Event")
@@ -32,18 +32,18 @@ EventT = TypeVar("EventT", bound="Event")
 EVENTS = ("EVENT", "INFO")
 
 
-class Event(BaseModel):
+class ModelEvent(BaseModel):
     """The JSON of one response; further fields are for people."""
 
     model_config = ConfigDict(allow_inf_nan=False, frozen=True, protected_namespaces=())
 
 
-class StepEvent(Event):
+class StepEvent(ModelEvent):
     step: PositiveInt
     of: PositiveInt
 
 
-class CardEvent(Event):
+class CardEvent(ModelEvent):
     name: str
     sha256: str
     licence: str
@@ -62,23 +62,23 @@ class ServedEvent(CardEvent):
         return ServedModel(self.card(), self.serves, self.made_for, self.source, self.upstream)
 
 
-class LoraEvent(Event):
+class LoraEvent(ModelEvent):
     sha256: str
     weight: float
 
 
-class IgnoredEvent(Event):
+class IgnoredEvent(ModelEvent):
     field: str
     words: tuple[str, ...] = ()
 
 
-class WarningEvent(Event):
+class WarningEvent(ModelEvent):
     reason: str
     message: str
     words: tuple[str, ...] = ()
 
 
-class ResultEvent(Event):
+class ResultEvent(ModelEvent):
     steps: PositiveInt
     seed: int
     queued_ms: NonNegativeFloat
@@ -88,12 +88,14 @@ class ResultEvent(Event):
     ignored: tuple[IgnoredEvent, ...] = ()
     warnings: tuple[WarningEvent, ...] = ()
 
-    def heard(self) -> Heard:
-        ignored = tuple(Ignored(found.field, found.words) for found in self.ignored)
-        return Heard(ignored, tuple(Doubt(found.reason, found.message, found.words) for found in self.warnings))
+    def heard(self) -> ModelFeedback:
+        ignored = tuple(IgnoredField(found.field, found.words) for found in self.ignored)
+        return ModelFeedback(
+            ignored, tuple(ModelWarning(found.reason, found.message, found.words) for found in self.warnings)
+        )
 
 
-class ModelsEvent(Event):
+class ModelsEvent(ModelEvent):
     """What every canary says: which models answer. Older runtimes say nothing of them."""
 
     models: tuple[ServedEvent, ...] = ()
@@ -102,18 +104,18 @@ class ModelsEvent(Event):
         return tuple(model.model() for model in self.models)
 
 
-class MatteEvent(Event):
+class MatteEvent(ModelEvent):
     confidence: NonNegativeFloat
     model: CardEvent
 
 
-class TileEvent(Event):
+class TileEvent(ModelEvent):
     tile: PositiveInt
     of: PositiveInt
     top: int | None = None
 
 
-class UpscaledEvent(Event):
+class UpscaledEvent(ModelEvent):
     tiles: PositiveInt
     model: CardEvent
 
@@ -123,20 +125,20 @@ class CanaryEvent(ModelsEvent):
     pid: PositiveInt
 
 
-class SizeEvent(Event):
+class SizeEvent(ModelEvent):
     width: PositiveInt
     height: PositiveInt
 
 
-class LimitsEvent(Event):
+class LimitsEvent(ModelEvent):
     max_pixels: PositiveInt
 
 
-class DefaultsEvent(Event):
+class DefaultsEvent(ModelEvent):
     guidance: float
 
 
-class DescribeEvent(Event):
+class DescribeEvent(ModelEvent):
     native: SizeEvent
     multiple_of: PositiveInt
     limits: LimitsEvent
@@ -175,15 +177,20 @@ def tensors_of(result: InferResult) -> tuple[dict[str, Any], dict[str, Pixels]]:
 
 
 def picture_of(
-    event: dict[str, Any], pixels: dict[str, Pixels], drawing: Drawing, last: Step | None, *, default_guidance: float
-) -> Picture:
+    event: dict[str, Any],
+    pixels: dict[str, Pixels],
+    drawing: Drawing,
+    last: DiffusionStep | None,
+    *,
+    default_guidance: float,
+) -> DrawnPicture:
     """`last` is the step heard before it: a picture without its steps is another's, or nobody's."""
     said = event_of(event, ResultEvent)
     if said.seed != drawing.seed:
         raise unusable(f"a picture of seed {said.seed}, not of {drawing.seed}")
     if last is None or not last.step == last.of == said.steps:
         raise unusable("a picture before its last step")
-    return Picture(
+    return DrawnPicture(
         pixels=_expect(pixels.get("RESULT"), (drawing.height or 0, drawing.width or 0, 3)),
         seed=said.seed,
         steps=said.steps,
@@ -196,11 +203,11 @@ def picture_of(
     )
 
 
-def step_of(event: dict[str, Any], pixels: dict[str, Pixels]) -> Step:
+def step_of(event: dict[str, Any], pixels: dict[str, Pixels]) -> DiffusionStep:
     """A preview that is none is left out: the picture does not depend on it."""
     said, preview = event_of(event, StepEvent), pixels.get("PREVIEW")
     shown = preview is not None and preview.dtype == np.uint8 and preview.ndim == 3 and preview.size > 0
-    return Step(said.step, said.of, preview if shown else None)
+    return DiffusionStep(said.step, said.of, preview if shown else None)
 
 
 def matte_of(event: dict[str, Any], pixels: dict[str, Pixels], asked: Pixels) -> Matte:
@@ -211,14 +218,14 @@ def matte_of(event: dict[str, Any], pixels: dict[str, Pixels], asked: Pixels) ->
     return Matte(alpha, said.confidence, said.model.card())
 
 
-def tile_of(event: dict[str, Any], pixels: dict[str, Pixels], shape: tuple[int, ...], filled: int) -> Tile:
+def tile_of(event: dict[str, Any], pixels: dict[str, Pixels], shape: tuple[int, ...], filled: int) -> TileProgress:
     """Rows must follow those before, of which `filled` are there, and end within the picture of that `shape`."""
     said, rows = event_of(event, TileEvent), pixels.get("ROWS")
     if rows is None:
-        return Tile(said.tile, said.of)
+        return TileProgress(said.tile, said.of)
     if said.top != filled or filled + len(rows) > shape[0]:
         raise unusable(f"rows from {said.top} on after {filled} of {shape[0]}")
-    return Tile(said.tile, said.of, filled, _expect(rows, (len(rows), *shape[1:])))
+    return TileProgress(said.tile, said.of, filled, _expect(rows, (len(rows), *shape[1:])))
 
 
 def _expect(pixels: Pixels | None, shape: tuple[int, ...]) -> Pixels:

@@ -34,7 +34,7 @@ _LOAD_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelResponse:
     """One response: the JSON event every response of ours carries, and its pictures by name."""
 
     event: dict[str, Any]
@@ -54,7 +54,7 @@ class TritonConnection:
 
     async def stream(
         self, model: str, request: Mapping[str, Any], images: Mapping[str, Pixels]
-    ) -> AsyncGenerator[Answer]:
+    ) -> AsyncGenerator[ModelResponse]:
         """The responses until the last one. Closing the iterator cancels the request within one step."""
         sent = {"model_name": model, "inputs": _inputs(request, images)}
 
@@ -66,7 +66,7 @@ class TritonConnection:
             async for result, error in responses:
                 if error is not None:
                     raise error_of(error.message())
-                yield Answer(*tensors_of(result))
+                yield ModelResponse(*tensors_of(result))
         except grpc.aio.AioRpcError as error:
             raise _lost(error.code(), error.details()) from error
         finally:
@@ -81,13 +81,13 @@ class TritonConnection:
 
     async def infer(
         self, model: str, request: Mapping[str, Any], images: Mapping[str, Pixels], *, timeout: float
-    ) -> Answer:
+    ) -> ModelResponse:
         """One inference of a model that is not decoupled."""
         try:
             result = await self._client.infer(model, _inputs(request, images), client_timeout=timeout)
         except InferenceServerException as error:
             raise _failure(error) from error
-        return Answer(*tensors_of(result))
+        return ModelResponse(*tensors_of(result))
 
     async def state(self, model: str) -> str:
         """READY (also when it is dead), LOADING, UNLOADING, UNAVAILABLE, or "" when it was never loaded."""

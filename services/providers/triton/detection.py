@@ -16,7 +16,7 @@ from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 from services.providers.triton.found import PeopleEvent, SeeingEvent, TextEvent
 from services.providers.triton.optional import OptionalModel
-from services.providers.triton.supervisor import Guard, Pulse
+from services.providers.triton.supervisor import CanaryReply, WatchedRequest
 
 _CANARY_SECONDS = 20.0
 # The model sees no more of a picture than this; the wire need not carry it.
@@ -42,7 +42,7 @@ class TritonDetection(OptionalModel):
         return said.people_in(pixels.shape[1], pixels.shape[0], factor)
 
     async def read_text(self, pixels: Pixels) -> Text:
-        """As `Reading` says."""
+        """As `RequestConnection` says."""
         if not await self._can(TEXT):
             raise InvalidRequest(
                 "this deployment has no network that reads text; `make setup` fetches it", reason="CAPABILITY_MISSING"
@@ -54,20 +54,20 @@ class TritonDetection(OptionalModel):
         """Whether there is a network for it. Raises Unavailable."""
         return await self.served() and kind in await self.supervisor.carry(self._kinds)
 
-    async def _kinds(self, _: Guard) -> tuple[str, ...]:
+    async def _kinds(self, _: WatchedRequest) -> tuple[str, ...]:
         """Told by every canary."""
         if self._known is None:
             await self._canary()
         return self._known or ()
 
     async def _find(self, request: dict[str, Any], pixels: Pixels, kind: type[EventT]) -> EventT:
-        async def once(_: Guard) -> EventT:
+        async def once(_: WatchedRequest) -> EventT:
             answer = await self._connection.infer(self.model, request, {"IMAGE": pixels}, timeout=self._seconds)
             return event_of(answer.event, kind)
 
         return await self.supervisor.carry(once)
 
-    async def _canary(self) -> Pulse:
+    async def _canary(self) -> CanaryReply:
         """What makes no sense is taken for a dead model: it is loaded anew."""
         try:
             request = {"canary": True}
@@ -76,7 +76,7 @@ class TritonDetection(OptionalModel):
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
         self._known = said.can
-        return Pulse(process=said.pid, models=said.served())
+        return CanaryReply(process=said.pid, models=said.served())
 
 
 def _shrunk(pixels: Pixels, longest: int) -> tuple[Pixels, float]:

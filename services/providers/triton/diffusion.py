@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.common.errors import Internal, InvalidRequest
-from services.providers.ports import Drawing, OnStep, Picture, Step
+from services.providers.ports import DiffusionStep, Drawing, DrawnPicture, OnStep
 from services.providers.triton.answers import CanaryEvent, DescribeEvent, EventT, event_of, picture_of, step_of
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 from services.providers.triton.processes import end_stub
-from services.providers.triton.supervisor import Guard, Pulse, Supervisor
+from services.providers.triton.supervisor import CanaryReply, ModelSupervisor, WatchedRequest
 
 _ASK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class ModelDescription:
     """What the loaded model can do. Sizes are pixels."""
 
     width: int
@@ -36,27 +36,27 @@ class TritonDiffusion:
         """`busy_seconds`: how long a full queue is waited for."""
         self.model = model
         end_process = end_stub if connection.is_here else None
-        self.supervisor = Supervisor(model, connection, self._canary, end_process=end_process)
+        self.supervisor = ModelSupervisor(model, connection, self._canary, end_process=end_process)
         self._connection = connection
         self._busy_seconds = busy_seconds
-        self._described: tuple[int, Description] | None = None
+        self._described: tuple[int, ModelDescription] | None = None
 
-    async def describe(self) -> Description:
+    async def describe(self) -> ModelDescription:
         """Asked once for each life of the model. Raises Unavailable."""
         if self._described is None or self._described[0] != self.supervisor.epoch:
             event = await self.supervisor.carry(lambda _: self._ask({"describe": True}, DescribeEvent))
             self._described = self.supervisor.epoch, _description(event)
         return self._described[1]
 
-    async def draw(self, drawing: Drawing, on_step: OnStep) -> Picture:
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         """`drawing` with its size set. Raises InvalidRequest, Overloaded, Unavailable, Internal."""
         request = _request(drawing)
         pictures = {"IMAGE": drawing.image, "MASK": drawing.mask}
         images = {name: pixels for name, pixels in pictures.items() if pixels is not None}
         guidance = (await self.describe()).guidance
 
-        async def once(guard: Guard) -> Picture:
-            last: Step | None = None
+        async def once(guard: WatchedRequest) -> DrawnPicture:
+            last: DiffusionStep | None = None
             async with aclosing(self._connection.stream(self.model, request, images)) as answers:
                 async for answer in answers:
                     guard.heard()
@@ -68,9 +68,9 @@ class TritonDiffusion:
 
         return await self.supervisor.carry_patiently(once, busy_seconds=self._busy_seconds)
 
-    async def _canary(self) -> Pulse:
+    async def _canary(self) -> CanaryReply:
         event = await self._ask({"canary": True}, CanaryEvent)
-        return Pulse(event.queued, event.pid, event.served())
+        return CanaryReply(event.queued, event.pid, event.served())
 
     async def _ask(self, request: dict[str, Any], kind: type[EventT]) -> EventT:
         """What makes no sense is taken for a dead model: it is loaded anew."""
@@ -83,8 +83,8 @@ class TritonDiffusion:
             raise ModelLost(error.message) from error
 
 
-def _description(event: DescribeEvent) -> Description:
-    return Description(
+def _description(event: DescribeEvent) -> ModelDescription:
+    return ModelDescription(
         width=event.native.width,
         height=event.native.height,
         multiple_of=event.multiple_of,

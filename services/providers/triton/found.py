@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from services.providers.capabilities.boxes import Box
+from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.detecting import Line, People, Sighting, Text
-from services.providers.triton.answers import CardEvent, Event, ModelsEvent
+from services.providers.triton.answers import CardEvent, ModelEvent, ModelsEvent
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -18,7 +18,7 @@ class SeeingEvent(ModelsEvent):
     pid: PositiveInt
 
 
-class BoxEvent(Event):
+class BoxEvent(ModelEvent):
     box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
     score: Share
 
@@ -28,10 +28,10 @@ class BoxEvent(Event):
         right, bottom = min(width, round(self.box[2] / factor)), min(height, round(self.box[3] / factor))
         if right <= left or bottom <= top:
             return None
-        return Sighting(Box(left, top, right - left, bottom - top), self.score)
+        return Sighting(PixelBox(left, top, right - left, bottom - top), self.score)
 
 
-class PeopleEvent(Event):
+class PeopleEvent(ModelEvent):
     faces: tuple[BoxEvent, ...]
     people: tuple[BoxEvent, ...] = ()
     models: tuple[CardEvent]
@@ -44,13 +44,13 @@ class PeopleEvent(Event):
         return People(sorted_within(self.faces), sorted_within(self.people), self.models[0].card())
 
 
-class LineEvent(Event):
+class LineEvent(ModelEvent):
     corners: Annotated[tuple[tuple[FiniteFloat, FiniteFloat], ...], Field(min_length=4, max_length=4)]
     text: str
     confidence: Share
 
 
-class TextEvent(Event):
+class TextEvent(ModelEvent):
     text: tuple[LineEvent, ...]
     models: tuple[CardEvent]
 

@@ -9,7 +9,7 @@ from services.common.errors import Unavailable
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 from services.providers.triton.processes import end_stub
-from services.providers.triton.supervisor import Canary, Supervisor
+from services.providers.triton.supervisor import Canary, ModelSupervisor
 
 _LOOK_SECONDS = 15.0
 # As the index of the repository says it; a model that was never loaded has no state.
@@ -20,10 +20,10 @@ class OptionalModel:
     """Watched by a supervisor as soon as it is served."""
 
     def __init__(self, model: str, connection: TritonConnection, canary: Canary, *, silence: float) -> None:
-        """`silence` as `Supervisor` says."""
+        """`silence` as `ModelSupervisor` says."""
         self.model = model
         ends = end_stub if connection.is_here else None
-        self.supervisor = Supervisor(model, connection, canary, every=5.0, silence=silence, end_process=ends)
+        self.supervisor = ModelSupervisor(model, connection, canary, every=5.0, silence=silence, end_process=ends)
         self._connection = connection
         # None until Triton has been asked. Once served, it stays so: it may be loaded anew just now.
         self._served: bool | None = None

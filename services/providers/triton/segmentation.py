@@ -9,7 +9,7 @@ from services.providers.ports import Matte, Pixels
 from services.providers.triton.answers import ModelsEvent, event_of, matte_of
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
-from services.providers.triton.supervisor import Guard, Pulse, Supervisor
+from services.providers.triton.supervisor import CanaryReply, ModelSupervisor, WatchedRequest
 
 _PROBE = np.zeros((32, 32, 3), np.uint8)
 _CANARY_SECONDS = 10.0
@@ -19,7 +19,7 @@ class TritonSegmentation:
     """Mattes through the supervisor. `seconds` bounds one picture."""
 
     def __init__(self, connection: TritonConnection, *, model: str = "segmentation", seconds: float = 120.0) -> None:
-        self.supervisor = Supervisor(model, connection, self._canary, every=5.0, silence=seconds)
+        self.supervisor = ModelSupervisor(model, connection, self._canary, every=5.0, silence=seconds)
         self._connection = connection
         self._model = model
         self._seconds = seconds
@@ -31,13 +31,13 @@ class TritonSegmentation:
         """
         request = {} if network is None else {"model": network}
 
-        async def once(_: Guard) -> Matte:
+        async def once(_: WatchedRequest) -> Matte:
             answer = await self._connection.infer(self._model, request, {"IMAGE": pixels}, timeout=self._seconds)
             return matte_of(answer.event, answer.pixels, pixels)
 
         return await self.supervisor.carry(once)
 
-    async def _canary(self) -> Pulse:
+    async def _canary(self) -> CanaryReply:
         try:
             request = {"canary": True}
             answer = await self._connection.infer(self._model, request, {"IMAGE": _PROBE}, timeout=_CANARY_SECONDS)
@@ -45,4 +45,4 @@ class TritonSegmentation:
             models = event_of(answer.event, ModelsEvent).served()
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
-        return Pulse(models=models)
+        return CanaryReply(models=models)

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 AnswerT = TypeVar("AnswerT")
 
 
-class Pulse(NamedTuple):
+class CanaryReply(NamedTuple):
     """A canary's answer: how many requests wait in the model's own queue, the process that answered, and its models."""
 
     queued: int = 0
@@ -32,12 +32,12 @@ class Pulse(NamedTuple):
 
 
 # Raises ModelLost.
-Canary = Callable[[], Awaitable[Pulse]]
+Canary = Callable[[], Awaitable[CanaryReply]]
 _RESUBMITS = 2
 _LONGEST_PAUSE = 30.0
 
 
-class Guard:
+class WatchedRequest:
     """One request under watch. `heard` must be called with every response."""
 
     __slots__ = ("heard_at", "limit", "process", "started")
@@ -56,7 +56,7 @@ class Guard:
         self.limit.reschedule(asyncio.get_running_loop().time())
 
 
-class Supervisor:
+class ModelSupervisor:
     """`every` seconds a canary; a request silent for `silence` seconds is taken for dead; a dead model is reloaded."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Supervisor:
         self._process = 0
         self._pause = every
         self._suspected = asyncio.Event()
-        self._guards: set[Guard] = set()
+        self._guards: set[WatchedRequest] = set()
         self._why = "no canary has answered yet"
 
     async def run(self) -> None:
@@ -117,7 +117,7 @@ class Supervisor:
     def _unavailable(self) -> Unavailable:
         return Unavailable(f"{self.model}: {self._why}", reason="MODEL_UNAVAILABLE", retry_after=5.0)
 
-    async def carry(self, ask: Callable[[Guard], Awaitable[AnswerT]]) -> AnswerT:
+    async def carry(self, ask: Callable[[WatchedRequest], Awaitable[AnswerT]]) -> AnswerT:
         """Runs one request, and again where the model was lost under it.
 
         Raises:
@@ -134,7 +134,9 @@ class Supervisor:
                 losses += not error.refused
         raise Unavailable(f"{self.model} was lost under this request", reason="MODEL_LOST", retry_after=5.0)
 
-    async def carry_patiently(self, ask: Callable[[Guard], Awaitable[AnswerT]], *, busy_seconds: float) -> AnswerT:
+    async def carry_patiently(
+        self, ask: Callable[[WatchedRequest], Awaitable[AnswerT]], *, busy_seconds: float
+    ) -> AnswerT:
         """`carry` that waits out a full queue, and tries what failed inside the model one more time."""
         give_up, failed = time.monotonic() + busy_seconds, False
         while True:
@@ -156,7 +158,7 @@ class Supervisor:
         except TimeoutError:
             await self.check()
 
-    async def _guarded(self, ask: Callable[[Guard], Awaitable[AnswerT]]) -> AnswerT:
+    async def _guarded(self, ask: Callable[[WatchedRequest], Awaitable[AnswerT]]) -> AnswerT:
         limit = asyncio.timeout(None)
         try:
             async with limit:
@@ -168,8 +170,8 @@ class Supervisor:
             raise
 
     @contextmanager
-    def _guarding(self, limit: asyncio.Timeout) -> Iterator[Guard]:
-        guard = Guard(limit, self._process)
+    def _guarding(self, limit: asyncio.Timeout) -> Iterator[WatchedRequest]:
+        guard = WatchedRequest(limit, self._process)
         self._guards.add(guard)
         try:
             yield guard

@@ -8,13 +8,13 @@ from contextlib import aclosing
 import numpy as np
 
 from services.common.errors import Internal, InvalidRequest
-from services.providers.capabilities.enlarging import Enlarged, OnTile, Tile
+from services.providers.capabilities.enlarging import Enlarged, OnTile, TileProgress
 from services.providers.ports import Pixels
 from services.providers.triton.answers import CanaryEvent, UpscaledEvent, event_of, tile_of, unusable
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 from services.providers.triton.optional import OptionalModel
-from services.providers.triton.supervisor import Guard, Pulse
+from services.providers.triton.supervisor import CanaryReply, WatchedRequest
 
 _ASK_SECONDS = 30.0
 # A tile takes about a second of CPU time, and several pictures take turns.
@@ -42,7 +42,7 @@ class TritonUpscaling(OptionalModel):
     async def enlarge(self, pixels: Pixels, width: int, height: int, on_tile: OnTile) -> Enlarged:
         """As `Enlarging` says."""
 
-        async def once(guard: Guard) -> Enlarged:
+        async def once(guard: WatchedRequest) -> Enlarged:
             made = np.empty((height, width, 3), np.uint8)
             filled = 0
             request = {"width": width, "height": height}
@@ -58,7 +58,7 @@ class TritonUpscaling(OptionalModel):
 
         return await self.supervisor.carry_patiently(once, busy_seconds=self._busy_seconds)
 
-    async def _canary(self) -> Pulse:
+    async def _canary(self) -> CanaryReply:
         """What makes no sense is taken for a dead model: it is loaded anew."""
         try:
             async with asyncio.timeout(_ASK_SECONDS):
@@ -67,10 +67,10 @@ class TritonUpscaling(OptionalModel):
             raise ModelLost(f"no answer within {_ASK_SECONDS:g} s") from error
         except (Internal, InvalidRequest) as error:
             raise ModelLost(error.message) from error
-        return Pulse(event.queued, event.pid, event.served())
+        return CanaryReply(event.queued, event.pid, event.served())
 
 
-def _laid(made: Pixels, tile: Tile) -> int:
+def _laid(made: Pixels, tile: TileProgress) -> int:
     """The number of rows that came with it, now in `made`."""
     if tile.rows is None:
         return 0

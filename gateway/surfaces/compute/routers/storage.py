@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.edge.paging import SAID_ONCE, next_link
 from gateway.edge.paths import prefix
-from gateway.edge.ranges import Version, check_match, is_unchanged, precondition_of, wanted_part
+from gateway.edge.ranges import ObjectVersion, check_match, is_unchanged, precondition_of, wanted_part
 from gateway.edge.refusals import CHANGES_A_PICTURE, OF_A_PICTURE, READS_A_PICTURE, STORES_A_PICTURE, refused
 from gateway.edge.uploads import file_chunks
 from gateway.surfaces.compute.documents import (
@@ -120,7 +120,7 @@ async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> 
 async def check_image_exists(request: Request, path: str) -> Response:
     """Tells whether an image exists, with the headers of a GET, under the same conditions."""
     info = await upstream_of(request).storage.head(path, tenant=caller_of(request).tenant)
-    if is_unchanged(request, Version.of(info)):
+    if is_unchanged(request, ObjectVersion.of(info)):
         return _unchanged(info)
     return Response(status_code=200, headers=_headers(info) | {"content-length": str(info.size)})
 
@@ -137,7 +137,7 @@ async def get_image(request: Request, path: str) -> Response:
     """Returns an image by path, whole or a range of it; redirects to the CDN where there is one."""
     storage, tenant = upstream_of(request).storage, caller_of(request).tenant
     info = await storage.head(path, tenant=tenant)
-    version = Version.of(info)
+    version = ObjectVersion.of(info)
     if is_unchanged(request, version):
         return _unchanged(info)
     if info.cdn_url:
@@ -147,7 +147,7 @@ async def get_image(request: Request, path: str) -> Response:
     found, chunks = await storage.download(path, tenant=tenant, offset=offset, length=length)
     if part and found.etag != info.etag:
         raise Unavailable("the picture is being replaced", reason="OBJECT_CHANGED", retry_after=1.0)
-    check_match(request, Version.of(found))
+    check_match(request, ObjectVersion.of(found))
     # The whole of it may have been replaced meanwhile: what is sent is described.
     headers = _headers(found) | {"content-length": str(part.length if part else found.size)}
     if part:
@@ -218,7 +218,7 @@ def _headers(info: pb.ObjectInfo) -> dict[str, str]:
     return {
         "etag": info.etag,
         "content-type": info.content_type,
-        "last-modified": Version.of(info).last_modified,
+        "last-modified": ObjectVersion.of(info).last_modified,
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
         **_SAFE,

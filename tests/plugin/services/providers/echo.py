@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pydantic_settings import BaseSettings
 
 from services.catalog.providers.echo import EchoConfig
-from services.providers.adapter import Adapter, defaults
-from services.providers.calls import Terms
+from services.providers.adapter import ProviderAdapter, defaults
+from services.providers.calls import AccountTerms
 from services.providers.capabilities.conversing import Question, Reply
 from services.providers.media import Media
 
@@ -22,9 +22,9 @@ class Settings(BaseSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Echo(Adapter[EchoConfig]):
+class Echo(ProviderAdapter[EchoConfig]):
     config: EchoConfig = defaults(EchoConfig)
-    terms: Terms | None = None
+    terms: AccountTerms | None = None
 
     async def converse(self, question: Question) -> Reply:
         text = "\n".join([question.prompt] * self.config.times)

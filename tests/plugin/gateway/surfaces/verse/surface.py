@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
-from gateway.edge.errors import Failure
+from gateway.edge.errors import ErrorAnswer
 from gateway.edge.surface import Surface
 
 
@@ -15,7 +15,7 @@ class VerseErrors:
 
     media_type = "application/json"
 
-    def render(self, failure: Failure) -> dict[str, Any]:
+    def render(self, failure: ErrorAnswer) -> dict[str, Any]:
         return {"oops": failure.reason, "status": failure.status}
 
     def render_invalid(self, error: RequestValidationError) -> tuple[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from services.catalog.base import TaskParams, TaskResult, TaskType
+from services.catalog.base import TaskParams, TaskResult, TaskKind
 
 
 class HaikuParams(TaskParams):
@@ -15,4 +15,4 @@ class HaikuResult(TaskResult):
     result_text: str = Field(description="The three lines")
 
 
-TYPE = TaskType(name="HAIKU", params=HaikuParams, result=HaikuResult)
+TYPE = TaskKind(name="HAIKU", params=HaikuParams, result=HaikuResult)

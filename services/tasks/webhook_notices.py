@@ -1,0 +1,53 @@
+"""What the relay publishes for one occurrence: its event, and a notice where the task names a webhook for it.
+
+That a task was deleted is noticed in any case: nothing more of it is to be called.
+A task without a webhook costs a search in the text of its specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+from compute.webhooks.v1 import webhooks_pb2 as pb
+
+from services.catalog.webhook_events import content_type, wanted_events
+from services.messaging.event_schemas import NAMELESS
+from services.messaging.publishing import OutgoingMessage
+from services.messaging.subjects.webhooks import webhook_subject
+from services.tasks.domain import Occurrence, Task, Verb
+from services.tasks.events import render
+
+# As a specification is stored, without what is null. Texts of callers have their quotes escaped.
+_MARK = '"webhook_url":'
+
+
+def outgoing(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Iterator[OutgoingMessage]:
+    """The event first: it goes out though the notice cannot be made."""
+    event = render(task, occurrence, schemas)
+    yield event
+    if _MARK not in task.spec:
+        return
+    common = orjson.loads(task.spec)["common"]
+    url = common.get("webhook_url")
+    config = common.get("config")
+    wanted, deleted = occurrence.verb in wanted_events(config), occurrence.verb is Verb.DELETED
+    if url is not None and (wanted or deleted):
+        kind = content_type(config)
+        yield _notice(task, event, url=url, content_type=kind, silent=not wanted, deleted=deleted)
+
+
+def _notice(
+    task: Task, event: OutgoingMessage, *, url: str, content_type: str, silent: bool, deleted: bool
+) -> OutgoingMessage:
+    message = pb.Notice(
+        tenant=task.tenant,
+        task_id=task.id,
+        event_id=event.id,
+        event_type=orjson.loads(event.payload)["type"],
+        url=url,
+        body=b"" if silent else event.payload,
+        content_type=content_type,
+        task_deleted=deleted,
+    )
+    return OutgoingMessage(webhook_subject(task.tenant), message.SerializeToString(), f"{event.id}.hook")

@@ -1,0 +1,147 @@
+"""The workers heard of lately, what each runs, and the places kept for tasks that are begun as they are written."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import NamedTuple
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class ServedModel(NamedTuple):
+    """What a worker says of a model that answers it."""
+
+    serves: str
+    name: str
+    sha256: str
+    licence: str
+    made_for: str
+    source: str
+    upstream: str
+
+
+class RegisteredWorker(NamedTuple):
+    """`until` is this process's monotonic clock; without `inbox` it only takes what it claimed itself."""
+
+    queue: str
+    capacity: int
+    until: float
+    inbox: str
+    unwell: tuple[str, ...] = ()
+    models: tuple[ServedModel, ...] = ()
+
+
+class Reservation(NamedTuple):
+    """Kept for a task that is being written, until `until`."""
+
+    worker_id: str
+    queue: str
+    until: float
+
+
+class WorkerRegistry:
+    """`patience`: seconds of silence after which a worker is taken for gone."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._workers: dict[str, RegisteredWorker] = {}
+        self._running: dict[str, int] = defaultdict(int)
+        self._reservations: dict[str, Reservation] = {}
+
+    @property
+    def present(self) -> bool:
+        return bool(self._workers)
+
+    @property
+    def unwell(self) -> list[str]:
+        """What does not answer one worker or another, in the alphabet's order."""
+        return sorted({name for worker in self._workers.values() for name in worker.unwell})
+
+    @property
+    def models(self) -> list[ServedModel]:
+        """Each once, by what it serves and its name."""
+        return sorted({model for worker in self._workers.values() for model in worker.models})
+
+    def heard(
+        self,
+        worker_id: str,
+        queue: str,
+        capacity: int,
+        inbox: str,
+        unwell: tuple[str, ...] = (),
+        models: tuple[ServedModel, ...] = (),
+    ) -> bool:
+        """Whether there may be room that was not there before."""
+        known = self._workers.get(worker_id)
+        if capacity <= 0:
+            self._workers.pop(worker_id, None)
+        else:
+            until = time.monotonic() + self._patience
+            self._workers[worker_id] = RegisteredWorker(queue, capacity, until, inbox, unwell, models)
+        return known is None or known.capacity != capacity
+
+    def capacities(self, queue: str) -> list[int]:
+        return [worker.capacity for worker in self._workers.values() if worker.queue == queue]
+
+    def inbox(self, worker_id: str | None) -> str:
+        """Empty where it has none, or is not there any more."""
+        worker = self._workers.get(worker_id or "")
+        return worker.inbox if worker else ""
+
+    def mark_unreachable(self, inbox: str) -> None:
+        """Nobody listens there; its worker is given nothing until it says again where it listens."""
+        for worker_id, worker in self._workers.items():
+            if worker.inbox == inbox:
+                self._workers[worker_id] = worker._replace(inbox="")
+
+    def began(self, worker_id: str | None) -> None:
+        if worker_id is not None:
+            self._running[worker_id] += 1
+
+    def ended(self, worker_id: str | None) -> None:
+        if worker_id is None:
+            return
+        self._running[worker_id] -= 1
+        if self._running[worker_id] <= 0:
+            del self._running[worker_id]
+
+    def reserve(self, task_id: str, queue: str, now: float, seconds: float) -> str | None:
+        """The worker with an inbox that has most room; None when there is none, or a reservation is kept already.
+
+        Who is late with a beat may not be there any more, and can still take what it claims itself.
+        """
+        free = {
+            worker_id: worker.capacity - self._running.get(worker_id, 0)
+            for worker_id, worker in self._workers.items()
+            if worker.inbox and worker.queue == queue and worker.until > now + self._patience / 2
+        }
+        chosen = max(free, key=free.__getitem__, default=None)
+        if chosen is None or free[chosen] <= 0 or task_id in self._reservations:
+            return None
+        self._reservations[task_id] = Reservation(chosen, queue, now + seconds)
+        self.began(chosen)
+        return chosen
+
+    def release(self, task_id: str) -> Reservation | None:
+        """The place that was kept, which is free again."""
+        reservation = self._reservations.pop(task_id, None)
+        if reservation is not None:
+            self.ended(reservation.worker_id)
+        return reservation
+
+    def expired_reservations(self, now: float) -> list[str]:
+        """Tasks whose writing has taken too long."""
+        return [task_id for task_id, reservation in self._reservations.items() if reservation.until <= now]
+
+    def extend_deadlines(self, stalled: float) -> None:
+        """Those many seconds of silence were this process's own."""
+        for worker_id, worker in self._workers.items():
+            self._workers[worker_id] = worker._replace(until=worker.until + stalled)
+
+    def drop_silent(self, now: float) -> None:
+        for worker_id in [worker_id for worker_id, worker in self._workers.items() if worker.until <= now]:
+            log.warning("worker silent", worker_id=worker_id)
+            del self._workers[worker_id]
