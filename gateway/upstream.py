@@ -148,7 +148,7 @@ class Services:
 
 
 def upstream_of(request: Request) -> Services:
-    return cast("Upstream", request.app.state.upstream)
+    return cast("Services", request.app.state.upstream)
 
 
 def caller_of(request: Request) -> Caller:

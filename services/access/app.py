@@ -19,7 +19,7 @@ from services.access.ports import KeyRepository
 from services.access.repository import MongoKeyRepository
 from services.access.service import AccessService
 from services.access.servicer import AccessServicer
-from services.access.settings import AccessSettings as AccessSettings
+from services.access.settings import AccessSettings
 from services.access.tenant_accounts import TenantAccounts
 from services.common.background import running
 from services.durable.store import open_database, ping
@@ -27,6 +27,7 @@ from services.host.mount import MountedService
 from services.messaging.bus import open_bus
 
 __all__ = ["Settings", "mount"]
+Settings = AccessSettings
 
 
 @asynccontextmanager

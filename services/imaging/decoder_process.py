@@ -52,7 +52,7 @@ class DecoderProcess:
         return child
 
     async def ask(self, request: dict[str, Any], files: Sequence[int]) -> dict[str, Any]:
-        """Raises ChildDied."""
+        """Raises DecoderDied."""
         try:
             socket.send_fds(self._channel, [json.dumps(request).encode()], list(files))
         except OSError as error:

@@ -28,7 +28,7 @@ class UnreadableProfile(ValueError):
 
 
 def made(gamma: float | None, chromaticities: Sequence[float] | None, *, grey: bool) -> bytes:
-    """Raises Unreadable. Without a gamma sRGB's curve; without x and y of white, red, green and blue its primaries."""
+    """Raises UnreadableProfile. Without a gamma sRGB's curve; without x and y of white and colours its primaries."""
     curve = parametric(_SRGB_CURVE if gamma is None else (1 / gamma,))
     if grey:
         return profile(b"GRAY", {b"kTRC": curve})
@@ -37,7 +37,7 @@ def made(gamma: float | None, chromaticities: Sequence[float] | None, *, grey: b
 
 
 def with_srgb_curve(source: bytes) -> bytes:
-    """The same primaries, as if sRGB's curve were theirs. Raises Unreadable."""
+    """The same primaries, as if sRGB's curve were theirs. Raises UnreadableProfile."""
     found = _tags(source)
     try:
         colorants = [found[name] for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
@@ -47,7 +47,7 @@ def with_srgb_curve(source: bytes) -> bytes:
 
 
 def curves(source: bytes) -> tuple[Curve, Curve, Curve]:
-    """Of a profile that is nothing but primaries and curves. Raises Unreadable."""
+    """Of a profile that is nothing but primaries and curves. Raises UnreadableProfile."""
     found = _tags(source)
     if source[16:24] != b"RGB XYZ " or any(name.startswith((b"A2B", b"D2B")) for name in found):
         raise UnreadableProfile("it has tables")
@@ -90,7 +90,7 @@ def _of_colorants(colorants: Sequence[bytes], curve: bytes) -> bytes:
 
 
 def _tags(source: bytes) -> dict[bytes, bytes]:
-    """Raises Unreadable."""
+    """Raises UnreadableProfile."""
     count = int.from_bytes(source[_HEADER_BYTES : _HEADER_BYTES + 4])
     if not 0 < count <= _MOST_TAGS or len(source) < _HEADER_BYTES + 4 + count * _ENTRY_BYTES:
         raise UnreadableProfile("it has no table of tags")
@@ -141,7 +141,7 @@ def _table(entries: list[float]) -> Curve:
 
 
 def _adapted(chromaticities: Sequence[float]) -> Matrix:
-    """From linear light to XYZ under D50. Raises Unreadable."""
+    """From linear light to XYZ under D50. Raises UnreadableProfile."""
     if any(chromaticities[number] <= 0 for number in (1, 3, 5, 7)):
         raise UnreadableProfile("a colour without light")
     white, *colours = ((x / y, 1.0, (1 - x - y) / y) for x, y in zip(*[iter(chromaticities)] * 2, strict=True))
@@ -156,7 +156,7 @@ def _adapted(chromaticities: Sequence[float]) -> Matrix:
 
 
 def _inverse(m: Matrix) -> Matrix:
-    """Raises Unreadable."""
+    """Raises UnreadableProfile."""
     (a, b, c), (d, e, f), (g, h, i) = m
     determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     if abs(determinant) < 1e-9:
@@ -192,7 +192,7 @@ def _xyz(values: Vector) -> bytes:
 
 
 def _fixed(*values: float) -> bytes:
-    """Raises Unreadable beyond what such numbers hold."""
+    """Raises UnreadableProfile beyond what such numbers hold."""
     if any(not -32768 < value < 32767 for value in values):
         raise UnreadableProfile("a number too large")
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))

@@ -51,7 +51,7 @@ class Opened:
 
 
 def measured(content: IO[bytes], *, max_pixels: int) -> Opened:
-    """From the headers alone. Raises Unfit, or what Pillow raises; as do all here."""
+    """From the headers alone. Raises UnusablePicture, or what Pillow raises; as do all here."""
     picture = _within(reopened(content, _header(content, pixels=False)), max_pixels)
     return Opened(picture, _orientation(picture))
 
@@ -107,7 +107,7 @@ def reopened(content: IO[bytes], header: png.Header | None) -> Image.Image:
 
 @contextmanager
 def border(message: str) -> Iterator[None]:
-    """Raises Unfit for whatever hostile bytes provoke in Pillow."""
+    """Raises UnusablePicture for whatever hostile bytes provoke in Pillow."""
     try:
         yield
     except (MemoryError, UnusablePicture):

@@ -14,7 +14,16 @@ from services.imaging import icc, profiles
 from services.imaging.beside import left_out
 from services.imaging.metadata import density_of, rights_of
 from services.imaging.notes import Note
-from services.imaging.opening import BOXES_WITHIN, TURNED, Opened, border, loaded, measured, reopened
+from services.imaging.opening import (
+    BOXES_WITHIN,
+    TURNED,
+    Opened,
+    UnusablePicture,
+    border,
+    loaded,
+    measured,
+    reopened,
+)
 from services.imaging.rights import Rights
 from services.imaging.samples import STRIP_BYTES, PixelSamples, as_mode, samples_of
 
@@ -35,7 +44,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-__all__ = ["Decoded", "Facts", "Unfit", "decode", "decode_original", "measure", "write", "write_bytes"]
+__all__ = ["Decoded", "PictureFacts", "UnusablePicture", "decode", "decode_original", "measure", "write", "write_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +81,13 @@ class Decoded:
 
 @border("the picture's header cannot be read")
 def measure(content: IO[bytes], *, max_pixels: int) -> PictureFacts:
-    """From the headers alone. Raises Unfit."""
+    """From the headers alone. Raises UnusablePicture."""
     return _facts(measured(content, max_pixels=max_pixels), content)
 
 
 @border(_DAMAGED)
 def decode(content: IO[bytes], *, max_pixels: int) -> Decoded:
-    """The first frame, upright, in sRGB. Raises Unfit."""
+    """The first frame, upright, in sRGB. Raises UnusablePicture."""
     opened = loaded(content, max_pixels=max_pixels)
     colours = _Colours.of(opened, samples_of(opened, partial(reopened, content, opened.header)))
     return replace(_decoded(opened, content, colours.in_srgb(), colours), converted=not colours.are_srgb)
@@ -88,7 +97,7 @@ def decode(content: IO[bytes], *, max_pixels: int) -> Decoded:
 def decode_original(content: IO[bytes], *, max_pixels: int, grey: bool) -> Decoded:
     """The first frame, upright, 8 bits deep, its colours as they are.
 
-    Colours that a PNG cannot hold (CMYK, Lab) become sRGB, and without `grey` so do greys. Raises Unfit.
+    Colours that a PNG cannot hold (CMYK, Lab) become sRGB, and without `grey` so do greys. Raises UnusablePicture.
     """
     opened = loaded(content, max_pixels=max_pixels)
     colours = _Colours.of(opened, samples_of(opened, partial(reopened, content, opened.header)))

@@ -36,7 +36,7 @@ class Header:
 
 
 def read(content: IO[bytes], *, pixels: bool = True) -> Header:
-    """Without `pixels`, of what lies in front of them. Raises Damaged."""
+    """Without `pixels`, of what lies in front of them. Raises DamagedPixels."""
     header, judge = Header(), PngMetadataCheck()
     with mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as whole, memoryview(whole) as view:
         try:

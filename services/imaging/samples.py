@@ -61,7 +61,7 @@ def as_mode(picture: Image.Image, mode: str) -> Image.Image:
 
 
 def samples_of(opened: Opened, reopen: Callable[[], Image.Image]) -> PixelSamples:
-    """`reopen` opens the same file again, not loaded. Raises Unfit for numbers without an agreed scale."""
+    """`reopen` opens the same file again, not loaded. Raises UnusablePicture for numbers without an agreed scale."""
     picture, raw = opened.picture, _raw_mode(reopen) if _is_deep(opened) else ""
     if opened.header is not None and opened.header.key is not None:
         # Pillow would compare it with samples that it has scaled.
@@ -159,7 +159,7 @@ def _deep_grey(picture: Image.Image) -> Image.Image:
 
 
 def _scaled(picture: Image.Image) -> Image.Image:
-    """Floating-point samples, of which 0 to 1 is agreed upon. Raises Unfit for others."""
+    """Floating-point samples, of which 0 to 1 is agreed upon. Raises UnusablePicture for others."""
     low, high = picture.getextrema()
     mean = picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     # Of what is no number Pillow makes no extremum, but a mean that is unlike itself.

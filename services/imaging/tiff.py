@@ -66,7 +66,7 @@ def is_raw(picture: Image.Image) -> bool:
 
 
 def check(picture: Image.Image, content: IO[bytes]) -> None:
-    """Raises Damaged. Strips that are cut off are left to Pillow."""
+    """Raises DamagedPixels. Strips that are cut off are left to Pillow."""
     tags: Mapping[int, Any] = picture.tag_v2  # type: ignore[attr-defined]
     if tags.get(ExifTags.Base.Compression) not in _DEFLATE:
         return

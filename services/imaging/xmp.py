@@ -49,7 +49,7 @@ class Packet:
 
     @classmethod
     def parse(cls, packet: bytes) -> Packet:
-        """Raises Broken; a packet that declares entities counts as one."""
+        """Raises BrokenPacket; a packet that declares entities counts as one."""
         if len(packet) > _LARGEST:
             raise BrokenPacket("it is too large")
         try:

@@ -52,7 +52,7 @@ class Handlers:
 
 
 def discover_handlers() -> Handlers:
-    """A handler says by its annotations which model it takes: `async def run(params: Generation, context: RunContext)`."""
+    """A handler says by its annotations which model it takes: `async def run(params: Generation, context: …)`."""
     found = {}
     for info in iter_modules(handlers.__path__):
         run = import_module(f"{handlers.__name__}.{info.name}").run

@@ -1,4 +1,4 @@
-"""Calls between services of one process: past the auth_interceptor and straight to the method, without sockets and bytes.
+"""Calls between services of one process: past the interceptor, straight to the method, without sockets and bytes.
 
 A deployment chooses it by the target `inprocess`. What callers see is the same: identity, deadline, errors, streams.
 Messages are handed over as they are, so neither side changes one that it has sent.

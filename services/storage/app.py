@@ -22,9 +22,10 @@ from services.storage.ports import ObjectStore
 from services.storage.s3 import open_s3
 from services.storage.service import StorageService
 from services.storage.servicer import StorageServicer
-from services.storage.settings import StorageSettings as StorageSettings
+from services.storage.settings import StorageSettings
 
 __all__ = ["Settings", "mount"]
+Settings = StorageSettings
 _SWEEP_SECONDS = 900.0
 
 

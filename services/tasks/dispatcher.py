@@ -98,7 +98,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
 
     def reserve_worker(self, task: Task) -> str | None:
-        """The worker that a task which is to be created may be begun for: a reservation is kept until that is noticed."""
+        """The worker that a task about to be created may be begun for; the reservation lasts until that is noticed."""
         queue = task.queue
         able = self._leads() and self._complete and self._orders.connected
         backlog = self._backlogs[queue]

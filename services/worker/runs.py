@@ -29,7 +29,7 @@ class StopReason(Enum):
 
 
 class Run:
-    """One attempt in progress here. `lease_renewed_at` is when its lease was last asked for and granted, monotonic seconds."""
+    """One attempt in progress here. `lease_renewed_at`: when its lease was last asked for and granted, monotonic."""
 
     __slots__ = ("job", "key", "lease_renewed_at", "progress", "reporting", "stopped", "task")
 

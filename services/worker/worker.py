@@ -149,7 +149,7 @@ class Worker:
 
     @asynccontextmanager
     async def _slot_soon(self) -> AsyncIterator[None]:
-        """Raises Crowded where others may have had room for long."""
+        """Raises NoFreeSlot where others may have had room for long."""
         try:
             async with asyncio.timeout(self._patience):
                 await self._slots.acquire()

@@ -70,7 +70,7 @@ class FakeDiffusion:
 class FakeMatting:
     """The subject is what is darker than white."""
 
-    async def matte(self, pixels: Pixels) -> Matte:
+    async def matte(self, pixels: Pixels, *, network: str | None = None) -> Matte:
         return Matte(np.where(pixels.min(axis=2) < 200, np.uint8(255), np.uint8(0)), 1.0, CARD)
 
 

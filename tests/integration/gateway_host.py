@@ -100,7 +100,7 @@ async def stack(
     auth_interceptor: grpc_server.AuthInterceptor | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stack]:
-    """Everything in this process, on free ports; `settings` are the gateway's, `auth_interceptor` is that of the services."""
+    """Everything in this process, on free ports; `settings` are the gateway's, `auth_interceptor` the services'."""
     shared: dict[str, Any] = {
         "mongodb_url": mongodb_url,
         "mongodb_database": f"gateway_{uuid4().hex[:12]}",

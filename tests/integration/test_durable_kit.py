@@ -107,7 +107,7 @@ async def test_a_run_its_holder_vouches_for_goes_on_and_who_leads_next_knows_of_
         await first.pack("p")
         await first.take("p", "c1")
         for _ in range(10):
-            assert first.leases.vouch("p", 1)
+            assert first.leases.renew("p", 1)
             await asyncio.sleep(0.1)
         assert (await first.parcels.get_fresh("p")).state == "ON_THE_WAY"
     async with place.replica() as second:

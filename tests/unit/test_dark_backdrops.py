@@ -43,7 +43,7 @@ def studio(subject: Colour) -> tuple[Pixels, Pixels, Pixels]:
 
 
 async def fixed(bench: PictureBench, picture: Pixels, alpha: Pixels, colour: str, strategy: str) -> Pixels:
-    async def matte(pixels: Pixels) -> Matte:
+    async def matte(pixels: Pixels, *, network: str | None = None) -> Matte:
         return Matte(alpha, 0.9, CARD)
 
     bench.matting.matte = matte  # type: ignore[method-assign]

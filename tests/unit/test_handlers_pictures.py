@@ -49,7 +49,7 @@ class Matting:
     def configured(self, config: object, call: object) -> Matting:
         return self
 
-    async def matte(self, pixels: Pixels) -> Matte:
+    async def matte(self, pixels: Pixels, *, network: str | None = None) -> Matte:
         self.asked.append(pixels.shape)
         red = pixels[:, :, 0].astype(int) - pixels[:, :, 1]
         return Matte((red > 60).astype(np.uint8) * 255, 0.9, CARD)

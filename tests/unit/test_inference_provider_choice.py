@@ -21,7 +21,7 @@ def context_of(task: pb.Task) -> RunContext:
     resources = SimpleNamespace(
         default_provider="LOCAL", provider_context=provider_context, store=None, bus=None, images=None, threads=None
     )
-    return RunContext(Run(AttemptKey("t", 1), task, cast("Any", None), 0.0), cast("Surroundings", resources))
+    return RunContext(Run(AttemptKey("t", 1), task, cast("Any", None), 0.0), cast("Any", resources))
 
 
 @pytest.mark.parametrize(

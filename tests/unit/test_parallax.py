@@ -48,7 +48,7 @@ class Known:
     def __init__(self, alpha: Pixels, confidence: float = 0.9) -> None:
         self._alpha, self._confidence = alpha, confidence
 
-    async def matte(self, pixels: Pixels) -> Matte:
+    async def matte(self, pixels: Pixels, *, network: str | None = None) -> Matte:
         assert pixels.shape[:2] == self._alpha.shape
         return Matte(self._alpha, self._confidence, CARD)
 

@@ -32,7 +32,7 @@ async def bench() -> AsyncIterator[PictureBench]:
 
 
 async def fixed(bench: PictureBench, picture: Pixels, alpha: Pixels, strategy: str, **more: object) -> Pixels:
-    async def matte(pixels: Pixels) -> Matte:
+    async def matte(pixels: Pixels, *, network: str | None = None) -> Matte:
         return Matte(alpha, 0.9, CARD)
 
     bench.matting.matte = matte  # type: ignore[method-assign]
@@ -153,7 +153,7 @@ async def test_studios_are_told_from_places() -> None:
 async def test_a_cut_outs_edge_has_the_subjects_own_colours(bench: PictureBench) -> None:
     picture, alpha, cloth = garment_in(place(), garment=(225, 225, 230))
 
-    async def matte(pixels: Pixels) -> Matte:
+    async def matte(pixels: Pixels, *, network: str | None = None) -> Matte:
         return Matte(alpha, 0.9, CARD)
 
     bench.matting.matte = matte  # type: ignore[method-assign]

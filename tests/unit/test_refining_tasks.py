@@ -45,7 +45,7 @@ class FakeLocal:
     async def redrawer(self) -> Redrawer:
         return redrawer(self.diffusion)
 
-    async def matte(self, pixels: Pixels) -> Matte:
+    async def matte(self, pixels: Pixels, *, network: str | None = None) -> Matte:
         return await FakeMatting().matte(pixels)
 
 

@@ -24,7 +24,7 @@ class HotPaths:
     """ASGI middleware; what is not hot goes to `app`."""
 
     def __init__(self, auth_middleware: Callable[..., ASGIApp], route_access: RouteAccessTable, app: ASGIApp) -> None:
-        """`auth_middleware` is put around the hot routes, each of which needs what `route_access` says; `app` has its own."""
+        """`auth_middleware` goes around the hot routes, which need what `route_access` says; `app` has its own."""
         creates, gets = route_access.declared("POST", _TASKS), route_access.declared("GET", _TASKS + "{task_id}")
         self._create = auth_middleware(_served(create_task), lambda _: creates)
         self._get = auth_middleware(_served(_get), lambda _: gets)

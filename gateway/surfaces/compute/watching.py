@@ -34,7 +34,7 @@ from services.common.errors import ComputeError, InvalidRequest, NotFound
 from services.translation.messages import to_json
 
 Updates: TypeAlias = AsyncIterator[pb.WatchTaskResponse]
-News: TypeAlias = "Entry | pb.WatchTaskResponse | ComputeError | None"
+News: TypeAlias = "StoredEvent | pb.WatchTaskResponse | ComputeError | None"
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 # Not "error", which a browser's EventSource fires for its own connection.
 PROBLEM = "problem"

@@ -71,7 +71,7 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[ByteEdit
 
 
 def bare_edits(content: bytes, packet: bytes | None) -> list[ByteEdit]:
-    """None at all. Raises CannotEmbed where there is more than the pixels: their places are counted, so none is taken out."""
+    """None at all. Raises CannotEmbed where there is more than pixels: places are counted, so none is taken out."""
     for box in boxes_of(content):
         if box.kind not in _OF_PIXELS:
             raise CannotEmbed("it says more than its pixels need")
@@ -101,7 +101,7 @@ def _landmarks(content: bytes) -> _Landmarks:
 
 
 def _refuse_unmeasured(content: bytes, meta: BmffBox) -> None:
-    """Raises CannotEmbed where a picture's data reach past the end of the file: they would take in what is put there."""
+    """Raises CannotEmbed where a picture's data reach past the file's end: they would take in what is put there."""
     for box in boxes_of(content, meta.body + 4, meta.end):
         if box.kind == b"iloc":
             for start, length in _extents(Fields(content, box.body, box.end)):

@@ -87,7 +87,7 @@ def _bared(segment: _Segment, whole: bytes, told: bytes) -> bytes:
 
 
 def _all_segments(content: bytes) -> Iterator[_Segment]:
-    """Up to the end's mark, or as far as there are any. Raises CannotEmbed at the first that is not there as a whole."""
+    """Up to the end's mark, or as far as there are any. Raises CannotEmbed at the first that is not whole."""
     at, kind, number = 2, 0, 0
     while found := _MARKER.search(content, at):
         start, number = found.end() - 2, counted(number)
@@ -105,7 +105,7 @@ def _all_segments(content: bytes) -> Iterator[_Segment]:
 
 
 def further_from(content: Content) -> tuple[int, int]:
-    """Where coded pixels begin, and where places in an index of further pictures are counted from. Raises CannotEmbed."""
+    """Where coded pixels begin, and where an index of further pictures counts from. Raises CannotEmbed."""
     counted_from = 0
     for segment in _segments(content):
         if segment.kind == _APP2 and content[segment.body : segment.body + len(_INDEX)] == _INDEX:

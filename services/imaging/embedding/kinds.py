@@ -15,7 +15,7 @@ class StrippableFormat(Protocol):
     def bare_edits(self, content: bytes, packet: bytes | None, /) -> list[ByteEdit]:
         """What leaves the pixels, what shows them as they were meant, and `packet`; none where that is all.
 
-        Raises Unfit: it cannot be done around the pixels.
+        Raises CannotEmbed: it cannot be done around the pixels.
         """
         ...
 
@@ -30,7 +30,7 @@ class EmbeddingFormat(StrippableFormat, Protocol):
         ...
 
     def edits(self, content: bytes, recipe: bytes, packet_for: PacketFor) -> list[ByteEdit]:
-        """What puts a recipe and XMP into a file. Raises Unfit."""
+        """What puts a recipe and XMP into a file. Raises CannotEmbed."""
         ...
 
 

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from services.catalog.enums import CroppingPosition, Resampling, ResizeMode
+from services.catalog.results import Box as ResultBox
 from services.catalog.results import Quality
-from services.catalog.results import SubjectBox as ResultBox
 from services.catalog.tasks.image_adjuster import ImageAdjusterParams, ImageAdjusterResult
 from services.common.errors import InvalidRequest
 from services.imaging.embedding.edits import CannotEmbed

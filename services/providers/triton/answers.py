@@ -27,7 +27,7 @@ from services.providers.ports import (
     ServedModel,
 )
 
-EventT = TypeVar("EventT", bound="Event")
+EventT = TypeVar("EventT", bound="ModelEvent")
 # What our models call the output that holds their JSON.
 EVENTS = ("EVENT", "INFO")
 
