@@ -1,1 +1,1 @@
-"""The HTTP face: translates REST to gRPC and nothing else."""
+"""HTTP in front of the services: translates REST to gRPC and nothing else."""

@@ -40,7 +40,7 @@ _EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-
 
 
 def routed(lifespan: Lifespan | None = None) -> FastAPI:
-    """The routes without anything behind them; ComputeError is left to the border."""
+    """The routes without anything behind them; ComputeError is left to the middleware."""
     app = FastAPI(
         title=TITLE,
         version=VERSION,

@@ -1,4 +1,4 @@
-"""Creates in groups: what waits while a call is out goes with the next one."""
+"""Creates in groups: whatever arrives during a call goes with the next one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what the gateway depends on answers, and what that means for whoever sends tasks."""
+"""Whether the gateway's dependencies respond, and what that means for callers."""
 
 from __future__ import annotations
 

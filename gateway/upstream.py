@@ -152,5 +152,5 @@ def upstream_of(request: Request) -> Services:
 
 
 def caller_of(request: Request) -> Caller:
-    """The border has let it in."""
+    """The middleware has authenticated it."""
     return cast("Caller", request.scope["caller"])

@@ -1,4 +1,4 @@
-"""Ties a process to its starter: `python tether.py STARTER_PID PROGRAM ARGUMENT…` becomes PROGRAM, which the kernel
+"""Ties a process to its starter: `parent_death_guard.py STARTER PROGRAM ARGUMENT…` becomes PROGRAM, which the kernel
 asks to stop when the starter dies, however that dies. Standard library only, about 20 ms."""
 
 import ctypes

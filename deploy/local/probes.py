@@ -1,4 +1,4 @@
-"""Readiness, found out by asking each component for what it is there to do."""
+"""Readiness: each component is asked for what it is there to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents on stdout, for whoever reads as much of them as they like."""
+"""Prints documents to stdout; a reader that stops early is no error."""
 
 from __future__ import annotations
 

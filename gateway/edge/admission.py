@@ -14,7 +14,7 @@ _HEALTH = "/health"
 
 
 class AdmissionControl:
-    """ASGI middleware outside the border; `app.state.upstream` knows whether there is room."""
+    """ASGI middleware outside the authentication; `app.state.upstream` knows whether there is room."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Where a request enters: its id, its caller, its size limit, and the problem that becomes of a failure."""
+"""Where a request enters: its id, its caller, its size limit, and the problem document for a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may be connected, and for how long without doing anything: no silent or slow client keeps the others out."""
+"""Limits on connections and idle time, so that no silent or slow client keeps the others out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ClientTimeouts:
 
 
 class Connection(Protocol):
-    """As the door sees it."""
+    """As the limiter sees it."""
 
     def check(self, passed: float) -> None:
         """Closes itself where its client has used up its patience; `passed` seconds after the last time."""

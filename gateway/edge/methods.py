@@ -11,7 +11,7 @@ from gateway.edge.route_access import RouteAccess
 
 
 class Methods:
-    """ASGI middleware inside the border, so that a stranger learns nothing of closed paths but by OPTIONS."""
+    """ASGI middleware inside the authentication: without a key, only OPTIONS tells anything of closed paths."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

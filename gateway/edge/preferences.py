@@ -1,4 +1,4 @@
-"""The request headers that steer a call: Prefer (RFC 7240) and Idempotency-Key."""
+"""The request headers that control a call: Prefer (RFC 7240) and Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def heads(request: Request) -> dict[bytes, bytes]:
-    """The headers, the last one of each name, as the border left them: a look at Starlette's walks through all."""
+    """The headers, the last one of each name, as the middleware left them: Starlette searches through all each time."""
     found: dict[bytes, bytes] | None = request.scope.get("heads")
     return dict(request.scope["headers"]) if found is None else found
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn reads it, with what it lacks: limits of size and patience, and answers written in one piece."""
+"""uvicorn's HTTP/1.1 with limits on size and time, and with responses written in one piece."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class CoalescingTransport:
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection. Hangs up on a head that would otherwise be gathered for as long as it comes, and on whoever keeps
-    it waiting; the server's own keep-alive timer, one for each request, gives way to the door's rounds."""
+    it waiting; the server's own keep-alive timer, one for each request, is replaced by the limiter's rounds."""
 
     def __init__(self, limiter: ConnectionLimiter, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)

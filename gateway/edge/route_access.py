@@ -42,7 +42,7 @@ class RouteAccessTable:
         self._closed = tuple({f"/{route.path.split('/')[1]}/" for route in self.all if route.needed is not None})
 
     def needed(self, scope: Scope) -> frozenset[str] | None:
-        """The scopes of which a request needs one; None where no key is asked for. Leaves the doors that are `fitting`
+        """The scopes of which a request needs one; None where no key is asked for. Leaves the routes that are `fitting`
         its path in the scope: looking for them twice would cost as much again.
         """
         path, method = scope["path"], scope["method"]

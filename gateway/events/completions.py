@@ -1,4 +1,4 @@
-"""Who waits for a task learns of its end from the bus, not from the store."""
+"""Callers that wait for a task learn of its end from the bus, without polling the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK_AGAIN_SECONDS = 10.0
 
 
 class Completions:
-    """Remembers the last ends it heard of, so that a task which ended before anybody waited is found too.
+    """Remembers the latest ends, so that a task that ended before anybody waited is found too.
 
     An end too large for the bus comes without its spec: whoever waits for it reads it.
     """

@@ -1,4 +1,4 @@
-"""One task's durable events, from any place of the stream on, and then as they come.
+"""The durable events of one task, from any position of the stream on, and then as they come.
 
 Each event is asked for by its place: the next one behind the last. No consumer stands on the server, whose loss in a
 restart the client's library would notice only after ten seconds; what is published says merely when to ask.

@@ -83,7 +83,7 @@ def check_field(field: str, good: bool, description: str) -> None:
 
 
 class ViolationCollector:
-    """What is wrong with one request, told all at once.
+    """Everything that is wrong with one request, reported at once.
 
     Each block in it may refuse its part; `told` comes behind the last one.
     """
@@ -189,13 +189,13 @@ class ContentRefused(ComputeError):
 
 
 class ProviderFailed(ComputeError):
-    """An outside provider said that it failed: nothing of the request goes on there, and another try may go well."""
+    """An outside provider reports a failure: the request is over there, and another try may succeed."""
 
     default_reason = "PROVIDER_FAILED"
 
 
 class ProviderRefused(ComputeError):
-    """An outside provider serves us not at all, and the same request will go no better: no key, no such model."""
+    """An outside provider refuses us, and the same request would be refused again: no key, no such model."""
 
     default_reason = "PROVIDER_REFUSED"
 

@@ -1,4 +1,4 @@
-"""Who is calling: found once at the border, read wherever a tenant matters."""
+"""Who is calling: established once where a request enters, read wherever a tenant matters."""
 
 from __future__ import annotations
 

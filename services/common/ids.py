@@ -1,4 +1,4 @@
-"""Random identifiers, drawn many at a time, as asking for each costs a call of the system; and keys that follow."""
+"""Random identifiers, drawn many at a time because each draw is a system call; and derived keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the garbage collector looks after a process that runs for long."""
+"""Settings of the garbage collector for long-running processes."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Listable(Protocol):
 
 
 class ListPosition(NamedTuple):
-    """Behind whatever is listed before `listing`, and behind those of that very `listing` whose ids are `seen`."""
+    """After everything listed before `listing`, and after those with that `listing` whose ids are `seen`."""
 
     listing: str
     seen: tuple[str, ...]
@@ -73,7 +73,7 @@ class ListWindow(NamedTuple):
 
 
 class ListPage(NamedTuple, Generic[ItemT]):
-    """A page. `behind` is where the list goes on, None at its end."""
+    """A page. `behind` is where the list continues, None at its end."""
 
     items: list[ItemT]
     behind: ListPosition | None

@@ -1,4 +1,4 @@
-"""What an API key may do: its scopes, and the declaration by which a route or a method says which of them open it."""
+"""What an API key may do: its scopes, and how a route or a method declares which of them it accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several parts of a process want open at the same time: opened by the first, closed after the last."""
+"""Resources that several parts of a process share: opened by the first user, closed after the last."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _PAGE = 256
 
 
 class RelayCheckpoints(Generic[PublishedT]):
-    """One document for each relay: `through` and a beat that says its owner lives."""
+    """One document for each relay: how far it came (`through`), and a counter that shows its owner is alive."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class RelayCheckpoints(Generic[PublishedT]):
         return self._still_for(item) > self._patience and rested
 
     def _still_for(self, document: Document) -> float:
-        """Seconds since another beat was seen here; below nought for one that is new."""
+        """Seconds since the counter was last seen to change; negative for one that is new."""
         beat, since = self._seen.get(document["_id"], (-1, 0.0))
         if beat != document["beat"]:
             self._seen[document["_id"]] = (document["beat"], time.monotonic())

@@ -1,4 +1,4 @@
-"""One replica leads: it holds a document whose beat it advances; the others watch the beat, each by its own clock."""
+"""Leader election: the leader keeps advancing a counter in the store; the others watch it, each by its own clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Leadership:
-    """No wall clocks: a leader is gone when its beat stood still for `patience` seconds of the watcher's own time."""
+    """No wall clocks: a leader is gone when its counter stands still for `patience` seconds of the watcher's time."""
 
     def __init__(
         self,

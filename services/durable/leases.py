@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Lease:
-    """A run as its holder last vouched for it; `until` and `remind_at` are this process's monotonic clock.
+    """A run as its holder last confirmed it; `until` and `remind_at` are this process's monotonic clock.
 
     `fence` tells it from other runs of the same aggregate: every write of its holder bears it. `group` is counted.
     """

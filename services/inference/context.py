@@ -180,7 +180,7 @@ class RunContext:
     ) -> AnswerT:
         """What `use` makes of the task's provider, or its type's, or the default one; then of the task's fallback.
 
-        It may be run several times. The askings of a run must come in the same order in every attempt.
+        It may be run several times. The requests of a run must come in the same order in every attempt.
 
         Raises:
             InvalidRequest: there is no such provider, it cannot do this, or the request is at fault.

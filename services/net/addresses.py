@@ -91,7 +91,7 @@ class UrlTarget:
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Which of the addresses that strangers name may be called; the same at the door and before each call.
+    """Which of the addresses that callers name may be called; applied when a task is created and before each call.
 
     Public hosts on `ports`; what `private` lists as "host:port"; with `loopback` this machine itself on any port.
     """

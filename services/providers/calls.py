@@ -1,4 +1,4 @@
-"""One asking of an outside provider, and what is remembered of it so that nothing is paid for twice."""
+"""One call to an outside provider, and what is stored of it so that nothing is paid for twice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LostCall:
 
 
 class VendorCall(Protocol):
-    """What an adapter is given for one asking. Whatever costs money goes through `job` or `once`, and once only.
+    """What an adapter gets for one call. Whatever costs money goes through `job` or `once`, and only once.
 
     `token` is unguessable and this call's alone: for a webhook's address, or a marker in the request.
     `capabilities` are those the task has switched on; None where it does not say.

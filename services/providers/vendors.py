@@ -14,7 +14,7 @@ from services.providers.calls import AccountTerms
 class VendorSettings(BaseSettings):
     """Inherited with an `env_prefix`: FAL_KEY, FAL_BASE_URL, FAL_TRIES …
 
-    `tries`: how often one asking of a task may be sent, over all its attempts. `timeout_seconds` bounds one try; it is
+    `tries`: how often one call of a task may be sent, over all its attempts. `timeout_seconds` bounds one try; it is
     less than what a run may take, so that its job can be stopped in time. `at_once`: calls of one worker at the same
     time. After `breaker_failures` in a row the account rests for `breaker_seconds`.
     """
@@ -24,7 +24,7 @@ class VendorSettings(BaseSettings):
     base_url: str = ""
     """Where the vendor is reached, instead of its documented address."""
     tries: int = Field(default=3, ge=1)
-    """How often one asking of a task may be sent, over all its attempts."""
+    """How often one call of a task may be sent, over all its attempts."""
     timeout_seconds: float = Field(default=540.0, gt=0)
     """How long one try may take; less than a run may, so that its job can be stopped in time."""
     at_once: int = Field(default=8, ge=1)

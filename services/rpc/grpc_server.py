@@ -190,7 +190,7 @@ class _Unreadable:
 
 
 def _forgiving(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
-    """gRPC would answer UNKNOWN with a Python class' name; so the border says it instead."""
+    """gRPC would answer UNKNOWN with the name of a Python class, so the interceptor answers instead."""
     if deserialize is None:
         return None
 

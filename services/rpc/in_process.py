@@ -40,7 +40,7 @@ class InProcessServer(grpc.aio.Server):
         self._server, self._auth_interceptor, self._context = server, auth_interceptor, copy_context()
 
     async def find(self, path: str) -> Handler | None:
-        """What serves a method, behind the border; None while nothing does."""
+        """What serves a method, behind the interceptor; None while nothing does."""
         if path not in self._guarded:
             details = _Details(path)
             handler = next((found for one in self._handlers if (found := one.service(details)) is not None), None)

@@ -29,7 +29,7 @@ class CallEnded(Exception):
 
 
 class CallContext:
-    """What methods and the border ask of a call: a part of grpc.aio.ServicerContext."""
+    """What methods and the interceptor use of a call: a part of grpc.aio.ServicerContext."""
 
     def __init__(self, metadata: Metadata | None, timeout: float | None) -> None:
         self._metadata = metadata or ()

@@ -1,4 +1,4 @@
-"""What the storage service needs from outside: a place for objects and an eye for pictures."""
+"""What the storage service needs from outside: an object store and a probe for pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK_BYTES = 256 << 10
 
 
 class StagedUpload(Protocol):
-    """A content on its way in, seen by nobody else; what is left of it goes when the gathering ends."""
+    """An upload in progress, invisible to everybody else; what is left of it is deleted at the end."""
 
     @property
     def path(self) -> Path: ...

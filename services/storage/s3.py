@@ -65,7 +65,7 @@ class OpenS3Object:
 
 
 class S3ObjectStore:
-    """Contents are gathered in a local folder first, so what does not pass its checks never leaves this machine."""
+    """Uploads are collected in a local folder first, so what fails its checks never leaves this machine."""
 
     def __init__(self, store: S3Store, spool: Path) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Takes objects in, hands them out, and says what they are."""
+"""Stores objects, returns them, and describes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a content is gathered, counted and hashed before anyone may see it."""
+"""Where an upload is collected, measured and hashed before anyone can see it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.storage.failures import translated
 
 
 class SpooledUpload:
-    """A content on its way in. Its file is gone when the gathering ends, unless a store has moved it."""
+    """An upload in progress. Its file is deleted at the end, unless a store has moved it."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class SpooledUpload:
 
 
 class Spool:
-    """A folder of unfinished contents."""
+    """A folder of unfinished uploads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

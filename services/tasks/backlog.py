@@ -14,7 +14,7 @@ _SPARE = 1_024
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
-    """A task that may be released. Microseconds; a claim would begin `attempt`; it may take `weight` seconds."""
+    """A task that waits for a worker. Microseconds; `attempt` is the next one; it may take `weight` seconds."""
 
     task_id: str
     tenant: str
@@ -32,7 +32,7 @@ class QueuedTask:
 
 
 class Backlog:
-    """One queue's waiting tasks. A pop costs one look at each waiting tenant."""
+    """The waiting tasks of one queue. Taking one costs a look at each tenant that has tasks waiting."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, QueuedTask] = {}

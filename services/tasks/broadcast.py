@@ -1,4 +1,4 @@
-"""Tells watchers what happens to a task, from this replica's writes and the others'."""
+"""Tells watchers of every change of a task, whichever replica wrote it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEPTH = 256
 
 
 class TaskBroadcast:
-    """A watcher that does not keep up loses its oldest news, never the newest."""
+    """A watcher that does not keep up loses the oldest changes, never the newest."""
 
     def __init__(self) -> None:
         self._watchers: dict[str, set[asyncio.Queue[Task]]] = {}

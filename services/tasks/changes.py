@@ -1,4 +1,4 @@
-"""How tasks are spoken of on `changes.v1`."""
+"""What is said of a changed task on `changes.v1`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Microseconds that never stand still or run back."""
+"""Microseconds that always increase."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class SteadyClock:
-    """Says when things happened; it never decides who owns what."""
+    """For timestamps only; who owns what is never decided by it."""
 
     def __init__(self) -> None:
         self._last = 0

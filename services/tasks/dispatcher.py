@@ -1,4 +1,4 @@
-"""Hands tasks to workers, as many as they have room for, and takes back what went silent.
+"""Assigns tasks to workers, as many as they have room for, and ends runs whose worker went silent.
 
 What is created while nothing waits and a worker has room is begun for that worker by the write that creates it: its
 claim would only cost another call, another write and a turn of the queue. Everything else is released to a queue, to be
@@ -49,7 +49,7 @@ class WorkerOrders(Protocol):
 
 
 class RunCloser(Protocol):
-    """Ends runs that nobody carries out, each by its task and attempt. Both raise ComputeError."""
+    """Ends runs that no worker carries out, named by task and attempt. Both raise ComputeError."""
 
     async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
         """Their workers went silent."""
@@ -62,7 +62,7 @@ class RunCloser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DispatchTiming:
-    """Seconds. `lease`: silence after which a run is lost; `claim`: after which what nobody took is said again."""
+    """Seconds. `lease`: silence after which a run is lost; `claim`: after which an order nobody took is repeated."""
 
     lease: float = 10.0
     claim: float = 5.0
@@ -70,7 +70,7 @@ class DispatchTiming:
 
 
 class Dispatcher:
-    """Books of what waits, what is on its way and what runs. Every replica keeps them; only the leader acts on them."""
+    """Knows what waits, what is on its way and what runs. Every replica does; only the leader acts on it."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class Dispatcher:
         self._undelivered.update(attempts)
 
     def confirm(self, task_id: str, attempt: int, progress: float) -> bool:
-        """A worker says it runs this. False when the books know better: the attempt is over or another's."""
+        """A worker says it runs this. False if that is known to be wrong: the attempt is over or another's."""
         return self._leases.renew(task_id, attempt, progress)
 
     def progress(self, task_id: str) -> float:
@@ -202,7 +202,7 @@ class Dispatcher:
         return {queue: len(backlog) for queue, backlog in self._backlogs.items()}
 
     async def load(self, reading: AsyncIterable[Sequence[Task]]) -> int:
-        """What the store holds that is not over; runs get a fresh lease, for nobody has missed a beat of ours yet.
+        """What the store holds that is not over; runs get a fresh lease, since no heartbeat has been missed here yet.
 
         Whatever changes while it is read is known better already. Answers how many there were.
         """

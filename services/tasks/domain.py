@@ -51,7 +51,7 @@ class Verb(StrEnum):
 
 
 class Occurrence(NamedTuple):
-    """One entry of a task's outbox. `version` is its write's: `<task>.<version>` names it for ever."""
+    """One entry of a task's outbox. `version` is that of its write: `<task>.<version>` is its permanent id."""
 
     version: int
     verb: Verb
@@ -65,7 +65,7 @@ class Occurrence(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a run did not end well. `retryable` says that it may pass, `exhausted` that nothing is tried again anyway.
+    """Why a run failed. `retryable`: it may pass; `exhausted`: it is not tried again even so.
 
     `retry_after` is microseconds.
     """

@@ -1,4 +1,4 @@
-"""Workers' heartbeats: into the books here, and on `heartbeats.v1` to the other replicas."""
+"""Workers' heartbeats: passed to the dispatcher here, and to the other replicas on `beats.v1`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class HeartbeatReceiver:
         await self._client.subscribe(HEARTBEATS_SUBJECT, cb=self._receive)
 
     async def take(self, beat: wire.HeartbeatTasksRequest) -> list[wire.TaskRef]:
-        """Answers the runs these books do not know as this worker's."""
+        """Returns the runs that are not known here as this worker's."""
         unknown = self._note(beat)
         try:
             await self._client.publish(HEARTBEATS_SUBJECT, beat.SerializeToString(), headers={_SENDER: self._sender})
-        except Exception as error:  # noqa: BLE001  # the next beat comes soon
+        except Exception as error:  # noqa: BLE001  # the next heartbeat comes soon
             log.warning("beat not passed on", error=repr(error))
         return unknown
 

@@ -44,7 +44,7 @@ _TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at"
 
 
 class Messages:
-    """Keeps the wire form of specs it saw lately, by their text: a task is claimed soon after it is created."""
+    """Caches specifications as messages, by their text: a task is claimed soon after it is created."""
 
     def __init__(self, door: ReferencePolicy | None = None) -> None:
         self._specs: OrderedDict[str, pb.TaskSpec] = OrderedDict()
@@ -111,7 +111,7 @@ class Messages:
         return message
 
     def from_brief(self, message: pb.Task) -> Task:
-        """What another replica said; enough for the books and for watchers, who read the rest."""
+        """What another replica said: enough for the dispatcher and for watchers, which read the rest."""
         return Task(
             id=message.id,
             tenant=message.tenant,

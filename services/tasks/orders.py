@@ -1,4 +1,4 @@
-"""Work orders on JetStream, handed tasks and stop orders on core NATS. Hints all: the store decides."""
+"""Work orders on JetStream, assigned tasks and stop orders on core NATS. All are hints: the store decides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOBODY = "503"
 
 
 class NatsWorkerOrders:
-    """Nothing here waits for an acknowledgement: the dispatcher repeats an order nobody took."""
+    """Nothing here waits for an acknowledgement: the dispatcher repeats orders that nobody took."""
 
     def __init__(self, client: Client, fill: Callable[[Task, pb.Task], None]) -> None:
         """`fill` writes a task into an empty message."""

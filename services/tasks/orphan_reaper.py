@@ -1,8 +1,8 @@
-"""Ends what tasks that are over left open at vendors: a job nobody waits for is stopped, or at least accounted for.
+"""Finds calls that ended tasks left open at vendors, so that each job is stopped, or at least accounted for.
 
-What is open is noted before the end of its task is written, so that no crash can hide it; tasks that leave nothing open
-cost no write. The leader has a worker take it up, again and again with growing pauses, until every call has an outcome,
-the task was replayed, or it is given up.
+Open calls are recorded before the end of their task is written, so that no crash can hide them; tasks without any cost
+no write. The leader asks a worker to resolve them, again and again with growing pauses, until every call has an
+outcome, the task was replayed, or the calls are given up.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ResolveOrders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OrphanTiming:
-    """Seconds. `grace`: for a worker that may still be at it; `first` and `longest` pause between two tries; `last`."""
+    """Seconds. `grace` for a worker that may still be busy; `first` and `longest` pause; `last`: give up."""
 
     grace: float = 30.0
     first: float = 60.0
@@ -56,7 +56,7 @@ class OrphanedCall(NamedTuple):
 
 
 class OrphanRecorder:
-    """Notes what a task leaves open, before its end is written."""
+    """Records the calls that a task leaves open, before its end is written."""
 
     def __init__(self, ends: DueItems[OrphanedCalls], clock: TaskClock, patience: OrphanTiming) -> None:
         self._ends = ends

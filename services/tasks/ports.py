@@ -37,7 +37,7 @@ class TaskRepository(CachingRepository[Task], Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What is still to be done for a task that is to be removed: written first, ended last. `id` is the task's.
+    """What remains to be done for a task that is being removed: written first, deleted last. `id` is the task's.
 
     `erase`: record and all, else its files only. `folders` hold its files. Microseconds: looked at from `due` on; the
     files are deleted once more at `again_at`, for what a worker that lost its run may still have stored.
@@ -54,7 +54,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class OrphanedCalls:
-    """Calls that a task left open at vendors as it ended, and what it takes to ask for them: written before its end.
+    """Calls that a task left open at vendors, with what is needed to ask for them: written before the task's end.
 
     `id` is the task's. `configs` are those of its provider and of its fallback, as JSON: the task itself may be gone.
     Microseconds.
@@ -71,7 +71,7 @@ class OrphanedCalls:
 
 
 class CompletionHook(Protocol):
-    """What must be known of a task before its end is written."""
+    """Called before the end of a task is written."""
 
     async def note(self, task: Task) -> None:
         """It is over and leaves calls open. Raises ComputeError."""
@@ -79,7 +79,7 @@ class CompletionHook(Protocol):
 
 
 class WorkerReservations(Protocol):
-    """Which worker a task may be begun for as it is created."""
+    """Reserves a worker's slot for a task that is being created."""
 
     def reserve_worker(self, task: Task) -> str | None:
         """Keeps a place. None when others wait before it, or nobody has room."""

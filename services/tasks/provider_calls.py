@@ -10,7 +10,7 @@ from services.common.errors import OutcomeUnknown
 
 
 class CallOutcome(StrEnum):
-    """How far a call has come: only ever forward, but for UNKNOWN, which may turn out to be something."""
+    """How far a call has come. It only moves forward, except from UNKNOWN, which may still be resolved."""
 
     INTENDED = "INTENDED"
     SUBMITTED = "SUBMITTED"
@@ -28,7 +28,7 @@ _BEFORE_THE_END = (CallOutcome.INTENDED, CallOutcome.SUBMITTED, CallOutcome.UNKN
 class ProviderCallRecord:
     """One call to a provider. Seconds and US dollars; `started_at` in microseconds since the epoch, `note` is JSON.
 
-    What costs nothing has no `id`. `asking` says which asking of the run it belongs to. One that is `past` was made
+    What costs nothing has no `id`. `asking` is the number of the request within the run. One that is `past` was made
     before the task was replayed.
     """
 

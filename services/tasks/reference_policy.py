@@ -1,4 +1,4 @@
-"""What of a new task depends on how this deployment is set up: which addresses it may name, and which local files."""
+"""Which addresses and local files a new task may name in this deployment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.net.addresses import AddressPolicy, parse_target
 
 @dataclass(frozen=True, slots=True)
 class ReferencePolicy:
-    """`webhooks` is the very rule by which they are called later; `local_roots` those of the workers."""
+    """`webhooks` is the same rule that is applied before each call; `local_roots` are those of the workers."""
 
     webhooks: AddressPolicy = field(default_factory=AddressPolicy)
     local_roots: tuple[Path, ...] = ()

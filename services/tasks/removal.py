@@ -1,7 +1,7 @@
 """Removing tasks: with everything (delete), or their files only (clean up). Survives a crash at every point.
 
-The order makes nothing half done: the task is ended, the intent is written, the task is marked, its files are deleted,
-its last event is published, the document is removed, the intent is taken back. Whoever leads carries on from whatever
+The order of steps leaves nothing half done: the task is ended, the intent is written, the task is marked, its files are
+deleted, its last event is published, the document is removed, the intent is deleted. The leader resumes from whatever
 point a dead process had reached. A run that is still going is cancelled first: its worker discards what it made, and
 what one that crashed left behind is found by a second look at the folders.
 """

@@ -1,4 +1,4 @@
-"""One replica of the tasks service: what hears of writes, and the loops that run beside the server."""
+"""One replica of the tasks service: what is told of writes, and the loops that run beside the server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _STREAMS = (EVENTS_STREAM, WORK_STREAM, HOOKS_STREAM)
 
 
 class TasksReplica:
-    """Wires the parts. A durable write goes to the books, the watchers and the others; its events to the relay."""
+    """Connects the parts. A durable write goes to dispatcher, watchers and replicas; its events go to the relay."""
 
     def __init__(self, database: Database, bus: Client, files: FileStore, settings: TasksSettings) -> None:
         self.messages = Messages(settings.door)

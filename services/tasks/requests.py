@@ -1,4 +1,4 @@
-"""What callers ask for, read from messages: validated, or told of everything that is wrong."""
+"""Requests read from messages: validated, or refused with everything that is wrong."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class CreateResult(NamedTuple):
 
 
 class PendingCreate(NamedTuple):
-    """A task on its way into the store; `kept` where a worker's place is kept for it."""
+    """A task on its way into the store; `kept` if a worker's slot is reserved for it."""
 
     task: Task
     kept: bool
@@ -55,7 +55,7 @@ class PendingCreate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """How a worker says a run ended: a result, a failure, or neither when it is given back."""
+    """How a run ended, as its worker reports it: a result, a failure, or neither if it is given back."""
 
     task_id: str
     attempt: int
@@ -94,7 +94,7 @@ class TaskService:
         reservations: WorkerReservations | None = None,
         completion_hook: CompletionHook | None = None,
     ) -> None:
-        """Without `grants` every task waits to be claimed; without `aftermath` nobody ends what tasks leave open."""
+        """Without `reservations` every task waits to be claimed; without `completion_hook` calls left open stay so."""
         self._tasks = tasks
         self._reservations = reservations
         self._completion_hook = completion_hook

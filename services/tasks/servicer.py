@@ -1,4 +1,4 @@
-"""gRPC face of the tasks service: messages in, use case, messages out."""
+"""The tasks service over gRPC: messages in, use case, messages out."""
 
 from __future__ import annotations
 

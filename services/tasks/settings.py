@@ -23,7 +23,7 @@ class TasksSettings(WebhookAddressSettings):
     retry_longest_seconds: float = 60.0
     """Longest pause between two attempts."""
     lease_seconds: float = 10.0
-    """After so long without a beat a worker has lost what it runs."""
+    """After so long without a heartbeat a worker has lost what it runs."""
     claim_seconds: float = 5.0
     """How long a task that was handed out waits for its worker to begin."""
     leader_patience_seconds: float = 3.0

@@ -1,6 +1,6 @@
 """What the relay publishes for one occurrence: its event, and a notice where the task names a webhook for it.
 
-That a task was deleted is noticed in any case: nothing more of it is to be called.
+A deletion gives a notice in any case, so that no more calls are made for the task.
 A task without a webhook costs a search in the text of its specification.
 """
 

@@ -1,4 +1,4 @@
-"""The workers heard of lately, what each runs, and the places kept for tasks that are begun as they are written."""
+"""The workers heard of lately, what each runs, and the slots reserved for tasks that are begun as they are written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RegisteredWorker(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """Kept for a task that is being written, until `until`."""
+    """A slot held for a task that is being written, until `until`."""
 
     worker_id: str
     queue: str
@@ -43,7 +43,7 @@ class Reservation(NamedTuple):
 
 
 class WorkerRegistry:
-    """`patience`: seconds of silence after which a worker is taken for gone."""
+    """`patience`: seconds of silence after which a worker counts as gone."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
@@ -111,7 +111,7 @@ class WorkerRegistry:
     def reserve(self, task_id: str, queue: str, now: float, seconds: float) -> str | None:
         """The worker with an inbox that has most room; None when there is none, or a reservation is kept already.
 
-        Who is late with a beat may not be there any more, and can still take what it claims itself.
+        A worker that is late with a heartbeat may be gone; it can still take what it claims itself.
         """
         free = {
             worker_id: worker.capacity - self._running.get(worker_id, 0)

@@ -1,4 +1,4 @@
-"""gRPC face for workers: claims, heartbeats and endings in groups."""
+"""The tasks service over gRPC, for workers: claims, heartbeats and reports in groups."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         return RunReport(item.task_id, item.attempt, failure=failure, calls=calls)
 
     async def _correct_dispatcher(self, task_id: str, refusal: ComputeError) -> None:
-        """Somebody released what cannot be claimed: the books missed a change, or nobody here understands it."""
+        """Something was released that cannot be claimed: the dispatcher missed a change, or cannot read the task."""
         try:
             if isinstance(refusal, Internal):
                 raise refusal
@@ -138,7 +138,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
             self._dispatcher.gone(task_id)
 
     async def _is_lost(self, worker_id: str, ref: wire.TaskRef) -> bool:
-        """The books do not know the run; the store has the last word."""
+        """The dispatcher does not know the run; the store decides."""
         try:
             task = await self._repository.get_fresh(ref.task_id)
         except NotFound:

@@ -1,4 +1,4 @@
-"""A delivery and the steps of its life; an address, and the secrets that sign."""
+"""A delivery and its states; an endpoint, and the secrets that sign."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WebhookNotice:
-    """An event that somebody asked to be called for; `body` is its CloudEvent."""
+    """An event that a webhook asked for; `body` is its CloudEvent."""
 
     tenant: str
     task_id: str

@@ -1,4 +1,4 @@
-"""Calls an address once: signed as Standard Webhooks, guarded as every address that strangers name.
+"""Calls an address once: signed as Standard Webhooks asks, guarded like every address that callers name.
 
 Sources: the Standard Webhooks specification 1.0 (webhook-id, webhook-timestamp, webhook-signature) and the CloudEvents
 HTTP binding 1.0.2, structured mode (the content type).

@@ -1,4 +1,4 @@
-"""What is due and waits for its turn, host by host."""
+"""Deliveries that are due and wait for their turn, host by host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DEPTH, _MOST = 256, 4_096
 
 
 class ReadyQueue:
-    """Hosts take turns. Of what there is no place for, only the host is known, and that more of it is in the store."""
+    """Hosts take turns. For deliveries that do not fit, only the host is remembered: more of them are in the store."""
 
     def __init__(self, *, depth: int = _DEPTH, most: int = _MOST) -> None:
         """`depth` bounds what waits for one host, `most` what waits at all."""

@@ -1,4 +1,4 @@
-"""One replica of the webhooks service: who speaks to whom, and the loops that run beside the server."""
+"""One replica of the webhooks service: how its parts are connected, and the loops that run beside the server."""
 
 from __future__ import annotations
 

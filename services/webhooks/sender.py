@@ -201,7 +201,7 @@ class Sender:
         task.add_done_callback(ended)
 
     async def _send(self, delivery: Delivery) -> None:
-        """The border of one delivery: what fails here is found again when its claim is over."""
+        """Catches whatever fails in one delivery: it is found again when its claim has expired."""
         try:
             await self._attempt(delivery)
             return

@@ -1,4 +1,4 @@
-"""gRPC face of the webhooks service."""
+"""The webhooks service over gRPC."""
 
 from __future__ import annotations
 

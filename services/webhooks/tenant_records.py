@@ -1,4 +1,4 @@
-"""What is kept of a tenant in MongoDB: its secrets, and its addresses that are disabled."""
+"""What is stored of a tenant in MongoDB: its secrets and its disabled endpoints."""
 
 from __future__ import annotations
 

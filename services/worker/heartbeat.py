@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Three beats to a lease. The lease is judged by this process' own monotonic clock, never by the wall's."""
+    """Three heartbeats to a lease. The lease is judged by this process' monotonic clock, never by wall time."""
 
     def __init__(
         self,

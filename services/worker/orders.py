@@ -1,4 +1,4 @@
-"""Work orders off the bus: what one delivery asks for, and what it is told in the end."""
+"""Work orders from the bus: what one delivery asks for, and how it is acknowledged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class OrderDelivery:
-    """Acknowledged once every attempt it names was answered by the tasks service, which alone says who owns it."""
+    """Acknowledged once the tasks service, which alone decides who owns an attempt, has answered for all it names."""
 
     def __init__(self, message: Msg, waiting: int) -> None:
         self._message = message

@@ -1,4 +1,4 @@
-"""What becomes of a run that did not end well: whose fault it was and whether it may pass."""
+"""How a failed run is reported: whose fault it was, and whether it may pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims and finishes in groups: what comes while a call is out goes with the next one."""
+"""Claims and reports in groups: whatever arrives during a call goes with the next one."""
 
 from __future__ import annotations
 

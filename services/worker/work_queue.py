@@ -1,4 +1,4 @@
-"""The worker's ears: a standing pull on its queue, and what is begun or stopped for it by name."""
+"""What a worker receives: orders pulled from its queue, tasks assigned to it, and cancels."""
 
 from __future__ import annotations
 

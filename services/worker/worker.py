@@ -1,4 +1,4 @@
-"""The worker itself: orders in, claims, attempts, reports."""
+"""The worker: takes orders, claims attempts, runs them and reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class NoFreeSlot(Exception):
-    """No place became free here for a while."""
+    """No slot became free here for a while."""
 
 
 class Attempt(Protocol):
@@ -51,9 +51,9 @@ class Attempt(Protocol):
 
 
 class Worker:
-    """Runs what it could claim or was given, each attempt in an asyncio task of its own. Times are seconds.
+    """Runs what it claimed or was assigned, each attempt in an asyncio task of its own. Times are seconds.
 
-    `timeout` bounds one run; what finds no place within `patience` is left to other workers.
+    `timeout` bounds one run; what finds no free slot within `patience` is left to other workers.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ async def read_json(request: Request) -> bytes:
 
 
 async def _whole(request: Request) -> bytes:
-    """As `Request.body`, without the generator that asyncio would keep book of. Raises ClientDisconnect."""
+    """As `Request.body`, without the generator that asyncio would keep track of. Raises ClientDisconnect."""
     parts = []
     while True:
         message = await request.receive()

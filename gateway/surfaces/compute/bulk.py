@@ -120,7 +120,7 @@ class TaskDeletionResult(BaseModel):
 
 
 async def create_tasks(request: Request) -> Response:
-    """Each item goes its own way through the same door as a lone task."""
+    """Each item takes the same way as a lone task."""
     key = idempotency_key(request)
     batch: TaskBatch = validate(TaskBatch, await read_json(request))
     gate = asyncio.Semaphore(_AT_ONCE)

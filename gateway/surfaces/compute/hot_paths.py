@@ -1,4 +1,4 @@
-"""The two busiest routes go to their functions at once: all the layers of FastAPI cost more than the work.
+"""The two busiest routes bypass FastAPI, whose layers cost more than the work itself.
 
 They are declared as ordinary routes too, for the document, for the scopes they need and for every spelling that is not
 matched here.

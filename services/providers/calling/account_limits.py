@@ -1,4 +1,4 @@
-"""How much an outside account may be asked at a time, and when it must be left alone.
+"""How many calls an outside account gets at a time, and when it gets none.
 
 One limiter for each account, shared by the runs of this worker. Pauses that a vendor demands are told to all workers.
 """
@@ -40,7 +40,7 @@ _FAILURES = (ProviderFailed, Unavailable, DeadlineExceeded, OutcomeUnknown)
 
 
 class AccountLimiter:
-    """One account: a breaker, a number of places, a pause. Times are monotonic seconds."""
+    """One account: a circuit breaker, a number of slots, a pause. Times are monotonic seconds."""
 
     def __init__(self, terms: AccountTerms) -> None:
         self.account = terms.account

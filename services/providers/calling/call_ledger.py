@@ -25,7 +25,7 @@ _LAST_SECONDS = 4.0
 
 
 class CallSlot(NamedTuple):
-    """Whom an asking of a run goes to."""
+    """The number of a run's request, and the provider it goes to."""
 
     asking: int
     provider: str
@@ -41,7 +41,7 @@ class CallRecorder(Protocol):
 
 
 class RecordedProviderCall:
-    """A Call whose every step is stored before the next one is taken. `answered`: at once, and paid for."""
+    """A call whose every step is stored before the next is taken. `answered`: synchronously, and paid for."""
 
     def __init__(self, entry: pb.ServiceRequest, record: Callable[[pb.ServiceRequest], Awaitable[None]]) -> None:
         self.entry = entry
@@ -130,7 +130,7 @@ class RecordedProviderCall:
 
     async def _intend(self, note: Mapping[str, Any] | None) -> None:
         if self.entry.outcome:
-            raise AssertionError("one asking sends once")
+            raise AssertionError("one call is sent once")
         self._begin()
         self.entry.outcome = INTENDED
         if note:
@@ -147,7 +147,7 @@ class RecordedProviderCall:
 
 
 class CallLedger:
-    """The calls of one run. `entries` are those it made or changed: what is told when it ends."""
+    """The calls of one run. `entries` are those it made or changed; they are reported when it ends."""
 
     def __init__(self, run: Run, recorder: CallRecorder) -> None:
         self.entries: list[pb.ServiceRequest] = []

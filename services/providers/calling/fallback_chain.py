@@ -1,4 +1,4 @@
-"""How a run asks for what it needs: its task's provider, then the fallback, its own or an outside one."""
+"""How a run gets what it needs: from its task's provider, else from the fallback."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def choices_of(spec: pb.TaskSpec, default: str) -> list[ProviderChoice]:
 
 
 class FallbackChain:
-    """Those of one run, numbered in their order so that a later attempt finds its calls again."""
+    """The requests of one run, numbered in order so that a later attempt finds their calls again."""
 
     def __init__(self, run: Run, provider_context: ProviderContext, default_provider: str) -> None:
         self.ledger = CallLedger(run, provider_context.recorder)

@@ -1,4 +1,4 @@
-"""Ends what a task that is over left open at vendors: its job is stopped, or how it went is put on record."""
+"""Resolves orphaned calls: the vendor's job is stopped, or its outcome is recorded."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class OrphanResolver:
         except ComputeError as error:
             log.warning("not tidied up", task_id=task_id, error=name_of(error))
         except Exception:
-            log.exception("tidying failed", task_id=task_id)
+            log.exception("orphaned call not resolved", task_id=task_id)
 
     async def resolve(self, task_id: str) -> None:
         """Asks anew what is open, as the order may be old. Raises ComputeError when nobody answers that."""

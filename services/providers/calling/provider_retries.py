@@ -1,4 +1,4 @@
-"""How an outside provider is asked: what is open first, then tries within a budget, never a silent second charge."""
+"""Calls an outside provider: open calls first, then tries within a budget, never a silent second charge."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CANCEL_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
-    """What the runs of a worker share for asking. `unknown`: what becomes of a task whose charge is uncertain."""
+    """What the runs of a worker share to call providers. `unknown`: what happens where a charge is uncertain."""
 
     providers: Providers
     limiters: AccountLimiters
@@ -149,7 +149,7 @@ class ProviderRetries:
             await call.settle_now(FAILED, error)
 
     async def _within_terms(self, call: RecordedProviderCall, use: CapabilityUse[CapabilityT, AnswerT]) -> AnswerT:
-        """Through the account's gate, within the deadline of one try."""
+        """Within the account's limits and the deadline of one try."""
         able = self._able(call, use)
         known = call.known_job is not None
         async with self._limiter.entered(patience=self._provider_context.limiters.patience, known_job=known):
@@ -274,7 +274,7 @@ class ProviderRetries:
             raise _used_up(error or _budget_spent(self._slot))
 
     async def _rest(self, error: ComputeError) -> None:
-        """Before the next try. A rate limit is sat out at the gate, which lets a known job pass.
+        """Before the next try. A rate limit is waited for in the account's limiter, which lets a known job pass.
 
         Raises the error where the vendor demands more than the run may wait and another attempt is left: that one goes
         on, no sooner, and meanwhile the place here serves others.

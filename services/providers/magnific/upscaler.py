@@ -46,7 +46,7 @@ class MagnificSettings(VendorSettings):
     key_header: str = "x-magnific-api-key"
     """The header that carries the key."""
     tries: int = Field(default=2, ge=1)
-    """How often one asking may be sent: a failure comes without a reason, and may have been charged."""
+    """How often one call may be sent: a failure comes without a reason, and may have been charged."""
     timeout_seconds: float = Field(default=900.0, gt=0)
     """How long one try may take."""
     max_base64: int = Field(default=20_000_000, gt=0)
