@@ -108,7 +108,7 @@ class Books(RuleBasedStateMachine):
         super().__init__()
         self.loop = SkippingLoop()
         clock = SimpleNamespace(monotonic=self.loop.time)
-        timed = ("tasks.dispatcher", "durable.leases", "tasks.roster")
+        timed = ("tasks.dispatcher", "durable.leases", "tasks.worker_registry")
         self.patches = [mock.patch(f"services.{name}.time", clock) for name in timed]
         for patch in self.patches:
             patch.start()
