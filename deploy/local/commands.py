@@ -6,8 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from deploy.local import cleaning as tidy
-from deploy.local import doctor, setup
+from deploy.local import cleaning, doctor, setup
 from deploy.local.failures import LocalError
 from deploy.local.paths import APP_PYTHON, ROOT
 
@@ -48,7 +47,7 @@ COMMANDS = {
     "setup": Command(("-c", "print('Everything is set up.')"), ALL, again=("artefacts",)),
 }
 # Done by any Python, without an environment.
-AT_ONCE = {"doctor": doctor.examine, "clean": tidy.clean, "distclean": tidy.distclean}
+AT_ONCE = {"doctor": doctor.examine, "clean": cleaning.clean, "distclean": cleaning.distclean}
 
 
 def run(arguments: list[str]) -> None:

@@ -34,7 +34,7 @@ from services.providers.calling.orphan_resolver import OrphanResolver
 from services.providers.calling.provider_retries import ProviderContext
 from services.providers.directory import open_providers
 from services.providers.media import MediaSettings, open_media
-from services.providers.ports import ServedModel
+from services.providers.ports import LoadedModel
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check
 from services.worker.heartbeat import Heartbeat
@@ -57,7 +57,7 @@ async def open_worker(
     resources: WorkerResources,
     handlers: Handlers,
     models: Mapping[str, Check] = MappingProxyType({}),
-    served: Callable[[], Sequence[ServedModel]] = tuple,
+    served: Callable[[], Sequence[LoadedModel]] = tuple,
 ) -> AsyncIterator[Runs]:
     """Takes and runs tasks for as long as the block does, then drains: finishes what it can, gives back the rest.
 

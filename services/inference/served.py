@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from compute.tasks.v1 import tasks_pb2 as pb
 
-from services.providers.ports import ServedModel
+from services.providers.ports import LoadedModel
 
 
-def announced(served: Callable[[], Sequence[ServedModel]]) -> list[pb.ServedModel]:
+def announced(served: Callable[[], Sequence[LoadedModel]]) -> list[pb.ServedModel]:
     return [
         pb.ServedModel(
             name=model.card.name,

@@ -12,7 +12,7 @@ from services import providers as package
 from services.common.errors import InvalidRequest
 from services.providers.calls import AccountTerms, SupportsAccounts, VendorCall
 from services.providers.media import Media
-from services.providers.ports import Capability, Check, Provider, ServedModel, Serving
+from services.providers.ports import Capability, Check, LoadedModel, Provider, Serving
 
 CapabilityT = TypeVar("CapabilityT")
 
@@ -32,7 +32,7 @@ class Providers:
         return {name: check for provider in self.found.values() for name, check in provider.canaries.items()}
 
     @property
-    def served(self) -> tuple[ServedModel, ...]:
+    def served(self) -> tuple[LoadedModel, ...]:
         """The models of our own; what vendors have behind their doors is theirs to tell."""
         return tuple(
             model for provider in self.found.values() if isinstance(provider, Serving) for model in provider.served

@@ -34,7 +34,7 @@ from services.providers.pipelines.garment_fixing import GarmentSettings
 from services.providers.pipelines.measures import SimilarityJudge
 from services.providers.pipelines.redrawing import ModelSizes, Redrawer
 from services.providers.pipelines.refining import RefinerSettings
-from services.providers.ports import Check, Drawing, DrawnPicture, Lora, Matte, OnStep, Pixels, ServedModel
+from services.providers.ports import Check, Drawing, DrawnPicture, LoadedModel, Lora, Matte, OnStep, Pixels
 from services.providers.triton import connection
 from services.providers.triton.detection import TritonDetection
 from services.providers.triton.diffusion import ModelDescription, TritonDiffusion
@@ -82,7 +82,7 @@ class Local:
         return {watch.model: watch.ask for watch in self._watches}
 
     @property
-    def served(self) -> tuple[ServedModel, ...]:
+    def served(self) -> tuple[LoadedModel, ...]:
         """The models that answer, as their last canaries said."""
         supervisors = (watch.supervisor if isinstance(watch, OptionalModel) else watch for watch in self._watches)
         return tuple(model for supervisor in supervisors for model in supervisor.served)

@@ -79,7 +79,7 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class LoadedModel:
     """A model of our own that answers, as the registry knows it; empty where nothing is known."""
 
     card: ModelCard
@@ -241,6 +241,6 @@ class Serving(Protocol):
     """A provider that has models of its own."""
 
     @property
-    def served(self) -> tuple[ServedModel, ...]:
+    def served(self) -> tuple[LoadedModel, ...]:
         """Those that answer."""
         ...

@@ -21,7 +21,7 @@ from services.durable.leases import LeaseTable
 from services.tasks.backlog import Backlog, QueuedTask
 from services.tasks.domain import Task, TaskState
 from services.tasks.ports import TaskClock
-from services.tasks.worker_registry import Reservation, ServedModel, WorkerRegistry
+from services.tasks.worker_registry import RegisteredModel, Reservation, WorkerRegistry
 
 log = structlog.get_logger()
 _LARGEST_ORDER = 32
@@ -160,7 +160,7 @@ class Dispatcher:
         draining: bool = False,
         inbox: str = "",
         unwell: tuple[str, ...] = (),
-        models: tuple[ServedModel, ...] = (),
+        models: tuple[RegisteredModel, ...] = (),
     ) -> None:
         """A worker is alive and has this many slots; while it drains, no more than it still runs. `unwell` are the
         models that do not answer it, `models` those that do.
@@ -170,7 +170,7 @@ class Dispatcher:
         if self._registry.heard(worker_id, queue, capacity, inbox, unwell, models):
             self._wake.set()
 
-    def models(self) -> list[ServedModel]:
+    def models(self) -> list[RegisteredModel]:
         """Those that answer one worker or another."""
         return self._registry.models
 

@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from services.messaging.subjects.tasks import HEARTBEATS_SUBJECT
 from services.tasks.dispatcher import Dispatcher
-from services.tasks.worker_registry import ServedModel
+from services.tasks.worker_registry import RegisteredModel
 
 log = structlog.get_logger()
 _SENDER = "Atelier-Sender"
@@ -56,5 +56,5 @@ class HeartbeatReceiver:
         ]
 
 
-def _model(said: pb.ServedModel) -> ServedModel:
-    return ServedModel(said.serves, said.name, said.sha256, said.licence, said.made_for, said.source, said.upstream)
+def _model(said: pb.ServedModel) -> RegisteredModel:
+    return RegisteredModel(said.serves, said.name, said.sha256, said.licence, said.made_for, said.source, said.upstream)

@@ -46,14 +46,14 @@ _TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at"
 class Messages:
     """Caches specifications as messages, by their text: a task is claimed soon after it is created."""
 
-    def __init__(self, door: ReferencePolicy | None = None) -> None:
+    def __init__(self, reference_policy: ReferencePolicy | None = None) -> None:
         self._specs: OrderedDict[str, pb.TaskSpec] = OrderedDict()
-        self._door = door or ReferencePolicy()
+        self._reference_policy = reference_policy or ReferencePolicy()
 
     def new_task(self, tenant: str, request: pb.CreateTaskRequest) -> NewTask:
         """Raises InvalidRequest with a violation for each field that cannot be used."""
         kind, common, params, inputs = read_request(request)
-        self._door.check(kind, common, params)
+        self._reference_policy.check(kind, common, params)
         spec = _stored(common, _compact(params))
         self._remember(spec, _wire_spec(kind, common, params))
         return NewTask(

@@ -48,7 +48,7 @@ class TasksReplica:
     """Connects the parts. A durable write goes to dispatcher, watchers and replicas; its events go to the relay."""
 
     def __init__(self, database: Database, bus: Client, files: FileStore, settings: TasksSettings) -> None:
-        self.messages = Messages(settings.door)
+        self.messages = Messages(settings.reference_policy)
         self.broadcast = TaskBroadcast()
         clock = SteadyClock()
         self._relay: OutboxRelay[Task] = OutboxRelay(

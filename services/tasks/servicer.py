@@ -31,7 +31,7 @@ from services.tasks.ports import TaskQuery
 from services.tasks.removal import Remover
 from services.tasks.requests import check_forms, check_key, check_spec
 from services.tasks.service import CreateResult, NewTask, PendingCreate, TaskService
-from services.tasks.worker_registry import ServedModel
+from services.tasks.worker_registry import RegisteredModel
 
 log = structlog.get_logger()
 Named: TypeAlias = (
@@ -56,7 +56,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         broadcast: TaskBroadcast,
         bus: Client,
         progress: Callable[[str], float],
-        models: Callable[[], list[ServedModel]],
+        models: Callable[[], list[RegisteredModel]],
     ) -> None:
         """`progress` is the percent a worker last reported for a running task, `models` what workers draw with."""
         self._service = service

@@ -45,7 +45,7 @@ class TasksSettings(WebhookAddressSettings):
     """Folders of the workers' machine whose pictures every tenant may name: those of the workers, by commas."""
 
     @property
-    def door(self) -> ReferencePolicy:
+    def reference_policy(self) -> ReferencePolicy:
         return ReferencePolicy(self.webhook_address_policy, self.local_image_roots)
 
     @field_validator("local_image_roots", mode="before")

@@ -11,7 +11,7 @@ import structlog
 log = structlog.get_logger()
 
 
-class ServedModel(NamedTuple):
+class RegisteredModel(NamedTuple):
     """What a worker says of a model that answers it."""
 
     serves: str
@@ -31,7 +31,7 @@ class RegisteredWorker(NamedTuple):
     until: float
     inbox: str
     unwell: tuple[str, ...] = ()
-    models: tuple[ServedModel, ...] = ()
+    models: tuple[RegisteredModel, ...] = ()
 
 
 class Reservation(NamedTuple):
@@ -61,7 +61,7 @@ class WorkerRegistry:
         return sorted({name for worker in self._workers.values() for name in worker.unwell})
 
     @property
-    def models(self) -> list[ServedModel]:
+    def models(self) -> list[RegisteredModel]:
         """Each once, by what it serves and its name."""
         return sorted({model for worker in self._workers.values() for model in worker.models})
 
@@ -72,7 +72,7 @@ class WorkerRegistry:
         capacity: int,
         inbox: str,
         unwell: tuple[str, ...] = (),
-        models: tuple[ServedModel, ...] = (),
+        models: tuple[RegisteredModel, ...] = (),
     ) -> bool:
         """Whether there may be room that was not there before."""
         known = self._workers.get(worker_id)

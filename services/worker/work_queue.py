@@ -86,8 +86,8 @@ class WorkQueue:
         """Until cancelled."""
         await self._listen(self._inbox, self._worker.assigned)
 
-    async def _listen(self, subject: str, heed: Callable[[Msg], Awaitable[None]]) -> None:
-        subscription = await self._client.subscribe(subject, cb=heed)
+    async def _listen(self, subject: str, handle: Callable[[Msg], Awaitable[None]]) -> None:
+        subscription = await self._client.subscribe(subject, cb=handle)
         try:
             await asyncio.Event().wait()
         finally:

@@ -17,7 +17,7 @@ from deploy.triton.runtime.artefacts import registry
 from services.common.errors import InvalidRequest
 from services.providers import local
 from services.providers.capabilities.boxes import PixelBox
-from services.providers.capabilities.detecting import Detecting, RequestConnection
+from services.providers.capabilities.detecting import Detecting, TextReading
 from services.providers.local import Local
 from services.providers.pipelines.faces import CASCADE, by_detector
 from services.providers.ports import Pixels
@@ -78,7 +78,7 @@ async def test_the_model_is_among_what_is_watched(provider: Local) -> None:
     await provider.canaries["detection"]()
     await provider.find_people(data.coffee())
     await provider.checks["detection"]()
-    assert isinstance(provider, Detecting) and isinstance(provider, RequestConnection)
+    assert isinstance(provider, Detecting) and isinstance(provider, TextReading)
 
 
 async def test_a_server_without_the_model_says_so_and_the_cascade_finds_faces(provider: Local) -> None:

@@ -202,7 +202,7 @@ class TaskLives(RuleBasedStateMachine):
         self.loop = SkippingLoop()
         self.loop.set_exception_handler(lambda *_: None)  # the dead leave futures behind that nobody reads
         clock = SimpleNamespace(monotonic=self.loop.time)
-        timed = ("tasks.dispatcher", "durable.leases", "tasks.roster")
+        timed = ("tasks.dispatcher", "durable.leases", "tasks.worker_registry")
         self.clocks = [mock.patch(f"services.{name}.time", clock) for name in timed]
         for patch in self.clocks:
             patch.start()

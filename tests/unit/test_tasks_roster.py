@@ -18,7 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from services.tasks.backlog import QueuedTask
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.worker_registry import ServedModel, WorkerRegistry
+from services.tasks.worker_registry import RegisteredModel, WorkerRegistry
 from tests.fakes.loops import SkippingLoop
 
 LOST = Failure("LEASE_EXPIRED", "m", "INTERNAL", retryable=True)
@@ -37,8 +37,8 @@ def registry() -> WorkerRegistry:
     return found
 
 
-def model(name: str, serves: str = "diffusion") -> ServedModel:
-    return ServedModel(serves, name, "0" * 64, "MIT", "", "", "")
+def model(name: str, serves: str = "diffusion") -> RegisteredModel:
+    return RegisteredModel(serves, name, "0" * 64, "MIT", "", "", "")
 
 
 def test_the_models_are_those_of_all_workers_that_are_there_each_once() -> None:

@@ -51,7 +51,7 @@ class Detecting(Protocol):
 
 
 @runtime_checkable
-class RequestConnection(Protocol):
+class TextReading(Protocol):
     async def read_text(self, pixels: Pixels) -> Text:
         """In RGB `[H, W, 3]`.
 
@@ -62,5 +62,5 @@ class RequestConnection(Protocol):
         ...
 
 
-READING: Capability[RequestConnection] = Capability("read text", RequestConnection)
+READING: Capability[TextReading] = Capability("read text", TextReading)
 DETECTING: Capability[Detecting] = Capability("find faces and people", Detecting)

@@ -70,9 +70,9 @@ class Anthropic(ChatVendor):
     name: ClassVar[str] = "anthropic"
     longest_side: ClassVar[int] = 1568
 
-    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
+    async def exchange(self, request: ChatRequest) -> ChatCompletion:
         url = f"{self.settings.base_url.rstrip('/')}/v1/messages"
-        body = request_of(asking, self.choices, self.settings.max_tokens)
+        body = request_of(request, self.choices, self.settings.max_tokens)
         judge = partial(judge_answer, model=self.choices.model)
 
         async def send() -> ChatCompletion:
@@ -84,13 +84,13 @@ class Anthropic(ChatVendor):
         return await self.call.once(send)
 
 
-def request_of(asking: ChatRequest, choices: ChatOptions, most_tokens: int) -> dict[str, Any]:
+def request_of(request: ChatRequest, choices: ChatOptions, most_tokens: int) -> dict[str, Any]:
     """Pictures go before the text they are asked about. What may take long is streamed, so that the line is in use."""
     content: list[dict[str, Any]] = [
         {"type": "image", "source": {"type": "base64", "media_type": MEDIA_TYPE, "data": picture}}
-        for picture in asking.pictures
+        for picture in request.pictures
     ]
-    content.append({"type": "text", "text": asking.prompt})
+    content.append({"type": "text", "text": request.prompt})
     body: dict[str, Any] = {
         "model": choices.model,
         "max_tokens": choices.max_tokens or most_tokens,
@@ -98,12 +98,12 @@ def request_of(asking: ChatRequest, choices: ChatOptions, most_tokens: int) -> d
     }
     if body["max_tokens"] > MOST_AT_ONCE:
         body["stream"] = True
-    if asking.system:
-        body["system"] = asking.system
+    if request.system:
+        body["system"] = request.system
     if choices.temperature is not None:
         body["temperature"] = choices.temperature
-    if asking.schema is not None:
-        body["output_config"] = {"format": {"type": "json_schema", "schema": asking.schema}}
+    if request.schema is not None:
+        body["output_config"] = {"format": {"type": "json_schema", "schema": request.schema}}
     return body
 
 

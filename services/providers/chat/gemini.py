@@ -56,9 +56,9 @@ class Gemini(ChatVendor):
     name: ClassVar[str] = "gemini"
     longest_side: ClassVar[int] = 2048
 
-    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
+    async def exchange(self, request: ChatRequest) -> ChatCompletion:
         url = f"{self.settings.base_url.rstrip('/')}/models/{quote(self.choices.model, safe='')}:generateContent"
-        body = request_of(asking, self.choices)
+        body = request_of(request, self.choices)
 
         async def send() -> ChatCompletion:
             answer = await self.http.send(url, body, seconds=self.settings.answer_seconds, judge=judge)
@@ -68,20 +68,20 @@ class Gemini(ChatVendor):
         return await self.call.once(send)
 
 
-def request_of(asking: ChatRequest, choices: ChatOptions) -> dict[str, Any]:
+def request_of(request: ChatRequest, choices: ChatOptions) -> dict[str, Any]:
     parts: list[dict[str, Any]] = [
-        {"inlineData": {"mimeType": MEDIA_TYPE, "data": picture}} for picture in asking.pictures
+        {"inlineData": {"mimeType": MEDIA_TYPE, "data": picture}} for picture in request.pictures
     ]
-    body: dict[str, Any] = {"contents": [{"role": "user", "parts": [*parts, {"text": asking.prompt}]}]}
-    if asking.system:
-        body["systemInstruction"] = {"parts": [{"text": asking.system}]}
+    body: dict[str, Any] = {"contents": [{"role": "user", "parts": [*parts, {"text": request.prompt}]}]}
+    if request.system:
+        body["systemInstruction"] = {"parts": [{"text": request.system}]}
     config: dict[str, Any] = {}
     if choices.temperature is not None:
         config["temperature"] = choices.temperature
     if choices.max_tokens is not None:
         config["maxOutputTokens"] = choices.max_tokens
-    if asking.schema is not None:
-        config |= {"responseMimeType": "application/json", "responseJsonSchema": asking.schema}
+    if request.schema is not None:
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": request.schema}
     return body | ({"generationConfig": config} if config else {})
 
 

@@ -65,9 +65,9 @@ class Ollama(ChatVendor):
     name: ClassVar[str] = "ollama"
     longest_side: ClassVar[int] = 1568
 
-    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
+    async def exchange(self, request: ChatRequest) -> ChatCompletion:
         url = f"{self.settings.base_url.rstrip('/')}/api/chat"
-        body = request_of(asking, self.choices, self.settings)
+        body = request_of(request, self.choices, self.settings)
         judge = partial(judge_answer, model=self.choices.model)
         seconds = self.settings.answer_seconds
         answer = await self.http.ask(url, method="POST", body=body, seconds=seconds, patience=0.0, judge=judge)
@@ -76,11 +76,11 @@ class Ollama(ChatVendor):
         return read(whole)
 
 
-def request_of(asking: ChatRequest, choices: ChatOptions, settings: OllamaSettings) -> dict[str, Any]:
-    asked: dict[str, Any] = {"role": "user", "content": asking.prompt}
-    if asking.pictures:
-        asked["images"] = list(asking.pictures)
-    system = [{"role": "system", "content": asking.system}] if asking.system else []
+def request_of(request: ChatRequest, choices: ChatOptions, settings: OllamaSettings) -> dict[str, Any]:
+    asked: dict[str, Any] = {"role": "user", "content": request.prompt}
+    if request.pictures:
+        asked["images"] = list(request.pictures)
+    system = [{"role": "system", "content": request.system}] if request.system else []
     body: dict[str, Any] = {"model": choices.model, "messages": [*system, asked], "stream": False}
     options = {
         "temperature": choices.temperature,
@@ -88,8 +88,8 @@ def request_of(asking: ChatRequest, choices: ChatOptions, settings: OllamaSettin
         "num_ctx": settings.context_tokens,
     }
     body["options"] = {name: value for name, value in options.items() if value is not None}
-    if asking.schema is not None:
-        body["format"] = asking.schema
+    if request.schema is not None:
+        body["format"] = request.schema
     if settings.keep_alive:
         body["keep_alive"] = settings.keep_alive
     return body

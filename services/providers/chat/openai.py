@@ -103,8 +103,8 @@ class OpenAi(ChatVendor):
     name: ClassVar[str] = "openai"
     longest_side: ClassVar[int] = 2048
 
-    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
-        body = self._body(asking)
+    async def exchange(self, request: ChatRequest) -> ChatCompletion:
+        body = self._body(request)
         fresh: dict[str, VendorResponse] = {}
 
         async def submit() -> VendorJob:
@@ -168,27 +168,27 @@ class OpenAi(ChatVendor):
     def _url(self) -> str:
         return f"{self.settings.base_url.rstrip('/')}/chat/completions"
 
-    def _body(self, asking: ChatRequest) -> dict[str, Any]:
-        body = request_of(asking, self.choices)
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        body = request_of(request, self.choices)
         if self.settings.store:
             body |= {"store": True, "metadata": {_MARK: self.call.token}}
         return body
 
 
-def request_of(asking: ChatRequest, choices: ChatOptions) -> dict[str, Any]:
+def request_of(request: ChatRequest, choices: ChatOptions) -> dict[str, Any]:
     content: list[dict[str, Any]] = [
         {"type": "image_url", "image_url": {"url": f"data:{MEDIA_TYPE};base64,{picture}"}}
-        for picture in asking.pictures
+        for picture in request.pictures
     ]
-    content.append({"type": "text", "text": asking.prompt})
+    content.append({"type": "text", "text": request.prompt})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-    if asking.system:
-        messages.insert(0, {"role": "system", "content": asking.system})
+    if request.system:
+        messages.insert(0, {"role": "system", "content": request.system})
     body: dict[str, Any] = {"model": choices.model, "messages": messages}
     if choices.temperature is not None:
         body["temperature"] = choices.temperature
-    if asking.schema is not None:
-        form = {"name": "answer", "schema": asking.schema, "strict": True}
+    if request.schema is not None:
+        form = {"name": "answer", "schema": request.schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     return body
 

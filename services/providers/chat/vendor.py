@@ -171,17 +171,17 @@ class ChatVendor(ABC):
             _check_json(reply, question.schema)
         return reply
 
-    async def _ended(self, asking: ChatRequest) -> ChatCompletion:
+    async def _ended(self, request: ChatRequest) -> ChatCompletion:
         """A model that the task itself named and that is not there is the task's fault."""
         try:
-            return await self.exchange(asking)
+            return await self.exchange(request)
         except ProviderRefused as error:
             if self.choices.named and error.reason == "PROVIDER_MODEL_UNKNOWN":
                 raise InvalidRequest(error.message, reason=error.reason) from error
             raise
 
     @abstractmethod
-    async def exchange(self, asking: ChatRequest) -> ChatCompletion:
+    async def exchange(self, request: ChatRequest) -> ChatCompletion:
         """Sends it, and waits; what it took is charged whatever the answer is worth. Raises as `converse` does."""
 
     def charge(self, took: TokenUsage) -> None:

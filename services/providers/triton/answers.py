@@ -19,12 +19,12 @@ from services.providers.ports import (
     Drawing,
     DrawnPicture,
     IgnoredField,
+    LoadedModel,
     Matte,
     ModelCard,
     ModelFeedback,
     ModelWarning,
     Pixels,
-    ServedModel,
 )
 
 EventT = TypeVar("EventT", bound="ModelEvent")
@@ -58,8 +58,8 @@ class ServedEvent(CardEvent):
     source: str = ""
     upstream: str = ""
 
-    def model(self) -> ServedModel:
-        return ServedModel(self.card(), self.serves, self.made_for, self.source, self.upstream)
+    def model(self) -> LoadedModel:
+        return LoadedModel(self.card(), self.serves, self.made_for, self.source, self.upstream)
 
 
 class LoraEvent(ModelEvent):
@@ -100,7 +100,7 @@ class ModelsEvent(ModelEvent):
 
     models: tuple[ServedEvent, ...] = ()
 
-    def served(self) -> tuple[ServedModel, ...]:
+    def served(self) -> tuple[LoadedModel, ...]:
         return tuple(model.model() for model in self.models)
 
 

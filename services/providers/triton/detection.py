@@ -42,7 +42,7 @@ class TritonDetection(OptionalModel):
         return said.people_in(pixels.shape[1], pixels.shape[0], factor)
 
     async def read_text(self, pixels: Pixels) -> Text:
-        """As `RequestConnection` says."""
+        """As `TextReading` says."""
         if not await self._can(TEXT):
             raise InvalidRequest(
                 "this deployment has no network that reads text; `make setup` fetches it", reason="CAPABILITY_MISSING"

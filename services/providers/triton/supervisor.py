@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from services.common.errors import Internal, Overloaded, Unavailable
-from services.providers.ports import ServedModel
+from services.providers.ports import LoadedModel
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
 
@@ -28,7 +28,7 @@ class CanaryReply(NamedTuple):
 
     queued: int = 0
     process: int = 0
-    models: tuple[ServedModel, ...] = ()
+    models: tuple[LoadedModel, ...] = ()
 
 
 # Raises ModelLost.
@@ -85,7 +85,7 @@ class ModelSupervisor:
         self._up = asyncio.Event()
         self._down = True
         # As the last canary said.
-        self.served: tuple[ServedModel, ...] = ()
+        self.served: tuple[LoadedModel, ...] = ()
         self._process = 0
         self._pause = every
         self._suspected = asyncio.Event()
