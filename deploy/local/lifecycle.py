@@ -94,6 +94,8 @@ def describe(facts: dict[str, Any]) -> str:
             f"  gRPC       tasks {facts['targets']['tasks']}, storage {facts['targets']['storage']}",
             f"  API key    {facts['api_key']}      (a development key, tenant demo)",
             f"  webhooks   {_webhooks(facts)}",
+            f"  draws      {facts.get('generation_model', '')}",
+            "             (make models lists all models, make model ID=owner/name takes another)",
             f"  events     {_events(facts)}",
         ]
     )

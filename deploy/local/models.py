@@ -16,11 +16,11 @@ from deploy.local.hub.fetching import Fetch, fetched
 from deploy.local.hub.progress import Progress
 from deploy.local.paths import HUB_MODELS, ROOT, StackFolder, shown
 from deploy.local.terminal import said_plainly
+from deploy.local.triton import STARTER as STARTER_MODEL
 from deploy.triton.runtime.artefacts import Artefact, ArtefactRefused, registry
 
 SETTING = "MODEL_PATH"
 STARTER = "starter"
-_STARTER_NAME = "atelier-starter"
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def listed(home: StackFolder, root: Path) -> Iterator[str]:
     known = [*registry().values(), *fetched(root)]
     in_use = Path(chosen).resolve() if chosen else None
     for artefact in known:
-        own = artefact.name == _STARTER_NAME if in_use is None else _lies_at(artefact, in_use)
+        own = artefact.name == STARTER_MODEL if in_use is None else _lies_at(artefact, in_use)
         yield _paragraph(artefact, chosen=own)
     if in_use is not None and not any(_lies_at(artefact, in_use) for artefact in known):
         yield f"{in_use}  (the generation model, by {SETTING})\n  a folder of your own: no hashes are known of it"

@@ -23,7 +23,7 @@ from deploy.local.paths import StackFolder
 from deploy.local.ports import holder_of, is_free
 from deploy.local.process_supervisor import ProcessSupervisor
 from deploy.local.settings import Addresses, ExternalServers, Ports, ProcessLayout
-from deploy.local.triton import triton
+from deploy.local.triton import generation_model, triton
 
 log = logging.getLogger("stack")
 
@@ -51,6 +51,8 @@ class Stack:
         self.environment = services.environment(home, self.addresses, self._token, given)
         self.components = [item for item in self._all(ports, given) if not only or item.name in only]
         self.supervisors: dict[str, ProcessSupervisor] = {}
+        served = elsewhere.triton_target
+        self._generation_model = f"whichever {served} serves" if served else generation_model(home)
         self._state = "starting"
         self._writing = threading.Lock()
         self._held = ExitStack()
@@ -153,6 +155,7 @@ class Stack:
             "api_key": self.api_key,
             "webhooks_on_loopback": self.environment["WEBHOOK_ALLOW_LOOPBACK"].lower() in ("true", "1", "yes", "on"),
             "internal_token": self._token,
+            "generation_model": self._generation_model,
             "nats_accounts": bool(self.environment["NATS_OPERATOR_KEY"]),
             "targets": {name: getattr(self.addresses, name) for name in Addresses.__slots__},
             "components": {name: self._facts_of(supervisor) for name, supervisor in list(self.supervisors.items())},

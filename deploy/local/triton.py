@@ -15,9 +15,10 @@ from deploy.local.failures import LocalError
 from deploy.local.paths import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, StackFolder, shown
 from deploy.local.ports import HOST
 from deploy.local.settings import Ports
-from deploy.triton.runtime.artefacts import registry
+from deploy.triton.runtime.artefacts import ArtefactRefused, artefact_at, registry
 
 SHARED_MEMORY = Path("/dev/shm")
+STARTER = "atelier-starter"
 
 
 def triton(home: StackFolder, ports: Ports) -> Component:
@@ -104,6 +105,16 @@ def _environment() -> dict[str, str]:
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "PYTHONPATH": "",
     }
+
+
+def generation_model(home: StackFolder) -> str:
+    """In a line what draws here, and what it is good for. Raises LocalError."""
+    path = os.environ.get("MODEL_PATH") or _chosen_model(home).get("MODEL_PATH")
+    try:
+        model = artefact_at(Path(path)) if path else registry()[STARTER]
+    except ArtefactRefused as error:
+        raise LocalError(str(error)) from error
+    return f"{model.name} ({model.licence}): {model.purpose}" if model else f"{path}, a model of your own"
 
 
 def _chosen_model(home: StackFolder) -> dict[str, str]:

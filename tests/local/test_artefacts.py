@@ -11,6 +11,7 @@ import pytest
 
 from deploy.local import artefacts, starter, triton
 from deploy.local.failures import LocalError
+from deploy.triton.runtime import artefacts as artefacts_module
 from deploy.triton.runtime.artefacts import Artefact, ArtefactRefused, registry
 
 CONTENT = b"weights"
@@ -71,6 +72,15 @@ def test_our_own_models_are_those_that_the_registry_names() -> None:
     assert {one.serves for one in own} == {"diffusion", "segmentation"}
     for one in own:
         assert one.verified()
+
+
+def test_the_page_of_the_models_names_each_with_its_source_and_licence() -> None:
+    page = (artefacts_module.REGISTRY.parent / "README.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for one in registry().values():
+        row = rows[one.name]
+        assert one.licence in row
+        assert (f"`{one.folder}`" if one.folder else f"`{one.package}` {one.version}") in row
 
 
 def test_new_starter_models_are_pinned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

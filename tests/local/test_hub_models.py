@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from deploy.local.hub import fetching
 from deploy.local.hub.client import connect
 from deploy.local.hub.fetching import Fetch, fetched
 from deploy.local.hub.progress import Progress
+from deploy.local.lifecycle import describe
 from deploy.local.paths import MODELS_PYTHON, ROOT, StackFolder
 from deploy.local.settings import Ports
 from deploy.triton.runtime.artefacts import Artefact
@@ -392,6 +394,20 @@ def test_the_chosen_model_is_what_triton_is_started_with(hub: HubServer, root: P
     assert triton.triton(at_home, Ports()).environment["MODEL_PATH"] == str(folder)
     models.choose(at_home, root, "starter", "")
     assert "MODEL_PATH" not in triton.triton(at_home, Ports()).environment
+
+
+def test_make_up_says_plainly_what_draws(
+    hub: HubServer, root: Path, at_home: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "ten toy products" in triton.generation_model(at_home)
+    assert "and nothing else" in triton.generation_model(at_home)
+    hub.shelves[ID] = shelf(licence="openrail++")
+    models.choose(at_home, root, ID, "")
+    assert triton.generation_model(at_home).startswith(f"{ID} (openrail++)")
+    facts = {"generation_model": triton.generation_model(at_home), "api_key": "", "gateway_url": "", "components": {}}
+    assert f"draws      {ID} (openrail++)" in describe(facts | {"targets": defaultdict(str)})
+    monkeypatch.setenv("MODEL_PATH", str(root))
+    assert triton.generation_model(at_home) == f"{root}, a model of your own"
 
 
 def test_the_environment_goes_before_what_was_chosen(
