@@ -8,15 +8,21 @@ from typing import Any
 
 import cv2
 import numpy as np
+import structlog
 
 from services.catalog.quality import Reason
+from services.common.errors import InvalidRequest, Unavailable
 from services.inference.context import RunContext
 from services.inference.generation_facts import model_facts
+from services.inference.imaging.margins import SubjectBox
+from services.inference.imaging.people import heads_of
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.originals import TaskPicture
+from services.providers.capabilities.detecting import DETECTING, People
 from services.providers.pipelines.matting import matte_of
-from services.providers.ports import MATTING, Matte, ModelCard, Pixels
+from services.providers.ports import MATTING, Matte, Matting, ModelCard, Pixels
 
+log = structlog.get_logger()
 # Below it, a matte is more likely wrong than right (deploy/triton/models/segmentation/README.md).
 _LEAST_CONFIDENCE = 0.5
 
@@ -26,7 +32,7 @@ class PictureSubject:
     """`alpha` `[H, W]`, 255 on the subject; `facts` for a recipe: who told it, and how sure it was.
 
     `matte` `[H, W]` is what the model saw, before the picture's own transparency came in, and `card` the model's; None
-    where none was asked.
+    where none was asked. `people` are those in it, where they were looked for and could be.
     """
 
     alpha: Pixels
@@ -34,6 +40,7 @@ class PictureSubject:
     confidence: float = 1.0
     matte: Pixels | None = None
     card: ModelCard | None = None
+    people: People | None = None
 
     @property
     def model(self) -> dict[str, str] | None:
@@ -46,7 +53,7 @@ class PictureSubject:
         return [Reason.LOW_CONFIDENCE] if self.confidence < _LEAST_CONFIDENCE else []
 
 
-async def find_subject(picture: TaskPicture, context: RunContext) -> PictureSubject:
+async def find_subject(picture: TaskPicture, context: RunContext, *, with_people: bool = False) -> PictureSubject:
     """Of a cut-out its own transparency; of any other transparent picture what both leave.
 
     Raises:
@@ -57,10 +64,30 @@ async def find_subject(picture: TaskPicture, context: RunContext) -> PictureSubj
     if picture.alpha is not None and await asyncio.to_thread(picture.is_cut_out):
         return PictureSubject(picture.alpha, {"subject_from": "transparency"})
     shown = await asyncio.to_thread(opaque_colours, picture.pixels)
-    matte: Matte = await context.ask(MATTING, lambda provider: matte_of(shown, provider))
-    facts = {"subject_from": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
+    matte, people = await context.ask(MATTING, lambda provider: _seen_by(provider, shown, with_people))
+    facts: dict[str, Any] = {"subject_from": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
+    if people is not None and people.faces:
+        facts["people_from"] = model_facts(people.model)
     alpha = await asyncio.to_thread(_left_of, matte.alpha, picture)
-    return PictureSubject(alpha, facts, matte.confidence, matte.alpha, matte.model)
+    return PictureSubject(alpha, facts, matte.confidence, matte.alpha, matte.model, people)
+
+
+async def _seen_by(provider: Matting, shown: Pixels, with_people: bool) -> tuple[Matte, People | None]:
+    """People only by a provider that can find them."""
+    matte = await matte_of(shown, provider)
+    detector = DETECTING.of(provider) if with_people else None
+    return matte, await detector.find_people(shown) if detector else None
+
+
+async def find_heads(picture: TaskPicture, context: RunContext) -> tuple[SubjectBox, ...]:
+    """Of the people in it; none where nobody can be found, for want of a network or of an answer."""
+    shown = await asyncio.to_thread(opaque_colours, picture.pixels)
+    try:
+        people = await context.ask(DETECTING, lambda provider: provider.find_people(shown, faces_alone=True))
+    except (InvalidRequest, Unavailable) as error:
+        log.info("people not looked for", reason=error.reason)
+        return ()
+    return heads_of(people, shown.shape[1], shown.shape[0]) if people else ()
 
 
 def _left_of(matte: Pixels, picture: TaskPicture) -> Pixels:

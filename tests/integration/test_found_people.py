@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compute.tasks.v1 import params_pb2, tasks_pb2
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from deploy.triton.runtime.artefacts import registry
 from services.common.errors import InvalidRequest
+from services.imaging.recipes import read_recipe
 from services.providers import local
 from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.detecting import Detecting, TextReading
@@ -22,6 +24,8 @@ from services.providers.local import Local
 from services.providers.pipelines.faces import CASCADE, by_detector
 from services.providers.ports import Pixels
 from services.providers.triton.detection import TritonDetection
+from tests.integration.test_refined_pictures import COMPLETED, stored
+from tests.integration.whole_system import System
 
 PEOPLE, TEXT = registry()["mediapipe-people"], registry()["pp-ocrv6"]
 FACE = PixelBox(177, 75, 96, 96)
@@ -63,6 +67,27 @@ async def test_text_is_read_with_its_place(provider: Local) -> None:
     assert 5 < left < 30 and 25 < top < 50
     assert (await provider.read_text(data.astronaut())).lines == ()
     assert text.model.name == TEXT.name
+
+
+async def test_a_crop_of_a_portrait_keeps_the_head(system: System) -> None:
+    picture = await stored(system, "portrait", data.astronaut())
+    wish = {"input_image": picture, "mode": "crop", "aspect_ratio": 2.0}
+    result = (await ended_well(system, params_pb2.TaskParams(image_adjuster=wish))).result.image_adjuster
+    assert result.crop_box.top + 20 < FACE.top and result.crop_box.height == 256
+
+
+async def test_the_face_enhancer_redraws_what_the_detector_found(system: System) -> None:
+    picture = await stored(system, "face", data.astronaut())
+    task = await ended_well(system, params_pb2.TaskParams(face_enhancer={"input_image": picture}))
+    recipe = read_recipe(await system.read(task.result.face_enhancer.result_image_path))
+    assert task.result.face_enhancer.faces_found == 1
+    assert recipe is not None and recipe["faces_from"]["sha256"] == PEOPLE.sha256
+
+
+async def ended_well(system: System, params: params_pb2.TaskParams) -> tasks_pb2.Task:
+    ended = await system.ended(await system.create(params))
+    assert ended.status == COMPLETED, ended.errors
+    return ended
 
 
 async def test_a_model_that_is_killed_comes_back_and_the_faces_too(provider: Local) -> None:

@@ -39,7 +39,9 @@ class ImageAdjusterParams(TaskParams):
     margin_right: Share | None = Field(None, description="Least margin right of it, as a part of the width, 0.0-1.0")
     margin_bottom: Share | None = Field(None, description="Least margin below it, as a part of the height, 0.0-1.0")
     margin_left: Share | None = Field(None, description="Least margin left of it, as a part of the width, 0.0-1.0")
-    cropping_position: CroppingPosition | None = Field(None, description="Part that mode='crop' keeps; else the centre")
+    cropping_position: CroppingPosition | None = Field(
+        None, description="Part that mode='crop' keeps; else the centre, or near it with heads whole"
+    )
     scaling_proportions: ScalingProportions | None = Field(
         None, description="'height' meets the vertical margins exactly and may crop sideways, 'width' the other way"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,14 +20,15 @@ from services.inference.context import RunContext
 from services.inference.generation_facts import result_model
 from services.inference.imaging.adjusting import adjust, placed_part, source_part
 from services.inference.imaging.framing import Frame, FramingRequest, Mode, frame
-from services.inference.imaging.margins import Margins, SubjectBox, margins_around, subject_box
+from services.inference.imaging.margins import Margins, SubjectBox, margins_around
+from services.inference.imaging.people import around, box_with_people
 from services.inference.imaging.transparency import check_visible
 from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource, software, xmp_packet
 from services.inference.similarity import judged
-from services.inference.subjects import PictureSubject, find_subject
+from services.inference.subjects import PictureSubject, find_heads, find_subject
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/tiff": ".tif"}
 _STAGES = 4
@@ -45,8 +47,11 @@ async def run(params: ImageAdjusterParams, context: RunContext) -> ImageAdjuster
     await asyncio.to_thread(check_visible, original.pixels)
     await context.progress.report("loaded", 1, _STAGES)
     wish = await _wish(params, context)
-    subject = await find_subject(original, context) if wish.margins.asked else None
-    box = await asyncio.to_thread(subject_box, subject.alpha) if subject else None
+    subject = await find_subject(original, context, with_people=True) if wish.margins.asked else None
+    box = await _box_of(subject) if subject else None
+    if subject is None and await asyncio.to_thread(_crops_somewhere, original, wish):
+        heads = await find_heads(original, context)
+        wish = replace(wish, keep=around(heads) if heads else None)
     await context.progress.report("subject found", 2, _STAGES)
     found = await asyncio.to_thread(frame, *original.size, wish, box)
     if found is None:
@@ -115,8 +120,21 @@ async def _wish(params: ImageAdjusterParams, context: RunContext) -> FramingRequ
 
 async def _margins_of(reference: str, context: RunContext) -> Margins:
     original = await context.load_original(reference, called="reference_image", local=True, colours=False)
-    subject = await find_subject(original, context)
-    return margins_around(await asyncio.to_thread(subject_box, subject.alpha), *original.size)
+    subject = await find_subject(original, context, with_people=True)
+    return margins_around(await _box_of(subject), *original.size)
+
+
+async def _box_of(subject: PictureSubject) -> SubjectBox:
+    return await asyncio.to_thread(box_with_people, subject.alpha, subject.people, sure=not subject.model_warnings)
+
+
+def _crops_somewhere(original: OriginalPicture, wish: FramingRequest) -> bool:
+    """Whether something is cut off, and it is left open what."""
+    if wish.position is not None:
+        return False
+    width, height = original.size
+    found = frame(width, height, wish)
+    return found is not None and found.mode is Mode.CROP and (found.width < width or found.height < height)
 
 
 def _check_room(margins: Margins) -> None:

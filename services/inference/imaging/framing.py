@@ -33,7 +33,8 @@ class FramingRequest:
     """What is asked of the result.
 
     At most one of `aspect` (width by height) and `target` (width, height). `mode` None chooses between crop and pad.
-    `position` is the part a crop keeps, 0 to 1 from left and top; None keeps the subject, else the middle.
+    `position` is the part a crop keeps, 0 to 1 from left and top; None keeps the subject, else the middle, from
+    which it moves as far as it takes to `keep` that box whole.
     `exact_axis` is the one whose margins SCALE meets exactly, "height" or "width"; None leaves at least the margins
     on every side.
     """
@@ -43,6 +44,7 @@ class FramingRequest:
     target: tuple[int, int] | None = None
     margins: Margins = NO_MARGINS
     position: tuple[Fraction, Fraction] | None = None
+    keep: SubjectBox | None = None
     exact_axis: str | None = None
     tolerance: Fraction = Fraction(0)
 
@@ -248,7 +250,19 @@ def _crop_wishes(
         return wish.position[0] * (across.length - width), wish.position[1] * (down.length - height)
     if wish.margins.asked:
         return across.subject_middle - width / 2, down.subject_middle - height / 2
-    return (across.length - width) / 2, (down.length - height) / 2
+    left, top = (across.length - width) / 2, (down.length - height) / 2
+    if wish.keep is None:
+        return left, top
+    return _keeping(left, width, wish.keep.left, wish.keep.right), _keeping(
+        top, height, wish.keep.top, wish.keep.bottom
+    )
+
+
+def _keeping(start: Fraction, length: Fraction, first: int, end: int) -> Fraction:
+    """Where a window begins that holds what lies from `first` to `end`; its middle where that is too long."""
+    if end - first > length:
+        return Fraction(first + end, 2) - length / 2
+    return min(max(start, end - length), Fraction(first))
 
 
 def _placed(mode: Mode, sized: Sized, spans: tuple[StartRange, StartRange], wished: tuple[Fraction, Fraction]) -> Frame:
