@@ -78,7 +78,9 @@ class AuthMiddleware:
         except ComputeError as error:
             failure = _as_the_caller_sees_it(error, scope)
         except Exception:
-            log.exception("request failed", method=scope["method"], path=scope["path"], request_id=scope["request_id"])
+            log.exception(
+                "request failed", method=scope["method"], path=_shown(scope["path"]), request_id=scope["request_id"]
+            )
             failure = Internal("something went wrong on our side")
         if started:
             # The status is sent already: only a broken connection tells the client that it is not whole.
@@ -125,6 +127,11 @@ def _as_the_caller_sees_it(error: ComputeError, scope: Scope) -> ComputeError:
     if isinstance(error, DeadlineExceeded) and connection is not None and connection.receiving:
         return RequestTimeout("the body of the request took too long to come")
     return error
+
+
+def _shown(path: str) -> str:
+    """For logs: a link's token opens a picture for whoever reads it."""
+    return "/files/…" if path.startswith("/files/") else path
 
 
 def _request_id(given: bytes) -> bytes:

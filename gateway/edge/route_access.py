@@ -20,6 +20,7 @@ OPEN = {
     "/docs": "the reference page says how to get a key",
     "/openapi.json": "generators of clients fetch it; it says nothing of a tenant",
     "/asyncapi.json": "generators of clients fetch it; it says nothing of a tenant",
+    "/files/{token}": "the token is signed, expires and names one picture",
     EVENT_SCHEMAS + "{name}": "whoever receives an event may look up its schema",
 }
 

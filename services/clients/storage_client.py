@@ -104,6 +104,35 @@ class StorageClient:
         answer: pb.HeadObjectResponse = await self._call(self._stub.HeadObject, pb.HeadObjectRequest(path=path), tenant)
         return answer.object
 
+    async def copy(
+        self, source: str, path: str, *, tenant: str, if_absent: bool = False, result: bool = False
+    ) -> pb.ObjectInfo:
+        """The content of `source` under `path` too, without its bytes travelling. Raises NotFound."""
+        request = pb.CopyObjectRequest(from_path=source, path=path, if_absent=if_absent, result=result)
+        metadata = self._credentials.metadata(tenant)
+        answer: pb.CopyObjectResponse = await call(
+            self._stub.CopyObject, request, timeout=self._transfer_timeout, metadata=metadata
+        )
+        return answer.object
+
+    async def create_link(
+        self, path: str, *, tenant: str, seconds: int = 0, download_name: str = ""
+    ) -> pb.CreateLinkResponse:
+        """A token for the content that lies there now. Raises NotFound."""
+        request = pb.CreateLinkRequest(path=path, expires_in_seconds=seconds, download_name=download_name)
+        answer: pb.CreateLinkResponse = await self._call(self._stub.CreateLink, request, tenant)
+        return answer
+
+    async def resolve_link(self, token: str) -> pb.ResolveLinkResponse:
+        """Raises NotFound: LINK_INVALID, LINK_EXPIRED, NOT_FOUND."""
+        answer: pb.ResolveLinkResponse = await call(
+            self._stub.ResolveLink,
+            pb.ResolveLinkRequest(token=token),
+            timeout=self._timeout,
+            metadata=self._credentials.metadata(),
+        )
+        return answer
+
     async def list(
         self, *, tenant: str, prefix: str = "", limit: int | None = None, start_after: str = ""
     ) -> tuple[list[pb.ObjectInfo], bool]:

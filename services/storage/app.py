@@ -17,6 +17,7 @@ from services.common.background import running
 from services.host.mount import MountedService
 from services.imaging.decoder import DecodeLimits, Decoder
 from services.storage.image_probe import DecoderProbe
+from services.storage.links import LinkSigner
 from services.storage.local_folder import LocalObjectStore
 from services.storage.ports import ObjectStore
 from services.storage.s3 import open_s3
@@ -41,6 +42,7 @@ async def mount(server: grpc.aio.Server, settings: StorageSettings) -> AsyncIter
         service = StorageService(
             objects,
             DecoderProbe(decoder),
+            LinkSigner(settings.link_secrets),
             max_bytes=settings.max_upload_bytes,
             idle_seconds=settings.upload_idle_seconds,
         )

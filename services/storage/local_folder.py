@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import stat
 import uuid
 import zlib
@@ -75,6 +76,9 @@ class LocalObjectStore:
     async def put(self, key: ObjectKey, content: Path, facts: ObjectMetadata, terms: WriteConditions) -> StoredObject:
         return await _in_thread(self._put, key, content, facts, terms)
 
+    async def copy(self, source: ObjectKey, key: ObjectKey, terms: WriteConditions) -> StoredObject:
+        return await _in_thread(self._copy, source, key, terms)
+
     async def head(self, key: ObjectKey) -> StoredObject:
         return await _in_thread(self._head, key)
 
@@ -99,7 +103,15 @@ class LocalObjectStore:
     def sweep_older_than(self, seconds: float) -> None:
         self._spool.sweep(older_than=seconds)
 
-    def _put(self, key: ObjectKey, content: Path, facts: ObjectMetadata, terms: WriteConditions) -> StoredObject:
+    def _put(
+        self,
+        key: ObjectKey,
+        content: Path,
+        facts: ObjectMetadata,
+        terms: WriteConditions,
+        created: datetime | None = None,
+    ) -> StoredObject:
+        """`created`: when, where the file itself is older than its name."""
         target = self._root / key.full
         with content.open("rb") as file:
             if terms.result:
@@ -109,10 +121,24 @@ class LocalObjectStore:
         with self._alone_with(key):
             self._check(key, terms)
             # First, because its stamp already names the file that is coming.
-            self._write_facts(key, facts, status)
+            self._write_facts(key, facts, status, created)
             _within_folders(target, lambda: os.replace(content, target))
         _sync_folder(target.parent)
-        return StoredObject(key, facts, _created(status), terms.result)
+        return StoredObject(key, facts, created or _created(status), terms.result)
+
+    def _copy(self, source: ObjectKey, key: ObjectKey, terms: WriteConditions) -> StoredObject:
+        """The name is linked to the same file, which nobody ever writes to again; a result and what is none differ in
+        their files' rights, so one becomes the other only as a file of its own.
+        """
+        draft = self._root / ".spool" / f"copy-{uuid.uuid4()}"
+        try:
+            with self._file_of(source) as file:
+                stored = self._stored(source, file)
+                if stored.result != terms.result or not _linked(self._root / source.full, draft, file):
+                    _copied(file, draft)
+            return self._put(key, draft, stored.facts, terms, datetime.now(UTC))
+        finally:
+            draft.unlink(missing_ok=True)
 
     @contextmanager
     def _alone_with(self, key: ObjectKey) -> Iterator[None]:
@@ -143,13 +169,13 @@ class LocalObjectStore:
 
     def _stored(self, key: ObjectKey, file: BufferedReader) -> StoredObject:
         status = os.fstat(file.fileno())
-        facts = self._read_facts(key, status)
+        facts, created = self._read_facts(key, status)
         if facts is None:
             facts = _facts_of(file)
             # Only a shortcut for the next reader.
             with suppress(OSError):
                 self._write_facts(key, facts, status)
-        return StoredObject(key, facts, _created(status), _is_result(status))
+        return StoredObject(key, facts, created or _created(status), _is_result(status))
 
     def _list(self, tenant: str, prefix: str, start_after: str, limit: int) -> ObjectPage:
         found: list[StoredObject] = []
@@ -179,21 +205,25 @@ class LocalObjectStore:
         finally:
             path.unlink(missing_ok=True)
 
-    def _write_facts(self, key: ObjectKey, facts: ObjectMetadata, status: os.stat_result) -> None:
+    def _write_facts(
+        self, key: ObjectKey, facts: ObjectMetadata, status: os.stat_result, created: datetime | None = None
+    ) -> None:
         target = self._facts / key.full
         draft = self._root / ".spool" / f"facts-{uuid.uuid4()}"
         try:
-            draft.write_text(json.dumps({"stamp": _stamp(status)} | asdict(facts)))
+            known = {"stamp": _stamp(status), "created": created and created.isoformat()} | asdict(facts)
+            draft.write_text(json.dumps(known))
             _within_folders(target, lambda: os.replace(draft, target))
         finally:
             draft.unlink(missing_ok=True)
 
-    def _read_facts(self, key: ObjectKey, status: os.stat_result) -> ObjectMetadata | None:
+    def _read_facts(self, key: ObjectKey, status: os.stat_result) -> tuple[ObjectMetadata | None, datetime | None]:
         try:
             fields = json.loads((self._facts / key.full).read_text())
-            return ObjectMetadata(**fields) if fields.pop("stamp") == _stamp(status) else None
+            fits, created = fields.pop("stamp") == _stamp(status), fields.pop("created", None)
+            return (ObjectMetadata(**fields), created and datetime.fromisoformat(created)) if fits else (None, None)
         except (OSError, ValueError, TypeError, KeyError):
-            return None
+            return None, None
 
 
 async def _in_thread(function: Callable[..., ResultT], *arguments: object) -> ResultT:
@@ -233,6 +263,26 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _linked(target: Path, draft: Path, file: BufferedReader) -> bool:
+    """Whether `draft` is another name of the open file by now; not where the file system has no links."""
+    try:
+        os.link(target, draft)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOENT):
+            return False
+        raise
+    if os.path.samestat(draft.stat(), os.fstat(file.fileno())):
+        return True
+    draft.unlink()  # replaced since it was opened
+    return False
+
+
+def _copied(file: BufferedReader, draft: Path) -> None:
+    file.seek(0)
+    with draft.open("wb") as target:
+        shutil.copyfileobj(file, target, CHUNK_BYTES)
 
 
 def _stamp(status: os.stat_result) -> list[int]:

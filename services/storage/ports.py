@@ -59,6 +59,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def copy(self, source: ObjectKey, key: ObjectKey, terms: WriteConditions) -> StoredObject:
+        """The content of `source` under `key` too, as `put` would store it. Raises NotFound, and as `put`."""
+        ...
+
     async def head(self, key: ObjectKey) -> StoredObject:
         """Raises NotFound."""
         ...

@@ -1,7 +1,8 @@
 """Objects in an S3-compatible store, at `<bucket>/<prefix>/<tenant>/<path>`.
 
 What is known of an object are its own attributes, written in the same request. Large contents go as multipart uploads,
-which the store shows only when they are complete. An object somebody else put there has no SHA-256 and no picture size.
+which the store shows only when they are complete. An object somebody else put there has no picture size, and is read
+once by each process for its SHA-256.
 
 Whatever depends on what is there is one request with If-Match or If-None-Match, which the store itself decides. A store
 that does not know these on DELETE decides by our look before it.
@@ -10,8 +11,10 @@ that does not know these on DELETE decides by our look before it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import mmap
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
@@ -24,7 +27,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import S3Store
 
 from services.common.errors import NotFound, Unavailable
-from services.imaging.sniffing import UNKNOWN
+from services.imaging.sniffing import HEAD_BYTES, UNKNOWN, content_type_of
 from services.net.tls import authorities
 from services.storage.domain import ByteRange, ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions
 from services.storage.failures import translated
@@ -39,6 +42,7 @@ _HEADS_AT_ONCE = 32
 _LIST_CHUNK = 1000
 _LEFT_SECONDS = 3600.0
 _RACES, _TURNS = 20, 64
+_MOST_HASHES = 10_000
 _SIGNED_FOR, _DELETE_SECONDS = timedelta(minutes=1), 15.0
 
 
@@ -70,6 +74,7 @@ class S3ObjectStore:
     def __init__(self, store: S3Store, spool: Path) -> None:
         self._store = store
         self._spool = Spool(spool)
+        self._hashes: OrderedDict[tuple[str, str | None], ObjectMetadata] = OrderedDict()
         # Writers of one key in this process wait for each other instead of trying in vain.
         self._turns = tuple(asyncio.Lock() for _ in range(_TURNS))
 
@@ -106,6 +111,18 @@ class S3ObjectStore:
                     await obstore.put_async(self._store, key.full, body, attributes=attributes, mode=mode)
                     return
         raise _contended()
+
+    async def copy(self, source: ObjectKey, key: ObjectKey, terms: WriteConditions) -> StoredObject:
+        """By the store itself, which copies what is known of it too, where nothing depends on what is there."""
+        async with self.open(source) as opened:
+            if terms.none and opened.stored.result:
+                with _translated():
+                    await obstore.copy_async(self._store, source.full, key.full)
+                return await self.head(key)
+            async with self._spool.gather() as gathering:
+                async for chunk in opened.chunks(ByteRange(0, opened.stored.facts.size)):
+                    await gathering.write(chunk)
+                return await self.put(key, gathering.path, opened.stored.facts, terms)
 
     async def head(self, key: ObjectKey) -> StoredObject:
         stored, _ = await self._described(key)
@@ -176,8 +193,26 @@ class S3ObjectStore:
     async def _described(self, key: ObjectKey) -> tuple[StoredObject, str | None]:
         with _translated():
             answer = await obstore.get_async(self._store, key.full, options={"head": True})
-        result = "result" in answer.attributes
-        return StoredObject(key, _facts(answer), answer.meta["last_modified"], result), answer.meta["e_tag"]
+        result, version = "result" in answer.attributes, answer.meta["e_tag"]
+        facts = _facts(answer) or await self._read_facts(key, version)
+        return StoredObject(key, facts, answer.meta["last_modified"], result), version
+
+    async def _read_facts(self, key: ObjectKey, version: str | None) -> ObjectMetadata:
+        """Of an object somebody else put there, remembered for this version of it."""
+        place = (key.full, version)
+        known = self._hashes.get(place)
+        if known is None:
+            digest, head, size = hashlib.sha256(), b"", 0
+            with _translated():
+                answer = await obstore.get_async(self._store, key.full, options={"if_match": version})
+                async for part in answer.stream(min_chunk_size=CHUNK_BYTES):
+                    content = bytes(part)
+                    head, size = head or content[:HEAD_BYTES], size + len(content)
+                    await asyncio.to_thread(digest.update, content)
+            known = self._hashes[place] = ObjectMetadata(size, digest.hexdigest(), content_type_of(head))
+            if len(self._hashes) > _MOST_HASHES:
+                self._hashes.popitem(last=False)
+        return known
 
     async def _described_if_there(self, key: ObjectKey) -> tuple[StoredObject | None, str | None]:
         try:
@@ -255,11 +290,12 @@ def _attributes(facts: ObjectMetadata, *, result: bool) -> Attributes:
     }
 
 
-def _facts(answer: GetResult) -> ObjectMetadata:
+def _facts(answer: GetResult) -> ObjectMetadata | None:
+    """None for an object that somebody else put there."""
     given, size = answer.attributes, answer.meta["size"]
     sha256 = given.get("sha256", "")
     if not sha256:
-        return ObjectMetadata(size, "", UNKNOWN)
+        return None
     return ObjectMetadata(
         size, sha256, given.get("mediatype", UNKNOWN), int(given.get("width", 0)), int(given.get("height", 0))
     )

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from services.common.errors import ComputeError, DeadlineExceeded, InvalidRequest, PayloadTooLarge
+from services.common.errors import ComputeError, DeadlineExceeded, InvalidRequest, NotFound, PayloadTooLarge
 from services.imaging.paths import clean_prefix
 from services.storage.domain import ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions, check_tenant
+from services.storage.links import DEFAULT_SECONDS, Link, LinkSigner
 from services.storage.ports import ImageProbe, ObjectStore, OpenObject
 
 LIST_DEFAULT, LIST_LIMIT = 100, 1000
@@ -27,11 +29,22 @@ class UploadRequest:
     sha256: str = ""
 
 
+class SignedLink(NamedTuple):
+    """A link and what it leads to."""
+
+    token: str
+    link: Link
+    stored: StoredObject
+
+
 class StorageService:
     """Every method names the tenant first and answers only about that tenant's objects."""
 
-    def __init__(self, objects: ObjectStore, probe: ImageProbe, *, max_bytes: int, idle_seconds: float) -> None:
+    def __init__(
+        self, objects: ObjectStore, probe: ImageProbe, signer: LinkSigner, *, max_bytes: int, idle_seconds: float
+    ) -> None:
         self._objects = objects
+        self._signer = signer
         self._probe = probe
         self._max_bytes = max_bytes
         self._idle_seconds = idle_seconds
@@ -60,6 +73,39 @@ class StorageService:
                 raise InvalidRequest("the content has another SHA-256 than announced", reason="CHECKSUM_MISMATCH")
             facts = await self._seen(gathering.path, facts, must_be_image=wish.must_be_image)
             return await self._objects.put(key, gathering.path, facts, wish.terms)
+
+    async def copy(self, tenant: str, source: str, path: str, terms: WriteConditions) -> StoredObject:
+        """The content of `source` under `path` too; each lives on its own. Onto itself it changes nothing.
+
+        Raises:
+            NotFound: there is no `source`.
+            InvalidRequest: PATH_INVALID.
+            IllegalTransition: ALREADY_EXISTS, RESULT_IMMUTABLE.
+            PreconditionFailed.
+            OutOfSpace: STORAGE_FULL.
+            Unavailable: STORAGE_UNAVAILABLE.
+        """
+        origin, key = ObjectKey.of(tenant, source), ObjectKey.of(tenant, path)
+        terms.check_place(key)
+        if origin == key:
+            stored = await self._objects.head(key)
+            terms.check(stored)
+            return stored
+        return await self._objects.copy(origin, key, terms)
+
+    async def create_link(self, tenant: str, path: str, seconds: int, download_name: str) -> SignedLink:
+        """A token for the content that lies there now. Raises NotFound; InvalidRequest as `LinkSigner.sign`."""
+        stored = await self._objects.head(ObjectKey.of(tenant, path))
+        token, link = self._signer.sign(stored, seconds or DEFAULT_SECONDS, download_name)
+        return SignedLink(token, link, stored)
+
+    async def resolve_link(self, token: str) -> SignedLink:
+        """Raises NotFound: LINK_INVALID, LINK_EXPIRED, NOT_FOUND where it is gone or another content by now."""
+        link = self._signer.verify(token)
+        stored = await self._objects.head(link.key)
+        if stored.facts.etag != link.etag:
+            raise NotFound("what this link was made for has been replaced")
+        return SignedLink(token, link, stored)
 
     def open(self, tenant: str, path: str) -> AbstractAsyncContextManager[OpenObject]:
         """One version of an object, to be read. Raises NotFound."""

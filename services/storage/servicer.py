@@ -12,7 +12,7 @@ from compute.storage.v1 import storage_pb2_grpc as rpc
 
 from services.common.errors import IllegalTransition, InvalidRequest, PermissionDenied, Unavailable
 from services.common.identity import current_caller
-from services.common.scopes import TO_CHANGE, TO_READ, needs
+from services.common.scopes import OURS, TO_CHANGE, TO_READ, needs
 from services.rpc.grpc_server import Context
 from services.rpc.proto import read_time
 from services.storage.domain import ByteRange, Precondition, StoredObject, WriteConditions
@@ -88,6 +88,30 @@ class StorageServicer(rpc.StorageServiceServicer):
             current_caller().tenant, request.prefix, with_results=request.with_results
         )
         return pb.DeleteObjectsResponse(paths=paths)
+
+    @needs(TO_CHANGE)
+    async def CopyObject(self, request: pb.CopyObjectRequest, context: Context) -> pb.CopyObjectResponse:
+        terms = _terms(request.precondition, result=request.result, if_absent=request.if_absent)
+        stored = await self._service.copy(current_caller().tenant, request.from_path, request.path, terms)
+        return pb.CopyObjectResponse(object=self._info(stored))
+
+    @needs(TO_CHANGE)
+    async def CreateLink(self, request: pb.CreateLinkRequest, context: Context) -> pb.CreateLinkResponse:
+        made = await self._service.create_link(
+            current_caller().tenant, request.path, request.expires_in_seconds, request.download_name
+        )
+        answer = pb.CreateLinkResponse(token=made.token, object=self._info(made.stored))
+        answer.expires_at.FromDatetime(made.link.expires_at)
+        return answer
+
+    @needs(OURS)
+    async def ResolveLink(self, request: pb.ResolveLinkRequest, context: Context) -> pb.ResolveLinkResponse:
+        found = await self._service.resolve_link(request.token)
+        answer = pb.ResolveLinkResponse(
+            tenant=found.link.key.tenant, object=self._info(found.stored), download_name=found.link.download_name
+        )
+        answer.expires_at.FromDatetime(found.link.expires_at)
+        return answer
 
     def _info(self, stored: StoredObject) -> pb.ObjectInfo:
         info = pb.ObjectInfo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from services.common.settings import ServiceSettings
 from services.imaging.limits import MAX_PIXELS
@@ -28,6 +28,9 @@ class StorageSettings(ServiceSettings):
     """Whether the object store may be asked without TLS."""
     cdn_url: str = ""
     """Public address of the store's root; pictures are then fetched there, at `<cdn_url>/<tenant>/<path>`."""
+    link_keys: SecretStr = SecretStr("")
+    """Secrets that sign links to stored objects, by commas: the first signs, all verify, so a new one goes in front and
+    the old one goes once its links have expired (seven days at most). Unset: derived from INTERNAL_TOKEN."""
     max_upload_bytes: int = 100 << 20
     """Largest object."""
     upload_idle_seconds: float = 30.0
@@ -38,3 +41,8 @@ class StorageSettings(ServiceSettings):
     """Processes that look at pictures."""
     image_timeout_seconds: float = 20.0
     """How long one look may take."""
+
+    @property
+    def link_secrets(self) -> list[bytes]:
+        given = [part.strip().encode() for part in self.link_keys.get_secret_value().split(",") if part.strip()]
+        return given or [self.internal_token.get_secret_value().encode()]

@@ -78,11 +78,11 @@ class Acme(NamedTuple):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def acme(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Acme]:
     async with stack(mongodb_url, nats_url, tmp_path_factory.mktemp("objects")) as api:
-        yield Acme(api, await ids_of_acme(api) | {"name": "none"})
+        yield Acme(api, await ids_of_acme(api) | {"name": "none", "token": "none"})
 
 
 def unknown() -> dict[str, str]:
-    return ids_of_nobody() | {"name": "none"}
+    return ids_of_nobody() | {"name": "none", "token": "none"}
 
 
 async def test_whoever_has_no_key_is_let_into_the_open_routes_alone(acme: Acme) -> None:

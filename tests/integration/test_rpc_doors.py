@@ -35,10 +35,11 @@ from tests.integration.two_tenants import KEY, MARK, PICTURE, ids_of_acme, ids_o
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Fields of requests that name what a tenant has; every other text or message in them must stand in PLAIN.
 NAMING = ("task_id", "task_ids", "delivery_id", "path", "prefix", "start_after", "url", "tenant", "idempotency_key",
-          "page_token", "inputs_folder")  # fmt: skip
+          "page_token", "inputs_folder", "from_path")  # fmt: skip
 PLAIN = {
     *(
         "task_type",
+        "download_name",
         "origin_instance",
         "origin_zone",
         "origin_tenant_id",
@@ -192,7 +193,8 @@ async def test_each_service_is_for_whom_it_should_be(here: Deployment) -> None:
     for method in METHODS:
         await here.ask(method, "")
         needed, service = here.auth_interceptor.declared[path_of(method)] or OURS, method.containing_service.name
-        assert (needed == OURS) == (service in ("WorkerService", "AccessService")), method.full_name
+        ours = service in ("WorkerService", "AccessService") or method.name == "ResolveLink"
+        assert (needed == OURS) == ours, method.full_name
         assert ("operator" in needed) == (service == "InferenceService"), method.full_name
         reading = needed != OURS and method.name.startswith(looks) and method.name != "GetSecret"
         assert ("read" in needed) == reading, method.full_name
@@ -218,7 +220,7 @@ async def test_what_another_tenant_has_is_as_good_as_not_there(here: Deployment,
         missed = await here.ask(method, rival, naming_request(method, field, none))
         assert MARK.encode() not in found.shown.replace(PICTURE.encode(), b""), field
         assert found.reason == missed.reason, field
-        if field in ("task_id", "delivery_id", "path") and method.name not in WITHOUT_NOT_FOUND:
+        if field in ("task_id", "delivery_id", "path", "from_path") and method.name not in WITHOUT_NOT_FOUND:
             assert found.reason.endswith("NOT_FOUND"), field
         if method.name not in MAKES:
             assert shown(found, theirs) == shown(missed, none), field
@@ -237,6 +239,7 @@ def values(ids: dict[str, str], token: str, tenant: str) -> dict[str, str]:
         "idempotency_key": KEY if tenant == "acme" else "nobody",
         "page_token": token,
         "inputs_folder": f"references/{folder}/",
+        "from_path": ids["path"],
     }
 
 
@@ -263,6 +266,8 @@ def naming_request(method: MethodDescriptor, field: str, given: dict[str, str]) 
         request.all = True
     if method.name == "UploadObject" and field != "path":
         request.header.path = "of/its/own.txt"
+    if method.name == "CopyObject":
+        request.from_path, request.path = request.from_path or "of/nothing.txt", request.path or "of/its/own.txt"
     return request
 
 

@@ -275,6 +275,98 @@ async def test_a_result_takes_the_place_of_what_was_put_there_before(client: Sto
     assert await paths_of(client, tenant) == []
 
 
+async def test_a_copy_is_an_object_of_its_own(client: StorageClient, tenant: str) -> None:
+    content = picture()
+    original = await client.upload("shop/a.png", content, tenant=tenant, must_be_image=True)
+    copy = await client.copy("shop/a.png", "w/1/b.png", tenant=tenant)
+    assert (copy.path, copy.sha256, copy.etag) == ("w/1/b.png", original.sha256, original.etag)
+    assert (copy.width, copy.height, copy.content_type, copy.result) == (40, 30, "image/png", False)
+    assert copy.created_at.ToDatetime() >= original.created_at.ToDatetime()
+    await client.upload("shop/a.png", b"another", tenant=tenant)
+    assert await client.read("w/1/b.png", tenant=tenant, limit=MEGABYTE) == content
+    await client.delete("shop/a.png", tenant=tenant)
+    described = await client.head("w/1/b.png", tenant=tenant)
+    assert (described.sha256, described.created_at) == (copy.sha256, copy.created_at)
+    assert await client.read("w/1/b.png", tenant=tenant, limit=MEGABYTE) == content
+
+
+async def test_a_copy_of_a_result_is_one_only_where_that_is_said(client: StorageClient, tenant: str) -> None:
+    await client.upload("t/1/x", b"made", tenant=tenant, result=True)
+    kept = await client.copy("t/1/x", "t/2/x", tenant=tenant, result=True)
+    free = await client.copy("t/1/x", "mine/x", tenant=tenant)
+    assert (kept.result, free.result) == (True, False)
+    await client.upload("mine/y", b"given", tenant=tenant)
+    assert (await client.copy("mine/y", "t/2/y", tenant=tenant, result=True)).result
+    await client.delete("t/1/x", tenant=tenant, with_results=True)
+    with pytest.raises(IllegalTransition) as caught:
+        await client.copy("mine/y", "t/2/x", tenant=tenant)
+    assert caught.value.reason == "RESULT_IMMUTABLE"
+    await client.delete("mine/x", tenant=tenant)
+    assert await client.read("t/2/x", tenant=tenant, limit=10) == b"made"
+    again = await client.copy("t/2/y", "t/2/x", tenant=tenant, result=True)
+    assert (again.result, await client.read("t/2/x", tenant=tenant, limit=10)) == (True, b"given")
+
+
+async def test_a_copy_keeps_to_its_conditions(client: StorageClient, tenant: str) -> None:
+    await client.upload("x", b"first", tenant=tenant)
+    await client.upload("y", b"second", tenant=tenant)
+    with pytest.raises(IllegalTransition) as caught:
+        await client.copy("x", "y", tenant=tenant, if_absent=True)
+    assert caught.value.reason == "ALREADY_EXISTS"
+    for source, owner in (("none", tenant), ("x", "somebody-else")):
+        with pytest.raises(NotFound):
+            await client.copy(source, "z", tenant=owner)
+    with pytest.raises(InvalidRequest) as refused:
+        await client.copy("x", "../z", tenant=tenant)
+    assert refused.value.reason == "PATH_INVALID"
+    itself = await client.copy("x", "x", tenant=tenant)
+    assert itself.sha256 == hashlib.sha256(b"first").hexdigest()
+    assert (await client.copy("x", "y", tenant=tenant)).size == 5
+    assert await client.read("y", tenant=tenant, limit=10) == b"first"
+    assert await paths_of(client, tenant) == ["x", "y"]
+
+
+async def test_copies_of_what_is_being_replaced_are_whole(client: StorageClient, tenant: str) -> None:
+    contents = [bytes([number]) * (50_000 + number) for number in range(4)]
+    await client.upload("x", contents[0], tenant=tenant)
+
+    async def copied(number: int) -> bytes | None:
+        try:
+            made = await client.copy("x", f"copy{number}", tenant=tenant)
+        except Unavailable:  # replaced while it was read, which the caller may try again
+            return None
+        found = await client.read(f"copy{number}", tenant=tenant, limit=MEGABYTE)
+        assert hashlib.sha256(found).hexdigest() == made.sha256
+        return found
+
+    uploads = [client.upload("x", content, tenant=tenant) for content in contents]
+    outcomes, _ = await asyncio.gather(
+        asyncio.gather(*(copied(number) for number in range(8))), asyncio.gather(*uploads)
+    )
+    assert {outcome for outcome in outcomes if outcome is not None} <= set(contents)
+
+
+async def test_a_link_opens_the_content_it_was_made_for(client: StorageClient, tenant: str) -> None:
+    stored = await client.upload("shop/a b.png", picture(), tenant=tenant)
+    made = await client.create_link("shop/a b.png", tenant=tenant, seconds=60, download_name="mug é.png")
+    found = await client.resolve_link(made.token)
+    assert (found.tenant, found.object.path, found.object.etag) == (tenant, "shop/a b.png", stored.etag)
+    assert (found.download_name, found.expires_at) == ("mug é.png", made.expires_at)
+    await client.upload("shop/a b.png", picture(41), tenant=tenant)
+    with pytest.raises(NotFound) as replaced:
+        await client.resolve_link(made.token)
+    assert replaced.value.reason == "NOT_FOUND"
+    with pytest.raises(NotFound):
+        await client.create_link("shop/a b.png", tenant="somebody-else")
+    for seconds in (-1, 7 * 24 * 3600 + 1):
+        with pytest.raises(InvalidRequest) as refused:
+            await client.create_link("shop/a b.png", tenant=tenant, seconds=seconds)
+        assert refused.value.reason == "LINK_LIFETIME_INVALID"
+    with pytest.raises(InvalidRequest) as named:
+        await client.create_link("shop/a b.png", tenant=tenant, download_name='a"b')
+    assert named.value.reason == "LINK_NAME_INVALID"
+
+
 async def test_many_writers_of_one_path_leave_one_whole_object(client: StorageClient, tenant: str) -> None:
     contents = [bytes([number]) * (100_000 + number) for number in range(8)]
     await asyncio.gather(*(client.upload("x", content, tenant=tenant) for content in contents))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.edge.surface import Surface
 from gateway.surfaces.compute.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
+from gateway.surfaces.compute.routers.links import CreateLink
 from services.imaging.formats import ACCEPTED
 
 _FORM = {
@@ -23,9 +24,10 @@ SURFACE = Surface(
     path_parameters={
         "task_id": "Id of the task",
         "delivery_id": "Id of the delivery",
+        "token": "What the link was made with",
         "path": "Where it lies, such as pictures/mug.png",
     },
-    body_models=BODY_MODELS,
+    body_models=(*BODY_MODELS, CreateLink),
     answer_models=ANSWER_MODELS,
     schemas=UNIONS | {"Body_save_image_api_v1_storage_images__path__post": _FORM},
 )

@@ -9,14 +9,15 @@ from urllib.parse import quote
 import orjson
 from compute.storage.v1 import storage_pb2 as pb
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.edge.paging import SAID_ONCE, next_link
 from gateway.edge.paths import prefix
-from gateway.edge.ranges import ObjectVersion, check_match, is_unchanged, precondition_of, wanted_part
+from gateway.edge.ranges import ObjectVersion, is_unchanged, precondition_of
 from gateway.edge.refusals import CHANGES_A_PICTURE, OF_A_PICTURE, READS_A_PICTURE, STORES_A_PICTURE, refused
 from gateway.edge.uploads import file_chunks
+from gateway.objects import describe_object, serve_object
 from gateway.surfaces.compute.documents import (
     CONTENT,
     DELETE_HEADERS,
@@ -27,13 +28,10 @@ from gateway.surfaces.compute.documents import (
     merged,
 )
 from gateway.upstream import caller_of, upstream_of
-from services.common.errors import Unavailable
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 
 ROOT = "/api/v1/storage/images"
 router = APIRouter(prefix=ROOT, tags=["Storage"])
-# Whatever lies in storage, a browser shows it as a picture or not at all.
-_SAFE = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'; sandbox"}
 _FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -120,9 +118,7 @@ async def list_images(request: Request, page: Annotated[ImagePage, Query()]) -> 
 async def check_image_exists(request: Request, path: str) -> Response:
     """Tells whether an image exists, with the headers of a GET, under the same conditions."""
     info = await upstream_of(request).storage.head(path, tenant=caller_of(request).tenant)
-    if is_unchanged(request, ObjectVersion.of(info)):
-        return _unchanged(info)
-    return Response(status_code=200, headers=_headers(info) | {"content-length": str(info.size)})
+    return describe_object(request, info)
 
 
 @router.get(
@@ -137,22 +133,9 @@ async def get_image(request: Request, path: str) -> Response:
     """Returns an image by path, whole or a range of it; redirects to the CDN where there is one."""
     storage, tenant = upstream_of(request).storage, caller_of(request).tenant
     info = await storage.head(path, tenant=tenant)
-    version = ObjectVersion.of(info)
-    if is_unchanged(request, version):
-        return _unchanged(info)
-    if info.cdn_url:
+    if info.cdn_url and not is_unchanged(request, ObjectVersion.of(info)):
         return RedirectResponse(info.cdn_url, 307, headers={"etag": info.etag, "cache-control": "private"})
-    part = wanted_part(request, info.size, version)
-    offset, length = part or (0, 0)
-    found, chunks = await storage.download(path, tenant=tenant, offset=offset, length=length)
-    if part and found.etag != info.etag:
-        raise Unavailable("the picture is being replaced", reason="OBJECT_CHANGED", retry_after=1.0)
-    check_match(request, ObjectVersion.of(found))
-    # The whole of it may have been replaced meanwhile: what is sent is described.
-    headers = _headers(found) | {"content-length": str(part.length if part else found.size)}
-    if part:
-        headers["content-range"] = part.content_range(found.size)
-    return StreamingResponse(chunks, 206 if part else 200, headers, media_type=found.content_type)
+    return await serve_object(request, info, tenant=tenant)
 
 
 @router.post(
@@ -205,23 +188,6 @@ def _describe(request: Request, info: pb.ObjectInfo) -> dict[str, Any]:
         "height": info.height or None,
         "created_at": info.created_at.ToDatetime(UTC),
         "url": info.cdn_url or f"{prefix(request.scope)}{ROOT}/{quote(info.path)}",
-    }
-
-
-def _unchanged(info: pb.ObjectInfo) -> Response:
-    headers = _headers(info)
-    del headers["content-type"]
-    return Response(status_code=304, headers=headers)
-
-
-def _headers(info: pb.ObjectInfo) -> dict[str, str]:
-    return {
-        "etag": info.etag,
-        "content-type": info.content_type,
-        "last-modified": ObjectVersion.of(info).last_modified,
-        "accept-ranges": "bytes",
-        "cache-control": "private, no-cache",
-        **_SAFE,
     }
 
 

@@ -150,3 +150,61 @@ class DeleteObjectsResponse(_message.Message):
     PATHS_FIELD_NUMBER: _ClassVar[int]
     paths: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, paths: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CopyObjectRequest(_message.Message):
+    __slots__ = ("from_path", "path", "if_absent", "precondition", "result")
+    FROM_PATH_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    IF_ABSENT_FIELD_NUMBER: _ClassVar[int]
+    PRECONDITION_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    from_path: str
+    path: str
+    if_absent: bool
+    precondition: Precondition
+    result: bool
+    def __init__(self, from_path: _Optional[str] = ..., path: _Optional[str] = ..., if_absent: _Optional[bool] = ..., precondition: _Optional[_Union[Precondition, _Mapping]] = ..., result: _Optional[bool] = ...) -> None: ...
+
+class CopyObjectResponse(_message.Message):
+    __slots__ = ("object",)
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    object: ObjectInfo
+    def __init__(self, object: _Optional[_Union[ObjectInfo, _Mapping]] = ...) -> None: ...
+
+class CreateLinkRequest(_message.Message):
+    __slots__ = ("path", "expires_in_seconds", "download_name")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_IN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOAD_NAME_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    expires_in_seconds: int
+    download_name: str
+    def __init__(self, path: _Optional[str] = ..., expires_in_seconds: _Optional[int] = ..., download_name: _Optional[str] = ...) -> None: ...
+
+class CreateLinkResponse(_message.Message):
+    __slots__ = ("token", "expires_at", "object")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    expires_at: _timestamp_pb2.Timestamp
+    object: ObjectInfo
+    def __init__(self, token: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., object: _Optional[_Union[ObjectInfo, _Mapping]] = ...) -> None: ...
+
+class ResolveLinkRequest(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    def __init__(self, token: _Optional[str] = ...) -> None: ...
+
+class ResolveLinkResponse(_message.Message):
+    __slots__ = ("tenant", "object", "expires_at", "download_name")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOAD_NAME_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    object: ObjectInfo
+    expires_at: _timestamp_pb2.Timestamp
+    download_name: str
+    def __init__(self, tenant: _Optional[str] = ..., object: _Optional[_Union[ObjectInfo, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., download_name: _Optional[str] = ...) -> None: ...

@@ -65,6 +65,21 @@ class StorageServiceStub:
                 request_serializer=compute_dot_storage_dot_v1_dot_storage__pb2.DeleteObjectsRequest.SerializeToString,
                 response_deserializer=compute_dot_storage_dot_v1_dot_storage__pb2.DeleteObjectsResponse.FromString,
                 _registered_method=True)
+        self.CopyObject = channel.unary_unary(
+                '/compute.storage.v1.StorageService/CopyObject',
+                request_serializer=compute_dot_storage_dot_v1_dot_storage__pb2.CopyObjectRequest.SerializeToString,
+                response_deserializer=compute_dot_storage_dot_v1_dot_storage__pb2.CopyObjectResponse.FromString,
+                _registered_method=True)
+        self.CreateLink = channel.unary_unary(
+                '/compute.storage.v1.StorageService/CreateLink',
+                request_serializer=compute_dot_storage_dot_v1_dot_storage__pb2.CreateLinkRequest.SerializeToString,
+                response_deserializer=compute_dot_storage_dot_v1_dot_storage__pb2.CreateLinkResponse.FromString,
+                _registered_method=True)
+        self.ResolveLink = channel.unary_unary(
+                '/compute.storage.v1.StorageService/ResolveLink',
+                request_serializer=compute_dot_storage_dot_v1_dot_storage__pb2.ResolveLinkRequest.SerializeToString,
+                response_deserializer=compute_dot_storage_dot_v1_dot_storage__pb2.ResolveLinkResponse.FromString,
+                _registered_method=True)
 
 
 class StorageServiceServicer:
@@ -112,6 +127,29 @@ class StorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CopyObject(self, request, context):
+        """The same content under a second path, without its bytes travelling: a hard link in the local folder, a copy by the
+        store itself in S3 wherever the conditions allow that. Each path lives on its own: deleting one leaves the other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateLink(self, request, context):
+        """A token by which whoever holds it may fetch this very content until it expires, without a key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveLink(self, request, context):
+        """What a token leads to. For services of the deployment. NOT_FOUND: LINK_INVALID, LINK_EXPIRED, or the object is gone or
+        is another one by now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StorageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -144,6 +182,21 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     servicer.DeleteObjects,
                     request_deserializer=compute_dot_storage_dot_v1_dot_storage__pb2.DeleteObjectsRequest.FromString,
                     response_serializer=compute_dot_storage_dot_v1_dot_storage__pb2.DeleteObjectsResponse.SerializeToString,
+            ),
+            'CopyObject': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyObject,
+                    request_deserializer=compute_dot_storage_dot_v1_dot_storage__pb2.CopyObjectRequest.FromString,
+                    response_serializer=compute_dot_storage_dot_v1_dot_storage__pb2.CopyObjectResponse.SerializeToString,
+            ),
+            'CreateLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateLink,
+                    request_deserializer=compute_dot_storage_dot_v1_dot_storage__pb2.CreateLinkRequest.FromString,
+                    response_serializer=compute_dot_storage_dot_v1_dot_storage__pb2.CreateLinkResponse.SerializeToString,
+            ),
+            'ResolveLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveLink,
+                    request_deserializer=compute_dot_storage_dot_v1_dot_storage__pb2.ResolveLinkRequest.FromString,
+                    response_serializer=compute_dot_storage_dot_v1_dot_storage__pb2.ResolveLinkResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -309,6 +362,87 @@ class StorageService:
             '/compute.storage.v1.StorageService/DeleteObjects',
             compute_dot_storage_dot_v1_dot_storage__pb2.DeleteObjectsRequest.SerializeToString,
             compute_dot_storage_dot_v1_dot_storage__pb2.DeleteObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyObject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.storage.v1.StorageService/CopyObject',
+            compute_dot_storage_dot_v1_dot_storage__pb2.CopyObjectRequest.SerializeToString,
+            compute_dot_storage_dot_v1_dot_storage__pb2.CopyObjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.storage.v1.StorageService/CreateLink',
+            compute_dot_storage_dot_v1_dot_storage__pb2.CreateLinkRequest.SerializeToString,
+            compute_dot_storage_dot_v1_dot_storage__pb2.CreateLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.storage.v1.StorageService/ResolveLink',
+            compute_dot_storage_dot_v1_dot_storage__pb2.ResolveLinkRequest.SerializeToString,
+            compute_dot_storage_dot_v1_dot_storage__pb2.ResolveLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,
