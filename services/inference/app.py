@@ -26,7 +26,7 @@ from services.inference.images import TaskImages
 from services.inference.registry import Handlers, discover_handlers
 from services.inference.served import announced
 from services.inference.servicer import InferenceServicer
-from services.inference.settings import WorkerSettings as WorkerSettings
+from services.inference.settings import WorkerSettings
 from services.messaging.bus import open_bus, ping
 from services.messaging.event_schemas import schemas_at
 from services.providers.calling.account_limits import AccountLimiters
@@ -44,6 +44,7 @@ from services.worker.work_queue import WorkQueue
 from services.worker.worker import Worker
 
 log = structlog.get_logger()
+Settings = WorkerSettings
 # What runs is reported to the tasks service when this one ends.
 FRONT = True
 SERVICE = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
