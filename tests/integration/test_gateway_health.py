@@ -73,10 +73,10 @@ async def test_without_storage_tasks_are_accepted(mongodb_url: str, nats_url: st
         assert (await api.http.post(TASKS, json=generation())).status_code == 200
 
 
-async def test_without_nats_tasks_are_accepted(mongodb_url: str, home: StackFolder, tmp_path: Path) -> None:
-    [port] = free_ports(1)
+async def test_without_nats_tasks_are_accepted(mongodb_url: str, tmp_path: Path) -> None:
+    [port], home = free_ports(1), StackFolder(tmp_path / "nats")
     with running(nats_component(home, port), home) as nats:
-        async with stack(mongodb_url, f"nats://{HOST}:{port}", tmp_path) as api:
+        async with stack(mongodb_url, f"nats://{HOST}:{port}", tmp_path / "objects") as api:
             os.kill(nats.pid, signal.SIGSTOP)
             try:
                 assert await until(healthy(api.stranger, 200, "degraded", ["workers", "nats"]))
@@ -85,12 +85,10 @@ async def test_without_nats_tasks_are_accepted(mongodb_url: str, home: StackFold
                 os.kill(nats.pid, signal.SIGCONT)
 
 
-async def test_without_the_store_no_task_is_accepted_and_health_is_503(
-    home: StackFolder, nats_url: str, tmp_path: Path
-) -> None:
-    [port] = free_ports(1)
+async def test_without_the_store_no_task_is_accepted_and_health_is_503(nats_url: str, tmp_path: Path) -> None:
+    [port], home = free_ports(1), StackFolder(tmp_path / "store")
     with running(stores.mongodb(home, port), home) as store:
-        async with stack(f"mongodb://{HOST}:{port}", nats_url, tmp_path) as api:
+        async with stack(f"mongodb://{HOST}:{port}", nats_url, tmp_path / "objects") as api:
             assert (await health(api.stranger))[0] == 200
             os.kill(store.pid, signal.SIGSTOP)
             try:
