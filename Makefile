@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run models model test test-clients check reliability crash fuzz bench profile gallery protos settings openapi asyncapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run models model test test-clients check reliability crash fuzz bench profile gallery photographs protos settings openapi asyncapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ profile:  ## CPU time per task by process and by stage
 
 gallery:  ## before and after of every task type that runs here, in docs/gallery; ARGS="refine editing" for some
 	@$(ATELIER) gallery $(ARGS)
+
+photographs:  ## judge cut-outs, enlargements and finds on photographs; fails where one falls short; ARGS=--sheets draws docs/photographs
+	@$(ATELIER) photographs $(ARGS)
 
 protos:  ## generate the code of the contracts anew
 	@$(ATELIER) protos

@@ -33,6 +33,7 @@ COMMANDS = {
     "models": Command(("-m", "deploy.local.models", "list")),
     "model": Command(("-m", "deploy.local.models", "choose")),
     "gallery": Command(("-m", "deploy.local.gallery"), ALL),
+    "photographs": Command(("-m", "deploy.local.photographs"), ("app", "models", "artefacts")),
     "reliability": Command(("-m", "tests.reliability"), ALL),
     "crash": Command(("-m", "tests.crash"), ALL),
     "fuzz": Command(("-m", "tests.fuzz")),

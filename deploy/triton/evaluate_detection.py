@@ -7,13 +7,13 @@ out/photographs/report.json and fails where one falls short. PHOTOGRAPHS is scik
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from photographs import report
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "runtime"))
@@ -25,7 +25,6 @@ from detecting.ssd import overlap
 from detecting.text import TextReader
 from detection_pictures import BLANKS, Label, Photographs, Pixels, Posed, labels, product
 
-REPORT = Path(__file__).resolve().parents[2] / "out/photographs/report.json"
 SAME = 0.3
 LEAST_FACES, MOST_FALSE, LEAST_CHARACTERS = 0.95, 0.01, 0.95
 
@@ -123,13 +122,16 @@ def main() -> None:
     if given.sheet:
         sheet(faces, people, reader, photographs).save(given.sheet, quality=85)
     made = figures(faces, reader, photographs)
-    known = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps({**known, **made}, indent=2) + "\n")
-    print(made)
-    short = made["faces_found_share"] < LEAST_FACES or made["ocr_characters_share"] < LEAST_CHARACTERS
-    if short or made["false_faces_share"] > MOST_FALSE or made["ocr_blank_reads"]:
-        raise SystemExit("a figure falls short of what is promised")
+    report(made, shortfalls(made))
+
+
+def shortfalls(made: dict[str, float]) -> dict[str, bool]:
+    return {
+        f"of the faces {LEAST_FACES} or more are to be found": made["faces_found_share"] < LEAST_FACES,
+        f"faces are to be seen on {MOST_FALSE} of other pictures at most": made["false_faces_share"] > MOST_FALSE,
+        f"of the characters {LEAST_CHARACTERS} or more are to be read": made["ocr_characters_share"] < LEAST_CHARACTERS,
+        "nothing is to be read where nothing is written": made["ocr_blank_reads"] > 0,
+    }
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
 """Judges the upscaling model on twelve crops of photographs that scikit-image ships, shrunk by four and enlarged again.
 
 `python deploy/triton/evaluate_upscaling.py PHOTOGRAPHS [--sheet FILE]`, in the models' environment, adds its figures to
-out/photographs/report.json. Judged by detail (mean absolute Laplacian as a share of the original's) and by what is left
-of the small picture when the result is shrunk back (PSNR, mean colour difference CIEDE2000): PSNR or SSIM against the
-original would favour blur.
+out/photographs/report.json and fails where one falls short. Judged by detail (mean absolute Laplacian as a share of the
+original's) and by what is left of the small picture when the result is shrunk back (PSNR, mean colour difference
+CIEDE2000): PSNR or SSIM against the original would favour blur.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from photographs import report
 from PIL import Image, ImageDraw, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "runtime"))
@@ -24,8 +24,8 @@ from upscaling.enlarging import enlarge
 from upscaling.network import Network, RealEsrgan
 from upscaling.settings import Settings
 
-REPORT = Path(__file__).resolve().parents[2] / "out/photographs/report.json"
 SIDE, FACTOR = 256, 4
+LEAST_DETAIL, LEAST_DB, MOST_DELTA_E = 0.45, 31.0, 1.5
 # File, and left and top of its crop.
 CROPS = (
     ("astronaut.png", 150, 0),
@@ -140,6 +140,18 @@ def figures(scores: list[dict[str, Score]]) -> dict[str, float]:
     }
 
 
+def shortfalls(scores: list[dict[str, Score]]) -> dict[str, bool]:
+    found = figures(scores)
+    return {
+        f"the detail of enlargements is to be {LEAST_DETAIL} or more": found["detail_share"] < LEAST_DETAIL,
+        "every crop is to have more detail than by Lanczos and unsharp masking": any(
+            score[MODEL].detail <= score[UNSHARP].detail for score in scores
+        ),
+        f"shrunk back, enlargements are to be as they were by {LEAST_DB} dB": found["shrunk_back_db"] < LEAST_DB,
+        f"and differ by a mean of {MOST_DELTA_E} at most": found["shrunk_back_delta_e"] > MOST_DELTA_E,
+    }
+
+
 def sheet(network: Network, folder: Path) -> Image.Image:
     """The crops in two columns, each as Lanczos, the model's and the original."""
     side, title = 160, 14
@@ -168,12 +180,9 @@ def main() -> None:
     scores = judge(network, given.photographs)
     for crop, score in zip(CROPS, scores, strict=True):
         print(*crop, *(f"{way}: {s.detail:.2f} {s.psnr:.1f} dB {s.delta_e:.2f}" for way, s in score.items()), sep="  ")
-    known = json.loads(REPORT.read_text()) if REPORT.is_file() else {}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps({**known, **figures(scores)}, indent=2) + "\n")
-    print(figures(scores))
     if given.sheet:
         sheet(network, given.photographs).save(given.sheet, quality=88)
+    report(figures(scores), shortfalls(scores))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Wrong:
     """The committed network's double that sees the subject where it is not."""
 
     def __init__(self, network) -> None:
-        self.network, self.description = network, network.description
+        self.network, self.description, self.draws = network, network.description, network.draws
 
     def matte(self, image: np.ndarray) -> np.ndarray:
         return np.roll(self.network.matte(image), 110, axis=1)

@@ -14,7 +14,7 @@ import pytest
 from artefacts import ArtefactRefused, place, registry
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "deploy/triton"))
-from evaluate_upscaling import CROPS, MODEL, UNSHARP, delta_e, enlarged, figures, judge
+from evaluate_upscaling import CROPS, MODEL, UNSHARP, Score, delta_e, enlarged, figures, judge, shortfalls
 from PIL import Image
 from upscaling.engine import Engine
 from upscaling.enlarging import enlarge, stages
@@ -89,6 +89,14 @@ def test_photographs_gain_detail_and_stay_what_they_were(network):
     assert told["shrunk_back_delta_e"] <= 1.5
     for score in scores:
         assert score[MODEL].detail > score[UNSHARP].detail
+
+
+def test_an_enlargement_that_falls_short_is_told_by_what_it_lacks():
+    good, plain = Score(0.6, 32.0, 1.0), Score(0.3, 40.0, 0.5)
+    assert not any(shortfalls([{MODEL: good, UNSHARP: plain}]).values())
+    for bad in (Score(0.4, 32.0, 1.0), Score(0.6, 30.0, 1.0), Score(0.6, 32.0, 1.6)):
+        assert sum(shortfalls([{MODEL: bad, UNSHARP: plain}]).values()) == 1
+    assert sum(shortfalls([{MODEL: good, UNSHARP: plain}, {MODEL: plain, UNSHARP: plain}]).values()) == 1
 
 
 @fetched

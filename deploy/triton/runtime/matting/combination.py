@@ -10,16 +10,22 @@ import numpy as np
 
 from .border import border_matte
 from .confidence import expected_overlap
-from .evidence import gather
-from .graphcut import settle
+from .evidence import colour_contrast, gather
+from .graphcut import decide, settle
 
 Array = np.ndarray
 Judge = Callable[[Array], float]
+Settler = Callable[[Array, Array, Judge], tuple[Array, float]]
+"""From the picture and the network's answer to a decided matte and the trust in it."""
 BOLD, CAREFUL, NOT = 0.95, 0.8, 0.02
 """What the network must answer to be sure of the subject, two ways, and of the background. Bold settling leaves nearly
 all to colours and edges and is right more often; careful settling keeps what the network saw."""
 CAREFUL_MARGIN, BORDER_MARGIN = 0.05, 0.25
 """How much better another matte must look before it replaces the bold one."""
+DOUBTED = 0.3
+"""What a network trained on photographs may answer, at most, of what is taken for background without a look."""
+APART = 0.55
+"""Less colour contrast than this between subject and background, and colours cannot tell them apart."""
 LEAST_SIDE = 16
 """Smaller pictures get the network's plain answer and no confidence."""
 
@@ -34,14 +40,14 @@ class Choice:
     agreed: float | None = None
 
 
-def choose(small: Array, network: Array) -> Choice:
+def choose(small: Array, network: Array, settler: Settler) -> Choice:
     """From both methods; `network` at the size of `small`, uint8 RGB [h, w, 3]."""
     border = border_matte(small)
 
     def judge(matte: Array) -> float:
         return expected_overlap(gather(small, matte, network, border), "both")
 
-    settled, trust = settle_best(small, network, judge)
+    settled, trust = settler(small, network, judge)
     agreed = agreement(settled, border)
     border_trust = judge(border)
     if border_trust > trust + BORDER_MARGIN:
@@ -54,12 +60,25 @@ def doubted(trust: float, agreed: float) -> float:
     return trust * (0.7 + 0.3 * agreed)
 
 
-def settle_best(small: Array, network: Array, judge: Judge) -> tuple[Array, float]:
-    """The network's answer settled boldly, or carefully where that looks clearly better; and the trust in it."""
+def settle_drawing(small: Array, network: Array, judge: Judge) -> tuple[Array, float]:
+    """The network's answer settled boldly, or carefully where that looks clearly better."""
     bold = settle(small, network, sure=BOLD, sure_not=NOT)
     careful = settle(small, network, sure=CAREFUL, sure_not=NOT)
     trust, careful_trust = judge(bold), judge(careful)
     return (careful, careful_trust) if careful_trust > trust + CAREFUL_MARGIN else (bold, trust)
+
+
+def settle_photograph(small: Array, network: Array, judge: Judge) -> tuple[Array, float]:
+    """Carefully, from the floor that parts the colours best; as the network says where colours tell nothing apart.
+
+    A network trained on photographs knows thin and glossy things that colours give away to the background, and a
+    crowded room has the colours of what stands in it.
+    """
+    ways = [settle(small, network, sure=CAREFUL, sure_not=floor) for floor in (NOT, DOUBTED)]
+    parted = [colour_contrast(small, matte > 0.5) for matte in ways]
+    best = max(range(len(ways)), key=parted.__getitem__)
+    matte = ways[best] if parted[best] >= APART else decide(network)
+    return matte, judge(matte)
 
 
 def agreement(first: Array, second: Array) -> float:
@@ -69,13 +88,13 @@ def agreement(first: Array, second: Array) -> float:
     return float((one & other).sum() / union) if union else 1.0
 
 
-def network_alone(small: Array, network: Array, *, settled: bool) -> Choice:
-    """Without a second opinion; unless `settled`, the network's own answer."""
+def network_alone(small: Array, network: Array, settler: Settler | None) -> Choice:
+    """Without a second opinion; without a settler, the network's own answer."""
 
     def judge(matte: Array) -> float:
         return judged(small, matte, network, "network")
 
-    matte, trust = settle_best(small, network, judge) if settled else (network, judge(network))
+    matte, trust = settler(small, network, judge) if settler else (network, judge(network))
     return Choice(matte, "network", trust)
 
 

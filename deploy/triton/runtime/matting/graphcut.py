@@ -11,6 +11,9 @@ Array = np.ndarray
 HOLE = 0.25
 """A hole stays one only where the likelihood is no more than this: colours alone take drinks and patterns for holes."""
 
+PIECE = 0.75
+"""A small piece goes only where the likelihood is no more than this: of many things on a table, each is small."""
+
 
 def settle(small: Array, likelihood: Array, *, sure: float, sure_not: float, middle: float = 0.5) -> Array:
     """uint8 RGB and likelihood [h, w] in 0..1 to a decided matte, slightly softened.
@@ -20,7 +23,16 @@ def settle(small: Array, likelihood: Array, *, sure: float, sure_not: float, mid
     labels = np.where(likelihood > middle, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[likelihood > sure] = cv2.GC_FGD
     labels[likelihood < sure_not] = cv2.GC_BGD
-    return cv2.GaussianBlur(tidied(cut_graph(small, labels), likelihood), (0, 0), 0.8)
+    return softened(cut_graph(small, labels), likelihood)
+
+
+def decide(likelihood: Array) -> Array:
+    """A decided matte without a look at the picture: a likelihood's halves and quarters would be ghosts."""
+    return softened((likelihood > 0.5).astype(np.float32), likelihood)
+
+
+def softened(matte: Array, likelihood: Array) -> Array:
+    return cv2.GaussianBlur(tidied(matte, likelihood), (0, 0), 0.8)
 
 
 def cut_graph(small: Array, labels: Array, rounds: int = 3) -> Array:
@@ -39,7 +51,7 @@ def tidied(matte: Array, likelihood: Array) -> Array:
     subject = matte > 0.5
     area = max(1, int(subject.sum()))
     for size, region in regions(subject):
-        if size < 0.04 * area:
+        if size < 0.04 * area and float(likelihood[region].mean()) < PIECE:
             matte[region] = 0
     framed = np.pad(~subject, 1, constant_values=True)
     for size, region in regions(framed):

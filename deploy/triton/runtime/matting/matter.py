@@ -11,7 +11,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .combination import LEAST_SIDE, Choice, border_alone, choose, fitted, network_alone
+from .combination import (
+    LEAST_SIDE,
+    Choice,
+    Settler,
+    border_alone,
+    choose,
+    fitted,
+    network_alone,
+    settle_drawing,
+    settle_photograph,
+)
 from .errors import MattingError
 from .graphcut import shrink
 from .network import MatteNetwork
@@ -22,6 +32,8 @@ from .settings import Settings
 
 Array = np.ndarray
 WORKING_SIDE = 192
+PHOTOGRAPH_SIDE = 320
+"""Of what a network trained on photographs saw, whose answer is as fine."""
 
 
 @dataclass(frozen=True)
@@ -94,23 +106,25 @@ class Matter:
             with watch.time("border"):
                 return border_alone(small), self.network
         with watch.time("network"):
-            network, believed = self.answer(image, small, request)
-            if request.canary or not request.refine or min(small.shape[:2]) < LEAST_SIDE:
-                return network_alone(small, network, settled=False), believed
+            answer, believed = self.answer(image, small, request)
+        small = small if believed.draws else shrink(image, PHOTOGRAPH_SIDE)
+        network, settler = fitted(answer, small), settler_for(believed)
+        if request.canary or not request.refine or min(small.shape[:2]) < LEAST_SIDE:
+            return network_alone(small, network, None), believed
         with watch.time("combine"):
             auto = request.method == "auto"
-            return choose(small, network) if auto else network_alone(small, network, settled=True), believed
+            return (choose if auto else network_alone)(small, network, settler), believed
 
     def answer(self, image: Array, small: Array, request: MattingRequest) -> tuple[Array, MatteNetwork]:
-        """The answer at the size of `small` of the network asked for, else of the one that fits the picture."""
+        """What the network asked for says, else the one that fits the picture, at its own resolution."""
         if request.model and not request.canary:
             asked = self.named(request.model)
-            return fitted(asked.matte(image), small), asked
-        drawn = fitted(self.network.matte(image), small)
+            return asked.matte(image), asked
+        drawn = self.network.matte(image)
         if self.photographs is None or request.canary or min(small.shape[:2]) < LEAST_SIDE:
             return drawn, self.network
-        photograph = fitted(self.photographs.matte(image), small)
-        if prefers_photograph(Rivals(small, drawn, photograph)):
+        photograph = self.photographs.matte(image)
+        if prefers_photograph(Rivals(small, fitted(drawn, small), fitted(photograph, small))):
             return photograph, self.photographs
         return drawn, self.network
 
@@ -128,3 +142,7 @@ class Matter:
             return np.clip(enlarge(matte, *image.shape[:2]), 0, 1)
         with watch.time("refine"):
             return refine(image, matte)
+
+
+def settler_for(network: MatteNetwork) -> Settler:
+    return settle_drawing if network.draws else settle_photograph

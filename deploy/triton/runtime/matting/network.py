@@ -72,6 +72,11 @@ class MatteNetwork:
         }
         return cls(open_session(path, settings.threads), LAYOUTS["u2net"], description, artefact.served())
 
+    @property
+    def draws(self) -> bool:
+        """Whether it was trained on drawn pictures, as the starter alone was."""
+        return self.layout.name == "starter"
+
     def matte(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB [H, W, 3] to float32 [h, w] in 0..1 at the network's own resolution. Raises MODEL_FAILED."""
         first = self.look(image)
