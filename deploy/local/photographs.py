@@ -30,9 +30,9 @@ def main() -> None:
     said_plainly(lambda: judge(sorted(JUDGES.glob(f"{_PREFIX}*.py")), SHEETS if sheets else None))
 
 
-def judge(scripts: Sequence[Path], sheets: Path | None = None) -> None:
-    """All of them, whatever one says. Raises LocalError naming those that were not content."""
-    REPORT.unlink(missing_ok=True)
+def judge(scripts: Sequence[Path], sheets: Path | None = None, report: Path = REPORT) -> None:
+    """By all of them, whatever one says. Raises LocalError naming those that were not content."""
+    report.unlink(missing_ok=True)
     short = []
     for script in scripts:
         what = script.stem.removeprefix(_PREFIX)
@@ -40,7 +40,7 @@ def judge(scripts: Sequence[Path], sheets: Path | None = None) -> None:
         sheet = ["--sheet", str(sheets / f"{what}.jpg")] if sheets else []
         if subprocess.run((MODELS_PYTHON, script, data_dir, *sheet), cwd=ROOT).returncode:
             short.append(what)
-    print(f"\n{shown(REPORT)} holds every figure")
+    print(f"\n{shown(report)} holds every figure")
     if short:
         raise LocalError(f"not as good as promised: {', '.join(short)}")
 
