@@ -9,7 +9,7 @@ ARGS ?=
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo:  ## everything once: set up, start, draw a picture, cut it out, save both to out/demo, stop
+demo:  ## everything once: set up, start, draw a picture and cut it out, do more with a photograph, save all to out/demo, stop
 	@$(ATELIER) demo $(ARGS)
 
 up:  ## start the stack in the background; prints addresses and a development API key

@@ -1,4 +1,4 @@
-"""The contact sheet of a demonstration: the prompt, the picture taking shape, the picture, and its cut-out."""
+"""The contact sheet of a demonstration: a picture taking shape, its cut-out, and what was made of a photograph."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ MOST_PREVIEWS = 10
 THUMBNAIL = (WIDTH - 2 * MARGIN - GAP * (MOST_PREVIEWS - 1)) // MOST_PREVIEWS
 PAPER, INK, FAINT = (250, 249, 246), (28, 28, 32), (128, 126, 122)
 _SQUARE, _ROW = 24, 190
+_TREATED = ("photograph", "background removed", "another ground", "four times larger, a part of it")
 
 
 class DenoisingPreview(NamedTuple):
@@ -24,11 +25,24 @@ class DenoisingPreview(NamedTuple):
     picture: Picture
 
 
-def draw(prompt: str, previews: Sequence[DenoisingPreview], picture: Picture, cutout: Picture, footer: str) -> Picture:
-    """`previews` are in the order of their steps; the sheet shows at most ten, first and last among them."""
+def draw(
+    prompt: str,
+    previews: Sequence[DenoisingPreview],
+    picture: Picture,
+    cutout: Picture,
+    footer: str,
+    treated: Sequence[Picture] = (),
+    credit: str = "",
+) -> Picture:
+    """`previews` are in the order of their steps; the sheet shows at most ten, first and last among them.
+
+    `treated` are a photograph, its cut-out, it on another ground, and that enlarged; `credit` says whose it is.
+    """
     shown = _spread(previews)
     large = _ROW + (THUMBNAIL + 70 if shown else 0)
-    sheet = Image.new("RGB", (WIDTH, large + LARGE + 130), PAPER)
+    strip = _strip(treated, credit)
+    end = large + LARGE + 60
+    sheet = Image.new("RGB", (WIDTH, end + strip.height + 70), PAPER)
     write = ImageDraw.Draw(sheet)
     write.text((MARGIN, 52), "Atelier", fill=FAINT, font=font(26))
     write.text((MARGIN, 92), fitted(f"“{prompt}”", WIDTH - 2 * MARGIN, 46), fill=INK, font=font(46))
@@ -40,8 +54,31 @@ def draw(prompt: str, previews: Sequence[DenoisingPreview], picture: Picture, cu
     sheet.paste(over_squares(scaled(cutout.convert("RGBA"), LARGE)), (MARGIN + LARGE + 2 * GAP, large))
     write.text((MARGIN, large + LARGE + 14), "generation", fill=FAINT, font=font(20))
     write.text((MARGIN + LARGE + 2 * GAP, large + LARGE + 14), "background removed", fill=FAINT, font=font(20))
-    write.text((MARGIN, large + LARGE + 72), fitted(footer, WIDTH - 2 * MARGIN, 18), fill=FAINT, font=font(18))
+    sheet.paste(strip, (MARGIN, end))
+    write.text((MARGIN, end + strip.height + 12), fitted(footer, WIDTH - 2 * MARGIN, 18), fill=FAINT, font=font(18))
     return sheet
+
+
+def _strip(treated: Sequence[Picture], credit: str) -> Picture:
+    """The photograph's pictures side by side, of the last one a part at its own pixels."""
+    wide = (WIDTH - 2 * MARGIN - GAP * (len(_TREATED) - 1)) // len(_TREATED)
+    if not treated:
+        return Image.new("RGB", (WIDTH - 2 * MARGIN, 0), PAPER)
+    high = wide * treated[0].height // treated[0].width
+    strip = Image.new("RGB", (WIDTH - 2 * MARGIN, high + 60), PAPER)
+    write = ImageDraw.Draw(strip)
+    for number, (picture, title) in enumerate(zip(treated, _TREATED, strict=True)):
+        left = number * (wide + GAP)
+        last = number == len(_TREATED) - 1
+        shown = _middle(picture, wide, high) if last else picture.resize((wide, high), Image.Resampling.LANCZOS)
+        strip.paste(over_squares(shown) if shown.mode == "RGBA" else shown.convert("RGB"), (left, 24))
+        write.text((left, 34 + high), f"{title} ({credit})" if number == 0 else title, fill=FAINT, font=font(18))
+    return strip
+
+
+def _middle(picture: Picture, width: int, height: int) -> Picture:
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))
 
 
 def _spread(previews: Sequence[DenoisingPreview]) -> list[DenoisingPreview]:

@@ -1,4 +1,4 @@
-"""`make demo`: one picture through the whole system, shown as it is drawn, cut out, and saved to out/demo."""
+"""`make demo`: a picture drawn and cut out; a photograph cut out, put on another ground and enlarged."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from skimage import data
 
 from deploy.local import contact_sheet, runfile, terminal
 from deploy.local.client import GatewayClient, RequestFailed, ask_model
@@ -26,6 +27,10 @@ from deploy.local.process import last_lines
 
 OUT = ROOT / "out" / "demo"
 PROMPT = "a red dotted mug on a beige background"
+CREDIT = "Rachel Michetti, CC0"
+"""Of the photograph, which scikit-image ships."""
+PHOTOGRAPH_SIZE, GROUND = (240, 160), "#d9e4e8"
+"""Small, as it is enlarged by this machine's processors within seconds."""
 
 
 @dataclass
@@ -36,6 +41,8 @@ class DemoReport:
     seconds: dict[str, float] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     previews: list[contact_sheet.DenoisingPreview] = field(default_factory=list)
+    photographs: dict[str, bytes] = field(default_factory=dict)
+    """What was made of the photograph, by the name of its file; the photograph first."""
     model: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
@@ -63,10 +70,12 @@ def demonstrate(home: StackFolder, record: DemoReport, console: Console, out: Pa
                 picture = _generate(client, record, console)
                 record.model = ask_model(facts["targets"]["tasks"], facts["api_key"], record.tasks[0]["id"])
                 cutout = _cut_out(client, record, console)
+                _treat_photograph(client, record, console)
         except RequestFailed as error:
             raise _blame(home, str(error)) from error
         save(record, picture, cutout, out)
-        console.print(f"saved in {shown(out)}: generation.png, cutout.png, contact_sheet.png, report.json")
+        made = ", ".join(f"{name}.png" for name in ("generation", "cutout", *record.photographs, "contact_sheet"))
+        console.print(f"saved in {shown(out)}: {made}, report.json")
 
 
 def _generate(client: GatewayClient, record: DemoReport, console: Console) -> bytes:
@@ -86,6 +95,37 @@ def _cut_out(client: GatewayClient, record: DemoReport, console: Console) -> byt
         task = _follow(client, client.create(asked)["id"], record, console)
     [path] = task["result_image_paths"]
     return client.download(path)
+
+
+def _treat_photograph(client: GatewayClient, record: DemoReport, console: Console) -> None:
+    """Cuts it out, puts it on another ground and enlarges that."""
+    photograph = Image.fromarray(data.coffee()).resize(PHOTOGRAPH_SIZE, Image.Resampling.LANCZOS)
+    target = io.BytesIO()
+    photograph.save(target, "PNG")
+    record.photographs["photograph"] = target.getvalue()
+    sent = f"data:image/png;base64,{base64.b64encode(target.getvalue()).decode()}"
+    removal = {"task_type": "BACKGROUND_REMOVAL", "input_image_paths": [sent]}
+    _make(client, record, console, ("photograph_cutout", "of a photograph", removal))
+    change = {
+        "task_type": "BACKGROUND_FIX",
+        "base_image": sent,
+        "strategy": "FLAT_FILL",
+        "background_color": GROUND,
+    }
+    changed = _make(client, record, console, ("photograph_ground", f"onto {GROUND}", change))
+    enlarging = {"task_type": "REFINE", "base_image_url": changed, "upscale_factor": 4}
+    _make(client, record, console, ("photograph_enlarged", "four times larger", enlarging))
+
+
+def _make(client: GatewayClient, record: DemoReport, console: Console, wanted: tuple[str, str, dict[str, Any]]) -> str:
+    """Name of the file, words for the title, and the request; answers with the path of what was made."""
+    name, title, asked = wanted
+    console.print(f"\n[bold]{asked['task_type']}[/]  {title}")
+    with record.timed(name.removeprefix("photograph_")):
+        task = _follow(client, client.create({"origin_instance": "demo", **asked})["id"], record, console)
+    path = str(task.get("result_image_path") or task["result_image_paths"][0])
+    record.photographs[name] = client.download(path)
+    return path
 
 
 def _follow(client: GatewayClient, task_id: str, record: DemoReport, console: Console) -> dict[str, Any]:
@@ -109,20 +149,23 @@ def _follow(client: GatewayClient, task_id: str, record: DemoReport, console: Co
 def _show_step(bars: Progress, bar: Any, step: dict[str, Any], record: DemoReport) -> None:
     if step.get("total_steps"):
         bars.update(bar, completed=step["step"], total=step["total_steps"])
-    if preview := step.get("preview"):
+    if (preview := step.get("preview")) and not record.tasks:
         picture = Image.open(io.BytesIO(base64.b64decode(preview.partition(",")[2])))
         record.previews.append(contact_sheet.DenoisingPreview(step["step"], picture))
 
 
 def save(record: DemoReport, picture: bytes, cutout: bytes, out: Path) -> None:
-    """Writes the two pictures as they came, the contact sheet and the report."""
+    """Writes the pictures as they came, the contact sheet and the report."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "generation.png").write_bytes(picture)
     (out / "cutout.png").write_bytes(cutout)
-    times = " · ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.seconds.items())
+    for name, content in record.photographs.items():
+        (out / f"{name}.png").write_bytes(content)
+    times = " · ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.seconds.items() if stage != "download")
     footer = f"{times} · model {record.model['name']} ({record.model['licence']})"
     images = [Image.open(io.BytesIO(content)) for content in (picture, cutout)]
-    sheet = contact_sheet.draw(record.prompt, record.previews, images[0], images[1], footer)
+    treated = [Image.open(io.BytesIO(content)) for content in record.photographs.values()]
+    sheet = contact_sheet.draw(record.prompt, record.previews, images[0], images[1], footer, treated, CREDIT)
     sheet.save(out / "contact_sheet.png")
     kept = ("id", "task_type", "status", "created_at", "started_at", "completed_at", "retry_count")
     report = {

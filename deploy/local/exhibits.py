@@ -1,6 +1,6 @@
 """What the gallery shows: one task of each type that runs here without a key, with the pictures it starts from.
 
-Photographs are those that scikit-image ships; everything else is drawn by the system itself.
+Photographs are those that scikit-image ships, whose licences it tells; everything else is drawn by the system itself.
 """
 
 from __future__ import annotations
@@ -17,17 +17,36 @@ from skimage import data
 Picture: TypeAlias = Image.Image
 # Draws a picture with the system itself, from a prompt and a seed.
 Drawer: TypeAlias = Callable[[str, int], Picture]
+# Stands in a request for the picture that the one before it made.
+PREVIOUS = "…"
+CREDITS = {
+    "astronaut": "NASA, public domain",
+    "chelsea": "Stefan van der Walt, CC0",
+    "coffee": "Rachel Michetti, CC0",
+    "camera": "Lav Varshney, CC0",
+    "rocket": "SpaceX, public domain",
+}
+"""Of each photograph that is shown: who took it, and its licence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """`inputs` maps a field of the request to the picture it names; those whose name is in `shown` are pictured."""
+    """`inputs` maps a field of the request to the picture it names. `then` are requests that go on with what was made.
+
+    `photograph` is the name of the one that is shown, if one is.
+    """
 
     name: str
     title: str
     request: dict[str, Any]
     inputs: dict[str, Callable[[Drawer], Picture]] = field(default_factory=dict)
     note: str = ""
+    then: tuple[dict[str, Any], ...] = ()
+    photograph: str = ""
+
+    @property
+    def requests(self) -> tuple[dict[str, Any], ...]:
+        return self.request, *self.then
 
     @property
     def task_type(self) -> str:
@@ -36,6 +55,11 @@ class Exhibit:
 
 def photograph(name: str, draw: Drawer) -> Picture:
     return Image.fromarray(getattr(data, name)()).convert("RGB")
+
+
+def part(name: str, box: tuple[int, int, int, int], size: tuple[int, int], draw: Drawer) -> Picture:
+    """Of a photograph, as if it were all that there is, and no larger than `size`."""
+    return photograph(name, draw).crop(box).resize(size, Image.Resampling.LANCZOS)
 
 
 def drawn(prompt: str, seed: int, side: int, draw: Drawer) -> Picture:
@@ -107,12 +131,63 @@ EXHIBITS = (
         {"input_image": partial(photograph, "astronaut")},
         "The starter model has never seen a face, so what it draws is not accepted and the face stays as it is; "
         "with a model of faces (MODEL_PATH) it is replaced where SSIM allows.",
+        photograph="astronaut",
     ),
     Exhibit(
         "background_removal",
         "the subject on nothing",
         {"task_type": "BACKGROUND_REMOVAL"},
         {"input_image_paths": partial(photograph, "coffee")},
+        photograph="coffee",
+    ),
+    Exhibit(
+        "background_change",
+        "a meadow and a town become one colour",
+        {"task_type": "BACKGROUND_FIX", "strategy": "FLAT_FILL", "background_color": "#a9c7d6"},
+        {"base_image": partial(photograph, "camera")},
+        photograph="camera",
+    ),
+    Exhibit(
+        "enlarging",
+        "a photograph four times larger, faithfully",
+        {"task_type": "REFINE", "upscale_factor": 4, "refine_strategy": "faithful"},
+        {"base_image_url": partial(part, "chelsea", (120, 60, 360, 290), (120, 115))},
+        photograph="chelsea",
+    ),
+    Exhibit(
+        "margins",
+        "3:4 around the subject, with air above it",
+        {
+            "task_type": "IMAGE_ADJUSTER",
+            "mode": "crop",
+            "target_width": 300,
+            "target_height": 400,
+            "margin_top": 0.15,
+        },
+        {"input_image": partial(photograph, "rocket")},
+        photograph="rocket",
+    ),
+    Exhibit(
+        "chain",
+        "from a snapshot to a shop's picture: cut out, framed, twice as large",
+        {"task_type": "BACKGROUND_REMOVAL"},
+        {"input_image_paths": partial(part, "coffee", (0, 0, 600, 400), (300, 200))},
+        "Each task takes the stored result of the one before.",
+        then=(
+            {
+                "task_type": "IMAGE_ADJUSTER",
+                "input_image": PREVIOUS,
+                "mode": "pad",
+                "target_width": 240,
+                "target_height": 240,
+                "margin_top": 0.1,
+                "margin_bottom": 0.1,
+                "margin_left": 0.1,
+                "margin_right": 0.1,
+            },
+            {"task_type": "REFINE", "base_image_url": PREVIOUS, "upscale_factor": 2},
+        ),
+        photograph="coffee",
     ),
     Exhibit(
         "background_fix",
@@ -140,5 +215,6 @@ EXHIBITS = (
         "two seconds, the camera pans left",
         {"task_type": "VIDEO_GENERATION", "prompt": "a photo of a red cup, pan left", "duration_seconds": 2, "seed": 1},
         {"input_image_path": partial(photograph, "coffee")},
+        photograph="coffee",
     ),
 )

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from deploy.local import terminal
 from deploy.local.client import GatewayClient, RequestFailed
 from deploy.local.contact_sheet import FAINT, INK, PAPER, fitted, font, over_squares, scaled
-from deploy.local.exhibits import EXHIBITS, Exhibit, Picture
+from deploy.local.exhibits import CREDITS, EXHIBITS, PREVIOUS, Exhibit, Picture
 from deploy.local.failures import LocalError
 from deploy.local.lifecycle import stack_at_hand
 from deploy.local.paths import ROOT, StackFolder, shown
@@ -67,8 +67,17 @@ def _hang_one(client: GatewayClient, exhibit: Exhibit, out: Path) -> dict[str, A
     }
     task = _run(client, request)
     after = _results(client, task)
+    for following in exhibit.then:
+        task = _run(client, _going_on(following, task))
+        after += _results(client, task)
     _sheet(exhibit, list(before.values()), after).save(out / f"{exhibit.name}.png", optimize=True)
     return task
+
+
+def _going_on(request: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    """The request, with what the task made where it says PREVIOUS."""
+    made = task.get("result_image_path") or task["result_image_paths"][0]
+    return {name: made if value == PREVIOUS else value for name, value in request.items()}
 
 
 def _run(client: GatewayClient, request: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +117,9 @@ def _sheet(exhibit: Exhibit, before: Sequence[Picture], after: Sequence[Picture]
     height = min(_HEIGHT, int(room / sum(picture.width / picture.height for picture in pictures)))
     sheet = Image.new("RGB", (_WIDTH, 84 + height + 24), PAPER)
     write = ImageDraw.Draw(sheet)
-    write.text((_MARGIN, 16), exhibit.task_type, fill=FAINT, font=font(16))
+    types = ", then ".join(request["task_type"] for request in exhibit.requests)
+    credit = f" · photograph: {CREDITS[exhibit.photograph]}" if exhibit.photograph else ""
+    write.text((_MARGIN, 16), types + credit, fill=FAINT, font=font(16))
     write.text((_MARGIN, 38), fitted(exhibit.title, _WIDTH - 2 * _MARGIN, 24), fill=INK, font=font(24))
     left = _MARGIN
     for number, picture in enumerate(pictures):
@@ -139,21 +150,25 @@ def _data_url(picture: Picture) -> str:
 
 
 def _row(exhibit: Exhibit, task: dict[str, Any]) -> str:
-    request = json.dumps(exhibit.request | dict.fromkeys(exhibit.inputs, "…"), ensure_ascii=False)
+    first, *rest = exhibit.requests
+    said_requests = [json.dumps(one, ensure_ascii=False) for one in (first | dict.fromkeys(exhibit.inputs, "…"), *rest)]
+    requests = "\n\n".join(f"`{one}`" for one in said_requests)
+    credit = f"Photograph: {CREDITS[exhibit.photograph]}." if exhibit.photograph else ""
     measures = [
         f"{found['name']} {found['value']:.3f}" if found.get("value") is not None else f"{found['name']} not measured"
         for found in task.get("measures") or []
     ]
-    notes = [exhibit.note, "; ".join(dict.fromkeys(measures))]
+    notes = [exhibit.note, credit, "; ".join(dict.fromkeys(measures))]
     said = "\n\n".join(note for note in notes if note)
-    return f"![{exhibit.title}]({exhibit.name}.png)\n\n`{request}`" + (f"\n\n{said}" if said else "")
+    return f"![{exhibit.title}]({exhibit.name}.png)\n\n{requests}" + (f"\n\n{said}" if said else "")
 
 
 _PAGE = """# Gallery
 
 Before and after, one task of each type that runs on this machine without a key; `make gallery` makes this page again.
-The diffusion model is the small starter model, so what it draws are the ten products it knows; a larger one goes in by
-`MODEL_PATH`. `LLM_INTERACTION` and `EXPERIMENTAL_FAL` have no model here: they need a provider.
+Photographs are those that scikit-image ships. The diffusion model is the small starter model, so what it draws are the
+ten products it knows; a larger one goes in by `MODEL_PATH`. `LLM_INTERACTION` and `EXPERIMENTAL_FAL` have no model
+here: they need a provider.
 
 {rows}
 """

@@ -26,7 +26,13 @@ def test_the_demo_draws_a_picture_cuts_it_out_and_saves_both(stack: RunningStack
     assert cutout.mode == "RGBA"
     assert cutout.size == picture.size
     assert cutout.getchannel("A").getextrema() != (255, 255)
-    assert [task["status"] for task in report["tasks"]] == ["COMPLETED", "COMPLETED"]
+    assert [task["status"] for task in report["tasks"]] == ["COMPLETED"] * 5
+    photograph, cut, changed, enlarged = (
+        read_image(tmp_path / f"photograph{of}.png") for of in ("", "_cutout", "_ground", "_enlarged")
+    )
+    assert cut.getpixel((2, 2))[3] == 0 and cut.getpixel((120, 70))[3] == 255
+    assert changed.size == photograph.size and changed.convert("RGB").getpixel((2, 2)) == (0xD9, 0xE4, 0xE8)
+    assert enlarged.size == (photograph.width * 4, photograph.height * 4)
     assert report["model"]["licence"]
     assert read_image(tmp_path / "contact_sheet.png").width == contact_sheet.WIDTH
     assert "GENERATION" in said.getvalue()
