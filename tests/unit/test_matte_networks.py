@@ -21,7 +21,8 @@ def test_every_name_of_the_contract_stands_in_the_document_with_what_becomes_of_
 
 def test_what_is_here_is_what_the_set_up_fetches_to_cut_out_with() -> None:
     here = {name for name, told in REMBG_MODELS.items() if told.startswith("here")}
-    assert here == {name for name, found in registry().items() if found.serves == "segmentation"}
+    fetched = {name for name, found in registry().items() if found.serves == "segmentation"}
+    assert here and here == fetched & set(get_args(RembgModel))
 
 
 def test_a_task_that_names_none_leaves_the_choice_to_the_picture() -> None:
