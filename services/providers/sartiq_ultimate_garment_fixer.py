@@ -19,7 +19,7 @@ from services.providers.pipelines.measures import SimilarityThresholds
 from services.providers.ports import OnStep
 
 NAME = ProviderType.SARTIQ_ULTIMATE_GARMENT_FIXER.value
-MeasureSettings = local.Settings
+Settings = local.Settings
 
 
 @dataclass(frozen=True, kw_only=True)

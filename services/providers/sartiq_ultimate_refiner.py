@@ -20,7 +20,7 @@ from services.providers.pipelines.refining import RefinerSettings
 from services.providers.ports import OnStep
 
 NAME = ProviderType.SARTIQ_ULTIMATE_REFINER.value
-MeasureSettings = local.Settings
+Settings = local.Settings
 
 
 @dataclass(frozen=True, kw_only=True)
