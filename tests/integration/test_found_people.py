@@ -69,6 +69,7 @@ async def test_text_is_read_with_its_place(provider: Local) -> None:
     assert text.model.name == TEXT.name
 
 
+@pytest.mark.field("headless-crop")
 async def test_a_crop_of_a_portrait_keeps_the_head(system: System) -> None:
     picture = await stored(system, "portrait", data.astronaut())
     wish = {"input_image": picture, "mode": "crop", "aspect_ratio": 2.0}

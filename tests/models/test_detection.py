@@ -73,6 +73,7 @@ def test_95_of_100_characters_on_labels_are_read(finders):
 
 
 @fetched
+@pytest.mark.field("object-read-as-a-letter")
 @pytest.mark.timeout(600)
 def test_nothing_is_read_on_products_without_a_word(finders):
     assert judged.blanks_read(finders[2], every=EVERY) == []

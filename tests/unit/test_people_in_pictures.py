@@ -54,6 +54,7 @@ def matte(box: SubjectBox | None = None, width: int = 300, height: int = 400) ->
     return alpha
 
 
+@pytest.mark.field("headless-crop")
 async def test_a_crop_moves_just_as_far_as_the_head_needs(bench: PictureBench) -> None:
     bench.detection.faces = (FACE,)
     wide = {"input_image": bench.put(data.astronaut()), "mode": "crop", "target_width": 512, "target_height": 256}
@@ -97,6 +98,7 @@ async def test_people_are_looked_for_only_where_something_is_cut_off_and_left_op
     assert bench.detection.seen == []
 
 
+@pytest.mark.field("headless-crop")
 async def test_margins_hold_for_a_head_that_the_matte_missed(bench: PictureBench) -> None:
     picture = np.full((400, 300, 3), 255, np.uint8)
     picture[200:360, 100:200] = (30, 60, 120)
