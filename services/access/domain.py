@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from services.common.errors import InvalidRequest, Violation
-from services.common.identity import TENANT
+from services.common.identity import check_tenant
 from services.common.scopes import EVENTS, SCOPES
 
 PREFIX = "atl"
@@ -86,9 +86,11 @@ def check_reader(tenant: str, name: str, scopes: frozenset[str]) -> None:
 
 
 def _check(tenant: str, name: str, scopes: frozenset[str]) -> None:
-    wrong = []
-    if not TENANT.fullmatch(tenant):
-        wrong.append(Violation("tenant", "1 to 64 letters, digits, - and _, beginning with a letter or digit"))
+    wrong: list[Violation] = []
+    try:
+        check_tenant(tenant)
+    except InvalidRequest as error:
+        wrong += error.violations
     if not 1 <= len(name) <= _NAME_LIMIT:
         wrong.append(Violation("name", f"1 to {_NAME_LIMIT} characters"))
     if unknown := sorted(scopes - set(SCOPES)):

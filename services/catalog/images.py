@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field
 
 from services.common.errors import InvalidRequest
 from services.imaging.local_files import path_of
-from services.imaging.paths import PATH_LIMIT, clean_path, is_visible
-from services.imaging.sources import SourceKind, tell_apart
+from services.imaging.paths import clean_path, is_read_as_path, is_visible
+from services.imaging.sources import PATH_LIMIT, SourceKind, tell_apart
 from services.net.addresses import is_public, parse_target
 
 MAX_REFERENCE = 2048
@@ -64,14 +64,7 @@ def check_reference(value: str) -> str:
 
     What the loader would take for something else than a path, as `file:a.png`, is none.
     """
-    return check_path(value) if "://" not in value and _is_path(value) else check_url(value)
-
-
-def _is_path(value: str) -> bool:
-    try:
-        return tell_apart(value).kind is SourceKind.PATH
-    except InvalidRequest:
-        return False
+    return check_path(value) if "://" not in value and is_read_as_path(value) else check_url(value)
 
 
 def check_local_reference(value: str) -> str:

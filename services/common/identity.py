@@ -11,8 +11,8 @@ from services.common.errors import InvalidRequest, PermissionDenied, Unauthentic
 
 TENANT_HEADER = "atelier-tenant"
 REQUEST_ID_HEADER = "x-request-id"
-# Part of event subjects, so neither dots nor wildcards.
-TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
+# Part of event subjects and of paths, so neither dots nor wildcards.
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,10 @@ def set_caller(caller: Caller) -> None:
 
 
 def check_tenant(name: str) -> str:
-    """Raises InvalidRequest: TENANT_INVALID."""
-    if not TENANT.fullmatch(name):
-        why = "1 to 64 letters, digits, - and _, beginning with a letter or digit"
-        raise InvalidRequest(f"tenant: {why}", reason="TENANT_INVALID", violations=(Violation("tenant", why),))
-    return name
+    """Raises InvalidRequest: TENANT_MISSING, TENANT_INVALID."""
+    if _TENANT.fullmatch(name):
+        return name
+    why = "1 to 64 letters, digits, - and _, beginning with a letter or digit"
+    if not name:
+        raise InvalidRequest(f"tenant: {why}", reason="TENANT_MISSING", violations=(Violation("tenant", why),))
+    raise InvalidRequest(f"tenant: {why}", reason="TENANT_INVALID", violations=(Violation("tenant", why),))

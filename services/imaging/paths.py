@@ -9,9 +9,8 @@ from __future__ import annotations
 import unicodedata
 
 from services.common.errors import InvalidRequest
-from services.imaging.sources import SourceKind, tell_apart
+from services.imaging.sources import PATH_LIMIT, SourceKind, tell_apart
 
-PATH_LIMIT = 512
 _NAME_BYTES = 200
 # Control, format (zero width, direction marks), surrogate, private, unassigned, line and paragraph separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -29,7 +28,7 @@ def clean_path(path: str) -> str:
         raise _invalid(f"a path has 1 to {PATH_LIMIT} characters")
     for name in cleaned.split("/"):
         _check_name(name)
-    if not _is_read_as_path(cleaned):
+    if not is_read_as_path(cleaned):
         raise _invalid("this would be read as an address or as a picture's bytes")
     return cleaned
 
@@ -76,7 +75,8 @@ def _check_beginning(name: str) -> None:
         raise _invalid(f"a name has at most {_NAME_BYTES} bytes")
 
 
-def _is_read_as_path(path: str) -> bool:
+def is_read_as_path(path: str) -> bool:
+    """Whether a request that names a picture so means a path."""
     try:
         return tell_apart(path).kind is SourceKind.PATH
     except InvalidRequest:

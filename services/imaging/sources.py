@@ -14,7 +14,7 @@ from services.common.errors import InvalidRequest, PayloadTooLarge
 from services.imaging.formats import ACCEPTED
 from services.imaging.sniffing import UNKNOWN, is_recognized, told_type_of
 
-_PATH_LIMIT = 512
+PATH_LIMIT = 512
 _PROBE_CHARACTERS = 64
 _SCHEME_CHARACTERS = 128
 # What one call into C takes at once: it lets no other thread run meanwhile.
@@ -54,7 +54,7 @@ def tell_apart(text: str) -> PictureSource:
     if scheme:
         return PictureSource(_kind_of_scheme(scheme.group().lower(), text), text)
     return PictureSource(
-        SourceKind.BASE64 if len(text) > _PATH_LIMIT or _begins_as_file(text) else SourceKind.PATH, text
+        SourceKind.BASE64 if len(text) > PATH_LIMIT or _begins_as_file(text) else SourceKind.PATH, text
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.catalog.folders import is_reserved
 from services.common.errors import IllegalTransition, InvalidRequest, PreconditionFailed
+from services.common.identity import check_tenant
 from services.imaging.paths import clean_path
 
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ANY = "*"
 
 
@@ -144,14 +143,6 @@ class ObjectPage:
 
     objects: tuple[StoredObject, ...]
     truncated: bool
-
-
-def check_tenant(tenant: str) -> str:
-    if not tenant:
-        raise InvalidRequest("say for which tenant", reason="TENANT_MISSING")
-    if not _TENANT.fullmatch(tenant):
-        raise InvalidRequest("this is not a tenant's name", reason="TENANT_INVALID")
-    return tenant
 
 
 def _is_among(stored: StoredObject | None, etags: tuple[str, ...]) -> bool:

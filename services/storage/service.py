@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.common.errors import ComputeError, DeadlineExceeded, InvalidRequest, NotFound, PayloadTooLarge
+from services.common.identity import check_tenant
 from services.imaging.paths import clean_prefix
-from services.storage.domain import ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions, check_tenant
+from services.storage.domain import ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions
 from services.storage.links import DEFAULT_SECONDS, Link, LinkSigner
 from services.storage.ports import ImageProbe, ObjectStore, OpenObject
 
