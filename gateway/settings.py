@@ -5,10 +5,12 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from gateway.edge.connections import networks
-from services.common.settings import ServiceSettings
+from services.clients.storage_client import StorageTargetSettings
+from services.clients.tasks_client import TasksTargetSettings
+from services.clients.webhooks_client import WebhooksTargetSettings
 
 
-class GatewaySettings(ServiceSettings):
+class GatewaySettings(TasksTargetSettings, StorageTargetSettings, WebhooksTargetSettings):
     """Sizes in bytes, times in seconds."""
 
     gateway_host: str = "127.0.0.1"

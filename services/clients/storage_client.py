@@ -11,12 +11,20 @@ from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
 
 from services.common.errors import DeadlineExceeded, PayloadTooLarge, Unavailable
+from services.common.settings import ServiceSettings
 from services.rpc.grpc_client import Credentials, call
 from services.rpc.rpc_status import from_rpc_error
 
 CHUNK_BYTES = 256 << 10
 # What grpcio says when the server's answer met a message on its way out, and was lost.
 _CUT_OFF = "Internal error from Core"
+
+
+class StorageTargetSettings(ServiceSettings):
+    """Of whoever calls it."""
+
+    storage_target: str = "127.0.0.1:50052"
+    """host:port of the storage service."""
 
 
 class StorageClient:

@@ -9,7 +9,15 @@ from compute.tasks.v1 import tasks_pb2
 from compute.tasks.v1 import worker_pb2 as pb
 from compute.tasks.v1 import worker_pb2_grpc as rpc
 
+from services.common.settings import ServiceSettings
 from services.rpc.grpc_client import Credentials, call
+
+
+class TasksTargetSettings(ServiceSettings):
+    """Of whoever calls it."""
+
+    tasks_target: str = "127.0.0.1:50051"
+    """host:port of the tasks service."""
 
 
 class WorkerTasksClient:

@@ -32,14 +32,8 @@ class ServiceSettings(BaseSettings):
     """The NATS server, with JetStream; `tls://` where it is to be encrypted."""
     nats_credentials: str = ""
     """File with the credentials of the services' user on NATS. Unset, the server must let anybody in."""
-    tasks_target: str = "127.0.0.1:50051"
-    """host:port of the tasks service."""
-    storage_target: str = "127.0.0.1:50052"
-    """host:port of the storage service."""
     access_target: str = "127.0.0.1:50051"
-    """host:port of the service that knows API keys."""
-    webhooks_target: str = "127.0.0.1:50051"
-    """host:port of the webhooks service."""
+    """host:port of the service that knows API keys, which every process asks."""
     internal_token: SecretStr
     """What the services of one deployment know each other by. The same for all, and secret."""
     grpc_reflection: bool = False

@@ -8,7 +8,8 @@ import socket
 
 from pydantic import Field
 
-from services.common.settings import ServiceSettings
+from services.clients.storage_client import StorageTargetSettings
+from services.clients.tasks_client import TasksTargetSettings
 from services.imaging.loader import ImageSettings
 from services.providers.calling.provider_retries import UnknownPolicy
 
@@ -17,7 +18,7 @@ def _own_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-class WorkerSettings(ServiceSettings, ImageSettings):
+class WorkerSettings(TasksTargetSettings, StorageTargetSettings, ImageSettings):
     """Of one worker. Times in seconds."""
 
     worker_id: str = Field(default_factory=_own_name)

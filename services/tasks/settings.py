@@ -8,12 +8,13 @@ from typing import Annotated
 from pydantic import field_validator
 from pydantic_settings import NoDecode
 
+from services.clients.storage_client import StorageTargetSettings
 from services.common.settings import split
 from services.net.settings import WebhookAddressSettings
 from services.tasks.reference_policy import ReferencePolicy
 
 
-class TasksSettings(WebhookAddressSettings):
+class TasksSettings(WebhookAddressSettings, StorageTargetSettings):
     """Seconds, where not said otherwise."""
 
     task_attempts: int = 3

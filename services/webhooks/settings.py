@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
+from services.clients.webhooks_client import WebhooksTargetSettings
 from services.common.settings import split
 from services.net.settings import WebhookAddressSettings
 from services.webhooks.retry_schedule import STEPS
 
 
-class WebhooksSettings(WebhookAddressSettings):
+class WebhooksSettings(WebhookAddressSettings, WebhooksTargetSettings):
     """How deliveries are sent, tried again and kept."""
 
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)
