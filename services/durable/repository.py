@@ -246,7 +246,6 @@ class GroupRepository(Generic[AggregateT]):
             except Unavailable:
                 await asyncio.sleep(1.0)
         for write, stands in zip(writes, won, strict=True):
-            self._recent.pop(write.aggregate.id, None)
             self._end(write, stands=stands)
 
     def _begin(self, aggregate: AggregateT) -> PendingWrite[AggregateT]:
