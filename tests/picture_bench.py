@@ -24,7 +24,9 @@ from services.inference.registry import discover_handlers
 from services.providers.capabilities.conversing import Question, Reply
 from services.providers.directory import Providers
 from services.providers.local import Local
+from services.providers.pipelines.knowing import PROBE
 from services.providers.pipelines.measures import SimilarityJudge
+from services.providers.pipelines.redrawing import IDLE
 from services.providers.ports import Drawing, DrawnPicture, Matte, OnStep, Pixels
 from services.providers.triton.diffusion import ModelDescription
 from services.worker.runs import AttemptKey, Run
@@ -45,15 +47,18 @@ class Painter:
 
     asked: list[Drawing] = field(default_factory=list)
     paint: Callable[[Drawing], Pixels] = field(default_factory=lambda: noisy(10))
+    is_strange: bool = False
 
     async def describe(self) -> ModelDescription:
         return ModelDescription(width=64, height=64, multiple_of=8, max_pixels=256 * 256, guidance=5.0)
 
     async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
-        self.asked.append(drawing)
-        return await FakeDiffusion(self._painted).draw(drawing, on_step)
+        self.asked += [drawing] * (drawing.prompt != PROBE and drawing.strength != IDLE)
+        return await FakeDiffusion(self._painted, is_strange=self.is_strange).draw(drawing, on_step)
 
     def _painted(self, drawing: Drawing) -> Pixels:
+        if drawing.strength == IDLE and drawing.image is not None:
+            return drawing.image
         if drawing.image is None:
             return np.full((drawing.height or 0, drawing.width or 0, 3), 128, np.uint8)
         return self.paint(drawing)

@@ -13,6 +13,11 @@ class Reason(StrEnum):
     # Pieces of which no attempt was near enough stayed as they were.
     TILES_REFUSED = "TILES_REFUSED"
     FACES_REFUSED = "FACES_REFUSED"
+    # The model was made for other pictures, or nothing came of it.
+    PICTURE_UNLIKE_MODEL = "PICTURE_UNLIKE_MODEL"
+    NOTHING_CHANGED = "NOTHING_CHANGED"
+    # The reference shows something else than the picture, which is as it was.
+    REFERENCE_UNLIKE = "REFERENCE_UNLIKE"
     # Nothing to work on; the picture is as it was.
     FACE_NOT_FOUND = "FACE_NOT_FOUND"
     GARMENT_NOT_FOUND = "GARMENT_NOT_FOUND"

@@ -19,12 +19,10 @@ from services.inference.imaging.people import heads_of
 from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.originals import TaskPicture
 from services.providers.capabilities.detecting import DETECTING, People
-from services.providers.pipelines.matting import matte_of
+from services.providers.pipelines.matting import LIKELY, matte_of
 from services.providers.ports import MATTING, Matte, Matting, ModelCard, Pixels
 
 log = structlog.get_logger()
-# Below it, a matte is more likely wrong than right (deploy/triton/models/segmentation/README.md).
-_LEAST_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class PictureSubject:
     @property
     def model_warnings(self) -> list[Reason]:
         """Why it should be looked at."""
-        return [Reason.LOW_CONFIDENCE] if self.confidence < _LEAST_CONFIDENCE else []
+        return [Reason.LOW_CONFIDENCE] if self.confidence < LIKELY else []
 
 
 async def find_subject(picture: TaskPicture, context: RunContext, *, with_people: bool = False) -> PictureSubject:

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
+from services.providers.pipelines.knowing import PROBE
 from services.providers.pipelines.measures import SimilarityJudge
 from services.providers.pipelines.redrawing import ModelSizes, Redrawer
 from services.providers.ports import DiffusionStep, Drawing, DrawnPicture, Matte, ModelCard, OnStep, Pixels
@@ -19,6 +21,12 @@ NATIVE = 64 * 64
 def idle(drawing: Drawing) -> Pixels:
     assert drawing.image is not None
     return drawing.image
+
+
+def blurred(drawing: Drawing) -> Pixels:
+    """Softer, where anything is to be drawn anew."""
+    image = idle(drawing)
+    return image if (drawing.strength or 0) < 0.01 else cv2.GaussianBlur(image, (0, 0), 1.5).astype(np.uint8)
 
 
 def noisy(amount: int) -> Callable[[Drawing], Pixels]:
@@ -38,11 +46,14 @@ def noisy(amount: int) -> Callable[[Drawing], Pixels]:
 class FakeDiffusion:
     """Draws what `paint` makes of it. `seen` are the drawings that were meant to change something.
 
+    Asked whether it knows a picture, it does, unless pictures are strange to it.
+
     Of these it answers none before `gathering` of them are there at the same time.
     """
 
     paint: Callable[[Drawing], Pixels] = idle
     gathering: int = 1
+    is_strange: bool = False
     seen: list[Drawing] = field(default_factory=list)
     most_at_once: int = 0
     at_once: int = 0
@@ -52,6 +63,8 @@ class FakeDiffusion:
         self.barrier = asyncio.Barrier(self.gathering)
 
     async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
+        if drawing.prompt == PROBE:
+            return DrawnPicture(np.zeros_like(idle(drawing)) if self.is_strange else idle(drawing), CARD)
         is_meant = (drawing.strength or 0) > 0.01
         self.seen += [drawing] * is_meant
         self.at_once += is_meant
@@ -70,8 +83,10 @@ class FakeDiffusion:
 class FakeMatting:
     """The subject is what is darker than white."""
 
+    confidence: float = 1.0
+
     async def matte(self, pixels: Pixels, *, network: str | None = None) -> Matte:
-        return Matte(np.where(pixels.min(axis=2) < 200, np.uint8(255), np.uint8(0)), 1.0, CARD)
+        return Matte(np.where(pixels.min(axis=2) < 200, np.uint8(255), np.uint8(0)), self.confidence, CARD)
 
 
 def redrawer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from PIL import Image
 from skimage import data
@@ -94,6 +95,37 @@ async def test_a_face_is_redrawn_and_nothing_else(system: System) -> None:
     assert not changed[:, 320:].any() and not changed[260:].any()
 
 
+@pytest.mark.field("pattern-on-anything")
+@pytest.mark.parametrize("what", ["astronaut", "grey"])
+async def test_a_pattern_is_laid_on_nothing_else_than_it_shows(system: System, what: str) -> None:
+    photo = data.astronaut() if what == "astronaut" else np.full((300, 300, 3), 128, np.uint8)
+    cloth = np.full((300, 300, 3), 240, np.uint8)
+    cloth[30:-30, 40:-40] = (200, 30, 40)
+    cloth[30:-30, 40:-40][np.arange(240) // 14 % 2 == 0] = (250, 220, 40)
+    params = params_pb2.DetailEnhancerParams(
+        base_image=await stored(system, what, photo), reference_image=await stored(system, "cloth", cloth)
+    )
+    ended = await system.ended(await system.create(params_pb2.TaskParams(detail_enhancer=params)))
+    assert ended.status == COMPLETED, ended.errors
+    result = ended.result.detail_enhancer
+    reason = "REFERENCE_UNLIKE" if what == "astronaut" else "GARMENT_NOT_FOUND"
+    assert (result.accepted, result.quality.passed, list(result.quality.reasons)) == (False, False, [reason])
+    assert np.array_equal(await read(system, result.result_image_path), photo)
+
+
+@pytest.mark.field("faint-edit")
+async def test_a_faint_edit_leaves_a_photograph_alone_and_says_whose_pictures_the_model_knows(system: System) -> None:
+    photo = np.ascontiguousarray(data.coffee()[:300, 100:400])
+    faint = params_pb2.EditingParams(
+        prompt="a red mug", base_image=await stored(system, "faint", photo), edit_strength=5.0, seed=3
+    )
+    ended = await system.ended(await system.create(params_pb2.TaskParams(editing=faint)))
+    assert ended.status == COMPLETED, ended.errors
+    result = ended.result.editing
+    assert np.array_equal(await read(system, result.result_image_path), photo)
+    assert set(result.quality.reasons) == {"PICTURE_UNLIKE_MODEL", "NOTHING_CHANGED"} and not result.quality.passed
+
+
 async def test_our_own_garment_fixer_is_a_provider_with_its_configuration(system: System) -> None:
     reference = np.full((300, 260, 3), 250, np.uint8)
     reference[60:260, 50:210] = data.astronaut()[300:500, 90:250]
@@ -115,9 +147,10 @@ async def test_our_own_garment_fixer_is_a_provider_with_its_configuration(system
     result = ended.result.detail_enhancer
     assert [call.provider for call in ended.service_requests] == ["SARTIQ_ULTIMATE_GARMENT_FIXER"]
     assert result.accepted and result.region.width > 100
-    assert [measure.name for measure in result.measures] == ["SSIM"]
+    assert [measure.name for measure in result.measures] == ["SSIM", "REFERENCE"]
     debug = list(result.debug_image_paths.values)
-    assert len(debug) >= 5 and all([await system.read(path) for path in debug])
+    # The starter was made for other pictures, and draws no attempt: the reference itself is laid over.
+    assert len(debug) == 4 and all([await system.read(path) for path in debug])
     made, spoilt = await read(system, result.result_image_path), np.s_[120:200, 90:170]
     before, after = (np.abs(found[spoilt].astype(int) - reference[spoilt]).mean() for found in (base, made))
     assert after < before * 0.8

@@ -124,6 +124,18 @@ async def test_a_result_that_equals_its_base_is_told(bench: PictureBench) -> Non
     bench.painter.paint = lambda drawing: drawing.image
     result = await bench.run("EDITING", prompt="a mug", base_image=bench.put(BASE), mask_image=bench.put(FILES["GIF"]))
     assert [warning.reason for warning in result.warnings] == ["NOTHING_CHANGED"]
+    assert (result.quality.passed, list(result.quality.reasons)) == (False, ["NOTHING_CHANGED"])
+
+
+@pytest.mark.parametrize("is_strange", [False, True])
+async def test_an_edit_says_how_it_did(bench: PictureBench, is_strange: bool) -> None:
+    bench.painter.is_strange = is_strange
+    bench.painter.paint = lambda drawing: 255 - drawing.image
+    result = await bench.run("EDITING", prompt="a mug", base_image=bench.put(BASE))
+    assert result.HasField("quality")
+    reasons = ["PICTURE_UNLIKE_MODEL"] * is_strange
+    assert (result.quality.passed, list(result.quality.reasons)) == (not is_strange, reasons)
+    assert [warning.reason for warning in result.warnings] == reasons
 
 
 async def test_soft_edges_of_paint_stay_soft() -> None:

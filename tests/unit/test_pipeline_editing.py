@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from services.common.errors import InvalidRequest
 from services.providers.capabilities.editing import EditRequest
 from services.providers.pipelines.detail import carry_detail, resized
 from services.providers.pipelines.editing import around, edit
+from services.providers.pipelines.knowing import PROBE
 from services.providers.ports import (
     DiffusionStep,
     Drawing,
@@ -28,15 +30,18 @@ CARD = ModelCard("painter", "0" * 64, "none")
 
 @dataclass
 class Painter:
-    """Answers `colour` everywhere, or the very picture it was given."""
+    """Answers `colour` everywhere, or the very picture it was given, as ever when it is asked whether it knows it."""
 
     colour: tuple[int, int, int] | None = None
+    is_strange: bool = False
     seen: list[Drawing] = field(default_factory=list)
 
     async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
+        assert drawing.image is not None
+        if drawing.prompt == PROBE or (drawing.strength or 0) < 0.01:
+            return DrawnPicture(np.zeros_like(drawing.image) if self.is_strange else drawing.image, CARD)
         self.seen.append(drawing)
         await on_step(DiffusionStep(1, 1))
-        assert drawing.image is not None
         pixels = drawing.image.copy()
         if self.colour is not None:
             pixels[:] = self.colour
@@ -104,7 +109,8 @@ def test_a_mask_at_the_edge_is_shown_with_what_there_is_of_the_picture() -> None
 
 def test_a_drawing_of_the_same_size_needs_no_detail() -> None:
     image, drawn = noise(40, 40), noise(40, 40)[::-1]
-    assert carry_detail(image, drawn) is drawn
+    assert np.array_equal(carry_detail(image, drawn, drawn), image)
+    assert np.array_equal(carry_detail(image, drawn, np.full_like(image, 128))[0, 0], drawn[0, 0])
     assert resized(image, 40, 40) is image
 
 
@@ -127,3 +133,29 @@ async def test_where_no_step_ran_the_picture_is_as_it_was(masked: bool) -> None:
     )
     assert np.array_equal(made.pixels, image)
     assert made.heard.has_no("strength")
+
+
+@dataclass
+class Lossy(Painter):
+    """Changes nothing that is asked of it, and loses what its codec loses."""
+
+    async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
+        drawn = await super().draw(drawing, on_step)
+        return replace(drawn, pixels=cv2.GaussianBlur(drawn.pixels, (0, 0), 2) // 2 + np.uint8(40))
+
+
+@pytest.mark.field("faint-edit")
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("size", [(64, 64), (200, 120)])
+async def test_what_the_model_s_codec_does_to_a_picture_is_no_edit(masked: bool, size: tuple[int, int]) -> None:
+    image = noise(*size)
+    mask = np.full(size, 255, np.uint8) if masked else None
+    made = await edit(Lossy(), EditRequest("x", image, 1, mask=mask, strength=0.05), ignore, native_pixels=NATIVE)
+    assert np.array_equal(made.pixels, image)
+
+
+@pytest.mark.parametrize("is_strange", [False, True])
+async def test_an_edit_by_a_model_of_other_pictures_is_flagged(is_strange: bool) -> None:
+    painter = Painter((10, 200, 30), is_strange=is_strange)
+    made = await edit(painter, EditRequest("x", noise(64, 64), 1), ignore, native_pixels=NATIVE)
+    assert [doubt.reason for doubt in made.heard.model_warnings] == ["PICTURE_UNLIKE_MODEL"] * is_strange

@@ -21,7 +21,7 @@ from services.providers.pipelines.garments import find_garment, place_of
 from services.providers.pipelines.measures import SimilarityThresholds
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.ports import Pixels
-from tests.fakes.diffusion import CARD, FakeDiffusion, FakeMatting, Steps, ignore, noisy, redrawer
+from tests.fakes.diffusion import CARD, FakeDiffusion, FakeMatting, Steps, blurred, ignore, noisy, redrawer
 
 ANYTHING = SimilarityThresholds()
 FACE = PixelBox(175, 65, 95, 95)
@@ -233,3 +233,97 @@ async def test_nothing_to_fix_is_no_region_and_no_change() -> None:
         )
         assert (fixed.regions, fixed.accepted) == (0, 0)
         assert np.array_equal(fixed.picture.pixels, image)
+
+
+def stripes(side: int = 300) -> Pixels:
+    """Cloth with a pattern, laid out on white."""
+    picture = np.full((side, side, 3), 255, np.uint8)
+    picture[30:-30, 40:-40] = (190, 30, 40)
+    picture[30:-30, 40:-40][np.arange(side - 60) // 12 % 2 == 0] = (190, 180, 40)
+    return picture
+
+
+@pytest.mark.field("pattern-on-anything")
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket"])
+async def test_a_reference_of_something_else_leaves_a_photograph_as_it_was(name: str) -> None:
+    photo, diffusion = getattr(data, name)(), FakeDiffusion(noisy(6))
+    fixed = await fix_garment(
+        GarmentFix(photo, stripes(), 1), GarmentSettings(), redrawer(diffusion), FakeMatting(), ignore
+    )
+    assert (fixed.accepted, fixed.reference_fits, diffusion.seen) == (0, False, [])
+    assert np.array_equal(fixed.picture.pixels, photo)
+
+
+async def test_the_same_in_other_light_takes_the_reference_s_colours() -> None:
+    base, reference = shirt(dots=False), shirt(dots=False)[40:380, 30:370]
+    reference = np.ascontiguousarray(reference)
+    reference[:, :60] = 255  # another outline
+    reference[reference.min(axis=2) < 200] = (50, 75, 170)
+    fixed = await fix_garment(
+        GarmentFix(base, reference, 1), GarmentSettings(feather=0), redrawer(FakeDiffusion()), FakeMatting(), ignore
+    )
+    assert (fixed.accepted, fixed.reference_fits) == (1, True)
+    assert np.abs(fixed.picture.pixels[200, 200].astype(int) - (50, 75, 170)).max() <= 2
+
+
+async def test_who_asks_for_nothing_gets_any_colours() -> None:
+    settings = GarmentSettings(thresholds=ANYTHING, feather=0)
+    fixed = await fix_garment(
+        GarmentFix(shirt(dots=False), stripes(), 1), settings, redrawer(FakeDiffusion()), FakeMatting(), ignore
+    )
+    assert fixed.accepted == 1
+    assert fixed.picture.pixels[200, 200, 0] > 150
+
+
+@pytest.mark.field("pattern-on-anything")
+async def test_a_uniform_picture_holds_no_garment() -> None:
+    grey, diffusion = np.full((300, 300, 3), 128, np.uint8), FakeDiffusion(noisy(6))
+    fixed = await fix_garment(
+        GarmentFix(grey, stripes(), 1), GarmentSettings(), redrawer(diffusion), FakeMatting(confidence=0.0), ignore
+    )
+    assert (fixed.regions, fixed.reference_fits, diffusion.seen) == (0, True, [])
+    assert np.array_equal(fixed.picture.pixels, grey)
+
+
+@pytest.mark.field("pattern-on-anything")
+async def test_a_model_of_other_pictures_draws_no_garment_and_the_reference_shows_all_the_same() -> None:
+    good, spoilt = shirt(dots=True), shirt(dots=True)
+    part = np.s_[190:240, 150:250]
+    spoilt[part] = cv2.GaussianBlur(spoilt[part], (0, 0), 6)
+    diffusion = FakeDiffusion(noisy(60), is_strange=True)
+    fixed = await fix_garment(
+        GarmentFix(spoilt, good, 1), GarmentSettings(feather=8), redrawer(diffusion), FakeMatting(), ignore
+    )
+    before, after = (np.abs(found[part].astype(int) - good[part]).mean() for found in (spoilt, fixed.picture.pixels))
+    assert after < before / 2
+    assert (fixed.accepted, diffusion.seen) == (1, [])
+    assert [doubt.reason for doubt in fixed.picture.heard.model_warnings] == ["PICTURE_UNLIKE_MODEL"]
+
+
+async def test_a_garment_that_comes_out_farther_from_the_reference_stays_as_it_was() -> None:
+    good = shirt(dots=True)
+    settings = GarmentSettings(thresholds=ANYTHING, retries=0)
+    fixed = await fix_garment(
+        GarmentFix(good, good, 1), settings, redrawer(FakeDiffusion(noisy(120))), FakeMatting(), ignore
+    )
+    assert fixed.accepted == 0
+    assert [(measure.name, measure.passed) for measure in fixed.measures] == [("reference", False)]
+    assert np.array_equal(fixed.picture.pixels, good)
+
+
+@pytest.mark.parametrize("thresholds", [ANYTHING, SimilarityThresholds(ssim=0.5)])
+async def test_a_face_that_comes_out_softer_stays_as_it_was(thresholds: SimilarityThresholds) -> None:
+    picture = data.astronaut()
+    fixed = await fix_faces(
+        FaceFix(picture, 7), FaceSettings(thresholds=thresholds), redrawer(FakeDiffusion(blurred)), ignore
+    )
+    assert (fixed.regions, fixed.accepted) == (1, 0)
+    assert [measure.passed for measure in fixed.measures if measure.name == "detail"] == [False]
+    assert np.array_equal(fixed.picture.pixels, picture)
+
+
+async def test_a_face_by_a_model_of_other_pictures_is_flagged() -> None:
+    diffusion = FakeDiffusion(noisy(6), is_strange=True)
+    fixed = await fix_faces(FaceFix(data.astronaut(), 7), FaceSettings(), redrawer(diffusion), ignore)
+    assert fixed.accepted == 1
+    assert [doubt.reason for doubt in fixed.picture.heard.model_warnings] == ["PICTURE_UNLIKE_MODEL"]

@@ -14,8 +14,8 @@ from PIL import Image
 from skimage import data
 
 from services.catalog.results import PictureNote
-from services.catalog.tasks.detail_enhancer import DetailEnhancerParams
-from services.catalog.tasks.face_enhancer import FaceEnhancerParams
+from services.catalog.tasks.detail_enhancer import DetailEnhancerParams, DetailEnhancerResult
+from services.catalog.tasks.face_enhancer import FaceEnhancerParams, FaceEnhancerResult
 from services.catalog.tasks.refine import RefineParams
 from services.common.errors import InvalidRequest
 from services.imaging.recipes import read_recipe
@@ -207,8 +207,43 @@ async def test_a_garment_is_fixed_and_its_region_told() -> None:
     region = result.region
     assert region is not None
     assert (region.left, region.top, region.width, region.height) == (20, 20, 40, 80)
-    assert [measure.name for measure in result.measures] == ["SSIM"]
+    assert [measure.name for measure in result.measures] == ["SSIM", "REFERENCE"]
     assert result.debug_image_paths is not None and len(result.debug_image_paths) == 3 + 2 * 2
+
+
+async def test_a_reference_of_something_else_is_told_and_the_picture_is_as_it_was() -> None:
+    photo = np.ascontiguousarray(data.coffee()[::2, ::2])
+    provider = SartiqUltimateGarmentFixer(local=local())
+    context = FakeContext(provider, {"a.png": photo, "b.png": np.full((99, 99, 3), (0, 90, 0), np.uint8)})
+    params = DetailEnhancerParams(base_image="a.png", reference_image="b.png")
+    result = await detail_enhancer.run(params, as_context(context))
+    assert result.quality is not None
+    assert (result.accepted, result.quality.passed, result.quality.reasons) == (False, False, ["REFERENCE_UNLIKE"])
+    png = context.read(result.result_image_path)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), photo)
+
+
+@pytest.mark.parametrize("kind", ["face", "garment"])
+async def test_faces_and_garments_are_measured_though_the_caller_asks_for_nothing(kind: str) -> None:
+    pictures, config = {"a.png": data.astronaut()}, {"ssim_threshold": 0}
+    result: FaceEnhancerResult | DetailEnhancerResult
+    if kind == "face":
+        context = FakeContext(SartiqUltimateFaceFixer(local=local()), pictures, **config)
+        result = await face_enhancer.run(FaceEnhancerParams(input_image="a.png"), as_context(context))
+    else:
+        context = FakeContext(SartiqUltimateGarmentFixer(local=local()), pictures, **config)
+        params = DetailEnhancerParams(base_image="a.png", reference_image="a.png")
+        result = await detail_enhancer.run(params, as_context(context))
+    assert result.quality is not None and result.measures
+
+
+@pytest.mark.parametrize("is_strange", [False, True])
+async def test_creative_refining_by_a_model_of_other_pictures_is_flagged(is_strange: bool) -> None:
+    diffusion = FakeDiffusion(noisy(3), is_strange=is_strange)
+    provider = SartiqUltimateRefiner(local=cast(Local, FakeLocal(diffusion)))
+    context = FakeContext(provider, {"a.png": np.ascontiguousarray(data.coffee()[:80, :80])})
+    result = await refine.run(RefineParams(base_image_url="a.png"), as_context(context))
+    assert [warning.reason for warning in result.warnings] == ["PICTURE_UNLIKE_MODEL"] * is_strange
 
 
 async def test_our_providers_share_one_watch_over_the_models(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ async def run(params: DetailEnhancerParams, context: RunContext) -> DetailEnhanc
 
 def _quality(fixed: FixResult) -> Quality | None:
     """None where the provider measures nothing."""
+    if not fixed.reference_fits:
+        return judged([Reason.REFERENCE_UNLIKE])
     if fixed.regions == 0:
         return judged([Reason.GARMENT_NOT_FOUND])
     if not fixed.measures:

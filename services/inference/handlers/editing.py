@@ -9,6 +9,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from services.catalog.quality import Reason
+from services.catalog.results import Quality
 from services.catalog.tasks.editing import EditingParams, EditingResult
 from services.common.errors import InvalidRequest
 from services.inference.context import RunContext
@@ -19,7 +21,7 @@ from services.inference.masks import read_mask
 from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.inference.similarity import encode_like
+from services.inference.similarity import encode_like, judged
 from services.providers.capabilities.editing import EDITING, EditRequest
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.pipelines.refining import enlarge
@@ -28,7 +30,8 @@ from services.providers.ports import STRENGTH, DrawnPicture, ModelWarning, Pixel
 _LEAST_STRENGTH = 0.02
 # How far a mask's proportions may be off its picture's.
 _LARGEST_DISTORTION = 0.02
-_NOTHING_CHANGED = ModelWarning("NOTHING_CHANGED", "the result equals the base picture, pixel by pixel")
+_FAILING = {reason.value: reason for reason in (Reason.PICTURE_UNLIKE_MODEL, Reason.NOTHING_CHANGED)}
+_NOTHING_CHANGED = ModelWarning(Reason.NOTHING_CHANGED.value, "the result equals the base picture, pixel by pixel")
 
 
 async def run(params: EditingParams, context: RunContext) -> EditingResult:
@@ -59,7 +62,8 @@ async def run(params: EditingParams, context: RunContext) -> EditingResult:
         picture, prompt=params.prompt, edit_strength=params.edit_strength, masked=edit.mask is not None or None
     )
     png = await encode_like({"base_image": base, **references}, picture, recipe, context)
-    return await _result(params, picture, png, context)
+    quality = judged(_FAILING[doubt.reason] for doubt in picture.heard.model_warnings if doubt.reason in _FAILING)
+    return await _result(params, picture, png, quality, context)
 
 
 async def _leave(params: EditingParams, context: RunContext) -> EditingResult:
@@ -73,10 +77,12 @@ async def _leave(params: EditingParams, context: RunContext) -> EditingResult:
     recipe = recipe_of(picture, edit_strength=params.edit_strength)
     lineage = Lineage.of({"base_image": base})
     png = await context.work(encode_png, pixels, recipe, source=source, icc=base.profile, lineage=lineage)
-    return await _result(params, picture, png, context)
+    return await _result(params, picture, png, None, context)
 
 
-async def _result(params: EditingParams, picture: DrawnPicture, png: bytes, context: RunContext) -> EditingResult:
+async def _result(
+    params: EditingParams, picture: DrawnPicture, png: bytes, quality: Quality | None, context: RunContext
+) -> EditingResult:
     return EditingResult(
         result_image_path=await context.outputs.save("picture.png", png),
         base_image_path=params.base_image,
@@ -84,6 +90,7 @@ async def _result(params: EditingParams, picture: DrawnPicture, png: bytes, cont
         reference_image_paths=params.reference_images,
         mask_image_path=params.mask_image,
         notes=context.notes,
+        quality=quality,
         **facts_of(picture),
     )
 

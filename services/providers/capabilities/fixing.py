@@ -32,7 +32,8 @@ class FaceFix:
 class FixResult:
     """`regions` were found and `accepted` of them came out like enough; the others are as they were.
 
-    `boxes` are the regions and `finder` what found them, where the provider says.
+    `boxes` are the regions and `finder` what found them, where the provider says. `reference_fits` is False where the
+    reference shows something else than the picture.
     """
 
     picture: DrawnPicture
@@ -43,6 +44,7 @@ class FixResult:
     debug: tuple[DebugPicture, ...] = ()
     boxes: tuple[PixelBox, ...] = ()
     finder: ModelCard | None = None
+    reference_fits: bool = True
 
 
 @runtime_checkable

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from services.providers.ports import Pixels
 
 SSIM, LPIPS, DISTS = "ssim", "lpips", "dists"
+DETAIL, REFERENCE = "detail", "reference"
+_SIMILARITIES = frozenset({SSIM, DETAIL, REFERENCE})
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarityScore:
     """`value` is None where it was not measured; then `note` says why.
 
-    SSIM is a similarity, at least `threshold`; every other measure is a distance, at most that. 0 asks for nothing.
+    A similarity is to be at least `threshold`, a distance at most that. 0 asks for nothing.
     """
 
     name: str
@@ -26,7 +28,11 @@ class SimilarityScore:
         """None where nothing was compared with a threshold."""
         if self.value is None or not self.threshold:
             return None
-        return self.value >= self.threshold if self.name == SSIM else self.value <= self.threshold
+        return self.value >= self.threshold if self.is_similarity else self.value <= self.threshold
+
+    @property
+    def is_similarity(self) -> bool:
+        return self.name in _SIMILARITIES
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ import numpy as np
 
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.pipelines.camera import movement_of
-from services.providers.pipelines.colour import to_lab
 from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.films import encode_mp4
+from services.providers.pipelines.knowing import PICTURE_UNLIKE_MODEL, is_like, unheard
 from services.providers.pipelines.matting import matte_of
 from services.providers.pipelines.parallax import MovingScene, StillScene, scene_of
 from services.providers.ports import (
@@ -46,12 +46,8 @@ _SECONDS_PER_KEY = 1.0
 _STRENGTH = 0.35
 # The last keyframe's noise lies that far on the way to the other seed's.
 _FARTHEST = 0.5
-# The mean distance in CIE L*a*b* between a picture and what the model draws from it, both without their finest detail:
-# the starter model is 3 to 5 off on pictures of the kind it was made for, and 10 to 26 on photographs.
-_BLUR, _LIKE = 2.0, 7.0
 _UNLIKE = ModelWarning(
-    "PICTURE_UNLIKE_MODEL",
-    "the model was made for other pictures than this; the camera moves and it changes nothing",
+    PICTURE_UNLIKE_MODEL, "the model was made for other pictures than this; the camera moves and it changes nothing"
 )
 _PREVIEW_SIDE = 160
 _PREVIEW_EVERY = FPS // 2
@@ -80,10 +76,10 @@ async def animate(
     start = resized(wanted.image, plan.width, plan.height)
     small = resized(start, plan.drawn_width, plan.drawn_height)
     keys = [_key(wanted, small, plan, at) for at in range(plan.keys + 1)]
-    drawn = [asyncio.ensure_future(diffusion.draw(key, _quiet)) for key in keys]
+    drawn = [asyncio.ensure_future(diffusion.draw(key, unheard)) for key in keys]
     try:
         first = await drawn[0]
-        known = await asyncio.to_thread(_knows, small, first.pixels)
+        known = await asyncio.to_thread(is_like, small, first.pixels)
         if not known:
             await _give_up(drawn)
         stills = _changing(start, drawn, plan) if known else _staying(start, matting, plan)
@@ -102,16 +98,6 @@ async def _give_up(drawn: Sequence[asyncio.Future[DrawnPicture]]) -> None:
     for key in drawn:
         key.cancel()
     await asyncio.gather(*drawn, return_exceptions=True)
-
-
-def _knows(small: Pixels, redrawn: Pixels) -> bool:
-    """Whether the model draws the picture again as it was, but for its finest detail."""
-    seen, made = (_softened(part) for part in (small, resized(redrawn, small.shape[1], small.shape[0])))
-    return float(np.linalg.norm(to_lab(seen) - to_lab(made), axis=2).mean()) <= _LIKE
-
-
-def _softened(pixels: Pixels) -> Pixels:
-    return cv2.GaussianBlur(pixels, (0, 0), _BLUR).astype(np.uint8, copy=False)
 
 
 def _planned(wanted: Animation, native_pixels: int) -> _Plan:
@@ -195,7 +181,3 @@ def _thumbnail(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
     scale = min(1.0, _PREVIEW_SIDE / max(width, height))
     return resized(pixels, max(round(width * scale), 1), max(round(height * scale), 1))
-
-
-async def _quiet(step: DiffusionStep) -> None:
-    """A keyframe's own steps are not frames."""

@@ -17,16 +17,15 @@ _STRIP_PIXELS = 1 << 20
 _HALO = 14
 
 
-def carry_detail(original: Pixels, drawn: Pixels) -> Pixels:
-    """`drawn` `[h, w, 3]`, made from a smaller copy of `original` `[H, W, 3]`, at the original's size.
+def carry_detail(original: Pixels, drawn: Pixels, idle: Pixels) -> Pixels:
+    """`drawn` `[h, w, 3]`, made from a copy of `original` `[H, W, 3]`, at the original's size.
 
-    The original's finer detail (what scaling down and up again loses) is added where the drawing left things as they
-    were, and left out the more the further it departed from them, where it would show as a ghost.
+    `idle`, as large as `drawn`, is what came of the copy when nothing was to change. What it lost of the original, by
+    its size and by the model's codec, is added where the drawing left things as they were, and left out the more the
+    further it departed from them, where it would show as a ghost.
     """
     height, width = original.shape[:2]
-    if drawn.shape[:2] == (height, width):
-        return drawn
-    seen = resized(resized(original, drawn.shape[1], drawn.shape[0]), width, height)
+    seen = resized(idle, width, height)
     large = resized(drawn, width, height)
     carried = np.empty_like(original)
     for rows, around, inside in strips(height, width, _HALO):

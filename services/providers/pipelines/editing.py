@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,9 +15,13 @@ from services.common.errors import InvalidRequest
 from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.editing import EditRequest
 from services.providers.pipelines.detail import carry_detail, resized, strips
+from services.providers.pipelines.knowing import UNLIKE, is_like, probe, unheard
+from services.providers.pipelines.redrawing import IDLE, all_of
 from services.providers.ports import STRENGTH, Diffusion, Drawing, DrawnPicture, OnStep, Pixels
 
 _STRENGTH = 0.6
+# By how much one and the same drawing differs with the company it is drawn in.
+_ROUNDING = 1
 _STRENGTH_IN_MASK = 0.9
 # What is seen around a mask, by its own size on each side.
 _CONTEXT = 0.5
@@ -27,46 +32,50 @@ _WIDEST_SIGMA = 32.0
 async def edit(diffusion: Diffusion, wanted: EditRequest, on_step: OnStep, *, native_pixels: int) -> DrawnPicture:
     """`wanted` with a mask of its image's size, and no width or height of its own.
 
-    The model draws about `native_pixels`, where it is at its best; finer detail is the original's wherever nothing
-    changed. Where the mask is 0, every pixel is the original's, exactly; and everywhere, where no step ran: what the
-    model's codec makes of a picture is no edit.
+    The model draws about `native_pixels`, where it is at its best. Twice more it is shown the same: told to change
+    nothing, so that what its codec makes of a picture is no edit, and asked whether it knows such pictures. Where it
+    changed nothing, the original's pixels stay; where the mask is 0, exactly, and everywhere, where no step ran.
 
     Raises:
         InvalidRequest: MASK_EMPTY; or what drawing raises.
     """
-    if wanted.mask is None:
-        drawn = await _draw(diffusion, wanted, wanted.image, None, on_step, native_pixels)
-        if drawn.heard.has_no(STRENGTH):
-            return replace(drawn, pixels=wanted.image)
-        pixels = await asyncio.to_thread(carry_detail, wanted.image, drawn.pixels)
-        return replace(drawn, pixels=pixels)
-    box = around(wanted.mask, least_side=math.isqrt(native_pixels))
-    drawn = await _draw(diffusion, wanted, box.of(wanted.image), box.of(wanted.mask), on_step, native_pixels)
-    if drawn.heard.has_no(STRENGTH):
-        return replace(drawn, pixels=wanted.image)
-    pixels = await asyncio.to_thread(paste, wanted.image, wanted.mask, drawn.pixels, box)
-    return replace(drawn, pixels=pixels)
+    height, width = wanted.image.shape[:2]
+    side = math.isqrt(native_pixels)
+    box = PixelBox(0, 0, width, height) if wanted.mask is None else around(wanted.mask, least_side=side)
+    drawing = await asyncio.to_thread(_drawing, wanted, box, native_pixels)
+    small = drawing.image
+    assert small is not None
+    least = replace(drawing, mask=None, strength=IDLE, preview_every=0)
+    drawings = (drawing, on_step), (least, unheard), (probe(small), unheard)
+    drawn, idle, again = await all_of([partial(diffusion.draw, *asked) for asked in drawings], None)
+    heard = drawn.heard.of_words
+    if heard.has_no(STRENGTH):
+        return replace(drawn, pixels=wanted.image, heard=heard)
+    pixels = await asyncio.to_thread(_laid_over, wanted, box, drawn.pixels, idle.pixels)
+    known = await asyncio.to_thread(is_like, small, again.pixels)
+    return replace(drawn, pixels=pixels, heard=heard if known else heard.doubting(UNLIKE))
 
 
-async def _draw(
-    diffusion: Diffusion, wanted: EditRequest, image: Pixels, mask: Pixels | None, on_step: OnStep, native_pixels: int
-) -> DrawnPicture:
-    height, width = image.shape[:2]
-    scale = math.sqrt(native_pixels / (width * height))
-    width, height = max(round(width * scale), 1), max(round(height * scale), 1)
-    strength = wanted.strength or (_STRENGTH if mask is None else _STRENGTH_IN_MASK)
-    drawing = Drawing(
+def _drawing(wanted: EditRequest, box: PixelBox, native_pixels: int) -> Drawing:
+    scale = math.sqrt(native_pixels / (box.width * box.height))
+    width, height = max(round(box.width * scale), 1), max(round(box.height * scale), 1)
+    mask = wanted.mask
+    return Drawing(
         prompt=wanted.prompt,
         seed=wanted.seed,
         width=width,
         height=height,
-        image=resized(image, width, height),
+        image=resized(box.of(wanted.image), width, height),
         # Wholly, wherever it marks at all: by degrees it is laid over afterwards, and that but once.
-        mask=None if mask is None else resized(_whole(mask), width, height),
-        strength=strength,
+        mask=None if mask is None else resized(_whole(box.of(mask)), width, height),
+        strength=wanted.strength or (_STRENGTH if mask is None else _STRENGTH_IN_MASK),
     )
-    drawn = await diffusion.draw(drawing, on_step)
-    return replace(drawn, heard=drawn.heard.of_words)
+
+
+def _laid_over(wanted: EditRequest, box: PixelBox, drawn: Pixels, idle: Pixels) -> Pixels:
+    changed = np.abs(drawn.astype(np.int16) - idle) > _ROUNDING
+    painted = carry_detail(np.ascontiguousarray(box.of(wanted.image)), np.where(changed, drawn, idle), idle)
+    return painted if wanted.mask is None else paste(wanted.image, wanted.mask, painted, box)
 
 
 def around(mask: Pixels, *, least_side: int) -> PixelBox:

@@ -11,10 +11,10 @@ from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.fixing import FaceFix, FixResult
 from services.providers.pipelines.blending import blend, feathered
 from services.providers.pipelines.colour import match_lab
-from services.providers.pipelines.measures import SimilarityThresholds, worst
+from services.providers.pipelines.measures import SimilarityThresholds, keeps_detail, worst
 from services.providers.pipelines.pieces import redraw_pieces, show
 from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
-from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, drawn_picture
+from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, doubted, drawn_picture
 from services.providers.ports import OnStep, Pixels
 
 PROMPT = "a photo of a face, natural skin, clear eyes, fine detail"
@@ -50,11 +50,13 @@ async def fix_faces(fix: FaceFix, settings: FaceSettings, redrawer: Redrawer, on
         settings.thresholds,
         settings.retries,
         in_own_words=settings.prompt != PROMPT,
+        worth=keeps_detail,
     )
+    known = not boxes or await redrawer.knows(boxes[0].of(picture))
     redrawn = await redraw_pieces(picture, boxes, wish, redrawer, progress)
     await asyncio.to_thread(lay_back, picture, boxes, redrawn, settings.feather)
     return FixResult(
-        drawn_picture(picture, redrawn, fix.seed),
+        doubted(drawn_picture(picture, redrawn, fix.seed), known),
         regions=len(boxes),
         accepted=sum(found.accepted for found in redrawn),
         tries=max((found.tries for found in redrawn), default=0),

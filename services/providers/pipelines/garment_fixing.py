@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -12,16 +12,16 @@ import numpy as np
 from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.fixing import FixResult, GarmentFix
 from services.providers.capabilities.measures import DebugPicture
-from services.providers.pipelines.aligning import CutOut, cut_part, dress
+from services.providers.pipelines.aligning import FARTHEST, CutOut, cut_part, dress
 from services.providers.pipelines.blending import blend, feathered
 from services.providers.pipelines.colour import match_lab
 from services.providers.pipelines.faces import FindFaces
 from services.providers.pipelines.garments import find_garment
-from services.providers.pipelines.matting import matte_of
-from services.providers.pipelines.measures import SimilarityThresholds, worst
+from services.providers.pipelines.matting import LIKELY, matte_of
+from services.providers.pipelines.measures import SimilarityThresholds, comes_nearer, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
 from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
-from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, all_of, drawn_picture
+from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, all_of, doubted, drawn_picture
 from services.providers.pipelines.tiles import Grid, cut
 from services.providers.ports import Matting, OnStep, Pixels
 
@@ -42,10 +42,11 @@ class GarmentSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The garment in a picture: its box, and what is in it."""
+    """The garment in a picture: its box, what is in it, and whether its outline is more likely right than wrong."""
 
     box: PixelBox
     cut: CutOut
+    is_sure: bool
 
 
 async def fix_garment(
@@ -62,9 +63,14 @@ async def fix_garment(
         ],
         2,
     )
+    nothing = FixResult(drawn_picture(fix.image, (), fix.seed), regions=0, accepted=0, tries=0)
     if base is None or reference is None:
-        return FixResult(drawn_picture(fix.image, (), fix.seed), regions=0, accepted=0, tries=0)
-    return await _GarmentJob(fix, settings, redrawer, base, reference).run(on_step)
+        return nothing
+    work = _GarmentJob(fix, settings, redrawer, base, reference)
+    start = await asyncio.to_thread(work.dressed)
+    if start is None:
+        return replace(nothing, reference_fits=not base.is_sure)
+    return await work.run(start, on_step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +83,26 @@ class _GarmentJob:
     base: _Found
     reference: _Found
 
-    async def run(self, on_step: OnStep) -> FixResult:
-        before = self.base.cut.pixels
+    def dressed(self) -> Pixels | None:
+        """The garment as the reference shows it; None where that shows another. Who asks for nothing gets any."""
         # Of a small garment little would be left.
-        feather = min(self.settings.feather, min(before.shape[:2]) // 20)
-        start = await asyncio.to_thread(dress, self.base.cut, self.reference.cut, feather)
+        feather = min(self.settings.feather, min(self.base.cut.alpha.shape) // 20)
+        sure = self.base.is_sure and self.reference.is_sure
+        farthest = FARTHEST if self.settings.thresholds.asked() else None
+        return dress(self.base.cut, self.reference.cut, feather, sure=sure, farthest=farthest)
+
+    async def run(self, start: Pixels, on_step: OnStep) -> FixResult:
+        """A model that was made for other pictures draws nothing here: the reference's own pixels are nearer."""
+        before = self.base.cut.pixels
+        known = await self.redrawer.knows(start)
         grid = self._grid()
         boxes = [tile.drawn for tile in grid]
         progress = PieceProgress(on_step, len(grid), self.settings.steps, PreviewCanvas(before))
-        redrawn = await redraw_pieces(before, boxes, self._wish(), self.redrawer, progress, start=start)
+        redrawn = await redraw_pieces(before, boxes, self._wish(known), self.redrawer, progress, start=start)
         picture = await asyncio.to_thread(self._lay_back, grid, redrawn)
         debug = (*self._show_start(start), *show("garment", before, boxes, redrawn))
         return FixResult(
-            drawn_picture(picture, redrawn, self.fix.seed),
+            doubted(drawn_picture(picture, redrawn, self.fix.seed), known),
             regions=len(grid),
             accepted=sum(found.accepted for found in redrawn),
             tries=max(found.tries for found in redrawn),
@@ -103,16 +116,17 @@ class _GarmentJob:
         is_long = max(width, height) > self.settings.split * min(width, height)
         return cut(width, height, tiles=2 if is_long else 1, feather=self.settings.feather)
 
-    def _wish(self) -> RedrawRequest:
+    def _wish(self, known: bool) -> RedrawRequest:
         return RedrawRequest(
             f"a detailed photo of a {self.fix.label or 'garment'}",
-            self.settings.denoise,
+            self.settings.denoise if known else 0.0,
             self.settings.steps,
             self.fix.seed,
             match_lab,
             self.settings.thresholds,
             self.settings.retries,
             in_own_words=self.fix.label is not None,
+            worth=comes_nearer,
         )
 
     def _lay_back(self, grid: Grid, redrawn: Sequence[Redrawn]) -> Pixels:
@@ -143,4 +157,4 @@ async def _find(
     height, width, _ = pixels.shape
     across, down = round(garment.width * expand / 2), round(garment.height * expand / 2)
     box = garment.grown(across, down, width=width, height=height)
-    return _Found(box, cut_part(pixels, matte.alpha, box))
+    return _Found(box, cut_part(pixels, matte.alpha, box), matte.confidence >= LIKELY)

@@ -12,6 +12,9 @@ from PIL import Image
 from services.imaging.limits import MATTED_PIXELS
 from services.providers.ports import Matte, Matting, Pixels
 
+# The confidence from which on a matte is more likely right than wrong (deploy/triton/models/segmentation/README.md).
+LIKELY = 0.5
+
 
 async def matte_of(pixels: Pixels, matting: Matting) -> Matte:
     """Of RGB `[H, W, 3]`, at its own size. Raises what the model raises."""

@@ -19,13 +19,14 @@ from pydantic import FilePath
 from pydantic_settings import BaseSettings
 from skimage.metrics import structural_similarity
 
-from services.providers.capabilities.measures import DISTS, LPIPS, SSIM, SimilarityScore
+from services.providers.capabilities.measures import DETAIL, DISTS, LPIPS, REFERENCE, SSIM, SimilarityScore
 from services.providers.pipelines.detail import resized
 from services.providers.ports import Pixels
 
 # The shorter side SSIM is measured at; see `measure_ssim`.
 _SSIM_SIDE = 256
 _SSIM_WINDOW = 7
+_LEAST_DETAIL, _NEAR = 0.9, 0.9
 _NETWORK_SIDE = 256
 
 
@@ -53,19 +54,28 @@ class SimilarityThresholds:
 
 @dataclass(frozen=True, slots=True)
 class SimilarityVerdict:
-    """`accepted` when every measure that was taken passed, and at least one was, if any was asked for."""
+    """`accepted` when every measure that was taken passed, and at least one was, if any was asked for.
+
+    `worth` is asked of every attempt, whatever the caller's thresholds.
+    """
 
     measures: tuple[SimilarityScore, ...] = ()
+    worth: SimilarityScore | None = None
 
     @property
     def accepted(self) -> bool:
         judged = [measure.passed for measure in self.measures if measure.value is not None]
-        return all(judged) and (bool(judged) or not self.measures)
+        is_worse = self.worth is not None and self.worth.passed is False
+        return not is_worse and all(judged) and (bool(judged) or not self.measures)
+
+    @property
+    def taken(self) -> tuple[SimilarityScore, ...]:
+        return self.measures if self.worth is None else (*self.measures, self.worth)
 
     @property
     def can_change(self) -> bool:
         """Another attempt may be judged otherwise."""
-        return any(measure.value is not None for measure in self.measures)
+        return not self.measures or any(measure.value is not None for measure in self.measures)
 
 
 def worst(measured: Iterable[Sequence[SimilarityScore]]) -> tuple[SimilarityScore, ...]:
@@ -78,7 +88,26 @@ def worst(measured: Iterable[Sequence[SimilarityScore]]) -> tuple[SimilarityScor
 
 def _straying(measure: SimilarityScore) -> float:
     value = measure.value or 0.0
-    return -value if measure.name == SSIM else value
+    return measure.threshold - value if measure.is_similarity else value - measure.threshold
+
+
+class Worth(Protocol):
+    def __call__(self, before: Pixels, start: Pixels, after: Pixels) -> SimilarityScore: ...
+
+
+def keeps_detail(before: Pixels, start: Pixels, after: Pixels) -> SimilarityScore:
+    """What is to become finer does not become softer: the mean gradient of the luminance, as a share of that before."""
+    had, has = (_mean_gradient(_luminance(part)) for part in (before, after))
+    return SimilarityScore(DETAIL, has / had if had else 1.0, _LEAST_DETAIL)
+
+
+def _mean_gradient(grey: Pixels) -> float:
+    return float(np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)).mean())
+
+
+def comes_nearer(before: Pixels, start: Pixels, after: Pixels) -> SimilarityScore:
+    """SSIM with `start`, which shows what was wanted: at least what it was before, or as near as makes no matter."""
+    return SimilarityScore(REFERENCE, measure_ssim(start, after), min(measure_ssim(start, before), _NEAR))
 
 
 class Distance(Protocol):
@@ -142,12 +171,16 @@ def keep_alike(before: Pixels, after: Pixels, threshold: float) -> Pixels:
 
 
 def _grey(pixels: Pixels) -> Pixels:
-    grey: Pixels = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    grey = _luminance(pixels)
     factor = max(1, round(min(grey.shape) / _SSIM_SIDE))
     if factor > 1:
         size = max(grey.shape[1] // factor, 1), max(grey.shape[0] // factor, 1)
         return resized(grey, *size)
     return grey
+
+
+def _luminance(pixels: Pixels) -> Pixels:
+    return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
 
 
 class OnnxDistance:

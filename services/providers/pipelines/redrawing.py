@@ -16,11 +16,17 @@ from services.providers.capabilities.measures import SimilarityScore
 from services.providers.pipelines.colour import Match
 from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.faces import FindFaces, by_cascade
-from services.providers.pipelines.measures import SimilarityJudge, SimilarityThresholds, SimilarityVerdict, keep_alike
+from services.providers.pipelines.knowing import UNLIKE, knows, unheard
+from services.providers.pipelines.measures import (
+    SimilarityJudge,
+    SimilarityThresholds,
+    SimilarityVerdict,
+    Worth,
+    keep_alike,
+)
 from services.providers.ports import (
     NOTHING_SAID,
     Diffusion,
-    DiffusionStep,
     Drawing,
     DrawnPicture,
     ModelCard,
@@ -33,7 +39,7 @@ ResultT = TypeVar("ResultT")
 # What a picture names as its model when no model had a part in it.
 UNTOUCHED = ModelCard("none", "", "")
 # Small enough that the model takes its shortest step and nothing else.
-_IDLE = 1e-6
+IDLE = 1e-6
 # More at a time would only fill the model's queue: it draws some eight at once.
 MOST_AT_ONCE = 16
 
@@ -60,12 +66,18 @@ class Redrawer:
     guidance: float | None = 1.0
     find_faces: FindFaces = by_cascade
 
+    async def knows(self, pixels: Pixels) -> bool:
+        """Whether the model was made for pictures like `[H, W, 3]`. Raises as the model says."""
+        sized = await asyncio.to_thread(fit, pixels, self.sizes)
+        return await knows(self.diffusion, sized.pixels)
+
 
 @dataclass(frozen=True, slots=True)
 class RedrawRequest:
     """How to redraw. `denoise` (0 to 1) is the share drawn anew, 0 draws nothing; each retry has the next seed.
 
-    `in_own_words`: the caller chose the prompt, so what the model says of it is for the caller.
+    `in_own_words`: the caller chose the prompt, so what the model says of it is for the caller. `worth` is what an
+    attempt has to be beside near, so that it is never worse than what was there.
     """
 
     prompt: str
@@ -76,6 +88,7 @@ class RedrawRequest:
     thresholds: SimilarityThresholds = field(default_factory=SimilarityThresholds)
     retries: int = 0
     in_own_words: bool = False
+    worth: Worth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +121,10 @@ async def redraw(
     """
     begun = before if start is None else start
     if not wish.denoise:
-        verdict = await asyncio.to_thread(redrawer.judge.compare, before, begun, wish.thresholds)
-        return Redrawn(begun if verdict.accepted else before, verdict.accepted, measures=verdict.measures)
+        verdict = await asyncio.to_thread(_verdict, before, begun, begun, wish, redrawer.judge)
+        return Redrawn(begun if verdict.accepted else before, verdict.accepted, measures=verdict.taken)
     sized = await asyncio.to_thread(fit, begun, redrawer.sizes)
-    idle = asyncio.create_task(_draw(sized, replace(wish, denoise=_IDLE), 0, redrawer, _unheard))
+    idle = asyncio.create_task(_draw(sized, replace(wish, denoise=IDLE), 0, redrawer, unheard))
     try:
         return await _attempts(before, begun, sized, idle, wish, redrawer, on_step)
     finally:
@@ -135,15 +148,22 @@ async def _attempts(
         attempts.append(pixels)
         if verdict.accepted or not verdict.can_change or len(attempts) > wish.retries:
             kept = pixels if verdict.accepted else before
-            return Redrawn(kept, verdict.accepted, len(attempts), verdict.measures, tuple(attempts), drawn)
+            return Redrawn(kept, verdict.accepted, len(attempts), verdict.taken, tuple(attempts), drawn)
 
 
 def _judged(
     meant: Callable[[], Pixels], before: Pixels, start: Pixels, wish: RedrawRequest, judge: SimilarityJudge
 ) -> tuple[Pixels, SimilarityVerdict]:
     pixels = wish.match(meant(), start)
-    verdict = judge.compare(before, pixels, wish.thresholds)
+    verdict = _verdict(before, start, pixels, wish, judge)
     return keep_alike(start, pixels, wish.thresholds.ssim), verdict
+
+
+def _verdict(
+    before: Pixels, start: Pixels, pixels: Pixels, wish: RedrawRequest, judge: SimilarityJudge
+) -> SimilarityVerdict:
+    verdict = judge.compare(before, pixels, wish.thresholds)
+    return verdict if wish.worth is None else replace(verdict, worth=wish.worth(before, start, pixels))
 
 
 async def _draw(
@@ -165,10 +185,6 @@ async def _draw(
     if picture.pixels.shape != sized.pixels.shape:
         raise Internal(f"asked for {width}x{height}, the model drew {picture.pixels.shape[1::-1]}")
     return replace(picture, heard=picture.heard.of_text if wish.in_own_words else NOTHING_SAID)
-
-
-async def _unheard(_: DiffusionStep) -> None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +226,11 @@ def drawn_picture(
         _each(found.heard.ignored for found in drawn), _each(found.heard.model_warnings for found in drawn)
     )
     return replace(drawn[0], pixels=pixels, seed=seed, queued_seconds=None, denoise_seconds=None, heard=heard)
+
+
+def doubted(picture: DrawnPicture, known: bool) -> DrawnPicture:
+    """With a doubt where a model drew it that was made for other pictures."""
+    return picture if known else replace(picture, heard=picture.heard.doubting(UNLIKE))
 
 
 def _each(said: Iterable[Sequence[ResultT]]) -> tuple[ResultT, ...]:

@@ -22,10 +22,10 @@ from services.providers.capabilities.upscaling import target_size
 from services.providers.pipelines.colour import match_histogram, match_lab
 from services.providers.pipelines.face_fixing import PROMPT as FACE_PROMPT
 from services.providers.pipelines.face_fixing import lay_back, surround
-from services.providers.pipelines.measures import SimilarityThresholds, worst
+from services.providers.pipelines.measures import SimilarityThresholds, keeps_detail, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
 from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
-from services.providers.pipelines.redrawing import UNTOUCHED, Redrawer, Redrawn, RedrawRequest, drawn_picture
+from services.providers.pipelines.redrawing import UNTOUCHED, Redrawer, Redrawn, RedrawRequest, doubted, drawn_picture
 from services.providers.pipelines.tiles import Grid, cut
 from services.providers.ports import ModelCard, OnStep, Pixels
 
@@ -106,6 +106,7 @@ class RefineJob:
     base: ModelCard
 
     async def run(self) -> RefineResultPicture:
+        known = await self._is_known()
         tiles = await self._redraw_tiles()
         picture = self.plain if self.grid is None else await asyncio.to_thread(join_tiles, self.grid, tiles)
         faced = picture.copy() if self.boxes else picture
@@ -113,7 +114,7 @@ class RefineJob:
         seed = (self.wanted.upscale or self.wanted.faces or DiffusionPass(0, 0, 0)).seed
         debug = (*self._show_tiles(tiles), *show("face", picture, self.boxes, faces))
         return RefineResultPicture(
-            drawn_picture(faced, (*tiles, *faces), seed, plain=self.base),
+            doubted(drawn_picture(faced, (*tiles, *faces), seed, plain=self.base), known),
             tiles=len(tiles),
             found_faces=len(self.boxes),
             refused_tiles=sum(not tile.accepted for tile in tiles),
@@ -122,6 +123,12 @@ class RefineJob:
             debug=debug if self.settings.debug else (),
             strategy=RefineStrategy.CREATIVE if self.wanted.upscale else None,
         )
+
+    async def _is_known(self) -> bool:
+        """Whether the model was made for such pictures; True where it is to draw none."""
+        passes = (self.wanted.upscale if self.grid else None, self.wanted.faces if self.boxes else None)
+        draws = any(asked is not None and asked.denoise for asked in passes)
+        return not draws or await self.redrawer.knows(self.plain)
 
     async def _redraw_tiles(self) -> list[Redrawn]:
         if self.grid is None or self.wanted.upscale is None:
@@ -135,7 +142,7 @@ class RefineJob:
     async def _redraw_faces(self, picture: Pixels) -> list[Redrawn]:
         if self.wanted.faces is None:
             return []
-        wish = self._wish(self.wanted.faces, FACE_PROMPT)
+        wish = replace(self._wish(self.wanted.faces, FACE_PROMPT), worth=keeps_detail)
         first = len(self.grid or ())
         faces = await redraw_pieces(picture, self.boxes, wish, self.redrawer, self.progress, first=first)
         await asyncio.to_thread(lay_back, picture, self.boxes, faces, self.settings.feather)
