@@ -20,7 +20,7 @@ from services.catalog.enums import (
     ScalingProportions,
     TaskPriority,
 )
-from services.catalog.enums import TaskKind as TaskTypeName
+from services.catalog.enums import TaskType as TaskTypeName
 from services.catalog.free_json import MAX_DEPTH, check_json
 from services.catalog.images import (
     check_local_reference,

@@ -151,13 +151,13 @@ class Vendor:
 
 
 async def asked(bench: PictureBench, made: Made, kind: str, **fields: Any) -> Any:
-    around = bench.around
+    around = bench.resources
     desk = provider_context_of(Providers({"LOCAL": cast("Any", Vendor(made))}), cast("Any", Silence()))
-    bench.around = replace(around, desk=desk)
+    bench.resources = replace(around, desk=desk)
     try:
         return await bench.run(kind, **fields)
     finally:
-        bench.around = around
+        bench.resources = around
 
 
 @pytest.mark.field("vendor-alpha")

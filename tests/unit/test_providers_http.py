@@ -22,7 +22,7 @@ from services.common.errors import (
 )
 from services.providers.http import HttpTerms, VendorHttp, judge_by_status, open_http, retry_after, words_of
 from services.providers.http import VendorResponse as Told
-from tests.fakes.vendors.wire import Asked, VendorResponse, json_answer, serving
+from tests.fakes.vendors.wire import Answer, Asked, json_answer, serving
 
 KEY = "a-key-nobody-may-see"
 TERMS = HttpTerms(request_seconds=0.5, patience=1.0, max_answer_bytes=1000)
@@ -31,12 +31,12 @@ TERMS = HttpTerms(request_seconds=0.5, patience=1.0, max_answer_bytes=1000)
 class Vendor:
     """Answers in order, the last for ever."""
 
-    def __init__(self, *answers: VendorResponse) -> None:
+    def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
         self.asked: list[Asked] = []
         self.url = ""
 
-    async def answer(self, asked: Asked) -> VendorResponse:
+    async def answer(self, asked: Asked) -> Answer:
         self.asked.append(asked)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
@@ -49,11 +49,11 @@ async def http() -> AsyncIterator[VendorHttp]:
 
 GOOD = json_answer({"ok": True})
 PASSING = {
-    "the line dies": VendorResponse(cut_at=0),
-    "the answer breaks off": VendorResponse(200, b'{"ok": true}', cut_at=4),
-    "nothing comes": VendorResponse(silent=True),
-    "no JSON": VendorResponse(200, b"<html>"),
-    "an empty body": VendorResponse(200, b""),
+    "the line dies": Answer(cut_at=0),
+    "the answer breaks off": Answer(200, b'{"ok": true}', cut_at=4),
+    "nothing comes": Answer(silent=True),
+    "no JSON": Answer(200, b"<html>"),
+    "an empty body": Answer(200, b""),
     "too large": json_answer({"ok": "x" * 2000}),
     "503": json_answer({}, 503),
     "429": json_answer({}, 429, Retry_After="0"),
@@ -98,7 +98,7 @@ async def test_what_never_left_is_told_from_what_may_have_arrived(http: VendorHt
 async def test_no_redirect_is_followed_with_the_key(http: VendorHttp) -> None:
     other = Vendor(GOOD)
     async with serving(other.answer) as elsewhere:
-        vendor = Vendor(VendorResponse(307, b"{}", {"location": elsewhere}))
+        vendor = Vendor(Answer(307, b"{}", {"location": elsewhere}))
         async with serving(vendor.answer) as url:
             with pytest.raises(ProviderRefused):
                 await http.send(url, {})

@@ -25,7 +25,7 @@ CRASHING = """
 import asyncio, os, signal, sys, tempfile
 from pathlib import Path
 from services.storage import local_folder, spool
-from services.storage.domain import Key, Terms
+from services.storage.domain import ObjectKey, WriteConditions
 base, before, if_absent = Path(sys.argv[1]), sys.argv[2].encode(), sys.argv[3] == "if_absent"
 left = 0
 def dying(call):
@@ -42,11 +42,11 @@ tempfile.mkstemp = dying(tempfile.mkstemp)
 Path.write_text = dying(Path.write_text)
 spool.SpooledUpload._take = dying(spool.SpooledUpload._take)
 async def write(root, *parts, if_absent):
-    folder = local_folder.LocalFolder(root)
+    folder = local_folder.LocalObjectStore(root)
     async with folder.gather() as gathering:
         for part in parts:
             await gathering.write(part)
-        await folder.put(Key("acme", "a/b/c.bin"), gathering.path, gathering.facts(), Terms(if_absent))
+        await folder.put(ObjectKey("acme", "a/b/c.bin"), gathering.path, gathering.facts(), WriteConditions(if_absent))
 def fork(*given, step=0, **options):
     pid = os.fork()
     if pid == 0:
@@ -221,18 +221,18 @@ RACING = """
 import asyncio, sys
 from pathlib import Path
 from services.common.errors import PreconditionFailed
-from services.storage.domain import Key, Precondition, Span, Terms
+from services.storage.domain import ObjectKey, Precondition, ByteRange, WriteConditions
 from services.storage.local_folder import LocalObjectStore
 async def main(root):
-    folder, key, won = LocalObjectStore(root), Key("acme", "counter"), 0
+    folder, key, won = LocalObjectStore(root), ObjectKey("acme", "counter"), 0
     while won < 50:
         async with folder.open(key) as opened:
             size = opened.stored.facts.size
-            count = int(b"".join([chunk async for chunk in opened.chunks(Span(0, size))]))
+            count = int(b"".join([chunk async for chunk in opened.chunks(ByteRange(0, size))]))
             etag = opened.stored.facts.etag
         async with folder.gather() as gathering:
             await gathering.write(b"%d" % (count + 1))
-            terms = Terms(precondition=Precondition(if_match=(etag,)))
+            terms = WriteConditions(precondition=Precondition(if_match=(etag,)))
             try:
                 await folder.put(key, gathering.path, gathering.facts(), terms)
                 won += 1
