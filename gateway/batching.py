@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 _GROUP_BYTES = 4 << 20
 # About half a second of what one gateway gets made: who waits longer had better ask again than be forgotten here.
 _CAPACITY = 512
+# Whoever comes next waits for so many, and for those that are out.
+_GROUP = 32
 
 
 class CreateBatcher:
@@ -29,20 +32,22 @@ class CreateBatcher:
         self._timeout = timeout
         self._creates: BatchWriter[pb.CreateTasksItem, pb.CreateTaskResponse] = BatchWriter(
             self._send,
+            group=_GROUP,
             capacity=_CAPACITY,
             in_flight=2,
             weigh=pb.CreateTasksItem.ByteSize,
             group_weight=_GROUP_BYTES,
             busy="OVERLOADED",
+            tenant_of=attrgetter("tenant"),
         )
 
     async def create(self, tenant: str, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
         """Raises what the service says about this one, or Overloaded when too many wait."""
         return await self._creates.put(pb.CreateTasksItem(tenant=tenant, request=request))
 
-    def check_room(self) -> None:
+    def check_room(self, tenant: str) -> None:
         """Raises Overloaded where `create` would."""
-        self._creates.check_room()
+        self._creates.check_room(tenant)
 
     async def _send(self, items: Sequence[pb.CreateTasksItem]) -> list[pb.CreateTaskResponse | Exception]:
         request = pb.CreateTasksRequest(items=items)

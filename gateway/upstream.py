@@ -33,9 +33,9 @@ class TasksClient:
         self._stream_timeout = settings.max_stream_seconds
         self._creates = CreateBatcher(stub, credentials, timeout=self._timeout)
 
-    def check_room(self) -> None:
+    def check_room(self, tenant: str) -> None:
         """Raises Overloaded where `create` would."""
-        self._creates.check_room()
+        self._creates.check_room(tenant)
 
     async def create(self, caller: Caller, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
         return await self._creates.create(caller.tenant, request)

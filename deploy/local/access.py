@@ -22,11 +22,12 @@ def development_key(home: StackFolder, addresses: Addresses, environment: Mappin
     if kept.exists() and _is_taken(addresses.gateway_url, kept.read_text().strip()):
         return kept.read_text().strip()
     kept.unlink(missing_ok=True)
-    return runfile.secret(kept, _create(environment))
+    return runfile.secret(kept, create_key(environment, "demo", "development"))
 
 
-def _create(environment: Mapping[str, str]) -> str:
-    command = [str(APP_PYTHON), "-m", "services.access", "create-key", "--tenant", "demo", "--name", "development"]
+def create_key(environment: Mapping[str, str], tenant: str, name: str) -> str:
+    """Of a tenant's own administrator. Raises LocalError."""
+    command = [str(APP_PYTHON), "-m", "services.access", "create-key", "--tenant", tenant, "--name", name]
     made = subprocess.run(
         [*command, "--scope", "tasks", "--scope", "admin"],
         cwd=ROOT,
@@ -36,7 +37,7 @@ def _create(environment: Mapping[str, str]) -> str:
         timeout=_SECONDS,
     )
     if made.returncode:
-        raise LocalError(f"no development API key could be made:\n{made.stderr.strip()}")
+        raise LocalError(f"no API key could be made:\n{made.stderr.strip()}")
     return made.stdout.strip()
 
 

@@ -108,12 +108,18 @@ class AuthMiddleware:
         return limited
 
 
-async def _identify(scope: Scope, authorization: bytes, needed: frozenset[str]) -> Caller:
+def key_of(authorization: bytes) -> str:
+    """Empty where there is none."""
     scheme, _, key = authorization.decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _identify(scope: Scope, authorization: bytes, needed: frozenset[str]) -> Caller:
+    key = key_of(authorization)
+    if not key:
         raise Unauthenticated("send your API key as 'Authorization: Bearer <key>'", reason="KEY_MISSING")
     authenticator: Authenticator = scope["app"].state.access
-    caller = await authenticator.authenticate(key.strip())
+    caller = await authenticator.authenticate(key)
     check_scopes(caller, needed)
     return caller
 

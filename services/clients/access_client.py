@@ -15,6 +15,7 @@ from services.rpc.grpc_client import Credentials, call
 
 _CAPACITY = 10_000
 _LONGEST_KEY = 200
+_NEVER: tuple[float, Caller | None] = (0.0, None)
 
 
 class AccessClient:
@@ -33,8 +34,8 @@ class AccessClient:
         """Raises Unauthenticated for an unknown, revoked or malformed key."""
         if len(key) > _LONGEST_KEY:
             raise _unknown()
-        digest = hashlib.sha256(key.encode()).digest()
-        until, caller = self._known.get(digest, (0.0, None))
+        digest = _digest(key)
+        until, caller = self._known.get(digest, _NEVER)
         if time.monotonic() >= until:
             caller = await self._ask(key)
             if len(self._known) >= _CAPACITY:
@@ -44,6 +45,10 @@ class AccessClient:
             raise _unknown()
         return caller
 
+    def remembered(self, key: str) -> Caller | None:
+        """Whose key it is, where that is known without asking; `authenticate` decides whether it is good still."""
+        return self._known.get(_digest(key), _NEVER)[1]
+
     async def _ask(self, key: str) -> Caller | None:
         request = pb.VerifyKeyRequest(key=key)
         try:
@@ -51,6 +56,10 @@ class AccessClient:
         except Unauthenticated:
             return None
         return Caller(answer.api_key.tenant, frozenset(answer.api_key.scopes))
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
 
 
 def _unknown() -> Unauthenticated:

@@ -1,14 +1,14 @@
-"""Group commit: whatever arrives while a group is on its way goes with the next one; no timer."""
+"""Group commit: whatever arrives while a group is on its way goes with the next one, tenants in turn; no timer."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from services.common.errors import Overloaded
+from services.durable.fair_queue import FairQueue
 
 OpT = TypeVar("OpT")
 OutcomeT = TypeVar("OutcomeT")
@@ -32,34 +32,37 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         weigh: Callable[[OpT], int] = lambda _: 0,
         group_weight: int = 1,
         busy: str = "STORE_BUSY",
+        tenant_of: Callable[[OpT], str] = lambda _: "",
     ) -> None:
         """`group` and `group_weight` bound one group, `in_flight` the groups that are out at the same time.
 
-        `capacity` bounds what may wait; beyond it `put` raises Overloaded with the reason `busy`.
+        `capacity` bounds what may wait for a tenant that is alone, and less beside others (see `FairQueue`); beyond it
+        `put` raises Overloaded with the reason `busy`.
         """
         self._send = send
         self._group = group
-        self._capacity = capacity
         self._in_flight = in_flight
         self._weigh = weigh
         self._group_weight = group_weight
         self._busy = busy
-        self._waiting: deque[tuple[OpT, asyncio.Future[OutcomeT]]] = deque()
+        self._tenant_of = tenant_of
+        self._waiting: FairQueue[tuple[OpT, asyncio.Future[OutcomeT]]] = FairQueue(capacity)
         self._flights: set[asyncio.Task[None]] = set()
 
     def put(self, op: OpT) -> asyncio.Future[OutcomeT]:
         """The future resolves when the group that carried `op` was answered. Raises Overloaded."""
-        self.check_room()
+        tenant = self._tenant_of(op)
+        self.check_room(tenant)
         future: asyncio.Future[OutcomeT] = asyncio.get_running_loop().create_future()
-        self._waiting.append((op, future))
+        self._waiting.put(tenant, (op, future))
         if len(self._flights) < self._in_flight:
             flight = asyncio.create_task(self._fly(), name="batch writer")
             self._flights.add(flight)
         return future
 
-    def check_room(self) -> None:
+    def check_room(self, tenant: str = "") -> None:
         """For those who would do work first that a refusal makes vain. Raises Overloaded."""
-        if len(self._waiting) >= self._capacity:
+        if not self._waiting.has_room(tenant):
             pause = random.uniform(_RETRY_SOONEST, _RETRY_LATEST)
             raise Overloaded("too many requests are waiting", reason=self._busy, retry_after=pause)
 
@@ -79,8 +82,8 @@ class BatchWriter(Generic[OpT, OutcomeT]):
     def _take(self) -> list[tuple[OpT, asyncio.Future[OutcomeT]]]:
         group: list[tuple[OpT, asyncio.Future[OutcomeT]]] = []
         weight = 0
-        while self._waiting and len(group) < self._group and weight < self._group_weight:
-            op, future = self._waiting.popleft()
+        while len(group) < self._group and weight < self._group_weight and self._waiting:
+            op, future = self._waiting.take()
             if not future.done():
                 group.append((op, future))
                 weight += self._weigh(op)

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple
 
 from pymongo import DeleteOne, ReplaceOne
@@ -22,6 +23,9 @@ from services.durable.write_log import WriteLog, token
 _DUPLICATE = 11000
 # About 5 ms of reading.
 _PART = 200
+# In one write: whoever comes next waits for so many.
+_CREATES = 64
+_tenant = attrgetter("tenant")
 
 
 class PendingWrite(NamedTuple, Generic[AggregateT]):
@@ -55,9 +59,9 @@ class GroupRepository(Generic[AggregateT]):
         self._on_written = on_written
         self._remembered = remembered
         self._creates: BatchWriter[AggregateT, InsertResult[AggregateT]] = BatchWriter(
-            self._insert, capacity=waiting_creates
+            self._insert, group=_CREATES, capacity=waiting_creates, tenant_of=_tenant
         )
-        self._transitions: BatchWriter[AggregateT, bool] = BatchWriter(self._replace)
+        self._transitions: BatchWriter[AggregateT, bool] = BatchWriter(self._replace, tenant_of=_tenant)
         self._recent: OrderedDict[str, AggregateT] = OrderedDict()
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -78,6 +82,10 @@ class GroupRepository(Generic[AggregateT]):
         """Waits until it is known what became of writes that the store failed in the middle of."""
         while self._settling:
             await asyncio.wait(set(self._settling))
+
+    def check_room(self, tenant: str) -> None:
+        """Raises Overloaded where `add` would."""
+        self._creates.check_room(tenant)
 
     def add(self, aggregate: AggregateT) -> asyncio.Future[InsertResult[AggregateT]]:
         return self._creates.put(aggregate)

@@ -30,6 +30,10 @@ class TaskQuery:
 class TaskRepository(CachingRepository[Task], Protocol):
     """Tasks, each one a document under compare-and-set on its version."""
 
+    def check_room(self, tenant: str) -> None:
+        """Raises Overloaded where `add` would."""
+        ...
+
     async def find(self, wanted: TaskQuery, window: ListWindow) -> ListPage[Task]:
         """Newest first."""
         ...

@@ -101,6 +101,10 @@ class TaskService:
         self._clock = clock
         self._retry = retry
 
+    def check_room(self, tenant: str) -> None:
+        """Raises Overloaded where `begin` would."""
+        self._tasks.check_room(tenant)
+
     async def create(self, new: NewTask) -> CreateResult:
         """`begin` and `created`."""
         return await self.created(self.begin(new))

@@ -13,11 +13,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.catalog.tasks import TYPES
-from services.common.errors import ComputeError, ViolationCollector, check_field, wrong_field
+from services.common.errors import ComputeError, Overloaded, ViolationCollector, check_field, wrong_field
 from services.common.identity import Caller, check_tenant, current_caller
 from services.common.ids import distinct, part_key
 from services.common.merging import merged
 from services.common.paging import fitting, next_token, read_window
+from services.common.refusal_pacing import RefusalPacer
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.durable.batch_writer import abandon
 from services.messaging.subjects.workers import progress_subject
@@ -66,10 +67,12 @@ class TaskServicer(rpc.TaskServiceServicer):
         self._bus = bus
         self._progress = progress
         self._models = models
+        self._pacer = RefusalPacer()
 
     @needs(TO_CHANGE)
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
-        answer, new = pb.CreateTaskResponse(), self._new(tenant(), request)
+        await self._admit(owner := tenant())
+        answer, new = pb.CreateTaskResponse(), self._new(owner, request)
         check_spec(request.spec)
         self._show(await self._service.create(new), answer)
         return answer
@@ -78,6 +81,7 @@ class TaskServicer(rpc.TaskServiceServicer):
     async def CreateTasks(self, request: pb.CreateTasksRequest, context: Context) -> pb.CreateTasksResponse:
         caller, answer = current_caller(), pb.CreateTasksResponse()
         if not caller.internal:
+            await self._admit(caller.tenant)
             check_many("items", len(request.items))
         check_key(request.idempotency_key)
         keys = (part_key(request.idempotency_key, number) for number in range(len(request.items)))
@@ -220,6 +224,14 @@ class TaskServicer(rpc.TaskServiceServicer):
                 # Another replica says only that something changed. Our own writes are whole, and may be deleted since.
                 task = fresh if fresh.spec and not fresh.erased else await self._service.get(owner, task_id)
                 yield pb.WatchTaskResponse(task=self._shown(task))
+
+    async def _admit(self, owner: str) -> None:
+        """Before anything is checked. Raises Overloaded, to a tenant that floods ever more slowly."""
+        try:
+            self._service.check_room(owner)
+        except Overloaded:
+            await self._pacer.wait(owner)
+            raise
 
     def _new(self, owner: str, request: pb.CreateTaskRequest) -> NewTask:
         new = self._messages.new_task(owner, request)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from nats.aio.client import Client
 
-from deploy.local import probes
+from deploy.local import access, probes
 from deploy.local.component import Component
 from deploy.local.paths import StackFolder
 from deploy.local.settings import ExternalServers, Ports, ProcessLayout
@@ -51,7 +51,12 @@ class OurSide:
     mongodb_url: str
     nats_url: str
     nats_credentials: str
+    environment: Mapping[str, str]
     name: str = OURS
+
+    def headers_of(self, tenant: str) -> dict[str, str]:
+        """As `headers`, of another tenant's new key."""
+        return {"authorization": f"Bearer {access.create_key(self.environment, tenant, 'bench')}"}
 
     async def submit(self, connection: Connection) -> str:
         status, answer = await connection.call("POST", TASKS_PATH, task_body())
@@ -127,6 +132,7 @@ def our_side(home: StackFolder, layout: ProcessLayout = ProcessLayout.APART) -> 
             mongodb_url=stack.addresses.mongodb_url,
             nats_url=stack.addresses.nats_url,
             nats_credentials=stack.environment["NATS_CREDENTIALS"],
+            environment=stack.environment,
             name=OURS if layout is ProcessLayout.APART else TOGETHER,
         )
 

@@ -27,6 +27,9 @@ class MemoryTaskRepository:
         self.stored: dict[str, Task] = {}
         self._on_written = on_written
 
+    def check_room(self, tenant: str) -> None:
+        """There always is."""
+
     def add(self, task: Task) -> asyncio.Future[InsertResult[Task]]:
         if task.id in self.stored:
             return _answered(InsertResult(self.stored[task.id], existing=True))

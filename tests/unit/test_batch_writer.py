@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -26,6 +27,13 @@ class Sender:
     def release(self, times: int = 1) -> None:
         for _ in range(times):
             self.gate.release()
+
+
+async def all_sent(sender: Sender, writer: BatchWriter[str, str], writes: list[asyncio.Future[str]]) -> list[list[str]]:
+    sender.release(len(writes))
+    await asyncio.gather(*writes)
+    await writer.drain()
+    return sender.groups
 
 
 async def turns(count: int = 4) -> None:
@@ -78,6 +86,32 @@ async def test_beyond_what_may_wait_it_refuses_with_the_reason_it_was_given() ->
     assert caught.value.reason == "TOO_BUSY" and 1 <= (caught.value.retry_after or 0) <= 3
     sender.release(3)
     await asyncio.gather(*writes)
+
+
+async def test_tenants_go_in_turn_each_in_its_order() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, group=3, tenant_of=lambda op: op[0])
+    writes = [writer.put("x")]
+    await turns()
+    writes += [writer.put(op) for op in ("a1", "a2", "a3", "a4", "b1", "c1", "b2")]
+    sender.release(4)
+    await asyncio.gather(*writes)
+    assert sender.groups == [["x"], ["a1", "b1", "c1"], ["a2", "b2", "a3"], ["a4"]]
+
+
+async def test_a_tenant_that_has_filled_its_share_is_refused_and_one_that_comes_is_not() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, group=1, capacity=100, tenant_of=lambda op: op[0])
+    writes = [writer.put("x")]
+    await turns()
+    for tenant in "abcd":
+        with suppress(Overloaded):
+            while True:
+                writes.append(writer.put(tenant))
+        with pytest.raises(Overloaded):
+            writer.check_room(tenant)
+    held = [sum(group == [tenant] for group in await all_sent(sender, writer, writes)) for tenant in "abcd"]
+    assert held == [100, 50, 25, 13]
 
 
 async def test_one_that_fails_fails_alone_and_one_that_was_given_up_is_not_sent() -> None:

@@ -71,7 +71,8 @@ async def create_one(request: Request, wanted: CommonFields, key: str) -> pb.Cre
     """Stores the pictures inside `wanted`, then creates the task. Raises ComputeError."""
     upstream, caller = upstream_of(request), caller_of(request)
     schemas = ALL_SCHEMAS[wanted.task_type]  # type: ignore[attr-defined]  # every derived model has it
-    upstream.tasks.check_room()  # once more: the body may have been long in coming, and its pictures are stored next
+    # Once more: the body may have been long in coming, and its pictures are stored next.
+    upstream.tasks.check_room(caller.tenant)
     inputs = InlineStore(upstream.storage, caller.tenant, key)
     wanted = await inputs.take(schemas, wanted)
     try:

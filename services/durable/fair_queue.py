@@ -1,0 +1,48 @@
+"""A fair queue: whoever waits with little is not kept waiting by whoever waits with much."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+ItemT = TypeVar("ItemT")
+
+
+class FairQueue(Generic[ItemT]):
+    """Bounded; gives out one item of each tenant in turn (round robin), those of one tenant in their order.
+
+    A tenant may hold as many as are still free (a dynamic threshold): alone `share`, each of two two thirds of it, and
+    so on; so there is always room for one who comes with its first.
+    """
+
+    def __init__(self, share: int) -> None:
+        self._capacity = 2 * share
+        self._size = 0
+        self._items: dict[str, deque[ItemT]] = {}
+        self._turns: deque[str] = deque()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def has_room(self, tenant: str) -> bool:
+        held = self._items.get(tenant)
+        return (len(held) if held else 0) < self._capacity - self._size
+
+    def put(self, tenant: str, item: ItemT) -> None:
+        held = self._items.get(tenant)
+        if held is None:
+            held = self._items[tenant] = deque()
+            self._turns.append(tenant)
+        held.append(item)
+        self._size += 1
+
+    def take(self) -> ItemT:
+        """Raises IndexError where none is left."""
+        tenant = self._turns.popleft()
+        held = self._items[tenant]
+        self._size -= 1
+        if len(held) > 1:
+            self._turns.append(tenant)
+        else:
+            del self._items[tenant]
+        return held.popleft()

@@ -1,0 +1,57 @@
+"""Promise 19: whoever floods waits and is refused alone; another tenant's creates are taken, and soon."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from deploy.local.paths import StackFolder
+from tests.bench.figures import percentile
+from tests.bench.our_side import OurSide, our_side
+from tests.bench.passes import warm_up
+from tests.bench.processes import Meter
+from tests.reliability.flood import Seconds, generating
+
+CLIENTS, RATE = 700, 20.0
+SECONDS = float(os.environ.get("FLOOD_SECONDS", "5"))
+# For the flood to be at its height.
+RISING_SECONDS = 3.0
+# What a create of the other tenant may take; where others take more of the machine than that, it says more about them
+# than about us, and only how it compares with a create of the flood's tells anything.
+P99_MS, QUIET_SHARE = 50.0, 0.05
+LARGEST_SHARE = 0.5
+
+
+async def flooded(side: OurSide) -> tuple[Seconds, Seconds, float]:
+    """What the tenant that floods, and the other one, were answered; others' share of the machine."""
+    await warm_up(side)
+    other, lasting = side.headers_of("other"), RISING_SECONDS + SECONDS + 1
+    async with generating(side.address, side.headers, CLIENTS, lasting) as flood:
+        await asyncio.sleep(RISING_SECONDS)
+        async with generating(side.address, other, 128, SECONDS, RATE) as paced:
+            meter = Meter({**side.pids, "flood": flood.pid, "paced": paced.pid})
+            await asyncio.sleep(SECONDS / 2)
+            share = meter.stop()[2]
+            answered = await paced.measured
+        return await flood.measured, answered, share
+
+
+@pytest.mark.timeout(240)
+def test_the_flood_of_one_tenant_is_refused_to_that_tenant_and_hardly_delays_another(tmp_path: Path) -> None:
+    with our_side(StackFolder(tmp_path)) as side:
+        flood, paced, others = uvloop.run(flooded(side))
+    flood_ms, paced_ms = ([1e3 * seconds for seconds in one[200]] for one in (flood, paced))
+    p99 = percentile(paced_ms, 99)
+    print(
+        f"\n{CLIENTS} unpaced clients: {len(flood[200])} accepted (p50 {percentile(flood_ms, 50):.0f} ms), "
+        f"{len(flood.get(429, []))} refused; another tenant's {RATE:.0f} a second: p50 {percentile(paced_ms, 50):.0f}, "
+        f"p99 {p99:.0f} ms; others had {others:.0%} of the machine"
+    )
+    assert set(flood) == {200, 429}
+    assert set(paced) == {200}
+    assert percentile(paced_ms, 50) <= LARGEST_SHARE * percentile(flood_ms, 50)
+    assert p99 <= P99_MS or others > QUIET_SHARE
