@@ -118,6 +118,7 @@ _STATUS: tuple[tuple[type[errors.ComputeError], int], ...] = (
     (UnknownTransferCoding, 501),
     (UnknownVersion, 505),
     (errors.PayloadTooLarge, 413),
+    (errors.UnknownQueue, 422),
     (errors.InvalidRequest, 400),
     (errors.Unauthenticated, 401),
     (errors.PermissionDenied, 403),

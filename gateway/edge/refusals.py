@@ -68,6 +68,7 @@ REASONS: dict[int, dict[str, str]] = {
     422: {
         "IDEMPOTENCY_KEY_REUSED": "the key was used with another body",
         "IDEMPOTENCY_KEY_SPENT": "the task of this key was deleted",
+        "QUEUE_UNKNOWN": "no worker takes tasks from this queue; `violations` names those that are served",
     },
     429: {
         "OVERLOADED": "too much waits; Retry-After says when to try again",
@@ -125,7 +126,7 @@ CREATES_A_TASK = (
     *(*JSON_BODY, "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_KEY_SPENT"),
     *("IMAGE_INVALID", "IMAGE_TOO_LARGE", "BASE64_INVALID", "OBJECT_TOO_LARGE", "URL_NOT_ALLOWED"),
     *("STORAGE_UNAVAILABLE", "STORAGE_FULL", "UPLOAD_CUT_OFF", "UPLOAD_STALLED", "DECODER_UNAVAILABLE"),
-    *("TASK_UNREADABLE", "STORE_BUSY", "STORE_FULL", "CONTENTION"),
+    *("TASK_UNREADABLE", "STORE_BUSY", "STORE_FULL", "CONTENTION", "QUEUE_UNKNOWN"),
 )
 OF_A_PICTURE = ("PATH_INVALID", "NOT_FOUND", "STORAGE_UNAVAILABLE")
 CHANGES_A_PICTURE = (

@@ -63,6 +63,7 @@ def _named_by(config: Mapping[str, Any]) -> ProviderType:
 
 OfferedProvider = Annotated[ProviderType, AfterValidator(_check_offered)]
 ProviderConfig = Annotated[JsonObject, AfterValidator(_check_provider)]
+QueueName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 
 
 class CommonFields(BaseModel):
@@ -83,9 +84,7 @@ class CommonFields(BaseModel):
         None,
         description="Free-form settings kept with the task, given back as they were sent, whole numbers up to 64 bits",
     )
-    queue_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,64}$")] | None = Field(
-        None, description="Queue to use; left out, provider_type decides"
-    )
+    queue_name: QueueName | None = Field(None, description="Queue to use; left out, provider_type decides")
     webhook_url: Annotated[str, Field(max_length=512), AfterValidator(check_webhook)] | None = Field(
         None, description="Webhook to call"
     )

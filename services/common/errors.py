@@ -2,7 +2,8 @@
 
 ComputeError
 ├── InvalidRequest        the caller sent something that cannot be used
-│   └── PayloadTooLarge   it is larger than a limit
+│   ├── PayloadTooLarge   it is larger than a limit
+│   └── UnknownQueue      no worker takes tasks from the queue it names
 ├── Unauthenticated       no key, or a wrong one
 ├── PermissionDenied      a good key without the needed scope
 ├── NotFound              no such resource, or another tenant's
@@ -113,6 +114,12 @@ class PayloadTooLarge(InvalidRequest):
     """It is larger than a limit."""
 
     default_reason = "PAYLOAD_TOO_LARGE"
+
+
+class UnknownQueue(InvalidRequest):
+    """No worker takes tasks from the queue it names."""
+
+    default_reason = "QUEUE_UNKNOWN"
 
 
 class Unauthenticated(ComputeError):

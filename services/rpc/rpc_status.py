@@ -68,6 +68,8 @@ def from_status(status: status_pb2.Status) -> errors.ComputeError:
         kind = errors.OutOfSpace
     elif reason == errors.PreconditionFailed.default_reason:
         kind = errors.PreconditionFailed
+    elif reason == errors.UnknownQueue.default_reason:
+        kind = errors.UnknownQueue
     return kind(status.message, reason=reason, violations=violations, retry_after=retry_after)
 
 

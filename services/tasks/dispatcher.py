@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +21,7 @@ from services.durable.leases import LeaseTable
 from services.tasks.backlog import Backlog, QueuedTask
 from services.tasks.domain import Task, TaskState
 from services.tasks.ports import TaskClock
+from services.tasks.queues import KnownQueues
 from services.tasks.worker_registry import RegisteredModel, Reservation, WorkerRegistry
 
 log = structlog.get_logger()
@@ -79,16 +80,18 @@ class Dispatcher:
         clock: TaskClock,
         leads: Callable[[], bool],
         timing: DispatchTiming,
+        queues: KnownQueues | None = None,
     ) -> None:
         self._orders = orders
         self._endings = endings
         self._clock = clock
         self._leads = leads
         self._timing = timing
+        self._queues = queues or KnownQueues()
         self._backlogs: dict[str, Backlog] = defaultdict(Backlog)
         self._released: dict[str, tuple[QueuedTask, float]] = {}
         self._leases = LeaseTable(timing.lease, timing.claim)
-        self._on_the_way: dict[str, int] = defaultdict(int)
+        self._on_the_way: Counter[str] = Counter()
         self._registry = WorkerRegistry(timing.lease)
         self._assignments: dict[str, list[Task]] = defaultdict(list)
         self._undelivered: set[tuple[str, int]] = set()
@@ -97,11 +100,16 @@ class Dispatcher:
         self._readings: list[set[str]] = []
         self._wake = asyncio.Event()
 
+    def check_queue(self, queue: str) -> None:
+        """Raises UnknownQueue where no setting names it, no worker served it lately, and none of its tasks is there."""
+        if queue not in self._queues and not self._in_use(queue):
+            raise self._queues.refusal()
+
     def reserve_worker(self, task: Task) -> str | None:
         """The worker that a task about to be created may be begun for; the reservation lasts until that is noticed."""
         queue = task.queue
         able = self._leads() and self._complete and self._orders.connected
-        backlog = self._backlogs[queue]
+        backlog = self._backlogs.get(queue)
         if not able or (backlog and backlog.has_ready(self._clock())) or self._room(queue) <= 0:
             return None
         chosen = self._registry.reserve(task.id, queue, time.monotonic(), self._timing.claim)
@@ -113,7 +121,7 @@ class Dispatcher:
         """The place that was kept for it, which is free again."""
         reservation = self._registry.release(task_id)
         if reservation is not None:
-            self._on_the_way[reservation.queue] -= 1
+            self._arrived(reservation.queue)
             self._wake.set()
         return reservation
 
@@ -167,6 +175,7 @@ class Dispatcher:
         """
         if draining:
             capacity, inbox = min(capacity, running), ""
+        self._queues.serve(queue, time.monotonic())
         if self._registry.heard(worker_id, queue, capacity, inbox, unwell, models):
             self._wake.set()
 
@@ -221,7 +230,7 @@ class Dispatcher:
         return count
 
     def _found(self, task: Task) -> None:
-        on_the_way = task.id in self._released or task.id in self._backlogs[task.queue]
+        on_the_way = task.id in self._released or task.id in self._backlogs.get(task.queue, ())
         if task.state is TaskState.PENDING and not on_the_way:
             self._backlogs[task.queue].push(self._waiting(task), self._clock())
         elif task.state is TaskState.EXECUTING:
@@ -243,7 +252,7 @@ class Dispatcher:
                     worker_id, [task for task in tasks if self._leases.unconfirmed(task.id, task.attempt)]
                 )
             if self._leads():
-                for queue in list(self._backlogs):
+                for queue in self._registry.queues:
                     await self._release(queue)
 
     async def sweep(self) -> None:
@@ -265,10 +274,23 @@ class Dispatcher:
             else:
                 self._complete = False
                 self._drop_unkept(now)
-            if any(
-                (due := backlog.next_due()) is not None and due <= self._clock() for backlog in self._backlogs.values()
-            ):
+            self._drop_idle_queues(now)
+            if self._is_due():
                 self._wake.set()
+
+    def _is_due(self) -> bool:
+        """Whether a pause is over of a task that a worker can take."""
+        served = (self._backlogs[queue] for queue in self._registry.queues if queue in self._backlogs)
+        return any((due := backlog.next_due()) is not None and due <= self._clock() for backlog in served)
+
+    def _drop_idle_queues(self, now: float) -> None:
+        """Nothing is kept of a queue without tasks that nobody serves."""
+        self._queues.forget(now)
+        for queue in [queue for queue in self._backlogs if queue not in self._queues and not self._in_use(queue)]:
+            del self._backlogs[queue]
+
+    def _in_use(self, queue: str) -> bool:
+        return bool(self._backlogs.get(queue) or self._leases.running(queue) or self._on_the_way[queue])
 
     def _extend_deadlines(self, stalled: float) -> None:
         """This process itself was stopped or starved: its silence is not the workers'."""
@@ -281,9 +303,8 @@ class Dispatcher:
         return sum(self._registry.capacities(queue)) - self._leases.running(queue) - self._on_the_way[queue]
 
     async def _release(self, queue: str) -> None:
-        backlog = self._backlogs[queue]
-        room = self._room(queue)
-        if room <= 0 or not backlog:
+        backlog = self._backlogs.get(queue)
+        if not backlog or (room := self._room(queue)) <= 0:
             return
         items = backlog.pop(room, self._clock())
         size = max(1, min(_LARGEST_ORDER, min(self._registry.capacities(queue)) // 8))
@@ -400,9 +421,16 @@ class Dispatcher:
 
     def _forget(self, task: Task) -> None:
         self._recall(task.id)
-        self._backlogs[task.queue].remove(task.id)
+        if (backlog := self._backlogs.get(task.queue)) is not None:
+            backlog.remove(task.id)
 
     def _recall(self, task_id: str) -> None:
         known = self._released.pop(task_id, None)
         if known is not None:
-            self._on_the_way[known[0].queue] -= 1
+            self._arrived(known[0].queue)
+
+    def _arrived(self, queue: str) -> None:
+        """One that was on its way has come, or comes no more."""
+        self._on_the_way[queue] -= 1
+        if not self._on_the_way[queue]:
+            del self._on_the_way[queue]

@@ -31,12 +31,12 @@ from services.rpc.proto import (
 )
 from services.tasks.domain import Task, TaskState
 from services.tasks.provider_calls import ProviderCallRecord
+from services.tasks.queues import DEFAULT_QUEUE
 from services.tasks.reference_policy import ReferencePolicy
 from services.tasks.removal import folders_in
 from services.tasks.requests import ORIGIN, read_request
 from services.tasks.service import NewTask
 
-DEFAULT_QUEUE = "inference"
 _SPECS = 4_096
 _STATUS: dict[TaskState, Any] = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}
 _STATE = {number: state for state, number in _STATUS.items()}

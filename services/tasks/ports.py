@@ -94,6 +94,14 @@ class WorkerReservations(Protocol):
         ...
 
 
+class QueueDirectory(Protocol):
+    """The queues that somebody serves."""
+
+    def check_queue(self, queue: str) -> None:
+        """Raises UnknownQueue."""
+        ...
+
+
 class FileStore(Protocol):
     """The storage service."""
 

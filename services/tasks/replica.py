@@ -32,6 +32,7 @@ from services.tasks.messages import Messages
 from services.tasks.orders import NatsWorkerOrders
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
 from services.tasks.ports import FileStore
+from services.tasks.queues import KnownQueues
 from services.tasks.reload import Reload
 from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import MongoTaskRepository, remains_of
@@ -73,14 +74,23 @@ class TasksReplica:
             database, "dispatcher", owner, lambda: self._reload.load(), patience=settings.leader_patience_seconds
         )
         timing = DispatchTiming(settings.lease_seconds, settings.claim_seconds)
-        self.dispatcher = Dispatcher(self._orders, self, clock, lambda: self._leadership.held, timing)
+        self.dispatcher = Dispatcher(
+            self._orders, self, clock, lambda: self._leadership.held, timing, KnownQueues(settings.task_queues)
+        )
         self._reload = Reload(self.dispatcher, self.repository.in_state)
         self._orphans = orphaned_calls_list(database)
         patience = OrphanTiming(
             settings.loose_grace_seconds, settings.loose_retry_seconds, last=settings.loose_give_up_seconds
         )
         notes = OrphanRecorder(self._orphans, clock, patience)
-        self.service = TaskService(self.repository, clock, retry, reservations=self.dispatcher, completion_hook=notes)
+        self.service = TaskService(
+            self.repository,
+            clock,
+            retry,
+            reservations=self.dispatcher,
+            completion_hook=notes,
+            queues=self.dispatcher,
+        )
         self.orphan_reaper = OrphanReaper(self._orphans, self.service, self.repository, self._orders, clock, patience)
         self._removals = removals(database)
         self.remover = Remover(

@@ -9,14 +9,28 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound, Overloaded
+from services.common.errors import (
+    ComputeError,
+    IdempotencyConflict,
+    IllegalTransition,
+    NotFound,
+    Overloaded,
+    UnknownQueue,
+)
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import InsertResult
 from services.durable.batch_writer import abandon
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.fingerprint import fingerprint, same_request
-from services.tasks.ports import CompletionHook, TaskClock, TaskQuery, TaskRepository, WorkerReservations
+from services.tasks.ports import (
+    CompletionHook,
+    QueueDirectory,
+    TaskClock,
+    TaskQuery,
+    TaskRepository,
+    WorkerReservations,
+)
 from services.tasks.provider_calls import ProviderCallRecord
 
 _CONTENTION_LIMIT = 8
@@ -93,11 +107,15 @@ class TaskService:
         *,
         reservations: WorkerReservations | None = None,
         completion_hook: CompletionHook | None = None,
+        queues: QueueDirectory | None = None,
     ) -> None:
-        """Without `reservations` every task waits to be claimed; without `completion_hook` calls left open stay so."""
+        """Without `reservations` every task waits to be claimed; without `completion_hook` calls left open stay so;
+        without `queues` every name is one.
+        """
         self._tasks = tasks
         self._reservations = reservations
         self._completion_hook = completion_hook
+        self._queues = queues
         self._clock = clock
         self._retry = retry
 
@@ -112,10 +130,45 @@ class TaskService:
     def begin(self, new: NewTask) -> PendingCreate:
         """The first half, for groups: those that begin in one turn of the event loop are written together.
 
-        Raises Overloaded.
+        Raises Overloaded, and UnknownQueue.
         """
+        task = self._task(new)
+        try:
+            self._check_queue(task)
+        except UnknownQueue as refusal:
+            if not new.idempotency_key:
+                raise
+            return PendingCreate(task, kept=False, written=asyncio.ensure_future(self._made_before(task, refusal)))
+        worker = self._reservations.reserve_worker(task) if self._reservations else None
+        try:
+            written = self._tasks.add(task if worker is None else task.claimed(worker, self._clock()))
+        except Overloaded:
+            self._cancel_reservation(task, kept=worker is not None)
+            raise
+        return PendingCreate(task, worker is not None, written)
+
+    async def created(self, creation: PendingCreate) -> CreateResult:
+        """The task as it was created, though a worker may have been given it in the same write.
+
+        Raises IdempotencyConflict when the key was used with another body, or its task was deleted; UnknownQueue.
+        """
+        task, kept, written = creation
+        try:
+            added = await written
+        except ComputeError:
+            self._cancel_reservation(task, kept=kept)  # should it stand after all, its worker is reminded
+            raise
+        self._cancel_reservation(task, kept=added.existing and kept)
+        if added.existing and added.stored.erased:
+            said = "the task this Idempotency-Key made was deleted; use another key"
+            raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
+        if added.existing and not same_request(added.stored, task):
+            raise IdempotencyConflict("this Idempotency-Key was used before with another body")
+        return CreateResult(added.stored if added.existing else task, added.existing)
+
+    def _task(self, new: NewTask) -> Task:
         now = self._clock()
-        task = Task(
+        return Task(
             id=_task_id(new),
             tenant=new.tenant,
             task_type=new.task_type,
@@ -132,32 +185,18 @@ class TaskService:
             fingerprint=fingerprint(new.task_type, new.queue, new.spec) if new.idempotency_key else None,
             inputs=new.inputs,
         ).created()
-        worker = self._reservations.reserve_worker(task) if self._reservations else None
-        try:
-            written = self._tasks.add(task if worker is None else task.claimed(worker, self._clock()))
-        except Overloaded:
-            self._cancel_reservation(task, kept=worker is not None)
-            raise
-        return PendingCreate(task, worker is not None, written)
 
-    async def created(self, creation: PendingCreate) -> CreateResult:
-        """The task as it was created, though a worker may have been given it in the same write.
+    def _check_queue(self, task: Task) -> None:
+        """Raises UnknownQueue: nobody would ever take it."""
+        if self._queues is not None:
+            self._queues.check_queue(task.queue)
 
-        Raises IdempotencyConflict when the key was used with another body, or its task was deleted.
-        """
-        task, kept, written = creation
+    async def _made_before(self, task: Task, refusal: UnknownQueue) -> InsertResult[Task]:
+        """What its key made while the queue was still served."""
         try:
-            added = await written
-        except ComputeError:
-            self._cancel_reservation(task, kept=kept)  # should it stand after all, its worker is reminded
-            raise
-        self._cancel_reservation(task, kept=added.existing and kept)
-        if added.existing and added.stored.erased:
-            said = "the task this Idempotency-Key made was deleted; use another key"
-            raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
-        if added.existing and not same_request(added.stored, task):
-            raise IdempotencyConflict("this Idempotency-Key was used before with another body")
-        return CreateResult(added.stored if added.existing else task, added.existing)
+            return InsertResult(await self._tasks.get_fresh(task.id), existing=True)
+        except NotFound:
+            raise refusal from None
 
     def _cancel_reservation(self, task: Task, *, kept: bool) -> None:
         if kept and self._reservations:
@@ -176,9 +215,15 @@ class TaskService:
         return await self.change(task_id, lambda task: task.cancelled(self._clock()))
 
     async def replay(self, tenant: str, task_id: str) -> Task:
-        """Raises IllegalTransition unless it FAILED."""
+        """Raises IllegalTransition unless it FAILED, UnknownQueue where nobody would take it."""
         visible(await self._tasks.get(task_id), tenant, None)
-        return await self.change(task_id, lambda task: task.replayed(self._clock(), self._retry.attempts))
+
+        def replayed(task: Task) -> Task:
+            again = task.replayed(self._clock(), self._retry.attempts)
+            self._check_queue(again)
+            return again
+
+        return await self.change(task_id, replayed)
 
     async def amend(
         self, tenant: str, task_id: str, task_type: str | None, edit: Callable[[Task], tuple[str, int]]

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import field_validator
 from pydantic_settings import NoDecode
 
+from services.catalog.base import QueueName
 from services.clients.storage_client import StorageTargetSettings
 from services.common.settings import split
 from services.net.settings import WebhookAddressSettings
@@ -45,11 +46,16 @@ class TasksSettings(WebhookAddressSettings, StorageTargetSettings):
     local_image_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders of the workers' machine whose pictures every tenant may name: those of the workers, by commas."""
 
+    task_queues: Annotated[tuple[QueueName, ...], NoDecode] = ()
+    """Queues that tasks may name whether a worker serves them or not, by commas. `inference`, the queue of tasks that
+    name none, is always known; one that is not declared is known while it has tasks and for ten minutes after its last
+    worker, and after a restart from a worker's next heartbeat."""
+
     @property
     def reference_policy(self) -> ReferencePolicy:
         return ReferencePolicy(self.webhook_address_policy, self.local_image_roots)
 
-    @field_validator("local_image_roots", mode="before")
+    @field_validator("local_image_roots", "task_queues", mode="before")
     @classmethod
-    def _split_roots(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return split(value)

@@ -83,6 +83,11 @@ class WorkerRegistry:
             self._workers[worker_id] = RegisteredWorker(queue, capacity, until, inbox, unwell, models)
         return known is None or known.capacity != capacity
 
+    @property
+    def queues(self) -> list[str]:
+        """Those that the workers serve, each once."""
+        return list(dict.fromkeys(worker.queue for worker in self._workers.values()))
+
     def capacities(self, queue: str) -> list[int]:
         return [worker.capacity for worker in self._workers.values() if worker.queue == queue]
 

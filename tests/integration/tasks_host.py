@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -39,7 +39,7 @@ class Host:
     metadata: tuple[tuple[str, str], ...]
     bus: Client
     database: str
-    queue: str = field(default_factory=lambda: f"q{uuid4().hex[:8]}")
+    queue: str
 
     def request(self, *, key: str = "", **params: Any) -> tasks_pb2.CreateTaskRequest:
         request = tasks_pb2.CreateTaskRequest(idempotency_key=key)
@@ -109,10 +109,23 @@ class Keys:
 
 @asynccontextmanager
 async def hosting(
-    mongodb_url: str, nats_url: str, database: str, *, authenticator: Authenticator | None = None, **settings: Any
+    mongodb_url: str,
+    nats_url: str,
+    database: str,
+    *,
+    authenticator: Authenticator | None = None,
+    queue: str = "",
+    **settings: Any,
 ) -> AsyncIterator[Host]:
-    """A replica; several of one `database` share its tasks. `authenticator` knows tenants' keys."""
-    given = {"mongodb_url": mongodb_url, "mongodb_database": database, "nats_url": nats_url, "internal_token": TOKEN}
+    """A replica; several of one `database` share its tasks. `authenticator` knows tenants' keys, `queue` is its own."""
+    queue = queue or f"q{uuid4().hex[:8]}"
+    given = {
+        "mongodb_url": mongodb_url,
+        "mongodb_database": database,
+        "nats_url": nats_url,
+        "internal_token": TOKEN,
+        "task_queues": (queue,),
+    }
     server = grpc_server.build_server(
         grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=authenticator, timeout=20)
     )
@@ -127,7 +140,7 @@ async def hosting(
         async with connect(f"127.0.0.1:{port}") as channel:
             tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
             try:
-                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus, database)
+                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus, database, queue)
             finally:
                 await bus.close()
                 await server.stop(1)

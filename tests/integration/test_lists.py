@@ -230,7 +230,7 @@ async def test_no_page_before_the_end_is_empty_for_a_tenant_with_diagnostic_task
 async def test_a_list_of_large_tasks_is_whole_over_rest(api: Stack) -> None:
     wide = {"a": "ü" * 30_000}
     for _ in range(40):
-        await api.create(config=wide, queue_name="wide")
+        await api.create(config=wide)
     [page] = await followed(api.http, TASKS, nothing, limit=1000)
     assert len(page) == 40
     assert [len(page) for page in await followed(api.http, TASKS, nothing, limit=39)] == [39, 1]

@@ -176,8 +176,7 @@ async def test_another_replicas_tasks_are_claimed_and_it_may_cancel_what_the_fir
     shown = await host.create()
     [item] = await ear.next()
     assert item.task_id == shown.id
-    async with hosting(mongodb_url, nats_url, host.database) as other:
-        other.queue = host.queue
+    async with hosting(mongodb_url, nats_url, host.database, queue=host.queue) as other:
         claimed = await other.create()
         assert await host.order() == [(claimed.id, 1)]
         assert (await other.cancel(shown.id)).status == tasks_pb2.TASK_STATUS_CANCELLED

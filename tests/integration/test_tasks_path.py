@@ -190,8 +190,7 @@ async def test_a_call_without_a_key_is_refused(host: Host) -> None:
 async def test_two_replicas_share_the_work_and_one_takes_over(mongodb_url: str, nats_url: str) -> None:
     database = f"t{uuid4().hex[:12]}"
     async with hosting(mongodb_url, nats_url, database, leader_patience_seconds=1.0) as second:
-        async with hosting(mongodb_url, nats_url, database, leader_patience_seconds=1.0) as first:
-            first.queue = second.queue
+        async with hosting(mongodb_url, nats_url, database, leader_patience_seconds=1.0, queue=second.queue) as first:
             task = await first.create()
             await first.beat("w1")
             assert await second.order() == [(task.id, 1)]

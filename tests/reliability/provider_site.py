@@ -37,7 +37,7 @@ class Site:
     settings: dict[str, str] = field(default_factory=dict)
     target: str = ""
     nats_url: str = ""
-    queue: str = field(default_factory=lambda: f"q{uuid4().hex[:8]}")
+    queue: str = ""
 
     def worker(self, *, through: str | None = None, **settings: str) -> WorkerProcess:
         told = {**self.vendor.settings(), **self.settings, **settings}
@@ -96,8 +96,8 @@ async def open_site(mongodb_url: str, nats_url: str, folder: Path, **settings: o
     """`settings` are the tasks service's."""
     objects = folder / "objects"
     objects.mkdir()
-    name = f"t{uuid4().hex[:12]}"
-    told = {"storage_url": objects.as_uri(), "lease_seconds": 2, "claim_seconds": 1, **settings}
+    name, queue = f"t{uuid4().hex[:12]}", f"q{uuid4().hex[:8]}"
+    told = {"task_queues": queue, "storage_url": objects.as_uri(), "lease_seconds": 2, "claim_seconds": 1, **settings}
     process = TasksProcess(mongodb_url, nats_url, name, **told)
     process.services = ("tasks", "storage")
     async with (
@@ -116,4 +116,5 @@ async def open_site(mongodb_url: str, nats_url: str, folder: Path, **settings: o
             database,
             target=process.target,
             nats_url=nats_url,
+            queue=queue,
         )

@@ -39,6 +39,7 @@ class TasksProcess:
             "INTERNAL_TOKEN": TOKEN,
             "LEADER_PATIENCE_SECONDS": "0.6",
             "RETRY_FIRST_SECONDS": "0.05",
+            "TASK_QUEUES": "nobody",
             **{name.upper(): str(value) for name, value in settings.items()},
         }
         self._process: asyncio.subprocess.Process | None = None

@@ -48,7 +48,7 @@ async def host_of(process: TasksProcess, nats_url: str, database: str) -> AsyncI
     bus = await connected(nats_url)
     async with connect(process.target) as channel:
         tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
-        yield Host(process.target, channel, tasks, worker, METADATA, bus, database)
+        yield Host(process.target, channel, tasks, worker, METADATA, bus, database, "nobody")
     await bus.close()
 
 

@@ -81,7 +81,11 @@ async def cancel_task(request: Request, task_id: str) -> Response:
     return await task_routes.cancel_task(request, task_id)
 
 
-@router.post("/{task_id}/resume", summary="Resume Task", responses=TASK | refused(*CHANGES_A_TASK, "TASK_CLEANED"))
+@router.post(
+    "/{task_id}/resume",
+    summary="Resume Task",
+    responses=TASK | refused(*CHANGES_A_TASK, "TASK_CLEANED", "QUEUE_UNKNOWN"),
+)
 @needs(TO_CHANGE)
 async def resume_task(request: Request, task_id: str) -> Response:
     """Runs a failed task again, with fresh attempts; its errors and calls so far stay on record."""

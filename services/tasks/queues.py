@@ -1,0 +1,36 @@
+"""The queues that tasks may be created in: declared ones, and those that workers served lately. No I/O, no clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from services.common.errors import UnknownQueue, Violation
+
+DEFAULT_QUEUE = "inference"
+# Long enough for a worker that is replaced, or whose machine is.
+_REMEMBERED_SECONDS = 600.0
+
+
+class KnownQueues:
+    """Seconds are the caller's monotonic clock."""
+
+    def __init__(self, declared: Iterable[str] = ()) -> None:
+        self._until: dict[str, float] = dict.fromkeys((DEFAULT_QUEUE, *declared), math.inf)
+
+    def __contains__(self, queue: str) -> bool:
+        return queue in self._until
+
+    def serve(self, queue: str, now: float) -> None:
+        """A worker says that it takes tasks from there."""
+        self._until[queue] = max(self._until.get(queue, 0.0), now + _REMEMBERED_SECONDS)
+
+    def forget(self, now: float) -> None:
+        """Those that nobody has served for long."""
+        for queue in [queue for queue, until in self._until.items() if until <= now]:
+            del self._until[queue]
+
+    def refusal(self) -> UnknownQueue:
+        """Of every other name."""
+        known = f"must be one of {', '.join(sorted(self._until))}: no worker serves another queue"
+        return UnknownQueue(f"queue_name {known}", violations=(Violation("spec.queue_name", known),))
