@@ -26,7 +26,7 @@ _LONGEST_TOKEN, _LONGEST_NAME = 2048, 200
 _PURPOSE = b"atelier storage link v1"
 
 
-class Link(NamedTuple):
+class LinkTarget(NamedTuple):
     """What a token says. `etag`: of the content that was there when it was signed."""
 
     key: ObjectKey
@@ -44,7 +44,7 @@ class LinkSigner:
         self._newest = next(iter(self._keys))
         self._clock = clock
 
-    def sign(self, stored: StoredObject, seconds: int, download_name: str) -> tuple[str, Link]:
+    def sign(self, stored: StoredObject, seconds: int, download_name: str) -> tuple[str, LinkTarget]:
         """Raises InvalidRequest: LINK_LIFETIME_INVALID, LINK_NAME_INVALID."""
         if not 1 <= seconds <= LONGEST_SECONDS:
             why = f"a link lives 1 to {LONGEST_SECONDS} seconds"
@@ -53,12 +53,12 @@ class LinkSigner:
             why = f"a file name has at most {_LONGEST_NAME} printable characters, none of them / \\ or a quote"
             raise InvalidRequest(why, reason="LINK_NAME_INVALID")
         expires = int(self._clock()) + seconds
-        link = Link(stored.key, stored.facts.etag, datetime.fromtimestamp(expires, UTC), download_name)
+        link = LinkTarget(stored.key, stored.facts.etag, datetime.fromtimestamp(expires, UTC), download_name)
         payload = orjson.dumps([self._newest, stored.key.tenant, stored.key.path, link.etag, expires, download_name])
         mac = hmac.digest(self._keys[self._newest], payload, "sha256")
         return f"{_encode(payload)}.{_encode(mac)}", link
 
-    def verify(self, token: str) -> Link:
+    def verify(self, token: str) -> LinkTarget:
         """Raises NotFound: LINK_INVALID for what this deployment has not signed, LINK_EXPIRED."""
         payload, mac = _parts(token)
         try:
@@ -70,7 +70,7 @@ class LinkSigner:
             raise _invalid()
         if expires <= self._clock():
             raise NotFound("this link has expired; ask for a new one", reason="LINK_EXPIRED")
-        return Link(ObjectKey(tenant, path), etag, datetime.fromtimestamp(expires, UTC), download_name)
+        return LinkTarget(ObjectKey(tenant, path), etag, datetime.fromtimestamp(expires, UTC), download_name)
 
 
 def _may_be_in_a_name(sign: str) -> bool:

@@ -13,7 +13,7 @@ from services.common.errors import ComputeError, DeadlineExceeded, InvalidReques
 from services.common.identity import check_tenant
 from services.imaging.paths import clean_prefix
 from services.storage.domain import ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions
-from services.storage.links import DEFAULT_SECONDS, Link, LinkSigner
+from services.storage.links import DEFAULT_SECONDS, LinkSigner, LinkTarget
 from services.storage.ports import ImageProbe, ObjectStore, OpenObject
 
 LIST_DEFAULT, LIST_LIMIT = 100, 1000
@@ -34,7 +34,7 @@ class SignedLink(NamedTuple):
     """A link and what it leads to."""
 
     token: str
-    link: Link
+    link: LinkTarget
     stored: StoredObject
 
 

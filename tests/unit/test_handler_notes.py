@@ -152,8 +152,8 @@ class Vendor:
 
 async def asked(bench: PictureBench, made: Made, kind: str, **fields: Any) -> Any:
     around = bench.resources
-    desk = provider_context_of(Providers({"LOCAL": cast("Any", Vendor(made))}), cast("Any", Silence()))
-    bench.resources = replace(around, desk=desk)
+    provider_context = provider_context_of(Providers({"LOCAL": cast("Any", Vendor(made))}), cast("Any", Silence()))
+    bench.resources = replace(around, provider_context=provider_context)
     try:
         return await bench.run(kind, **fields)
     finally:
