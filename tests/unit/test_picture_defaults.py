@@ -96,7 +96,7 @@ async def test_an_edit_of_strength_0_changes_no_bit_and_asks_no_model(bench: Pic
     result = await bench.run("EDITING", prompt="a mug", base_image=base, edit_strength=0.0)
     made = bench.picture(result.result_image_path)
     assert np.array_equal(np.asarray(made), pixels) and made.info["icc_profile"] == wide_profile()
-    assert (len(bench.painter.asked), result.model_name) == (asked, "none")
+    assert (len(bench.painter.asked), result.model_name) == (asked, "")
     recipe = read_recipe(bench.file(result.result_image_path))
     assert recipe is not None and "digital_source_type" not in recipe
     smaller = await bench.run("EDITING", prompt="a mug", base_image=base, edit_strength=0.0, width=150, height=200)

@@ -130,7 +130,7 @@ async def laid_on_white(bench: PictureBench, name: str, field: str) -> None:
         return
     result = await run(bench, name, field)
     # a reference of another shape than the picture that is drawn is told of too
-    [note] = [note for note in result.notes if note.note != Note.PROPORTIONS_CHANGED]
+    [note] = [note for note in result.notes if note.note != "PROPORTIONS_CHANGED"]
     assert (note.picture.partition("[")[0], note.note) == (field, "ALPHA_LAID_ON_WHITE")
     shown = {
         "GENERATION": lambda: bench.painter.asked[-1].image,
