@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -13,11 +13,12 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from services.common.bounded_cache import BoundedCache
 from services.common.errors import DeadlineExceeded, Unavailable
 from services.messaging.subjects.tasks import CHANGES_SUBJECT
 
 TERMINAL = frozenset({pb.TASK_STATUS_COMPLETED, pb.TASK_STATUS_FAILED, pb.TASK_STATUS_CANCELLED})
-_RECENT = 10_000
+_RECENT, _RECENT_BYTES = 10_000, 64 * 1024 * 1024
 # Messages are hints: one that was lost costs a waiter at most this long.
 _LOOK_AGAIN_SECONDS = 10.0
 
@@ -30,7 +31,7 @@ class Completions:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._recent: OrderedDict[str, pb.Task] = OrderedDict()
+        self._recent: BoundedCache[str, pb.Task] = BoundedCache(entries=_RECENT, size=_RECENT_BYTES)
         self._waiting: defaultdict[str, set[asyncio.Future[pb.Task]]] = defaultdict(set)
 
     @asynccontextmanager
@@ -74,14 +75,12 @@ class Completions:
         if known is not None and task.version < known.version:
             return  # overtaken on its way
         if task.status not in TERMINAL:
-            self._recent.pop(task.id, None)
+            self._recent.drop(task.id)
             return
         if task.HasField("spec"):
-            self._recent[task.id] = task
+            self._recent.put(task.id, task, task.ByteSize())
         else:  # too large for the bus, or deleted
-            self._recent.pop(task.id, None)
-        if len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
+            self._recent.drop(task.id)
         for future in self._waiting.get(task.id, ()):
             if not future.done():
                 future.set_result(task)

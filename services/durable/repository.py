@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from operator import attrgetter
+from sys import getsizeof
 from typing import Any, Generic, NamedTuple
 
 from pymongo import DeleteOne, ReplaceOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from services.common.bounded_cache import BoundedCache
 from services.common.errors import Unavailable
 from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import AggregateT, InsertResult
@@ -21,6 +22,7 @@ from services.durable.store import Collection, Document, Find, list_page, persis
 from services.durable.write_log import WriteLog, token
 
 _DUPLICATE = 11000
+_LONG = 256
 # About 5 ms of reading.
 _PART = 200
 # In one write: whoever comes next waits for so many.
@@ -50,9 +52,10 @@ class GroupRepository(Generic[AggregateT]):
         on_written: Callable[[AggregateT], None] = lambda _: None,
         *,
         remembered: int = 0,
+        remembered_bytes: int = 0,
         waiting_creates: int = 10_000,
     ) -> None:
-        """Remembers as many as it wrote last; beyond `waiting_creates` it refuses more."""
+        """Remembers as many as it wrote last, within so many bytes; beyond `waiting_creates` it refuses more."""
         self._collection = collection
         self._codec = codec
         self._writes = writes
@@ -62,7 +65,7 @@ class GroupRepository(Generic[AggregateT]):
             self._insert, group=_CREATES, capacity=waiting_creates, tenant_of=_tenant
         )
         self._transitions: BatchWriter[AggregateT, bool] = BatchWriter(self._replace, tenant_of=_tenant)
-        self._recent: OrderedDict[str, AggregateT] = OrderedDict()
+        self._recent: BoundedCache[str, AggregateT] = BoundedCache(entries=remembered, size=remembered_bytes)
         self._settling: set[asyncio.Task[None]] = set()
 
     async def index(self, *names: str) -> None:
@@ -110,8 +113,8 @@ class GroupRepository(Generic[AggregateT]):
 
     async def get_many(self, aggregate_ids: Sequence[str], *, fresh: bool = False) -> dict[str, AggregateT]:
         """Those that exist and can be read; `fresh`: past every cache."""
-        cached = {} if fresh else self._recent
-        found = {name: known for name in aggregate_ids if (known := cached.get(name)) is not None}
+        cached = () if fresh else aggregate_ids
+        found = {name: known for name in cached if (known := self._recent.get(name)) is not None}
         missing = [name for name in aggregate_ids if name not in found]
         if missing:
             for one in await self.read(lambda: self._collection.find({"_id": {"$in": missing}})):
@@ -165,7 +168,7 @@ class GroupRepository(Generic[AggregateT]):
         """The store holds `version`: what is older is of no use. False when a later one was written here since."""
         known = self._recent.get(aggregate_id)
         if known is not None and known.version < version:
-            del self._recent[aggregate_id]
+            self._recent.drop(aggregate_id)
         return known is None or known.version <= version
 
     async def _insert(self, aggregates: Sequence[AggregateT]) -> list[InsertResult[AggregateT] | Exception]:
@@ -267,13 +270,15 @@ class GroupRepository(Generic[AggregateT]):
             self._done(write)
         else:
             self._writes.dropped(write.number)
-            self._recent.pop(write.aggregate.id, None)
+            self._recent.drop(write.aggregate.id)
 
     def _done(self, write: PendingWrite[AggregateT]) -> None:
         if self._remembered:
-            self._recent[write.aggregate.id] = write.aggregate
-            self._recent.move_to_end(write.aggregate.id)
-            if len(self._recent) > self._remembered:
-                self._recent.popitem(last=False)
+            self._recent.put(write.aggregate.id, write.aggregate, _size_of(write.document))
         self._writes.written(write.number, write.aggregate)
         self._on_written(write.aggregate)
+
+
+def _size_of(document: Document) -> int:
+    """About what its aggregate takes in memory: long texts alone can make it large."""
+    return sum([getsizeof(value) for value in document.values() if value.__class__ is str and len(value) > _LONG])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
+from sys import getsizeof
 from types import NoneType
 from typing import Any, get_args
 
@@ -19,6 +19,7 @@ from services.catalog import webhook_events
 from services.catalog.base import CommonFields, TaskKind
 from services.catalog.prompts import AS_STORED
 from services.catalog.tasks import TYPES
+from services.common.bounded_cache import BoundedCache
 from services.common.errors import Internal, wrong_field
 from services.rpc.proto import (
     fill,
@@ -37,7 +38,7 @@ from services.tasks.removal import folders_in
 from services.tasks.requests import ORIGIN, read_request
 from services.tasks.service import NewTask
 
-_SPECS = 4_096
+_SPECS, _SPECS_BYTES = 4_096, 64 * 1024 * 1024
 _STATUS: dict[TaskState, Any] = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}
 _STATE = {number: state for state, number in _STATUS.items()}
 _TIMES = ("created_at", "updated_at", "started_at", "completed_at", "deleted_at", "not_before")
@@ -47,7 +48,7 @@ class Messages:
     """Caches specifications as messages, by their text: a task is claimed soon after it is created."""
 
     def __init__(self, reference_policy: ReferencePolicy | None = None) -> None:
-        self._specs: OrderedDict[str, pb.TaskSpec] = OrderedDict()
+        self._specs: BoundedCache[str, pb.TaskSpec] = BoundedCache(entries=_SPECS, size=_SPECS_BYTES)
         self._reference_policy = reference_policy or ReferencePolicy()
 
     def new_task(self, tenant: str, request: pb.CreateTaskRequest) -> NewTask:
@@ -228,9 +229,7 @@ class Messages:
             raise _unreadable(task) from error
 
     def _remember(self, text: str, spec: pb.TaskSpec) -> pb.TaskSpec:
-        self._specs[text] = spec
-        if len(self._specs) > _SPECS:
-            self._specs.popitem(last=False)
+        self._specs.put(text, spec, 2 * getsizeof(text))  # the message takes about as much again
         return spec
 
 

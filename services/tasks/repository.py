@@ -18,7 +18,7 @@ from services.tasks.domain import Occurrence, Task, TaskState, Verb
 from services.tasks.ports import TaskQuery
 from services.tasks.provider_calls import ProviderCallRecord
 
-_CACHE = 8_192
+_CACHE, _CACHE_BYTES = 8_192, 64 * 1024 * 1024
 # About a second of what the store takes. Steps of tasks that were accepted are bounded by the workers' room instead.
 _WAITING_CREATES = 2_048
 _PLAIN = tuple(
@@ -38,7 +38,15 @@ _UNTOLD = {field.name: field.default for field in fields(ProviderCallRecord)}
 class MongoTaskRepository(GroupRepository[Task]):
     def __init__(self, database: Database, writes: WriteLog[Task], on_written: Callable[[Task], None]) -> None:
         self._tasks = database["tasks"]
-        super().__init__(self._tasks, CODEC, writes, on_written, remembered=_CACHE, waiting_creates=_WAITING_CREATES)
+        super().__init__(
+            self._tasks,
+            CODEC,
+            writes,
+            on_written,
+            remembered=_CACHE,
+            remembered_bytes=_CACHE_BYTES,
+            waiting_creates=_WAITING_CREATES,
+        )
 
     async def prepare(self) -> None:
         await self.index("listing", "state", "relay")

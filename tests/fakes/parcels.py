@@ -116,7 +116,9 @@ class Depot:
         self.relay: OutboxRelay[Parcel] = OutboxRelay(publisher, renew, news_of, hold=timing.get("hold", 0.01))
         self.leases = LeaseTable(lease=timing.get("lease", 0.3), claim=0.1)
         self._collection = database["parcels"]
-        self.parcels = GroupRepository(self._collection, CODEC, self.relay, self._written, remembered=100)
+        self.parcels = GroupRepository(
+            self._collection, CODEC, self.relay, self._written, remembered=100, remembered_bytes=100_000
+        )
         self.checkpoints = RelayCheckpoints(database["parcel_relays"], self.relay, self.parcels, publisher, **timing)
         self.thanks = DueList(database["parcel_thanks"], lambda item: {"_id": item.id, **_rest(item)}, _of_thanks)
         self.thanked: list[str] = []

@@ -72,7 +72,9 @@ class Place:
         self.relay: OutboxRelay[Parcel] = OutboxRelay(None, None, news_of)  # type: ignore[arg-type]  # nothing is published
         self.written: list[tuple[str, int]] = []
         collection: Any = self.store
-        self.parcels = GroupRepository(collection, CODEC, self.relay, self._note, remembered=10)
+        self.parcels = GroupRepository(
+            collection, CODEC, self.relay, self._note, remembered=10, remembered_bytes=100_000
+        )
 
     def _note(self, parcel: Parcel) -> None:
         self.written.append((parcel.id, parcel.version))
