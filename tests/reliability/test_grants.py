@@ -39,7 +39,7 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.extend(item.task_id for item in items_of(message) if item.HasField("task"))
         await given(worker, message)
 
-    monkeypatch.setattr(Worker, "given", noted)
+    monkeypatch.setattr(Worker, "assigned", noted)
     return found
 
 
