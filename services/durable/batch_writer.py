@@ -27,6 +27,7 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         send: Callable[[Sequence[OpT]], Awaitable[Sequence[OutcomeT | Exception]]],
         *,
         group: int = 256,
+        contended_group: int = 256,
         capacity: int = 10_000,
         in_flight: int = 1,
         weigh: Callable[[OpT], int] = lambda _: 0,
@@ -34,13 +35,15 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         busy: str = "STORE_BUSY",
         tenant_of: Callable[[OpT], str] = lambda _: "",
     ) -> None:
-        """`group` and `group_weight` bound one group, `in_flight` the groups that are out at the same time.
+        """`group` and `group_weight` bound one group, `in_flight` the groups that are out at the same time. While more
+        than one tenant comes, `contended_group` bounds a group too: whoever comes next waits for those that are out.
 
         `capacity` bounds what may wait for a tenant that is alone, and less beside others (see `FairQueue`); beyond it
         `put` raises Overloaded with the reason `busy`.
         """
         self._send = send
         self._group = group
+        self._contended_group = min(group, contended_group)
         self._in_flight = in_flight
         self._weigh = weigh
         self._group_weight = group_weight
@@ -82,7 +85,8 @@ class BatchWriter(Generic[OpT, OutcomeT]):
     def _take(self) -> list[tuple[OpT, asyncio.Future[OutcomeT]]]:
         group: list[tuple[OpT, asyncio.Future[OutcomeT]]] = []
         weight = 0
-        while len(group) < self._group and weight < self._group_weight and self._waiting:
+        most = self._contended_group if self._waiting.contended else self._group
+        while len(group) < most and weight < self._group_weight and self._waiting:
             op, future = self._waiting.take()
             if not future.done():
                 group.append((op, future))

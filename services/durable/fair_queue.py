@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from typing import Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
+_CONTENDED_SECONDS = 1.0
 
 
 class FairQueue(Generic[ItemT]):
@@ -20,6 +23,8 @@ class FairQueue(Generic[ItemT]):
         self._size = 0
         self._items: dict[str, deque[ItemT]] = {}
         self._turns: deque[str] = deque()
+        self._latest: str | None = None
+        self._alternated = -math.inf
 
     def __len__(self) -> int:
         return self._size
@@ -28,7 +33,16 @@ class FairQueue(Generic[ItemT]):
         held = self._items.get(tenant)
         return (len(held) if held else 0) < self._capacity - self._size
 
+    @property
+    def contended(self) -> bool:
+        """Whether more than one tenant has come within the last second."""
+        return time.monotonic() - self._alternated < _CONTENDED_SECONDS
+
     def put(self, tenant: str, item: ItemT) -> None:
+        if tenant != self._latest:
+            if self._latest is not None:
+                self._alternated = time.monotonic()
+            self._latest = tenant
         held = self._items.get(tenant)
         if held is None:
             held = self._items[tenant] = deque()

@@ -26,7 +26,7 @@ _LONG = 256
 # About 5 ms of reading.
 _PART = 200
 # In one write: whoever comes next waits for so many.
-_CREATES = 64
+_CREATES, _CONTENDED_CREATES = 64, 16
 _tenant = attrgetter("tenant")
 
 
@@ -62,7 +62,11 @@ class GroupRepository(Generic[AggregateT]):
         self._on_written = on_written
         self._remembered = remembered
         self._creates: BatchWriter[AggregateT, InsertResult[AggregateT]] = BatchWriter(
-            self._insert, group=_CREATES, capacity=waiting_creates, tenant_of=_tenant
+            self._insert,
+            group=_CREATES,
+            contended_group=_CONTENDED_CREATES,
+            capacity=waiting_creates,
+            tenant_of=_tenant,
         )
         self._transitions: BatchWriter[AggregateT, bool] = BatchWriter(self._replace, tenant_of=_tenant)
         self._recent: BoundedCache[str, AggregateT] = BoundedCache(entries=remembered, size=remembered_bytes)

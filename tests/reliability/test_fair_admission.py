@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import uvloop
+from compute.tasks.v1 import tasks_pb2 as pb
+from google.rpc import status_pb2
 
 from deploy.local.paths import StackFolder
+from services.common.errors import Overloaded
+from services.rpc.grpc_client import Credentials
+from services.rpc.rpc_status import from_status
 from tests.bench.figures import percentile
 from tests.bench.our_side import OurSide, our_side
 from tests.bench.passes import warm_up
 from tests.bench.processes import Meter
+from tests.integration.tasks_host import TOKEN, hosting
 from tests.reliability.flood import Seconds, generating
+from tests.reliability.servers import OwnServer
+from tests.reliability.test_overload import create
 
 CLIENTS, RATE = 700, 20.0
 SECONDS = float(os.environ.get("FLOOD_SECONDS", "5"))
@@ -55,3 +65,29 @@ def test_the_flood_of_one_tenant_is_refused_to_that_tenant_and_hardly_delays_ano
     assert set(paced) == {200}
     assert percentile(paced_ms, 50) <= LARGEST_SHARE * percentile(flood_ms, 50)
     assert p99 <= P99_MS or others > QUIET_SHARE
+
+
+@pytest.mark.timeout(120)
+async def test_over_grpc_too_a_tenant_that_has_filled_its_share_is_refused_alone(
+    nats_url: str, store_server: OwnServer
+) -> None:
+    """Nothing is written while the store stands still, so all that is taken waits."""
+    other = Credentials(TOKEN).metadata("other")
+    async with hosting(store_server.url, nats_url, f"t{uuid4().hex[:12]}") as host:
+        await host.create()
+        store_server.send(signal.SIGSTOP)
+        flood = [asyncio.create_task(create(host)) for _ in range(3_000)]
+        await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
+        mixed = pb.CreateTasksRequest()
+        for tenant in ("acme", "other") * 10:
+            mixed.items.add(tenant=tenant, request=host.request())
+        asked = [asyncio.create_task(create(host, other)) for _ in range(20)]
+        group = asyncio.ensure_future(host.tasks.CreateTasks(mixed, timeout=60, metadata=Credentials(TOKEN).metadata()))
+        assert isinstance(await create(host), Overloaded), "those before it have reached the service"
+        store_server.send(signal.SIGCONT)
+        taken, outcomes = await asyncio.gather(*asked), (await group).outcomes
+        await asyncio.gather(*flood)
+    assert all(isinstance(one, str) for one in taken)
+    refused = [from_status(status_pb2.Status.FromString(one.error)).reason for one in outcomes[::2]]
+    assert refused == ["STORE_BUSY"] * 10
+    assert all(one.HasField("created") for one in outcomes[1::2])

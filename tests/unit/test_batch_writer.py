@@ -99,6 +99,18 @@ async def test_tenants_go_in_turn_each_in_its_order() -> None:
     assert sender.groups == [["x"], ["a1", "b1", "c1"], ["a2", "b2", "a3"], ["a4"]]
 
 
+async def test_groups_are_smaller_while_more_than_one_tenant_comes() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, group=4, contended_group=2, tenant_of=lambda op: op[0])
+    writes = [writer.put(op) for op in ("a1", "a2", "a3", "a4", "a5")]
+    await turns()
+    assert sender.groups == [["a1", "a2", "a3", "a4"]]
+    writes.append(writer.put("b1"))
+    writes.append(writer.put("a6"))
+    groups = await all_sent(sender, writer, writes)
+    assert groups[1:] == [["a5", "b1"], ["a6"]]
+
+
 async def test_a_tenant_that_has_filled_its_share_is_refused_and_one_that_comes_is_not() -> None:
     sender = Sender()
     writer = BatchWriter(sender.send, group=1, capacity=100, tenant_of=lambda op: op[0])
