@@ -19,8 +19,8 @@ log = structlog.get_logger()
 _GROUP_BYTES = 4 << 20
 # About half a second of what one gateway gets made: who waits longer had better ask again than be forgotten here.
 _CAPACITY = 512
-# Whoever comes next waits for those that are out; groups half as large cost a tenth of what gets made.
-_GROUP, _CONTENDED_GROUP = 32, 16
+# Whoever comes next waits for those that are out; but of small groups a tenth less gets made.
+_GROUP, _CONTENDED_GROUP = 128, 16
 
 
 class CreateBatcher:

@@ -25,8 +25,8 @@ _DUPLICATE = 11000
 _LONG = 256
 # About 5 ms of reading.
 _PART = 200
-# In one write: whoever comes next waits for so many.
-_CREATES, _CONTENDED_CREATES = 64, 16
+# In one write while more than one tenant comes: whoever comes next waits for it.
+_CONTENDED_CREATES = 16
 _tenant = attrgetter("tenant")
 
 
@@ -63,7 +63,6 @@ class GroupRepository(Generic[AggregateT]):
         self._remembered = remembered
         self._creates: BatchWriter[AggregateT, InsertResult[AggregateT]] = BatchWriter(
             self._insert,
-            group=_CREATES,
             contended_group=_CONTENDED_CREATES,
             capacity=waiting_creates,
             tenant_of=_tenant,
