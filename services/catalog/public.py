@@ -46,6 +46,9 @@ class TaskPublic(BaseModel):
     provider_config: dict[str, Any] | None = Field(None, description="Settings of the provider")
     is_deleted: bool = Field(False, description="True when the task was cleaned up: its files are gone")
     deleted_at: datetime | None = Field(None, description="Time of the clean-up")
+    is_resumed: bool = Field(False, description="True when it failed and was resumed")
+    resume_attempt_count: int = Field(0, description="How often it was resumed")
+    last_resume_attempt: datetime | None = Field(None, description="Time of the last resume")
 
 
 class TaskPublicUpdate(BaseModel):

@@ -25,7 +25,7 @@ def check_many(field: str, count: int) -> None:
 
 def check_deletion(request: pb.DeleteTasksRequest) -> None:
     """Tasks are named, found by a condition, or all meant, and said so. Raises InvalidRequest."""
-    ids, wanted = len(request.task_ids), conditions(request.filter)
+    ids, wanted = len(request.task_ids), conditions(request.filter).keys() - {"include_deleted"}
     if ids or not (request.all or request.HasField("filter")):
         check_many("task_ids", ids)
         check_field("filter", not request.HasField("filter"), "goes without task_ids")

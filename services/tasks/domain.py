@@ -84,7 +84,8 @@ class Task:
 
     `attempt` counts the runs begun and is the fencing token of a worker's writes. `inputs` is the storage folder of the
     pictures that came inside its request. `deleted_at` is set when its files are gone; `erased` when nobody may see it
-    any more, and it only waits for its last event to be published.
+    any more, and it only waits for its last event to be published. `first_started_at` is set once `started_at` is that
+    of a later run, and `resume_count` once it was replayed: what most tasks do without costs nothing in the store.
     """
 
     id: str
@@ -117,12 +118,19 @@ class Task:
     inputs: str | None = None
     deleted_at: int | None = None
     erased: bool | None = None
+    first_started_at: int | None = None
+    resume_count: int | None = None
+    resumed_at: int | None = None
     outbox: tuple[Occurrence, ...] = ()
 
     @property
     def listing(self) -> str:
         """What a tenant's tasks are listed by."""
         return f"{self.tenant}/{self.created_at:020d}"
+
+    @property
+    def first_start(self) -> int | None:
+        return self.first_started_at or self.started_at
 
     @property
     def over(self) -> bool:
@@ -151,6 +159,7 @@ class Task:
             attempt=self.attempt + 1,
             worker=worker,
             started_at=now,
+            first_started_at=self.first_start,
             not_before=0,
         )
 
@@ -215,6 +224,8 @@ class Task:
             dead_letter=False,
             worker=None,
             service_calls=tuple(replace(call, past=True) for call in self.service_calls),
+            resume_count=(self.resume_count or 0) + 1,
+            resumed_at=now,
         )
 
     def amended(self, now: int, *, spec: str, priority: int) -> Task:

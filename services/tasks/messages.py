@@ -83,6 +83,11 @@ class Messages:
         message.spec.CopyFrom(self.spec(task))
         if task.result is not None:
             self._fill_result(message, task)
+        if (first := task.first_start) is not None:
+            set_time(message.first_started_at, first)
+        if task.resumed_at is not None:
+            message.resume_count = task.resume_count or 0
+            set_time(message.resumed_at, task.resumed_at)
         if task.errors:
             message.errors.extend(task.errors)
         for name in ("error_category", "error_reason"):

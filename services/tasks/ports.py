@@ -25,6 +25,7 @@ class TaskQuery:
     workflow_id: str | None = None
     dead_letter: bool | None = None
     without_types: tuple[str, ...] = ()
+    include_deleted: bool = False
 
 
 class TaskRepository(CachingRepository[Task], Protocol):

@@ -27,7 +27,9 @@ _PLAIN = tuple(
 _DEFAULTS = tuple(
     (field.name, None if field.default is MISSING else field.default) for field in fields(Task) if field.name in _PLAIN
 )
-_FILTERS = tuple(field.name for field in fields(TaskQuery) if field.name not in ("tenant", "without_types"))
+_FILTERS = tuple(
+    field.name for field in fields(TaskQuery) if field.name not in ("tenant", "without_types", "include_deleted")
+)
 _SCHEDULING = (
     *("tenant", "task_type", "queue", "priority", "created_at", "updated_at", "version"),
     *("state", "attempt", "not_before", "worker"),
@@ -56,6 +58,8 @@ class MongoTaskRepository(GroupRepository[Task]):
         query |= {name: equals(value) for name in _FILTERS if (value := getattr(wanted, name)) is not None}
         if wanted.without_types:
             query["task_type"] = query.get("task_type", {}) | {"$nin": list(wanted.without_types)}
+        if not wanted.include_deleted:
+            query["deleted_at"] = {"$exists": False}
         return await self.page(query, window)
 
     async def in_state(self, state: TaskState, *, limit: int) -> AsyncIterator[list[Task]]:

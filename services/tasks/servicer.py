@@ -123,6 +123,7 @@ class TaskServicer(rpc.TaskServiceServicer):
             workflow_id=_optional(request, "workflow_id"),
             dead_letter=request.dead_letter if request.HasField("dead_letter") else None,
             without_types=_INTERNAL if request.public_types_only or not caller.may("admin") else (),
+            include_deleted=request.include_deleted,
         )
         found = await self._service.find(wanted, window)
         shown = fitting(map(self._shown, found.items))
@@ -156,6 +157,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         if not ids:
             wanted = request.filter
             wanted.limit = min(wanted.limit if wanted.HasField("limit") else MOST, MOST)
+            wanted.include_deleted = True
             found = await self.ListTasks(wanted, context)
             ids, more = [task.id for task in found.tasks], bool(found.next_page_token)
 

@@ -100,6 +100,9 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "provider_config": _object(spec, "provider_config"),
         "is_deleted": task.HasField("deleted_at"),
         "deleted_at": _time(task.deleted_at) if task.HasField("deleted_at") else None,
+        "is_resumed": task.resume_count > 0,
+        "resume_attempt_count": task.resume_count,
+        "last_resume_attempt": _time(task.resumed_at) if task.HasField("resumed_at") else None,
     }
 
 

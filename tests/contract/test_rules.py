@@ -26,7 +26,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 GENERATIONS = "/api/v1/tasks/generation"
 FOLDERS = {"EDITING": "editings", "GENERATION": "generations", "REFINE": "refines"}
 FAILURE = worker_pb2.TaskFailure(reason="IMAGE_INVALID", message="no picture", category="VALIDATION")
-RETRYABLE = worker_pb2.TaskFailure(reason="TRITON_DOWN", message="away", category="INFRASTRUCTURE", retryable=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -205,7 +204,6 @@ async def test_line_2851_the_fal_ids_are_read_from_provider_config(api: Stack, k
     assert answer.status_code == 422
 
 
-@pytest.mark.xfail(strict=True, reason="002:7466: cleaned tasks stay in the lists")
 @pytest.mark.parametrize("path", [TASKS, GENERATIONS])
 async def test_line_7466_cleaned_tasks_leave_the_lists_unless_they_are_asked_for(api: Stack, path: str) -> None:
     zone = uuid4().hex
@@ -222,7 +220,6 @@ async def test_line_7836_a_task_waits_in_the_queue_inference(api: Stack) -> None
     assert (await stored(api, (await made(api, "GENERATION"))["id"])).queue == "inference"
 
 
-@pytest.mark.xfail(strict=True, reason="002:7931: a resumed task does not say so")
 async def test_lines_7931_to_7954_a_resumed_task_says_how_often_and_when(api: Stack) -> None:
     task_id = (await made(api, "GENERATION"))["id"]
     fresh = await shown(api, task_id)
@@ -254,12 +251,35 @@ async def test_line_8085_the_statuses_of_a_task_are_the_five(api: Stack) -> None
     assert seen == ["PENDING", "EXECUTING", "COMPLETED", "FAILED", "CANCELLED"]
 
 
+async def test_line_8570_wait_counts_to_the_first_start(api: Stack) -> None:
+    task_id = (await made(api, "GENERATION"))["id"]
+    assert not (await stored(api, task_id)).HasField("first_started_at")
+    await api.finish(task_id, failure=FAILURE)
+    once = await stored(api, task_id)
+    first = once.first_started_at.ToMicroseconds()
+    assert first == once.started_at.ToMicroseconds() >= once.created_at.ToMicroseconds()
+    for _ in range(2):
+        await api.http.post(f"{TASKS}{task_id}/resume")
+        await api.finish(task_id, failure=FAILURE)
+        again = await stored(api, task_id)
+        assert again.first_started_at.ToMicroseconds() == first < again.started_at.ToMicroseconds()
+
+
 @pytest.mark.parametrize("strength", [0, 100])
 async def test_line_9349_the_strength_of_a_reference_goes_from_0_to_100(api: Stack, strength: int) -> None:
     task = await made(api, "GENERATION", reference_image_strength=strength)
     assert task["reference_image_strength"] == strength
     beyond = body("GENERATION", reference_image_strength=strength + (1 if strength else -1))
     assert refused_for(await api.http.post(TASKS, json=beyond), "reference_image_strength")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="002:9091: every provider's tasks wait in one queue, as a worker serves one only"
+)
+async def test_line_9091_the_provider_decides_the_queue_where_none_is_named(api: Stack) -> None:
+    ours, outside = [await made(api, "GENERATION", provider_type=provider) for provider in ("LOCAL", "FAL")]
+    queues = [(await stored(api, task["id"])).queue for task in (ours, outside)]
+    assert queues[0] != queues[1]
 
 
 async def test_line_9374_a_shape_is_said_by_ratio_or_by_sides_not_by_both(api: Stack) -> None:

@@ -59,6 +59,7 @@ class MemoryTaskRepository:
         return {task_id: self.stored[task_id] for task_id in task_ids if task_id in self.stored}
 
     async def find(self, wanted: TaskQuery, window: ListWindow) -> ListPage[Task]:
-        """By tenant and type only."""
+        """By tenant and type, and without those that were cleaned up."""
         of_tenant = [task for task in self.stored.values() if task.tenant == wanted.tenant and not task.erased]
-        return page_of([task for task in of_tenant if task.task_type not in wanted.without_types], window)
+        shown = [task for task in of_tenant if wanted.include_deleted or task.deleted_at is None]
+        return page_of([task for task in shown if task.task_type not in wanted.without_types], window)

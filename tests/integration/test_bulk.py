@@ -196,6 +196,7 @@ async def test_a_filter_without_a_condition_deletes_nothing(api: Stack, wanted: 
         {"filter": {}},
         {"filter": {"limit": 5}},
         {"filter": {"skip": 0, "public_types_only": True, "page_token": "abc"}},
+        {"filter": {"include_deleted": True}},
         {"all": True, "filter": {"origin_zone": "b"}},
         {"all": True, "task_ids": [NOBODY]},
     ],

@@ -87,10 +87,19 @@ async def test_a_cleaned_task_stays_and_says_that_its_files_are_gone(api: Stack)
     assert (shown["is_deleted"], shown["deleted_at"]) == (True, done["deleted_at"])
     assert shown["prompt"] == task["prompt"] and shown["completed_at"] == task["completed_at"]
     assert (await api.http.get(f"{IMAGES}/{task['result_image_path']}")).status_code == 404
-    assert [item["id"] for item in (await api.http.get(TASKS, params={"origin_zone": zone})).json()] == [task["id"]]
+    with_it = await api.http.get(TASKS, params={"origin_zone": zone, "include_deleted": True})
+    assert [item["id"] for item in with_it.json()] == [task["id"]]
     again = (await api.http.post(f"{TASKS}{task['id']}/cleanup")).json()
     assert (again["deleted_at"], again["deleted_paths"]) == (done["deleted_at"], [])
     assert (await api.http.delete(f"{TASKS}{task['id']}")).status_code == 200
+    assert (await api.http.get(f"{TASKS}{task['id']}")).status_code == 404
+
+
+async def test_a_filter_deletes_cleaned_tasks_too(api: Stack) -> None:
+    task = await finished(api, origin_zone=(zone := uuid4().hex))
+    await api.http.post(f"{TASKS}{task['id']}/cleanup")
+    answer = await api.http.post(f"{TASKS}delete", json={"filter": {"origin_zone": zone}})
+    assert [(item["id"], item["status"]) for item in answer.json()["items"]] == [(task["id"], 200)]
     assert (await api.http.get(f"{TASKS}{task['id']}")).status_code == 404
 
 

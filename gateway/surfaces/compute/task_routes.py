@@ -37,6 +37,7 @@ class TaskListQuery(Paged):
     origin_instance: Label | None = Field(None, description="Only this origin instance")
     origin_zone: Label | None = Field(None, description="Only this origin zone")
     origin_tenant_id: Label | None = Field(None, description="Only this origin tenant")
+    include_deleted: bool = Field(False, description="With tasks that were cleaned up")
 
 
 class TaskPage(TaskListQuery):
@@ -102,6 +103,7 @@ async def list_tasks(request: Request, page: TaskListQuery, **more: Any) -> Resp
         origin_zone=page.origin_zone,
         origin_tenant_id=page.origin_tenant_id,
         status=status_number(page.status) if page.status else None,
+        include_deleted=page.include_deleted,
         **more,
     )
     tasks, more_behind = await upstream_of(request).tasks.list(request, wanted)

@@ -95,7 +95,7 @@ class ServiceRequest(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., attempt: _Optional[int] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ..., call_id: _Optional[str] = ..., asking: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fallback: _Optional[bool] = ..., note: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., past: _Optional[bool] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "service_requests", "not_before", "priority", "deleted_at")
+    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "service_requests", "not_before", "priority", "deleted_at", "first_started_at", "resume_count", "resumed_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +121,9 @@ class Task(_message.Message):
     NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     DELETED_AT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    RESUME_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     version: int
@@ -146,7 +149,10 @@ class Task(_message.Message):
     not_before: _timestamp_pb2.Timestamp
     priority: int
     deleted_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., service_requests: _Optional[_Iterable[_Union[ServiceRequest, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    first_started_at: _timestamp_pb2.Timestamp
+    resume_count: int
+    resumed_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., service_requests: _Optional[_Iterable[_Union[ServiceRequest, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first_started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_count: _Optional[int] = ..., resumed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateTaskRequest(_message.Message):
     __slots__ = ("spec", "idempotency_key", "inputs_folder")
@@ -211,7 +217,7 @@ class GetTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
-    __slots__ = ("status", "task_type", "origin_instance", "origin_zone", "origin_tenant_id", "workflow_id", "limit", "skip", "dead_letter", "page_token", "public_types_only")
+    __slots__ = ("status", "task_type", "origin_instance", "origin_zone", "origin_tenant_id", "workflow_id", "limit", "skip", "dead_letter", "page_token", "public_types_only", "include_deleted")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
@@ -223,6 +229,7 @@ class ListTasksRequest(_message.Message):
     DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_TYPES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_DELETED_FIELD_NUMBER: _ClassVar[int]
     status: TaskStatus
     task_type: str
     origin_instance: str
@@ -234,7 +241,8 @@ class ListTasksRequest(_message.Message):
     dead_letter: bool
     page_token: str
     public_types_only: bool
-    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_tenant_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., skip: _Optional[int] = ..., dead_letter: _Optional[bool] = ..., page_token: _Optional[str] = ..., public_types_only: _Optional[bool] = ...) -> None: ...
+    include_deleted: bool
+    def __init__(self, status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_tenant_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., skip: _Optional[int] = ..., dead_letter: _Optional[bool] = ..., page_token: _Optional[str] = ..., public_types_only: _Optional[bool] = ..., include_deleted: _Optional[bool] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")
