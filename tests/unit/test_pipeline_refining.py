@@ -51,6 +51,26 @@ async def test_a_plain_colour_stays_plain_where_tiles_meet(version: str) -> None
     assert np.ptp(refined.picture.pixels.astype(int), axis=(0, 1)).max() == 0
 
 
+async def test_a_refused_tile_leaves_no_square_beside_those_that_were_taken(photo: Pixels) -> None:
+    """What is refused stays as it was, and what is taken fades out towards it: the change itself has no edge."""
+    average, grainy = photo.mean(), noisy(20)
+
+    def ruins_what_is_bright(drawing: Drawing) -> Pixels:
+        image = drawing.image
+        assert image is not None
+        ruined = image.mean() > average and (drawing.strength or 0) > 0.01
+        return np.asarray(255 - image, np.uint8) if ruined else grainy(drawing)
+
+    settings = RefinerSettings(tiles=4, thresholds=SimilarityThresholds(ssim=0.3))
+    model = redrawer(FakeDiffusion(ruins_what_is_bright))
+    made = await refine(Refinement(photo, upscale=PASS), settings, model, ignore)
+    change = np.abs(made.picture.pixels.astype(float) - photo).mean(axis=2)
+    for axis in (0, 1):
+        profile = change.mean(axis=axis)
+        assert profile.max() > 3 * (profile.min() + 0.2), axis  # a part was taken, a part was not
+        assert np.abs(np.diff(profile)).max() < profile.max() / 2, axis
+
+
 async def test_no_grid_shows_where_noisy_tiles_meet() -> None:
     plain = np.full((200, 200, 3), 128, np.uint8)
     settings = RefinerSettings(tiles=4, thresholds=ANYTHING)
