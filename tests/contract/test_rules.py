@@ -20,6 +20,7 @@ from services.catalog.tasks import TYPES
 from services.clients.storage_client import StorageClient
 from services.rpc.grpc_client import Credentials
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, stack
+from tests.integration.tasks_host import hosting
 from tests.nats_server import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -218,6 +219,25 @@ async def test_line_7466_cleaned_tasks_leave_the_lists_unless_they_are_asked_for
 
 async def test_line_7836_a_task_waits_in_the_queue_inference(api: Stack) -> None:
     assert (await stored(api, (await made(api, "GENERATION"))["id"])).queue == "inference"
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_line_7841_a_task_of_higher_priority_goes_first(mongodb_url: str, nats_url: str) -> None:
+    async with hosting(mongodb_url, nats_url, f"rules_{uuid4().hex[:12]}") as host:
+        ids = {}
+        for priority in (1, 5, 0, 3):
+            request = host.request()
+            request.spec.priority = priority
+            answer = await host.tasks.CreateTask(request, timeout=20, metadata=host.metadata)
+            ids[answer.task.id] = priority
+        order = []
+        for _ in ids:
+            await host.beat("w", capacity=1)
+            [(task_id, attempt)] = await host.order()
+            order.append(ids[task_id])
+            await host.claim("w", task_id, attempt)
+            assert await host.finish(task_id, attempt)
+    assert order == [5, 3, 1, 0]
 
 
 async def test_lines_7931_to_7954_a_resumed_task_says_how_often_and_when(api: Stack) -> None:
