@@ -98,7 +98,7 @@ async def test_webhooks_under_way_survive_the_loss_of_all_of_nats_store(
     database = f"t{uuid4().hex[:12]}"
     async with (
         receiving() as receiver,
-        hosting(mongodb_url, nats_server.url, database, webhook_allow_private=[receiver.place]) as host,
+        hosting(mongodb_url, nats_server.url, database, queue="nobody", webhook_allow_private=[receiver.place]) as host,
     ):
         for _ in range(10):
             await live(host.tasks, host.worker, request(receiver))
