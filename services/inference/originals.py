@@ -17,6 +17,8 @@ ALPHA_LAID_ON_WHITE = "ALPHA_LAID_ON_WHITE"
 PROFILE_CONVERTED = "PROFILE_CONVERTED"
 # For a result that shows less of it, or shows it in another shape.
 PROPORTIONS_CHANGED = "PROPORTIONS_CHANGED"
+# For a crop in which not every head fits.
+HEADS_CUT_OFF = "HEADS_CUT_OFF"
 _HALF, _OPAQUE = 128, 255
 # A picture with less of it transparent is no cut-out.
 _LEAST_TRANSPARENT = 0.01

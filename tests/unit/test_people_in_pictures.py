@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 from skimage import data
 
 from services.common.errors import Internal, InvalidRequest, Unavailable
 from services.imaging.recipes import read_recipe
-from services.inference.imaging.framing import FramingRequest, Mode, frame
+from services.inference.imaging.framing import Frame, FramingRequest, Mode, frame, main_boxes
 from services.inference.imaging.margins import SubjectBox
 from services.inference.imaging.people import box_with_people, heads_of
 from services.providers.capabilities.boxes import PixelBox
@@ -152,14 +154,51 @@ async def test_where_the_matte_is_in_doubt_people_tell_the_subject() -> None:
 @pytest.mark.parametrize("top", [0, 10, 150, 290])
 async def test_a_window_that_can_hold_a_box_does(top: int) -> None:
     keep = SubjectBox(20, top, 80, top + 110)
-    found = frame(100, 400, FramingRequest(Mode.CROP, aspect=Fraction(1, 2), keep=keep))
+    found = frame(100, 400, FramingRequest(Mode.CROP, aspect=Fraction(1, 2), keep=(keep,)))
     assert found is not None and found.top <= keep.top and keep.bottom <= found.top + found.height
     assert 0 <= found.top <= 200
 
 
 async def test_of_a_box_that_is_too_long_the_middle_is_kept() -> None:
-    found = frame(100, 400, FramingRequest(Mode.CROP, aspect=Fraction(1), keep=SubjectBox(0, 200, 100, 380)))
+    found = frame(100, 400, FramingRequest(Mode.CROP, aspect=Fraction(1), keep=(SubjectBox(0, 200, 100, 380),)))
     assert found is not None and found.top == 240
+
+
+def crop_of(width: int, height: int, *heads: SubjectBox) -> Frame:
+    found = frame(width, height, FramingRequest(Mode.CROP, aspect=Fraction(1), keep=heads))
+    assert found is not None
+    return found
+
+
+async def test_where_not_all_heads_fit_one_is_kept_whole_rather_than_a_part_of_each() -> None:
+    left, right = SubjectBox(20, 50, 140, 200), SubjectBox(660, 50, 780, 200)
+    found = crop_of(800, 300, left, right)
+    assert found.holds(left) != found.holds(right)
+    larger = SubjectBox(640, 50, 790, 230)
+    assert crop_of(800, 300, left, larger).holds(larger)
+    assert crop_of(300, 800, SubjectBox(50, 0, 200, 150), SubjectBox(50, 640, 210, 800)).holds(
+        SubjectBox(50, 640, 210, 800)
+    )
+
+
+async def test_never_fewer_heads_are_whole_than_in_the_middle() -> None:
+    far, one, two = SubjectBox(0, 40, 130, 190), SubjectBox(330, 50, 440, 180), SubjectBox(460, 50, 570, 180)
+    found = crop_of(900, 300, far, one, two)
+    assert found.holds(one) and found.holds(two)
+
+
+async def test_somebody_small_in_the_background_moves_nothing() -> None:
+    main, bystander = SubjectBox(350, 60, 470, 210), SubjectBox(520, 100, 560, 150)
+    assert crop_of(800, 200, main, bystander) == crop_of(800, 200, main)
+
+
+@given(st.lists(st.tuples(st.integers(0, 700), st.integers(0, 150), st.integers(40, 150)), min_size=1, max_size=6))
+async def test_a_crop_with_heads_is_never_worse_than_the_middle(places: list[tuple[int, int, int]]) -> None:
+    heads = tuple(SubjectBox(left, top, left + size, top + size) for left, top, size in places)
+    main = main_boxes(heads)
+    moved, middle = crop_of(900, 300, *heads), crop_of(900, 300)
+    assert sum(map(moved.holds, main)) >= sum(map(middle.holds, main))
+    assert 0 <= moved.left <= 600 and moved.top == 0
 
 
 @pytest.mark.parametrize(

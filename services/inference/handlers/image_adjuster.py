@@ -19,12 +19,12 @@ from services.imaging.recipes import bared
 from services.inference.context import RunContext
 from services.inference.generation_facts import result_model
 from services.inference.imaging.adjusting import adjust, placed_part, source_part
-from services.inference.imaging.framing import Frame, FramingRequest, Mode, frame
+from services.inference.imaging.framing import Frame, FramingRequest, Mode, frame, main_boxes
 from services.inference.imaging.margins import Margins, SubjectBox, margins_around
-from services.inference.imaging.people import around, box_with_people
+from services.inference.imaging.people import box_with_people
 from services.inference.imaging.transparency import check_visible
 from services.inference.lineage import Lineage
-from services.inference.originals import OriginalPicture
+from services.inference.originals import HEADS_CUT_OFF, OriginalPicture
 from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource, software, xmp_packet
 from services.inference.similarity import judged
@@ -50,13 +50,14 @@ async def run(params: ImageAdjusterParams, context: RunContext) -> ImageAdjuster
     subject = await find_subject(original, context, with_people=True) if wish.margins.asked else None
     box = await _box_of(subject) if subject else None
     if subject is None and await asyncio.to_thread(_crops_somewhere, original, wish):
-        heads = await find_heads(original, context)
-        wish = replace(wish, keep=around(heads) if heads else None)
+        wish = replace(wish, keep=await find_heads(original, context))
     await context.progress.report("subject found", 2, _STAGES)
     found = await asyncio.to_thread(frame, *original.size, wish, box)
     if found is None:
         return await _save_unchanged(params, original, box, subject, context)
     _check_size(found)
+    if not all(map(found.holds, main_boxes(wish.keep) if wish.keep else ())):
+        context.note("input_image", HEADS_CUT_OFF)
     recipe = _recipe(params, wish, found, subject)
     png = await context.work(_encode, original, found, params.resampling or Resampling.LANCZOS, recipe)
     await context.progress.report("adjusted", 3, _STAGES)

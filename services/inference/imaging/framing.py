@@ -18,6 +18,8 @@ from services.inference.imaging.sizes import PictureAxes, impossible, largest_in
 
 # Above this difference of aspect ratios 'auto' pads, so that nothing is lost; up to it, it crops.
 AUTO_DIFFERENCE = Fraction(5, 100)
+# A head of less than that part of the largest one's height belongs to somebody in the background.
+_LEAST_OF_THE_LARGEST = 0.4
 
 
 class Mode(Enum):
@@ -34,7 +36,8 @@ class FramingRequest:
 
     At most one of `aspect` (width by height) and `target` (width, height). `mode` None chooses between crop and pad.
     `position` is the part a crop keeps, 0 to 1 from left and top; None keeps the subject, else the middle, from
-    which it moves as far as it takes to `keep` that box whole.
+    which it moves as far as it takes to `keep` those boxes whole. Where they don't fit together, the largest of them
+    count first, and those much smaller than the largest not at all.
     `exact_axis` is the one whose margins SCALE meets exactly, "height" or "width"; None leaves at least the margins
     on every side.
     """
@@ -44,7 +47,7 @@ class FramingRequest:
     target: tuple[int, int] | None = None
     margins: Margins = NO_MARGINS
     position: tuple[Fraction, Fraction] | None = None
-    keep: SubjectBox | None = None
+    keep: tuple[SubjectBox, ...] = ()
     exact_axis: str | None = None
     tolerance: Fraction = Fraction(0)
 
@@ -72,6 +75,11 @@ class Frame:
     def resamples(self) -> bool:
         whole = self.left.denominator == 1 and self.top.denominator == 1
         return not whole or not _is_whole(self.width, self.height, self.size)
+
+    def holds(self, box: SubjectBox) -> bool:
+        """Whether all of it is in the window."""
+        across = self.left <= box.left and box.right <= self.left + self.width
+        return across and self.top <= box.top and box.bottom <= self.top + self.height
 
     def mapped(self, box: SubjectBox) -> SubjectBox:
         """`box` of the picture in the result's pixels, to the nearest."""
@@ -250,12 +258,41 @@ def _crop_wishes(
         return wish.position[0] * (across.length - width), wish.position[1] * (down.length - height)
     if wish.margins.asked:
         return across.subject_middle - width / 2, down.subject_middle - height / 2
-    left, top = (across.length - width) / 2, (down.length - height) / 2
-    if wish.keep is None:
-        return left, top
-    return _keeping(left, width, wish.keep.left, wish.keep.right), _keeping(
-        top, height, wish.keep.top, wish.keep.bottom
-    )
+    middle = Fraction(across.length - width) / 2, Fraction(down.length - height) / 2
+    return _keeping_most(main_boxes(wish.keep), middle, width, height) if wish.keep else middle
+
+
+def main_boxes(boxes: tuple[SubjectBox, ...]) -> tuple[SubjectBox, ...]:
+    """From the largest down; without those that are much smaller, as of people far behind."""
+    ordered = sorted(boxes, key=_height, reverse=True)
+    return tuple(box for box in ordered if _height(box) >= _LEAST_OF_THE_LARGEST * _height(ordered[0]))
+
+
+def _keeping_most(
+    boxes: tuple[SubjectBox, ...], middle: tuple[Fraction, Fraction], width: Fraction, height: Fraction
+) -> tuple[Fraction, Fraction]:
+    """The window with as many of `boxes` whole as fit beside the larger ones, and never fewer than in the middle."""
+    kept = boxes[0]
+    for box in boxes[1:]:
+        both = _around(kept, box)
+        if both.right - both.left <= width and both.bottom - both.top <= height:
+            kept = both
+    moved = _keeping(middle[0], width, kept.left, kept.right), _keeping(middle[1], height, kept.top, kept.bottom)
+
+    def whole(place: tuple[Fraction, Fraction]) -> int:
+        window = Frame(Mode.CROP, *place, width, height, (0, 0))
+        return sum(window.holds(box) for box in boxes)
+
+    return moved if whole(moved) >= whole(middle) else middle
+
+
+def _around(one: SubjectBox, other: SubjectBox) -> SubjectBox:
+    left, top = min(one.left, other.left), min(one.top, other.top)
+    return SubjectBox(left, top, max(one.right, other.right), max(one.bottom, other.bottom))
+
+
+def _height(box: SubjectBox) -> int:
+    return box.bottom - box.top
 
 
 def _keeping(start: Fraction, length: Fraction, first: int, end: int) -> Fraction:
