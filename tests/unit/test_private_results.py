@@ -14,6 +14,7 @@ from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngInfo
 
 from services.common.errors import InvalidRequest
+from services.imaging.embedding.edits import CannotEmbed
 from services.imaging.recipes import bared
 from tests.corpora.pictures import chunk
 from tests.picture_bench import PictureBench, opened, saved
@@ -145,3 +146,10 @@ async def test_what_xmp_says_of_its_orientation_turns_no_picture(bench: PictureB
         "IMAGE_ADJUSTER", input_image=bench.put(saved(PICTURE, form, **options)), aspect_ratio=4 / 3
     )
     assert (whole.width, whole.height) == (32, 24)
+
+
+async def test_rights_that_no_segment_of_a_jpeg_holds_are_not_left_out_in_silence() -> None:
+    content = saved(PICTURE, "JPEG", exif=exif(6))
+    assert b"<packet/>" in b"".join(bared(content, b"<packet/>"))
+    with pytest.raises(CannotEmbed, match="longer than a segment"):
+        bared(content, b"x" * 65_533)

@@ -61,7 +61,9 @@ def edits(content: bytes, recipe: bytes, packet_for: PacketFor) -> list[ByteEdit
 
 def bare_edits(content: bytes, packet: bytes | None) -> list[ByteEdit]:
     """What takes everything out but the pixels and what is ours, and puts `packet` in. Raises CannotEmbed."""
-    told = _segment(_APP1, _XMP + packet) if _fitting(packet) and packet else b""
+    if packet and not _fitting(packet):
+        raise CannotEmbed("what it says of its rights is longer than a segment holds")
+    told = _segment(_APP1, _XMP + packet) if packet else b""
     made, has_told, place, end, first = list[ByteEdit](), not told, 2, len(content), True
     for segment in _all_segments(content):
         whole = content[segment.start : segment.end]
