@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from services.providers.ports import Pixels
+from services.providers.ports import Matte, Pixels
+from tests.fakes.diffusion import CARD
 from tests.picture_bench import MATTED_AT_MOST, PictureBench, many, opened, saved
 from tests.unit.test_images_originals import wide_profile
 
@@ -70,6 +71,33 @@ async def test_a_picture_without_a_subject_is_no_result(bench: PictureBench) -> 
     assert await bench.reason("BACKGROUND_REMOVAL", input_image_paths=many([plain])) == "RESULT_EMPTY"
     both = many([bench.put(mug()), plain])
     assert await bench.reason("BACKGROUND_REMOVAL", input_image_paths=both) == "RESULT_EMPTY"
+
+
+@pytest.mark.field("plain-picture")
+@pytest.mark.parametrize("noise", [0, 3])
+@pytest.mark.parametrize("grey", [0, 128, 255])
+async def test_of_one_colour_whatever_a_network_finds_is_no_subject(
+    bench: PictureBench, monkeypatch: pytest.MonkeyPatch, grey: int, noise: int
+) -> None:
+    async def all_of_it(pixels: Pixels, *, network: str | None = None) -> Matte:
+        return Matte(np.full(pixels.shape[:2], 255, np.uint8), 0.0, CARD)
+
+    monkeypatch.setattr(bench.matting, "matte", all_of_it)
+    grain = np.random.default_rng(1).integers(-noise, noise + 1, (300, 400, 3))
+    plain = bench.put(np.clip(grey + grain, 0, 255).astype(np.uint8))
+    assert await bench.reason("BACKGROUND_REMOVAL", input_image_paths=many([plain])) == "RESULT_EMPTY"
+
+
+@pytest.mark.field("plain-picture")
+async def test_traces_of_a_subject_are_none(bench: PictureBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def traces(pixels: Pixels, *, network: str | None = None) -> Matte:
+        alpha = np.zeros(pixels.shape[:2], np.uint8)
+        alpha[10:20, 10:20] = 121
+        return Matte(alpha, 0.0, CARD)
+
+    monkeypatch.setattr(bench.matting, "matte", traces)
+    mugs = many([bench.put(mug())])
+    assert await bench.reason("BACKGROUND_REMOVAL", input_image_paths=mugs) == "RESULT_EMPTY"
 
 
 async def test_an_unsure_cut_out_says_so(bench: PictureBench, monkeypatch: pytest.MonkeyPatch) -> None:

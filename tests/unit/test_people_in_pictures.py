@@ -170,6 +170,7 @@ def crop_of(width: int, height: int, *heads: SubjectBox) -> Frame:
     return found
 
 
+@pytest.mark.field("heads-that-do-not-fit")
 async def test_where_not_all_heads_fit_one_is_kept_whole_rather_than_a_part_of_each() -> None:
     left, right = SubjectBox(20, 50, 140, 200), SubjectBox(660, 50, 780, 200)
     found = crop_of(800, 300, left, right)

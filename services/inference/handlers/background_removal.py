@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
+
 from services.catalog.results import PictureModel
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
+from services.common.errors import InvalidRequest
 from services.inference.context import RunContext
 from services.inference.generation_facts import result_model
 from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
@@ -14,6 +18,11 @@ from services.inference.provenance import DigitalSource
 from services.inference.similarity import judged
 from services.inference.subjects import PictureSubject, find_subject
 from services.providers.pipelines.layers import take_apart
+from services.providers.ports import Pixels
+
+# A subject is as good as opaque somewhere; a matte that is not speaks of traces.
+_SEEN = 128
+_LOOKED_AT, _PLAIN = 64, 4
 
 
 async def run(params: BackgroundRemovalParams, context: RunContext) -> BackgroundRemovalResult:
@@ -46,10 +55,18 @@ async def run(params: BackgroundRemovalParams, context: RunContext) -> Backgroun
     )
 
 
+def _is_plain(colours: Pixels) -> bool:
+    """One colour all over, but for noise: whatever a network finds in it is no subject."""
+    small = cv2.resize(colours, (_LOOKED_AT, _LOOKED_AT), interpolation=cv2.INTER_AREA)
+    return int(np.ptp(small.reshape(-1, small.shape[-1]), axis=0).max()) <= _PLAIN
+
+
 def _encode(picture: OriginalPicture, subject: PictureSubject, called: str, otherwise: str) -> bytes:
     """Where a matte mixes subject and background, the subject's own colour is shown, so that no rim comes along."""
     colours = opaque_colours(picture.pixels)
     if subject.matte is not None:
+        if int(subject.alpha.max()) < _SEEN or _is_plain(colours):
+            raise InvalidRequest(otherwise, reason="RESULT_EMPTY")
         colours = take_apart(colours, subject.matte).subject
     pixels = with_alpha(colours, subject.alpha)
     check_visible(pixels, otherwise)
