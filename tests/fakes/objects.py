@@ -42,7 +42,7 @@ class FakeImages:
     async def load(self, reference: str, *, tenant: str, local: bool = False) -> TaskPicture:
         if reference not in self.pictures:
             raise InvalidRequest(f"there is no picture {reference!r}", reason="IMAGE_NOT_FOUND")
-        return TaskPicture(pixels=self.pictures[reference])
+        return TaskPicture(pixels=self.pictures[reference], content=reference.encode())
 
     async def load_original(
         self, reference: str, *, tenant: str, local: bool = False, grey: bool = True
@@ -53,7 +53,8 @@ class FakeImages:
         return OriginalPicture(content=b"", content_type="image/png", pixels=found.pixels)
 
     async def original(self, content: bytes, *, grey: bool = True) -> OriginalPicture:
-        raise AssertionError("these pictures have no files")
+        """`content` is what `load` gave for the file: the reference."""
+        return await self.load_original(content.decode(), tenant="", grey=grey)
 
     async def in_profile(self, colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
         return colour[2], colour[1], colour[0]

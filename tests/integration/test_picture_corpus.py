@@ -216,14 +216,16 @@ def _colour_fault(pixels: Pixels, kind: Kind, name: str, factor: int) -> str | N
 
 
 def _alpha_fault(made: Image.Image, kind: Kind, name: str) -> str | None:
+    # what these leave as it was comes back in its own colours
+    grey = kind.grey and name in ("face_enhancer", "detail_enhancer")
     if not kind.alpha:
-        return None if name == "background_removal" or made.mode == "RGB" else made.mode
-    if made.mode != "RGBA":
+        return None if name == "background_removal" or made.mode in ("RGB", "L" if grey else "RGB") else made.mode
+    if made.mode not in ("RGBA", "LA" if grey else "RGBA"):
         return made.mode
     wanted = np.asarray(outline().resize(made.size, Image.Resampling.LANCZOS)).astype(int)
     if kind.name == "PNG palette with a hole":
         wanted = 255 * (wanted > 200)
-    apart = np.abs(np.asarray(made)[:, :, 3] - wanted).mean()
+    apart = np.abs(np.asarray(made)[:, :, -1] - wanted).mean()
     return f"alpha {apart:.1f} apart" if apart > 4 else None
 
 
