@@ -13,7 +13,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 from services.common.errors import InvalidRequest
-from services.inference.imaging.margins import NO_MARGINS, Axis, Margins, StartRange, SubjectBox
+from services.inference.imaging.margins import NO_MARGINS, Axis, Margins, StartRange, SubjectBox, around
 from services.inference.imaging.sizes import PictureAxes, impossible, largest_inside, smallest_around
 
 # Above this difference of aspect ratios 'auto' pads, so that nothing is lost; up to it, it crops.
@@ -274,7 +274,7 @@ def _keeping_most(
     """The window with as many of `boxes` whole as fit beside the larger ones, and never fewer than in the middle."""
     kept = boxes[0]
     for box in boxes[1:]:
-        both = _around(kept, box)
+        both = around(kept, box)
         if both.right - both.left <= width and both.bottom - both.top <= height:
             kept = both
     moved = _keeping(middle[0], width, kept.left, kept.right), _keeping(middle[1], height, kept.top, kept.bottom)
@@ -284,11 +284,6 @@ def _keeping_most(
         return sum(window.holds(box) for box in boxes)
 
     return moved if whole(moved) >= whole(middle) else middle
-
-
-def _around(one: SubjectBox, other: SubjectBox) -> SubjectBox:
-    left, top = min(one.left, other.left), min(one.top, other.top)
-    return SubjectBox(left, top, max(one.right, other.right), max(one.bottom, other.bottom))
 
 
 def _height(box: SubjectBox) -> int:

@@ -27,6 +27,16 @@ class SubjectBox:
     bottom: int
 
 
+def around(*boxes: SubjectBox) -> SubjectBox:
+    """The smallest that holds all of one or more."""
+    return SubjectBox(
+        min(box.left for box in boxes),
+        min(box.top for box in boxes),
+        max(box.right for box in boxes),
+        max(box.bottom for box in boxes),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Margins:
     """Least room on each side of the subject, as shares of the final width or height; None where nothing is asked."""

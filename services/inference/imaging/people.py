@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import reduce
-
 from services.common.errors import InvalidRequest
-from services.inference.imaging.margins import SubjectBox, subject_box
+from services.inference.imaging.margins import SubjectBox, around, subject_box
 from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.detecting import People
 from services.providers.ports import Pixels
@@ -29,7 +26,7 @@ def box_with_people(alpha: Pixels, people: People | None, *, sure: bool) -> Subj
     height, width = alpha.shape
     heads = heads_of(people, width, height) if people else ()
     bodies = tuple(_corners(person.box) for person in people.people) if people else ()
-    everybody = around((*heads, *bodies)) if heads else None
+    everybody = around(*heads, *bodies) if heads else None
     try:
         subject = subject_box(alpha)
     except InvalidRequest:
@@ -38,21 +35,7 @@ def box_with_people(alpha: Pixels, people: People | None, *, sure: bool) -> Subj
         return everybody
     if not sure and everybody is not None:
         return everybody
-    return around((subject, *(head for head in heads if _touch(head, subject))))
-
-
-def around(found: Iterable[SubjectBox]) -> SubjectBox:
-    """Of one or more."""
-    return reduce(_both, found)
-
-
-def _both(one: SubjectBox, other: SubjectBox) -> SubjectBox:
-    return SubjectBox(
-        min(one.left, other.left),
-        min(one.top, other.top),
-        max(one.right, other.right),
-        max(one.bottom, other.bottom),
-    )
+    return around(subject, *(head for head in heads if _touch(head, subject)))
 
 
 def _touch(one: SubjectBox, other: SubjectBox) -> bool:
