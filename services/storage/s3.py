@@ -14,7 +14,6 @@ import asyncio
 import hashlib
 import mmap
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
@@ -26,6 +25,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import S3Store
 
+from services.common.bounded_cache import BoundedCache
 from services.common.errors import NotFound, Unavailable
 from services.imaging.sniffing import HEAD_BYTES, UNKNOWN, content_type_of
 from services.net.tls import authorities
@@ -74,7 +74,9 @@ class S3ObjectStore:
     def __init__(self, store: S3Store, spool: Path) -> None:
         self._store = store
         self._spool = Spool(spool)
-        self._hashes: OrderedDict[tuple[str, str | None], ObjectMetadata] = OrderedDict()
+        self._hashes: BoundedCache[tuple[str, str | None], ObjectMetadata] = BoundedCache(
+            entries=_MOST_HASHES, size=_MOST_HASHES
+        )
         # Writers of one key in this process wait for each other instead of trying in vain.
         self._turns = tuple(asyncio.Lock() for _ in range(_TURNS))
 
@@ -209,9 +211,8 @@ class S3ObjectStore:
                     content = bytes(part)
                     head, size = head or content[:HEAD_BYTES], size + len(content)
                     await asyncio.to_thread(digest.update, content)
-            known = self._hashes[place] = ObjectMetadata(size, digest.hexdigest(), content_type_of(head))
-            if len(self._hashes) > _MOST_HASHES:
-                self._hashes.popitem(last=False)
+            known = ObjectMetadata(size, digest.hexdigest(), content_type_of(head))
+            self._hashes.put(place, known, size=1)
         return known
 
     async def _described_if_there(self, key: ObjectKey) -> tuple[StoredObject | None, str | None]:
