@@ -17,10 +17,12 @@ from urllib.request import url2pathname
 from uuid import uuid4
 
 import grpc
+import obstore
 import psutil
 import pytest
 from compute.storage.v1 import storage_pb2 as pb
 from compute.storage.v1 import storage_pb2_grpc as rpc
+from obstore.store import S3Store
 from PIL import Image
 
 from deploy.local.paths import ROOT, StackFolder
@@ -744,6 +746,26 @@ async def test_a_server_killed_amid_an_upload_leaves_the_old_object_whole(tmp_pa
     assert list((folder / ".spool").iterdir()) != []
     left.sweep_older_than(0)
     assert list((folder / ".spool").iterdir()) == []
+
+
+async def test_what_somebody_else_put_into_s3_has_a_hash_and_an_etag_of_its_content(
+    s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tenant: str
+) -> None:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    url = s3_environment["STORAGE_URL"]
+    objects, theirs = open_s3(url, allow_http=True, spool=tmp_path / "spool"), ObjectKey(tenant, "theirs.png")
+    bucket = S3Store.from_url(url, client_options={"allow_http": True})
+    for content in (picture(), picture(50)):
+        await obstore.put_async(bucket, theirs.full, content)
+        for stored in (
+            await objects.head(theirs),
+            *(await objects.list(tenant, prefix="", start_after="", limit=9)).objects,
+        ):
+            assert stored.facts.sha256 == hashlib.sha256(content).hexdigest()
+            assert (stored.facts.size, stored.facts.content_type) == (len(content), "image/png")
+    copy = await objects.copy(theirs, ObjectKey(tenant, "ours.png"), WriteConditions())
+    assert copy.facts.sha256 == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("url", ["ftp://example.com/x", "nonsense", "file:///proc/nowhere"])
