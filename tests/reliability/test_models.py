@@ -48,7 +48,9 @@ class Rig:
 
     async def cut(self, first_pixel: int) -> str:
         content, path = io.BytesIO(), f"inputs/{first_pixel}.png"
-        Image.new("RGB", (72, 64), (first_pixel, 0, 0)).save(content, "PNG")
+        picture = Image.new("RGB", (72, 64), (first_pixel, 0, 0))
+        picture.paste((240, 240, 240), (20, 16, 52, 48))  # one colour alone shows nothing to cut out
+        picture.save(content, "PNG")
         await self.system.storage.upload(path, content.getvalue(), tenant=TENANT)
         params = params_pb2.TaskParams()
         params.background_removal.input_image_paths.values.append(path)
