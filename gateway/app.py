@@ -10,7 +10,6 @@ from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -83,7 +82,7 @@ def build_app(settings: GatewaySettings) -> ASGIApp:
             max_age=600,
         )
 
-    paths = Paths([route.path for route in _routes().routes if isinstance(route, APIRoute)], settings.prefix)
+    paths = Paths((route.template for route in route_access.all), settings.prefix)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = app  # as Starlette does it, whose layers the hot paths pass by

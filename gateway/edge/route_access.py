@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from services.common.scopes import ANY_KEY, needed_scopes
@@ -26,9 +27,10 @@ OPEN = {
 
 
 class RouteAccess(NamedTuple):
-    """One route; `needed` is None where it is open."""
+    """One route; `needed` is None where it is open, `template` its path as its router has it."""
 
     path: str
+    template: str
     fits: re.Pattern[str]
     methods: frozenset[str]
     needed: frozenset[str] | None
@@ -64,12 +66,17 @@ class RouteAccessTable:
         return next(route.needed for route in self.all if route.path == path and method in route.methods)
 
 
-def _routes(app: FastAPI) -> Iterator[RouteAccess]:
-    for context in iter_route_contexts(app.routes):
-        route = context.original_route
+def api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    """Raises RuntimeError for one of another kind."""
+    for route in routes:
         if not isinstance(route, APIRoute):
             raise RuntimeError(f"{route!r} is no route that can declare its scopes")
+        yield route
+
+
+def _routes(app: FastAPI) -> Iterator[RouteAccess]:
+    for route in api_routes(context.original_route for context in iter_route_contexts(app.routes)):
         needed = needed_scopes(route.endpoint)
         if (needed is None) != (route.path_format in OPEN):
             raise RuntimeError(f"{route.path_format}: declare its scopes with @needs, or list it as open in {__name__}")
-        yield RouteAccess(route.path_format, route.path_regex, frozenset(route.methods or ()), needed)
+        yield RouteAccess(route.path_format, route.path, route.path_regex, frozenset(route.methods or ()), needed)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from itertools import chain
 from pkgutil import iter_modules
 from typing import NamedTuple
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
+from gateway.edge.route_access import api_routes
 from gateway.edge.surface import Surface
 
 
@@ -46,11 +48,7 @@ def merged(routers: tuple[APIRouter, ...]) -> APIRouter:
 
 
 def _routes(routers: tuple[APIRouter, ...]) -> Iterator[APIRoute]:
-    for router in routers:
-        for route in router.routes:
-            if not isinstance(route, APIRoute):
-                raise RuntimeError(f"{route!r} is no route that can declare its scopes")
-            yield route
+    return api_routes(chain.from_iterable(router.routes for router in routers))
 
 
 def _parameters(route: APIRoute) -> list[bool]:

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import orjson
 
 from services.common.errors import InvalidRequest, NotFound
+from services.common.storage_links import LONGEST_SECONDS, MAX_NAME
 from services.storage.domain import ObjectKey, StoredObject
 
-DEFAULT_SECONDS, LONGEST_SECONDS = 3600, 7 * 24 * 3600
-_LONGEST_TOKEN, _LONGEST_NAME = 2048, 200
+_LONGEST_TOKEN = 2048
 _PURPOSE = b"atelier storage link v1"
 
 
@@ -49,8 +49,8 @@ class LinkSigner:
         if not 1 <= seconds <= LONGEST_SECONDS:
             why = f"a link lives 1 to {LONGEST_SECONDS} seconds"
             raise InvalidRequest(why, reason="LINK_LIFETIME_INVALID")
-        if len(download_name) > _LONGEST_NAME or not all(map(_may_be_in_a_name, download_name)):
-            why = f"a file name has at most {_LONGEST_NAME} printable characters, none of them / \\ or a quote"
+        if len(download_name) > MAX_NAME or not all(map(_may_be_in_a_name, download_name)):
+            why = f"a file name has at most {MAX_NAME} printable characters, none of them / \\ or a quote"
             raise InvalidRequest(why, reason="LINK_NAME_INVALID")
         expires = int(self._clock()) + seconds
         link = LinkTarget(stored.key, stored.facts.etag, datetime.fromtimestamp(expires, UTC), download_name)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from services.common.errors import ComputeError, DeadlineExceeded, InvalidRequest, NotFound, PayloadTooLarge
 from services.common.identity import check_tenant
+from services.common.storage_links import DEFAULT_SECONDS
 from services.imaging.paths import clean_prefix
 from services.storage.domain import ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions
-from services.storage.links import DEFAULT_SECONDS, LinkSigner, LinkTarget
+from services.storage.links import LinkSigner, LinkTarget
 from services.storage.ports import ImageProbe, ObjectStore, OpenObject
 
 LIST_DEFAULT, LIST_LIMIT = 100, 1000

@@ -16,10 +16,9 @@ from gateway.surfaces.compute.bodies import read_json, validate
 from gateway.surfaces.compute.documents import body_of
 from gateway.upstream import caller_of, upstream_of
 from services.common.scopes import TO_CHANGE, needs
+from services.common.storage_links import DEFAULT_SECONDS, LONGEST_SECONDS, MAX_NAME
 
 router = APIRouter(prefix="/api/v1/storage/links", tags=["Storage"])
-
-_LONGEST_SECONDS = 7 * 24 * 3600
 
 
 class CreateLink(BaseModel):
@@ -28,8 +27,12 @@ class CreateLink(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     path: str = Field(max_length=512, description="Where the picture lies")
-    expires_in: int = Field(3600, ge=1, le=_LONGEST_SECONDS, description="Seconds the link lives, seven days at most")
-    download_name: str = Field("", max_length=200, description="Saved under this name; empty: shown in the browser")
+    expires_in: int = Field(
+        DEFAULT_SECONDS, ge=1, le=LONGEST_SECONDS, description="Seconds the link lives, seven days at most"
+    )
+    download_name: str = Field(
+        "", max_length=MAX_NAME, description="Saved under this name; empty: shown in the browser"
+    )
 
 
 class Link(BaseModel):
