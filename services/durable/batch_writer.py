@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from services.common.errors import Overloaded
@@ -36,7 +37,8 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         tenant_of: Callable[[OpT], str] = lambda _: "",
     ) -> None:
         """`group` and `group_weight` bound one group, `in_flight` the groups that are out at the same time. While more
-        than one tenant comes, `contended_group` bounds a group too: whoever comes next waits for those that are out.
+        than one tenant comes, `contended_group` bounds a group too, and no tenant is in all groups that are out: who
+        comes next need not wait for those of one that floods.
 
         `capacity` bounds what may wait for a tenant that is alone, and less beside others (see `FairQueue`); beyond it
         `put` raises Overloaded with the reason `busy`.
@@ -51,6 +53,7 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         self._tenant_of = tenant_of
         self._waiting: FairQueue[tuple[OpT, asyncio.Future[OutcomeT]]] = FairQueue(capacity)
         self._flights: set[asyncio.Task[None]] = set()
+        self._groups_out: Counter[str] = Counter()
 
     def put(self, op: OpT) -> asyncio.Future[OutcomeT]:
         """The future resolves when the group that carried `op` was answered. Raises Overloaded."""
@@ -58,7 +61,7 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         self.check_room(tenant)
         future: asyncio.Future[OutcomeT] = asyncio.get_running_loop().create_future()
         self._waiting.put(tenant, (op, future))
-        if len(self._flights) < self._in_flight:
+        if len(self._flights) < self._in_flight and tenant not in self._passed_over():
             flight = asyncio.create_task(self._fly(), name="batch writer")
             self._flights.add(flight)
         return future
@@ -78,7 +81,10 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         try:
             await asyncio.sleep(0)  # what this turn of the loop still brings joins the group
             while group := self._take():
+                tenants = {self._tenant_of(op) for op, _ in group}
+                self._groups_out.update(tenants)
                 await self._send_group(group)
+                self._groups_out -= Counter(tenants)
         finally:
             self._flights.discard(asyncio.current_task())
 
@@ -86,12 +92,19 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         group: list[tuple[OpT, asyncio.Future[OutcomeT]]] = []
         weight = 0
         most = self._contended_group if self._waiting.contended else self._group
-        while len(group) < most and weight < self._group_weight and self._waiting:
-            op, future = self._waiting.take()
+        passed_over = self._passed_over()
+        while len(group) < most and weight < self._group_weight and (item := self._waiting.take(passed_over)):
+            op, future = item
             if not future.done():
                 group.append((op, future))
                 weight += self._weigh(op)
         return group
+
+    def _passed_over(self) -> Container[str]:
+        """Tenants that have as many groups out as one of several may have."""
+        if self._in_flight == 1 or not self._waiting.contended:
+            return ()
+        return {tenant for tenant, groups in self._groups_out.items() if groups >= self._in_flight - 1}
 
     async def _send_group(self, group: list[tuple[OpT, asyncio.Future[OutcomeT]]]) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Container
 from typing import Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -51,9 +52,12 @@ class FairQueue(Generic[ItemT]):
         held.append(item)
         self._size += 1
 
-    def take(self) -> ItemT:
-        """Raises IndexError where none is left."""
-        tenant = self._turns.popleft()
+    def take(self, passed_over: Container[str] = ()) -> ItemT | None:
+        """None where nothing is left but what tenants wait with that are `passed_over`; they keep their turns."""
+        tenant = next((name for name in self._turns if name not in passed_over), None)
+        if tenant is None:
+            return None
+        self._turns.remove(tenant)
         held = self._items[tenant]
         self._size -= 1
         if len(held) > 1:

@@ -111,6 +111,37 @@ async def test_groups_are_smaller_while_more_than_one_tenant_comes() -> None:
     assert groups[1:] == [["a5", "b1"], ["a6"]]
 
 
+async def test_who_comes_next_need_not_wait_for_the_groups_of_one_that_floods() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, contended_group=2, in_flight=2, tenant_of=lambda op: op[0])
+    writes = []
+    for op in ("a1", "b1", "a2", "a3", "a4", "a5"):
+        writes.append(writer.put(op))
+        await turns()
+    assert sender.groups == [["a1"], ["b1"]]
+    sender.release()
+    await turns()
+    assert sender.groups[2:] == [["a2", "a3"]]
+    sender.release()
+    await turns()
+    assert not sender.groups[3:], "the other place is not for the tenant that has a group out"
+    writes.append(writer.put("b2"))
+    await turns()
+    assert sender.groups[3:] == [["b2"]]
+    assert (await all_sent(sender, writer, writes))[4:] == [["a4", "a5"]]
+
+
+async def test_one_tenant_alone_has_every_place() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, in_flight=2, tenant_of=lambda op: op[0])
+    writes = []
+    for op in ("a1", "a2", "a3"):
+        writes.append(writer.put(op))
+        await turns()
+    assert sender.groups == [["a1"], ["a2"]]
+    await all_sent(sender, writer, writes)
+
+
 async def test_a_tenant_that_has_filled_its_share_is_refused_and_one_that_comes_is_not() -> None:
     sender = Sender()
     writer = BatchWriter(sender.send, group=1, capacity=100, tenant_of=lambda op: op[0])
