@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from deploy.local.paths import APP, APP_PYTHON, ROOT
 
-TYPED = ("services", "gateway", "deploy/local")
+TYPED = ("services", "gateway", "deploy/local", "tests")
 _BIN = APP / "bin"
 
 

@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any
 
 from bson.int64 import Int64
-from neosqlite.collection import json_helpers  # type: ignore[import-untyped]  # published without types
+from neosqlite.collection import json_helpers
 from nx_27017 import daemon, handler, nx_27017, server, utils
 
 from deploy.local import plain_writes

@@ -59,7 +59,7 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 def read_settings(kind: type[SettingsT]) -> SettingsT:
     """From the environment. Raises SystemExit naming each variable that is missing or wrong, never its value."""
     try:
-        return kind()  # type: ignore[call-arg]  # the environment gives them
+        return kind()
     except ValidationError as error:
         wrong = "; ".join(f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_input=False))
         raise SystemExit(f"the environment is not right: {wrong}") from None

@@ -148,4 +148,8 @@ def _worker(style: Style, variables: Mapping[str, str]) -> Component:
 def _api(port: int, variables: Mapping[str, str]) -> Component:
     words = ("-m", "uvicorn", "tests.bench.peer.app:app", "--host", HOST, "--port", str(port))
     command = (str(environment.PEER_PYTHON), *words, "--no-access-log", "--log-level", "warning")
-    return Component("api", command, partial(probes.ask_http, f"http://{HOST}:{port}/openapi.json"), (), variables)
+
+    def probe() -> None:
+        probes.ask_http(f"http://{HOST}:{port}/openapi.json")
+
+    return Component("api", command, probe, (), variables)

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -149,7 +148,11 @@ def _fitted(component: Component, url: str) -> Component:
         return component
     # Without models it never calls itself ready; the warm-up shows that it works.
     variables = {**component.environment, "WORKER_CAPACITY": _CAPACITY}
-    probe = (lambda: None) if component.name == "inference" else partial(probes.ask_http, f"{url}/asyncapi.json")
+
+    def probe() -> None:
+        if component.name != "inference":
+            probes.ask_http(f"{url}/asyncapi.json")
+
     return replace(component, environment=variables, probe=probe)
 
 

@@ -98,7 +98,7 @@ def test_every_id_of_a_task_and_every_time_says_its_format(described: Node) -> N
 def test_no_union_is_left_for_a_generator_to_merge(described: Node) -> None:
     schemas = described["components"]["schemas"]
     for place, node in _walk(described):
-        members = [item for item in node.get("oneOf", node.get("anyOf", [])) if "$ref" in item]
+        members = [item for item in (node.get("oneOf") or node.get("anyOf") or []) if "$ref" in item]
         names = [item["$ref"].rpartition("/")[2] for item in members]
         if len([name for name in names if "properties" in schemas[name]]) < 2:
             continue
@@ -199,8 +199,8 @@ def _reasons_in(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Codec":  # what the repository it is for raises
             yield from (str(item.value) for item in node.args[-2:] if isinstance(item, ast.Constant))
         elif isinstance(node, ast.arguments):  # a reason that whoever makes the raising object may replace
-            given = [default for default in (*node.defaults, *node.kw_defaults) if isinstance(default, ast.Constant)]
-            yield from (str(item.value) for item in given if re.fullmatch("[A-Z]+_[A-Z_]+", str(item.value)))
+            defaults = [default for default in (*node.defaults, *node.kw_defaults) if isinstance(default, ast.Constant)]
+            yield from (str(item.value) for item in defaults if re.fullmatch("[A-Z]+_[A-Z_]+", str(item.value)))
         elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "default_reason":
             yield str(getattr(node.value, "value", ""))
         elif isinstance(node, ast.Assign) and "_REASONS" in {

@@ -215,7 +215,7 @@ def tiff(
     numbers: NDArray[Any], photometric: int, tags: dict[int, tuple[int, Any]], *, deflate: bool, big: bool
 ) -> bytes:
     """`numbers` [H, W, channels] of uint8, uint16 or float32; `tags` beside the obligatory: type and value."""
-    order = ">" if big else "<"
+    order: Literal["<", ">"] = ">" if big else "<"
     height, width, channels = numbers.shape
     body = numbers.astype(numbers.dtype.newbyteorder(order)).tobytes()
     body = zlib.compress(body) if deflate else body

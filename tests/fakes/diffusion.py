@@ -37,7 +37,7 @@ def noisy(amount: int) -> Callable[[Drawing], Pixels]:
         if (drawing.strength or 0) < 0.01:
             return image.astype(np.uint8)
         noise = np.random.default_rng(drawing.seed).integers(-amount, amount + 1, image.shape)
-        return np.clip(image + noise, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(image + noise, 0, 255), np.uint8)
 
     return paint
 

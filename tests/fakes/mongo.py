@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -128,11 +128,11 @@ class Collection:
         if errors:
             raise BulkWriteError({"writeErrors": errors})
 
-    async def bulk_write(self, operations: Sequence[ReplaceOne], *, ordered: bool) -> Any:
+    async def bulk_write(self, operations: Sequence[ReplaceOne[Document]], *, ordered: bool) -> Any:
         matched = 0
         for operation in operations:
             await self._life.step()
-            matched += self._replace(operation._filter, operation._doc, upsert=False)
+            matched += self._replace(cast(Document, operation._filter), cast(Document, operation._doc), upsert=False)
         await self._life.step()
         return SimpleNamespace(matched_count=matched)
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -37,8 +38,8 @@ class Access:
     async def ask(self, method: str, request: object, *, key: str = TOKEN) -> object:
         return await call(getattr(self.stub, method), request, timeout=10, metadata=Credentials(key).metadata())
 
-    async def create(self, **fields: object) -> pb.CreateKeyResponse:
-        wanted = {"tenant": "acme", "name": "laptop", "scopes": ["tasks"]} | fields
+    async def create(self, **fields: Any) -> pb.CreateKeyResponse:
+        wanted: dict[str, Any] = {"tenant": "acme", "name": "laptop", "scopes": ["tasks"]} | fields
         answer = await self.ask("CreateKey", pb.CreateKeyRequest(**wanted))
         assert isinstance(answer, pb.CreateKeyResponse)
         return answer

@@ -20,6 +20,7 @@ from services.providers import local
 from services.providers.capabilities.enlarging import TileProgress
 from services.providers.local import Local
 from services.providers.ports import Pixels
+from services.providers.triton.upscaling import TritonUpscaling
 from tests.integration.test_refined_pictures import COMPLETED, read, stored
 from tests.integration.whole_system import ENDED, System
 
@@ -126,7 +127,7 @@ async def test_the_model_is_among_what_is_watched(provider: Local) -> None:
 
 
 async def test_a_server_without_the_model_is_no_fault(provider: Local) -> None:
-    absent = local.TritonUpscaling(provider.diffusion._connection, model="never-heard-of")
+    absent = TritonUpscaling(provider.diffusion._connection, model="never-heard-of")
     assert not await absent.served()
     await absent.check()
     await absent.ask()

@@ -154,7 +154,7 @@ def test_two_long_prompts_draw_two_pictures(customer: Customer) -> None:
 def test_a_photograph_of_24_megapixels_is_cut_out(customer: Customer) -> None:
     y, x = np.mgrid[0:4024, 0:6048]
     inside = ((x - 3024) / 1500) ** 2 + ((y - 2012) / 1400) ** 2 < 1
-    photo = np.where(inside[..., None], np.uint8([180, 40, 40]), np.uint8([235, 235, 235]))
+    photo = np.where(inside[..., None], np.array([180, 40, 40], np.uint8), np.array([235, 235, 235], np.uint8))
     target = io.BytesIO()
     Image.fromarray(photo).save(target, "JPEG", quality=90)
     path = customer.upload("probe/large.jpg", target.getvalue())

@@ -24,7 +24,7 @@ LIMIT = 200_000
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     folder = tmp_path_factory.mktemp("objects")
-    limits = {"max_json_bytes": LIMIT, "max_upload_bytes": LIMIT}
+    limits: dict[str, Any] = {"max_json_bytes": LIMIT, "max_upload_bytes": LIMIT}
     async with stack(mongodb_url, nats_url, folder, **limits) as made:
         yield made
 
@@ -317,7 +317,7 @@ async def test_an_update_that_cannot_be_understood_is_refused(api: Stack, body: 
     ],
 )
 async def test_without_a_good_key_nothing_is_said(api: Stack, authorization: str | None, reason: str) -> None:
-    headers = {} if authorization is None else {"authorization": authorization.encode("latin-1")}
+    headers = None if authorization is None else [(b"authorization", authorization.encode("latin-1"))]
     task = await api.create()
     for method, path in (("GET", f"{TASKS}{task['id']}"), ("POST", TASKS), ("GET", IMAGES), ("GET", "/api/v1/nothing")):
         answer = await api.stranger.request(method, path, headers=headers)

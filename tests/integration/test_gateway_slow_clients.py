@@ -252,7 +252,7 @@ async def test_the_silent_make_room_for_whoever_asks(mongodb_url: str, nats_url:
 async def test_one_address_has_its_share_and_a_trusted_proxy_the_shares_of_many(
     mongodb_url: str, nats_url: str, tmp_path: Path
 ) -> None:
-    given = {"max_connections_per_address": 5, "trusted_proxies": "127.0.0.9"}
+    given: dict[str, Any] = {"max_connections_per_address": 5, "trusted_proxies": "127.0.0.9"}
     async with stack(mongodb_url, nats_url, tmp_path, **given) as api:
         key, task = str(api.http.headers["authorization"]), await api.create()
         await api.http.aclose()

@@ -59,7 +59,7 @@ async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> No
     url, service = f"nats://{HOST}:{port}", FakeWorkerService()
     with running(nats_component(StackFolder(tmp_path / "first"), port), StackFolder(tmp_path / "first")) as server:
         async with serving(service) as target, services_bus(url, "test") as bus, connect(target) as channel:
-            settings = WorkerSettings(internal_token="secret", worker_queue="restarts")  # type: ignore[arg-type]
+            settings = WorkerSettings(internal_token="secret", worker_queue="restarts")
             tasks = WorkerTasksClient(channel, Credentials("secret"), worker_id="w")
             resources = WorkerResources(
                 FakeImages(), FakeObjects(), bus, provider_context_of(Providers({}), bus), "LOCAL"

@@ -218,7 +218,7 @@ async def test_what_a_model_thought_is_a_field_of_its_own(host: WorkerHost, vend
 
 
 async def test_without_a_vendor_the_error_names_the_settings(host: WorkerHost) -> None:
-    nothing = {"key": None, "base_url": ""}
+    nothing: dict[str, Any] = {"key": None, "base_url": ""}
     settings = ai_core.Settings(
         vendor=None,
         openai=OpenAiSettings(**nothing),

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ SECONDS = 150
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """As `make up` starts it, where webhooks may call this machine."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("WEBHOOK_ALLOW_LOOPBACK", "true")
@@ -41,7 +42,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder, with a photograph."""
     made = tmp_path_factory.mktemp(request.param)
-    with Image.open(Path(skimage.data_dir) / "coffee.png") as picture:
+    with Image.open(Path(skimage.data.data_dir) / "coffee.png") as picture:
         picture.convert("RGB").save(made / "photo.jpg", quality=90)
     (made / "kind").write_text(request.param)
     return made
@@ -59,7 +60,7 @@ def run(folder: Path, stack: RunningStack, body: str) -> str:
     script = folder / f"recipe.{kind}"
     script.write_text(f"{SETUP[kind]}\n{body}")
     program = ("bash", "-euo", "pipefail") if kind == "sh" else (sys.executable,)
-    environment = {**os.environ, "ATELIER": stack.base_url, "KEY": stack.api_key}
+    environment = {**os.environ, "ATELIER": stack.base_url, "KEY": stack.api_key or ""}
     done = subprocess.run(
         (*program, script.name),
         cwd=folder,

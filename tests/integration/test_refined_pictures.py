@@ -79,7 +79,8 @@ async def test_exact_refining_gives_the_same_bits_every_time(system: System) -> 
         ended = await system.ended(task_id)
         assert ended.status == COMPLETED, ended.errors
         made.append(await read(system, ended.result.refine.result_image_path))
-    assert np.array_equal(*made)
+    first, second = made
+    assert np.array_equal(first, second)
 
 
 async def test_a_face_is_redrawn_and_nothing_else(system: System) -> None:

@@ -127,7 +127,7 @@ class Deployment(NamedTuple):
         picture = await self.call("StorageService", "HeadObject", head, about)
         return [tasks, secret, sorted(one.id for one in found.deliveries), picture]
 
-    async def call(self, service: str, name: str, request: Message, about: dict[str, Any]) -> Any:
+    async def call(self, service: str, name: str, request: Any, about: dict[str, Any]) -> Any:
         [method] = [one for one in METHODS if (one.containing_service.name, one.name) == (service, name)]
         answer = GetMessageClass(method.output_type)
         return await self.api.channel.unary_unary(
@@ -256,9 +256,9 @@ def naming(method: MethodDescriptor) -> list[str]:
     return sorted(found)
 
 
-def naming_request(method: MethodDescriptor, field: str, given: dict[str, str]) -> Message:
+def naming_request(method: MethodDescriptor, field: str, given: dict[str, str]) -> Any:
     """A request that would do, with `field` alone naming something."""
-    request = GetMessageClass(method.input_type)()
+    request: Any = GetMessageClass(method.input_type)()
     fill(request, field, given)
     if method.name == "UpdateTask":
         request.priority = 9

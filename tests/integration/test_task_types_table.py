@@ -151,8 +151,8 @@ def check_recipes(task: tasks_pb2.Task, host: WorkerHost) -> None:
 def check_model(result: dict[str, Any], recipe: dict[str, Any]) -> None:
     """Who drew it, or told its subject, is named by the answer as by the file; nobody where nobody was asked."""
     told = recipe.get("model") or recipe.get("subject_from")
-    nobody = not isinstance(told, dict) or told["name"] == UNTOUCHED.name
-    expected = {} if nobody else {name: value for name, value in told.items() if value}
+    told = {} if not isinstance(told, dict) or told["name"] == UNTOUCHED.name else told
+    expected = {name: value for name, value in told.items() if value}
     named = {"name": "modelName", "sha256": "modelSha256", "licence": "modelLicence"}
     assert {name: result[key] for name, key in named.items() if key in result} == expected
     for one in result.get("models", ()):

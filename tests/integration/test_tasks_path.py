@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -146,7 +147,7 @@ async def test_lists_are_filtered_and_paged_newest_first(host: Host) -> None:
     tasks = [await host.create(payload=str(number)) for number in range(5)]
     await host.claim("w1", tasks[0].id, 1)
 
-    async def listed(**wanted: object) -> list[str]:
+    async def listed(**wanted: Any) -> list[str]:
         request = tasks_pb2.ListTasksRequest(**wanted)
         answer = await host.tasks.ListTasks(request, timeout=20, metadata=host.metadata)
         return [task.id for task in answer.tasks]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -19,7 +20,7 @@ QUICK = {"removal_patience_seconds": 0.3, "leader_patience_seconds": 1.0}
 @pytest.fixture
 async def host(mongodb_url: str, nats_url: str) -> AsyncIterator[Host]:
     """Its storage service is nowhere to be found."""
-    away = {"storage_target": "127.0.0.1:1", **QUICK}
+    away: dict[str, Any] = {"storage_target": "127.0.0.1:1", **QUICK}
     async with hosting(mongodb_url, nats_url, f"t{uuid4().hex[:12]}", **away) as host:
         yield host
 
@@ -67,7 +68,7 @@ async def test_a_watcher_sees_the_end_of_a_task_that_is_deleted(host: Host) -> N
 async def test_every_replica_knows_at_once_that_a_task_is_gone(mongodb_url: str, nats_url: str) -> None:
     """Also one that still has it in its memory."""
     database = f"t{uuid4().hex[:12]}"
-    away = {"storage_target": "127.0.0.1:1", **QUICK}
+    away: dict[str, Any] = {"storage_target": "127.0.0.1:1", **QUICK}
     async with (
         hosting(mongodb_url, nats_url, database, **away) as first,
         hosting(mongodb_url, nats_url, database, **away) as second,

@@ -143,7 +143,8 @@ async def publish_notice(bus: Client, url: str, *, event: str = "", tenant: str 
 @asynccontextmanager
 async def hooking(mongodb_url: str, nats_url: str, database: str, *ports: int, **settings: Any) -> AsyncIterator[Hooks]:
     """A replica that may call those ports of this machine as `hooks.example.com`."""
-    given = {"mongodb_url": mongodb_url, "mongodb_database": database, "nats_url": nats_url, "internal_token": TOKEN}
+    given: dict[str, Any] = {"mongodb_url": mongodb_url, "mongodb_database": database, "nats_url": nats_url}
+    given["internal_token"] = TOKEN
     given["webhook_allow_private"] = [f"{NAME}:{port}" for port in ports]
     quick = {"webhook_leader_patience_seconds": 1.5, "webhook_margin_seconds": 0.5, "webhook_timeout_seconds": 1.0}
     server = grpc_server.build_server(grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=None, timeout=20))

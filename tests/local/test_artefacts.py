@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import artefacts, starter, triton
+from deploy.local import artefacts, installer, starter, triton
 from deploy.local.failures import LocalError
 from deploy.triton.runtime import artefacts as artefacts_module
 from deploy.triton.runtime.artefacts import Artefact, ArtefactRefused, registry
@@ -46,7 +46,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def unpack(_: Path, *arguments: str) -> None:
         zipfile.ZipFile(path).extractall(arguments[arguments.index("--target") + 1])
 
-    monkeypatch.setattr(artefacts.installer, "run", unpack)
+    monkeypatch.setattr(installer, "run", unpack)
     return path
 
 
@@ -125,7 +125,7 @@ def test_a_wheel_that_is_gone_is_said_and_done_without(tmp_path: Path, monkeypat
     def refuse(*_: object) -> None:
         raise LocalError("No matching distribution")
 
-    monkeypatch.setattr(artefacts.installer, "run", refuse)
+    monkeypatch.setattr(installer, "run", refuse)
     said = fetch(tmp_path / "artefacts", monkeypatch, artefact())
     assert "cannot be had: No matching distribution" in said[-1]
 

@@ -21,7 +21,7 @@ Client = MongoClient[dict[str, Any]]
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     home, [port] = StackFolder(tmp_path_factory.mktemp("store")), free_ports(1)
-    with running(stores.mongodb(home, port), home), MongoClient(HOST, port) as client:
+    with running(stores.mongodb(home, port), home), Client(HOST, port) as client:
         yield client
 
 
@@ -45,11 +45,11 @@ def test_a_group_of_replacements_counts_those_that_matched(client: Client) -> No
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     home, [port] = StackFolder(tmp_path), free_ports(1)
     component = stores.mongodb(home, port)
-    with running(component, home) as child, MongoClient(HOST, port) as client:
+    with running(component, home) as child, Client(HOST, port) as client:
         client["one"]["things"].insert_many([{"_id": number} for number in range(200)], ordered=False)
         client["one"]["plain"].insert_many([{"_id": str(number)} for number in range(200)], ordered=False)
         child.kill_group()
-    with running(component, home), MongoClient(HOST, port) as client:
+    with running(component, home), Client(HOST, port) as client:
         assert client["one"]["things"].count_documents({}) == 200
         assert client["one"]["plain"].count_documents({}) == 200
 

@@ -83,7 +83,7 @@ odd_versions = st.sampled_from([False, 0.0, "0", [0, 1], None, 2**40])
 
 @st.composite
 def documents(draw: st.DrawFn, unusual: bool = False) -> Document:
-    fields = draw(st.dictionaries(names, values, max_size=3))
+    fields: Document = draw(st.dictionaries(names, values, max_size=3))
     if unusual:
         fields["at"] = draw(odd | values)
     own = {

@@ -1,6 +1,9 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
 
 from deploy.local import probes, stores
 from deploy.local.component import Component
@@ -12,6 +15,8 @@ from services.messaging.subjects.tasks import EVENTS, EVENTS_STREAM
 from tests.nats_server import nats_component, services_bus
 from tests.stack import running
 
+Client = MongoClient[dict[str, Any]]
+
 
 def test_nats_answers_with_jetstream_on(nats_url: str) -> None:
     probes.ask_nats(nats_url)
@@ -22,15 +27,13 @@ def test_mongodb_answers_a_ping(mongodb_url: str) -> None:
 
 
 def test_a_store_started_again_after_a_kill_keeps_its_documents(tmp_path: Path) -> None:
-    from pymongo import MongoClient
-
     home, [port] = StackFolder(tmp_path), free_ports(1)
     component = stores.mongodb(home, port)
     url = f"mongodb://{HOST}:{port}"
-    with running(component, home) as child, MongoClient(url) as client:
+    with running(component, home) as child, Client(url) as client:
         client.atelier.things.insert_one({"_id": "kept"})
         child.kill_group()
-    with running(component, home), MongoClient(url) as client:
+    with running(component, home), Client(url) as client:
         assert client.atelier.things.find_one() == {"_id": "kept"}
 
 

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb
@@ -27,20 +28,20 @@ MATTE_LIES = ("", "nan", "sure", "small", "empty", "missing")
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         if (FOLDER / "broken").exists():
             raise RuntimeError("the weights cannot be read")
         self.answer = self.matte if args["model_name"] == "segmentation" else self.stream
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> Any:
         answers = [self.answer(request) for request in requests]
         return answers if isinstance(answers[0], pb.InferenceResponse) else None
 
-    def stream(self, request):
+    def stream(self, request: Any) -> None:
         asked = json.loads(pb.get_input_tensor_by_name(request, "REQUEST").as_numpy().ravel()[0])
         threading.Thread(target=draw, args=(asked, request.get_response_sender()), daemon=True).start()
 
-    def matte(self, request):
+    def matte(self, request: Any) -> Any:
         image = pb.get_input_tensor_by_name(request, "IMAGE").as_numpy()
         lie = MATTE_LIES[image[0, 0, 0] % len(MATTE_LIES)] if lying() else ""
         height, width, _ = image.shape
@@ -50,7 +51,7 @@ class TritonPythonModel:
         return pb.InferenceResponse([*tensors, text("INFO", {"confidence": confidence, "model": CARD})])
 
 
-def draw(asked, sender):
+def draw(asked: Any, sender: Any) -> None:
     if asked.get("canary"):
         canary = {"event": "canary", "queued": 0, "pid": os.getpid()}
         return finish(sender, {} if (FOLDER / "mad").exists() else canary)
@@ -64,7 +65,7 @@ def draw(asked, sender):
     return finish(sender, *result(asked, steps, lie))
 
 
-def result(asked, steps, lie):
+def result(asked: Any, steps: int, lie: str) -> tuple[dict[str, Any], Any, bool]:
     height, width = asked["height"], asked["width"]
     event = {"event": "result", "steps": steps, "seed": asked["seed"], "model": CARD, "loras": []}
     event |= {"width": width, "height": height, "queued_ms": 0.0, "denoise_ms": 1.0}
@@ -83,16 +84,16 @@ def result(asked, steps, lie):
     return event, None if lie == "missing" else picture, lie == "mute"
 
 
-def finish(sender, event, picture=None, mute=False):
+def finish(sender: Any, event: dict[str, Any], picture: Any = None, mute: bool = False) -> None:
     tensors = [] if mute else [text("EVENT", event)]
     if picture is not None:
         tensors.append(pb.Tensor("RESULT", picture))
     sender.send(pb.InferenceResponse(tensors), flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
-def text(name, content):
+def text(name: str, content: dict[str, Any]) -> Any:
     return pb.Tensor(name, np.array([json.dumps(content).encode()], dtype=object))
 
 
-def lying():
+def lying() -> bool:
     return (FOLDER / "lying").exists()

@@ -92,12 +92,18 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(mongodb_url: str, nats_url: str, folder: Path, **settings: object) -> AsyncIterator[Site]:
+async def open_site(mongodb_url: str, nats_url: str, folder: Path, **settings: Any) -> AsyncIterator[Site]:
     """`settings` are the tasks service's."""
     objects = folder / "objects"
     objects.mkdir()
     name, queue = f"t{uuid4().hex[:12]}", f"q{uuid4().hex[:8]}"
-    told = {"task_queues": queue, "storage_url": objects.as_uri(), "lease_seconds": 2, "claim_seconds": 1, **settings}
+    told: dict[str, Any] = {
+        "task_queues": queue,
+        "storage_url": objects.as_uri(),
+        "lease_seconds": 2,
+        "claim_seconds": 1,
+        **settings,
+    }
     process = TasksProcess(mongodb_url, nats_url, name, **told)
     process.services = ("tasks", "storage")
     async with (

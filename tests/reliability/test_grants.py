@@ -77,7 +77,7 @@ async def test_tasks_begun_by_a_service_that_is_killed_right_after_are_done_all_
             for _ in range(KILLS):
                 before = len(handed)
                 clients = [asyncio.create_task(create_until_cut(host, accepted)) for _ in range(4)]
-                await until(lambda before=before: asyncio.sleep(0, len(handed) > before + 5), timeout=40)  # type: ignore[misc]  # bound now
+                await until(lambda before=before: asyncio.sleep(0, len(handed) > before + 5), timeout=40)
                 await asyncio.sleep(chance.uniform(0.0, 0.1))
                 await process.end(signal.SIGKILL)
                 await asyncio.wait_for(asyncio.gather(*clients), 30)

@@ -32,7 +32,7 @@ TASKS, KILLS = 120, 6
 async def stored_in(folder: Path) -> AsyncIterator[tuple[str, StorageClient]]:
     """A storage service of this process, which nobody kills."""
     server = grpc_server.build_server(grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=None, timeout=20))
-    settings = storage.Settings(internal_token=TOKEN, storage_url=folder.as_uri(), image_workers=1)  # type: ignore[arg-type]
+    settings = storage.Settings(internal_token=TOKEN, storage_url=folder.as_uri(), image_workers=1)
     async with storage.mount(server, settings):
         target = f"127.0.0.1:{grpc_server.bind(server, '127.0.0.1:0')}"
         await server.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_absolute_costs_count_in_the_long_form_on_a_quiet_machine_only() -> None
 
 
 @pytest.mark.parametrize("fault", [{"lost": 1}, {"doubled": 1}])
-def test_one_lost_or_doubled_task_fails_every_form(fault: dict[str, int]) -> None:
+def test_one_lost_or_doubled_task_fails_every_form(fault: dict[str, Any]) -> None:
     assert complaints([replace(ROW, **fault), PEER], short=True)
     assert complaints([replace(ROW, **fault), PEER], short=False)
 

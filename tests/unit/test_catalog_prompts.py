@@ -57,5 +57,6 @@ def test_whatever_can_be_seen_is_a_prompt(text: str) -> None:
 @pytest.mark.parametrize(("model", "name"), PROMPTS)
 def test_an_optional_prompt_may_be_left_out(model: type[BaseModel], name: str) -> None:
     field = model.model_fields[name]
+    assert field.annotation is not None
     if not field.is_required():
         TypeAdapter(field.annotation).validate_python(field.default)

@@ -32,14 +32,15 @@ def studio(subject: Colour) -> tuple[Pixels, Pixels, Pixels]:
     """The picture, the subject's matte with a soft edge, and the backdrop with its shadow, as it is behind it."""
     large = np.zeros((1600, 1600), np.uint8)
     cv2.rectangle(large, (522, 410), (1083, 1121), 255, -1)
-    alpha = cv2.resize(large, (400, 400), interpolation=cv2.INTER_AREA)
-    alpha = cv2.GaussianBlur(alpha, (0, 0), 0.7)
+    small = cv2.resize(large, (400, 400), interpolation=cv2.INTER_AREA)
+    alpha = cv2.GaussianBlur(small, (0, 0), 0.7).astype(np.uint8)
     spot = np.zeros((400, 400), np.float32)
     cv2.ellipse(spot, (215, 285), (110, 18), 0, 0, 360, 1.0, -1)
     ground = BACKDROP - (BACKDROP - SHADED) * cv2.GaussianBlur(spot, (0, 0), 7)
     behind = np.repeat(np.rint(ground)[..., np.newaxis], 3, axis=2)
     share = alpha[..., np.newaxis] / 255
-    return np.rint(behind + share * (np.array(subject) - behind)).astype(np.uint8), alpha, behind.astype(np.uint8)
+    seen = np.rint(behind + share * (np.array(subject) - behind)).astype(np.uint8)
+    return seen, alpha, behind.astype(np.uint8)
 
 
 async def fixed(bench: PictureBench, picture: Pixels, alpha: Pixels, colour: str, strategy: str) -> Pixels:

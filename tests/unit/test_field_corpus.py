@@ -22,7 +22,7 @@ def _marked() -> Iterator[str]:
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.field":
-                yield from (item.value for item in node.args if isinstance(item, ast.Constant))
+                yield from (str(item.value) for item in node.args if isinstance(item, ast.Constant))
 
 
 def test_every_case_is_shown_by_a_test() -> None:

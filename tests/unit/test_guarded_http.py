@@ -438,7 +438,7 @@ async def test_the_head_of_an_answer_to_a_post_decides_whatever_becomes_of_its_b
     async def drip(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(f"{begun}Content-Length: 1000\r\n\r\n".encode())
         with suppress(ConnectionError):
-            for _ in range(1 if breaks else 100):
+            for _byte in range(1 if breaks else 100):
                 writer.write(b"x")
                 await writer.drain()
                 await asyncio.sleep(0.05)

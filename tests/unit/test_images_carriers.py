@@ -209,7 +209,9 @@ def test_words_that_cannot_be_added_to_safely_are_left_as_they_are() -> None:
 
 
 def test_who_has_named_the_source_is_not_contradicted() -> None:
-    theirs = xmp_packet(DigitalSource.ENHANCED, "Vendor 3").encode()
+    packet = xmp_packet(DigitalSource.ENHANCED, "Vendor 3")
+    assert packet is not None
+    theirs = packet.encode()
     assert info_of(marked(saved("WEBP", "RGB", xmp=theirs)))["xmp"] == theirs
 
 

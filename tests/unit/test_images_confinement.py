@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -139,7 +140,7 @@ async def test_a_kernel_that_lacks_a_mechanism_is_warned_of(monkeypatch: pytest.
     """In place of such a kernel: a child that says what it found."""
     program = f"import os, json; os.write(0, json.dumps({{'confined': {there!r}}}).encode()); os.read(0, 1)"
 
-    def spawn(channel: children.socket.socket, _: int) -> subprocess.Popen[bytes]:
+    def spawn(channel: socket.socket, _: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen((sys.executable, "-c", program), stdin=channel.fileno())
 
     monkeypatch.setattr(children, "_spawn", spawn)

@@ -10,6 +10,7 @@ import io
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ async def test_a_palette_is_the_colour_that_it_shows(name: str) -> None:
     assert result.palette_color == "#808080"
 
 
-def _difference(found: Numbers, wanted: Numbers, tolerance: float) -> str | None:
+def _difference(found: NDArray[Any], wanted: Numbers, tolerance: float) -> str | None:
     if found.shape != wanted.shape:
         return f"{found.shape} instead of {wanted.shape}"
     # What is fully transparent has no colour.

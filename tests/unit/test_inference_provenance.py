@@ -58,7 +58,9 @@ def test_what_is_no_result_says_nothing() -> None:
 
 
 def test_software_names_cannot_break_the_packet() -> None:
-    said = description(xmp_packet(DigitalSource.ENHANCED, 'a"><b/>&'))
+    packet = xmp_packet(DigitalSource.ENHANCED, 'a"><b/>&')
+    assert packet is not None
+    said = description(packet)
     assert said.get(f"{{{NAMES['xmp']}}}CreatorTool") == 'a"><b/>&'
 
 

@@ -37,7 +37,8 @@ class FakeStorage:
 
 async def through_the_gateway(text: str) -> bytes:
     schemas = ALL_SCHEMAS["EDITING"]
-    wanted = schemas.create.model_construct(mask_image=text)
+    fields: dict[str, Any] = {"mask_image": text}
+    wanted = schemas.create.model_construct(**fields)
     taken = await InlineStore(cast(StorageClient, FakeStorage()), "acme", "").take(schemas, wanted)
     assert getattr(taken, "mask_image").startswith("references/")  # noqa: B009  # the derived model has it
     return CONTENT

@@ -15,6 +15,7 @@ from services.inference.originals import TaskPicture
 from services.providers.capabilities.boxes import PixelBox
 from services.providers.pipelines.editing import paste
 from services.providers.ports import Pixels
+from tests.fakes.diffusion import idle
 from tests.picture_bench import PictureBench, opened, saved
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -89,12 +90,12 @@ async def test_the_mask_that_was_painted_on_a_transparent_canvas_leaves_the_rest
     base = bench.put_case("15_base.png")
     painted_on = [bench.put_case(f"15_{name}.png") for name in ("mask_transparent_canvas", "control_mask_black_white")]
     fields = {"prompt": "a mug", "base_image": base, "seed": 1}
-    made = [
+    first, second = [
         bench.pixels((await bench.run("EDITING", mask_image=mask, **fields)).result_image_path) for mask in painted_on
     ]
-    assert np.array_equal(*made)
+    assert np.array_equal(first, second)
     outside = np.asarray(bench.picture(painted_on[1])) == 0
-    assert np.array_equal(made[0][outside], bench.pixels(base)[outside])
+    assert np.array_equal(first[outside], bench.pixels(base)[outside])
 
 
 @pytest.mark.parametrize("form", ["nothing painted", "all black"])
@@ -121,7 +122,7 @@ async def test_grey_lets_as_much_in_as_its_degree(bench: PictureBench, degree: i
 
 @pytest.mark.field("grey-mask")
 async def test_a_result_that_equals_its_base_is_told(bench: PictureBench) -> None:
-    bench.painter.paint = lambda drawing: drawing.image
+    bench.painter.paint = idle
     result = await bench.run("EDITING", prompt="a mug", base_image=bench.put(BASE), mask_image=bench.put(FILES["GIF"]))
     assert [warning.reason for warning in result.warnings] == ["NOTHING_CHANGED"]
     assert (result.quality.passed, list(result.quality.reasons)) == (False, ["NOTHING_CHANGED"])
@@ -130,7 +131,7 @@ async def test_a_result_that_equals_its_base_is_told(bench: PictureBench) -> Non
 @pytest.mark.parametrize("is_strange", [False, True])
 async def test_an_edit_says_how_it_did(bench: PictureBench, is_strange: bool) -> None:
     bench.painter.is_strange = is_strange
-    bench.painter.paint = lambda drawing: 255 - drawing.image
+    bench.painter.paint = lambda drawing: 255 - idle(drawing)
     result = await bench.run("EDITING", prompt="a mug", base_image=bench.put(BASE))
     assert result.HasField("quality")
     reasons = ["PICTURE_UNLIKE_MODEL"] * is_strange

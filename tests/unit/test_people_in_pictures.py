@@ -45,8 +45,8 @@ def nobody_else(bench: PictureBench) -> None:
 
 
 def people(*faces: PixelBox, bodies: tuple[PixelBox, ...] = ()) -> People:
-    found = (tuple(Sighting(box, 0.9) for box in several) for several in (faces, bodies))
-    return People(*found, CARD)
+    seen, standing = (tuple(Sighting(box, 0.9) for box in several) for several in (faces, bodies))
+    return People(seen, standing, CARD)
 
 
 def matte(box: SubjectBox | None = None, width: int = 300, height: int = 400) -> Any:

@@ -141,7 +141,7 @@ class Lossy(Painter):
 
     async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         drawn = await super().draw(drawing, on_step)
-        return replace(drawn, pixels=cv2.GaussianBlur(drawn.pixels, (0, 0), 2) // 2 + np.uint8(40))
+        return replace(drawn, pixels=cv2.GaussianBlur(drawn.pixels, (0, 0), 2).astype(np.uint8) // 2 + np.uint8(40))
 
 
 @pytest.mark.field("faint-edit")

@@ -56,7 +56,8 @@ def test_a_face_is_found_at_any_size_of_the_picture(factor: float) -> None:
 
 def test_most_of_many_faces_are_found_and_nothing_else() -> None:
     """100 faces and 100 pieces of background, 25 pixels each, of Labeled Faces in the Wild."""
-    samples = [np.uint8(sample * 255) for sample in np.load(Path(skimage.data.__file__).parent / "lfw_subset.npy")]
+    subset = np.load(Path(skimage.data.__file__).parent / "lfw_subset.npy")
+    samples = [(sample * 255).astype(np.uint8) for sample in subset]
     assert len(find_faces(contact_sheet(samples[:30]))) >= 22
     assert find_faces(contact_sheet(samples[100:130])) == []
 

@@ -32,7 +32,7 @@ def photo() -> Pixels:
 
 
 def test_ssim_is_one_for_the_same_picture_and_falls_with_what_changes(photo: Pixels) -> None:
-    soft, softer = (cv2.GaussianBlur(photo, (0, 0), sigma) for sigma in (1.0, 3.0))
+    soft, softer = (cv2.GaussianBlur(photo, (0, 0), sigma).astype(np.uint8) for sigma in (1.0, 3.0))
     assert measure_ssim(photo, photo) == 1.0
     assert 1 > measure_ssim(photo, soft) > measure_ssim(photo, softer) > 0
 

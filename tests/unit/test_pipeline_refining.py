@@ -45,7 +45,7 @@ async def test_a_model_that_changes_nothing_leaves_the_plain_enlargement(
 @pytest.mark.parametrize("version", ["1", "2"])
 async def test_a_plain_colour_stays_plain_where_tiles_meet(version: str) -> None:
     plain = np.full((10, 60, 3), (90, 140, 30), np.uint8)
-    lighter = FakeDiffusion(lambda drawing: np.full_like(drawing.image, 200))  # type: ignore[arg-type]  # it has one
+    lighter = FakeDiffusion(lambda drawing: np.full_like(drawing.image, 200))
     settings = RefinerSettings(version=version, tiles=6, thresholds=ANYTHING)  # type: ignore[arg-type]  # a literal
     refined = await refine(Refinement(plain, factor=4, upscale=PASS), settings, redrawer(lighter), ignore)
     assert np.ptp(refined.picture.pixels.astype(int), axis=(0, 1)).max() == 0
@@ -207,7 +207,7 @@ async def test_version_2_is_4k_whatever_is_asked_for_and_sees_no_faces() -> None
     wide = np.full((3, 60, 3), 120, np.uint8)
     settings = RefinerSettings(version="2", tiles=2)
     for fields in ({"factor": 2.0}, {"width": 100, "height": 100}, {}):
-        wanted = Refinement(wide, upscale=PASS, faces=PASS, **fields)  # type: ignore[arg-type]  # as in the line above
+        wanted = Refinement(wide, upscale=PASS, faces=PASS, **fields)
         refined = await refine(wanted, settings, redrawer(FakeDiffusion()), ignore)
         assert refined.picture.pixels.shape == (205, 4096, 3)
     with pytest.raises(InvalidRequest) as refused:

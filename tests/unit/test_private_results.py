@@ -95,11 +95,11 @@ async def test_an_animation_stays_whole_and_is_not_said_to_be_cut(bench: Picture
     result = await bench.run("IMAGE_ADJUSTER", input_image=bench.put(content), aspect_ratio=4 / 3)
     made = bench.file(result.result_image_path)
     assert list(result.notes) == [] and SECRET not in made
-    shown = [
+    before, after = (
         [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(Image.open(io.BytesIO(file)))]
         for file in (content, made)
-    ]
-    assert len(shown[1]) == 3 and np.array_equal(*shown)
+    )
+    assert len(after) == 3 and np.array_equal(before, after)
     assert Image.open(io.BytesIO(made)).info["loop"] == 0
 
 

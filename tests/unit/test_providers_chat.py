@@ -478,7 +478,8 @@ async def test_a_long_answer_of_anthropic_is_streamed_and_reads_the_same() -> No
 
 
 async def test_the_version_of_the_api_is_the_one_that_the_setting_names() -> None:
-    for more, version in (({}, "2023-06-01"), ({"version": "2026-09-01"}, "2026-09-01")):
+    versions: list[tuple[dict[str, Any], str]] = [({}, "2023-06-01"), ({"version": "2026-09-01"}, "2026-09-01")]
+    for more, version in versions:
         async with opened("anthropic", **more) as setting:
             await setting.ask()
             assert setting.fake.asked[0].headers["anthropic-version"] == version

@@ -54,7 +54,7 @@ def test_what_is_named_is_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():  # fmt: skip
         assert variable in named
         monkeypatch.setenv(variable, value)
-    read = GatewaySettings()  # type: ignore[call-arg]  # the environment gives them
+    read = GatewaySettings()
     assert read.origins == ["https://a.example"]
     assert (FalSettings().text_app, FalSettings().tries, OllamaSettings().base_url) == ("a/b", 7, "http://o")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from compute.events.v1 import events_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
@@ -43,8 +43,8 @@ def done(name: str, messages: Messages, size: int) -> Task:
 
 
 async def told(tasks: list[Task], messages: Messages) -> Bus:
-    bus: Any = Bus()
-    feed = ChangeFeed(bus, TaskNews(messages), "me", lambda _: None)
+    bus = Bus()
+    feed = ChangeFeed(cast(Any, bus), TaskNews(messages), "me", lambda _: None)
     for task in tasks:
         feed.noticed(task)
     async with asyncio.timeout(5):

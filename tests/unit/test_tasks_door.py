@@ -51,7 +51,8 @@ def refused(wanted: tasks_pb2.CreateTaskRequest, door: ReferencePolicy | None = 
 @pytest.mark.parametrize(("kind", "field"), FIELDS)
 def test_a_local_file_is_refused_in_every_type(kind: str, field: str) -> None:
     url = "file:///etc/passwd.png"
-    error = refused(request(kind, **{field: {"values": [url]} if field in LISTS else url}))
+    given: dict[str, Any] = {field: {"values": [url]} if field in LISTS else url}
+    error = refused(request(kind, **given))
     assert any(item.field.startswith(f"spec.params.{kind}.{field}") for item in error.violations)
     assert "passwd" not in error.message
 

@@ -40,12 +40,12 @@ def waiting(name: str, queue: str) -> Task:
 
 
 def test_queues_are_known_that_settings_declare_and_the_one_of_tasks_that_name_none() -> None:
-    settings = TasksSettings(internal_token="x", task_queues="studio, night")  # type: ignore[arg-type]
+    settings = TasksSettings(internal_token="x", task_queues="studio, night")
     known = KnownQueues(settings.task_queues)
     assert all(queue in known for queue in ("inference", "studio", "night"))
     assert "typo" not in known
     with pytest.raises(ValueError, match="task_queues"):
-        TasksSettings(internal_token="x", task_queues="a.b")  # type: ignore[arg-type]
+        TasksSettings(internal_token="x", task_queues="a.b")
 
 
 def test_another_queue_is_refused_with_those_that_are_known() -> None:

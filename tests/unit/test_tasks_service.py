@@ -241,7 +241,7 @@ async def test_a_task_the_store_refuses_keeps_no_place() -> None:
     async def refuse(_: Task) -> InsertResult[Task]:
         raise Unavailable("the store refused the task", reason="STORE_REFUSED")
 
-    desk.repository.add = refuse  # type: ignore[method-assign]  # a store that is full
+    desk.repository.add = refuse  # type: ignore[method-assign, assignment]  # a store that is full
     with pytest.raises(Unavailable):
         await desk.service.create(new())
     assert desk.grants.granted and desk.grants.places == []

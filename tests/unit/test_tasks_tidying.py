@@ -147,7 +147,8 @@ async def test_ends_without_open_calls_are_written_as_ever(place: Place) -> None
 async def test_while_nobody_answers_it_is_asked_again_with_growing_pauses(place: Place) -> None:
     task = await place.waiting()
     await place.service.cancel("acme", task.id)
-    gaps, last = [], place.now
+    gaps: list[float] = []
+    last = place.now
     while len(gaps) < 6:
         if await place.pass_time(10):
             gaps.append(round((place.now - last) / SECOND))

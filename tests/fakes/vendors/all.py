@@ -43,7 +43,12 @@ class Vendors:
             for name in _CHATTING:
                 url = await stack.enter_async_context(serving(getattr(self, name)))
                 self.environment |= settings_of(name, url)
-            painting = {"fal": self.fal, "fashn": self.fashn, "magnific": self.magnific, "google": self.google}
+            painting: dict[str, Fal | Fashn | Magnific | Gemini] = {
+                "fal": self.fal,
+                "fashn": self.fashn,
+                "magnific": self.magnific,
+                "google": self.google,
+            }
             for name, fake in painting.items():
                 await stack.enter_async_context(fake.open())
                 self.environment |= settings_of(name, fake.url)

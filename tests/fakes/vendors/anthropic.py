@@ -224,8 +224,9 @@ def _content(message: Any) -> tuple[str, list[tuple[int, int]]]:
         raise _refused("messages: Unexpected role")
     texts: list[str] = []
     sizes: list[tuple[int, int]] = []
-    content = message["content"]
-    for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+    content: str | list[Any] = message["content"]
+    blocks: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    for block in blocks:
         if block["type"] in ("thinking", "redacted_thinking") and message["role"] == "assistant":
             continue
         if block["type"] == "text":
