@@ -31,7 +31,7 @@ COMMANDS = {
     "test": Command(("-m", "deploy.local.testing"), ALL),
     "test-clients": Command(("-m", "deploy.local.testing", "tests/clients"), ALL),
     "models": Command(("-m", "deploy.local.models", "list")),
-    "model": Command(("-m", "deploy.local.models", "choose")),
+    "model": Command(("-m", "deploy.local.models", "choose"), ("app", "models")),
     "gallery": Command(("-m", "deploy.local.gallery"), ALL),
     "photographs": Command(("-m", "deploy.local.photographs"), ("app", "models", "artefacts")),
     "reliability": Command(("-m", "tests.reliability"), ALL),

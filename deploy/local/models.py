@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deploy.local import kept, runfile
 from deploy.local.failures import LocalError
 from deploy.local.hub.client import PUBLIC_HUB, connect
+from deploy.local.hub.dry_run import dry_run
 from deploy.local.hub.failures import HubUnreachable
-from deploy.local.hub.fetching import Fetch, fetched
+from deploy.local.hub.fetching import Fetch, check_whole, fetched
 from deploy.local.hub.progress import Progress
 from deploy.local.paths import HUB_MODELS, ROOT, StackFolder, shown
 from deploy.local.terminal import said_plainly
@@ -35,11 +36,16 @@ def main() -> None:
         said_plainly(lambda: choose(StackFolder(), HUB_MODELS, given.id, given.revision))
 
 
-def choose(home: StackFolder, root: Path, id: str, revision: str) -> None:
+def choose(home: StackFolder, root: Path, id: str, revision: str, *, try_out: Callable[[Path], None] = dry_run) -> None:
     """Fetches the model where it is not here yet, and keeps it for the next `make up`. Raises LocalError."""
     if not id:
         raise LocalError("Which one? make model ID=owner/name [REVISION=…], or ID=starter for the one that came along")
-    path = None if id == STARTER else had(root, id, revision).folder
+    if id == STARTER and revision:
+        raise LocalError(
+            f"REVISION={revision} goes with a model of a hub; the starter comes with this checkout and has none. "
+            "make model ID=starter goes back to it"
+        )
+    path = None if id == STARTER else had(root, id, revision, try_out).folder
     kept.keep(home.settings_file, SETTING, path)
     print(f"{id} is the generation model: {SETTING} in {shown(home.settings_file)}.")
     if os.environ.get(SETTING):
@@ -51,17 +57,18 @@ def choose(home: StackFolder, root: Path, id: str, revision: str) -> None:
     )
 
 
-def had(root: Path, id: str, revision: str) -> Artefact:
+def had(root: Path, id: str, revision: str, try_out: Callable[[Path], None]) -> Artefact:
     """From the hub; where that is out of reach, what was fetched before. Raises HubError."""
     endpoint, token = os.environ.get("HF_ENDPOINT") or PUBLIC_HUB, os.environ.get("HF_TOKEN")
     try:
         with connect(endpoint, token) as hub:
-            return Fetch(hub, root, Progress()).run(id, revision or "main")
+            return Fetch(hub, root, Progress(), try_out).run(id, revision or "main")
     except HubUnreachable as error:
         before = [one for one in fetched(root) if one.package == id and one.version.startswith(revision)]
         if not before:
             raise
         print(f"{error}\nTaking the one that was fetched before, {before[-1].version}.", file=sys.stderr)
+        check_whole(Path(before[-1].folder), try_out)
         return before[-1]
 
 

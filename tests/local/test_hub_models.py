@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from deploy.local import kept, models, triton
 from deploy.local.failures import LocalError
-from deploy.local.hub import fetching
+from deploy.local.hub import fetching, rules
 from deploy.local.hub.client import connect
 from deploy.local.hub.fetching import Fetch, fetched
 from deploy.local.hub.progress import Progress
@@ -39,10 +40,12 @@ def index(**changes: Any) -> bytes:
         "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
         "feature_extractor": [None, None],
         "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
         "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
     }
-    return json.dumps(parts | changes).encode()
+    return json.dumps({name: said for name, said in (parts | changes).items() if said is not None}).encode()
 
 
 def shelf(files: dict[str, bytes | None] | None = None, **more: Any) -> Shelf:
@@ -54,6 +57,8 @@ def shelf(files: dict[str, bytes | None] | None = None, **more: Any) -> Shelf:
         "model_index.json": index(),
         "sd-v1.ckpt": b"pickle",
         "scheduler/scheduler_config.json": b"{}",
+        "text_encoder/config.json": b"{}",
+        "text_encoder/model.safetensors": b"encoder",
         "tokenizer/vocab.json": b"{}",
         "tokenizer/merges.txt": b"#version: 0.2\n",
         "safety_checker/model.safetensors": b"unused",
@@ -61,6 +66,8 @@ def shelf(files: dict[str, bytes | None] | None = None, **more: Any) -> Shelf:
         UNET: LARGE,
         "unet/diffusion_pytorch_model.bin": b"pickle",
         "unet/diffusion_pytorch_model.fp16.safetensors": b"variant",
+        "vae/config.json": b"{}",
+        "vae/diffusion_pytorch_model.safetensors": b"decoder",
     }
     return Shelf({name: content for name, content in (held | (files or {})).items() if content is not None}, **more)
 
@@ -69,10 +76,14 @@ WANTED = {
     "LICENSE.md",
     "model_index.json",
     "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
     "tokenizer/vocab.json",
     "tokenizer/merges.txt",
     "unet/config.json",
     UNET,
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
 }
 
 
@@ -92,9 +103,25 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "hub"
 
 
+@pytest.fixture
+def at_home(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> StackFolder:
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("MODEL_PATH", raising=False)
+    return StackFolder(tmp_path / "home")
+
+
+def untried(folder: Path) -> None:
+    """For tests of what comes before: these files are letters, which no library would read as a model."""
+
+
+def choose(home: StackFolder, root: Path, id: str, revision: str) -> None:
+    models.choose(home, root, id, revision, try_out=untried)
+
+
 def fetch(hub: HubServer, root: Path, *, revision: str = "main", id: str = ID, token: str | None = None) -> Artefact:
     with connect(hub.endpoint, token) as client:
-        return Fetch(client, root, Progress(io.StringIO())).run(id, revision)
+        return Fetch(client, root, Progress(io.StringIO()), untried).run(id, revision)
 
 
 def refused(hub: HubServer, root: Path, reason: str, **options: Any) -> str:
@@ -175,7 +202,7 @@ def test_a_file_with_another_hash_is_thrown_away(hub: HubServer, root: Path, nam
     hub.shelves[ID].swapped[name] = right[:-1] + b"?"
     message = refused(hub, root, "FILE_CORRUPT")
     assert name in message and "thrown away" in message
-    assert not list(root.rglob(f"{Path(name).name}*"))
+    assert not list(root.rglob(f"{name}*"))
     hub.shelves[ID].swapped.clear()
     assert fetch(hub, root).verified()
 
@@ -280,7 +307,7 @@ def test_a_variant_alone_is_refused(hub: HubServer, root: Path) -> None:
         ({"_class_name": "KandinskyPipeline"}, "MODEL_UNSUPPORTED"),
         ({"_class_name": ["pipeline", "Mine"]}, "CODE_REFUSED"),
         ({"unet": ["my_unet", "Mine"]}, "CODE_REFUSED"),
-        ({"vae": ["diffusers", "AutoencoderKL"]}, "MODEL_UNSUPPORTED"),
+        ({"image_projector": ["diffusers", "AutoencoderKL"]}, "MODEL_UNSUPPORTED"),
         ({"unet": ["diffusers"]}, "CODE_REFUSED"),
     ],
 )
@@ -376,23 +403,172 @@ def test_the_hubs_own_client_understands_the_hub_of_these_tests(hub: HubServer, 
     assert refusals == ["RepositoryNotFoundError", "RevisionNotFoundError", "GatedRepoError"]
 
 
+# --- whole, or refused by the names of what is missing ---
+
+SHARDED = b'{"weight_map": {"a": "diffusion_pytorch_model-00001-of-00002.safetensors", "b": "%s"}}'
+SHARDS = {
+    UNET: None,
+    "unet/diffusion_pytorch_model.bin": None,
+    "unet/diffusion_pytorch_model.fp16.safetensors": None,
+    "unet/diffusion_pytorch_model-00001-of-00002.safetensors": b"one",
+    "unet/diffusion_pytorch_model-00002-of-00002.safetensors": b"two",
+    f"{UNET}.index.json": SHARDED % b"diffusion_pytorch_model-00002-of-00002.safetensors",
+}
+
+
+@pytest.mark.field("incomplete-hub-model")
+@pytest.mark.parametrize("component", ["scheduler", "text_encoder", "tokenizer", "unet", "vae"])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_repository_without_a_part_is_refused_before_its_weights_come(
+    hub: HubServer, root: Path, component: str, named: bool
+) -> None:
+    without = {name: None for name in shelf().files if name.startswith(f"{component}/")}
+    hub.shelves[ID] = shelf({**without, "model_index.json": index() if named else index(**{component: None})})
+    message = refused(hub, root, "MODEL_UNSUPPORTED")
+    assert f"not a whole StableDiffusionPipeline. Missing: {component}" in message
+    assert not any(name.endswith(".safetensors") for _, name, _ in hub.asked)
+
+
+def test_all_that_is_missing_is_named_at_once(hub: HubServer, root: Path) -> None:
+    gone = dict.fromkeys(["vae/config.json", "scheduler/scheduler_config.json", "text_encoder/model.safetensors"])
+    hub.shelves[ID] = shelf({**gone, "model_index.json": index(tokenizer=[None, None])})
+    assert refused(hub, root, "MODEL_UNSUPPORTED").endswith(
+        "Missing: tokenizer (model_index.json names none), scheduler/scheduler_config.json, "
+        "text_encoder/model.safetensors, vae/config.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "given", "missing"),
+    [
+        ("StableDiffusionXLPipeline", {"text_encoder": [None, None], "tokenizer": [None, None]}, "text_encoder_2"),
+        ("StableDiffusionXLPipeline", {"tokenizer_2": ["transformers", "CLIPTokenizer"]}, "text_encoder_2"),
+        ("FluxPipeline", {}, "text_encoder_2"),
+        ("StableDiffusion3Pipeline", {"tokenizer_3": ["transformers", "T5TokenizerFast"]}, "text_encoder_3"),
+    ],
+)
+def test_each_family_names_the_encoders_it_needs(
+    hub: HubServer, root: Path, pipeline: str, given: dict[str, Any], missing: str
+) -> None:
+    hub.shelves[ID] = shelf({"model_index.json": index(_class_name=pipeline, **given)})
+    assert f"{missing} (model_index.json names none)" in refused(hub, root, "MODEL_UNSUPPORTED")
+
+
+@pytest.mark.parametrize(
+    "kept", [("tokenizer.json",), ("spiece.model",), ("vocab.json", "merges.txt"), ("vocab.txt",)], ids="+".join
+)
+def test_any_form_of_a_vocabulary_will_do(hub: HubServer, root: Path, kept: tuple[str, ...]) -> None:
+    given: dict[str, bytes | None] = dict.fromkeys(["tokenizer/vocab.json", "tokenizer/merges.txt"])
+    hub.shelves[ID] = shelf({**given, **{f"tokenizer/{name}": b"{}" for name in kept}})
+    assert fetch(hub, root).verified()
+
+
+def test_weights_in_several_files_are_taken_where_all_are_there(hub: HubServer, root: Path) -> None:
+    hub.shelves[ID] = shelf(SHARDS)
+    assert set(fetch(hub, root).verified()) == (WANTED - {UNET}) | {name for name, held in SHARDS.items() if held}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unet/diffusion_pytorch_model-00002-of-00002.safetensors": None},
+        {f"{UNET}.index.json": None},
+        {f"{UNET}.index.json": SHARDED % b"diffusion_pytorch_model-00003-of-00003.safetensors"},
+    ],
+    ids=["a shard", "their index", "one that the index names"],
+)
+def test_a_missing_one_of_several_weight_files_is_named(
+    hub: HubServer, root: Path, changes: dict[str, bytes | None]
+) -> None:
+    hub.shelves[ID] = shelf(SHARDS | changes)
+    [(name, content)] = changes.items()
+    missing = name if content is None else "unet/diffusion_pytorch_model-00003-of-00003.safetensors"
+    assert f"Missing: {missing}" in refused(hub, root, "MODEL_UNSUPPORTED")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"weight_map": {}}'])
+def test_an_index_of_weights_that_says_nothing_is_refused(hub: HubServer, root: Path, content: bytes) -> None:
+    hub.shelves[ID] = shelf({**SHARDS, f"{UNET}.index.json": content})
+    assert "does not say where the weights lie" in refused(hub, root, "MODEL_UNSUPPORTED")
+
+
+def test_one_that_was_fetched_before_this_was_asked_is_not_chosen_either(
+    hub: HubServer, root: Path, at_home: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the hub and without it."""
+    with monkeypatch.context() as before:
+        before.setattr(rules, "_lacking", lambda *_: [])
+        hub.shelves[ID] = shelf({"vae/config.json": None})
+        fetch(hub, root)
+    for broken in (0, 1):
+        hub.shelves[ID].broken = broken
+        with pytest.raises(LocalError, match=r"Missing: vae/config\.json"):
+            choose(at_home, root, ID, "")
+    assert kept.read(at_home.settings_file) == {}
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the Stable Diffusion family, with weights by chance."""
+    folder = tmp_path_factory.mktemp("made")
+    build = "import sys; sys.path.insert(0, 'tests/models'); from families import build; from pathlib import Path"
+    command = (str(MODELS_PYTHON), "-c", f"{build}; build('sd', Path(sys.argv[1]))", str(folder))
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder / "sd"
+
+
+def change(file: str, **changes: Any) -> dict[str, Callable[[bytes], bytes]]:
+    return {file: lambda content: json.dumps(json.loads(content) | changes).encode()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        (
+            change("model_index.json", unet=["diffusers", "UNet9000"]),
+            "unet (UNet9000): diffusers 0.* has no such class",
+        ),
+        ({"tokenizer/tokenizer.json": lambda _: b"{}"}, "tokenizer (CLIPTokenizer*): *"),
+        (change("unet/config.json", norm_num_groups=7), "unet (UNet2DConditionModel): *"),
+        (change("text_encoder/config.json", num_attention_heads=7), "text_encoder (CLIPTextModel): *"),
+        (change("unet/config.json", in_channels=9), "the network takes 9 channels, the VAE has 4: *"),
+        (change("scheduler/scheduler_config.json", beta_schedule="odd"), "scheduler (DDIMScheduler): *"),
+    ],
+    ids=["whole", "class", "vocabulary", "groups", "heads", "inpainting", "scheduler"],
+)
+def test_a_model_is_put_together_without_its_weights_before_they_come(
+    hub: HubServer,
+    root: Path,
+    at_home: StackFolder,
+    whole: Path,
+    changes: dict[str, Callable[[bytes], bytes]],
+    words: str | None,
+) -> None:
+    files = Shelf.of(whole).files
+    hub.shelves[ID] = Shelf(files | {name: made(files[name]) for name, made in changes.items()})
+    if words is None:
+        models.choose(at_home, root, ID, "")
+        assert kept.read(at_home.settings_file)
+        return
+    with pytest.raises(LocalError) as caught:
+        models.choose(at_home, root, ID, "")
+    reason, *lines = str(caught.value).splitlines()
+    assert reason.startswith("MODEL_UNSUPPORTED: ")
+    assert len(lines) == 1 and fnmatchcase(lines[0].strip(), words), lines
+    assert kept.read(at_home.settings_file) == {}
+    assert not any(name.endswith(".safetensors") for _, name, _ in hub.asked)
+
+
 # --- the commands ---
-
-
-@pytest.fixture
-def at_home(tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> StackFolder:
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.delenv("MODEL_PATH", raising=False)
-    return StackFolder(tmp_path / "home")
 
 
 def test_the_chosen_model_is_what_triton_is_started_with(hub: HubServer, root: Path, at_home: StackFolder) -> None:
     hub.shelves[ID] = shelf()
-    models.choose(at_home, root, ID, "")
+    choose(at_home, root, ID, "")
     folder = root / "maker--tiny" / hub.shelves[ID].commit
     assert triton.triton(at_home, Ports()).environment["MODEL_PATH"] == str(folder)
-    models.choose(at_home, root, "starter", "")
+    choose(at_home, root, "starter", "")
     assert "MODEL_PATH" not in triton.triton(at_home, Ports()).environment
 
 
@@ -402,7 +578,7 @@ def test_make_up_says_plainly_what_draws(
     assert "ten toy products" in triton.generation_model(at_home)
     assert "and nothing else" in triton.generation_model(at_home)
     hub.shelves[ID] = shelf(licence="openrail++")
-    models.choose(at_home, root, ID, "")
+    choose(at_home, root, ID, "")
     assert triton.generation_model(at_home).startswith(f"{ID} (openrail++)")
     facts = {"generation_model": triton.generation_model(at_home), "api_key": "", "gateway_url": "", "components": {}}
     assert f"draws      {ID} (openrail++)" in describe(facts | {"targets": defaultdict(str)})
@@ -419,32 +595,59 @@ def test_the_environment_goes_before_what_was_chosen(
 ) -> None:
     hub.shelves[ID] = shelf()
     monkeypatch.setenv("MODEL_PATH", "/mine")
-    models.choose(at_home, root, ID, "")
+    choose(at_home, root, ID, "")
     assert "MODEL_PATH=/mine in the environment goes first" in capsys.readouterr().out
     assert "MODEL_PATH" not in triton.triton(at_home, Ports()).environment
 
 
 def test_a_refused_model_leaves_the_choice_as_it_was(hub: HubServer, root: Path, at_home: StackFolder) -> None:
     hub.shelves[ID] = shelf()
-    models.choose(at_home, root, ID, "")
+    choose(at_home, root, ID, "")
     before = kept.read(at_home.settings_file)
     with pytest.raises(LocalError, match="MODEL_NOT_FOUND"):
-        models.choose(at_home, root, "maker/none", "")
+        choose(at_home, root, "maker/none", "")
     assert kept.read(at_home.settings_file) == before
+
+
+@pytest.mark.field("starter-with-a-revision")
+def test_the_starter_has_no_revision(hub: HubServer, root: Path, at_home: StackFolder) -> None:
+    """It was ignored in silence; what was chosen before stays."""
+    hub.shelves[ID] = shelf()
+    choose(at_home, root, ID, "")
+    before = kept.read(at_home.settings_file)
+    with pytest.raises(LocalError, match=r"REVISION=v1 .*the starter comes with this checkout"):
+        choose(at_home, root, "starter", "v1")
+    assert kept.read(at_home.settings_file) == before
+
+
+@pytest.mark.field("file-as-a-hub")
+@pytest.mark.parametrize(
+    "endpoint",
+    ["file:///models", "/models", "huggingface.co", "ftp://hub", "https://", "http://[", "http://hub:x", "http://a b"],
+)
+def test_an_address_that_is_no_hubs_is_said_with_what_to_write(
+    hub: HubServer, root: Path, at_home: StackFolder, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """Also where the model had been fetched before: a slip is not an absence."""
+    hub.shelves[ID] = shelf()
+    fetch(hub, root)
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(LocalError, match=r"^HF_ENDPOINT_INVALID: HF_ENDPOINT=.* is no address of a hub: write http://"):
+        choose(at_home, root, ID, "")
 
 
 def test_without_the_hub_a_model_that_was_fetched_can_still_be_chosen(
     hub: HubServer, root: Path, at_home: StackFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.shelves[ID] = shelf()
-    models.choose(at_home, root, ID, "")
-    models.choose(at_home, root, "starter", "")
+    choose(at_home, root, ID, "")
+    choose(at_home, root, "starter", "")
     hub.shelves[ID].broken = 1
-    models.choose(at_home, root, ID, "")
+    choose(at_home, root, ID, "")
     assert kept.read(at_home.settings_file)["MODEL_PATH"].startswith(str(root))
     hub.shelves[ID].broken = 1
     with pytest.raises(LocalError, match="HUB_UNREACHABLE"):
-        models.choose(at_home, root, ID, "0123abc")
+        choose(at_home, root, ID, "0123abc")
 
 
 def test_a_chosen_model_that_is_gone_stops_the_start_and_says_the_way_out(root: Path, at_home: StackFolder) -> None:
@@ -470,7 +673,7 @@ def test_the_list_says_of_each_what_it_is_and_whether_it_is_right(
     assert "atelier-starter  (the generation model)" in starter
     assert "ten toy products" in starter and "Apache-2.0" in starter and ": right" in starter
     hub.shelves[ID] = shelf(licence="openrail++")
-    models.choose(at_home, root, ID, "")
+    choose(at_home, root, ID, "")
     listed = {text.split()[0]: text for text in models.listed(at_home, root)}
     assert {"atelier-starter", "atelier-starter-matte", "u2netp", "realesrgan-x4plus", ID} <= set(listed)
     assert "(the generation model)" in listed[ID] and "(the generation model)" not in listed["atelier-starter"]

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.local.hub.failures import (
     AccessDenied,
+    EndpointInvalid,
     FileCorrupt,
     HubAnswerUnusable,
     HubError,
@@ -158,8 +159,23 @@ class Hub:
 
 @contextmanager
 def connect(endpoint: str, token: str | None) -> Iterator[Hub]:
+    """Raises EndpointInvalid."""
+    _check_endpoint(endpoint)
     with httpx2.Client(timeout=_TIMEOUT, follow_redirects=True, headers={"User-Agent": "atelier"}) as http:
         yield Hub(http, endpoint, token)
+
+
+def _check_endpoint(endpoint: str) -> None:
+    try:
+        parts = urlsplit(endpoint)
+        fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fit = False
+    if not fit or not endpoint.isprintable() or set(endpoint) & set(" ?#\\"):
+        raise EndpointInvalid(
+            f"HF_ENDPOINT={endpoint!r} is no address of a hub: write http:// or https:// and its host, as in "
+            f"{PUBLIC_HUB}. A model that lies in a folder needs no hub: MODEL_PATH=/that/folder make up"
+        )
 
 
 def _repository(said: _Listing, id: str) -> HubRepository:

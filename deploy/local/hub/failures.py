@@ -2,6 +2,7 @@
 
 HubError
 ├── ModelIdInvalid       what was given is no id or revision
+├── EndpointInvalid      what HF_ENDPOINT names is no address of a hub
 ├── HubUnreachable       nobody answers, or the answers break off
 ├── HubAnswerUnusable    it answers what its protocol does not have
 ├── ModelNotFound        it has no such model, or does not show it
@@ -11,7 +12,7 @@ HubError
 ├── FileCorrupt          a file came with another content than the hub lists
 ├── PicklesRefused       weights only as pickles, which can run any code
 ├── CodeRefused          the model brings code of its own
-├── ModelUnsupported     no diffusers model of a family that is served, or not a whole one
+├── ModelUnsupported     no diffusers model of a family that is served, not a whole one, or parts that do not fit
 └── DiskFull             there is no room for it
 """
 
@@ -31,6 +32,10 @@ class HubError(LocalError):
 
 class ModelIdInvalid(HubError):
     reason = "MODEL_ID_INVALID"
+
+
+class EndpointInvalid(HubError):
+    reason = "HF_ENDPOINT_INVALID"
 
 
 class HubUnreachable(HubError):

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +32,15 @@ _PART = ".part"
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Of one model into `root/owner--name/commit`."""
+    """Of one model into `root/owner--name/commit`.
+
+    `try_out` raises HubError for a folder whose configurations make no model; it is asked before large files come.
+    """
 
     hub: Hub
     root: Path
     progress: Progress
+    try_out: Callable[[Path], None]
 
     def run(self, id: str, revision: str) -> Artefact:
         """The model, installed and right. Raises HubError."""
@@ -45,7 +49,9 @@ class Fetch:
             self.progress.say(f"{id} at {repository.commit}; licence: {repository.licence}")
             self.progress.say(f"read what the licence allows: {self.hub.page_of(id)}")
             target = self.root / id.replace("/", "--") / repository.commit
-            if not _intact(target):
+            if _intact(target):
+                check_whole(target, self.try_out)
+            else:
                 self._install(repository, target)
             return read_manifest(target / MANIFEST)
 
@@ -56,11 +62,15 @@ class Fetch:
             staging.parent.mkdir(exist_ok=True)
             os.replace(target, staging)
         files = self._files(repository, staging)
+        small = [file for file in files if not file.path.endswith(".safetensors")]
         for number, file in enumerate(files, start=1):
             with self.progress.file(number, len(files), file):
                 self._take(repository, file, staging)
             if file.path.endswith(".json"):
-                rules.check_configuration(file.path, _parsed(staging / file.path))
+                rules.check_configuration(file.path, _parsed(staging / file.path), files)
+            if number == len(small):
+                self.progress.say("putting it together without its weights")
+                self.try_out(staging)
         digests = {file.path: _sha256(staging / file.path, file) for file in files}
         _drop_strangers(staging, digests)
         (staging / MANIFEST).write_text(json.dumps(self._manifest(repository, digests), indent=1), encoding="utf-8")
@@ -132,6 +142,16 @@ def fetched(root: Path) -> list[Artefact]:
         return [read_manifest(path) for path in manifests]
     except ArtefactRefused as error:
         raise LocalError(str(error)) from error
+
+
+def check_whole(folder: Path, try_out: Callable[[Path], None]) -> None:
+    """Of what was installed before this was asked of a model. Raises HubError."""
+    known = read_manifest(folder / MANIFEST)
+    files = [HubFile(path, (folder / path).stat().st_size, digest, "sha256") for path, digest in known.files.items()]
+    for file in rules.chosen(files, _parsed(folder / rules.INDEX)):
+        if file.path.endswith(".json"):
+            rules.check_configuration(file.path, _parsed(folder / file.path), files)
+    try_out(folder)
 
 
 def _intact(target: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,7 +20,12 @@ _COMPONENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _OTHER_INDEX = re.compile(r"\.index(\.\w+)?\.json$")
 _SMALL = (".json", ".txt", ".model")
-_WEIGHTLESS = ("Scheduler", "Tokenizer", "TokenizerFast", "Processor", "Extractor")
+_TOKENIZERS = ("Tokenizer", "TokenizerFast")
+_WEIGHTLESS = ("Scheduler", *_TOKENIZERS, "Processor", "Extractor")
+# What each library looks for; of the shards of large weights the index says which there are.
+_STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+_SHARD = re.compile(r"(\w+)-(\d{5})-of-(\d{5})\.safetensors")
+_VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
 _LARGEST_SMALL = 256 << 20
 
 
@@ -70,23 +76,74 @@ def _components(index: Mapping[str, Any]) -> Iterator[str]:
 
 
 def chosen(files: Collection[HubFile], index: Mapping[str, Any]) -> list[HubFile]:
-    """The small ones first. Raises what `components_of` does, and PicklesRefused."""
+    """The small ones first. Raises what `components_of` does, PicklesRefused, and ModelUnsupported for what lacks."""
     found = [file for file in files if "/" not in file.path and _is_for_all(file.path)]
-    for name in components_of(index):
+    names = components_of(index)
+    lacking = [f"{name} ({INDEX} names none)" for name in _unnamed(str(index["_class_name"]), names)]
+    for name in names:
         own = [file for file in files if file.path.startswith(f"{name}/")]
         kept = [file for file in own if _is_wanted(PurePosixPath(file.path))]
-        _check_weights(name, str(index[name][1]), own, kept)
+        library, kind = index[name]
+        _check_weights(name, str(kind), own, kept)
+        there = {PurePosixPath(file.path).name for file in kept}
+        lacking += [f"{name}/{file}" for file in _lacking(library, str(kind), there)]
         found += kept
+    if lacking:
+        raise ModelUnsupported(f"it is not a whole {index['_class_name']}. Missing: {', '.join(lacking)}")
     for file in found:
         if not file.path.endswith(".safetensors") and file.size > _LARGEST_SMALL:
             raise ModelUnsupported(f"its {file.path} has {file.size} bytes, too many for what it should be")
     return sorted(found, key=lambda file: (file.path.endswith(".safetensors"), file.path))
 
 
-def check_configuration(path: str, said: Any) -> None:
-    """Of a JSON file. Raises CodeRefused where it names code of the model's own."""
+def _unnamed(pipeline: str, names: Collection[str]) -> list[str]:
+    """Required, or the other one of a text encoder and its tokenizer."""
+    pairs = {name.replace("tokenizer", "text_encoder") for name in names if name.startswith("tokenizer")}
+    pairs |= {name.replace("text_encoder", "tokenizer") for name in names if name.startswith("text_encoder")}
+    return sorted({*PIPELINES[pipeline], *pairs} - set(names))
+
+
+def _lacking(library: str, kind: str, there: AbstractSet[str]) -> list[str]:
+    """The files of one component without which its library loads nothing."""
+    if kind.endswith("Scheduler"):
+        return [name for name in ("scheduler_config.json",) if name not in there]
+    if kind.endswith(_TOKENIZERS):
+        has = any(there >= set(files) for files in _VOCABULARIES) or any(name.endswith(".model") for name in there)
+        return [] if has else ["tokenizer.json"]
+    if kind.endswith(_WEIGHTLESS):
+        return []
+    return [name for name in ("config.json",) if name not in there] + _lacking_weights(_STEMS[library], there)
+
+
+def _lacking_weights(stem: str, there: AbstractSet[str]) -> list[str]:
+    whole = f"{stem}.safetensors"
+    shards = [match for match in map(_SHARD.fullmatch, sorted(there)) if match and match[1] == stem]
+    if whole in there:
+        return []
+    if not shards:
+        return [whole]
+    number = int(shards[0][3])
+    wanted = [f"{stem}-{at:05}-of-{number:05}.safetensors" for at in range(1, number + 1)]
+    return [name for name in (f"{whole}.index.json", *wanted) if name not in there]
+
+
+def check_configuration(path: str, said: Any, files: Collection[HubFile]) -> None:
+    """Of a JSON file of the model with those `files`. Raises CodeRefused where it names code of the model's own,
+    and ModelUnsupported where it names weights that are not there.
+    """
     if isinstance(said, dict) and "auto_map" in said:
         raise CodeRefused(f"its {path} wants code of its own to be run (auto_map), which is not done here")
+    if path.endswith(".safetensors.index.json"):
+        _check_shards(path, said, files)
+
+
+def _check_shards(path: str, said: Any, files: Collection[HubFile]) -> None:
+    shards = said.get("weight_map") if isinstance(said, dict) else None
+    if not isinstance(shards, dict) or not shards:
+        raise ModelUnsupported(f"its {path} does not say where the weights lie")
+    folder, there = PurePosixPath(path).parent, {file.path for file in files}
+    if lacking := sorted({str(folder / str(name)) for name in shards.values()} - there):
+        raise ModelUnsupported(f"it is not whole. Missing: {', '.join(lacking)}, which its {path} names")
 
 
 def _is_for_all(path: str) -> bool:
@@ -108,7 +165,6 @@ def _check_weights(name: str, kind: str, own: Collection[HubFile], kept: Collect
         raise ModelUnsupported(f"its component {name} is there as a variant only ({variants[0]}), which is not served")
     if pickles := [file.path for file in own if _is_pickle(file.path)]:
         raise PicklesRefused(_only_pickles(pickles))
-    raise ModelUnsupported(f"its component {name} has no weights")
 
 
 def _is_pickle(path: str) -> bool:

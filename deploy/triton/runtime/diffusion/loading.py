@@ -41,7 +41,7 @@ def load_model(settings: Settings) -> Model:
     ArtefactRefused where a file of a model that is known is not the right one.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    _keep_quiet()
+    keep_quiet()
     if settings.threads:
         torch.set_num_threads(settings.threads)
     directory = settings.model_path
@@ -59,7 +59,7 @@ def load_model(settings: Settings) -> Model:
             hashes = hashing.result()
             if known is not None:
                 refuse_swapped(directory, hashes, known)
-        _check(family)
+        check_family(family)
         preview = fit_preview(family.to_picture, family.pipe.vae.config.latent_channels, device=family.device)
     card = _card(directory, index, known, digest_of(hashes), family.name)
     served = known.served() if known else served_unknown(card.as_event(), "diffusion")
@@ -72,7 +72,7 @@ def _card(directory: Path, index: dict[str, Any], known: Artefact | None, sha256
     return ModelCard(read_name(directory, index), sha256, read_licence(directory, index), family)
 
 
-def _keep_quiet() -> None:
+def keep_quiet() -> None:
     """Their warnings quote what clients wrote, such as the part of a prompt that an encoder cuts off."""
     for library in (diffusers_logging, transformers_logging):
         library.set_verbosity_error()
@@ -115,7 +115,8 @@ def _load_pipeline(directory: Path, index: dict[str, Any], family: type[Family],
     return pipe
 
 
-def _check(family: Family) -> None:
+def check_family(family: Family) -> None:
+    """Raises ModelUnsupported."""
     vae = family.pipe.vae.config
     if family.channels != vae.latent_channels:
         raise ModelUnsupported(
