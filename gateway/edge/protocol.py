@@ -21,12 +21,12 @@ from gateway.edge.errors import (
     UnknownVersion,
     problem_body,
 )
+from gateway.edge.transport import CoalescingTransport
 from services.common.errors import ComputeError, InvalidRequest
 
 MAX_HEAD_BYTES = 256 << 10
 # More of it cannot be parsed.
 MAX_TARGET_BYTES = (64 << 10) - 1
-_JOINED_BYTES = 64 << 10
 # Of one that may only ask for health.
 _SHORT_PATIENCE = 2.0
 
@@ -47,47 +47,6 @@ _SILENT, _HEAD, _REQUEST = Phase.SILENT, Phase.HEAD, Phase.REQUEST
 
 class RequestRefused(Exception):
     """A request that is answered here, because no route could read it."""
-
-
-class CoalescingTransport:
-    """A transport that sends what is written in one turn of the event loop together.
-
-    uvicorn writes head and body by themselves: two calls of the system here, and two wake-ups of the client.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._written = 0
-        self.is_closing = transport.is_closing
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    @property
-    def read(self) -> int:
-        """Bytes that the client's side has taken so far."""
-        return self._written - self._transport.get_write_buffer_size()
-
-    def write(self, data: bytes) -> None:
-        if not self._parts:
-            self._loop.call_soon(self._send)
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size >= _JOINED_BYTES:
-            self._send()  # so much may have to hold up the writer
-
-    def close(self) -> None:
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        parts, self._parts = self._parts, []
-        self._written, self._size = self._written + self._size, 0
-        if parts and not self._transport.is_closing():
-            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -111,9 +70,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._fault = InvalidRequest("this cannot be read as HTTP/1.1", reason="REQUEST_MALFORMED")
         self._body_pace: ThroughputCheck | None = None
         self._answer_pace: ThroughputCheck | None = None
+        self._wire: CoalescingTransport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(CoalescingTransport(transport))  # type: ignore[arg-type]  # it is one in all that is used
+        self._wire = CoalescingTransport(transport, self._linger)
+        super().connection_made(self._wire)  # type: ignore[arg-type]  # it is a transport in all that is used
         address = self.client[0] if self.client else None
         self._trusted = self._limiter.trusts(address)
         self._since = self._limiter.now
@@ -126,7 +87,7 @@ class HttpProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """True keeps it open: a client that has sent its last request may still listen. Whoever is really gone is found
         so by the next write but one, or makes room as the connections at rest do."""
-        if not self._answering or (self.receiving and not self.pipeline):
+        if self._wire.lingering or not self._answering or (self.receiving and not self.pipeline):
             return False
         self.cycle.keep_alive = False
         self._resting[self] = None
@@ -134,6 +95,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
+        if self._wire.lingering:
+            return
         super().data_received(data)
         if self._phase is _HEAD:
             self._head_bytes += len(data)
@@ -186,9 +149,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif self._phase is _REQUEST and not self.cycle.more_body:
-            self._phase, self._since = _SILENT, self._limiter.now
-            self._resting[self] = None
+        elif self._phase is _REQUEST:
+            self._since = self._limiter.now
+            if not self.cycle.more_body:
+                self._phase = _SILENT
+                self._resting[self] = None
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._fault)
@@ -199,9 +164,12 @@ class HttpProtocol(HttpToolsProtocol):
     def check(self, passed: float) -> None:
         waited, patience = self._limiter.now - self._since, self._limiter.patience
         longest = min(patience.head, _SHORT_PATIENCE) if self._refusal else patience.head
-        if self._phase is _SILENT:
+        if self._wire.lingering or (self.receiving and not self._answering):
+            if waited >= patience.body:
+                self._wire.hang_up()
+        elif self._phase is _SILENT:
             if waited >= (patience.idle if self._requests else longest):
-                self.transport.close()
+                self._wire.hang_up()
         elif self._phase is _HEAD:
             if waited >= longest and not self._answering:
                 self._refuse(RequestTimeout("the head of the request took too long to come"))
@@ -210,7 +178,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._check_reader(passed)
 
     def evict(self) -> None:
-        self.transport.close()
+        self._wire.hang_up()
 
     @property
     def receiving(self) -> bool:
@@ -272,11 +240,24 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.transport.get_write_buffer_size():
             self._answer_pace = None
             return
-        read: int = self.transport.read  # type: ignore[attr-defined]  # it is a Joining
+        read = self._wire.read
         pace = self._answer_pace = self._answer_pace or ThroughputCheck(read)
         patience = self._limiter.patience
         if pace.too_slow(read, passed, patience=patience.answer, rate=patience.rate):
             self.transport.abort()
+
+    def _linger(self) -> bool:
+        """Before the connection is closed: whether the client is still sending. It is given as long as for a body, and
+        its place to whoever needs it."""
+        if not self.receiving and self._phase is not _HEAD:
+            return False
+        self._since = self._limiter.now
+        self._resting[self] = None
+        self.flow.resume_reading()
+        if self._answering:  # with what cannot be read any further
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        return True
 
     def _refuse(self, error: ComputeError) -> None:
         if self.transport.is_closing():

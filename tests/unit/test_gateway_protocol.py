@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from gateway.edge.protocol import CoalescingTransport
+from gateway.edge.transport import CoalescingTransport
 
 
 class Transport:
