@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from services.imaging.strictness import strictest
 from services.imaging.xmp import NAMESPACES, whole_name
 
 # Text, or the texts of its parts by their names.
@@ -30,6 +31,7 @@ _SINGLE = frozenset(
 )
 _MOST_CHARACTERS = 8000
 _LISTS = ("Seq", "Bag")
+_PERMISSIONS = "cc:permits"
 _KINDS = {whole_name(f"rdf:{kind}"): kind for kind in ("Seq", "Bag", "Alt")}
 _LI, _RESOURCE, _DESCRIPTION = map(whole_name, ("rdf:li", "rdf:resource", "rdf:Description"))
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -128,12 +130,24 @@ def _text(item: ET.Element | str, cleaned: Callable[[list[str]], list[str]]) -> 
 
 
 def merged(every: Iterable[Statements]) -> Statements:
-    """Of lists what any of them says; of everything else what the first says that says anything."""
+    """Of lists what any of them says, of permissions what all say; of everything else the strictest word.
+
+    The first, where none is stricter.
+    """
     whole: Statements = {}
     for statements in every:
         for name, told in statements.items():
             first = whole.setdefault(name, told)
-            if told["kind"] in _LISTS and first["kind"] in _LISTS:
-                added = [value for value in told["values"] if value not in first["values"]]
-                whole[name] = {**first, "values": first["values"] + added}
+            whole[name] = {**first, "values": _both(name, first, told)}
     return whole
+
+
+def _both(name: str, first: dict[str, Any], told: dict[str, Any]) -> list[Value]:
+    values: list[Value] = first["values"]
+    others: list[Value] = told["values"]
+    if name == _PERMISSIONS:
+        return [value for value in values if value in others]
+    if told["kind"] in _LISTS and first["kind"] in _LISTS:
+        return values + [value for value in others if value not in values]
+    words = [value for value in (*values[:1], *others[:1]) if isinstance(value, str)]
+    return values if len(words) < 2 else [strictest(words) or words[0]]

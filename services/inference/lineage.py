@@ -12,6 +12,7 @@ from services.imaging.decoder import Density
 from services.imaging.recipes import MADE_FROM
 from services.imaging.rights import Rights
 from services.imaging.statements import merged
+from services.imaging.strictness import strictest
 from services.inference.originals import TaskPicture
 
 # How many of them there was no room for.
@@ -40,19 +41,17 @@ class Lineage:
 
     @property
     def rights(self) -> Rights:
-        """All creators and owners; of everything else what the first parent says that says anything."""
+        """All creators and owners; of everything else the strictest word, the first parent's where none is stricter."""
         every = [rights for _, rights in self.parents]
         creators = dict.fromkeys(chain.from_iterable(rights.creators for rights in every))
         owners = dict.fromkeys(chain.from_iterable(rights.owners for rights in every))
-        first: dict[str, Any] = {
-            name: next(filter(None, (getattr(rights, name) for rights in every)), None) for name in _SINGLE
-        }
+        single: dict[str, Any] = {name: strictest(getattr(rights, name) for rights in every) for name in _SINGLE}
         statements = merged(rights.statements for rights in every)
-        return replace(Rights(**first), creators=tuple(creators), owners=tuple(owners), statements=statements)
+        return replace(Rights(**single), creators=tuple(creators), owners=tuple(owners), statements=statements)
 
     @property
     def unheard(self) -> tuple[str, ...]:
-        """Parents that say of rights what there is no room for beside an earlier one's word."""
+        """Parents that say of rights what there is no room for beside another one's word."""
         whole = self.rights
         return tuple(
             name
