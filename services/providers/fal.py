@@ -14,6 +14,7 @@ from typing import Any
 from services.catalog.enums import ProviderCapability, ProviderType
 from services.catalog.providers.fal import FalStandardConfig
 from services.common.errors import InvalidRequest, ProviderRefused
+from services.imaging.sniffing import HEAD_BYTES, told_type_of
 from services.providers.adapter import defaults
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.capabilities.editing import EditRequest
@@ -111,7 +112,9 @@ class Fal(FalProvider[FalStandardConfig]):
         try:
             facts = read_facts(mp4)
         except ValueError as error:
-            raise ProviderRefused(f"fal's film: {error}", reason="PROVIDER_RESULT_UNUSABLE") from error
+            came = told_type_of(mp4[:HEAD_BYTES])
+            message = f"fal's film is {came}, and films are taken as MP4 or QuickTime: {error}"
+            raise ProviderRefused(message, reason="PROVIDER_RESULT_UNUSABLE") from error
         seed = answer.member("seed")
         return Film(
             mp4=mp4,

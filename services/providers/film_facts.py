@@ -1,4 +1,4 @@
-"""Size, length and number of frames of an MP4, read from its boxes (ISO/IEC 14496-12)."""
+"""Size, length and number of frames of an MP4 or QuickTime film, read from its boxes (ISO/IEC 14496-12)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Track:
 
 
 def read_facts(mp4: bytes) -> FilmFacts:
-    """Of its first picture track. Raises ValueError when it has none, or is no MP4."""
+    """Of its first picture track. Raises ValueError when it has none, or is no such film."""
     tracks: list[_Track] = []
     try:
         for kind, body in _boxes(memoryview(mp4), 0):
@@ -76,6 +76,7 @@ def _learn(track: _Track, kind: bytes, body: memoryview) -> None:
         scale, length = struct.unpack_from(">IQ", body, 20) if wide else struct.unpack_from(">II", body, 12)
         track.seconds = length / scale if scale else 0.0
     elif kind == b"hdlr":
-        track.video = bytes(body[8:12]) == b"vide"
+        # QuickTime has another one, of the data.
+        track.video |= bytes(body[8:12]) == b"vide"
     elif kind == b"stsz":
         (track.frames,) = struct.unpack_from(">I", body, 8)

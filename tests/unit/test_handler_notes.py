@@ -11,16 +11,21 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from services.common.errors import InvalidRequest, ProviderRefused
 from services.imaging.decoder import DecodeLimits, Decoder
+from services.inference.xmp import XmpDescription, new_packet
+from services.providers.capabilities.animating import Animation, Film
 from services.providers.capabilities.editing import EditRequest
 from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.directory import Providers
+from services.providers.film_facts import read_facts
 from services.providers.media import Made, Media
 from services.providers.ports import Drawing, DrawnPicture, ModelCard, OnStep
 from tests.corpora.pictures import INKS, WIDE
 from tests.fakes.provider_context import provider_context_of
+from tests.fakes.vendors.films import least_alpha, transparent_film
 from tests.picture_bench import PictureBench, Silence, many, opened, saved
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,6 +36,7 @@ NUMBERS[:20, :, 3] = 0
 COLOURS = Image.fromarray(NUMBERS[..., :3])
 WIDE_PNG = saved(COLOURS, icc_profile=WIDE)
 CARD = ModelCard("vendor/model", "", "")
+PLUS = "http://ns.useplus.org/ldf/vocab/"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -130,9 +136,10 @@ async def test_so_is_an_enlargement_and_a_drawing_from_a_reference(bench: Pictur
 
 @dataclass
 class Vendor:
-    """Answers whatever it is asked with one picture."""
+    """Answers whatever it is asked with one picture, or film."""
 
     made: Made
+    film: Film | None = None
     checks: dict[str, Any] = field(default_factory=dict)
     canaries: dict[str, Any] = field(default_factory=dict)
     terms = None
@@ -149,10 +156,14 @@ class Vendor:
     async def refine(self, refinement: Refinement, on_step: OnStep) -> RefineResultPicture:
         return RefineResultPicture(self.made.by(CARD))
 
+    async def animate(self, animation: Animation, on_step: OnStep) -> Film:
+        assert self.film is not None
+        return self.film
 
-async def asked(bench: PictureBench, made: Made, kind: str, **fields: Any) -> Any:
-    around = bench.resources
-    provider_context = provider_context_of(Providers({"LOCAL": cast("Any", Vendor(made))}), cast("Any", Silence()))
+
+async def asked(bench: PictureBench, made: Made | Vendor, kind: str, **fields: Any) -> Any:
+    around, vendor = bench.resources, made if isinstance(made, Vendor) else Vendor(made)
+    provider_context = provider_context_of(Providers({"LOCAL": cast("Any", vendor)}), cast("Any", Silence()))
     bench.resources = replace(around, provider_context=provider_context)
     try:
         return await bench.run(kind, **fields)
@@ -221,3 +232,43 @@ async def test_of_two_pictures_the_notice_that_is_not_carried_over_is_told(bench
         assert told(result) == notes
         packet = bench.picture(result.result_image_path).info["xmp"].decode()
         assert "(c) Ana" in packet and "Bo" in packet and "(c) Bo" not in packet
+
+
+@pytest.mark.field("looser-word-first")
+@pytest.mark.parametrize("order", [("DMI-ALLOWED", "DMI-PROHIBITED"), ("DMI-PROHIBITED", "DMI-ALLOWED")])
+async def test_a_picture_made_of_two_reserves_what_the_stricter_reserves(
+    bench: PictureBench, media: Media, order: tuple[str, str]
+) -> None:
+    def png(word: str) -> str:
+        chunks = PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", new_packet(XmpDescription(None, None, data_mining=PLUS + word)).decode())
+        return bench.put(saved(COLOURS, pnginfo=chunks))
+
+    base, reference = map(png, order)
+    fields = {"base_image": base, "reference_images": many([reference]), "prompt": "a hat"}
+    result = await asked(bench, await media.decode(saved(COLOURS)), "EDITING", **fields)
+    packet = bench.picture(result.result_image_path).info["xmp"].decode()
+    assert PLUS + "DMI-PROHIBITED" in packet and "ALLOWED" not in packet
+    looser = "base_image" if order[0] == "DMI-ALLOWED" else "reference_images[0]"
+    assert told(result) == [(looser, "RIGHTS_LEFT_OUT")]
+
+
+# Kind, its codec with transparency, and whether what is stored is called so.
+FILMS = {
+    "mov": ["-c:v", "prores_ks", "-profile:v", "4444", "-pix_fmt", "yuva444p10le"],
+    "mp4": ["-c:v", "libx264", "-pix_fmt", "yuv420p"],
+}
+
+
+@pytest.mark.field("film-alpha")
+@pytest.mark.parametrize("kind", FILMS)
+async def test_a_vendors_film_is_kept_as_it_was_made(bench: PictureBench, kind: str) -> None:
+    made = transparent_film(kind, *FILMS[kind])
+    facts = read_facts(made)
+    film = Film(made, facts.width, facts.height, facts.frames, facts.fps, model=CARD)
+    vendor = Vendor(Made(NUMBERS[..., :3]), film=film)
+    result = await asked(bench, vendor, "VIDEO_GENERATION", prompt="it turns", input_image_path=bench.put(COLOURS))
+    assert result.result_video_path.endswith("." + kind)
+    stored = bench.file(result.result_video_path)
+    assert stored.startswith(made) and len(stored) > len(made)
+    assert least_alpha(stored) == (0 if kind == "mov" else 255)

@@ -37,7 +37,7 @@ from services.providers.film_facts import read_facts
 from services.providers.media import MediaFile, MediaSettings, open_media
 from services.providers.ports import DIFFUSION, DiffusionStep, Drawing, Lora, Pixels
 from tests.fakes.vendors.fal import Ending, Fal
-from tests.fakes.vendors.films import FPS, FRAMES, SIZE, tiny_film
+from tests.fakes.vendors.films import FPS, FRAMES, SIZE, tiny_film, transparent_film
 from tests.fakes.vendors.wire import Answer, json_answer
 
 DRAWING = Drawing("a red coat", 7, width=96, height=64)
@@ -286,6 +286,14 @@ async def test_a_film_is_at_least_as_long_as_asked_for(
     assert film.mp4 == tiny_film()
     assert ((film.width, film.height), film.frames, film.fps) == (SIZE, FRAMES, FPS)
     assert sent(vendor)[1].items() >= told_as.items()
+
+
+@pytest.mark.field("film-alpha")
+async def test_a_film_of_another_kind_is_refused_by_its_name(vendor: Fal, opened: fal.Fal) -> None:
+    vendor.film = transparent_film("webm", "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
+    with pytest.raises(ProviderRefused, match="fal's film is video/webm") as refused:
+        await opened.animate(Animation(grey(), "it turns", 5, 1), quiet)
+    assert refused.value.reason == "PROVIDER_RESULT_UNUSABLE"
 
 
 async def test_a_film_longer_than_the_app_makes_is_refused_before_anything_is_sent(

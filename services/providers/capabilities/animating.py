@@ -23,7 +23,10 @@ class Animation:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """`mp4` is H.264. `drawn` is whether a model changed anything that is seen."""
+    """`mp4` is an MP4, of a provider also QuickTime, as it was made.
+
+    `drawn` is whether a model changed anything that is seen.
+    """
 
     mp4: bytes
     width: int

@@ -94,7 +94,8 @@ class Fal:
 
     Charged when it is accepted, for it runs whoever asks for it or not; but not when it ends in 5xx, or is cancelled
     while it waits; its reference says 200 OK to that (`removes`), its guide 202 CANCELLATION_REQUESTED. `more` is in
-    every answer. `form` is that of its pictures, as Pillow names it.
+    every answer. `form` is that of its pictures, as Pillow names it; `film` is what it makes in place of a
+    tiny one.
     """
 
     def __init__(self, key: str = "fal-id:fal-secret") -> None:
@@ -108,6 +109,7 @@ class Fal:
         self.holding = False
         self.more: dict[str, Any] = {}
         self.form = "PNG"
+        self.film = b""
         self.payloads_kept = True
         self.removes = True
         self.media: dict[str, tuple[bytes, str]] = {}
@@ -327,7 +329,7 @@ class Fal:
 
     def _output(self, request: Request) -> dict[str, Any]:
         if "video" in request.app or "veo" in request.app:
-            url = self.keep(tiny_film(), "video/mp4", "mp4")
+            url = self.keep(self.film or tiny_film(), "video/mp4", "mp4")
             return {"video": {"url": url, "content_type": "video/mp4", "file_name": "output.mp4"}}
         width, height = _size(request)
         content, kind = encode(noise(width, height, len(self.media)), self.form), self.form.lower()
