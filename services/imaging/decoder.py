@@ -59,7 +59,8 @@ Density: TypeAlias = tuple[float, float]
 class DecodedPicture:
     """`pixels`: uint8 [height, width, 3 or 4], upright, sRGB, alpha straight. `notes` are for whoever sent the file.
 
-    `converted` tells that its colours had to leave a profile of their own.
+    `converted` tells that its colours had to leave a profile of their own, `grey` that the file has none but greys by
+    its mode.
     """
 
     pixels: NDArray[np.uint8]
@@ -68,6 +69,7 @@ class DecodedPicture:
     rights: Rights = field(default_factory=Rights)
     notes: tuple[Note, ...] = ()
     converted: bool = False
+    grey: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +208,7 @@ def _told(file: IO[bytes], answer: dict[str, Any]) -> dict[str, Any]:
         "rights": Rights(**{**rights, **{name: tuple(rights[name]) for name in ("creators", "owners")}}),
         "notes": tuple(map(Note, answer["notes"])),
         "converted": answer["converted"],
+        "grey": answer["grey"],
     }
 
 

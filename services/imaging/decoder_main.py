@@ -117,7 +117,7 @@ def _written(found: pixels.Decoded, target: int) -> dict[str, Any]:
     pixels.write(found.picture, target)
     pixels.write_bytes(found.profile, target)
     pixels.write_bytes(rights, target)
-    told = {"facts": asdict(found.facts), "density": found.density, "notes": found.notes}
+    told = {"facts": asdict(found.facts), "density": found.density, "notes": found.notes, "grey": found.grey}
     return {**told, "converted": found.converted, "profile": len(found.profile), "rights": len(rights)}
 
 

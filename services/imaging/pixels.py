@@ -67,7 +67,7 @@ class Decoded:
     """A picture of mode RGB or RGBA, in its own colours also L or LA.
 
     `profile` describes its colours, empty where they are sRGB's; `converted` tells that they had to leave a profile of
-    their own. `density` is in dots per inch as displayed.
+    their own, `grey` that the file has none but greys by its mode. `density` is in dots per inch as displayed.
     """
 
     picture: Image.Image
@@ -77,6 +77,7 @@ class Decoded:
     notes: tuple[Note, ...]
     profile: bytes = b""
     converted: bool = False
+    grey: bool = False
 
 
 @border("the picture's header cannot be read")
@@ -196,7 +197,7 @@ def _decoded(opened: Opened, content: IO[bytes], shown: Image.Image, colours: _C
     unreadable = opened.header is not None and bool(opened.header.unreadable)
     of_file = (*_notes(facts, unreadable), *told, *left_out(opened.picture, content))
     notes = (*opened.notes, *colours.notes, *of_file)
-    return Decoded(shown, facts, density, rights, tuple(dict.fromkeys(notes)))
+    return Decoded(shown, facts, density, rights, tuple(dict.fromkeys(notes)), grey=colours.mode == "L")
 
 
 def _notes(facts: PictureFacts, broken_metadata: bool) -> Iterator[Note]:

@@ -44,6 +44,7 @@ def _told(found: DecodedPicture) -> dict[str, Any]:
     return {
         "pixels": found.pixels,
         "converted": found.converted,
+        "grey": found.grey,
         "density": found.density,
         "rights": found.rights,
         "notes": tuple(found.notes),

@@ -9,6 +9,7 @@ import numpy as np
 from services.imaging.decoder import Density
 from services.imaging.rights import Rights
 from services.providers.media import lay_on_white
+from services.providers.pipelines.colour import is_colourless, without_colours
 from services.providers.ports import Pixels
 
 # A note for where transparency cannot be kept.
@@ -17,6 +18,8 @@ ALPHA_LAID_ON_WHITE = "ALPHA_LAID_ON_WHITE"
 PROFILE_CONVERTED = "PROFILE_CONVERTED"
 # For a result that shows less of it, or shows it in another shape.
 PROPORTIONS_CHANGED = "PROPORTIONS_CHANGED"
+# For a result that has colours where the picture had none.
+COLOURS_ADDED = "COLOURS_ADDED"
 # For a crop in which not every head fits.
 HEADS_CUT_OFF = "HEADS_CUT_OFF"
 _HALF, _OPAQUE = 128, 255
@@ -30,13 +33,15 @@ _LEAST_OPEN_BORDER = 0.5
 class TaskPicture:
     """`pixels` are `[H, W, C]`, upright: grey, grey with alpha, RGB or RGBA for C of 1 to 4.
 
-    Their colours are those of `profile`. None stands for sRGB; `converted` then tells that they had another. `notes`
-    say what of the file was not taken as it is; `content` is the file itself.
+    Their colours are those of `profile`. None stands for sRGB; `converted` then tells that they had another. `grey` is
+    a file that has none but greys by its mode. `notes` say what of the file was not taken as it is; `content` is the
+    file itself.
     """
 
     pixels: Pixels = field(repr=False)
     profile: bytes | None = field(default=None, repr=False)
     converted: bool = False
+    grey: bool = False
     density: Density | None = None
     rights: Rights = field(default_factory=Rights)
     notes: tuple[str, ...] = ()
@@ -65,6 +70,13 @@ class TaskPicture:
             return lay_on_white(self.pixels)
         grey = np.repeat(self.pixels[:, :, :1], 3, axis=2)
         return grey if self.alpha is None else lay_on_white(np.dstack([grey, self.alpha]))
+
+    def in_own_mode(self, pixels: Pixels) -> Pixels:
+        """What was made of it, `[H, W, 3 or 4]`, for a file: `[H, W]` or `[H, W, 2]` where both have only greys."""
+        if not self.grey or not is_colourless(pixels):
+            return pixels
+        grey = without_colours(pixels)
+        return np.ascontiguousarray(grey[:, :, 0] if grey.shape[2] == 3 else grey[:, :, 2:])
 
     def is_transparent(self) -> bool:
         """Anywhere, and be it a little."""

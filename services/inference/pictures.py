@@ -26,10 +26,10 @@ def encode_png(
     icc: bytes | None = None,
     lineage: Lineage = NO_LINEAGE,
 ) -> bytes:
-    """`[H, W, 3]` as RGB, `[H, W, 4]` as RGBA, `[H, W]` as grey; `icc` is the colour profile of the pixels.
+    """`[H, W, 3]` as RGB, `[H, W, 4]` as RGBA, `[H, W]` as grey, `[H, W, 2]` as grey with alpha.
 
-    The recipe goes into a text chunk, as JSON; what `source` and `lineage` say into XMP, where photo software looks for
-    it, and the density into its own chunk.
+    `icc` is the colour profile of the pixels. The recipe goes into a text chunk, as JSON; what `source` and `lineage`
+    say into XMP, where photo software looks for it, and the density into its own chunk.
     """
     chunks = PngInfo()
     if recipe is not None:

@@ -14,11 +14,12 @@ from services.imaging.notes import Note
 from services.inference.context import RunContext
 from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.lineage import Lineage
-from services.inference.originals import TaskPicture
+from services.inference.originals import COLOURS_ADDED, TaskPicture
 from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource
 from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.measures import DebugPicture, SimilarityScore
+from services.providers.pipelines.colour import is_colourless, without_colours
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.pipelines.refining import LANCZOS
 from services.providers.ports import DrawnPicture, Pixels
@@ -62,11 +63,17 @@ def _source_of(picture: DrawnPicture) -> DigitalSource:
 
 
 async def encode_like(
-    pictures: Mapping[str, TaskPicture], made: DrawnPicture, recipe: Mapping[str, Any], context: RunContext
+    pictures: Mapping[str, TaskPicture],
+    made: DrawnPicture,
+    recipe: Mapping[str, Any],
+    context: RunContext,
+    *,
+    may_colour: bool = False,
 ) -> bytes:
     """PNG of what was made of the first of `pictures`, with its transparency; the others show in it, too.
 
-    Where nothing was made of it, it is what it was, in its own colours. Raises InvalidRequest: RESULT_EMPTY.
+    Where nothing was made of it, it is what it was, in its own colours. Where none of them has any colour, nor has the
+    result, unless it `may_colour`. Raises InvalidRequest: RESULT_EMPTY.
     """
     called, base = next(iter(pictures.items()))
     height, width, _ = made.pixels.shape
@@ -78,16 +85,31 @@ async def encode_like(
     if made.model == UNTOUCHED and await context.work(_is_same, base, made):
         own = await context.restore(base, called=called)
         return await context.work(encode_png, flat(own.pixels), recipe, icc=own.profile, lineage=lineage)
-    return await context.work(_encode, base, made, recipe, lineage)
+    pixels = await context.work(shown, made, base.alpha)
+    if not may_colour and await context.work(_are_colourless, tuple(pictures.values())):
+        pixels = await context.work(without_colours, pixels)
+    await note_colours(called, base, pixels, context)
+    return await context.work(_encode, base, pixels, _source_of(made), recipe, lineage)
 
 
 def _is_same(base: TaskPicture, made: DrawnPicture) -> bool:
     return np.array_equal(made.pixels, opaque_colours(base.pixels))
 
 
-def _encode(base: TaskPicture, made: DrawnPicture, recipe: Mapping[str, Any], lineage: Lineage) -> bytes:
-    pixels = shown(made, base.alpha)
-    return encode_png(pixels, recipe, source=_source_of(made), lineage=lineage)
+async def note_colours(called: str, picture: TaskPicture, made: Pixels, context: RunContext) -> None:
+    """Where `made` `[H, W, 3 or 4]` has colours that the picture did not have."""
+    if await context.work(is_colourless, picture.pixels) and not await context.work(is_colourless, made):
+        context.note(called, COLOURS_ADDED)
+
+
+def _are_colourless(pictures: Iterable[TaskPicture]) -> bool:
+    return all(is_colourless(picture.pixels) for picture in pictures)
+
+
+def _encode(
+    base: TaskPicture, pixels: Pixels, source: DigitalSource, recipe: Mapping[str, Any], lineage: Lineage
+) -> bytes:
+    return encode_png(base.in_own_mode(pixels), recipe, source=source, lineage=lineage)
 
 
 def shown(made: DrawnPicture, alpha: Pixels | None = None) -> Pixels:

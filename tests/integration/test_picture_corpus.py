@@ -193,6 +193,8 @@ async def fault_of(system: System, kind: Kind, orientation: int, name: str) -> s
 
 
 # How far colours may be off after each, where it says anything: levels of 255.
+# Where a prompt, or a background that is asked for, brings colours of its own.
+MAY_COLOUR = {"editing", "background_fix"}
 NEAR = {"background_removal": 24, "background_fix": 24, "editing": 24, "refine": 60, "face_enhancer": 24}
 
 
@@ -216,12 +218,13 @@ def _colour_fault(pixels: Pixels, kind: Kind, name: str, factor: int) -> str | N
 
 
 def _alpha_fault(made: Image.Image, kind: Kind, name: str) -> str | None:
-    # what these leave as it was comes back in its own colours
-    grey = kind.grey and name in ("face_enhancer", "detail_enhancer")
-    if not kind.alpha:
-        return None if name == "background_removal" or made.mode in ("RGB", "L" if grey else "RGB") else made.mode
-    if made.mode not in ("RGBA", "LA" if grey else "RGBA"):
+    grey = kind.grey and name not in MAY_COLOUR
+    transparent = kind.alpha or name == "background_removal"
+    mode = {(False, False): "RGB", (False, True): "RGBA", (True, False): "L", (True, True): "LA"}[grey, transparent]
+    if made.mode != mode and name != "editing":
         return made.mode
+    if not kind.alpha:
+        return None
     wanted = np.asarray(outline().resize(made.size, Image.Resampling.LANCZOS)).astype(int)
     if kind.name == "PNG palette with a hole":
         wanted = 255 * (wanted > 200)

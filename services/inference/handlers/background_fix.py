@@ -190,7 +190,7 @@ def _encode(base: OriginalPicture, fix: BackgroundChange, recipe: dict[str, Any]
     pixels = fix.colours if base.alpha is None else np.dstack([fix.colours, base.alpha])
     mask = (fix.protection * 255).round().astype(np.uint8)
     lineage = Lineage.of({"base_image": base})
-    png = encode_png(pixels, recipe, source=DigitalSource.ENHANCED, icc=base.profile, lineage=lineage)
+    png = encode_png(base.in_own_mode(pixels), recipe, source=DigitalSource.ENHANCED, icc=base.profile, lineage=lineage)
     return png, encode_png(mask)
 
 

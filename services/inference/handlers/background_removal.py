@@ -71,6 +71,5 @@ def _encode(picture: OriginalPicture, subject: PictureSubject, called: str, othe
     pixels = with_alpha(colours, subject.alpha)
     check_visible(pixels, otherwise)
     recipe = subject.facts if subject.model is None else {**subject.facts, "model": subject.model}
-    return encode_png(
-        pixels, recipe, source=DigitalSource.ENHANCED, icc=picture.profile, lineage=Lineage.of({called: picture})
-    )
+    shown, lineage = picture.in_own_mode(pixels), Lineage.of({called: picture})
+    return encode_png(shown, recipe, source=DigitalSource.ENHANCED, icc=picture.profile, lineage=lineage)

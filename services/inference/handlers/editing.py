@@ -61,7 +61,7 @@ async def run(params: EditingParams, context: RunContext) -> EditingResult:
     recipe = recipe_of(
         picture, prompt=params.prompt, edit_strength=params.edit_strength, masked=edit.mask is not None or None
     )
-    png = await encode_like({"base_image": base, **references}, picture, recipe, context)
+    png = await encode_like({"base_image": base, **references}, picture, recipe, context, may_colour=True)
     quality = judged(_FAILING[doubt.reason] for doubt in picture.heard.model_warnings if doubt.reason in _FAILING)
     return await _result(params, picture, png, quality, context)
 
@@ -72,11 +72,12 @@ async def _leave(params: EditingParams, context: RunContext) -> EditingResult:
     width, height = params.width or base.size[0], params.height or base.size[1]
     context.note_shape("base_image", base, width, height)
     pixels = await context.work(enlarge, base.pixels, width, height)
+    shown = await context.work(base.in_own_mode, pixels)
     picture = DrawnPicture(pixels, UNTOUCHED)
     source = None if (width, height) == base.size else DigitalSource.ENHANCED
     recipe = recipe_of(picture, edit_strength=params.edit_strength)
     lineage = Lineage.of({"base_image": base})
-    png = await context.work(encode_png, pixels, recipe, source=source, icc=base.profile, lineage=lineage)
+    png = await context.work(encode_png, shown, recipe, source=source, icc=base.profile, lineage=lineage)
     return await _result(params, picture, png, None, context)
 
 

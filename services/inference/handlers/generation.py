@@ -12,7 +12,7 @@ from services.inference.lineage import Lineage
 from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
-from services.inference.similarity import shown
+from services.inference.similarity import note_colours, shown
 from services.providers.pipelines.refining import enlarge
 from services.providers.ports import DIFFUSION, STRENGTH, Drawing, Lora
 
@@ -44,6 +44,8 @@ async def run(params: GenerationParams, context: RunContext) -> GenerationResult
     for called, reference in references.items():
         context.note_shape(called, reference, width, height)
     pixels = await asyncio.to_thread(shown, picture)
+    for called, reference in references.items():
+        await note_colours(called, reference, pixels, context)
     png = await asyncio.to_thread(encode_png, pixels, recipe, source=source, lineage=lineage)
     return GenerationResult(
         result_image_path=await context.outputs.save("picture.png", png),

@@ -22,6 +22,7 @@ import numpy as np
 
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.pipelines.camera import movement_of
+from services.providers.pipelines.colour import is_colourless, without_colours
 from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.films import encode_mp4
 from services.providers.pipelines.knowing import PICTURE_UNLIKE_MODEL, is_like, unheard
@@ -137,9 +138,11 @@ async def _frames(
     wanted: Animation, stills: AsyncGenerator[MovingScene | StillScene, None], plan: _Plan, on_step: OnStep
 ) -> AsyncGenerator[Pixels, None]:
     movement, number = movement_of(wanted.prompt), 0
+    grey = await asyncio.to_thread(is_colourless, wanted.image)
     async with aclosing(stills):
         async for still in stills:
             frame = await asyncio.to_thread(still.view, movement, number / max(plan.frames - 1, 1))
+            frame = await asyncio.to_thread(without_colours, frame) if grey else frame
             yield frame
             preview = _thumbnail(frame) if number % _PREVIEW_EVERY == 0 else None
             number += 1

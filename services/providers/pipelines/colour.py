@@ -1,4 +1,4 @@
-"""The colours of one picture given to another."""
+"""The colours of one picture given to another, or taken from it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.exposure import match_histograms
 
+from services.providers.pipelines.detail import strips
 from services.providers.ports import Pixels
 
 # Takes a picture and the one it is to look like.
@@ -18,6 +19,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 _LARGEST_STRETCH = 1.5
 # Points across a picture that its broad run is told by.
 _BROAD = 32
+# Levels between the channels that codecs and profiles leave of what is grey.
+_TINT = 2
 
 
 def match_lab(
@@ -57,6 +60,24 @@ def match_histogram(pixels: Pixels, like: Pixels) -> Pixels:
     broad = cv2.resize(cv2.GaussianBlur(few, (0, 0), 1.0), pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     corrected: Pixels = np.clip(np.rint(pixels + broad), 0, 255).astype(np.uint8)
     return corrected
+
+
+def is_colourless(pixels: Pixels) -> bool:
+    """Whether `[H, W, 1 to 4]` has none but greys, where it can be seen."""
+    height, width, channels = pixels.shape
+    return channels < 3 or all(_most_tint(pixels[rows]) <= _TINT for rows, _, _ in strips(height, width))
+
+
+def _most_tint(pixels: Pixels) -> int:
+    red, green, blue, *alpha = cv2.split(np.ascontiguousarray(pixels))
+    tint = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+    return int(cv2.minMaxLoc(tint, alpha[0] if alpha else None)[1])
+
+
+def without_colours(pixels: Pixels) -> Pixels:
+    """`[H, W, 3 or 4]` with the luminance of each pixel in all its channels; what is grey stays as it is."""
+    grey = cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_RGB2GRAY)
+    return np.dstack([grey, grey, grey, pixels[:, :, 3:]]).astype(np.uint8, copy=False)
 
 
 def to_lab(pixels: Pixels) -> NDArray[np.float32]:
