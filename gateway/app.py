@@ -24,6 +24,7 @@ from gateway.edge.paths import Paths
 from gateway.edge.route_access import RouteAccessTable
 from gateway.events.completions import Completions
 from gateway.events.event_log import EventLog
+from gateway.metrics import UNDER_WAY, RequestMeter
 from gateway.probes import HealthProbe, HealthTarget
 from gateway.settings import GatewaySettings
 from gateway.surfaces import discover_surfaces, merged
@@ -33,6 +34,8 @@ from services.clients.access_client import AccessClient
 from services.clients.storage_client import StorageClient
 from services.messaging.bus import open_bus
 from services.rpc.grpc_client import Credentials, connect
+from services.telemetry.exposition import serving_metrics
+from services.telemetry.instruments import plain, reading
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed", "Link"]
@@ -90,7 +93,8 @@ def build_app(settings: GatewaySettings) -> ASGIApp:
             paths.settle(scope)
         await layers(scope, receive, send)
 
-    return front
+    meter = app.state.meter = RequestMeter(front, route_access.all)
+    return meter
 
 
 @asynccontextmanager
@@ -132,4 +136,6 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
             completions=completions,
             events=EventLog(bus),
         )
+        await stack.enter_async_context(serving_metrics(settings.metrics_host, settings.metrics_port))
+        await stack.enter_async_context(reading({UNDER_WAY: plain(lambda: app.state.meter.under_way)}))
         yield

@@ -75,6 +75,7 @@ class _Beside(uvicorn.Server):
 @asynccontextmanager
 async def mount(_: grpc.aio.Server, settings: GatewaySettings) -> AsyncIterator[MountedService]:
     """Serves HTTP for as long as the block lasts, then lets requests finish. Raises OSError when the port is taken."""
+    settings = settings.model_copy(update={"metrics_port": 0})  # the process has its own
     server = _Beside(uvicorn.Config(build_app(settings), **options(settings)))
     listener = _listen(settings.gateway_host, settings.gateway_port)
     serving = asyncio.create_task(server.serve([listener]), name="http")

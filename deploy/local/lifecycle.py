@@ -19,11 +19,14 @@ import psutil
 from deploy.local import runfile, terminal
 from deploy.local.failures import LocalError
 from deploy.local.paths import ROOT, StackFolder, shown
+from deploy.local.ports import HOST
 from deploy.local.settings import ExternalServers, Ports
 from deploy.local.stack import Stack
 
 STOP_SECONDS = 90.0
 _LOOPBACK = "WEBHOOK_ALLOW_LOOPBACK"
+# Triton's own among them.
+METRICS_PORT = "_METRICS_PORT"
 
 
 def up(home: StackFolder) -> None:
@@ -97,6 +100,7 @@ def describe(facts: dict[str, Any]) -> str:
             f"  draws      {facts.get('generation_model', '')}",
             "             (make models lists all models, make model ID=owner/name takes another)",
             f"  events     {_events(facts)}",
+            f"  metrics    {_metrics(facts)}",
         ]
     )
 
@@ -118,6 +122,18 @@ def _events(facts: dict[str, Any]) -> str:
         f"             INTERNAL_TOKEN=$(cat .local/run/internal_token) ACCESS_TARGET={facts['targets']['tasks']} \\\n"
         f"             .local/app/bin/python {command}"
     )
+
+
+def _metrics(facts: dict[str, Any]) -> str:
+    """Where each process says what it counts; a line for each."""
+    found = {
+        name: port
+        for name, part in facts["components"].items()
+        for setting, port in part["ports"].items()
+        if setting.endswith(METRICS_PORT)
+    }
+    rows = [f"http://{HOST}:{port}/metrics  {name}" for name, port in found.items()]
+    return "\n             ".join((*rows, "(what to watch for: docs/monitoring.md)"))
 
 
 def _new_stack(home: StackFolder) -> Stack:

@@ -10,7 +10,7 @@ from deploy.local import probes
 from deploy.local.component import Component
 from deploy.local.paths import APP_PYTHON, StackFolder
 from deploy.local.ports import HOST
-from deploy.local.settings import Addresses, Ports, ProcessLayout
+from deploy.local.settings import Addresses, Ports, ProcessLayout, metrics_of, setting_of
 from services.access.nats_setup import OPERATOR, SERVICES
 
 # Of the stack's own parts; those that run elsewhere are left out by the supervisor.
@@ -75,8 +75,8 @@ def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
         name=_TOGETHER,
         command=(str(APP_PYTHON), "-m", "services.host", *names),
         probe=probe,
-        ports=(("TASKS_PORT", ports.tasks), ("GATEWAY_PORT", ports.gateway)),
-        environment={**shared, **targets, "LISTEN": listen, "GATEWAY_HOST": HOST, "GATEWAY_PORT": str(ports.gateway)},
+        ports=(("TASKS_PORT", ports.tasks), *_ports("gateway", ports)),
+        environment={**shared, **targets, "LISTEN": listen, **_gateway_environment(ports)},
         after=_STORES,
         patience=300.0,
         tries=_TRIES,
@@ -84,39 +84,52 @@ def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
 
 
 def _apart(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
-    tasks = _served("tasks", ("services.host", "access", "tasks", "webhooks"), ports.tasks, shared, after=_STORES)
-    storage = _served("storage", ("services.host", "storage"), ports.storage, shared, after=_STORES)
+    tasks = _served("tasks", ("services.host", "access", "tasks", "webhooks"), ports, shared, after=_STORES)
+    storage = _served("storage", ("services.host", "storage"), ports, shared, after=_STORES)
     # Not after Triton: importing takes as long as the models take to load, and the worker waits for them by itself.
     inference = replace(
-        _served("inference", ("services.inference",), ports.inference, shared, after=(*_STORES, "tasks", "storage")),
+        _served("inference", ("services.inference",), ports, shared, after=(*_STORES, "tasks", "storage")),
         probe=partial(probes.ask_worker, f"{HOST}:{ports.inference}", shared["INTERNAL_TOKEN"]),
         patience=300.0,
     )
-    return [tasks, storage, inference, _gateway(ports.gateway, shared)]
+    return [tasks, storage, inference, _gateway(ports, shared)]
 
 
 def _served(
-    name: str, module: tuple[str, ...], port: int, shared: Mapping[str, str], *, after: tuple[str, ...]
+    name: str, module: tuple[str, ...], ports: Ports, shared: Mapping[str, str], *, after: tuple[str, ...]
 ) -> Component:
-    listen = f"{HOST}:{port}"
+    listen = f"{HOST}:{getattr(ports, name)}"
     return Component(
         name=name,
         command=(str(APP_PYTHON), "-m", *module),
         probe=partial(probes.ask_grpc_health, listen),
-        ports=((f"{name.upper()}_PORT", port),),
-        environment={**shared, "LISTEN": listen},
+        ports=_ports(name, ports),
+        environment={**shared, "LISTEN": listen, **_metrics(name, ports)},
         after=after,
         tries=_TRIES,
     )
 
 
-def _gateway(port: int, shared: Mapping[str, str]) -> Component:
+def _ports(name: str, ports: Ports) -> tuple[tuple[str, int], ...]:
+    """The process's own, and that of its metrics."""
+    return tuple((setting_of(each), getattr(ports, each)) for each in (name, metrics_of(name)))
+
+
+def _metrics(name: str, ports: Ports) -> dict[str, str]:
+    return {"METRICS_HOST": HOST, "METRICS_PORT": str(getattr(ports, metrics_of(name)))}
+
+
+def _gateway_environment(ports: Ports) -> dict[str, str]:
+    return {"GATEWAY_HOST": HOST, "GATEWAY_PORT": str(ports.gateway), **_metrics("gateway", ports)}
+
+
+def _gateway(ports: Ports, shared: Mapping[str, str]) -> Component:
     return Component(
         name="gateway",
         command=(str(APP_PYTHON), "-m", "gateway"),
-        probe=partial(probes.ask_gateway, f"http://{HOST}:{port}"),
-        ports=(("GATEWAY_PORT", port),),
-        environment={**shared, "GATEWAY_HOST": HOST, "GATEWAY_PORT": str(port)},
+        probe=partial(probes.ask_gateway, f"http://{HOST}:{ports.gateway}"),
+        ports=_ports("gateway", ports),
+        environment={**shared, **_gateway_environment(ports)},
         after=("nats", "tasks", "storage"),
         tries=_TRIES,
     )

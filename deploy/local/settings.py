@@ -23,6 +23,10 @@ class Ports:
     triton: int = 15801
     triton_http: int = 15800
     triton_metrics: int = 15802
+    gateway_metrics: int = 15900
+    tasks_metrics: int = 15901
+    storage_metrics: int = 15902
+    inference_metrics: int = 15903
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Ports:
@@ -40,6 +44,11 @@ class Ports:
 
 def names() -> list[str]:
     return [field.name for field in fields(Ports)]
+
+
+def metrics_of(name: str) -> str:
+    """The port of a process's metrics."""
+    return f"{name}_metrics"
 
 
 def setting_of(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
 
@@ -36,6 +36,12 @@ class ServiceSettings(BaseSettings):
     """host:port of the service that knows API keys, which every process asks."""
     internal_token: SecretStr
     """What the services of one deployment know each other by. The same for all, and secret."""
+    metrics_host: str = "127.0.0.1"
+    """Address that `/metrics` listens on: one that only whoever collects them can reach."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port of `/metrics`, never one that callers reach. 0: none."""
+    metrics_by_tenant: bool = False
+    """Whether metrics tell up to 200 tenants apart by their names."""
     grpc_reflection: bool = False
     """Whether gRPC says what it can be asked."""
     public_url: PublicUrl = ""

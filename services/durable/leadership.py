@@ -10,6 +10,7 @@ import structlog
 from pymongo.errors import DuplicateKeyError
 
 from services.common.background import keep_running
+from services.durable import metrics
 from services.durable.store import Collection, Database, persist
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ class Leadership:
         self._seen_at = 0.0
         self._gaining: asyncio.Task[None] | None = None
         self._released = False
+        metrics.ROLE.declare(name)
 
     @property
     def held(self) -> bool:
@@ -49,9 +51,10 @@ class Leadership:
     async def run(self) -> None:
         """Renews, or waits for its turn, until cancelled."""
         try:
-            while not self._released:
-                await self._step()
-                await asyncio.sleep(self._interval)
+            with metrics.LEADING.read_from(lambda: {(self._name,): self.held}):
+                while not self._released:
+                    await self._step()
+                    await asyncio.sleep(self._interval)
         finally:
             if self._gaining is not None:
                 self._gaining.cancel()

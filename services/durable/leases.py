@@ -48,6 +48,11 @@ class LeaseTable:
     def get(self, name: str) -> Lease | None:
         return self._leases.get(name)
 
+    @property
+    def by_group(self) -> dict[str, int]:
+        """How many run in each."""
+        return dict(self._running)
+
     def running(self, group: str) -> int:
         return self._running.get(group, 0)
 

@@ -21,9 +21,11 @@ from typing import Any, Generic, NamedTuple, Protocol, cast
 import structlog
 
 from services.common.errors import Unavailable
+from services.durable import metrics
 from services.durable.aggregates import PublishedT
 from services.durable.write_log import WriteLog
 from services.messaging.publishing import OutgoingMessage
+from services.telemetry.instruments import plain
 
 log = structlog.get_logger()
 _GROUP = 256
@@ -128,21 +130,25 @@ class OutboxRelay(WriteLog[PublishedT]):
         """Publishes in the order of the writes, group after group, until cancelled."""
         self._queue.extendleft(reversed(self._group))  # what a fault interrupted
         self._group = []
-        while True:
-            while not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
-            if len(self._queue) < _GROUP:
-                await asyncio.sleep(self._linger)
-            self._group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP))]
-            connection = self._publisher.connection
-            await self._publish_surely(self._messages(self._group))
-            self._unsettled.append(PublishedWrites(time.monotonic(), connection, self._group))
-            for _, aggregate in self._group:
-                _note(self._sent, aggregate)
-            self._group = []
-            if not self._queue:
-                self._empty.set()
+        with metrics.RELAY_WAITING.read_from(plain(lambda: self.waiting)):
+            while True:
+                await self._next_group()
+
+    async def _next_group(self) -> None:
+        while not self._queue:
+            self._wake.clear()
+            await self._wake.wait()
+        if len(self._queue) < _GROUP:
+            await asyncio.sleep(self._linger)
+        self._group = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP))]
+        connection = self._publisher.connection
+        await self._publish_surely(self._messages(self._group))
+        self._unsettled.append(PublishedWrites(time.monotonic(), connection, self._group))
+        for _, aggregate in self._group:
+            _note(self._sent, aggregate)
+        self._group = []
+        if not self._queue:
+            self._empty.set()
 
     async def settle(self) -> None:
         """Lets events count as published once they are on the disk, until cancelled."""
@@ -173,6 +179,7 @@ class OutboxRelay(WriteLog[PublishedT]):
         """The server may have lost what it had acknowledged; it drops what it has already."""
         again = [write for sent in self._unsettled for write in sent.writes]
         log.info("events are sent again", writes=len(again))
+        metrics.SENT_AGAIN.add(len(again))
         for _, aggregate in again:
             self._sent.pop(aggregate.id, None)
         self._queue.extendleft(reversed(again))
@@ -208,6 +215,7 @@ class OutboxRelay(WriteLog[PublishedT]):
         if len(self._unrendered) > _KNOWN:
             self._unrendered.popitem(last=False)
         self.unrendered += 1
+        metrics.LEFT_OUT.count()
         log.error("event left out", event_id=name, error=type(error).__name__, so_far=self.unrendered)
 
     async def _publish_surely(self, messages: list[OutgoingMessage]) -> None:
@@ -215,11 +223,13 @@ class OutboxRelay(WriteLog[PublishedT]):
         while messages:
             try:
                 await self._publisher.publish(messages)
+                metrics.PUBLISHED.add(len(messages))
                 return
             except Unavailable as error:
                 log.warning("events wait for the bus", waiting=self.waiting, reason=error.reason)
             except Exception as error:  # noqa: BLE001  # whatever the client raises while it reconnects: the events must go out
                 log.warning("events wait for the bus", waiting=self.waiting, error=repr(error))
+            metrics.NOT_ACKNOWLEDGED.count()
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
             await self._renew()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from operator import attrgetter
@@ -15,6 +16,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import Unavailable
 from services.common.paging import ListPage, ListWindow
+from services.durable import metrics
 from services.durable.aggregates import AggregateT, InsertResult
 from services.durable.batch_writer import BatchWriter
 from services.durable.codec import Codec
@@ -70,6 +72,7 @@ class GroupRepository(Generic[AggregateT]):
         self._transitions: BatchWriter[AggregateT, bool] = BatchWriter(self._replace, tenant_of=_tenant)
         self._recent: BoundedCache[str, AggregateT] = BoundedCache(entries=remembered, size=remembered_bytes)
         self._settling: set[asyncio.Task[None]] = set()
+        metrics.KIND.declare(codec.kind)
 
     async def index(self, *names: str) -> None:
         """Makes the indexes; harmless when repeated. Few, for each costs every write.
@@ -176,13 +179,22 @@ class GroupRepository(Generic[AggregateT]):
 
     async def _insert(self, aggregates: Sequence[AggregateT]) -> list[InsertResult[AggregateT] | Exception]:
         writes = [self._begin(aggregate) for aggregate in aggregates]
+        began = time.perf_counter()
         try:
             codes = await persist(lambda: self._insert_errors([write.document for write in writes]))
             taken = await self._stored([writes[at] for at, code in codes.items() if code == _DUPLICATE])
         except BaseException:
             self._settle_later(writes)
             raise
-        return [self._added(write, codes.get(at), taken) for at, write in enumerate(writes)]
+        added = [self._added(write, codes.get(at), taken) for at, write in enumerate(writes)]
+        made = sum(isinstance(one, InsertResult) and not one.existing for one in added)
+        self._count(metrics.CREATE, made, len(writes), began)
+        return added
+
+    def _count(self, operation: str, made: int, size: int, began: float) -> None:
+        metrics.WRITES.add(made, self._codec.kind, operation)
+        metrics.GROUP_SECONDS.observe(time.perf_counter() - began, self._codec.kind, operation)
+        metrics.GROUP_SIZE.observe(size, self._codec.kind, operation)
 
     async def _insert_errors(self, documents: list[Document]) -> dict[int, int]:
         """The driver takes half as long again for a group of one."""
@@ -217,6 +229,7 @@ class GroupRepository(Generic[AggregateT]):
     async def _replace(self, aggregates: Sequence[AggregateT]) -> list[bool | Exception]:
         """True for each that found the version it was made from."""
         writes = [self._begin(self._writes.pruned(aggregate)) for aggregate in aggregates]
+        began = time.perf_counter()
         try:
             matched = await persist(lambda: self._matched(writes))
             won = [True] * len(writes) if matched == len(writes) else await self._won(writes)
@@ -225,6 +238,7 @@ class GroupRepository(Generic[AggregateT]):
             raise
         for write, stands in zip(writes, won, strict=True):
             self._end(write, stands=stands)
+        self._count(metrics.CHANGE, sum(won), len(writes), began)
         return list(won)
 
     async def _matched(self, writes: Sequence[PendingWrite[AggregateT]]) -> int:

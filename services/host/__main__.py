@@ -27,6 +27,7 @@ from services.rpc import grpc_server, reflection
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check, HealthMonitor
 from services.rpc.in_process import InProcessServer
+from services.telemetry.exposition import serving_metrics
 
 logger = structlog.get_logger()
 GRACE_SECONDS = 10.0
@@ -76,7 +77,7 @@ async def serve(names: list[str], settings: ServiceSettings) -> NoReturn:
         calm_collector()
         started.set()
         logger.info("serving", services=names, port=port)
-        async with running(health=health.run):
+        async with running(health=health.run), serving_metrics(settings.metrics_host, settings.metrics_port):
             await stop.wait()
             await health.drain()
             await fronts.aclose()

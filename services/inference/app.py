@@ -34,10 +34,13 @@ from services.providers.calling.orphan_resolver import OrphanResolver
 from services.providers.calling.provider_retries import ProviderContext
 from services.providers.directory import open_providers
 from services.providers.media import MediaSettings, open_media
+from services.providers.metrics import RESTING
 from services.providers.ports import LoadedModel
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check
+from services.telemetry.instruments import plain, reading
 from services.worker.heartbeat import Heartbeat
+from services.worker.metrics import CAPACITY, RUNNING
 from services.worker.reports import CallRecords, Reports
 from services.worker.runs import Runs
 from services.worker.work_queue import WorkQueue
@@ -121,4 +124,10 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         )
         servicer = InferenceServicer(chosen, runs, handlers.task_types, providers.canaries)
         rpc.add_InferenceServiceServicer_to_server(servicer, server)
+        meters = {
+            RUNNING: plain(lambda: len(runs)),
+            CAPACITY: plain(lambda: runs.capacity),
+            RESTING: plain(lambda: limiters.resting),
+        }
+        await stack.enter_async_context(reading(meters))
         yield MountedService([SERVICE], {"nats": partial(ping, bus), **providers.checks}, internal=[SERVICE])

@@ -12,6 +12,7 @@ from services import providers as package
 from services.common.errors import InvalidRequest
 from services.providers.calls import AccountTerms, SupportsAccounts, VendorCall
 from services.providers.media import Media
+from services.providers.metrics import PROVIDER
 from services.providers.ports import Capability, Check, LoadedModel, Provider, Serving
 
 CapabilityT = TypeVar("CapabilityT")
@@ -79,4 +80,5 @@ async def open_providers(media: Media) -> AsyncIterator[Providers]:
             module = import_module(f"{package.__name__}.{info.name}")
             if hasattr(module, "connect"):
                 found[module.NAME] = await stack.enter_async_context(module.connect(module.Settings(), media))
+        PROVIDER.declare(*found)
         yield Providers(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ from services.common.errors import (
 )
 from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER, Authenticator, Caller, set_caller
 from services.common.scopes import OURS, check_scopes, needed_scopes
+from services.rpc import metrics
 from services.rpc.rpc_status import to_status
 
 log = structlog.get_logger()
@@ -100,19 +102,24 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         }
         make, wrap, inner = build[handler.request_streaming, handler.response_streaming]
         needed = needed_scopes(inner)
+        metrics.METHOD.declare(method)
         behaviour = wrap(method, inner, OURS if needed is None else needed)
         return make(behaviour, _forgiving(handler.request_deserializer), handler.response_serializer)
 
     def _unary(self, method: str, inner: Any, needed: frozenset[str]) -> Callable[[Any, Context], Awaitable[Any]]:
         async def call(request: Any, context: Context) -> Any:  # noqa: RET503  # abort raises
+            began = time.perf_counter()
             try:
                 self._enter(self._running)
                 await self._identify(context, needed)
                 request = _readable(request)
                 if context.time_remaining() is None:
                     async with asyncio.timeout(self._timeout):
-                        return await inner(request, context)
-                return await inner(request, context)
+                        answer = await inner(request, context)
+                else:
+                    answer = await inner(request, context)
+                metrics.count_call(method, began)
+                return answer
             except ComputeError as error:
                 failure = error
             except TimeoutError:
@@ -124,7 +131,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
             except Exception:
                 log.exception("call failed", method=method)
                 failure = Internal("something went wrong on our side")
-            await context.abort_with_status(rpc_status.to_status(to_status(failure)))
+            await _fail(context, method, failure, began)
 
         return call
 
@@ -132,11 +139,13 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         endless = method.rpartition("/")[2].startswith(_ENDLESS)
 
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            began = None if endless else time.perf_counter()
             try:
                 self._enter(self._endless if endless else self._running)
                 await self._identify(context, needed)
                 async for response in inner(_readable(request), context):
                     yield response
+                metrics.count_call(method, began)
                 return
             except ComputeError as error:
                 failure = error
@@ -147,7 +156,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
             except Exception:
                 log.exception("call failed", method=method)
                 failure = Internal("something went wrong on our side")
-            await context.abort_with_status(rpc_status.to_status(to_status(failure)))
+            await _fail(context, method, failure, began)
 
         return call
 
@@ -183,6 +192,12 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
             set_caller(caller)
         else:
             raise Unauthenticated("this server takes calls of its own deployment only", reason="KEY_UNKNOWN")
+
+
+async def _fail(context: Context, method: str, failure: ComputeError, began: float | None) -> None:
+    status = to_status(failure)
+    metrics.count_call(method, began, status.code)
+    await context.abort_with_status(rpc_status.to_status(status))
 
 
 class _Unreadable:

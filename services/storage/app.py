@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,11 +20,13 @@ from services.imaging.decoder import DecodeLimits, Decoder
 from services.storage.image_probe import DecoderProbe
 from services.storage.links import LinkSigner
 from services.storage.local_folder import LocalObjectStore
+from services.storage.metrics import FREE
 from services.storage.ports import ObjectStore
 from services.storage.s3 import open_s3
 from services.storage.service import StorageService
 from services.storage.servicer import StorageServicer
 from services.storage.settings import StorageSettings
+from services.telemetry.instruments import Source, plain, reading
 
 __all__ = ["Settings", "mount"]
 Settings = StorageSettings
@@ -53,10 +56,18 @@ async def mount(server: grpc.aio.Server, settings: StorageSettings) -> AsyncIter
                 await objects.sweep()
                 await asyncio.sleep(_SWEEP_SECONDS)
 
-        async with running(sweep=sweep):
+        async with running(sweep=sweep), reading({FREE: _free_bytes(settings)}):
             yield MountedService(
                 [pb.DESCRIPTOR.services_by_name["StorageService"].full_name], {"storage": objects.check}
             )
+
+
+def _free_bytes(settings: StorageSettings) -> Source:
+    """Nothing where the store is not a folder of this machine."""
+    address = urlsplit(settings.storage_url)
+    if address.scheme != "file":
+        return dict
+    return plain(lambda: shutil.disk_usage(unquote(address.path)).free)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from services.common.storage_links import DEFAULT_SECONDS
 from services.imaging.paths import clean_prefix
 from services.storage.domain import ObjectKey, ObjectMetadata, ObjectPage, StoredObject, WriteConditions
 from services.storage.links import LinkSigner, LinkTarget
+from services.storage.metrics import STORED
 from services.storage.ports import ImageProbe, ObjectStore, OpenObject
 
 LIST_DEFAULT, LIST_LIMIT = 100, 1000
@@ -74,7 +75,9 @@ class StorageService:
             if wish.sha256 and wish.sha256.lower() != facts.sha256:
                 raise InvalidRequest("the content has another SHA-256 than announced", reason="CHECKSUM_MISMATCH")
             facts = await self._seen(gathering.path, facts, must_be_image=wish.must_be_image)
-            return await self._objects.put(key, gathering.path, facts, wish.terms)
+            stored = await self._objects.put(key, gathering.path, facts, wish.terms)
+            STORED.observe(stored.facts.size)
+            return stored
 
     async def copy(self, tenant: str, source: str, path: str, terms: WriteConditions) -> StoredObject:
         """The content of `source` under `path` too; each lives on its own. Onto itself it changes nothing.

@@ -16,6 +16,7 @@ from services.common.scopes import OURS, TO_CHANGE, TO_READ, needs
 from services.rpc.grpc_server import Context
 from services.rpc.proto import read_time
 from services.storage.domain import ByteRange, Precondition, StoredObject, WriteConditions
+from services.storage.metrics import SENT
 from services.storage.service import StorageService, UploadRequest
 
 _DRAIN_SECONDS, _DRAIN_BYTES = 5.0, 128 << 20
@@ -58,6 +59,7 @@ class StorageServicer(rpc.StorageServiceServicer):
             yield pb.DownloadObjectResponse(object=self._info(opened.stored))
             if span.length:
                 async for chunk in opened.chunks(span):
+                    SENT.add(len(chunk))
                     yield pb.DownloadObjectResponse(chunk=chunk)
 
     @needs(TO_READ)

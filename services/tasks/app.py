@@ -14,10 +14,12 @@ from services.durable import store
 from services.host.mount import MountedService
 from services.messaging import bus as nats_bus
 from services.rpc.grpc_client import Credentials, connect
+from services.tasks import metrics
 from services.tasks.replica import TasksReplica
 from services.tasks.servicer import TaskServicer
 from services.tasks.settings import TasksSettings
 from services.tasks.worker_servicer import WorkerServicer
+from services.telemetry.instruments import reading
 
 Settings = TasksSettings
 _WORKERS = "compute.tasks.v1.WorkerService"
@@ -53,7 +55,8 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
             ),
             server,
         )
-        async with running(**replica.loops()):
+        meters = metrics.sources(books, settings.task_queues)
+        async with running(**replica.loops()), reading(meters):
             yield MountedService(
                 ["compute.tasks.v1.TaskService", _WORKERS],
                 {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},

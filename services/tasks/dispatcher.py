@@ -210,6 +210,18 @@ class Dispatcher:
         """Waiting tasks of each queue."""
         return {queue: len(backlog) for queue, backlog in self._backlogs.items()}
 
+    def running(self) -> dict[str, int]:
+        """Running tasks of each queue."""
+        return self._leases.by_group
+
+    def slots(self) -> dict[str, list[int]]:
+        """What each worker of a queue can run at the same time, by queue."""
+        return {queue: self._registry.capacities(queue) for queue in self._registry.queues}
+
+    @property
+    def models_away(self) -> int:
+        return len(self._registry.unwell)
+
     async def load(self, reading: AsyncIterable[Sequence[Task]]) -> int:
         """What the store holds that is not over; runs get a fresh lease, since no heartbeat has been missed here yet.
 

@@ -29,6 +29,7 @@ from services.tasks.domain import Task, TaskState
 from services.tasks.due import orphaned_calls_list, removals
 from services.tasks.heartbeats import HeartbeatReceiver
 from services.tasks.messages import Messages
+from services.tasks.metrics import count_write
 from services.tasks.orders import NatsWorkerOrders
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
 from services.tasks.ports import FileStore
@@ -108,6 +109,7 @@ class TasksReplica:
         self.heartbeats = HeartbeatReceiver(bus, self.dispatcher, owner)
         self._stopping: set[asyncio.Task[None]] = set()
         self._bus = bus
+        self._by_tenant = settings.metrics_by_tenant
 
     async def prepare(self) -> None:
         """Before the first call is taken."""
@@ -154,6 +156,7 @@ class TasksReplica:
         await self.service.finish_all([RunReport(*run) for run in runs])
 
     def _written(self, task: Task) -> None:
+        count_write(task, by_tenant=self._by_tenant)
         self._notice(task)
         self._feed.noticed(task)
 

@@ -13,7 +13,9 @@ from services.durable import store
 from services.host.mount import MountedService
 from services.messaging import bus as nats_bus
 from services.net.guarded_http import GuardedHttp, Resolver
+from services.telemetry.instruments import plain, reading
 from services.webhooks.clock import SystemClock
+from services.webhooks.metrics import UNDER_WAY
 from services.webhooks.replica import WebhooksReplica, http_limits
 from services.webhooks.servicer import WebhookServicer
 from services.webhooks.settings import WebhooksSettings
@@ -35,7 +37,7 @@ async def mount(
         await replica.prepare()
         rpc.add_WebhookServiceServicer_to_server(WebhookServicer(replica.service), server)
         try:
-            async with running(**replica.loops()):
+            async with running(**replica.loops()), reading({UNDER_WAY: plain(lambda: replica.sender.under_way)}):
                 yield MountedService(
                     ["compute.webhooks.v1.WebhookService"],
                     {"webhooks-store": lambda: store.ping(database), "webhooks-bus": lambda: nats_bus.ping(bus)},

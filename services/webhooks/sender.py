@@ -17,6 +17,7 @@ import structlog
 
 from services.common.errors import NotFound, Unavailable
 from services.webhooks.domain import SECOND, Delivery, DeliveryAttempt, DeliveryState, Endpoint
+from services.webhooks.metrics import count_call
 from services.webhooks.ports import (
     DeliveryClock,
     DeliveryRepository,
@@ -79,6 +80,11 @@ class Sender:
         self._since = 0
         self._whole_at = -math.inf
         self._wake = asyncio.Event()
+
+    @property
+    def under_way(self) -> int:
+        """Calls that are being made."""
+        return len(self._running)
 
     def wake(self) -> None:
         """Something may be due."""
@@ -232,6 +238,7 @@ class Sender:
             await self._disable(claimed)
         ended = self._ended(claimed, attempt, answer)
         stands = await self._deliveries.save(ended)
+        count_call(ended, attempt)
         note = log.info if attempt.error else log.debug
         note("called", delivery=claimed.id, state=ended.state, status=answer.status, recorded=stands)
 

@@ -14,6 +14,7 @@ from compute.tasks.v1 import worker_pb2 as pb
 from nats.aio.msg import Msg
 
 from services.common.errors import ComputeError
+from services.worker.metrics import count_run
 from services.worker.orders import OrderDelivery, items_of, keys_of
 from services.worker.outcomes import failure_of, fault, timeout_failure
 from services.worker.reports import ClaimedTask, Reports
@@ -181,6 +182,7 @@ class Worker:
             finished.task_id, finished.attempt = run.key
             finished.service_requests.extend(attempt.calls)
             accepted = await self._reports.finish(finished)
+        count_run(finished, accepted=accepted)
         await attempt.ended(finished, accepted=accepted)
 
     async def _finished(

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from services.durable.metrics import LEFT_OUT
 from services.durable.relay import OutboxRelay
 from services.messaging.publishing import OutgoingMessage
 from services.tasks.domain import Task
@@ -135,7 +136,7 @@ POISON = {
 @pytest.mark.parametrize("why", POISON)
 async def test_what_cannot_be_rendered_stops_nothing_else_and_is_told_and_counted_once(why: str) -> None:
     poison, still_told = POISON[why]
-    server = Server()
+    server, left_out = Server(), LEFT_OUT.value()
     with capture_logs() as logs:
         async with relay(server) as outbox:
             for task in (GOOD, poison, LATER):
@@ -148,7 +149,7 @@ async def test_what_cannot_be_rendered_stops_nothing_else_and_is_told_and_counte
             write(outbox, with_webhook("last", HOOKED))
             await drained(outbox)
     assert server.published[-2:] == ["last.1", "last.1.hook"]
-    assert outbox.unrendered == 1
+    assert outbox.unrendered == 1 == LEFT_OUT.value() - left_out
     told = [entry for entry in logs if entry["event"] == "event left out"]
     assert [(entry["event_id"], entry["so_far"]) for entry in told] == [("poison.1", 1)]
     assert "hooks.ex" not in str(told)

@@ -52,6 +52,11 @@ class AccountLimiter:
         self._probing = False
         self._paused_until = 0.0
 
+    @property
+    def resting(self) -> bool:
+        """Its breaker is open."""
+        return self._breaker_open_until > time.monotonic()
+
     def pause(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
@@ -120,6 +125,11 @@ class AccountLimiters:
         self._bus = bus
         self._limiters: dict[str, AccountLimiter] = {}
         self._pauses: dict[str, float] = {}
+
+    @property
+    def resting(self) -> int:
+        """How many are left alone because they failed too often."""
+        return sum(limiter.resting for limiter in self._limiters.values())
 
     def of(self, terms: AccountTerms) -> AccountLimiter:
         limiter = self._limiters.get(terms.account)

@@ -13,6 +13,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 
 from services.common.errors import ComputeError, IllegalTransition
 from services.providers.calls import LostCall, VendorJob
+from services.providers.metrics import count_call
 from services.rpc.proto import struct_to_dict, timestamp
 from services.worker.runs import AttemptKey, Run
 
@@ -119,6 +120,7 @@ class RecordedProviderCall:
         _describe(self.entry, error)
         if self.entry.HasField("started_at"):
             self.entry.duration_seconds = max(0.0, time.time() - self.entry.started_at.ToMicroseconds() / 1e6)
+            count_call(self.entry)
 
     async def settle_now(self, outcome: str, error: BaseException | None = None) -> None:
         """Stored too: something else may be sent next, or nobody hears of the run again."""
@@ -200,6 +202,7 @@ class CallLedger:
             duration_seconds=seconds,
         )
         _describe(entry, error)
+        count_call(entry)
         self.entries.append(entry)
 
     def _opened(self, entry: pb.ServiceRequest) -> RecordedProviderCall:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from services.common.errors import Internal, Overloaded, Unavailable
+from services.providers.metrics import MODEL, MODEL_LOSSES, model_request
 from services.providers.ports import LoadedModel
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
@@ -75,6 +76,7 @@ class ModelSupervisor:
         `end_process` kills the model's process, where that can be done from here; false when there was none.
         """
         self.model = model
+        MODEL.declare(model)
         self.epoch = 0
         self._connection = connection
         self._canary = canary
@@ -127,7 +129,8 @@ class ModelSupervisor:
         while losses <= _RESUBMITS and time.monotonic() < give_up:
             await self._ready()
             try:
-                return await self._guarded(ask)
+                with model_request(self.model):
+                    return await self._guarded(ask)
             except ModelLost as error:
                 log.warning("model lost under a request", model=self.model, error=str(error))
                 self._suspect(str(error))
@@ -204,6 +207,7 @@ class ModelSupervisor:
         """Whatever was running there is gone. True when it was up until now."""
         news = not self._down
         if news:
+            MODEL_LOSSES.count(self.model)
             log.warning("model does not answer", model=self.model, error=str(error), requests=len(self._guards))
         self._down = True
         self._up.clear()

@@ -1,0 +1,100 @@
+"""What the tasks service counts. Each replica counts its own writes, so that all together count each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from services.catalog.enums import ErrorCategory
+from services.catalog.tasks import TYPES
+from services.tasks.domain import Task, TaskState, Verb
+from services.tasks.queues import DEFAULT_QUEUE
+from services.telemetry.instruments import LONG_SECONDS, Counter, Gauge, Histogram, Key, Source, plain
+from services.telemetry.labels import Label
+from services.telemetry.reasons import REASON
+
+# Queues are declared by a setting or by the worker that serves them.
+QUEUE = Label("queue", room=64)
+TASK_TYPE = Label("task_type", TYPES)
+TENANT = Label("tenant", room=200)
+STATUS = Label("status", (state.value for state in TaskState if state.terminal))
+CATEGORY = Label("category", ("", *(category.value for category in ErrorCategory)))
+OUTCOME = Label("outcome", ("completed", "failed", "retrying", "returned", "cancelled"))
+
+ENDED = Counter("atelier_tasks_ended_total", "Tasks that ended, and why.", STATUS, CATEGORY, REASON)
+RUNS_ENDED = Counter("atelier_task_runs_ended_total", "Runs that ended, and why.", OUTCOME, REASON)
+REPLAYED = Counter("atelier_tasks_replayed_total", "Failed tasks that were resumed.")
+QUEUE_SECONDS = Histogram(
+    "atelier_task_queue_seconds", "From creation to the first start.", QUEUE, buckets=LONG_SECONDS
+)
+RUN_SECONDS = Histogram(
+    "atelier_task_run_seconds", "How long runs took that came to an end.", TASK_TYPE, buckets=LONG_SECONDS
+)
+TENANT_ENDED = Counter("atelier_tenant_tasks_ended_total", "As far as METRICS_BY_TENANT asks for it.", TENANT, STATUS)
+WAITING = Gauge("atelier_queue_tasks_waiting", "Tasks that wait for a worker, as every replica knows them.", QUEUE)
+RUNNING = Gauge("atelier_queue_tasks_running", "Tasks that run, as every replica knows them.", QUEUE)
+SLOTS = Gauge("atelier_queue_slots", "What the workers of a queue can run at the same time.", QUEUE)
+WORKERS = Gauge("atelier_queue_workers", "Workers heard of lately.", QUEUE)
+MODELS_AWAY = Gauge("atelier_models_unavailable", "Models that do not answer a worker.")
+
+
+class QueueFigures(Protocol):
+    """What it knows of its queues."""
+
+    def depth(self) -> dict[str, int]: ...
+    def running(self) -> dict[str, int]: ...
+    def slots(self) -> dict[str, list[int]]: ...
+    @property
+    def models_away(self) -> int: ...
+
+
+_ENDS_A_RUN = {
+    Verb.COMPLETED: "completed",
+    Verb.FAILED: "failed",
+    Verb.RETRYING: "retrying",
+    Verb.RETURNED: "returned",
+}
+
+
+def sources(dispatcher: QueueFigures, settings_queues: Iterable[str]) -> dict[Gauge, Source]:
+    """What the gauges of a replica are read from. A queue that workers serve is declared as soon as it is seen."""
+    QUEUE.declare(DEFAULT_QUEUE, *settings_queues)
+
+    def slots() -> dict[str, list[int]]:
+        found = dispatcher.slots()
+        QUEUE.declare(*found)
+        return found
+
+    return {
+        WAITING: lambda: _by_queue(dispatcher.depth()),
+        RUNNING: lambda: _by_queue(dispatcher.running()),
+        SLOTS: lambda: _by_queue({queue: sum(workers) for queue, workers in slots().items()}),
+        WORKERS: lambda: _by_queue({queue: len(workers) for queue, workers in slots().items()}),
+        MODELS_AWAY: plain(lambda: dispatcher.models_away),
+    }
+
+
+def _by_queue(found: Mapping[str, float]) -> dict[Key, float]:
+    return {(queue,): value for queue, value in found.items()}
+
+
+def count_write(task: Task, *, by_tenant: bool = False) -> None:
+    """What a durable write of this replica says has happened."""
+    if not task.outbox or (last := task.outbox[-1]).version != task.version:
+        return
+    verb = last.verb
+    if verb is Verb.EXECUTING:
+        if task.first_started_at is None and task.started_at is not None:
+            QUEUE_SECONDS.observe((task.started_at - task.created_at) / 1e6, task.queue)
+        return
+    if (outcome := _ENDS_A_RUN.get(verb)) is not None:
+        RUNS_ENDED.count(outcome, last.reason or "")
+        if verb is not Verb.RETURNED and task.started_at is not None:
+            RUN_SECONDS.observe((last.at - task.started_at) / 1e6, task.task_type)
+    elif verb is Verb.REPLAYED:
+        REPLAYED.count()
+    if verb in (Verb.COMPLETED, Verb.FAILED, Verb.CANCELLED):
+        ENDED.count(task.state.value, last.category or "", last.reason or "")
+        if by_tenant:
+            TENANT.declare(task.tenant)
+            TENANT_ENDED.count(task.tenant, task.state.value)
