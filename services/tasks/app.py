@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-from compute.tasks.v1 import tasks_pb2_grpc, worker_pb2_grpc
+from compute.tasks.v1 import parents_pb2_grpc, tasks_pb2_grpc, worker_pb2_grpc
 
 from services.clients.storage_client import StorageClient
 from services.common.background import running
@@ -15,6 +15,7 @@ from services.host.mount import MountedService
 from services.messaging import bus as nats_bus
 from services.rpc.grpc_client import Credentials, connect
 from services.tasks import metrics
+from services.tasks.parent_servicer import ParentServicer
 from services.tasks.replica import TasksReplica
 from services.tasks.servicer import TaskServicer
 from services.tasks.settings import TasksSettings
@@ -22,12 +23,12 @@ from services.tasks.worker_servicer import WorkerServicer
 from services.telemetry.instruments import reading
 
 Settings = TasksSettings
-_WORKERS = "compute.tasks.v1.WorkerService"
+_INTERNAL = ["compute.tasks.v1.WorkerService", "compute.tasks.v1.ParentService"]
 
 
 @asynccontextmanager
 async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterator[MountedService]:
-    """Adds TaskService and WorkerService to `server` and keeps their loops running."""
+    """Adds TaskService, WorkerService and ParentService to `server` and keeps their loops running."""
     async with (
         store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
         nats_bus.open_bus(settings.nats_url, "tasks", credentials=settings.nats_credentials, echo=False) as bus,
@@ -55,12 +56,13 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
             ),
             server,
         )
+        parents_pb2_grpc.add_ParentServiceServicer_to_server(ParentServicer(replica.children, replica.messages), server)
         meters = metrics.sources(books, settings.task_queues)
         async with running(**replica.loops()), reading(meters):
             yield MountedService(
-                ["compute.tasks.v1.TaskService", _WORKERS],
+                ["compute.tasks.v1.TaskService", *_INTERNAL],
                 {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
-                internal=[_WORKERS],
+                internal=_INTERNAL,
                 conditions={"workers": replica.dispatcher.check_workers, "models": replica.dispatcher.check_models},
             )
             await replica.close()

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from services.common.errors import IllegalTransition, NotFound
+from services.tasks.parents import TaskParent
 from services.tasks.provider_calls import ProviderCallRecord, kept
 
 SECOND = 1_000_000
@@ -86,6 +87,9 @@ class Task:
     pictures that came inside its request. `deleted_at` is set when its files are gone; `erased` when nobody may see it
     any more, and it only waits for its last event to be published. `first_started_at` is set once `started_at` is that
     of a later run, and `resume_count` once it was replayed: what most tasks do without costs nothing in the store.
+
+    `parent` is set for a step of something larger. `quiet`: its parent alone tells of it. `placeholder`: it only stands
+    for a child that was cancelled before it was created.
     """
 
     id: str
@@ -121,6 +125,9 @@ class Task:
     first_started_at: int | None = None
     resume_count: int | None = None
     resumed_at: int | None = None
+    parent: TaskParent | None = None
+    quiet: bool | None = None
+    placeholder: bool | None = None
     outbox: tuple[Occurrence, ...] = ()
 
     @property
@@ -149,6 +156,28 @@ class Task:
 
     def created(self) -> Task:
         return _changed(self, outbox=(Occurrence(self.version, Verb.CREATED, self.state, 0, self.created_at),))
+
+    @classmethod
+    def placeholder_of(cls, tenant: str, parent: TaskParent, now: int) -> Task:
+        """What keeps a child from being created: nobody but its parent sees it."""
+        said = Occurrence(1, Verb.CANCELLED, TaskState.CANCELLED, 0, now)
+        return cls(
+            id=parent.child_id(tenant),
+            tenant=tenant,
+            task_type="",
+            queue="",
+            spec="",
+            priority=0,
+            created_at=now,
+            updated_at=now,
+            state=TaskState.CANCELLED,
+            completed_at=now,
+            workflow_id=parent.workflow_id,
+            parent=parent,
+            quiet=True,
+            placeholder=True,
+            outbox=(said,),
+        )
 
     def claimed(self, worker: str, now: int) -> Task:
         """Begins the next attempt."""

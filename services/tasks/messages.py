@@ -31,6 +31,7 @@ from services.rpc.proto import (
     timestamp,
 )
 from services.tasks.domain import Task, TaskState
+from services.tasks.parents import TaskParent
 from services.tasks.provider_calls import ProviderCallRecord
 from services.tasks.queues import DEFAULT_QUEUE
 from services.tasks.reference_policy import ReferencePolicy
@@ -53,8 +54,13 @@ class Messages:
 
     def new_task(self, tenant: str, request: pb.CreateTaskRequest) -> NewTask:
         """Raises InvalidRequest with a violation for each field that cannot be used."""
-        kind, common, params, inputs = read_request(request)
+        kind, common, params, inputs, parent = read_request(request)
         self._reference_policy.check(kind, common, params)
+        workflow_id = params.__dict__.get("workflow_id")
+        if parent is not None and parent.workflow_id is not None:
+            workflow_id = parent.workflow_id
+            if "workflow_id" in kind.params.model_fields:
+                params = params.model_copy(update={"workflow_id": workflow_id})
         spec = _stored(common, _compact(params))
         self._remember(spec, _wire_spec(kind, common, params))
         return NewTask(
@@ -66,9 +72,12 @@ class Messages:
             origin_instance=common.origin_instance,
             origin_zone=common.origin_zone,
             origin_tenant_id=common.origin_tenant_id,
-            workflow_id=params.__dict__.get("workflow_id"),
+            workflow_id=workflow_id,
             idempotency_key=request.idempotency_key,
             inputs=inputs,
+            parent=parent,
+            quiet=request.quiet,
+            max_attempts=request.max_attempts if request.HasField("max_attempts") else None,
         )
 
     def task(self, task: Task) -> pb.Task:
@@ -77,10 +86,11 @@ class Messages:
         self.fill(task, message)
         return message
 
-    def fill(self, task: Task, message: pb.Task) -> None:
+    def fill(self, task: Task, message: pb.Task, *, with_spec: bool = True) -> None:
         """As `task`, into an empty message."""
         _fill_brief(task, message)
-        message.spec.CopyFrom(self.spec(task))
+        if with_spec:
+            message.spec.CopyFrom(self.spec(task))
         if task.result is not None:
             self._fill_result(message, task)
         if (first := task.first_start) is not None:
@@ -102,10 +112,10 @@ class Messages:
         self.show(task, message)
         return message
 
-    def show(self, task: Task, message: pb.Task) -> None:
+    def show(self, task: Task, message: pb.Task, *, with_spec: bool = True) -> None:
         """As `shown`, into an empty message."""
         try:
-            self.fill(task, message)
+            self.fill(task, message, with_spec=with_spec)
         except Internal:
             message.Clear()
             _fill_brief(task, message)
@@ -253,8 +263,16 @@ def _fill_brief(task: Task, message: pb.Task) -> None:
     for name in _TIMES:
         if value := getattr(task, name):
             set_time(getattr(message, name), value)
+    if task.parent is not None:
+        fill_parent(task.parent, message.parent)
+    if task.quiet:
+        message.quiet = True
     if task.worker is not None:
         message.executor_type, message.executor_instance = "worker", task.worker
+
+
+def fill_parent(parent: TaskParent, message: pb.TaskParent) -> None:
+    message.kind, message.id, message.step, message.attempt = parent
 
 
 def _note(item: pb.ServiceRequest) -> str:

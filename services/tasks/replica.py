@@ -19,10 +19,12 @@ from services.durable.store import Database
 from services.messaging.event_schemas import schemas_at
 from services.messaging.publishing import Publisher
 from services.messaging.streams import ensure_streams
+from services.messaging.subjects.steps import STEPS_STREAM
 from services.messaging.subjects.tasks import EVENTS_STREAM, WORK_STREAM
 from services.messaging.subjects.webhooks import HOOKS_STREAM
 from services.tasks.broadcast import TaskBroadcast
 from services.tasks.changes import TaskNews
+from services.tasks.children import ChildTasks
 from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import Task, TaskState
@@ -32,6 +34,7 @@ from services.tasks.messages import Messages
 from services.tasks.metrics import count_write
 from services.tasks.orders import NatsWorkerOrders
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
+from services.tasks.outgoing import outgoing
 from services.tasks.ports import FileStore
 from services.tasks.queues import KnownQueues
 from services.tasks.reload import Reload
@@ -39,11 +42,10 @@ from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import MongoTaskRepository, remains_of
 from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from services.tasks.settings import TasksSettings
-from services.tasks.webhook_notices import outgoing
 
 log = structlog.get_logger()
 # Those it publishes to.
-_STREAMS = (EVENTS_STREAM, WORK_STREAM, HOOKS_STREAM)
+_STREAMS = (EVENTS_STREAM, WORK_STREAM, STEPS_STREAM, HOOKS_STREAM)
 
 
 class TasksReplica:
@@ -92,6 +94,7 @@ class TasksReplica:
             completion_hook=notes,
             queues=self.dispatcher,
         )
+        self.children = ChildTasks(self.service, self.repository, clock)
         self.orphan_reaper = OrphanReaper(self._orphans, self.service, self.repository, self._orders, clock, patience)
         self._removals = removals(database)
         self.remover = Remover(

@@ -15,15 +15,15 @@ from services.durable.repository import GroupRepository
 from services.durable.store import Database, Document, equals
 from services.durable.write_log import WriteLog
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
+from services.tasks.parents import TaskParent
 from services.tasks.ports import TaskQuery
 from services.tasks.provider_calls import ProviderCallRecord
 
 _CACHE, _CACHE_BYTES = 8_192, 64 * 1024 * 1024
 # About a second of what the store takes. Steps of tasks that were accepted are bounded by the workers' room instead.
 _WAITING_CREATES = 2_048
-_PLAIN = tuple(
-    name for name in Task.__dataclass_fields__ if name not in ("id", "state", "errors", "service_calls", "outbox")
-)
+_OTHERWISE = ("id", "state", "errors", "service_calls", "outbox", "parent")
+_PLAIN = tuple(name for name in Task.__dataclass_fields__ if name not in _OTHERWISE)
 _DEFAULTS = tuple(
     (field.name, None if field.default is MISSING else field.default) for field in fields(Task) if field.name in _PLAIN
 )
@@ -78,13 +78,15 @@ def to_document(task: Task) -> Document:
     fields = task.__dict__
     document: Document = {name: value for name in _PLAIN if (value := fields[name]) is not None}
     document["_id"] = task.id
-    if not task.erased:
+    if not task.erased and not task.placeholder:
         document["listing"] = task.listing
     document["state"] = task.state.value
     if task.errors:
         document["errors"] = list(task.errors)
     if task.service_calls:
         document["service_calls"] = orjson.dumps([_told(call) for call in task.service_calls]).decode()
+    if task.parent is not None:
+        document["parent"] = orjson.dumps(list(task.parent)).decode()
     document["outbox"] = orjson.dumps(list(map(list, task.outbox))).decode()
     return document
 
@@ -92,10 +94,10 @@ def to_document(task: Task) -> Document:
 def remains_of(task: Task) -> Document | None:
     """What stays of a deleted one's document.
 
-    Of a task made with an Idempotency-Key the bare id: the same id must never name another task, or a late worker could
-    finish that one, and its events would be taken for repetitions.
+    Of a task whose id follows from an Idempotency-Key or from its parent the bare id: the same id must never name
+    another task, or a late worker could finish that one, and its events would be taken for repetitions.
     """
-    if task.fingerprint is None:
+    if task.fingerprint is None and task.parent is None:
         return None
     return {"state": task.state.value, "erased": True, "tenant": "", "outbox": "[]"}
 
@@ -104,11 +106,13 @@ def _task_of(document: Document) -> Task:
     # The bare id that stays of a deleted task has none of the rest.
     plain: dict[str, Any] = {name: document.get(name, default) for name, default in _DEFAULTS}
     calls = orjson.loads(document.get("service_calls") or "[]")
+    parent = document.get("parent")
     return Task(
         id=document["_id"],
         state=TaskState(document["state"]),
         errors=tuple(document.get("errors", ())),
         service_calls=tuple(ProviderCallRecord(**call) for call in calls),
+        parent=TaskParent(*orjson.loads(parent)) if parent else None,
         outbox=tuple(_unpack(item) for item in orjson.loads(document["outbox"])),
         **plain,
     )

@@ -12,6 +12,7 @@ from services.catalog.base import CommonFields, TaskKind, TaskParams
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field, wrong_field
 from services.rpc.proto import check_objects, invalid, read, to_dict
+from services.tasks.parents import TaskParent
 
 MAX_KEY_LENGTH = 255
 ORIGIN = {
@@ -20,6 +21,7 @@ ORIGIN = {
     "origin_tenant_id": "tenant_id",
     "origin_reference": "reference",
 }
+_KIND = re.compile(r"[a-z]{1,32}")
 _INPUTS = re.compile(r"references/[A-Za-z0-9\-]{16,64}/")
 
 
@@ -30,6 +32,7 @@ class TaskRequest(NamedTuple):
     common: CommonFields
     params: TaskParams
     inputs: str | None
+    parent: TaskParent | None = None
 
 
 def read_request(request: pb.CreateTaskRequest) -> TaskRequest:
@@ -43,9 +46,34 @@ def read_request(request: pb.CreateTaskRequest) -> TaskRequest:
         inputs = _inputs(request.inputs_folder)
     with refusals:
         check_key(request.idempotency_key)
+    with refusals:
+        parent = _read_step(request)
     refusals.told()
     assert kind is not None
-    return TaskRequest(kind, common, params, inputs)
+    return TaskRequest(kind, common, params, inputs, parent)
+
+
+def for_services(request: pb.CreateTaskRequest) -> bool:
+    """Whether it says what only services of the deployment may say."""
+    return request.HasField("parent") or request.quiet or request.HasField("max_attempts")
+
+
+def read_parent(said: pb.TaskParent) -> TaskParent:
+    """Raises InvalidRequest."""
+    check_field("parent.kind", bool(_KIND.fullmatch(said.kind)), "must be 1 to 32 small letters")
+    check_field("parent.id", 1 <= len(said.id) <= 64, "must have 1 to 64 characters")
+    check_field("parent.step", 1 <= len(said.step) <= 256, "must have 1 to 256 characters")
+    check_field("parent.attempt", said.attempt >= 0, "must not be negative")
+    return TaskParent(said.kind, said.id, said.step, said.attempt)
+
+
+def _read_step(request: pb.CreateTaskRequest) -> TaskParent | None:
+    if request.HasField("max_attempts"):
+        check_field("max_attempts", 1 <= request.max_attempts <= 100, "must be from 1 to 100")
+    if not request.HasField("parent"):
+        return None
+    check_field("idempotency_key", not request.idempotency_key, "goes without parent")
+    return read_parent(request.parent)
 
 
 def check_spec(spec: pb.TaskSpec) -> None:

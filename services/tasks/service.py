@@ -23,6 +23,7 @@ from services.durable.aggregates import InsertResult
 from services.durable.batch_writer import abandon
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.fingerprint import fingerprint, same_request
+from services.tasks.parents import TaskParent
 from services.tasks.ports import (
     CompletionHook,
     QueueDirectory,
@@ -52,6 +53,18 @@ class NewTask(NamedTuple):
     workflow_id: str | None = None
     idempotency_key: str = ""
     inputs: str | None = None
+    parent: TaskParent | None = None
+    quiet: bool = False
+    max_attempts: int | None = None
+
+    @property
+    def task_id(self) -> str:
+        """With a parent or a key the id follows from it: the store's own uniqueness makes concurrent posts one task."""
+        if self.parent is not None:
+            return self.parent.child_id(self.tenant)
+        if not self.idempotency_key:
+            return new_uuid()
+        return str(uuid5(NAMESPACE_URL, f"atelier:{len(self.tenant)}:{self.tenant}:{self.idempotency_key}"))
 
 
 class CreateResult(NamedTuple):
@@ -136,7 +149,7 @@ class TaskService:
         try:
             self._check_queue(task)
         except UnknownQueue as refusal:
-            if not new.idempotency_key:
+            if not new.idempotency_key and new.parent is None:
                 raise
             return PendingCreate(task, kept=False, written=asyncio.ensure_future(self._made_before(task, refusal)))
         worker = self._reservations.reserve_worker(task) if self._reservations else None
@@ -150,7 +163,8 @@ class TaskService:
     async def created(self, creation: PendingCreate) -> CreateResult:
         """The task as it was created, though a worker may have been given it in the same write.
 
-        Raises IdempotencyConflict when the key was used with another body, or its task was deleted; UnknownQueue.
+        Raises IdempotencyConflict when the key was used with another body, or its task was deleted; NotFound when the
+        parent's task was deleted; UnknownQueue.
         """
         task, kept, written = creation
         try:
@@ -159,17 +173,15 @@ class TaskService:
             self._cancel_reservation(task, kept=kept)  # should it stand after all, its worker is reminded
             raise
         self._cancel_reservation(task, kept=added.existing and kept)
-        if added.existing and added.stored.erased:
-            said = "the task this Idempotency-Key made was deleted; use another key"
-            raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
-        if added.existing and not same_request(added.stored, task):
-            raise IdempotencyConflict("this Idempotency-Key was used before with another body")
-        return CreateResult(added.stored if added.existing else task, added.existing)
+        if not added.existing:
+            return CreateResult(task, replayed=False)
+        _check_joined(added.stored, task)
+        return CreateResult(added.stored, replayed=True)
 
     def _task(self, new: NewTask) -> Task:
         now = self._clock()
         return Task(
-            id=_task_id(new),
+            id=new.task_id,
             tenant=new.tenant,
             task_type=new.task_type,
             queue=new.queue,
@@ -177,13 +189,15 @@ class TaskService:
             priority=new.priority,
             created_at=now,
             updated_at=now,
-            max_attempts=self._retry.attempts,
+            max_attempts=new.max_attempts or self._retry.attempts,
             origin_instance=new.origin_instance,
             origin_zone=new.origin_zone,
             origin_tenant_id=new.origin_tenant_id,
             workflow_id=new.workflow_id,
             fingerprint=fingerprint(new.task_type, new.queue, new.spec) if new.idempotency_key else None,
             inputs=new.inputs,
+            parent=new.parent,
+            quiet=new.quiet or None,
         ).created()
 
     def _check_queue(self, task: Task) -> None:
@@ -192,7 +206,7 @@ class TaskService:
             self._queues.check_queue(task.queue)
 
     async def _made_before(self, task: Task, refusal: UnknownQueue) -> InsertResult[Task]:
-        """What its key made while the queue was still served."""
+        """What its key or its parent made while the queue was still served."""
         try:
             return InsertResult(await self._tasks.get_fresh(task.id), existing=True)
         except NotFound:
@@ -361,6 +375,23 @@ class TaskService:
         return await self._tasks.save(task)
 
 
+def _check_joined(stored: Task, asked: Task) -> None:
+    """Whether `asked` may be answered with what stands under its id. A child is joined whatever its spec."""
+    if asked.parent is not None:
+        if stored.erased:
+            raise child_deleted(stored.id)
+        return
+    if stored.erased:
+        said = "the task this Idempotency-Key made was deleted; use another key"
+        raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
+    if not same_request(stored, asked):
+        raise IdempotencyConflict("this Idempotency-Key was used before with another body")
+
+
+def child_deleted(task_id: str) -> NotFound:
+    return NotFound(f"task {task_id}, the child of a step, was deleted", reason="TASK_DELETED")
+
+
 def _is_of(task: Task | None, ending: RunReport) -> bool:
     """Whether the attempt is the task's own and not failed."""
     states = (TaskState.EXECUTING, TaskState.COMPLETED)
@@ -373,13 +404,7 @@ def _runs(task: Task, worker: str, attempt: int) -> bool:
 
 def visible(task: Task, tenant: str, task_type: str | None) -> Task:
     """Raises NotFound where this caller may not know of it."""
-    if task.erased or task.tenant != tenant or (task_type is not None and task.task_type != task_type):
+    hidden = task.erased or task.placeholder or task.tenant != tenant
+    if hidden or (task_type is not None and task.task_type != task_type):
         raise NotFound(f"task {task.id} does not exist", reason="TASK_NOT_FOUND")
     return task
-
-
-def _task_id(new: NewTask) -> str:
-    """With a key the id follows from it: the store's own uniqueness makes concurrent posts one task."""
-    if not new.idempotency_key:
-        return new_uuid()
-    return str(uuid5(NAMESPACE_URL, f"atelier:{len(new.tenant)}:{new.tenant}:{new.idempotency_key}"))

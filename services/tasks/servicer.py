@@ -30,7 +30,7 @@ from services.tasks.domain import Task
 from services.tasks.messages import Messages
 from services.tasks.ports import TaskQuery
 from services.tasks.removal import Remover
-from services.tasks.requests import check_forms, check_key, check_spec
+from services.tasks.requests import check_forms, check_key, check_spec, for_services
 from services.tasks.service import CreateResult, NewTask, PendingCreate, TaskService
 from services.tasks.worker_registry import RegisteredModel
 
@@ -72,6 +72,7 @@ class TaskServicer(rpc.TaskServiceServicer):
     @needs(TO_CHANGE)
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
         await self._admit(owner := tenant())
+        _check_asking(request, current_caller())
         answer, new = pb.CreateTaskResponse(), self._new(owner, request)
         check_spec(request.spec)
         self._show(await self._service.create(new), answer)
@@ -248,7 +249,8 @@ class TaskServicer(rpc.TaskServiceServicer):
                 if item.tenant not in ("", caller.tenant):
                     raise wrong_field("tenant", "is not yours: leave it out")
                 check_spec(request.spec)
-            if key and not request.idempotency_key:
+            _check_asking(request, caller)
+            if key and not request.idempotency_key and not request.HasField("parent"):
                 request.idempotency_key = key
             return self._service.begin(self._new(check_tenant(item.tenant or caller.tenant), request))
         except Exception as error:  # noqa: BLE001  # told for this one; its neighbours are made
@@ -271,6 +273,12 @@ class TaskServicer(rpc.TaskServiceServicer):
         if not task.state.terminal:
             message.progress = self._progress(task.id)
         return message
+
+
+def _check_asking(request: pb.CreateTaskRequest, caller: Caller) -> None:
+    """Raises PermissionDenied where a key asks for what only services may."""
+    if for_services(request):
+        caller.require_internal()
 
 
 def tenant() -> str:

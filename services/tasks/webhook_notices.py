@@ -1,4 +1,4 @@
-"""What the relay publishes for one occurrence: its event, and a notice where the task names a webhook for it.
+"""What the webhooks service is told of an event: a notice, where the task names a webhook for it.
 
 A deletion gives a notice in any case, so that no more calls are made for the task.
 A task without a webhook costs a search in the text of its specification.
@@ -12,20 +12,16 @@ import orjson
 from compute.webhooks.v1 import webhooks_pb2 as pb
 
 from services.catalog.webhook_events import content_type, wanted_events
-from services.messaging.event_schemas import NAMELESS
 from services.messaging.publishing import OutgoingMessage
 from services.messaging.subjects.webhooks import webhook_subject
 from services.tasks.domain import Occurrence, Task, Verb
-from services.tasks.events import render
 
 # As a specification is stored, without what is null. Texts of callers have their quotes escaped.
 _MARK = '"webhook_url":'
 
 
-def outgoing(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Iterator[OutgoingMessage]:
-    """The event first: it goes out though the notice cannot be made."""
-    event = render(task, occurrence, schemas)
-    yield event
+def webhook_notices(task: Task, occurrence: Occurrence, event: OutgoingMessage) -> Iterator[OutgoingMessage]:
+    """None or one, of that event."""
     if _MARK not in task.spec:
         return
     common = orjson.loads(task.spec)["common"]

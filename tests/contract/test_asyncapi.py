@@ -21,7 +21,7 @@ from services.messaging.subjects.workers import inference_subject
 from services.messaging.tenant_events import DOMAIN
 from services.tasks.domain import Failure, Task, Verb
 from services.tasks.events import render
-from services.tasks.webhook_notices import outgoing
+from services.tasks.outgoing import outgoing
 from services.worker.runs import AttemptKey, Run
 
 ID = "0c5d1a3e-6a52-4a4e-9d3b-0d6a7e0f2a11"

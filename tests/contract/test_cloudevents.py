@@ -15,7 +15,7 @@ from services.common.settings import ServiceSettings
 from services.inference.announcements import render as render_run
 from services.messaging.event_schemas import NAMELESS, schemas_at
 from services.tasks.domain import Task
-from services.tasks.webhook_notices import outgoing
+from services.tasks.outgoing import outgoing
 from services.worker.runs import AttemptKey, Run
 from tests.cloudevents import faults
 from tests.contract.test_asyncapi import ID, lives

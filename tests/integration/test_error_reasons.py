@@ -18,7 +18,7 @@ from services.catalog.enums import ErrorCategory
 from services.common import errors
 from services.rpc.grpc_client import Credentials
 from services.tasks.domain import Failure, Task
-from services.tasks.webhook_notices import outgoing
+from services.tasks.outgoing import outgoing
 from services.worker.outcomes import failure_of
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, events, stack
 from tests.integration.test_gateway_events import settled

@@ -14,11 +14,12 @@ import pytest
 import pytest_asyncio
 from compute.inference.v1 import inference_pb2_grpc
 from compute.storage.v1 import storage_pb2
-from compute.tasks.v1 import tasks_pb2
+from compute.tasks.v1 import parents_pb2, tasks_pb2
 from compute.webhooks.v1 import webhooks_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc import status_pb2
 from pydantic import SecretStr
 
 from services.common.scopes import OURS, SCOPES, needed_scopes
@@ -26,7 +27,7 @@ from services.inference.servicer import InferenceServicer
 from services.inference.settings import WorkerSettings
 from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
-from services.rpc.rpc_status import from_rpc_error
+from services.rpc.rpc_status import from_rpc_error, from_status
 from services.worker.runs import Runs
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, stack
 from tests.integration.tasks_host import Keys
@@ -49,9 +50,11 @@ PLAIN = {
         "config_json",
     ),
     *("sha256", "precondition", "if_none_match", "filter", "status", "state"),
+    "parent",
 }
 # These answer for each of many, or make something of the caller's own.
 WITHOUT_NOT_FOUND = {"CreateTask", "CreateTasks", "DeleteTasks", "ListDeliveries", "UploadObject", "WatchTasks"}
+STEP = tasks_pb2.TaskParent(kind="workflow", id="w", step="s")
 MAKES = {"CreateTask", "CreateTasks", "UploadObject", "GetSecret", "RotateSecret"}
 
 
@@ -193,11 +196,39 @@ async def test_each_service_is_for_whom_it_should_be(here: Deployment) -> None:
     for method in METHODS:
         await here.ask(method, "")
         needed, service = here.auth_interceptor.declared[path_of(method)] or OURS, method.containing_service.name
-        ours = service in ("WorkerService", "AccessService") or method.name == "ResolveLink"
+        ours = service in ("WorkerService", "ParentService", "AccessService") or method.name == "ResolveLink"
         assert (needed == OURS) == ours, method.full_name
         assert ("operator" in needed) == (service == "InferenceService"), method.full_name
         reading = needed != OURS and method.name.startswith(looks) and method.name != "GetSecret"
         assert ("read" in needed) == reading, method.full_name
+
+
+@pytest.mark.parametrize("scope", ["tasks", "admin", "tasks-admin"])
+@pytest.mark.parametrize(
+    "said", [{"parent": STEP}, {"parent": tasks_pb2.TaskParent()}, {"quiet": True}, {"max_attempts": 9}], ids=repr
+)
+async def test_no_key_makes_a_step_of_anything(here: Deployment, scope: str, said: dict[str, Any]) -> None:
+    before, key = await here.seen(), f"acme-{scope}"
+    request = tasks_pb2.CreateTaskRequest(**said)
+    fill(request, "", {})
+    [one, many] = [method for method in METHODS if method.name in ("CreateTask", "CreateTasks")]
+    assert (await here.ask(one, key, request)).reason == "INTERNAL_ONLY"
+    several = tasks_pb2.CreateTasksRequest(items=[tasks_pb2.CreateTasksItem(request=request)])
+    answer = tasks_pb2.CreateTasksResponse.FromString((await here.ask(many, key, several)).shown)
+    refusals = [from_status(status_pb2.Status.FromString(outcome.error)).reason for outcome in answer.outcomes]
+    assert refusals == ["INTERNAL_ONLY"]
+    assert await here.seen() == before
+
+
+async def test_no_key_looks_at_a_step_or_cancels_it(here: Deployment) -> None:
+    """Not even where it names a task of its own."""
+    named = parents_pb2.TaskName(task_id=here.ids["task_id"])
+    for method in METHODS:
+        if method.containing_service.name == "ParentService":
+            request = GetMessageClass(method.input_type)(tasks=[named])
+            for scope in ("read", "tasks", "admin", "operator"):
+                answer = await here.ask(method, f"acme-{scope}", request)
+                assert answer.reason == "INTERNAL_ONLY", (method.name, scope)
 
 
 async def test_an_operator_sees_workers_and_no_tenant(here: Deployment) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -19,6 +19,8 @@ from typing import Any, NamedTuple, TypeVar
 from unittest import mock
 
 import pytest
+from compute.tasks.v1 import tasks_pb2
+from compute.tasks.v1.parents_pb2 import StepNotice
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
@@ -27,16 +29,18 @@ from services.common.errors import ComputeError, NotFound
 from services.durable.checkpoints import RelayCheckpoints
 from services.durable.relay import OutboxRelay
 from services.tasks.backlog import QueuedTask
+from services.tasks.children import ChildTasks, TaskAddress
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
-from services.tasks.domain import SECOND, Failure, Task, TaskState
+from services.tasks.domain import SECOND, Failure, Occurrence, Task, TaskState
 from services.tasks.due import orphaned_calls_list, removals
 from services.tasks.messages import Messages
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
+from services.tasks.outgoing import outgoing
+from services.tasks.parents import TaskParent
 from services.tasks.provider_calls import CallOutcome, ProviderCallRecord
 from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import CODEC, MongoTaskRepository, remains_of
-from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
-from services.tasks.webhook_notices import outgoing
+from services.tasks.service import CreateResult, NewTask, RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.jetstream import MemoryPublisher, Stream
 from tests.fakes.loops import SkippingLoop
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
@@ -46,6 +50,7 @@ AnswerT = TypeVar("AnswerT")
 P, E, C, F, X = TaskState  # pending, executing, completed, failed, cancelled
 # What may follow what; the same again is a task cleaned up, deleted, or with a call to a provider on record.
 NEXT = {P: {E, X, F}, E: {E, P, C, F, X}, F: {F, P}, C: {C}, X: {X}}
+STEPS = st.sampled_from(["s1", "s2"])
 KEYS, WORKERS, REPLICAS = st.sampled_from(["", "k1", "k2"]), st.sampled_from(["w1", "w2"]), st.sampled_from([0, 1])
 EXAMPLES = int(os.environ.get("TASK_LIVES", "60"))
 # Of what is said to a worker; where nobody listens its sender hears of that.
@@ -112,14 +117,33 @@ class World:
             self.history[document["_id"]].append(CODEC.decode(document))
 
     def said(self) -> dict[str, tuple[str, str]]:
-        """Of every write that happened its event's id, and what it must say."""
+        """Of every write that happened its event's id, and what it must say; quiet tasks have none."""
         return {
-            f"{name}.{item.version}": (item.verb.value, item.status.value)
-            for name, tasks in self.history.items()
-            for task in tasks
-            for item in task.outbox
-            if item.version == task.version or task is tasks[0]
+            f"{task.id}.{item.version}": (item.verb.value, item.status.value)
+            for task, item in self.occurrences()
+            if not task.quiet
         }
+
+    def step_ends(self) -> dict[str, StepNotice]:
+        """Of every end of a child its notice."""
+        return {
+            f"{task.id}.{item.version}.step": StepNotice(
+                tenant="acme",
+                task_id=task.id,
+                parent=message_of(task.parent),
+                status=f"TASK_STATUS_{item.status}",
+                version=item.version,
+            )
+            for task, item in self.occurrences()
+            if task.parent is not None and item.verb in ("completed", "failed", "cancelled")
+        }
+
+    def occurrences(self) -> Iterator[tuple[Task, Occurrence]]:
+        for tasks in self.history.values():
+            for task in tasks:
+                for item in task.outbox:
+                    if item.version == task.version or task is tasks[0]:
+                        yield task, item
 
 
 class Replica:
@@ -144,6 +168,7 @@ class Replica:
         self.service = TaskService(
             self.repository, world.clock, retry, reservations=self.dispatcher, completion_hook=notes
         )
+        self.children = ChildTasks(self.service, self.repository, world.clock)
         self.orphan_reaper = OrphanReaper(
             ends, self.service, self.repository, Orders(world, self), world.clock, patience
         )
@@ -211,6 +236,7 @@ class TaskLives(RuleBasedStateMachine):
         self.granted: dict[tuple[str, int], str] = {}
         self.promised: dict[str, str] = {}
         self.deleted: set[str] = set()
+        self.ended: set[str] = set()
         for replica in self.replicas:
             self.loop.run_until_complete(replica.start())
 
@@ -230,6 +256,46 @@ class TaskLives(RuleBasedStateMachine):
         assert self.world.history[created.task.id], "answered, and not stored"
         assert created.replayed or (created.task.state, created.task.version) == (P, 1)
         return created.task.id
+
+    @rule(target=tasks, at=REPLICAS, step=STEPS, listening=st.sampled_from(["w1", ""]), quiet=st.booleans())
+    def create_child(self, at: int, step: str, listening: str, quiet: bool) -> Any:
+        """Whatever became of the child before, it is the same one."""
+        if listening:
+            self.beat(at, listening, listens=True)
+        created = self.do(at, lambda replica: replica.service.create(child(step, quiet=quiet)))
+        if created is None:
+            return multiple()
+        assert created.task.id == child(step).task_id
+        assert created.replayed or created.task.id not in self.ended, "made although it was cancelled"
+        return created.task.id
+
+    @rule(at=REPLICAS, step=STEPS)
+    def cancel_child(self, at: int, step: str) -> None:
+        """Also one that is not there."""
+        self.end(self.do(at, lambda replica: replica.children.cancel(address(step))))
+
+    @rule(step=STEPS, twice=st.booleans())
+    def race_child(self, step: str, twice: bool) -> None:
+        """It is created here, and cancelled or created there."""
+
+        async def both() -> None:
+            one, other = self.replicas
+            second = other.service.create(child(step, quiet=True)) if twice else other.children.cancel(address(step))
+            outcomes = await asyncio.gather(one.service.create(child(step)), second, return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException) and not isinstance(outcome, (ComputeError, DiedError)):
+                    raise outcome
+            made = [outcome for outcome in outcomes if isinstance(outcome, CreateResult) and not outcome.replayed]
+            assert len(made) <= 1, "one child, made twice"
+            self.end(outcomes[1] if isinstance(outcomes[1], Task) else None)
+
+        self.loop.run_until_complete(self.survive(both))
+
+    def end(self, cancelled: Task | None) -> None:
+        if cancelled is not None:
+            assert cancelled.state.terminal
+            if cancelled.state is X:
+                self.ended.add(cancelled.id)
 
     @rule(at=REPLICAS, task=tasks, worker=WORKERS, blind=st.booleans())
     def claim(self, at: int, task: str, worker: str, blind: bool) -> None:
@@ -366,7 +432,8 @@ class TaskLives(RuleBasedStateMachine):
     def every_write_follows_from_the_one_before(self) -> None:
         for writes in self.world.history.values():
             first = writes[0].version
-            assert (first, writes[0].state, writes[0].attempt) in {(1, P, 0), (2, E, 1)}
+            created = (first, writes[0].state, writes[0].attempt)
+            assert created in {(1, P, 0), (2, E, 1)} or (created == (1, X, 0) and writes[0].placeholder)
             assert [task.version for task in writes] == list(range(first, first + len(writes)))
             for before, after in pairwise(writes):
                 assert after.state in NEXT[before.state]
@@ -383,6 +450,8 @@ class TaskLives(RuleBasedStateMachine):
             assert last.erased or (last.state, last.result) == (C, result)
         for name in self.deleted:
             assert self.world.history[name][-1].erased
+        for name in self.ended:
+            assert self.world.history[name][-1].state is X, "alive after its cancel was answered"
 
     @invariant()
     def one_attempt_has_one_worker(self) -> None:
@@ -394,8 +463,11 @@ class TaskLives(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_told_that_did_not_happen(self) -> None:
-        said = self.world.said()
+        said, ends = self.world.said(), self.world.step_ends()
         for name, message in self.world.stream.heard.items():
+            if name.endswith(".step"):
+                assert StepNotice.FromString(message.payload) == ends[name]
+                continue
             event = json.loads(message.payload)
             assert said[name] == (event["type"].split(".")[2], event["data"]["status"])
 
@@ -404,7 +476,8 @@ class TaskLives(RuleBasedStateMachine):
         try:
             self.loop.run_until_complete(self._settle())
             assert not [name for name, writes in self.world.history.items() if writes[-1].state is E], "forgotten"
-            assert self.world.stream.kept >= set(self.world.said())
+            assert self.world.stream.kept >= set(self.world.said()), "an event is missing"
+            assert self.world.stream.kept >= set(self.world.step_ends()), "a parent was not told"
             assert not self.world.store.collections.get("removals"), "removals end"
             assert not self.world.store.collections.get("loose_calls"), "and so does what was left open"
             over = [writes for writes in self.world.history.values() if writes[-1].state.terminal]
@@ -502,6 +575,20 @@ class TaskLives(RuleBasedStateMachine):
         await self.replicas[at].kill()
         self.replicas[at] = Replica(self.world)
         await self.replicas[at].start()
+
+
+def child(step: str, *, quiet: bool = False) -> NewTask:
+    parent = TaskParent("workflow", "wf", step, 1)
+    return NewTask("acme", "GENERATION", "q", "{}", 0, "test", parent=parent, quiet=quiet)
+
+
+def message_of(parent: TaskParent) -> tasks_pb2.TaskParent:
+    return tasks_pb2.TaskParent(**parent._asdict())
+
+
+def address(step: str) -> TaskAddress:
+    new = child(step)
+    return TaskAddress(new.tenant, new.task_id, new.parent)
 
 
 def result_of(task: str, attempt: int) -> str:

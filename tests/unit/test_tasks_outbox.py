@@ -14,7 +14,7 @@ from services.durable.metrics import LEFT_OUT
 from services.durable.relay import OutboxRelay
 from services.messaging.publishing import OutgoingMessage
 from services.tasks.domain import Task
-from services.tasks.webhook_notices import outgoing
+from services.tasks.outgoing import outgoing
 
 HOLD = 0.2
 TASK = Task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from services.common.errors import Internal, NotFound, Unavailable
 from services.durable.relay import OutboxRelay
 from services.tasks.domain import Task
-from services.tasks.repository import CODEC, MongoTaskRepository, to_document
-from services.tasks.webhook_notices import outgoing
+from services.tasks.outgoing import outgoing
+from services.tasks.parents import TaskParent
+from services.tasks.repository import CODEC, MongoTaskRepository, remains_of, to_document
 
 TASK = Task(
     id="t1", tenant="acme", task_type="DIAGNOSTIC", queue="q", spec="{}", priority=50, created_at=1, updated_at=1
@@ -69,3 +71,23 @@ def test_what_stays_of_a_deleted_task_can_neither_be_claimed_nor_replayed() -> N
         bare.claimed("w1", 1)
     with pytest.raises(NotFound):
         bare.replayed(1, 3)
+
+
+def test_the_id_of_a_deleted_step_stays_taken() -> None:
+    """Its parent may create it again after any crash, and would be given a new run."""
+    step = replace(TASK, parent=TaskParent("workflow", "w", "cut out", 1))
+    assert remains_of(TASK) is None
+    left = CODEC.decode({"_id": step.id, **(remains_of(step) or {})})
+    assert left.erased and left.spec is None
+
+
+def test_a_step_is_stored_with_its_parent_and_a_placeholder_is_listed_nowhere() -> None:
+    step = replace(TASK, parent=TaskParent("training", "t", 'a "step"[0]', 3), quiet=True, max_attempts=1)
+    assert CODEC.decode(to_document(step)) == step
+    placeholder = Task.placeholder_of("acme", TaskParent("training", "t", "s", 1), now=5)
+    document = to_document(placeholder)
+    assert "listing" not in document and CODEC.decode(document) == placeholder
+
+
+def test_what_is_no_step_costs_the_store_nothing_more() -> None:
+    assert not {"parent", "quiet", "placeholder"} & to_document(TASK).keys()

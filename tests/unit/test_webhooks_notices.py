@@ -13,7 +13,7 @@ from services.catalog.webhook_events import EVENTS
 from services.common.errors import InvalidRequest
 from services.tasks.domain import Task, Verb
 from services.tasks.messages import Messages
-from services.tasks.webhook_notices import outgoing
+from services.tasks.outgoing import outgoing
 
 URL = "https://hooks.example.com/a?token=x"
 

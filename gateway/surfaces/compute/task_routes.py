@@ -37,6 +37,7 @@ class TaskListQuery(Paged):
     origin_instance: Label | None = Field(None, description="Only this origin instance")
     origin_zone: Label | None = Field(None, description="Only this origin zone")
     origin_tenant_id: Label | None = Field(None, description="Only this origin tenant")
+    workflow_id: Label | None = Field(None, description="Only this workflow")
     include_deleted: bool = Field(False, description="With tasks that were cleaned up")
 
 
@@ -53,10 +54,6 @@ class Cleanup(BaseModel):
     deleted_at: datetime = Field(description="Time of the first clean-up")
     deleted_paths: list[str] = Field(description="Stored paths that this call deleted")
     errors: list[str] = Field(description="What could not be deleted yet, and why")
-
-
-class GenerationPage(TaskListQuery):
-    workflow_id: Label | None = Field(None, description="Only this workflow")
 
 
 async def create_task(request: Request) -> Response:
@@ -102,6 +99,7 @@ async def list_tasks(request: Request, page: TaskListQuery, **more: Any) -> Resp
         origin_instance=page.origin_instance,
         origin_zone=page.origin_zone,
         origin_tenant_id=page.origin_tenant_id,
+        workflow_id=page.workflow_id,
         status=status_number(page.status) if page.status else None,
         include_deleted=page.include_deleted,
         **more,

@@ -227,7 +227,7 @@ class TaskWatch:
         return StreamMessage("task", to_json(item.task))
 
     def _ends(self, task: pb.Task) -> None:
-        self._end, self._give_up = task, time.monotonic() + _LAG_SECONDS
+        self._end, self._give_up = task, time.monotonic() + (0.0 if task.quiet else _LAG_SECONDS)
 
     def _last_words(self) -> StreamMessage | None:
         """Once every event up to the end has been sent, or is too late; None as long as there is more to come."""

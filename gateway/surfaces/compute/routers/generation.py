@@ -21,9 +21,9 @@ router = APIRouter(prefix="/api/v1/tasks/generation", tags=["Tasks"])
 
 @router.get("", summary="List Generation Tasks", dependencies=SAID_ONCE, responses=TASKS | refused(*LISTS))
 @needs(TO_READ)
-async def list_generation_tasks(request: Request, page: Annotated[task_routes.GenerationPage, Query()]) -> Response:
+async def list_generation_tasks(request: Request, page: Annotated[task_routes.TaskListQuery, Query()]) -> Response:
     """Returns generation tasks, newest first, filtered on request, a page at a time: `limit`, then the `Link`."""
-    return await task_routes.list_tasks(request, page, task_type=KIND, workflow_id=page.workflow_id)
+    return await task_routes.list_tasks(request, page, task_type=KIND)
 
 
 @router.get(

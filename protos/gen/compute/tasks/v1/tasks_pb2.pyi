@@ -95,7 +95,7 @@ class ServiceRequest(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., attempt: _Optional[int] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ..., call_id: _Optional[str] = ..., asking: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fallback: _Optional[bool] = ..., note: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., past: _Optional[bool] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "service_requests", "not_before", "priority", "deleted_at", "first_started_at", "resume_count", "resumed_at")
+    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "service_requests", "not_before", "priority", "deleted_at", "first_started_at", "resume_count", "resumed_at", "parent", "quiet")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +124,8 @@ class Task(_message.Message):
     FIRST_STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     RESUME_COUNT_FIELD_NUMBER: _ClassVar[int]
     RESUMED_AT_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    QUIET_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     version: int
@@ -152,17 +154,37 @@ class Task(_message.Message):
     first_started_at: _timestamp_pb2.Timestamp
     resume_count: int
     resumed_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., service_requests: _Optional[_Iterable[_Union[ServiceRequest, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first_started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_count: _Optional[int] = ..., resumed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    parent: TaskParent
+    quiet: bool
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., service_requests: _Optional[_Iterable[_Union[ServiceRequest, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first_started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_count: _Optional[int] = ..., resumed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[TaskParent, _Mapping]] = ..., quiet: _Optional[bool] = ...) -> None: ...
+
+class TaskParent(_message.Message):
+    __slots__ = ("kind", "id", "step", "attempt")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    id: str
+    step: str
+    attempt: int
+    def __init__(self, kind: _Optional[str] = ..., id: _Optional[str] = ..., step: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class CreateTaskRequest(_message.Message):
-    __slots__ = ("spec", "idempotency_key", "inputs_folder")
+    __slots__ = ("spec", "idempotency_key", "inputs_folder", "parent", "quiet", "max_attempts")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FOLDER_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    QUIET_FIELD_NUMBER: _ClassVar[int]
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     spec: TaskSpec
     idempotency_key: str
     inputs_folder: str
-    def __init__(self, spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., inputs_folder: _Optional[str] = ...) -> None: ...
+    parent: TaskParent
+    quiet: bool
+    max_attempts: int
+    def __init__(self, spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., inputs_folder: _Optional[str] = ..., parent: _Optional[_Union[TaskParent, _Mapping]] = ..., quiet: _Optional[bool] = ..., max_attempts: _Optional[int] = ...) -> None: ...
 
 class CreateTaskResponse(_message.Message):
     __slots__ = ("task", "replayed")

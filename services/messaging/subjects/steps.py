@@ -1,0 +1,40 @@
+"""What those are told whose steps are tasks: that one of them has ended."""
+
+from __future__ import annotations
+
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+
+from services.messaging.streams import declared
+from services.messaging.subjects.tasks import REPETITION_SECONDS
+
+STEPS = "STEPS"
+# Only until the parent has looked.
+STEPS_STREAM = declared(
+    StreamConfig(
+        name=STEPS,
+        subjects=["step.v1.*.*"],
+        storage=StorageType.FILE,
+        retention=RetentionPolicy.WORK_QUEUE,
+        max_age=7 * 24 * 3600,
+        max_bytes=256 << 20,
+        duplicate_window=REPETITION_SECONDS,
+    ),
+    revision=1,
+)
+
+
+def step_subject(kind: str, tenant: str) -> str:
+    """Of a step of a parent of that kind."""
+    return f"step.v1.{kind}.{tenant}"
+
+
+def intake_of_steps(kind: str, *, ack_seconds: float) -> ConsumerConfig:
+    """Who takes the notices of one kind, of every tenant; a work queue allows one consumer for each."""
+    return ConsumerConfig(
+        durable_name=f"steps-{kind}",
+        filter_subject=step_subject(kind, "*"),
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ack_seconds,
+        max_deliver=-1,
+        max_ack_pending=5_000,
+    )

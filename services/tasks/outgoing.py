@@ -1,0 +1,41 @@
+"""What the relay publishes for one occurrence: its event, notices of webhooks, and to a parent that its step ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compute.tasks.v1 import parents_pb2 as pb
+from compute.tasks.v1 import tasks_pb2
+
+from services.messaging.event_schemas import NAMELESS
+from services.messaging.publishing import OutgoingMessage
+from services.messaging.subjects.steps import step_subject
+from services.tasks.domain import Occurrence, Task, Verb
+from services.tasks.events import event_id, render
+from services.tasks.parents import TaskParent
+from services.tasks.webhook_notices import webhook_notices
+
+_ENDS = (Verb.COMPLETED, Verb.FAILED, Verb.CANCELLED)
+
+
+def outgoing(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Iterator[OutgoingMessage]:
+    """A later one may be impossible to make: those before it go out. A quiet task's parent speaks for it."""
+    if task.parent is not None and occurrence.verb in _ENDS:
+        yield _step_notice(task, task.parent, occurrence)
+    if task.quiet:
+        return
+    event = render(task, occurrence, schemas)
+    yield event
+    yield from webhook_notices(task, occurrence, event)
+
+
+def _step_notice(task: Task, parent: TaskParent, occurrence: Occurrence) -> OutgoingMessage:
+    message = pb.StepNotice(
+        tenant=task.tenant,
+        task_id=task.id,
+        parent=tasks_pb2.TaskParent(**parent._asdict()),
+        status=f"TASK_STATUS_{occurrence.status}",
+        version=occurrence.version,
+    )
+    name = f"{event_id(task.id, occurrence)}.step"
+    return OutgoingMessage(step_subject(parent.kind, task.tenant), message.SerializeToString(), name)
