@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploy.local.paths import APP, APP_PYTHON, ROOT
+from deploy.local.paths import APP, APP_PYTHON, MODEL_REPOSITORY, ROOT, shown
 
 TYPED = ("services", "gateway", "deploy/local", "tests")
 _BIN = APP / "bin"
@@ -29,6 +29,7 @@ def rules() -> Iterator[Rule]:
     yield Rule("ruff", (f"{_BIN}/ruff", "check", "--output-format=concise", "."))
     yield Rule("ruff format", (f"{_BIN}/ruff", "format", "--check", "--quiet", "."))
     yield Rule("mypy", (f"{_BIN}/mypy", *TYPED))
+    yield from _of_the_models()
     yield Rule("import-linter", (f"{_BIN}/lint-imports",))
     yield Rule("generated code", (str(APP_PYTHON), "protos/generate.py", "--check"))
     yield Rule("settings page", (str(APP_PYTHON), "-m", "deploy.local.settings_table", "--check"))
@@ -45,15 +46,23 @@ def main() -> None:
 
 def _passes(rule: Rule) -> bool:
     if rule.skipped:
-        print(f"skipped  {rule.name:15} {rule.skipped}", flush=True)
+        print(f"skipped  {rule.name:20} {rule.skipped}", flush=True)
         return True
     begun = time.monotonic()
     done = subprocess.run(rule.command, cwd=ROOT / rule.folder, capture_output=True, text=True)
     verdict = "ok     " if done.returncode == 0 else "BROKEN "
-    print(f"{verdict}  {rule.name:15} {time.monotonic() - begun:.1f} s", flush=True)
+    print(f"{verdict}  {rule.name:20} {time.monotonic() - begun:.1f} s", flush=True)
     if done.returncode:
         sys.stdout.write(done.stdout + done.stderr)
     return done.returncode == 0
+
+
+def _of_the_models() -> Iterator[Rule]:
+    """What runs in the models' environment; each entry alone, as Triton calls them all by one name."""
+    mypy = (f"{_BIN}/mypy", "--config-file", "deploy/triton/mypy.ini")
+    yield Rule("mypy of the models", (*mypy, "deploy/triton", "tests/models"))
+    for entry in sorted(MODEL_REPOSITORY.glob("*/*/model.py")):
+        yield Rule(f"mypy of {entry.parents[1].name}", (*mypy, shown(entry)))
 
 
 def _breaking() -> Rule:

@@ -179,7 +179,7 @@ def _label(number: int, rng: Rng, picture: Pixels) -> Label:
     moved = cv2.warpAffine(patch, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE)
     laid = np.rint(picture * (1 - cover) + moved * cover).astype(np.uint8)
     _, jpeg = cv2.imencode(".jpg", laid, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(75, 96))))
-    return Label(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), "\n".join(words))
+    return Label(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)), "\n".join(words))
 
 
 def _colours(rng: Rng) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -84,7 +84,7 @@ def figures(faces: FaceFinder, reader: TextReader, photographs: Photographs) -> 
 
 def sheet(faces: FaceFinder, people: PersonFinder, reader: TextReader, photographs: Photographs) -> Image.Image:
     """Boxes drawn into photographs, a mosaic, composed pictures and labels: faces green, people blue, text red."""
-    wild = cv2.resize(np.vstack([np.hstack(photographs.wild()[n : n + 6]) for n in range(1, 37, 6)]), (480, 480))
+    wild = cv2.resize(np.vstack([np.hstack(list(photographs.wild()[n : n + 6])) for n in range(1, 37, 6)]), (480, 480))
     shown = [photographs.photograph(name) for name in ("astronaut.png", "camera.png", "chelsea.png", "page.png")]
     shown += [np.repeat(wild[:, :, None], 3, axis=2), *(posed.picture for posed in photographs.faces(every=13))]
     shown += [label.picture for label in labels(every=17)]

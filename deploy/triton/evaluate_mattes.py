@@ -87,7 +87,7 @@ def shortfalls(found: dict[str, float]) -> dict[str, bool]:
 
 def sheet(matter: Matter, names: list[str], folder: Path) -> Image.Image:
     """Each photograph, cut out over squares and over magenta; then the crops, twice as large, beside their cut-outs."""
-    cut = {name: laid_out(matter, photograph(folder, name)) for name in names}
+    cut: dict[str, tuple[Image.Image, ...]] = {name: laid_out(matter, photograph(folder, name)) for name in names}
     rows = [row_of(names[first : first + PER_ROW], cut) for first in range(0, len(names), PER_ROW)]
     rows += [crops_of(CROPS[first : first + PER_LINE], cut) for first in range(0, len(CROPS), PER_LINE)]
     page = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")

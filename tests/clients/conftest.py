@@ -42,7 +42,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook_port: int) -> Iterator[
 @pytest.fixture(scope="session")
 def customer(stack: RunningStack) -> Customer:
     """What a customer is told: where the API is, and a key."""
-    return Customer(stack.base_url, stack.api_key)
+    return Customer(stack.base_url, stack.api_key or "")
 
 
 @pytest.fixture(scope="session")

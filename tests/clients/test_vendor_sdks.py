@@ -207,7 +207,7 @@ async def test_anthropic_streams(messages: tuple[Anthropic, str]) -> None:
         async with client.messages.stream(**told) as stream:
             made = await stream.get_final_message()
         assert [block.type for block in made.content] == ["thinking", "redacted_thinking", "text"]
-        assert made.content[-1].text == "I see nothing. You said: one two"  # type: ignore[union-attr]
+        assert made.content[-1].text == "I see nothing. You said: one two"
         assert (made.stop_reason, made.usage.output_tokens) == ("end_turn", 7)
         with pytest.raises(anthropic.APIStatusError):
             async with client.messages.stream(**told) as stream:
@@ -237,7 +237,7 @@ async def test_anthropic_reads_errors_and_their_codes(
 
 
 def test_anthropic_s_codes_that_any_answer_may_have_are_all_known() -> None:
-    codes = set()
+    codes: set[str] = set()
     for module in pkgutil.iter_modules(shared.__path__):
         if module.name.endswith("_error_details"):
             found = importlib.import_module(f"{shared.__name__}.{module.name}")
@@ -350,7 +350,7 @@ async def test_fashn_runs_each_model(fashn_client: tuple[Fashn, fashn.AsyncFashn
         name: data_url() if name in known.pictures else "a red coat" for name in known.required
     }
     inputs |= {"aspect_ratio": "3:4"} if "aspect_ratio" in known.required else {}
-    ended = await client.predictions.subscribe(model_name=model, inputs=inputs, poll_interval=10)  # type: ignore[call-overload]
+    ended = await client.predictions.subscribe(model_name=model, inputs=inputs, poll_interval=10)
     assert ended.status == "completed" and ended.output[0].startswith(fake.url)
     assert ended.credits_used == known.credits
 
@@ -372,11 +372,11 @@ async def test_fashn_reads_failures(fashn_client: tuple[Fashn, fashn.AsyncFashn]
     fake, client = fashn_client
     fake.outcomes.append(("PoseError", "no body"))
     inputs = {"image": data_url(), "prompt": "blue"}
-    ended = await client.predictions.subscribe(model_name="edit", inputs=inputs, poll_interval=10)  # type: ignore[call-overload]
+    ended = await client.predictions.subscribe(model_name="edit", inputs=inputs, poll_interval=10)
     assert ended.status == "failed" and ended.error.name == "PoseError"
     fake.script.instead("run", fake_fashn.refusal(429, "OutOfCredits", "none left"))
     with pytest.raises(fashn.RateLimitError):
-        await client.predictions.run(model_name="edit", inputs=inputs)  # type: ignore[call-overload]
+        await client.predictions.run(model_name="edit", inputs=inputs)
 
 
 # fal

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -37,7 +38,7 @@ CAPTIONS = [
 HALF_LINEAR = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
-def build(name: str, into: Path, *, seed: int = 0, **options) -> Path:
+def build(name: str, into: Path, *, seed: int = 0, **options: Any) -> Path:
     """A directory of the family `name` in `into`; options go to its builder."""
     torch.manual_seed(seed)
     directory = into / name
@@ -74,13 +75,18 @@ def _t5_tokenizer(path: Path) -> T5TokenizerFast:
     )
     path.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(path / "tokenizer.json"))
-    settings = {"tokenizer_class": "T5TokenizerFast", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    settings |= {"model_max_length": 32, "extra_ids": 0}
+    settings: dict[str, Any] = {
+        "tokenizer_class": "T5TokenizerFast",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
+    settings |= {"eos_token": "</s>", "unk_token": "<unk>", "model_max_length": 32, "extra_ids": 0}
     (path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return T5TokenizerFast.from_pretrained(path, extra_ids=0)
 
 
-def _clip(tokenizer: CLIPTokenizer, **options) -> CLIPTextConfig:
+def _clip(tokenizer: CLIPTokenizer, **options: Any) -> CLIPTextConfig:
     size = len(tokenizer)
     return CLIPTextConfig(
         vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -106,7 +112,7 @@ def _vae(channels: int, scaling: float, *, shift: float | None = None) -> Autoen
     )  # fmt: skip
 
 
-def _unet(width: int, *, in_channels: int = 4, **options) -> UNet2DConditionModel:
+def _unet(width: int, *, in_channels: int = 4, **options: Any) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=32, in_channels=in_channels, out_channels=4, block_out_channels=(32, 64), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
@@ -114,7 +120,7 @@ def _unet(width: int, *, in_channels: int = 4, **options) -> UNet2DConditionMode
     )  # fmt: skip
 
 
-def _sd(tokenizers: Path, *, scheduler=None, in_channels: int = 4) -> StableDiffusionPipeline:
+def _sd(tokenizers: Path, *, scheduler: Any = None, in_channels: int = 4) -> StableDiffusionPipeline:
     tokenizer = _clip_tokenizer(tokenizers / "1")
     return StableDiffusionPipeline(
         vae=_vae(4, 0.18215), text_encoder=CLIPTextModel(_clip(tokenizer)), tokenizer=tokenizer,

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,24 +37,24 @@ fetched = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def finders():
+def finders() -> tuple[Any, Any, Any]:
     return judged.load()
 
 
 @pytest.fixture(scope="module")
-def finder():
+def finder() -> Finder:
     return Finder.load(SETTINGS)
 
 
 @fetched
 @pytest.mark.timeout(600)
-def test_95_of_100_faces_from_32_to_400_pixels_are_found(finders):
+def test_95_of_100_faces_from_32_to_400_pixels_are_found(finders: tuple[Any, Any, Any]) -> None:
     assert judged.faces_found_share(finders[0], PHOTOGRAPHS.faces(every=EVERY)) >= judged.LEAST_FACES
 
 
 @fetched
 @pytest.mark.timeout(600)
-def test_at_most_one_product_in_a_hundred_has_a_face(finders):
+def test_at_most_one_product_in_a_hundred_has_a_face(finders: tuple[Any, Any, Any]) -> None:
     """Of fewer than a hundred one."""
     found = judged.false_faces(finders[0], PHOTOGRAPHS.products(every=EVERY))
     false = [name for name, is_there in found.items() if is_there]
@@ -61,26 +62,26 @@ def test_at_most_one_product_in_a_hundred_has_a_face(finders):
 
 
 @fetched
-def test_a_cat_and_a_rocket_are_no_faces(finders):
+def test_a_cat_and_a_rocket_are_no_faces(finders: tuple[Any, Any, Any]) -> None:
     pictures = [(name, PHOTOGRAPHS.photograph(name)) for name in ("chelsea.png", "rocket.jpg", "coffee.png")]
     assert not any(judged.false_faces(finders[0], pictures).values())
 
 
 @fetched
 @pytest.mark.timeout(600)
-def test_95_of_100_characters_on_labels_are_read(finders):
+def test_95_of_100_characters_on_labels_are_read(finders: tuple[Any, Any, Any]) -> None:
     assert judged.characters_share(finders[2], labels(every=EVERY)) >= judged.LEAST_CHARACTERS
 
 
 @fetched
 @pytest.mark.field("object-read-as-a-letter")
 @pytest.mark.timeout(600)
-def test_nothing_is_read_on_products_without_a_word(finders):
+def test_nothing_is_read_on_products_without_a_word(finders: tuple[Any, Any, Any]) -> None:
     assert judged.blanks_read(finders[2], every=EVERY) == []
 
 
 @fetched
-def test_a_page_of_prose_is_read_line_by_line(finder):
+def test_a_page_of_prose_is_read_line_by_line(finder: Finder) -> None:
     found = finder.answer(parse({"find": ["text"]}), PHOTOGRAPHS.photograph("page.png"))
     first, second, *_ = found["text"]
     assert first["text"] == "Region-based segmentation" and second["text"].startswith("Let us first determine")
@@ -89,7 +90,7 @@ def test_a_page_of_prose_is_read_line_by_line(finder):
 
 
 @fetched
-def test_a_person_is_found_with_the_face_and_nobody_in_a_cup_of_coffee(finder):
+def test_a_person_is_found_with_the_face_and_nobody_in_a_cup_of_coffee(finder: Finder) -> None:
     everyone = parse({"find": ["faces", "people"]})
     found = finder.answer(everyone, PHOTOGRAPHS.photograph("astronaut.png"))
     [face], [person] = found["faces"], found["people"]
@@ -101,7 +102,7 @@ def test_a_person_is_found_with_the_face_and_nobody_in_a_cup_of_coffee(finder):
 
 
 @fetched
-def test_boxes_are_in_pixels_of_the_picture_that_was_sent_however_large(finder):
+def test_boxes_are_in_pixels_of_the_picture_that_was_sent_however_large(finder: Finder) -> None:
     large = PHOTOGRAPHS.photograph("astronaut.png").repeat(4, axis=0).repeat(4, axis=1)
     [face] = finder.answer(parse({"find": ["faces"]}), large)["faces"]
     assert np.abs(np.array(face["box"]) / 4 - (177, 75, 272, 170)).max() < 20
@@ -109,13 +110,13 @@ def test_boxes_are_in_pixels_of_the_picture_that_was_sent_however_large(finder):
 
 @fetched
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 40)])
-def test_pictures_of_any_shape_are_taken(finder, size):
+def test_pictures_of_any_shape_are_taken(finder: Finder, size: tuple[int, int]) -> None:
     found = finder.answer(parse({"find": ["faces", "people", "text"]}), np.full((*size, 3), 90, np.uint8))
     assert found["faces"] == found["people"] == found["text"] == []
 
 
 @fetched
-def test_the_networks_are_named_with_hash_and_licence(finder):
+def test_the_networks_are_named_with_hash_and_licence(finder: Finder) -> None:
     found = finder.answer(parse({"find": ["text"]}), np.zeros((40, 40, 3), np.uint8))
     assert found["models"] == [
         {"name": FOR_TEXT, "sha256": registry()[FOR_TEXT].sha256, "licence": registry()[FOR_TEXT].licence}
@@ -127,7 +128,7 @@ def test_the_networks_are_named_with_hash_and_licence(finder):
 @pytest.mark.parametrize(
     ("name", "file"), [(FOR_PEOPLE, "face_landmark.tflite"), (FOR_TEXT, "PP-OCRv6_rec_small.onnx")]
 )
-def test_a_swapped_file_is_refused_by_its_hash(tmp_path, name, file):
+def test_a_swapped_file_is_refused_by_its_hash(tmp_path: Path, name: str, file: str) -> None:
     shutil.copytree(place() / name, tmp_path / name)
     (tmp_path / name / file).write_bytes(b"another network")
     with pytest.raises(ArtefactRefused, match=rf"{file} is not the file .* {name}.*SHA-256"):
@@ -135,7 +136,7 @@ def test_a_swapped_file_is_refused_by_its_hash(tmp_path, name, file):
 
 
 @fetched
-def test_what_is_missing_is_said_and_gone_on_without(tmp_path):
+def test_what_is_missing_is_said_and_gone_on_without(tmp_path: Path) -> None:
     (tmp_path / FOR_TEXT).symlink_to(place() / FOR_TEXT)
     finder = Finder.load(dataclasses.replace(SETTINGS, artefacts=tmp_path))
     canary = finder.answer(parse({"canary": True}), None)
@@ -144,7 +145,7 @@ def test_what_is_missing_is_said_and_gone_on_without(tmp_path):
         finder.answer(parse({"find": ["faces"]}), np.zeros((40, 40, 3), np.uint8))
 
 
-def test_without_any_network_the_model_still_answers(tmp_path):
+def test_without_any_network_the_model_still_answers(tmp_path: Path) -> None:
     finder = Finder.load(dataclasses.replace(SETTINGS, artefacts=tmp_path))
     assert finder.answer(parse({"canary": True}), None)["can"] == []
 
@@ -161,7 +162,7 @@ def test_without_any_network_the_model_still_answers(tmp_path):
         ({"find": ["faces"], "least": 1}, "least"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_by_name(fields, named):
+def test_what_cannot_be_asked_is_refused_by_name(fields: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidArgument, match=named):
         parse(fields)
 
@@ -169,20 +170,20 @@ def test_what_cannot_be_asked_is_refused_by_name(fields, named):
 @pytest.mark.parametrize(
     "image", [None, np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3))]
 )
-def test_what_is_no_picture_is_refused(tmp_path, image):
+def test_what_is_no_picture_is_refused(tmp_path: Path, image: Any) -> None:
     finder = Finder.load(dataclasses.replace(SETTINGS, artefacts=tmp_path))
     with pytest.raises(InvalidArgument, match="IMAGE"):
         finder.answer(parse({"find": ["faces"]}), image)
 
 
-def test_a_picture_beyond_the_limit_is_refused(tmp_path):
+def test_a_picture_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     finder = Finder.load(dataclasses.replace(SETTINGS, artefacts=tmp_path, max_pixels=99))
     with pytest.raises(InvalidArgument, match="10x10 is more than 99 pixels"):
         finder.answer(parse({"find": ["faces"]}), np.zeros((10, 10, 3), np.uint8))
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.4, -1.2])
-def test_a_square_shows_what_lies_where_it_says(turn):
+def test_a_square_shows_what_lies_where_it_says(turn: float) -> None:
     image = np.zeros((200, 300, 3), np.uint8)
     image[118:123, 178:183] = 255
     square = Square(150, 100, 120, turn)
@@ -191,7 +192,7 @@ def test_a_square_shows_what_lies_where_it_says(turn):
     assert np.abs(square.to_picture(middle) - (180.5, 120.5)).max() < 0.5
 
 
-def test_smaller_views_leave_nothing_out():
+def test_smaller_views_leave_nothing_out() -> None:
     image = np.zeros((300, 700, 3), np.uint8)
     seen = np.zeros((300, 700), bool)
     for square in list(views(image, 200, 0.6, 0.35))[1:]:
@@ -200,8 +201,8 @@ def test_smaller_views_leave_nothing_out():
     assert seen.all()
 
 
-def test_lines_come_as_one_reads_a_page():
-    def line(left, top):
+def test_lines_come_as_one_reads_a_page() -> None:
+    def line(left: float, top: float) -> Any:
         return np.array([[left, top], [left + 50, top], [left + 50, top + 20], [left, top + 20]], np.float32)
 
     boxes = [line(0, 60), line(80, 3), line(0, 0), line(80, 58)]

@@ -1,19 +1,21 @@
 """The engine's promises: join, leave, cancel, fail alone, stay bounded, be fair, repeat exactly."""
 
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusion.errors import Unavailable
 from diffusion.painter import seeded, slerp
-from diffusion_stage import SIDE, Client, distance, open_stage, photo
+from diffusion_stage import SIDE, Client, Stage, distance, open_stage, photo
 
 POISON = 666
 
 
 @pytest.fixture
-def stage():
+def stage() -> Iterator[Stage]:
     stage = open_stage("sd")
     yield stage
     stage.close()
@@ -33,10 +35,10 @@ class Gate:
         self._open.set()
 
 
-def test_a_request_joins_a_running_batch_before_its_next_step_and_leaves_when_done(stage):
+def test_a_request_joins_a_running_batch_before_its_next_step_and_leaves_when_done(stage: Stage) -> None:
     second = Client()
 
-    def join(step):
+    def join(step: int) -> None:
         if step == 3:
             stage.ask(second, steps=2)
 
@@ -45,7 +47,7 @@ def test_a_request_joins_a_running_batch_before_its_next_step_and_leaves_when_do
     assert second.wait().batches == [2, 2]
 
 
-def test_steps_come_in_order_with_previews_and_the_result_last(stage):
+def test_steps_come_in_order_with_previews_and_the_result_last(stage: Stage) -> None:
     client = stage.ask(steps=5, preview_every=2).wait()
     assert [event["step"] for event in client.steps] == [1, 2, 3, 4, 5]
     assert [preview is not None for preview in client.previews] == [False, True, False, True, False]
@@ -57,15 +59,15 @@ def test_steps_come_in_order_with_previews_and_the_result_last(stage):
     assert stage.ask(preview_every=0).wait().previews == [None] * 4
 
 
-def test_a_seed_that_was_not_given_is_told_and_repeats_the_picture(stage):
+def test_a_seed_that_was_not_given_is_told_and_repeats_the_picture(stage: Stage) -> None:
     client = stage.ask(seed=None).wait()
     assert distance(stage.draw(seed=client.result["seed"]), client.picture) == 0
 
 
-def test_a_cancelled_request_takes_no_further_step_and_the_others_go_on(stage):
+def test_a_cancelled_request_takes_no_further_step_and_the_others_go_on(stage: Stage) -> None:
     going = Client()
 
-    def leave(step):
+    def leave(step: int) -> None:
         if step == 3:
             going.gone = True
 
@@ -79,7 +81,7 @@ def test_a_cancelled_request_takes_no_further_step_and_the_others_go_on(stage):
     assert len(stage._board) == 0
 
 
-def test_a_request_cancelled_in_the_queue_is_never_begun():
+def test_a_request_cancelled_in_the_queue_is_never_begun() -> None:
     stage = open_stage("sd", slots=1)
     gate = Gate()
     running = stage.ask(Client(gate))
@@ -93,7 +95,7 @@ def test_a_request_cancelled_in_the_queue_is_never_begun():
     stage.close()
 
 
-def test_a_full_queue_refuses_and_gives_up_the_places_of_the_gone():
+def test_a_full_queue_refuses_and_gives_up_the_places_of_the_gone() -> None:
     stage = open_stage("sd", slots=1, queue=2)
     gate = Gate()
     running = stage.ask(Client(gate))
@@ -110,18 +112,18 @@ def test_a_full_queue_refuses_and_gives_up_the_places_of_the_gone():
     stage.close()
 
 
-def test_no_more_run_together_than_there_are_slots():
+def test_no_more_run_together_than_there_are_slots() -> None:
     stage = open_stage("sd", slots=2)
     clients = [stage.ask(seed=seed) for seed in range(5)]
     assert max(max(client.wait().batches) for client in clients) == 2
     stage.close()
 
 
-def test_sizes_take_turns_so_that_none_starves(stage):
+def test_sizes_take_turns_so_that_none_starves(stage: Stage) -> None:
     order = []
     big = Client(lambda step: order.append("big"))
 
-    def start_big(step):
+    def start_big(step: int) -> None:
         order.append("small")
         if step == 2:
             stage.ask(big, width=2 * SIDE, steps=4)
@@ -132,8 +134,8 @@ def test_sizes_take_turns_so_that_none_starves(stage):
     assert order[2:10] == ["big", "small"] * 4 or order[2:10] == ["small", "big"] * 4
 
 
-def test_an_exact_request_runs_alone_and_repeats_bit_for_bit_beside_others(stage):
-    options = {"exact": True, "steps": 6, "prompt": "a blue sneaker"}
+def test_an_exact_request_runs_alone_and_repeats_bit_for_bit_beside_others(stage: Stage) -> None:
+    options: dict[str, Any] = {"exact": True, "steps": 6, "prompt": "a blue sneaker"}
     first = stage.draw(**options)
     beside = [stage.ask(steps=12, seed=seed) for seed in range(3)]
     client = stage.ask(**options).wait()
@@ -143,12 +145,12 @@ def test_an_exact_request_runs_alone_and_repeats_bit_for_bit_beside_others(stage
         assert 3 in other.wait().batches
 
 
-def test_a_request_the_model_breaks_on_fails_alone(stage, monkeypatch):
+def test_a_request_the_model_breaks_on_fails_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = stage.draw(steps=6)
     family = stage.model.family
     call = family.call
 
-    def break_on_poison(rows):
+    def break_on_poison(rows: Any) -> Any:
         if any(row.slot.request.seed == POISON for row in rows):
             raise RuntimeError("broken kernel")
         return call(rows)
@@ -165,11 +167,13 @@ def test_a_request_the_model_breaks_on_fails_alone(stage, monkeypatch):
         assert len(client.steps) == 6
 
 
-def test_running_out_of_memory_in_a_batch_falls_back_to_one_by_one(stage, monkeypatch):
+def test_running_out_of_memory_in_a_batch_falls_back_to_one_by_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     family = stage.model.family
     call = family.call
 
-    def hold_one(rows):
+    def hold_one(rows: Any) -> Any:
         if len({id(row.slot) for row in rows}) > 1 or rows[0].slot.request.seed == POISON:
             raise MemoryError
         return call(rows)
@@ -186,11 +190,11 @@ def test_running_out_of_memory_in_a_batch_falls_back_to_one_by_one(stage, monkey
     assert third.wait().error.reason == "OUT_OF_MEMORY"
 
 
-def test_a_prompt_the_encoder_breaks_on_fails_alone(stage, monkeypatch):
+def test_a_prompt_the_encoder_breaks_on_fails_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     family = stage.model.family
     encode = family.encode
 
-    def break_on_word(prompt, negative, *, guided):
+    def break_on_word(prompt: str, negative: str, *, guided: bool) -> Any:
         if prompt == "break":
             raise ValueError("no such token")
         return encode(prompt, negative, guided=guided)
@@ -201,12 +205,12 @@ def test_a_prompt_the_encoder_breaks_on_fails_alone(stage, monkeypatch):
     assert good.wait().error is None
 
 
-def test_a_client_that_cannot_be_told_does_not_stop_the_worker(stage):
+def test_a_client_that_cannot_be_told_does_not_stop_the_worker(stage: Stage) -> None:
     class Broken(Client):
-        def send(self, event, preview=None):
+        def send(self, event: dict[str, Any], preview: Any = None) -> None:
             raise ConnectionError("gone")
 
-        def fail(self, error):
+        def fail(self, error: Any) -> None:
             super().fail(error)
             raise ConnectionError("gone")
 
@@ -215,7 +219,7 @@ def test_a_client_that_cannot_be_told_does_not_stop_the_worker(stage):
     assert stage.ask().wait().error is None
 
 
-def test_the_canary_passes_the_queue_and_tells_the_load():
+def test_the_canary_passes_the_queue_and_tells_the_load() -> None:
     stage = open_stage("sd", slots=1)
     gate = Gate()
     running = stage.ask(Client(gate), steps=30)
@@ -234,7 +238,7 @@ def test_the_canary_passes_the_queue_and_tells_the_load():
     stage.close()
 
 
-def test_a_broken_network_fails_the_canary(stage, monkeypatch):
+def test_a_broken_network_fails_the_canary(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     call = stage.model.family.call
     monkeypatch.setattr(stage.model.family, "call", lambda rows: call(rows) * float("nan"))
     canary = Client()
@@ -242,7 +246,7 @@ def test_a_broken_network_fails_the_canary(stage, monkeypatch):
     assert str(canary.wait().error).startswith("INTERNAL: ArithmeticError")
 
 
-def test_describe_tells_what_a_client_needs_to_know(stage):
+def test_describe_tells_what_a_client_needs_to_know(stage: Stage) -> None:
     client = Client()
     stage.submit({"describe": True}, client)
     told = client.wait().result
@@ -255,7 +259,7 @@ def test_describe_tells_what_a_client_needs_to_know(stage):
     assert (told["slots"], told["queue"], told["device"], told["dtype"]) == (8, 64, "cpu", "float32")
 
 
-def test_closing_tells_whoever_runs_or_waits():
+def test_closing_tells_whoever_runs_or_waits() -> None:
     stage = open_stage("sd", slots=1)
     gate = Gate()
     running = stage.ask(Client(gate))
@@ -271,7 +275,7 @@ def test_closing_tells_whoever_runs_or_waits():
     assert isinstance(stage.ask().wait().error, Unavailable)
 
 
-def test_it_counts_steps_pictures_and_failures(stage):
+def test_it_counts_steps_pictures_and_failures(stage: Stage) -> None:
     stage.draw(steps=3)
     stage.ask(steps=0).wait()
     assert stage.tally["steps_total"] == 3
@@ -280,12 +284,12 @@ def test_it_counts_steps_pictures_and_failures(stage):
     assert stage.tally["queue_depth"] == 0
 
 
-def test_many_requests_at_once_all_end(stage):
+def test_many_requests_at_once_all_end(stage: Stage) -> None:
     clients = [stage.ask(seed=seed, steps=1 + seed % 3, width=SIDE + 8 * (seed % 2)) for seed in range(40)]
     assert all(client.wait().error is None for client in clients)
 
 
-def test_a_soft_mask_blends_at_its_edge(stage):
+def test_a_soft_mask_blends_at_its_edge(stage: Stage) -> None:
     mask = np.tile(np.linspace(0, 255, SIDE).astype(np.uint8), (SIDE, 1))
     picture = stage.draw(image=photo(), mask=mask, strength=0.9)
     off = np.abs(picture.astype(int) - photo()).mean(axis=(0, 2))
@@ -293,26 +297,26 @@ def test_a_soft_mask_blends_at_its_edge(stage):
     assert off[:8].mean() < off[-8:].mean() / 3
 
 
-def test_a_variation_leads_from_one_seed_s_picture_to_another_s(stage):
+def test_a_variation_leads_from_one_seed_s_picture_to_another_s(stage: Stage) -> None:
     start, end = stage.draw(seed=1), stage.draw(seed=2)
     assert distance(stage.draw(seed=1, variation_seed=2, variation=0.0), start) == 0
     assert distance(stage.draw(seed=1, variation_seed=2, variation=1.0), end) <= 1
 
-    def away(share):
+    def away(share: float) -> Any:
         return np.abs(stage.draw(seed=1, variation_seed=2, variation=share).astype(int) - start).mean()
 
     near, half = away(0.05), away(0.5)
     assert 0 < near < half
 
 
-def test_noise_between_two_noises_is_as_strong_as_they():
+def test_noise_between_two_noises_is_as_strong_as_they() -> None:
     first, second = torch.randn(2, 1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     assert float(slerp(first, second, 0.5).std()) == pytest.approx(1.0, abs=0.03)
     assert torch.equal(slerp(first, first, 0.5), first)
 
 
 @pytest.mark.field("long-seed")
-def test_all_bits_of_a_seed_count():
+def test_all_bits_of_a_seed_count() -> None:
     drawn = {seed: float(torch.randn(1, generator=seeded(seed))) for seed in (7, 2**32 + 7, 2**33 + 7, 2**63 - 1)}
     assert len(set(drawn.values())) == 4
     # What fits into 32 bits draws what it always drew.
@@ -320,13 +324,13 @@ def test_all_bits_of_a_seed_count():
 
 
 @pytest.mark.field("long-seed")
-def test_seeds_that_end_alike_draw_other_pictures(stage):
+def test_seeds_that_end_alike_draw_other_pictures(stage: Stage) -> None:
     one, other = stage.draw(seed=7), stage.draw(seed=2**32 + 7)
     assert distance(one, other) > 0
 
 
 @pytest.mark.field("no-step")
-def test_a_strength_too_small_for_a_step_is_told(stage):
+def test_a_strength_too_small_for_a_step_is_told(stage: Stage) -> None:
     told = [
         stage.ask(image=photo(), strength=strength, steps=4).wait().result["ignored"] for strength in (0.2, 0.25, 1.0)
     ]

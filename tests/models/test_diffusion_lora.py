@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from diffusion.card import hash_file
+from artefacts import hash_file
 from diffusion.errors import LoraUnsupported
 from diffusion.loading import load_model
 from diffusion.lora_files import read_adapter
@@ -15,6 +17,7 @@ from diffusion.lora_keys import changes_text_encoder
 from diffusion.settings import Settings
 from diffusion_stage import (
     ATTENTION,
+    Stage,
     directory,
     distance,
     draw_with,
@@ -34,25 +37,27 @@ CONVOLUTIONS = ("to_q", "to_v", "conv1", "conv_in", "time_emb_proj", "ff.net.0.p
 
 
 @pytest.fixture(params=FAMILIES)
-def name(request):
+def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def stage(name):
+def stage(name: str) -> Iterator[Stage]:
     stage = open_stage(name)
     yield stage
     stage.close()
 
 
 @pytest.fixture
-def sd():
+def sd() -> Iterator[Stage]:
     stage = open_stage("sd", lora_keep=2)
     yield stage
     stage.close()
 
 
-def test_a_lora_draws_what_diffusers_draws_and_the_base_is_bit_identical_after(name, stage, tmp_path):
+def test_a_lora_draws_what_diffusers_draws_and_the_base_is_bit_identical_after(
+    name: str, stage: Stage, tmp_path: Path
+) -> None:
     base = stage.draw(exact=True)
     path = write_lora(name, tmp_path / "a.safetensors")
     for weight in (1.0, 0.5):
@@ -65,14 +70,14 @@ def test_a_lora_draws_what_diffusers_draws_and_the_base_is_bit_identical_after(n
 
 
 @pytest.mark.filterwarnings("ignore:Already found a `peft_config`")
-def test_two_loras_add_up_as_in_diffusers(name, stage, tmp_path):
+def test_two_loras_add_up_as_in_diffusers(name: str, stage: Stage, tmp_path: Path) -> None:
     first = write_lora(name, tmp_path / "a.safetensors", seed=1)
     second = write_lora(name, tmp_path / "b.safetensors", seed=2, rank=8)
     picture = stage.draw(loras=[{"path": first, "weight": 0.7}, {"path": second, "weight": -0.4}])
     assert distance(picture, draw_with(_with_loras(name, {first: 0.7, second: -0.4}))) <= 1
 
 
-def test_different_loras_weights_and_none_share_a_batch(name, stage, tmp_path):
+def test_different_loras_weights_and_none_share_a_batch(name: str, stage: Stage, tmp_path: Path) -> None:
     one = write_lora(name, tmp_path / "a.safetensors", seed=1)
     two = write_lora(name, tmp_path / "b.safetensors", seed=2, rank=2)
     uses = [
@@ -90,7 +95,7 @@ def test_different_loras_weights_and_none_share_a_batch(name, stage, tmp_path):
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
-def test_a_lora_of_convolutions_draws_what_diffusers_draws(family, tmp_path):
+def test_a_lora_of_convolutions_draws_what_diffusers_draws(family: str, tmp_path: Path) -> None:
     path = write_lora(family, tmp_path / "a.safetensors", layers=CONVOLUTIONS, strength=0.1)
     stage = open_stage(family)
     try:
@@ -99,7 +104,7 @@ def test_a_lora_of_convolutions_draws_what_diffusers_draws(family, tmp_path):
         stage.close()
 
 
-def test_alpha_of_a_kohya_file_counts_as_in_diffusers(sd, tmp_path):
+def test_alpha_of_a_kohya_file_counts_as_in_diffusers(sd: Stage, tmp_path: Path) -> None:
     weights = lora_weights("sd", seed=1, rank=4, layers=("attn1.to_q", "attn2.to_v"), strength=0.3)
     named = {}
     for key, value in weights.items():
@@ -113,7 +118,7 @@ def test_alpha_of_a_kohya_file_counts_as_in_diffusers(sd, tmp_path):
     assert {delta.scale for delta in _adapter("sd", path).deltas.values()} == {0.5}
 
 
-def test_alpha_in_the_files_metadata_counts_as_in_diffusers(sd, tmp_path):
+def test_alpha_in_the_files_metadata_counts_as_in_diffusers(sd: Stage, tmp_path: Path) -> None:
     config = {"r": 4, "lora_alpha": 8, "target_modules": ["to_q", "to_k", "to_v", "to_out.0"]}
     adapter = json.dumps({f"unet.{key}": value for key, value in config.items()})
     path = write_lora("sd", tmp_path / "a.safetensors", lora_adapter_metadata=adapter)
@@ -121,7 +126,7 @@ def test_alpha_in_the_files_metadata_counts_as_in_diffusers(sd, tmp_path):
     assert {delta.scale for delta in _adapter("sd", path).deltas.values()} == {2.0}
 
 
-def _as_processors(layer, part):
+def _as_processors(layer: str, part: str) -> Any:
     stem, _, place = layer.rpartition(".attn1.")
     place = place.removesuffix(".0")
     return f"unet.{stem}.attn1.processor.{place}_lora.{part}.weight"
@@ -142,7 +147,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_lora_is_the_same_in_every_spelling(name, spelling, tmp_path):
+def test_a_lora_is_the_same_in_every_spelling(name: str, spelling: str, tmp_path: Path) -> None:
     control = _adapter(name, write_lora(name, tmp_path / "control.safetensors"))
     weights = lora_weights(name, seed=1, rank=4, layers=ATTENTION, strength=0.3)
     path = _respelled(name, weights, SPELLINGS[spelling], tmp_path / "other.safetensors")
@@ -150,7 +155,7 @@ def test_a_lora_is_the_same_in_every_spelling(name, spelling, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sd", "sdxl"])
-def test_the_attention_processors_of_old_diffusers_are_read(name, tmp_path):
+def test_the_attention_processors_of_old_diffusers_are_read(name: str, tmp_path: Path) -> None:
     layers = tuple(f"attn1.{part}" for part in ATTENTION)
     control = _adapter(name, write_lora(name, tmp_path / "control.safetensors", layers=layers))
     weights = lora_weights(name, seed=1, rank=4, layers=layers, strength=0.3)
@@ -159,7 +164,7 @@ def test_the_attention_processors_of_old_diffusers_are_read(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_alphas_count_in_every_spelling_that_has_them(name, tmp_path):
+def test_alphas_count_in_every_spelling_that_has_them(name: str, tmp_path: Path) -> None:
     weights = lora_weights(name, seed=1, rank=4, layers=ATTENTION, strength=0.3)
     for spelling in ("kohya", "kohya of a transformer", "old diffusers"):
         path = _respelled(name, weights, SPELLINGS[spelling], tmp_path / "other.safetensors", alpha=2.0)
@@ -167,7 +172,7 @@ def test_alphas_count_in_every_spelling_that_has_them(name, tmp_path):
 
 
 @pytest.mark.field("25")
-def test_a_file_of_pefts_own_draws_the_picture_of_its_control():
+def test_a_file_of_pefts_own_draws_the_picture_of_its_control() -> None:
     starter = load_model(Settings(STARTER))
     stage = open_stage(starter)
     try:
@@ -181,7 +186,7 @@ def test_a_file_of_pefts_own_draws_the_picture_of_its_control():
     assert distance(control, base) > 3
 
 
-def test_a_file_is_of_another_family_only_when_its_layers_say_so(tmp_path):
+def test_a_file_is_of_another_family_only_when_its_layers_say_so(tmp_path: Path) -> None:
     for of, on in (("sd", "flux"), ("flux", "sd"), ("sd3", "sdxl"), ("flux", "sd3"), ("sdxl", "sd3")):
         refused = _refusal(on, write_lora(of, tmp_path / "a.safetensors"))
         assert "is for another family of models" in refused, (of, on)
@@ -192,7 +197,7 @@ def test_a_file_is_of_another_family_only_when_its_layers_say_so(tmp_path):
         assert "does not fit" in refused or "do not fit" in refused
 
 
-def test_keys_that_mean_no_layer_are_named(tmp_path):
+def test_keys_that_mean_no_layer_are_named(tmp_path: Path) -> None:
     weights = lora_weights("sd", seed=1, rank=2, layers=("to_q",), strength=0.3)
     whole = {f"unet.{key}": value for key, value in weights.items()}
     strays = {f"unet.somewhere.else_{at}.lora_A.weight": torch.ones(2, 2) for at in range(5)}
@@ -204,14 +209,14 @@ def test_keys_that_mean_no_layer_are_named(tmp_path):
     assert refused.endswith("and 2 more")
 
 
-def test_a_text_encoders_keys_are_refused_by_name():
+def test_a_text_encoders_keys_are_refused_by_name() -> None:
     for key in ("lora_te_text_model", "lora_te1_text_model", "text_encoder.text_model", "text_encoder_2.text_model"):
         assert changes_text_encoder([f"{key}.encoder.layers.0.mlp.fc1.lora_down.weight"])
     refused = _refusal("sd", CASES / "24_kohya_with_text_encoder.safetensors")
     assert refused.endswith("also changes the text encoder, which is not supported")
 
 
-def test_adapters_are_known_by_content_and_only_the_last_used_are_kept(sd, tmp_path):
+def test_adapters_are_known_by_content_and_only_the_last_used_are_kept(sd: Stage, tmp_path: Path) -> None:
     paths = [write_lora("sd", tmp_path / f"{seed}.safetensors", seed=seed) for seed in range(3)]
     twin = str(shutil.copy(paths[0], tmp_path / "twin.safetensors"))
     first = sd.draw(loras=[{"path": paths[0]}])
@@ -223,7 +228,7 @@ def test_adapters_are_known_by_content_and_only_the_last_used_are_kept(sd, tmp_p
     assert distance(sd.draw(loras=[{"path": paths[0]}]), first) == 0
 
 
-def test_a_file_replaced_under_its_name_is_read_anew(sd, tmp_path):
+def test_a_file_replaced_under_its_name_is_read_anew(sd: Stage, tmp_path: Path) -> None:
     path = write_lora("sd", tmp_path / "a.safetensors", seed=1)
     before = sd.draw(loras=[{"path": path}])
     new = write_lora("sd", tmp_path / "new.safetensors", seed=2)
@@ -231,7 +236,7 @@ def test_a_file_replaced_under_its_name_is_read_anew(sd, tmp_path):
     assert distance(sd.draw(loras=[{"path": path}]), before) > 3
 
 
-def test_a_missing_file_or_another_content_is_refused_with_its_reason(sd, tmp_path):
+def test_a_missing_file_or_another_content_is_refused_with_its_reason(sd: Stage, tmp_path: Path) -> None:
     path = write_lora("sd", tmp_path / "a.safetensors")
     assert _refused(sd, str(tmp_path / "nothing.safetensors")) == "LORA_NOT_FOUND"
     assert _refused(sd, str(tmp_path)) == "LORA_NOT_FOUND"
@@ -239,7 +244,7 @@ def test_a_missing_file_or_another_content_is_refused_with_its_reason(sd, tmp_pa
     assert sd.ask(loras=[{"path": path, "sha256": hash_file(Path(path)).upper()}]).wait().error is None
 
 
-def test_a_lora_that_does_not_fit_wholly_is_refused_and_the_base_stays(sd, tmp_path):
+def test_a_lora_that_does_not_fit_wholly_is_refused_and_the_base_stays(sd: Stage, tmp_path: Path) -> None:
     base = sd.draw(exact=True)
     weights = lora_weights("sd", seed=1, rank=2, layers=("to_q",), strength=0.3)
     whole = {f"unet.{key}": value for key, value in weights.items()}
@@ -270,13 +275,13 @@ def test_a_lora_that_does_not_fit_wholly_is_refused_and_the_base_stays(sd, tmp_p
 
 
 @pytest.mark.parametrize("other", ["sd", "sdxl", "sd3"])
-def test_a_lora_of_another_family_does_not_load_as_nothing_on_flux(other, tmp_path):
+def test_a_lora_of_another_family_does_not_load_as_nothing_on_flux(other: Any, tmp_path: Path) -> None:
     path = Path(write_lora(other, tmp_path / "a.safetensors"))
     with pytest.raises(LoraUnsupported):
         _adapter("flux", path)
 
 
-def test_a_lora_outside_its_folder_is_refused(tmp_path):
+def test_a_lora_outside_its_folder_is_refused(tmp_path: Path) -> None:
     inside = tmp_path / "loras"
     write_lora("sd", inside / "a.safetensors")
     outside = write_lora("sd", tmp_path / "b.safetensors")
@@ -290,7 +295,7 @@ def test_a_lora_outside_its_folder_is_refused(tmp_path):
         stage.close()
 
 
-def test_a_lora_that_overflows_fails_alone(sd, tmp_path):
+def test_a_lora_that_overflows_fails_alone(sd: Stage, tmp_path: Path) -> None:
     path = write_lora("sd", tmp_path / "huge.safetensors", strength=1e18)
     good = sd.draw(steps=8)
     clients = [sd.ask(steps=8), sd.ask(steps=8, loras=[{"path": path}]), sd.ask(steps=8)]
@@ -299,24 +304,26 @@ def test_a_lora_that_overflows_fails_alone(sd, tmp_path):
     assert distance(clients[2].wait().picture, good) <= 1
 
 
-def _refused(stage, path, **fields):
+def _refused(stage: Stage, path: Path | str, **fields: Any) -> Any:
     client = stage.ask(loras=[{"path": path, **fields}]).wait()
     assert client.picture is None
     assert client.steps == []
     return client.error.reason
 
 
-def _refusal(name, path):
+def _refusal(name: str, path: Path) -> Any:
     with pytest.raises(LoraUnsupported) as caught:
         _adapter(name, path)
     return str(caught.value)
 
 
-def _case(name):
+def _case(name: str) -> Any:
     return {"path": str(CASES / f"{name}.safetensors")}
 
 
-def _respelled(name, weights, spell, path, *, alpha=None):
+def _respelled(
+    name: str, weights: dict[str, Any], spell: Callable[[str, str], str], path: Path, *, alpha: Any = None
+) -> Any:
     prefix = "unet" if hasattr(loaded(name).family.pipe, "unet") else "transformer"
     named = {}
     for key, value in weights.items():
@@ -330,7 +337,7 @@ def _respelled(name, weights, spell, path, *, alpha=None):
     return path
 
 
-def _assert_same(one, other):
+def _assert_same(one: Any, other: Any) -> None:
     assert one.deltas.keys() == other.deltas.keys()
     for layer, delta in one.deltas.items():
         assert torch.equal(delta.down, other.deltas[layer].down)
@@ -338,11 +345,11 @@ def _assert_same(one, other):
         assert delta.scale == other.deltas[layer].scale
 
 
-def _adapter(name, path):
+def _adapter(name: str, path: Path) -> Any:
     return read_adapter(Path(path), "0" * 64, loaded(name).family)
 
 
-def _with_loras(name, weights):
+def _with_loras(name: str, weights: dict[str, Any]) -> Any:
     """Diffusers' pipeline with these LoRA files loaded its own way (peft)."""
     pipe = load_pipeline(directory(name))
     for at, path in enumerate(weights):

@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from diffusion.settings import Settings
 from diffusion.vocabulary import Vocabulary, read_vocabulary
 from diffusion.windows import cut, padded, room_of
 from diffusion.wording import plain, unread_marks, without_marks
-from diffusion_stage import SIDE, distance, draw_with, loaded, open_stage, pipeline
+from diffusion_stage import SIDE, Stage, distance, draw_with, loaded, open_stage, pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTER = ROOT / "deploy/triton/starter"
@@ -26,14 +28,14 @@ FIELD = (
 
 
 @pytest.fixture(scope="module")
-def starter():
+def starter() -> Iterator[Stage]:
     stage = open_stage(load_model(Settings(STARTER / "weights/diffusion")))
     yield stage
     stage.close()
 
 
 @pytest.fixture(scope="module")
-def checker():
+def checker() -> Any:
     sys.path.insert(0, str(STARTER))
     from checker import load_checker
 
@@ -41,13 +43,13 @@ def checker():
 
 
 @pytest.fixture
-def stage(request):
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     stage = open_stage(request.param)
     yield stage
     stage.close()
 
 
-def _tokens(tokenizer, text):
+def _tokens(tokenizer: Any, text: str) -> Any:
     return tokenizer(text, add_special_tokens=False, verbose=False).input_ids
 
 
@@ -65,7 +67,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("name", ["sd", "flux", "starter"])
-def test_windows_are_slices_that_the_encoder_reads_whole(name, text, starter):
+def test_windows_are_slices_that_the_encoder_reads_whole(name: str, text: str, starter: Stage) -> None:
     pipe = starter.model.family.pipe if name == "starter" else loaded(name).family.pipe
     tokenizer = pipe.tokenizer
     parts = cut(text, [tokenizer])
@@ -74,19 +76,19 @@ def test_windows_are_slices_that_the_encoder_reads_whole(name, text, starter):
     assert len(parts) > 1 or len(_tokens(tokenizer, text)) <= room_of(tokenizer)
 
 
-def test_a_window_ends_with_a_word_unless_the_word_is_long(starter):
+def test_a_window_ends_with_a_word_unless_the_word_is_long(starter: Stage) -> None:
     tokenizer = starter.model.family.pipe.tokenizer
     text = FIELD.format("red striped handbag")
     words = [word for part in cut(text, [tokenizer]) for word in part.split()]
     assert words == text.split()
 
 
-def test_padding_says_nothing_and_is_as_long_as_needed():
+def test_padding_says_nothing_and_is_as_long_as_needed() -> None:
     assert padded(["a", "b"], ["c"]) == (["a", "b"], ["c", ""])
 
 
 @pytest.mark.parametrize("stage", ["sd", "sdxl", "sd3"], indirect=True)
-def test_the_end_of_a_long_prompt_counts(stage):
+def test_the_end_of_a_long_prompt_counts(stage: Stage) -> None:
     ends = [stage.ask(prompt=LONG * 2 + end).wait() for end in ("blue mug", "red hat")]
     # Networks of random numbers hear but faintly; with the end cut off, the pictures were the same bit for bit.
     assert distance(ends[0].picture, ends[1].picture) > 0
@@ -94,7 +96,7 @@ def test_the_end_of_a_long_prompt_counts(stage):
 
 
 @pytest.mark.parametrize("stage", ["sd", "sdxl"], indirect=True)
-def test_windows_are_laid_one_after_the_other_as_others_do_it(stage):
+def test_windows_are_laid_one_after_the_other_as_others_do_it(stage: Stage) -> None:
     family = stage.model.family
     pipe, parts = pipeline(family.name), family.windows(LONG)
     assert len(parts) == 3
@@ -109,16 +111,16 @@ def test_windows_are_laid_one_after_the_other_as_others_do_it(stage):
 
 
 @pytest.mark.parametrize("stage", ["sd", "sdxl", "sd3"], indirect=True)
-def test_a_long_negative_prompt_counts_to_its_end_too(stage):
+def test_a_long_negative_prompt_counts_to_its_end_too(stage: Stage) -> None:
     for prompt in ("a red mug", LONG, LONG * 2):
         ends = [stage.draw(prompt=prompt, negative_prompt=LONG + end) for end in ("blue mug", "red hat")]
         assert distance(*ends) > 0
 
 
 @pytest.mark.parametrize("stage", FAMILIES, indirect=True)
-def test_prompts_of_all_lengths_draw_in_company_what_they_draw_alone(stage):
+def test_prompts_of_all_lengths_draw_in_company_what_they_draw_alone(stage: Stage) -> None:
     prompts = ["a red mug", LONG[:30], LONG, LONG * 2, LONG[:30], "a blue hat"]
-    asked = [{"prompt": prompt, "seed": seed, "steps": 3} for seed, prompt in enumerate(prompts)]
+    asked: list[dict[str, Any]] = [{"prompt": prompt, "seed": seed, "steps": 3} for seed, prompt in enumerate(prompts)]
     asked[1]["negative_prompt"] = LONG
     alone = [stage.draw(**fields) for fields in asked]
     together = [stage.ask(**fields) for fields in asked]
@@ -127,28 +129,28 @@ def test_prompts_of_all_lengths_draw_in_company_what_they_draw_alone(stage):
 
 
 @pytest.mark.parametrize("stage", ["sd"], indirect=True)
-def test_short_and_long_prompts_share_a_call(stage):
+def test_short_and_long_prompts_share_a_call(stage: Stage) -> None:
     assert len(stage.model.family.windows(LONG[:30])) == 2
     together = [stage.ask(prompt=prompt, steps=12) for prompt in ("a red mug", LONG[:30], "a blue hat")]
     assert max(max(client.wait().batches) for client in together) == 3
 
 
 @pytest.mark.parametrize("stage", ["sd3"], indirect=True)
-def test_sd3_hears_with_clip_what_t5_cannot_take(stage):
+def test_sd3_hears_with_clip_what_t5_cannot_take(stage: Stage) -> None:
     assert stage.ask(prompt=LONG * 2).wait().result["ignored"] == []
 
 
 @pytest.mark.field("endless-prompt")
 @pytest.mark.parametrize("stage", ["sd", "sdxl", "sd3"], indirect=True)
 @pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
-def test_of_an_endless_prompt_some_windows_are_heard_and_the_rest_is_told(stage, field):
+def test_of_an_endless_prompt_some_windows_are_heard_and_the_rest_is_told(stage: Stage, field: str) -> None:
     text = "one two three " * 280
-    (ignored,) = stage.ask(**{field: text}).wait().result["ignored"]
+    (ignored,) = stage.ask(None, **{field: text}).wait().result["ignored"]
     words = text.split()
     assert ignored["field"] == field
     assert 0 < len(words) - len(ignored["words"]) < 8 * 22
     heard = " ".join(words[: -len(ignored["words"])])
-    assert stage.ask(**{field: heard}).wait().result["ignored"] == []
+    assert stage.ask(None, **{field: heard}).wait().result["ignored"] == []
     assert distance(stage.draw(**{field: text}), stage.draw(**{field: heard})) <= 1
 
 
@@ -156,7 +158,7 @@ def test_of_an_endless_prompt_some_windows_are_heard_and_the_rest_is_told(stage,
 @pytest.mark.parametrize(
     "text", ["\U0001f457" * 4000, "红色的连衣裙" * 360, "xy " * 1300], ids=["emoji", "chinese", "latin"]
 )
-def test_a_prompt_without_a_known_word_takes_one_window_of_the_starter(starter, text):
+def test_a_prompt_without_a_known_word_takes_one_window_of_the_starter(starter: Stage, text: str) -> None:
     begun = time.process_time()
     result = starter.ask(prompt=text, width=128, height=128, steps=4).wait().result
     # It took half a minute, in which nobody else was served.
@@ -168,14 +170,14 @@ def test_a_prompt_without_a_known_word_takes_one_window_of_the_starter(starter, 
 
 
 @pytest.mark.field("endless-prompt")
-def test_known_words_without_end_are_bounded_too(starter):
+def test_known_words_without_end_are_bounded_too(starter: Stage) -> None:
     result = starter.ask(prompt="red " * 999 + "mug", width=128, height=128, steps=1).wait().result
     (ignored,) = result["ignored"]
     assert 800 < len(ignored["words"]) < 1000
 
 
 @pytest.mark.parametrize("stage", ["flux"], indirect=True)
-def test_flux_tells_the_words_that_it_cannot_take(stage):
+def test_flux_tells_the_words_that_it_cannot_take(stage: Stage) -> None:
     prompt = "one two three " * 20 + "the very last words"
     (ignored,) = stage.ask(prompt=prompt).wait().result["ignored"]
     assert ignored["field"] == "prompt"
@@ -187,7 +189,7 @@ def test_flux_tells_the_words_that_it_cannot_take(stage):
 
 
 @pytest.mark.parametrize("stage", FAMILIES, indirect=True)
-def test_a_model_that_says_nothing_of_its_words_and_sizes_warns_of_nothing(stage):
+def test_a_model_that_says_nothing_of_its_words_and_sizes_warns_of_nothing(stage: Stage) -> None:
     client = stage.ask(prompt="a woman in a red dress on the beach", width=SIDE * 2).wait()
     assert client.result["warnings"] == []
     assert stage.describe()["made_for"] == {}
@@ -198,7 +200,9 @@ def test_a_model_that_says_nothing_of_its_words_and_sizes_warns_of_nothing(stage
     ("subject", "wanted"),
     [("blue mug", ("mug", "blue", "plain")), ("red striped handbag", ("handbag", "red", "striped"))],
 )
-def test_the_starter_draws_what_a_long_prompt_ends_with(starter, checker, subject, wanted):
+def test_the_starter_draws_what_a_long_prompt_ends_with(
+    starter: Stage, checker: Any, subject: str, wanted: Any
+) -> None:
     clients = [
         starter.ask(prompt=FIELD.format(subject), width=128, height=128, steps=12, seed=seed) for seed in range(4)
     ]
@@ -212,7 +216,7 @@ FILLERS = ["soft studio light", "sharp focus", "professional lighting", "8k reso
 
 
 @pytest.mark.parametrize("windows", [2, 3])
-def test_the_starter_holds_its_quality_with_long_prompts(starter, checker, windows):
+def test_the_starter_holds_its_quality_with_long_prompts(starter: Stage, checker: Any, windows: int) -> None:
     wanted = [("hat", "green"), ("sofa", "blue"), ("mug", "yellow"), ("dress", "red"), ("lamp", "pink")] * 2
     filler = ", ".join((FILLERS * 2)[: 4 * windows - 4])
     subjects = [f"a {colour} {kind}" for kind, colour in wanted]
@@ -230,7 +234,7 @@ def test_the_starter_holds_its_quality_with_long_prompts(starter, checker, windo
     assert right >= 9
 
 
-def test_the_starter_says_which_words_and_sizes_it_does_not_know(starter):
+def test_the_starter_says_which_words_and_sizes_it_does_not_know(starter: Stage) -> None:
     client = starter.ask(prompt="a woman in a red dress on the beach", width=512, height=512, steps=1).wait()
     words, size = client.result["warnings"]
     assert (words["reason"], words["words"]) == ("PROMPT_WORDS_UNKNOWN", ["woman", "beach"])
@@ -238,7 +242,7 @@ def test_the_starter_says_which_words_and_sizes_it_does_not_know(starter):
     assert "512x512" in size["message"]
 
 
-def test_the_starter_says_when_a_prompt_names_nothing_that_it_draws(starter):
+def test_the_starter_says_when_a_prompt_names_nothing_that_it_draws(starter: Stage) -> None:
     client = starter.ask(prompt="Ein Hund am Strand", width=128, height=128, steps=1).wait()
     subject, words = client.result["warnings"]
     assert subject["reason"] == "PROMPT_SUBJECT_UNKNOWN"
@@ -246,7 +250,7 @@ def test_the_starter_says_when_a_prompt_names_nothing_that_it_draws(starter):
     assert words["words"] == ["ein", "hund", "am", "strand"]
 
 
-def test_the_starter_warns_of_nothing_that_it_knows(starter):
+def test_the_starter_warns_of_nothing_that_it_knows(starter: Stage) -> None:
     for prompt in (
         "a photo of a red striped mug on a wooden table",
         "A polka dot T-Shirt, in a garden",
@@ -256,30 +260,30 @@ def test_the_starter_warns_of_nothing_that_it_knows(starter):
     assert starter.describe()["made_for"]["products"] == list(starter.model.vocabulary.products)
 
 
-def test_words_that_a_lora_may_have_taught_are_not_doubted(starter):
+def test_words_that_a_lora_may_have_taught_are_not_doubted(starter: Stage) -> None:
     path = str(ROOT / "tests/corpora/field/25_peft_prefix.safetensors")
     client = starter.ask(prompt="a zorb", width=128, height=128, steps=1, loras=[{"path": path}]).wait()
     assert client.result["warnings"] == []
 
 
-def test_the_essence_is_what_is_known_with_the_product_first():
+def test_the_essence_is_what_is_known_with_the_product_first() -> None:
     vocabulary = read_vocabulary({"_knows": {"products": ["mug"], "colours": ["red"], "words": ["a", "on", "white"]}})
     assert vocabulary.essence("On white, award winning, showing a lovely red mug") == "a red mug on white"
     assert vocabulary.essence("nothing of this") == ""
 
 
-def test_a_word_known_in_company_only_is_not_known_alone(starter):
+def test_a_word_known_in_company_only_is_not_known_alone(starter: Stage) -> None:
     known = starter.model.vocabulary
     assert known.essence("a red mug, soft studio light, on light  blue") == "a red mug on light blue"
     client = starter.ask(prompt="a mug in studio light, on light blue", width=128, height=128, steps=1).wait()
     assert [warning["words"] for warning in client.result["warnings"]] == [["studio", "light"]]
 
 
-def test_a_card_that_says_nothing_is_told_as_nothing():
+def test_a_card_that_says_nothing_is_told_as_nothing() -> None:
     assert Vocabulary().as_event() == {}
 
 
-def _warnings(starter, prompt, **more):
+def _warnings(starter: Stage, prompt: str, **more: Any) -> Any:
     result = starter.ask(prompt=prompt, width=128, height=128, steps=1, **more).wait().result
     return {warning["reason"]: warning["words"] for warning in result["warnings"]}
 
@@ -298,19 +302,21 @@ def _warnings(starter, prompt, **more):
         ("two mug", ["two"]),
     ],
 )
-def test_the_starter_says_that_it_draws_one_product_where_more_are_asked_for(starter, prompt, words):
+def test_the_starter_says_that_it_draws_one_product_where_more_are_asked_for(
+    starter: Stage, prompt: str, words: list[str]
+) -> None:
     assert _warnings(starter, prompt) == {"PROMPT_SUBJECTS_SEVERAL": words}
 
 
 @pytest.mark.parametrize(
     "prompt", ["one red mug", "a mug, the cup on a table", "a t-shirt, a plain shirt", "a dress", "two"]
 )
-def test_one_product_by_two_names_or_none_is_not_several(starter, prompt):
+def test_one_product_by_two_names_or_none_is_not_several(starter: Stage, prompt: str) -> None:
     assert "PROMPT_SUBJECTS_SEVERAL" not in _warnings(starter, prompt)
 
 
 @pytest.mark.field("several-products")
-def test_several_of_a_product_are_drawn_as_one_of_it(starter, checker):
+def test_several_of_a_product_are_drawn_as_one_of_it(starter: Stage, checker: Any) -> None:
     prompts = ["red mugs", "three blue dresses", "yellow lamps", "two green sofas"]
     clients = [
         starter.ask(prompt=prompt, width=128, height=128, steps=12, seed=seed) for seed, prompt in enumerate(prompts)
@@ -335,7 +341,7 @@ def test_several_of_a_product_are_drawn_as_one_of_it(starter, checker):
         ("a dress that isn’t striped", ["isn't", "striped"]),
     ],
 )
-def test_the_starter_says_that_it_leaves_nothing_out(starter, prompt, words):
+def test_the_starter_says_that_it_leaves_nothing_out(starter: Stage, prompt: str, words: list[str]) -> None:
     assert _warnings(starter, prompt) == {"PROMPT_NEGATED": words}
 
 
@@ -355,14 +361,16 @@ MARKED = [
 
 @pytest.mark.field("weighted-prompt")
 @pytest.mark.parametrize(("prompt", "marks", "words"), MARKED)
-def test_marks_of_prompt_languages_are_told_and_the_starter_goes_by_the_words(starter, prompt, marks, words):
+def test_marks_of_prompt_languages_are_told_and_the_starter_goes_by_the_words(
+    starter: Stage, prompt: str, marks: list[str], words: str
+) -> None:
     assert _warnings(starter, prompt) == {"PROMPT_MARKS_UNREAD": marks}
     assert " ".join(starter.model.vocabulary.readable(prompt).split()) == words
 
 
 @pytest.mark.field("weighted-prompt")
 @pytest.mark.parametrize("stage", FAMILIES, indirect=True)
-def test_no_family_reads_weights_and_each_says_so(stage):
+def test_no_family_reads_weights_and_each_says_so(stage: Stage) -> None:
     client = stage.ask(prompt="a (red:1.4) mug", negative_prompt="(blurry:2), grey++").wait()
     (warning,) = client.result["warnings"]
     assert (warning["reason"], warning["words"]) == ("PROMPT_MARKS_UNREAD", ["(red:1.4)", "(blurry:2)", "grey++"])
@@ -371,7 +379,7 @@ def test_no_family_reads_weights_and_each_says_so(stage):
 @pytest.mark.parametrize(
     "prompt", ["a mug (red, with a handle)", "a mug [new]", "16:9", "a mug - red", "black-white", "a (very) red mug"]
 )
-def test_ordinary_punctuation_is_no_mark(prompt):
+def test_ordinary_punctuation_is_no_mark(prompt: str) -> None:
     assert unread_marks(prompt) == []
     assert without_marks(prompt) == prompt
 
@@ -379,7 +387,7 @@ def test_ordinary_punctuation_is_no_mark(prompt):
 @pytest.mark.parametrize(
     "text", ["(" * 4000, "(a:" * 1300, "(:" * 2000, "a+" * 2000, "--a " * 1000, "(a)" * 1300, "w" * 4000, "[a:" * 1300]
 )
-def test_no_prompt_makes_looking_for_marks_slow(text):
+def test_no_prompt_makes_looking_for_marks_slow(text: str) -> None:
     begun = time.process_time()
     unread_marks(text)
     without_marks(text)
@@ -402,7 +410,7 @@ def test_no_prompt_makes_looking_for_marks_slow(text):
         "a red t-shirt\u2122",
     ],
 )
-def test_typographic_spellings_are_the_words_they_stand_for(starter, prompt):
+def test_typographic_spellings_are_the_words_they_stand_for(starter: Stage, prompt: str) -> None:
     assert _warnings(starter, prompt) == {}
     assert set(starter.model.vocabulary.readable(prompt).lower().split()) - {'"a', 't-shirt"'} <= {
         "a",

@@ -1,5 +1,8 @@
 """What a request may say, what settings may say, and what a directory says about itself."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from diffusion.card import hash_directory, read_index, read_licence, read_name
@@ -11,19 +14,19 @@ LIMITS = Limits(width=128, height=64, multiple_of=8, steps=20, guidance=3.0, max
 PICTURE = np.zeros((10, 12, 3), np.uint8)
 
 
-def test_a_prompt_is_enough_and_the_rest_comes_from_the_model():
+def test_a_prompt_is_enough_and_the_rest_comes_from_the_model() -> None:
     request = parse_request({"prompt": "a mug"}, LIMITS)
     assert (request.width, request.height, request.steps, request.guidance) == (128, 64, 20, 3.0)
     assert 0 <= request.seed < 2**32
     assert (request.negative_prompt, request.loras, request.preview_every, request.exact) == ("", (), 1, False)
 
 
-def test_null_means_absent():
+def test_null_means_absent() -> None:
     fields = dict.fromkeys(["width", "steps", "guidance", "seed", "strength", "loras", "negative_prompt"])
     assert parse_request({"prompt": "a mug", **fields}, LIMITS).steps == 20
 
 
-def test_everything_given_is_kept():
+def test_everything_given_is_kept() -> None:
     sha256 = "AB" * 32
     fields = {
         "prompt": "a mug", "negative_prompt": "blue", "width": 64, "height": 72, "steps": 7, "guidance": 0,
@@ -77,7 +80,7 @@ def test_everything_given_is_kept():
         ({"promt": "a"}, "promt"),
     ],
 )
-def test_what_is_wrong_is_named(fields, named):
+def test_what_is_wrong_is_named(fields: dict[str, Any], named: str) -> None:
     valid = {} if "prompt" in fields or not fields else {"prompt": "a mug"}
     with pytest.raises(InvalidArgument, match=f"^INVALID_ARGUMENT: .*{named}"):
         parse_request(valid | fields, LIMITS)
@@ -93,18 +96,18 @@ def test_what_is_wrong_is_named(fields, named):
         (np.broadcast_to(np.uint8(0), (70_000, 1_000, 3)), None, "IMAGE has more than"),
     ],
 )
-def test_pictures_that_do_not_fit_are_refused(image, mask, said):
+def test_pictures_that_do_not_fit_are_refused(image: Any, mask: Any, said: str) -> None:
     with pytest.raises(InvalidArgument, match=said):
         parse_request({"prompt": "a mug"}, LIMITS, image=image, mask=mask)
 
 
 @pytest.mark.parametrize("strength", [0, 1.1, "1"])
-def test_a_strength_out_of_range_is_refused(strength):
+def test_a_strength_out_of_range_is_refused(strength: float) -> None:
     with pytest.raises(InvalidArgument, match="strength"):
         parse_request({"prompt": "a mug", "strength": strength}, LIMITS, image=PICTURE)
 
 
-def test_the_environment_goes_before_parameters_and_defaults(tmp_path):
+def test_the_environment_goes_before_parameters_and_defaults(tmp_path: Path) -> None:
     environ = {"MODEL_PATH": "/models/sdxl", "DIFFUSION_SLOTS": "2"}
     settings = read_settings(environ, {"model_path": "/other", "slots": "3", "queue": "5"}, default_model=tmp_path)
     assert str(settings.model_path) == "/models/sdxl"
@@ -113,12 +116,12 @@ def test_the_environment_goes_before_parameters_and_defaults(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
-def test_a_setting_that_makes_no_sense_is_named(value, tmp_path):
+def test_a_setting_that_makes_no_sense_is_named(value: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="setting slots"):
         read_settings({"DIFFUSION_SLOTS": value}, {}, default_model=tmp_path)
 
 
-def test_a_directory_tells_its_name_licence_and_content(tmp_path):
+def test_a_directory_tells_its_name_licence_and_content(tmp_path: Path) -> None:
     index = {"_class_name": "FluxPipeline", "_licence": "from-index"}
     assert read_licence(tmp_path, index) == "from-index"
     assert read_licence(tmp_path, {}) == "unknown"
@@ -136,7 +139,7 @@ def test_a_directory_tells_its_name_licence_and_content(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
-def test_an_index_that_is_none_is_refused(content, tmp_path):
+def test_an_index_that_is_none_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(content)
     with pytest.raises(ModelUnsupported):
         read_index(tmp_path)

@@ -26,7 +26,7 @@ needs_both = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def matter():
+def matter() -> Matter:
     return Matter.from_settings(Settings.from_environment({}))
 
 
@@ -36,7 +36,7 @@ def matte(matter: Matter, name: str) -> np.ndarray:
 
 
 @needs_both
-def test_eight_photographs_overlap_their_hand_drawn_outlines(matter):
+def test_eight_photographs_overlap_their_hand_drawn_outlines(matter: Matter) -> None:
     overlaps = judge(matter, every(), PHOTOGRAPHS)
     found = figures(overlaps)
     assert len(overlaps) == 8
@@ -45,7 +45,7 @@ def test_eight_photographs_overlap_their_hand_drawn_outlines(matter):
     assert found["iou_mean"] >= 0.97 and found["iou_min"] >= 0.9, overlaps
 
 
-def test_a_report_that_falls_short_is_written_beside_the_others_and_fails(tmp_path):
+def test_a_report_that_falls_short_is_written_beside_the_others_and_fails(tmp_path: Path) -> None:
     path = tmp_path / "out" / "report.json"
     report({"iou_mean": 0.95, "iou_min": 0.9}, shortfalls({"iou_mean": 0.95, "iou_min": 0.9}), path)
     with pytest.raises(SystemExit, match="least overlap of a matte"):
@@ -54,7 +54,7 @@ def test_a_report_that_falls_short_is_written_beside_the_others_and_fails(tmp_pa
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
-def test_nothing_of_a_trimap_is_left_open_but_six_pixels_along_the_outline(path):
+def test_nothing_of_a_trimap_is_left_open_but_six_pixels_along_the_outline(path: Path) -> None:
     trimap = read(path)
     shape = photograph(PHOTOGRAPHS, trimap.photograph).shape[:2]
     outline = cv2.morphologyEx(painted(tomllib.loads(path.read_text()), shape), cv2.MORPH_GRADIENT, np.ones((3, 3)))
@@ -65,14 +65,14 @@ def test_nothing_of_a_trimap_is_left_open_but_six_pixels_along_the_outline(path)
 
 
 @needs_both
-def test_the_flag_beside_the_astronaut_is_left_out_but_for_its_lowest_corner(matter):
+def test_the_flag_beside_the_astronaut_is_left_out_but_for_its_lowest_corner(matter: Matter) -> None:
     alpha = matte(matter, "astronaut.png")
     assert alpha[200:380, :15].mean() < 0.1
     assert alpha[60:160, 190:260].mean() > 0.95
 
 
 @needs_both
-def test_a_camera_as_bright_as_the_sky_stays_on_its_whole_tripod(matter):
+def test_a_camera_as_bright_as_the_sky_stays_on_its_whole_tripod(matter: Matter) -> None:
     alpha = matte(matter, "camera.png")
     assert alpha[155:178, 268:308].mean() > 0.95
     assert alpha[350:470, 291:297].mean() > 0.95
@@ -80,14 +80,14 @@ def test_a_camera_as_bright_as_the_sky_stays_on_its_whole_tripod(matter):
 
 
 @needs_both
-def test_a_crowded_garage_takes_no_lamp_off_the_motorcycle(matter):
+def test_a_crowded_garage_takes_no_lamp_off_the_motorcycle(matter: Matter) -> None:
     alpha = matte(matter, "motorcycle_left.png")
     assert alpha[135:180, 525:550].mean() > 0.95
     assert alpha[110:160, 180:290].mean() < 0.15
 
 
 @needs_both
-def test_of_many_things_each_stays_though_it_is_small(matter):
+def test_of_many_things_each_stays_though_it_is_small(matter: Matter) -> None:
     alpha = matte(matter, "coins.png")
     drawn = next(trimap for trimap in every() if trimap.photograph == "coins.png")
     count, coins = cv2.connectedComponents((drawn.values == 255).astype(np.uint8))
@@ -96,7 +96,7 @@ def test_of_many_things_each_stays_though_it_is_small(matter):
     assert sum(np.median(alpha[coins == number]) < 0.9 for number in range(1, count)) <= 1
 
 
-def test_a_speck_that_nobody_is_sure_of_goes_and_one_that_is_seen_stays():
+def test_a_speck_that_nobody_is_sure_of_goes_and_one_that_is_seen_stays() -> None:
     subject = np.zeros((100, 100), np.float32)
     subject[20:80, 20:80] = subject[2:8, 2:8] = subject[90:96, 90:96] = 1
     likelihood = subject * np.float32(0.6)
@@ -105,7 +105,7 @@ def test_a_speck_that_nobody_is_sure_of_goes_and_one_that_is_seen_stays():
     assert (left[5, 5], left[50, 50], left[93, 93]) == (0, 1, 1)
 
 
-def test_where_colours_tell_nothing_apart_the_network_is_taken_at_its_word():
+def test_where_colours_tell_nothing_apart_the_network_is_taken_at_its_word() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     likelihood = np.zeros((160, 160), np.float32)
     likelihood[40:120, 40:120] = 0.7
@@ -115,7 +115,7 @@ def test_where_colours_tell_nothing_apart_the_network_is_taken_at_its_word():
 
 
 @needs_both
-def test_a_megapixel_takes_a_second_at_most_on_two_processors(matter):
+def test_a_megapixel_takes_a_second_at_most_on_two_processors(matter: Matter) -> None:
     picture = cv2.resize(photograph(PHOTOGRAPHS, "astronaut.png"), (1024, 1024), interpolation=cv2.INTER_CUBIC)
     matter.cut(picture, MattingRequest())
     taken = []
@@ -128,6 +128,6 @@ def test_a_megapixel_takes_a_second_at_most_on_two_processors(matter):
 
 
 @needs_both
-def test_the_sheet_shows_every_photograph_and_24_crops(matter):
+def test_the_sheet_shows_every_photograph_and_24_crops(matter: Matter) -> None:
     page = sheet(matter, ["astronaut.png", "camera.png", *{name for name, _, _ in CROPS}], PHOTOGRAPHS)
     assert len(CROPS) == 24 and page.width > 1500 and page.height > 4 * 128

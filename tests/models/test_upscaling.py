@@ -6,7 +6,9 @@ import shutil
 import sys
 import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +31,7 @@ fetched = pytest.mark.skipif(not registry()[NAME].present(), reason="the network
 
 
 @pytest.fixture(scope="module")
-def network():
+def network() -> RealEsrgan:
     return RealEsrgan.load(SETTINGS)
 
 
@@ -44,34 +46,34 @@ class Repeating:
     served = {"name": "repeating"}  # noqa: RUF012  never changed
     card = {"name": "repeating", "sha256": "", "licence": ""}  # noqa: RUF012  never changed
 
-    def enlarge(self, tile):
+    def enlarge(self, tile: Any) -> Any:
         return tile.repeat(4, axis=0).repeat(4, axis=1)
 
 
 class Client:
     """A stream's end: `answers` in their order, an error last where there was one."""
 
-    def __init__(self):
-        self.answers = queue.Queue()
+    def __init__(self) -> None:
+        self.answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
         self.gone = False
 
-    def cancelled(self):
+    def cancelled(self) -> Any:
         return self.gone
 
-    def send(self, event, preview=None):
+    def send(self, event: dict[str, Any], preview: Any = None) -> None:
         self.answers.put((event, preview))
 
     finish = send
 
-    def fail(self, error):
+    def fail(self, error: Any) -> None:
         self.answers.put((str(error), None))
 
-    def next(self):
+    def next(self) -> Any:
         return self.answers.get(timeout=60)
 
 
 @pytest.fixture
-def engine(network):
+def engine(network: RealEsrgan) -> Iterator[Engine]:
     opened = Engine(network, dataclasses.replace(SETTINGS, queue=3, max_pixels=1_000_000))
     yield opened
     opened.close()
@@ -81,7 +83,7 @@ def engine(network):
 
 
 @fetched
-def test_photographs_gain_detail_and_stay_what_they_were(network):
+def test_photographs_gain_detail_and_stay_what_they_were(network: RealEsrgan) -> None:
     scores = judge(network, PHOTOGRAPHS, CROPS[::3])
     told = figures(scores)
     assert told["detail_share"] >= 0.45
@@ -91,7 +93,7 @@ def test_photographs_gain_detail_and_stay_what_they_were(network):
         assert score[MODEL].detail > score[UNSHARP].detail
 
 
-def test_an_enlargement_that_falls_short_is_told_by_what_it_lacks():
+def test_an_enlargement_that_falls_short_is_told_by_what_it_lacks() -> None:
     good, plain = Score(0.6, 32.0, 1.0), Score(0.3, 40.0, 0.5)
     assert not any(shortfalls([{MODEL: good, UNSHARP: plain}]).values())
     for bad in (Score(0.4, 32.0, 1.0), Score(0.6, 30.0, 1.0), Score(0.6, 32.0, 1.6)):
@@ -100,7 +102,7 @@ def test_an_enlargement_that_falls_short_is_told_by_what_it_lacks():
 
 
 @fetched
-def test_tiles_leave_no_seam(network):
+def test_tiles_leave_no_seam(network: RealEsrgan) -> None:
     grass = np.asarray(
         Image.open(PHOTOGRAPHS / "grass.png").convert("RGB").resize((256, 256), Image.Resampling.BICUBIC)
     )
@@ -115,13 +117,13 @@ def test_tiles_leave_no_seam(network):
     assert bends[right.into : left.until].max() < 1.1 * inside.max()
 
 
-def test_tiles_that_disagree_fade_into_each_other():
+def test_tiles_that_disagree_fade_into_each_other() -> None:
     class Disagreeing(Repeating):
         """Ripples in every second tile, too fine for back-projection to see."""
 
         seen = 0
 
-        def enlarge(self, tile):
+        def enlarge(self, tile: Any) -> Any:
             made = super().enlarge(tile)
             made[:, self.seen % 2 :: 2] += 20.0 * self.seen
             self.seen += 1
@@ -135,7 +137,7 @@ def test_tiles_that_disagree_fade_into_each_other():
 
 
 @pytest.mark.parametrize(("length", "answer"), [(1, 1), (1, 16), (96, 384), (97, 98), (168, 672), (1000, 2371)])
-def test_the_weights_of_tiles_add_up_to_one_everywhere(length, answer):
+def test_the_weights_of_tiles_add_up_to_one_everywhere(length: int, answer: int) -> None:
     total = np.zeros(answer)
     for stretch in cut(length, answer):
         total[stretch.into : stretch.until] += stretch.weights
@@ -147,7 +149,9 @@ def test_the_weights_of_tiles_add_up_to_one_everywhere(length, answer):
     ("size", "to"),
     [((1, 1), (3, 2)), ((2, 40), (9, 160)), ((37, 53), (100, 91)), ((20, 20), (20, 20)), ((9, 9), (72, 72))],
 )
-def test_any_size_comes_out_as_it_was_asked_for(network, size, to):
+def test_any_size_comes_out_as_it_was_asked_for(
+    network: RealEsrgan, size: tuple[int, int], to: tuple[int, int]
+) -> None:
     picture = photograph("coffee.png", *size)
     made = enlarged(network, picture, *to)
     assert made.shape == (to[1], to[0], 3)
@@ -165,11 +169,11 @@ def test_any_size_comes_out_as_it_was_asked_for(network, size, to):
         ((240, 81), [(30, 20), (120, 80), (240, 81)]),
     ],
 )
-def test_the_network_is_used_as_often_as_the_size_needs(to, through):
+def test_the_network_is_used_as_often_as_the_size_needs(to: tuple[int, int], through: list[tuple[int, int]]) -> None:
     assert stages(30, 20, *to) == through
 
 
-def test_every_tile_is_a_step_and_the_rows_follow_each_other():
+def test_every_tile_is_a_step_and_the_rows_follow_each_other() -> None:
     picture = photograph("astronaut.png", 200, 300)
     steps = list(enlarge(Repeating(), picture, 1000, 1500))
     assert [step.done for step in steps] == list(range(1, steps[0].of + 1))
@@ -178,8 +182,8 @@ def test_every_tile_is_a_step_and_the_rows_follow_each_other():
     assert sum(len(part.pixels) for part in rows) == 1500
 
 
-def test_memory_does_not_grow_with_the_picture():
-    def peak(height):
+def test_memory_does_not_grow_with_the_picture() -> None:
+    def peak(height: int) -> Any:
         picture = np.zeros((height, 300, 3), np.uint8)
         tracemalloc.start()
         for _ in enlarge(Repeating(), picture, 1200, height * 4):
@@ -191,8 +195,8 @@ def test_memory_does_not_grow_with_the_picture():
     assert peak(1500) < 1.2 * peak(300)
 
 
-def test_colour_differences_are_those_of_the_published_examples():
-    def rgb(lab):
+def test_colour_differences_are_those_of_the_published_examples() -> None:
+    def rgb(lab: Any) -> Any:
         return np.rint(cv2.cvtColor(np.array([[lab]], np.float32), cv2.COLOR_LAB2RGB) * 255).astype(np.uint8)
 
     assert delta_e(rgb((50, 0, 0)), rgb((50, 0, 0))) == 0
@@ -204,11 +208,12 @@ def test_colour_differences_are_those_of_the_published_examples():
 
 
 @fetched
-def test_a_picture_comes_in_rows_and_its_model_is_named(engine):
+def test_a_picture_comes_in_rows_and_its_model_is_named(engine: Engine) -> None:
     client = Client()
     picture = photograph("coffee.png", 240, 16)
     engine.submit({"width": 480, "height": 32}, client, image=picture)
-    made, events = [], []
+    made: list[Any] = []
+    events: list[dict[str, Any]] = []
     while not events or events[-1]["event"] != "result":
         event, rows = client.next()
         events.append(event)
@@ -220,7 +225,7 @@ def test_a_picture_comes_in_rows_and_its_model_is_named(engine):
 
 
 @fetched
-def test_who_goes_away_is_worked_for_no_longer_than_one_tile(engine):
+def test_who_goes_away_is_worked_for_no_longer_than_one_tile(engine: Engine) -> None:
     client, other = Client(), Client()
     engine.submit({"width": 960, "height": 64}, client, image=photograph("coffee.png", 960, 16))
     assert client.next()[0]["tile"] == 1
@@ -234,7 +239,7 @@ def test_who_goes_away_is_worked_for_no_longer_than_one_tile(engine):
 
 
 @fetched
-def test_a_small_picture_does_not_wait_for_a_large_one(engine):
+def test_a_small_picture_does_not_wait_for_a_large_one(engine: Engine) -> None:
     large, small = Client(), Client()
     engine.submit({"width": 1920, "height": 16}, large, image=photograph("motorcycle_left.png", 480, 16))
     engine.submit({"width": 32, "height": 32}, small, image=photograph("coffee.png", 16, 16))
@@ -244,7 +249,7 @@ def test_a_small_picture_does_not_wait_for_a_large_one(engine):
 
 
 @fetched
-def test_a_canary_is_answered_while_a_picture_is_worked_on(engine):
+def test_a_canary_is_answered_while_a_picture_is_worked_on(engine: Engine) -> None:
     large, canary = Client(), Client()
     engine.submit({"width": 960, "height": 384}, large, image=photograph("coffee.png", 240, 96))
     engine.submit({"canary": True}, canary)
@@ -256,7 +261,7 @@ def test_a_canary_is_answered_while_a_picture_is_worked_on(engine):
 
 
 @fetched
-def test_a_tile_that_does_not_end_fails_the_canary(engine):
+def test_a_tile_that_does_not_end_fails_the_canary(engine: Engine) -> None:
     canary = Client()
     engine._tile_began = time.perf_counter() - 1000
     engine.submit({"canary": True}, canary)
@@ -278,7 +283,9 @@ def test_a_tile_that_does_not_end_fails_the_canary(engine):
         ({"width": 1600, "height": 1600}, np.zeros((100, 100, 3), np.uint8), "more than 1000000 pixels"),
     ],
 )
-def test_a_bad_request_is_refused_with_its_reason(engine, fields, image, says):
+def test_a_bad_request_is_refused_with_its_reason(
+    engine: Engine, fields: dict[str, Any], image: Any, says: str
+) -> None:
     client = Client()
     engine.submit(fields, client, image=image)
     told = client.next()[0]
@@ -287,7 +294,7 @@ def test_a_bad_request_is_refused_with_its_reason(engine, fields, image, says):
 
 
 @fetched
-def test_more_than_the_queue_holds_is_refused(engine):
+def test_more_than_the_queue_holds_is_refused(engine: Engine) -> None:
     clients = [Client() for _ in range(6)]
     for client in clients:
         engine.submit({"width": 960, "height": 384}, client, image=photograph("coffee.png", 240, 96))
@@ -301,7 +308,7 @@ def test_more_than_the_queue_holds_is_refused(engine):
 
 
 @fetched
-def test_who_still_waits_when_the_model_is_unloaded_is_told(network):
+def test_who_still_waits_when_the_model_is_unloaded_is_told(network: RealEsrgan) -> None:
     closing, client = Engine(network, SETTINGS), Client()
     closing.submit({"width": 960, "height": 384}, client, image=photograph("coffee.png", 240, 96))
     closing.close()
@@ -316,7 +323,7 @@ def test_who_still_waits_when_the_model_is_unloaded_is_told(network):
 
 @fetched
 @pytest.mark.parametrize("file", ["realesrgan-x4plus.param", "realesrgan-x4plus.bin"])
-def test_a_network_that_is_not_the_registrys_is_refused(tmp_path, file):
+def test_a_network_that_is_not_the_registrys_is_refused(tmp_path: Path, file: str) -> None:
     shutil.copytree(place() / NAME, tmp_path / NAME)
     spoilt = tmp_path / NAME / file
     content = bytearray(spoilt.read_bytes())
@@ -326,7 +333,7 @@ def test_a_network_that_is_not_the_registrys_is_refused(tmp_path, file):
         RealEsrgan.load(dataclasses.replace(SETTINGS, artefacts=tmp_path))
 
 
-def test_a_network_that_is_missing_is_named(tmp_path):
+def test_a_network_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtefactRefused, match=r"realesrgan-x4plus.* is missing; `make setup` fetches it"):
         RealEsrgan.load(dataclasses.replace(SETTINGS, artefacts=tmp_path))
 
@@ -334,6 +341,6 @@ def test_a_network_that_is_missing_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"), [("UPSCALE_QUEUE", "0"), ("UPSCALE_THREADS", "many"), ("UPSCALE_DEVICE", "cuda")]
 )
-def test_a_setting_that_makes_no_sense_is_named(name, value):
+def test_a_setting_that_makes_no_sense_is_named(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=name):
         Settings.from_environment({name: value})

@@ -78,7 +78,7 @@ def _cut_off(points: Points, side: int) -> Points:
 def displaced(scene: Scene, rng: Rng) -> Image:
     """An essential part sits where it does not belong."""
     moved, turn = _essential(scene, rng) or (1,), rng.uniform(0, 2 * np.pi)
-    shift = rng.uniform(0.35, 0.6) * np.float32([np.cos(turn), np.sin(turn)])
+    shift = rng.uniform(0.35, 0.6) * np.array([np.cos(turn), np.sin(turn)], np.float32)
     parts = scene.outline(rng)
     if len(parts) - len(moved) < 1:
         return wobbly(scene, rng)
@@ -95,7 +95,7 @@ def wobbly(scene: Scene, rng: Rng) -> Image:
 
 def squashed(scene: Scene, rng: Rng) -> Image:
     """Far too narrow or too low."""
-    factor = np.float32([1, 1])
+    factor = np.array([1, 1], np.float32)
     factor[rng.integers(2)] = rng.uniform(0.35, 0.55)
     return scene.draw(parts=[replace(part, points=part.points * factor) for part in scene.outline(rng)])[0]
 

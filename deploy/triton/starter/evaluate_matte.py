@@ -132,8 +132,8 @@ def contact_sheet(matter: Matter, photos: Path | None) -> np.ndarray:
     scenes = [*catalogue_scenes(4), *composites(8), *hard_scenes(4)]
     tiles = [tile(scene.picture, matter.cut(scene.picture, MattingRequest()).matte, 110) for scene in scenes]
     rows = [np.hstack(tiles[n : n + 2]) for n in range(0, len(tiles), 2)]
-    for name in PHOTOS if photos else ():
-        picture = cv2.cvtColor(cv2.imread(str(photos / name)), cv2.COLOR_BGR2RGB)
+    for photo in [photos / name for name in PHOTOS] if photos else ():
+        name, picture = photo.name, cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
         cut = matter.cut(picture, MattingRequest())
         print(name, {key: cut.info[key] for key in ("confidence", "method", "iou_between_methods", "ms")}, flush=True)
         rows.append(tile(picture, cut.matte))

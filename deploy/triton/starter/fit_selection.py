@@ -56,7 +56,9 @@ class Both:
 
     def __init__(self) -> None:
         settings = Settings.from_environment({})
-        self.drawn, self.photograph = MatteNetwork.load(settings), MatteNetwork.for_photographs(settings)
+        photograph = MatteNetwork.for_photographs(settings)
+        assert photograph is not None, "make setup fetches it"
+        self.drawn, self.photograph = MatteNetwork.load(settings), photograph
 
     def look(self, picture: Array) -> Rivals:
         small = shrink(picture, WORKING_SIDE)
@@ -154,7 +156,7 @@ def main() -> None:
         "seed": SEED,
         "drawn_scenes": len(scenes),
         "mean_iou_gained_on_drawn_scenes": round(
-            sum(one.gain for one in scenes if prefers(weights, one)) / len(scenes), 4
+            sum(one.gain or 0.0 for one in scenes if prefers(weights, one)) / len(scenes), 4
         ),
         "told_when_left_out_of_the_fit": left_out(seen),
         "weights": weights,

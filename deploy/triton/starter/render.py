@@ -1,6 +1,7 @@
 """Draws product pictures: outlines in a colour and a pattern, shaded as if inflated, with a shadow behind them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from backgrounds import background
 from catalogue import COLOURS, Subject
 from shapes import LYING, OUTLINES, Part
 
-Picture = npt.NDArray[np.float32]
+Picture = npt.NDArray[np.floating[Any]]
 Rng = np.random.Generator
 
 SUPERSAMPLING = 2
@@ -29,10 +30,10 @@ class Pose:
     @property
     def matrix(self) -> Picture:
         c, s = np.cos(self.angle), np.sin(self.angle)
-        return np.float32([[c, -s], [s, c]]) * self.scale
+        return np.array([[c, -s], [s, c]], np.float32) * self.scale
 
     def to_canvas(self, points: Picture) -> Picture:
-        return points @ self.matrix.T + np.float32(self.centre)
+        return points @ self.matrix.T + np.array(self.centre, np.float32)
 
     def from_canvas(self, x: Picture, y: Picture) -> tuple[Picture, Picture]:
         back = np.linalg.inv(self.matrix)
@@ -48,10 +49,10 @@ def pose(size: int, rng: Rng) -> Pose:
 
 def palette(colour: str, rng: Rng) -> dict[str, Picture]:
     """RGB of every role of a part."""
-    base = np.float32(COLOURS[colour]) + rng.uniform(-5, 5, 3).astype(np.float32)
-    roles = {name: np.float32(value) for name, value in FIXED.items()}
-    trim = np.float32((96, 96, 102)) if colour == "black" else base * 0.6
-    second = np.float32((62, 76, 120)) if colour == "white" else np.float32((250, 249, 245))
+    base = np.array(COLOURS[colour], np.float32) + rng.uniform(-5, 5, 3).astype(np.float32)
+    roles = {name: np.array(value, np.float32) for name, value in FIXED.items()}
+    trim = np.array((96, 96, 102), np.float32) if colour == "black" else base * 0.6
+    second = np.array((62, 76, 120), np.float32) if colour == "white" else np.array((250, 249, 245), np.float32)
     return roles | {"body": base, "side": base * 0.94, "shade": base * 0.42, "trim": trim, "second": second}
 
 
@@ -96,7 +97,7 @@ class Brush:
         if min(x1 - x0, y1 - y0) < 2:
             return
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        fixed_point = np.round((q - np.float32([x0, y0])) * 16).astype(np.int32)
+        fixed_point = np.round((q - np.array([x0, y0], np.float32)) * 16).astype(np.int32)
         if part.width:
             cv2.polylines(mask, [fixed_point], False, 255, max(1, round(width)), cv2.LINE_AA, 4)
         else:
@@ -123,7 +124,7 @@ def _shadow(alpha: Picture, *, lying: bool, light: float, strength: float) -> Pi
     """Darkness 0..1 the product throws on its background; worked at a quarter of the size."""
     size = alpha.shape[0] // 4
     small = cv2.resize(alpha, (size, size), interpolation=cv2.INTER_AREA)
-    shift = np.float32([[1, 0, -light * size * 0.03], [0, 1, size * 0.02]])
+    shift = np.array([[1, 0, -light * size * 0.03], [0, 1, size * 0.02]], np.float32)
     shadow = cv2.GaussianBlur(cv2.warpAffine(small, shift, (size, size)), (0, 0), size * 0.022) * strength
     rows, columns = np.nonzero(small.max(1) > 0.5)[0], np.nonzero(small.max(0) > 0.5)[0]
     if not lying and len(rows) and len(columns):
@@ -153,5 +154,5 @@ def render(
     shadow = _shadow(alpha, lying=subject.kind in LYING, light=light[0], strength=rng.uniform(0.3, 0.45))
     behind = background(setting, canvas_size, rng) * (1 - shadow[..., None])
     picture = np.clip(behind * (1 - alpha[..., None]) + canvas * alpha[..., None], 0, 255).astype(np.uint8)
-    shrink = {"dsize": (size, size), "interpolation": cv2.INTER_AREA}
-    return cv2.resize(picture, **shrink), cv2.resize(cover, **shrink)
+    shrunk, covered = (cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA) for whole in (picture, cover))
+    return shrunk, covered

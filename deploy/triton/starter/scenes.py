@@ -48,9 +48,9 @@ def draw_scene(size: int, rng: Rng, manner: Manner = COMPOSED) -> Scene:
 def compose(subject: Subject, place: Picture, rng: Rng, manner: Manner = COMPOSED) -> Scene:
     """The subject before the place [S, S, 3], with shadow, light, focus and a camera's faults."""
     rgb = subject.rgb
-    often, *reach = manner.likened
+    often, least, most = manner.likened
     if rng.random() < often:
-        rgb = likened(rgb, subject.alpha, place, rng.uniform(*reach))
+        rgb = likened(rgb, subject.alpha, place, rng.uniform(least, most))
     if rng.random() < 0.55:
         place = cv2.GaussianBlur(place, (0, 0), rng.uniform(0.8, 7) * place.shape[0] / 256)
     behind = place * (1 - shadow(subject, rng))[..., None]
@@ -124,11 +124,11 @@ def shadow(subject: Subject, rng: Rng) -> Picture:
     if kind < 0.35:
         return np.zeros((size, size), np.float32)
     if kind < 0.7 or subject.anchor == "bottom":
-        move = np.float32([[1, 0, rng.normal(0, size * 0.015)], [0, 1, abs(rng.normal(0, size * 0.01))]])
+        move = np.array([[1, 0, rng.normal(0, size * 0.015)], [0, 1, abs(rng.normal(0, size * 0.01))]], np.float32)
     else:
         foot = float(np.nonzero(small.max(1) > 0.5)[0].max(initial=0))
         flat = rng.uniform(0.08, 0.35)
-        move = np.float32([[1, rng.normal(0, 0.4), 0], [0, flat, foot * (1 - flat)]])
+        move = np.array([[1, rng.normal(0, 0.4), 0], [0, flat, foot * (1 - flat)]], np.float32)
         move[0, 2] = -move[0, 1] * foot
     cast = cv2.warpAffine(small, move, small.shape[::-1])
     soft = cv2.GaussianBlur(cast, (0, 0), size / 4 * rng.uniform(0.01, 0.06))
@@ -159,5 +159,5 @@ def photographed(picture: Picture, rng: Rng) -> Bytes:
     done = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         _, coded = cv2.imencode(".jpg", done, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 92))])
-        done = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        done = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return done

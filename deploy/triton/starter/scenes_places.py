@@ -57,8 +57,8 @@ def slanted(picture: Picture, rng: Rng) -> Picture:
 def sky(size: int, rng: Rng) -> Picture:
     """A gradient from horizon to zenith with clouds, over land or water, by day or dusk."""
     _, y = grid(size)
-    zenith = near(np.float32([60, 110, 200]) * rng.uniform(0.2, 1.2), rng)
-    haze = near(np.float32([220, 210, 200]) * rng.uniform(0.4, 1.1), rng)
+    zenith = near(np.array([60, 110, 200], np.float32) * rng.uniform(0.2, 1.2), rng)
+    haze = near(np.array([220, 210, 200], np.float32) * rng.uniform(0.4, 1.1), rng)
     picture = blend(y * rng.uniform(0.7, 1.5), zenith, haze)
     cloud = (noise(size, rng) - rng.uniform(0, 1.5)) * rng.uniform(0.3, 0.9)
     picture = blend(cloud, picture, haze * 1.15)
@@ -67,7 +67,7 @@ def sky(size: int, rng: Rng) -> Picture:
 
 def foliage(size: int, rng: Rng) -> Picture:
     """Leaves or grass in many sizes over a dark ground."""
-    base = near(np.float32([70, 120, 50]), rng, 50) if rng.random() < 0.8 else colour(rng)
+    base = near(np.array([70, 120, 50], np.float32), rng, 50) if rng.random() < 0.8 else colour(rng)
     picture = clouds(size, base * 0.6, rng)
     for _ in range(rng.integers(60, 160)):
         leaf = moved(blob(rng, rng.uniform(0.01, 0.08), 0.3), *rng.uniform(0, 1, 2)) * size
@@ -96,7 +96,7 @@ def room(size: int, rng: Rng) -> Picture:
     for _ in range(rng.integers(2, 14)):
         x, y = rng.uniform(-0.1, 1.1, 2) * size
         w, h = rng.uniform(0.02, 0.5, 2) * size
-        cover = coverage(np.float32([[x, y], [x + w, y], [x + w, y + h], [x, y + h]]), 0, size)[..., None]
+        cover = coverage(np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float32), 0, size)[..., None]
         picture = (
             picture
             + (texture(size, colour(rng), rng) if rng.random() < 0.3 else near(colour(rng), rng)) * cover
@@ -122,7 +122,9 @@ def strewn(size: int, rng: Rng, *, scales: tuple[float, float], blurs: tuple[flo
         other = draw_subject(size, rng)
         scale = rng.uniform(*scales)
         towards = rng.choice([rng.uniform(0, 0.15), rng.uniform(0.85, 1)]), rng.uniform(0, 1)
-        move = np.float32([[scale, 0, (towards[0] - scale / 2) * size], [0, scale, (towards[1] - scale / 2) * size]])
+        move = np.array(
+            [[scale, 0, (towards[0] - scale / 2) * size], [0, scale, (towards[1] - scale / 2) * size]], np.float32
+        )
         cover = cv2.warpAffine(other.alpha, move, (size, size))[..., None]
         picture = picture + (cv2.warpAffine(other.rgb, move, (size, size)) - picture) * cover
     return cv2.GaussianBlur(picture, (0, 0), rng.uniform(*blurs) * size / 256)

@@ -46,7 +46,7 @@ def angular(rng: Rng, radius: float = 0.8) -> Points:
 
 def moved(points: Points, x: float, y: float, scale: float = 1.0, turn: float = 0.0) -> Points:
     c, s = np.cos(turn) * scale, np.sin(turn) * scale
-    return (points @ np.float32([[c, s], [-s, c]]) + np.float32([x, y])).astype(np.float32)
+    return (points @ np.array([[c, s], [-s, c]], np.float32) + np.array([x, y], np.float32)).astype(np.float32)
 
 
 def shapeless(rng: Rng) -> Sketch:
@@ -167,8 +167,10 @@ def face(rng: Rng) -> Sketch:
     pieces = [Piece(box(-wide * rng.uniform(0.8, 1.5), 0.1, wide * rng.uniform(0.8, 1.5), 2.2, 0.3))]
     for side in (-1, 1):
         tip = [side * wide * rng.uniform(0.7, 1.1), -0.55 - ear]
-        pieces.append(Piece(np.float32([[side * wide * 0.3, -0.45], tip, [side * wide * 1.0, -0.15]])))
-        inner = np.float32([[side * wide * 0.45, -0.45], [tip[0] * 0.95, tip[1] + 0.15], [side * wide * 0.9, -0.25]])
+        pieces.append(Piece(np.array([[side * wide * 0.3, -0.45], tip, [side * wide * 1.0, -0.15]], np.float32)))
+        inner = np.array(
+            [[side * wide * 0.45, -0.45], [tip[0] * 0.95, tip[1] + 0.15], [side * wide * 0.9, -0.25]], np.float32
+        )
         pieces.append(Piece(inner, skin=1))
     pieces.append(Piece(moved(blob(rng, wide, 0.1), 0, 0)))
     for side in (-1, 1):
@@ -176,7 +178,7 @@ def face(rng: Rng) -> Sketch:
         pieces.append(Piece(arc(side * wide * 0.42, -0.15, 0.05, 0.09), skin=3))
     pieces += [
         Piece(moved(blob(rng, wide * 0.4, 0.1), 0, 0.32), skin=4),
-        Piece(np.float32([[-0.09, 0.15], [0.09, 0.15], [0, 0.27]]), skin=5),
+        Piece(np.array([[-0.09, 0.15], [0.09, 0.15], [0, 0.27]], np.float32), skin=5),
     ]
     return Sketch(pieces, rng.choice(["bottom", "bottom", "free"]), hair=rng.uniform(0.3, 1), furry=True)
 
@@ -222,7 +224,11 @@ def frame(rng: Rng) -> Sketch:
             wheel = rng.uniform(0.25, 0.4)
             pieces.append(Piece(arc(x, 0.4, wheel, wheel), width=rng.uniform(0.04, 0.1), skin=2))
             pieces += [
-                Piece(np.float32([[x, 0.4], [x + wheel * np.cos(t), 0.4 + wheel * np.sin(t)]]), width=0.02, skin=3)
+                Piece(
+                    np.array([[x, 0.4], [x + wheel * np.cos(t), 0.4 + wheel * np.sin(t)]], np.float32),
+                    width=0.02,
+                    skin=3,
+                )
                 for t in rng.uniform(0, 6.3, 5)
             ]
     for _ in range(rng.integers(3, 8)):

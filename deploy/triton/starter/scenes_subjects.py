@@ -43,7 +43,7 @@ def placement(sketch: Sketch, size: int, rng: Rng) -> tuple[float, Picture]:
 
 def paint(sketch: Sketch, place: tuple[float, Picture], size: int, rng: Rng) -> tuple[Picture, Picture]:
     scale, centre = place
-    flip = np.float32([rng.choice([-1, 1]), 1]) * np.float32([rng.uniform(0.8, 1.2), 1])
+    flip = np.array([rng.choice([-1, 1]), 1], np.float32) * np.array([rng.uniform(0.8, 1.2), 1], np.float32)
     turn = 0.0 if sketch.anchor == "bottom" else rng.normal(0, 0.15)
     skins = surfaces(sketch, size, rng)
     light = rng.uniform(-1, 1), rng.uniform(-1, -0.2), rng.uniform(0.3, 1.0)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Picture = npt.NDArray[np.float32]
+Picture = npt.NDArray[np.floating[Any]]
 Rng = np.random.Generator
 FIELD = 512
 
@@ -41,7 +42,7 @@ def noise(size: int, rng: Rng, kinds: slice = slice(0, 6), zoom: tuple[float, fl
     field = bank[rng.integers(len(bank))]
     side = int(np.clip(size * rng.uniform(*zoom), 24, FIELD))
     y, x = rng.integers(0, FIELD - side + 1, 2)
-    crop = np.rot90(field[y : y + side, x : x + side], rng.integers(4))
+    crop = np.rot90(field[y : y + side, x : x + side], int(rng.integers(4)))
     return cv2.resize(np.ascontiguousarray(crop if rng.random() < 0.5 else crop[::-1]), (size, size))
 
 

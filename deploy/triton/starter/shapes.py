@@ -51,7 +51,7 @@ def box(x0: float, y0: float, x1: float, y1: float, radius: float) -> Points:
 def mirrored(half: object) -> Points:
     """A symmetric outline from its right half, given from top to bottom."""
     right = _points(half)
-    return _points(right, right[::-1] * np.float32([-1, 1]))
+    return _points(right, right[::-1] * np.array([-1, 1], np.float32))
 
 
 def mug(rng: Rng) -> list[Part]:
@@ -68,8 +68,8 @@ def mug(rng: Rng) -> list[Part]:
 
 def bottle(rng: Rng) -> list[Part]:
     width, neck, shoulder = rng.uniform(0.38, 0.44), rng.uniform(0.14, 0.17), rng.uniform(-0.3, -0.22)
-    slope = _points([[neck, -0.18], [neck + 0.05, -0.1], [width * 0.92, 0.08], [width, 0.22]]) + np.float32(
-        [0, shoulder]
+    slope = _points([[neck, -0.18], [neck + 0.05, -0.1], [width * 0.92, 0.08], [width, 0.22]]) + np.array(
+        [0, shoulder], np.float32
     )
     side = curve(slope, 6, closed=False)
     outline = mirrored(_points([[neck, -0.8]], side, [[width, 0.9], [width * 0.92, 0.97]]))
@@ -164,11 +164,11 @@ def watch(rng: Rng) -> list[Part]:
     half = _points([[-strap * 0.85, -1.05], [strap * 0.85, -1.05], [strap, -0.25], [-strap, -0.25]])
     ring = 0.66 * radius
     marks = [Part(arc(0, 0, ring, ring, a / 2 - 0.02, a / 2 + 0.02, 3), "dark", 0.08) for a in range(4)]
-    ends = np.float32([[-0.34, -0.26], [0.42, -0.32]]) * radius
+    ends = np.array([[-0.34, -0.26], [0.42, -0.32]], np.float32) * radius
     hands = [Part(_points([[0, 0], end]), "dark", 0.07) for end in ends]
     return [
         Part(half, "body"),
-        Part(half * np.float32([1, -1]), "body"),
+        Part(half * np.array([1, -1], np.float32), "body"),
         Part(box(radius - 0.03, -0.08, radius + 0.12, 0.08, 0.03), "metal"),
         Part(arc(0, 0, radius, radius), "metal"),
         Part(arc(0, 0, radius * 0.8, radius * 0.8), "light"),

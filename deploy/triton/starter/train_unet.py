@@ -203,7 +203,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.worker:
-        join_workers(*arguments.worker, arguments.out)
+        rank, workers = arguments.worker
+        join_workers(rank, workers, arguments.out)
     torch.set_flush_denormal(True)
     torch.manual_seed(arguments.seed)
     tokenizer, pictures, fine = build_tokenizer(), load_pictures(arguments.pictures), arguments.coarse is not None

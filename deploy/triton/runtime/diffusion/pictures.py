@@ -25,7 +25,7 @@ def fit_pictures(request: Request) -> Request:
 
 def mask_alpha(mask: Pixels) -> NDArray[np.float32]:
     """[H, W] of 0..255 → [H, W, 1] of 0..1; 1 is painted anew."""
-    return mask[..., None].astype(np.float32) / 255
+    return mask[..., None].astype(np.float32) / np.float32(255)
 
 
 def latent_mask(alpha: NDArray[np.float32], scale: int) -> torch.Tensor:

@@ -64,7 +64,7 @@ def edge_share(small: Array, mask: Array) -> float:
 
 def colour_contrast(small: Array, mask: Array) -> float:
     """One minus the overlap of the colour histograms inside and outside."""
-    bins = (small >> 5).astype(np.int32) @ np.int32([64, 8, 1])
+    bins = (small >> 5).astype(np.int32) @ np.array([64, 8, 1], np.int32)
     inside, outside = (np.bincount(bins[side], minlength=512).astype(np.float32) for side in (mask, ~mask))
     if not inside.sum() or not outside.sum():
         return 0.0

@@ -53,7 +53,7 @@ class Layout:
     def prepare(self, square: Array) -> Array:
         """uint8 RGB [size, size, 3] to normalised float32 [1, 3, size, size]."""
         scale = max(float(square.max()), 1.0) if self.peak else 255.0
-        planes = (square.astype(np.float32) / scale - np.float32(self.mean)) / np.float32(self.std)
+        planes = (square.astype(np.float32) / scale - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
 
     def read(self, output: Array) -> Array:

@@ -21,7 +21,7 @@ class Span(NamedTuple):
     end: int
     length: int
 
-    def __len__(self) -> int:  # type: ignore[override]  # the number of its pixels is what is meant
+    def __len__(self) -> int:  # the number of its pixels is what is meant
         return self.end - self.first
 
 

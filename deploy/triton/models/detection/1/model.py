@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb
@@ -21,7 +22,7 @@ log = logging.getLogger("detection")
 class TritonPythonModel:
     """One answer per request; a bad request fails alone."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         from detecting.finder import Finder
         from detecting.request import parse
         from detecting.settings import Settings
@@ -30,10 +31,10 @@ class TritonPythonModel:
         self._parse = parse
         self._finder = Finder.load(Settings.from_environment(os.environ))
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]
 
-    def _answer(self, request):
+    def _answer(self, request: Any) -> Any:
         try:
             told = self._finder.answer(self._parse(fields_of(request)), pixels_of(request, "IMAGE"))
         except RequestError as error:

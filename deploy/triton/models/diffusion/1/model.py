@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import triton_python_backend_utils as pb
 
@@ -25,25 +26,25 @@ from triton_streams import StreamSink, fields_of, pixels_of  # noqa: E402
 class TritonMeter:
     """The engine's counts as Triton metrics, `atelier_diffusion_*`; a name's part after "/" is its reason label."""
 
-    def __init__(self, model):
+    def __init__(self, model: str) -> None:
         self._model = model
-        self._families = {}
-        self._metrics = {}
+        self._families: dict[str, Any] = {}
+        self._metrics: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def set(self, name, value):
+    def set(self, name: str, value: float) -> None:
         self._metric(name, pb.MetricFamily.GAUGE).set(value)
 
-    def add(self, name, amount=1):
+    def add(self, name: str, amount: float = 1) -> None:
         self._metric(name, pb.MetricFamily.COUNTER).increment(amount)
 
-    def _metric(self, name, kind):
+    def _metric(self, name: str, kind: Any) -> Any:
         with self._lock:
             if name not in self._metrics:
                 self._metrics[name] = self._new_metric(name, kind)
             return self._metrics[name]
 
-    def _new_metric(self, name, kind):
+    def _new_metric(self, name: str, kind: Any) -> Any:
         base, _, reason = name.partition("/")
         if base not in self._families:
             full = f"atelier_diffusion_{base}"
@@ -53,7 +54,7 @@ class TritonMeter:
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         # Not at the head: Triton imports this file once more before, in a process that only completes the
         # configuration, and torch there would double the time until a killed model is back.
         from diffusion.engine import Engine
@@ -66,7 +67,7 @@ class TritonPythonModel:
         settings = read_settings(os.environ, parameters, default_model=STARTER)
         self._engine = Engine(load_model(settings), settings, TritonMeter(args["model_name"]))
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> None:
         for request in requests:
             sink = StreamSink(request.get_response_sender(), "PREVIEW")
             try:
@@ -75,5 +76,5 @@ class TritonPythonModel:
             except RequestError as error:
                 sink.fail(error)
 
-    def finalize(self):
+    def finalize(self) -> None:
         self._engine.close()

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 RUNTIME = Path(os.environ.get("TRITON_RUNTIME") or Path(__file__).resolve().parents[3] / "runtime")
 sys.path.insert(0, str(RUNTIME))
@@ -13,7 +14,7 @@ from triton_streams import StreamSink, fields_of, pixels_of  # noqa: E402
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         from upscaling.engine import Engine
         from upscaling.network import RealEsrgan
         from upscaling.settings import Settings
@@ -22,7 +23,7 @@ class TritonPythonModel:
         settings = Settings.from_environment(os.environ)
         self._engine = Engine(RealEsrgan.load(settings), settings)
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> None:
         for request in requests:
             sink = StreamSink(request.get_response_sender(), "ROWS")
             try:
@@ -30,5 +31,5 @@ class TritonPythonModel:
             except RequestError as error:
                 sink.fail(error)
 
-    def finalize(self):
+    def finalize(self) -> None:
         self._engine.close()

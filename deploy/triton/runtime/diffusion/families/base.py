@@ -11,7 +11,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img impo
 from diffusers.utils.torch_utils import randn_tensor
 
 from ..lora import applied
-from ..slots import Slot
+from ..slots import Original, Slot
 from ..windows import cut
 
 Size = tuple[int, int]
@@ -180,15 +180,14 @@ class Family:
         slot.latents = stepped.prev_sample
         slot.index += 1
         if slot.original is not None and slot.original.mask is not None:
-            slot.latents = self._keep_unmasked(slot)
+            slot.latents = self._keep_unmasked(slot, slot.original, slot.original.mask)
         return estimate
 
-    def _keep_unmasked(self, slot: Slot) -> torch.Tensor:
-        original = slot.original
+    def _keep_unmasked(self, slot: Slot, original: Original, mask: torch.Tensor) -> torch.Tensor:
         kept = original.latents
         if not slot.finished:
             kept = self.add_noise(slot.scheduler, kept, original.noise, slot.timestep[None])
-        return ((1 - original.mask) * kept + original.mask * slot.latents).to(slot.latents.dtype)
+        return ((1 - mask) * kept + mask * slot.latents).to(slot.latents.dtype)
 
     def to_latents(self, picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """[1, 3, H, W] in -1..1 → latents as the network sees them; draws from the VAE's posterior."""
