@@ -54,21 +54,21 @@ class WorkerTasksClient:
             running=running,
             draining=draining,
             inbox=inbox,
-            unwell=unwell,
+            unavailable_models=unwell,
             models=models,
         )
         return await call(self._stub.HeartbeatTasks, request, timeout=timeout, metadata=self._metadata)
 
-    async def record(self, task_id: str, attempt: int, provider_call: tasks_pb2.ServiceRequest) -> bool:
+    async def record(self, task_id: str, attempt: int, provider_call: tasks_pb2.ProviderCall) -> bool:
         """False when the attempt is lost; IllegalTransition when the call is new besides: nothing may be sent."""
         request = pb.RecordCallRequest(worker_id=self.worker_id, task_id=task_id, attempt=attempt, call=provider_call)
         answer = await call(self._stub.RecordCall, request, timeout=self._timeout, metadata=self._metadata)
         return bool(answer.current)
 
-    async def take_orphaned(self, task_id: str) -> Sequence[pb.LooseCall]:
+    async def take_orphaned(self, task_id: str) -> Sequence[pb.OrphanedCall]:
         """What that task, which is over, left open at vendors."""
-        request = pb.TakeLooseCallsRequest(worker_id=self.worker_id, task_id=task_id)
-        answer = await call(self._stub.TakeLooseCalls, request, timeout=self._timeout, metadata=self._metadata)
+        request = pb.TakeOrphanedCallsRequest(worker_id=self.worker_id, task_id=task_id)
+        answer = await call(self._stub.TakeOrphanedCalls, request, timeout=self._timeout, metadata=self._metadata)
         return list(answer.calls)
 
     async def finish(self, finished: Sequence[pb.FinishedTask]) -> pb.FinishTasksResponse:

@@ -94,7 +94,7 @@ def _outcome(run: Run, finished: pb.FinishedTask | None, accepted: bool) -> tupl
         return _STOPPED[run.stopped or StopReason.LOST], {}
     if not accepted:
         return "LOST", {}
-    calls = {"prompt_id": finished.service_requests[-1].request_id} if _named(finished) else {}
+    calls = {"prompt_id": finished.provider_calls[-1].request_id} if _named(finished) else {}
     kind = finished.WhichOneof("outcome")
     if kind == "result":
         return "COMPLETED", calls | _paths(finished)
@@ -105,7 +105,7 @@ def _outcome(run: Run, finished: pb.FinishedTask | None, accepted: bool) -> tupl
 
 
 def _named(finished: pb.FinishedTask) -> bool:
-    return bool(finished.service_requests) and bool(finished.service_requests[-1].request_id)
+    return bool(finished.provider_calls) and bool(finished.provider_calls[-1].request_id)
 
 
 def _paths(finished: pb.FinishedTask) -> dict[str, Any]:

@@ -111,9 +111,11 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         loader = await stack.enter_async_context(open_loader(chosen, store))
         handlers = discover_handlers()
         tasks = WorkerTasksClient(tasks_channel, credentials, worker_id=chosen.worker_id)
-        limiters = AccountLimiters(bus, patience=chosen.provider_patience_seconds)
+        limiters = AccountLimiters(bus, patience=chosen.provider_max_pause_seconds)
         await stack.enter_async_context(limiters.listening(bus))
-        provider_context = ProviderContext(providers, limiters, CallRecords(tasks), chosen.provider_unknown_policy)
+        provider_context = ProviderContext(
+            providers, limiters, CallRecords(tasks), chosen.provider_unknown_outcome_policy
+        )
         orphan_resolver = OrphanResolver(tasks, provider_context)
         await stack.enter_async_context(orphan_resolver.listening(bus, chosen.worker_queue))
         resources = WorkerResources(

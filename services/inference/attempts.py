@@ -22,8 +22,8 @@ class HandlerAttempt:
         self._announcements = Announcements(run, resources.bus, resources.schemas)
 
     @property
-    def calls(self) -> Sequence[tasks_pb2.ServiceRequest]:
-        return self._context.service_requests
+    def calls(self) -> Sequence[tasks_pb2.ProviderCall]:
+        return self._context.provider_calls
 
     async def begun(self) -> None:
         await self._announcements.begun()

@@ -191,10 +191,10 @@ class RunContext:
     @property
     def fallback_used(self) -> bool:
         """Whether the fallback provider has answered."""
-        return any(call.fallback and call.outcome == SUCCEEDED for call in self.service_requests)
+        return any(call.fallback and call.outcome == SUCCEEDED for call in self.provider_calls)
 
     @property
-    def service_requests(self) -> list[pb.ServiceRequest]:
+    def provider_calls(self) -> list[pb.ProviderCall]:
         """The calls to providers that this run has made, or heard more of."""
         return [call for call in self._fallback_chain.ledger.entries if call.outcome]
 

@@ -33,9 +33,9 @@ class WorkerSettings(TasksTargetSettings, StorageTargetSettings, ImageSettings):
     """Who runs tasks that name no provider."""
     task_timeout_seconds: float = Field(default=600.0, gt=0)
     """How long one run may take."""
-    provider_unknown_policy: UnknownPolicy = "fail"
+    provider_unknown_outcome_policy: UnknownPolicy = "fail"
     """What becomes of a task whose provider may have charged without an answer: it fails, or pays perhaps once more."""
-    provider_patience_seconds: float = Field(default=60.0, ge=0)
+    provider_max_pause_seconds: float = Field(default=60.0, ge=0)
     """How long a run waits for a vendor that demands a pause; for a longer one the task is put off, its place freed."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a worker that stops may finish what it runs."""

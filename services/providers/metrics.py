@@ -39,7 +39,7 @@ MODEL_SECONDS = Histogram(
 MODEL_LOSSES = Counter("atelier_model_losses_total", "Times that a model stopped answering.", MODEL)
 
 
-def count_call(entry: pb.ServiceRequest) -> None:
+def count_call(entry: pb.ProviderCall) -> None:
     """One call that has ended."""
     CALLS.count(entry.provider, entry.outcome)
     SECONDS.observe(entry.duration_seconds, entry.provider)

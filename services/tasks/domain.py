@@ -252,7 +252,7 @@ class Task:
             completed_at=None,
             dead_letter=False,
             worker=None,
-            service_calls=tuple(replace(call, past=True) for call in self.service_calls),
+            service_calls=tuple(replace(call, before_replay=True) for call in self.service_calls),
             resume_count=(self.resume_count or 0) + 1,
             resumed_at=now,
         )

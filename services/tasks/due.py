@@ -17,7 +17,7 @@ def removals(database: Database) -> DueList[Removal]:
 
 
 def orphaned_calls_list(database: Database) -> DueList[OrphanedCalls]:
-    return DueList(database["loose_calls"], _from_orphaned, _to_orphaned)
+    return DueList(database["orphaned_calls"], _from_orphaned, _to_orphaned)
 
 
 def _from_removal(removal: Removal) -> Document:

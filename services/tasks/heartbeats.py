@@ -1,4 +1,4 @@
-"""Workers' heartbeats: passed to the dispatcher here, and to the other replicas on `beats.v1`."""
+"""Workers' heartbeats: passed to the dispatcher here, and to the other replicas on `heartbeats.v1`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class HeartbeatReceiver:
             running=len(beat.running),
             draining=beat.draining,
             inbox=beat.inbox,
-            unwell=tuple(beat.unwell),
+            unwell=tuple(beat.unavailable_models),
             models=tuple(map(_model, beat.models)),
         )
         return [

@@ -104,7 +104,7 @@ class Messages:
             if (value := getattr(task, name)) is not None:
                 setattr(message, name, value)
         if task.service_calls:
-            message.service_requests.extend(service_request(call) for call in task.service_calls)
+            message.provider_calls.extend(provider_call(call) for call in task.service_calls)
 
     def shown(self, task: Task) -> pb.Task:
         """Everything that can be understood: at least its state."""
@@ -178,9 +178,9 @@ class Messages:
         return f"{found}\n{orjson.dumps([[file.path, file.sha256] for file in result.files]).decode()}"
 
     def service_calls(self, ending: wire.FinishedTask) -> tuple[ProviderCallRecord, ...]:
-        return tuple(self.service_call(item) for item in ending.service_requests)
+        return tuple(self.service_call(item) for item in ending.provider_calls)
 
-    def service_call(self, item: pb.ServiceRequest) -> ProviderCallRecord:
+    def service_call(self, item: pb.ProviderCall) -> ProviderCallRecord:
         return ProviderCallRecord(
             provider=item.provider,
             attempt=item.attempt,
@@ -189,13 +189,13 @@ class Messages:
             duration=item.duration_seconds,
             cost=item.cost_usd if item.HasField("cost_usd") else None,
             id=item.call_id,
-            asking=item.asking,
+            sequence=item.sequence,
             started_at=_microseconds(item.started_at) if item.HasField("started_at") else None,
             fallback=item.fallback,
-            note=_note(item) if item.HasField("note") else "",
+            job_details=_job_details(item) if item.HasField("job_details") else "",
             reason=item.reason,
             error=item.error,
-            past=item.past,
+            before_replay=item.before_replay,
         )
 
     def state(self, status: int) -> TaskState:
@@ -275,9 +275,9 @@ def fill_parent(parent: TaskParent, message: pb.TaskParent) -> None:
     message.kind, message.id, message.step, message.attempt = parent
 
 
-def _note(item: pb.ServiceRequest) -> str:
+def _job_details(item: pb.ProviderCall) -> str:
     """The same text for the same note, whatever the order of its members."""
-    return orjson.dumps(struct_to_dict(item.note), option=orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps(struct_to_dict(item.job_details), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _stored(common: CommonFields, params: str) -> str:
@@ -312,8 +312,8 @@ def _wire_spec(kind: TaskKind, common: CommonFields, params: BaseModel) -> pb.Ta
     return spec
 
 
-def service_request(call: ProviderCallRecord) -> pb.ServiceRequest:
-    message = pb.ServiceRequest(
+def provider_call(call: ProviderCallRecord) -> pb.ProviderCall:
+    message = pb.ProviderCall(
         provider=call.provider,
         attempt=call.attempt,
         request_id=call.request_id,
@@ -321,15 +321,15 @@ def service_request(call: ProviderCallRecord) -> pb.ServiceRequest:
         duration_seconds=call.duration,
         cost_usd=call.cost,
         call_id=call.id,
-        asking=call.asking,
+        sequence=call.sequence,
         started_at=None if call.started_at is None else timestamp(call.started_at),
         fallback=call.fallback,
         reason=call.reason,
         error=call.error,
-        past=call.past,
+        before_replay=call.before_replay,
     )
-    if call.note:
-        message.note.update(orjson.loads(call.note))
+    if call.job_details:
+        message.job_details.update(orjson.loads(call.job_details))
     return message
 
 

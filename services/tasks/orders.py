@@ -83,4 +83,6 @@ class NatsWorkerOrders:
         await self._client.publish(CANCEL_SUBJECT, order.SerializeToString())
 
     async def resolve_orphans(self, queue: str, task_id: str) -> None:
-        await self._client.publish(orphans_subject(queue), wire.TidyOrder(task_id=task_id).SerializeToString())
+        await self._client.publish(
+            orphans_subject(queue), wire.ResolveOrphansOrder(task_id=task_id).SerializeToString()
+        )

@@ -26,10 +26,10 @@ _BEFORE_THE_END = (CallOutcome.INTENDED, CallOutcome.SUBMITTED, CallOutcome.UNKN
 
 @dataclass(frozen=True, slots=True)
 class ProviderCallRecord:
-    """One call to a provider. Seconds and US dollars; `started_at` in microseconds since the epoch, `note` is JSON.
+    """One call to a provider. Seconds and US dollars; `started_at` in microseconds since the epoch.
 
-    What costs nothing has no `id`. `asking` is the number of the request within the run. One that is `past` was made
-    before the task was replayed.
+    `job_details` is JSON. What costs nothing has no `id`. `sequence` is the number of the request within the run; one
+    that is `before_replay` was made before the task was replayed.
     """
 
     provider: str
@@ -39,20 +39,20 @@ class ProviderCallRecord:
     duration: float
     cost: float | None = None
     id: str = ""
-    asking: int = 0
+    sequence: int = 0
     started_at: int | None = None
     fallback: bool = False
-    note: str = ""
+    job_details: str = ""
     reason: str = ""
     error: str = ""
-    past: bool = False
+    before_replay: bool = False
 
     @property
     def is_orphaned(self) -> bool:
         """Whether a vendor may still work on it for us, and there is something to ask it by."""
         if not self.id or self.outcome not in _BEFORE_THE_END or self.reason == OutcomeUnknown.GIVEN_UP:
             return False
-        return self.outcome != CallOutcome.UNKNOWN or bool(self.request_id or self.note)
+        return self.outcome != CallOutcome.UNKNOWN or bool(self.request_id or self.job_details)
 
     def given_up(self, why: str) -> ProviderCallRecord:
         message = f"{self.error or 'it may have been charged'}; {why}"[:_ERROR_LIMIT]
@@ -65,10 +65,10 @@ class ProviderCallRecord:
             newer,
             attempt=self.attempt,
             request_id=said.request_id or self.request_id,
-            note=said.note or self.note,
+            job_details=said.job_details or self.job_details,
             cost=self.cost if said.cost is None else said.cost,
             started_at=self.started_at,
-            past=self.past,
+            before_replay=self.before_replay,
         )
 
 

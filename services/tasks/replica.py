@@ -21,7 +21,7 @@ from services.messaging.publishing import Publisher
 from services.messaging.streams import ensure_streams
 from services.messaging.subjects.steps import STEPS_STREAM
 from services.messaging.subjects.tasks import EVENTS_STREAM, WORK_STREAM
-from services.messaging.subjects.webhooks import HOOKS_STREAM
+from services.messaging.subjects.webhooks import WEBHOOKS_STREAM
 from services.tasks.broadcast import TaskBroadcast
 from services.tasks.changes import TaskNews
 from services.tasks.children import ChildTasks
@@ -45,7 +45,7 @@ from services.tasks.settings import TasksSettings
 
 log = structlog.get_logger()
 # Those it publishes to.
-_STREAMS = (EVENTS_STREAM, WORK_STREAM, STEPS_STREAM, HOOKS_STREAM)
+_STREAMS = (EVENTS_STREAM, WORK_STREAM, STEPS_STREAM, WEBHOOKS_STREAM)
 
 
 class TasksReplica:
@@ -67,14 +67,14 @@ class TasksReplica:
             self._relay,
             self.repository,
             Publisher(bus),
-            patience=settings.leader_patience_seconds,
+            patience=settings.leader_timeout_seconds,
             hold=settings.event_hold_seconds,
         )
         retry = RetryPolicy(settings.task_attempts, settings.retry_first_seconds, settings.retry_longest_seconds)
         self._orders = NatsWorkerOrders(bus, self.messages.fill)
         owner = self._relay.owner
         self._leadership = Leadership(
-            database, "dispatcher", owner, lambda: self._reload.load(), patience=settings.leader_patience_seconds
+            database, "dispatcher", owner, lambda: self._reload.load(), patience=settings.leader_timeout_seconds
         )
         timing = DispatchTiming(settings.lease_seconds, settings.claim_seconds)
         self.dispatcher = Dispatcher(
@@ -83,7 +83,7 @@ class TasksReplica:
         self._reload = Reload(self.dispatcher, self.repository.in_state)
         self._orphans = orphaned_calls_list(database)
         patience = OrphanTiming(
-            settings.loose_grace_seconds, settings.loose_retry_seconds, last=settings.loose_give_up_seconds
+            settings.orphan_grace_seconds, settings.orphan_retry_seconds, last=settings.orphan_give_up_seconds
         )
         notes = OrphanRecorder(self._orphans, clock, patience)
         self.service = TaskService(

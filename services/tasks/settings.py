@@ -28,7 +28,7 @@ class TasksSettings(WebhookAddressSettings, StorageTargetSettings):
     """After so long without a heartbeat a worker has lost what it runs."""
     claim_seconds: float = 5.0
     """How long a task that was handed out waits for its worker to begin."""
-    leader_patience_seconds: float = 3.0
+    leader_timeout_seconds: float = 3.0
     """After so long without a sign of the leader another replica leads."""
     event_hold_seconds: float = 3.0
     """How far the relay's checkpoint stays behind what NATS acknowledged. Longer than NATS's sync_interval: after that
@@ -37,11 +37,11 @@ class TasksSettings(WebhookAddressSettings, StorageTargetSettings):
     """How long a worker that lost its run may still store something of it."""
     removal_patience_seconds: float = 5.0
     """How long DELETE and clean-up wait for storage; the rest follows."""
-    loose_grace_seconds: float = 30.0
+    orphan_grace_seconds: float = 30.0
     """How long the last worker of an ended task is left alone with what it left open at vendors."""
-    loose_retry_seconds: float = 60.0
+    orphan_retry_seconds: float = 60.0
     """First pause between two tries to end that."""
-    loose_give_up_seconds: float = 24 * 3600.0
+    orphan_give_up_seconds: float = 24 * 3600.0
     """When it is given up."""
     local_image_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders of the workers' machine whose pictures every tenant may name: those of the workers, by commas."""

@@ -45,5 +45,6 @@ def _notice(
         body=b"" if silent else event.payload,
         content_type=content_type,
         task_deleted=deleted,
+        silent=silent,
     )
     return OutgoingMessage(webhook_subject(task.tenant), message.SerializeToString(), f"{event.id}.hook")

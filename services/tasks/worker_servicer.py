@@ -18,7 +18,7 @@ from services.rpc.proto import put_object
 from services.tasks.dispatcher import Dispatcher
 from services.tasks.domain import Failure, Task, TaskState
 from services.tasks.heartbeats import HeartbeatReceiver
-from services.tasks.messages import Messages, service_request
+from services.tasks.messages import Messages, provider_call
 from services.tasks.orphan_reaper import OrphanReaper
 from services.tasks.ports import TaskRepository
 from services.tasks.service import RunReport, TaskService
@@ -84,13 +84,13 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         return wire.RecordCallResponse(current=current)
 
     @needs(OURS)
-    async def TakeLooseCalls(
-        self, request: wire.TakeLooseCallsRequest, context: Context
-    ) -> wire.TakeLooseCallsResponse:
+    async def TakeOrphanedCalls(
+        self, request: wire.TakeOrphanedCallsRequest, context: Context
+    ) -> wire.TakeOrphanedCallsResponse:
         _check_worker(request.worker_id)
-        answer = wire.TakeLooseCallsResponse()
+        answer = wire.TakeOrphanedCallsResponse()
         for found in await self._orphan_reaper.take(request.task_id):
-            loose = answer.calls.add(call=service_request(found.call))
+            loose = answer.calls.add(call=provider_call(found.call))
             put_object(loose, "provider_config", orjson.loads(found.config))
         return answer
 

@@ -68,7 +68,7 @@ def to_public(task: pb.Task) -> dict[str, Any]:
 def _common(task: pb.Task) -> dict[str, Any]:
     spec = task.spec
     origin = spec.origin
-    requests = task.service_requests
+    requests = task.provider_calls
     return {
         "task_type": task.task_type,
         "priority": task.priority,

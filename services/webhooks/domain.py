@@ -30,7 +30,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WebhookNotice:
-    """An event that a webhook asked for; `body` is its CloudEvent."""
+    """An event that a webhook asked for; `body` is its CloudEvent. `silent`: none did, its task is gone."""
 
     tenant: str
     task_id: str
@@ -40,6 +40,7 @@ class WebhookNotice:
     body: str = field(repr=False)
     content_type: str | None = None
     task_deleted: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Delivery:
     history: tuple[DeliveryAttempt, ...] = ()
     content_type: str | None = None
     task_deleted: bool = False
+    silent: bool = False
 
     @property
     def listing(self) -> str:

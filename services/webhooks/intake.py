@@ -17,7 +17,7 @@ class NoticeIntake:
     async def take(self, data: bytes, before: Callable[[], Awaitable[None]]) -> bool:
         """Whether nothing is left to be done about it."""
         notice = _occasion(data)
-        if notice.body:
+        if not notice.silent:
             await self._service.record(notice)
         if not notice.task_deleted:
             return True
@@ -36,4 +36,5 @@ def _occasion(data: bytes) -> WebhookNotice:
         body=notice.body.decode(),
         content_type=notice.content_type or None,
         task_deleted=notice.task_deleted,
+        silent=notice.silent,
     )

@@ -12,7 +12,7 @@ from services.common.errors import Unavailable
 from services.durable.intake import QueueIntake
 from services.durable.leadership import Leadership
 from services.durable.store import Database
-from services.messaging.subjects.webhooks import HOOKS_STREAM, intake_of_notices
+from services.messaging.subjects.webhooks import WEBHOOKS_STREAM, intake_of_notices
 from services.net.guarded_http import GuardedHttp, HttpLimits
 from services.webhooks.domain import SECOND
 from services.webhooks.http_transport import HttpDeliveryTransport
@@ -39,7 +39,7 @@ class WebhooksReplica:
         self.repository = MongoDeliveryRepository(database)
         endpoints, secrets = MongoEndpointRepository(database), MongoSecretRepository(database)
         self._leadership = Leadership(
-            database, "webhooks", owner, self._begin, patience=settings.webhook_leader_patience_seconds
+            database, "webhooks", owner, self._begin, patience=settings.webhook_leader_timeout_seconds
         )
         self.sender = Sender(
             self.repository,
@@ -62,7 +62,7 @@ class WebhooksReplica:
         )
         self._intake = QueueIntake(
             bus,
-            HOOKS_STREAM,
+            WEBHOOKS_STREAM,
             intake_of_notices(ack_seconds=settings.webhook_ack_seconds),
             NoticeIntake(self.service).take,
             lambda: self._leadership.held,

@@ -34,7 +34,7 @@ class WebhooksSettings(WebhookAddressSettings, WebhooksTargetSettings):
     """How long one is kept that was given up."""
     webhook_ack_seconds: float = Field(default=30.0, gt=0)
     """How long a notice is another's before the bus offers it again."""
-    webhook_leader_patience_seconds: float = Field(default=3.0, gt=0)
+    webhook_leader_timeout_seconds: float = Field(default=3.0, gt=0)
     """After so long without a sign of the leader another replica leads."""
 
     @field_validator("webhook_steps_seconds", mode="before")

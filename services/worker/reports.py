@@ -84,7 +84,7 @@ class CallRecords:
     def __init__(self, client: WorkerTasksClient) -> None:
         self._client = client
 
-    async def record(self, key: AttemptKey, call: tasks_pb2.ServiceRequest) -> bool:
+    async def record(self, key: AttemptKey, call: tasks_pb2.ProviderCall) -> bool:
         """Until it is answered; false when the attempt was lost. Raises ComputeError."""
         pauses = _pauses()
         while True:

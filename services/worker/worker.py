@@ -39,7 +39,7 @@ class Attempt(Protocol):
         ...
 
     @property
-    def calls(self) -> Sequence[tasks_pb2.ServiceRequest]:
+    def calls(self) -> Sequence[tasks_pb2.ProviderCall]:
         """To outside providers, as far as they went."""
         ...
 
@@ -180,7 +180,7 @@ class Worker:
         accepted = False
         if finished is not None:
             finished.task_id, finished.attempt = run.key
-            finished.service_requests.extend(attempt.calls)
+            finished.provider_calls.extend(attempt.calls)
             accepted = await self._reports.finish(finished)
         count_run(finished, accepted=accepted)
         await attempt.ended(finished, accepted=accepted)
@@ -198,7 +198,7 @@ class Worker:
         except asyncio.CancelledError:
             return self._stopped(run)
         except NoFreeSlot:
-            return pb.FinishedTask(returned=pb.TaskReturn(why="the worker is full"))
+            return pb.FinishedTask(returned=pb.TaskReturn(reason_text="the worker is full"))
         except ComputeError as error:
             return pb.FinishedTask(failure=failure_of(error))
         except Exception as error:
@@ -215,5 +215,5 @@ class Worker:
         job.uncancel()
         log.info("run stopped", why=run.stopped.name)
         if run.stopped is StopReason.DRAINED:
-            return pb.FinishedTask(returned=pb.TaskReturn(why="the worker shuts down"))
+            return pb.FinishedTask(returned=pb.TaskReturn(reason_text="the worker shuts down"))
         return None

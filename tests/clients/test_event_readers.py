@@ -141,6 +141,6 @@ async def _notify(stack: RunningStack, event: bytes, url: str) -> None:
     )
     bus = await connected(stack.addresses.nats_url, stack.nats_credentials)
     try:
-        await bus.jetstream().publish(f"hook.v1.{read['tenant']}", notice.SerializeToString())
+        await bus.jetstream().publish(f"webhooks.v1.{read['tenant']}", notice.SerializeToString())
     finally:
         await bus.close()

@@ -19,15 +19,15 @@ from services.worker.runs import AttemptKey
 class FakeRecorder:
     """By call id, what was said last; `said` is every word. A lost attempt may begin nothing."""
 
-    kept: dict[str, pb.ServiceRequest] = field(default_factory=dict)
+    kept: dict[str, pb.ProviderCall] = field(default_factory=dict)
     said: list[tuple[str, str]] = field(default_factory=list)
     lost: bool = False
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def record(self, key: AttemptKey, call: pb.ServiceRequest) -> bool:
+    async def record(self, key: AttemptKey, call: pb.ProviderCall) -> bool:
         if self.lost and call.call_id not in self.kept:
             raise IllegalTransition("the attempt is lost", reason="ATTEMPT_LOST")
-        self.kept[call.call_id] = pb.ServiceRequest.FromString(call.SerializeToString())
+        self.kept[call.call_id] = pb.ProviderCall.FromString(call.SerializeToString())
         self.said.append((call.outcome, call.request_id))
         async with self.changed:
             self.changed.notify_all()

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from services.clients.storage_client import StorageClient
 from services.messaging.streams import ensure_streams
-from services.messaging.subjects.webhooks import HOOKS, HOOKS_STREAM
+from services.messaging.subjects.webhooks import WEBHOOKS, WEBHOOKS_STREAM
 from services.rpc.grpc_client import Credentials, connect
 from tests.integration.whole_system import System
 from tests.nats_server import connected
@@ -21,8 +21,8 @@ from tests.stack import RunningStack
 async def empty_hooks(nats_url: str) -> AsyncIterator[Client]:
     """A bus with no notice left of earlier tests: every database shares the stream."""
     client = await connected(nats_url)
-    await ensure_streams(client, HOOKS_STREAM)
-    await client.jetstream().purge_stream(HOOKS)
+    await ensure_streams(client, WEBHOOKS_STREAM)
+    await client.jetstream().purge_stream(WEBHOOKS)
     yield client
     await client.close()
 

@@ -54,7 +54,7 @@ async def test_without_margins_nothing_is_asked_and_what_fits_comes_back_as_it_i
     ended = await done(system, params)
     result = ended.result.image_adjuster
     assert await system.read(result.result_image_path) == await system.read(path)
-    assert (result.applied_mode, len(ended.service_requests)) == ("none", 0)
+    assert (result.applied_mode, len(ended.provider_calls)) == ("none", 0)
 
 
 async def test_a_backdrop_takes_the_colour_of_a_palette(system: System) -> None:

@@ -45,7 +45,7 @@ def refusing(client: httpx2.AsyncClient) -> Callable[[], Awaitable[bool]]:
 
 
 async def beat(api: Stack, *unwell: str) -> None:
-    request = worker_pb2.HeartbeatTasksRequest(worker_id="w1", queue="inference", capacity=1, unwell=unwell)
+    request = worker_pb2.HeartbeatTasksRequest(worker_id="w1", queue="inference", capacity=1, unavailable_models=unwell)
     stub = worker_pb2_grpc.WorkerServiceStub(api.channel)
     await stub.HeartbeatTasks(request, metadata=Credentials(TOKEN).metadata(), timeout=10)
 

@@ -140,7 +140,7 @@ async def test_a_task_is_done_by_its_provider_for_one_charge(host: WorkerHost, v
     assert task.status == COMPLETED, task.errors
     picture = Image.open(io.BytesIO(host.objects.kept["acme", result_of(task).result_image_path]))
     assert picture.size == size == (result_of(task).width, result_of(task).height)
-    (call,) = task.service_requests
+    (call,) = task.provider_calls
     assert (call.provider, call.outcome, call.attempt) == (provider, "SUCCEEDED", 1)
     assert call.cost_usd == pytest.approx(cost) and vendors.charges == 1
     assert bool(call.request_id) == (provider not in ("VERTEX", "NANO_BANANA_UPSCALER"))
@@ -155,7 +155,7 @@ async def test_a_lost_answer_is_never_paid_twice_in_silence(host: WorkerHost, ve
     async with vendors.providers() as providers, host.worker(providers):
         task = await host.run(params(), provider_type=provider, fallback_provider_type="VERTEX")
     assert (task.status, task.error_reason, vendors.charges) == (FAILED, "PROVIDER_OUTCOME_UNKNOWN", 1)
-    (call,) = task.service_requests
+    (call,) = task.provider_calls
     assert call.outcome == "UNKNOWN" and "may have been charged" in task.errors[-1]
 
 
@@ -175,7 +175,7 @@ async def test_a_restarted_worker_takes_up_what_runs_at_the_vendor(
             task = await host.ended(task_id)
     assert task.status == COMPLETED, task.errors
     assert (vendors.charges, task.attempt) == (1, 2)
-    assert len({call.request_id for call in task.service_requests}) == 1
+    assert len({call.request_id for call in task.provider_calls}) == 1
 
 
 async def test_a_worker_that_dies_while_google_draws_leaves_the_charge_in_the_open(
@@ -194,11 +194,11 @@ async def test_a_worker_that_dies_while_google_draws_leaves_the_charge_in_the_op
 async def test_a_prediction_named_by_the_task_costs_nothing_more(host: WorkerHost, vendors: Vendors) -> None:
     async with vendors.providers() as providers, host.worker(providers):
         first = await host.run(editing(), provider_type="FASHN")
-        resumed = {"fashn_task_id": first.service_requests[0].request_id}
+        resumed = {"fashn_task_id": first.provider_calls[0].request_id}
         second = await host.run(editing(), provider_type="FASHN", provider_config=resumed)
     assert second.status == COMPLETED, second.errors
     assert vendors.charges == 1
-    assert second.service_requests[0].request_id == first.service_requests[0].request_id
+    assert second.provider_calls[0].request_id == first.provider_calls[0].request_id
 
 
 async def test_a_vendor_that_fails_gives_way_to_the_fallback(host: WorkerHost, vendors: Vendors) -> None:
@@ -212,7 +212,7 @@ async def test_a_vendor_that_fails_gives_way_to_the_fallback(host: WorkerHost, v
             fallback_provider_config={"image_size": "2K"},
         )
     assert task.status == COMPLETED, task.errors
-    assert [(call.provider, call.outcome, call.fallback) for call in task.service_requests] == [
+    assert [(call.provider, call.outcome, call.fallback) for call in task.provider_calls] == [
         ("FASHN", "FAILED", False),
         ("FASHN", "FAILED", False),
         ("FASHN", "FAILED", False),
@@ -226,7 +226,7 @@ async def test_an_account_without_credits_gives_way_at_once(host: WorkerHost, ve
     async with vendors.providers() as providers, host.worker(providers):
         task = await host.run(editing(), provider_type="FASHN", fallback_provider_type="VERTEX")
     assert task.status == COMPLETED, task.errors
-    assert [(call.provider, call.reason) for call in task.service_requests] == [
+    assert [(call.provider, call.reason) for call in task.provider_calls] == [
         ("FASHN", "PROVIDER_NO_CREDITS"),
         ("VERTEX", ""),
     ]
@@ -244,7 +244,7 @@ async def test_pictures_that_stray_give_way_to_the_fallback_and_its_capabilities
             fallback_provider_type="FREEPIK_MAGNIFIC_PRECISION",
         )
     assert task.status == COMPLETED, task.errors
-    first, second = task.service_requests
+    first, second = task.provider_calls
     assert first.reason == "PROVIDER_NOT_CONSISTENT" and first.cost_usd == pytest.approx(0.2)
     assert (second.provider, second.outcome, len(vendors.magnific.ledger)) == (
         "FREEPIK_MAGNIFIC_PRECISION",
@@ -288,7 +288,7 @@ async def test_what_is_refused_for_good_is_asked_of_nobody_else(host: WorkerHost
     async with vendors.providers() as providers, host.worker(providers):
         task = await host.run(params(), provider_type=provider, fallback_provider_type="VERTEX")
     assert (task.status, task.attempt, task.error_reason) == (FAILED, 1, reason)
-    assert {call.provider for call in task.service_requests} <= {provider} and vendors.charges == 0
+    assert {call.provider for call in task.provider_calls} <= {provider} and vendors.charges == 0
 
 
 LIMITED: dict[str, tuple[str, Answer]] = {
@@ -307,4 +307,4 @@ async def test_a_limit_is_sat_out_and_costs_no_try(host: WorkerHost, vendors: Ve
         task = await host.run(params(), provider_type=provider)
     assert task.status == COMPLETED, task.errors
     assert (vendors.charges, task.attempt) == (1, 1)
-    assert [call.reason for call in task.service_requests] == ["RATE_LIMITED", ""]
+    assert [call.reason for call in task.provider_calls] == ["RATE_LIMITED", ""]

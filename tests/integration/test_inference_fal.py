@@ -86,7 +86,7 @@ async def test_a_picture_is_drawn_stored_and_told_with_its_cost(host: WorkerHost
     result = task.result.generation
     assert (result.width, result.height, result.seed, result.model_name) == (96, 64, 7, "fal-ai/flux-lora")
     assert host.objects.kept["acme", result.result_image_path].startswith(b"\x89PNG")
-    [call] = task.service_requests
+    [call] = task.provider_calls
     assert (call.provider, call.outcome) == ("FAL", "SUCCEEDED")
     assert call.cost_usd == pytest.approx(0.04)
     assert vendor.key not in json_format.MessageToJson(task)
@@ -217,7 +217,7 @@ async def test_a_task_whose_tries_are_used_up_fails_for_somebody_to_look_at(host
         await host.host.tasks.ReplayTask(request, metadata=host.host.metadata, timeout=10)
         task = await host.ended(task.id)
     assert task.status == COMPLETED
-    assert [call.outcome for call in task.service_requests] == ["FAILED"] * 3 + ["SUCCEEDED"]
+    assert [call.outcome for call in task.provider_calls] == ["FAILED"] * 3 + ["SUCCEEDED"]
 
 
 async def test_the_fallback_with_its_own_configuration_steps_in(host: WorkerHost, vendor: Fal) -> None:
@@ -228,7 +228,7 @@ async def test_the_fallback_with_its_own_configuration_steps_in(host: WorkerHost
         )
     assert task.status == COMPLETED, task.errors
     assert [request.app for request in vendor.requests.values()] == ["fal-ai/flux/dev"] * 3 + ["acme/other"]
-    assert [call.fallback for call in task.service_requests] == [False] * 3 + [True]
+    assert [call.fallback for call in task.provider_calls] == [False] * 3 + [True]
 
 
 async def test_without_a_key_the_task_says_which_setting_is_missing(host: WorkerHost, vendor: Fal) -> None:
@@ -241,7 +241,7 @@ async def test_without_a_key_the_task_says_which_setting_is_missing(host: Worker
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_pause_longer_than_the_patience_puts_the_task_off(host: WorkerHost, vendor: Fal, status: int) -> None:
     vendor.script.instead("submit", json_answer({"detail": "slow down"}, status, Retry_After="3"))
-    async with working(host, vendor, provider_patience_seconds=0.2):
+    async with working(host, vendor, provider_max_pause_seconds=0.2):
         task = await host.run(generation(), provider_type="FAL")
     assert task.status == COMPLETED, task.errors
     assert (task.attempt, vendor.operations("submit")) == (2, 2)
@@ -250,7 +250,7 @@ async def test_a_pause_longer_than_the_patience_puts_the_task_off(host: WorkerHo
 async def test_a_request_named_by_the_task_is_taken_up(host: WorkerHost, vendor: Fal) -> None:
     async with working(host, vendor):
         first = await host.run(generation(), provider_type="FAL")
-        config = {"fal_request_id": first.service_requests[0].request_id, "fal_app_id": "fal-ai/flux/dev"}
+        config = {"fal_request_id": first.provider_calls[0].request_id, "fal_app_id": "fal-ai/flux/dev"}
         second = await host.run(generation(), provider_type="FAL", provider_config=config)
     assert second.status == COMPLETED, second.errors
     assert len(vendor.ledger) == 1

@@ -104,7 +104,7 @@ async def test_a_run_without_a_place_is_vouched_for_and_soon_given_back(bench: B
         await bench.service.until(lambda: bench.service.finished)
         assert steps.steps.keys() == {"first.1"}
         assert any(run.task_id == "second" for beat in bench.service.heartbeats for run in beat.running)
-        assert bench.service.finished["second"].returned.why == "the worker is full"
+        assert bench.service.finished["second"].returned.reason_text == "the worker is full"
 
 
 async def test_a_run_that_finds_a_place_in_time_is_carried_out(bench: Bench) -> None:

@@ -44,7 +44,7 @@ async def test_a_picture_is_drawn_step_by_step_and_keeps_its_recipe(system: Syst
     assert (recipe["prompt"], recipe["seed"], recipe["model"]["sha256"]) == ("a red circle", 11, result.model_sha256)
     assert steps
     assert Image.open(io.BytesIO(steps[-1].preview_png)).mode == "RGB"
-    assert [call.provider for call in last.service_requests] == ["LOCAL"]
+    assert [call.provider for call in last.provider_calls] == ["LOCAL"]
 
 
 async def test_a_stored_picture_loses_its_background_and_guides_another(system: System) -> None:

@@ -102,7 +102,7 @@ async def test_a_prompt_with_pictures_is_answered_by_the_vendor_the_task_names(
     assert result.result_text == "I see 50x30. You said: one two three"
     assert (result.ai_provider, result.input_tokens, result.output_tokens) == (vendor, 105, 8)
     assert result.model_name.startswith(MODEL) and result.finish_reason
-    (call,) = task.service_requests
+    (call,) = task.provider_calls
     assert (call.provider, call.outcome, call.fallback) == ("AI_CORE", "SUCCEEDED", False)
     assert call.cost_usd == pytest.approx((105 + 2 * 8) / 1e6)
     assert len(vendors.fakes[vendor].charges) == 1
@@ -116,7 +116,7 @@ async def test_an_openai_answer_that_got_lost_is_found_and_paid_once(host: Worke
         task = await host.run(prompt(), provider_config={"provider_type": "AI_CORE", "ai_provider": "openai"})
     assert task.status == COMPLETED, task.errors
     assert (len(fake.charges), task.attempt) == (1, 1)
-    assert task.service_requests[0].request_id == "chatcmpl-run-1"
+    assert task.provider_calls[0].request_id == "chatcmpl-run-1"
 
 
 async def test_a_restarted_worker_takes_up_what_openai_has_answered(host: WorkerHost, vendors: Vendors) -> None:
@@ -147,7 +147,7 @@ async def test_a_lost_answer_nobody_can_look_up_is_never_paid_twice_in_silence(
             fallback_provider_config={"ai_provider": "ollama"},
         )
     assert (task.status, len(fake.charges)) == (FAILED, 1)
-    assert task.service_requests[0].outcome == "UNKNOWN"
+    assert task.provider_calls[0].outcome == "UNKNOWN"
     assert "may have been charged" in task.errors[-1]
     assert vendors.fakes["ollama"].heard == []
 
@@ -171,7 +171,7 @@ async def test_an_overloaded_vendor_gives_way_to_the_fallback(host: WorkerHost, 
         )
     assert task.status == COMPLETED, task.errors
     assert task.result.llm_interaction.ai_provider == "ollama"
-    assert [(call.outcome, call.fallback) for call in task.service_requests] == [
+    assert [(call.outcome, call.fallback) for call in task.provider_calls] == [
         ("FAILED", False),
         ("FAILED", False),
         ("SUCCEEDED", True),

@@ -146,7 +146,7 @@ async def test_our_own_garment_fixer_is_a_provider_with_its_configuration(system
     )
     assert ended.status == COMPLETED, ended.errors
     result = ended.result.detail_enhancer
-    assert [call.provider for call in ended.service_requests] == ["SARTIQ_ULTIMATE_GARMENT_FIXER"]
+    assert [call.provider for call in ended.provider_calls] == ["SARTIQ_ULTIMATE_GARMENT_FIXER"]
     assert result.accepted and result.region.width > 100
     assert [measure.name for measure in result.measures] == ["SSIM", "REFERENCE"]
     debug = list(result.debug_image_paths.values)

@@ -174,7 +174,7 @@ async def test_a_type_is_served_by_its_providers_and_by_no_other(
     for provider, task in zip(ProviderType, tasks, strict=True):
         if provider in TABLE[kind]:
             assert task.status == COMPLETED, (provider, task.error_reason, task.errors)
-            assert {call.provider for call in task.service_requests} == {provider}
+            assert {call.provider for call in task.provider_calls} == {provider}
             check_recipes(task, host)
         else:
             assert (task.status, task.error_reason) == (FAILED, "CAPABILITY_MISSING"), (provider, task.errors)
@@ -199,6 +199,6 @@ async def test_each_provider_of_a_type_gives_way_to_its_fallback_when_it_is_away
             async with host.worker(mixed):
                 task = await host.run(params_of(kind), provider_type=first, fallback_provider_type=second)
             assert task.status == COMPLETED, (first, second, task.errors)
-            told = {(call.provider, call.fallback, call.outcome) for call in task.service_requests}
+            told = {(call.provider, call.fallback, call.outcome) for call in task.provider_calls}
             assert told == {(first, False, "FAILED"), (second, True, "SUCCEEDED")}
             check_recipes(task, host)

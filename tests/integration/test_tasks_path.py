@@ -190,8 +190,8 @@ async def test_a_call_without_a_key_is_refused(host: Host) -> None:
 
 async def test_two_replicas_share_the_work_and_one_takes_over(mongodb_url: str, nats_url: str) -> None:
     database = f"t{uuid4().hex[:12]}"
-    async with hosting(mongodb_url, nats_url, database, leader_patience_seconds=1.0) as second:
-        async with hosting(mongodb_url, nats_url, database, leader_patience_seconds=1.0, queue=second.queue) as first:
+    async with hosting(mongodb_url, nats_url, database, leader_timeout_seconds=1.0) as second:
+        async with hosting(mongodb_url, nats_url, database, leader_timeout_seconds=1.0, queue=second.queue) as first:
             task = await first.create()
             await first.beat("w1")
             assert await second.order() == [(task.id, 1)]
@@ -217,7 +217,7 @@ async def test_what_a_dead_relay_left_unpublished_is_published_by_the_next(mongo
     await client[database]["tasks"].insert_one(orphan)
     await client[database]["relays"].insert_one({"_id": "deadowner", "through": 6, "beat": 1})
     client.close()
-    async with hosting(mongodb_url, nats_url, database, leader_patience_seconds=0.5) as host:
+    async with hosting(mongodb_url, nats_url, database, leader_timeout_seconds=0.5) as host:
         stream = await host.bus.jetstream().subscribe(f"evt.v1.acme.task.{task.id}-orphan.*", ordered_consumer=True)
         event = json.loads((await stream.next_msg(timeout=10)).data)
         assert event["type"] == "atelier.task.created.v1"

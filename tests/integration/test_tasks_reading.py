@@ -22,7 +22,7 @@ async def test_what_waits_and_what_runs_is_read_without_what_was_asked_for(mongo
     async with open_database(mongodb_url, f"reading_{uuid4().hex[:12]}") as database:
         tasks = MongoTaskRepository(database, WriteLog(), lambda _: None)
         await tasks.prepare()
-        call = ProviderCallRecord("FAL", 1, "r", CallOutcome.SUBMITTED, 0.0, id="c", note='{"a":"b"}')
+        call = ProviderCallRecord("FAL", 1, "r", CallOutcome.SUBMITTED, 0.0, id="c", job_details='{"a":"b"}')
         waiting = [replace(task(number), not_before=number) for number in range(450)]
         run = replace(task(500).claimed("w1", 9), service_calls=(call,))
         for one in (*waiting, run):

@@ -14,7 +14,7 @@ from compute.tasks.v1 import tasks_pb2
 from tests.integration.tasks_host import Host, hosting
 from tests.integration.test_tasks_path import reason_of
 
-QUICK = {"removal_patience_seconds": 0.3, "leader_patience_seconds": 1.0}
+QUICK = {"removal_patience_seconds": 0.3, "leader_timeout_seconds": 1.0}
 
 
 @pytest.fixture

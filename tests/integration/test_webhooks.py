@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as BusError
 
 from services.common.settings import read_settings
-from services.messaging.subjects.webhooks import HOOKS
+from services.messaging.subjects.webhooks import WEBHOOKS
 from services.rpc.rpc_status import from_rpc_error
 from services.webhooks import __main__ as commands
 from services.webhooks.settings import WebhooksSettings
@@ -278,7 +278,7 @@ async def test_a_notice_recorded_but_not_acknowledged_is_one_delivery(
     acknowledge, lost = Msg.ack, asyncio.Event()
 
     async def lose_the_first(message: Msg) -> None:
-        if message.subject.startswith("hook.") and not lost.is_set():
+        if message.subject.startswith("webhooks.") and not lost.is_set():
             lost.set()
             raise BusError
         await acknowledge(message)
@@ -298,7 +298,7 @@ async def test_a_notice_that_comes_twice_is_one_delivery_and_one_that_cannot_be_
 ) -> None:
     event = await hooks.notice(receiver.url)
     await hooks.notice(receiver.url, event=event)
-    await hooks.bus.jetstream().publish("hook.v1.acme", b"\xff\xff")
+    await hooks.bus.jetstream().publish("webhooks.v1.acme", b"\xff\xff")
     await until(lambda: nothing_left(hooks.bus))
     await in_state(hooks, DELIVERED)
     assert len(receiver.received) == 1 and len(await hooks.find()) == 1
@@ -365,7 +365,7 @@ async def test_a_tenant_sees_its_own_deliveries_only(hooks: Hooks, receiver: Rec
 
 
 async def nothing_left(bus: Client) -> bool:
-    return (await bus.jetstream().stream_info(HOOKS)).state.messages == 0
+    return (await bus.jetstream().stream_info(WEBHOOKS)).state.messages == 0
 
 
 async def command(monkeypatch: pytest.MonkeyPatch, hooks: Hooks, *arguments: str) -> str:

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from standardwebhooks.webhooks import Webhook
 
 from services.messaging.streams import ensure_streams
-from services.messaging.subjects.webhooks import HOOKS_STREAM, webhook_subject
+from services.messaging.subjects.webhooks import WEBHOOKS_STREAM, webhook_subject
 from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
 from services.webhooks import app
@@ -136,6 +136,7 @@ async def publish_notice(bus: Client, url: str, *, event: str = "", tenant: str 
     said.MergeFrom(pb.Notice(**more))
     if more.get("task_deleted"):
         said.body = more.get("body", b"")
+        said.silent = not said.body
     await bus.jetstream().publish(webhook_subject(tenant), said.SerializeToString())
     return event
 
@@ -146,14 +147,14 @@ async def hooking(mongodb_url: str, nats_url: str, database: str, *ports: int, *
     given: dict[str, Any] = {"mongodb_url": mongodb_url, "mongodb_database": database, "nats_url": nats_url}
     given["internal_token"] = TOKEN
     given["webhook_allow_private"] = [f"{NAME}:{port}" for port in ports]
-    quick = {"webhook_leader_patience_seconds": 1.5, "webhook_margin_seconds": 0.5, "webhook_timeout_seconds": 1.0}
+    quick = {"webhook_leader_timeout_seconds": 1.5, "webhook_margin_seconds": 0.5, "webhook_timeout_seconds": 1.0}
     server = grpc_server.build_server(grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=None, timeout=20))
     made = WebhooksSettings(**{**given, **quick, **settings})
     async with app.mount(server, made, resolve=_this_machine):
         port = grpc_server.bind(server, "127.0.0.1:0")
         await server.start()
         bus = await connected(nats_url)
-        await ensure_streams(bus, HOOKS_STREAM)
+        await ensure_streams(bus, WEBHOOKS_STREAM)
         async with connect(f"127.0.0.1:{port}") as channel:
             try:
                 yield Hooks(f"127.0.0.1:{port}", rpc.WebhookServiceStub(channel), bus)

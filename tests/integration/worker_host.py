@@ -47,9 +47,9 @@ class WorkerHost:
         async with services_bus(self.nats_url, "worker of a test") as bus:
             await ensure_streams(bus, WORK_STREAM)
             tasks = WorkerTasksClient(self.host.channel, Credentials(TOKEN), worker_id=settings.worker_id)
-            limiters = AccountLimiters(bus, patience=settings.provider_patience_seconds)
+            limiters = AccountLimiters(bus, patience=settings.provider_max_pause_seconds)
             provider_context = ProviderContext(
-                providers, limiters, CallRecords(tasks), settings.provider_unknown_policy
+                providers, limiters, CallRecords(tasks), settings.provider_unknown_outcome_policy
             )
             resources = WorkerResources(self.images, self.objects, bus, provider_context, "LOCAL")
             async with open_worker(settings, tasks, bus, resources, discover_handlers()) as runs:

@@ -50,7 +50,7 @@ async def test_a_task_of_the_type_runs_by_the_provider(mongodb_url: str, nats_ur
     assert ended.status == tasks_pb2.TASK_STATUS_COMPLETED, ended.errors
     result: Any = ended.result
     assert result.haiku.result_text == "a haiku about rain\na haiku about rain"
-    assert [call.provider for call in ended.service_requests] == ["ECHO"]
+    assert [call.provider for call in ended.provider_calls] == ["ECHO"]
 
 
 async def test_its_limits_are_checked_at_the_door(mongodb_url: str, nats_url: str) -> None:

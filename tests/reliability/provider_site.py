@@ -86,7 +86,7 @@ class Site:
                     task = (await self.tasks.GetTask(request, timeout=20, metadata=METADATA)).task
                 except grpc.aio.AioRpcError:
                     continue
-                if [call.outcome for call in task.service_requests] == [outcome]:
+                if [call.outcome for call in task.provider_calls] == [outcome]:
                     return task
                 await asyncio.sleep(0.05)
 

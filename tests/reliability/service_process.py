@@ -37,7 +37,7 @@ class TasksProcess:
             "MONGODB_DATABASE": database,
             "NATS_URL": nats_url,
             "INTERNAL_TOKEN": TOKEN,
-            "LEADER_PATIENCE_SECONDS": "0.6",
+            "LEADER_TIMEOUT_SECONDS": "0.6",
             "RETRY_FIRST_SECONDS": "0.05",
             "TASK_QUEUES": "nobody",
             **{name.upper(): str(value) for name, value in settings.items()},

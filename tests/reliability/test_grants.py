@@ -69,7 +69,7 @@ async def test_tasks_begun_by_a_service_that_is_killed_right_after_are_done_all_
 ) -> None:
     chance, accepted, database = random.Random(5), list[str](), f"t{uuid4().hex[:12]}"
     process = TasksProcess(
-        mongodb_url, nats_url, database, lease_seconds=6, claim_seconds=1, leader_patience_seconds=1.5
+        mongodb_url, nats_url, database, lease_seconds=6, claim_seconds=1, leader_timeout_seconds=1.5
     )
     store: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongodb_url)
     async with process.running(), host_of(process, nats_url, database) as host:

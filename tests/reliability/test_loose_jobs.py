@@ -22,7 +22,7 @@ SLOW_RETRY = {"retry_first_seconds": 600, "retry_longest_seconds": 600}
 
 @pytest.fixture
 async def site(mongodb_url: str, nats_url: str, tmp_path: Path) -> AsyncIterator[Site]:
-    quick = {"loose_grace_seconds": 1, "loose_retry_seconds": 1}
+    quick = {"orphan_grace_seconds": 1, "orphan_retry_seconds": 1}
     async with open_site(mongodb_url, nats_url, tmp_path, **SLOW_RETRY, **quick) as found:
         yield found
 
@@ -45,13 +45,13 @@ async def cancel(site: Site, task_id: str) -> None:
 
 async def nothing_left(site: Site) -> None:
     async with asyncio.timeout(60):
-        while await site.database["loose_calls"].find_one({}) is not None:  # noqa: ASYNC110  # a store tells nobody
+        while await site.database["orphaned_calls"].find_one({}) is not None:  # noqa: ASYNC110  # a store tells nobody
             await asyncio.sleep(0.2)
 
 
 async def tried(site: Site, task_id: str, times: int) -> None:
     async with asyncio.timeout(90):
-        while await site.database["loose_calls"].find_one({"_id": task_id, "tries": times}) is None:  # noqa: ASYNC110
+        while await site.database["orphaned_calls"].find_one({"_id": task_id, "tries": times}) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 
@@ -83,7 +83,7 @@ async def test_a_job_that_was_done_meanwhile_is_recorded_with_its_cost_and_its_r
     async with site.worker(FAL_USD_PER_UNIT="0.05").running():
         task = await site.recorded(task_id, "SUCCEEDED")
         await nothing_left(site)
-    [call] = task.service_requests
+    [call] = task.provider_calls
     assert (task.status, call.reason) == (CANCELLED, "PROVIDER_RESULT_UNUSED")
     assert call.cost_usd == pytest.approx(0.1)
     assert "paid for, and its result is not used" in call.error
@@ -113,7 +113,7 @@ async def test_while_the_vendor_is_away_it_is_asked_again_later(site: Site) -> N
     await cancel(site, task_id)
     async with site.worker().running():
         await tried(site, task_id, 2)
-        [call] = (await site.recorded(task_id, "SUBMITTED")).service_requests
+        [call] = (await site.recorded(task_id, "SUBMITTED")).provider_calls
         await site.recorded(task_id, "CANCELLED")
     assert call.request_id in site.vendor.requests
     assert site.vendor.requests[call.request_id].cancelled
@@ -144,6 +144,6 @@ async def test_a_request_whose_answer_was_lost_is_looked_for_and_accounted_for(s
     async with site.worker().running():
         task = await site.recorded(task_id, "SUCCEEDED")
         await nothing_left(site)
-    [call] = task.service_requests
+    [call] = task.provider_calls
     assert call.request_id == site.vendor.ledger[0].request
     assert call.reason == "PROVIDER_RESULT_UNUSED"

@@ -36,13 +36,13 @@ async def intended(site: Site, task_id: str) -> Callable[[], None]:
     """fal has taken the request and charged for it; its answer never comes."""
     held = site.vendor.script.hold("submit")
     await site.vendor.script.arrived("submit")
-    await site.until(task_id, lambda task: [call.outcome for call in task.service_requests] == ["INTENDED"])
+    await site.until(task_id, lambda task: [call.outcome for call in task.provider_calls] == ["INTENDED"])
     return held.set
 
 
 async def submitted(site: Site, task_id: str) -> Callable[[], None]:
     held = site.vendor.script.hold("status")
-    await site.until(task_id, lambda task: [call.outcome for call in task.service_requests] == ["SUBMITTED"])
+    await site.until(task_id, lambda task: [call.outcome for call in task.provider_calls] == ["SUBMITTED"])
     return held.set
 
 
@@ -89,7 +89,7 @@ async def test_a_worker_killed_in_any_phase_costs_one_charge_and_leaves_one_resu
     assert task.status == COMPLETED, (task.errors, task.error_reason)
     assert len(site.vendor.ledger) == 1
     assert site.vendor.operations("submit") == 1
-    [call] = task.service_requests
+    [call] = task.provider_calls
     assert (call.outcome, call.request_id) == ("SUCCEEDED", site.vendor.ledger[0].request)
     assert (task.attempt, task.result.generation.seed) == (2, 7)
     picture = await site.files.read(task.result.generation.result_image_path, tenant="acme", limit=1 << 20)
@@ -112,10 +112,10 @@ async def test_what_was_never_sent_cannot_be_told_from_what_was_lost(
         task_id = await site.create()
         await site.vendor.script.arrived("submit")
         await worker.kill()
-    async with site.worker(PROVIDER_UNKNOWN_POLICY=policy).running():
+    async with site.worker(PROVIDER_UNKNOWN_OUTCOME_POLICY=policy).running():
         task = await site.ended(task_id)
     assert (task.status, len(site.vendor.ledger)) == (status, charges)
-    assert task.service_requests[0].outcome == "UNKNOWN"
+    assert task.provider_calls[0].outcome == "UNKNOWN"
     if policy == "fail":
         assert task.error_reason == "PROVIDER_OUTCOME_UNKNOWN"
         assert "may have been charged" in task.errors[-1]
@@ -152,7 +152,7 @@ async def test_two_workers_share_a_vendors_pause(site: Site) -> None:
     async with site.worker(**one_at_a_time).running() as one, site.worker(**one_at_a_time).running() as other:
         await asyncio.gather(one.serving(), other.serving())
         first = await site.create()
-        await site.until(first, lambda task: any(call.reason == "RATE_LIMITED" for call in task.service_requests))
+        await site.until(first, lambda task: any(call.reason == "RATE_LIMITED" for call in task.provider_calls))
         told_at = time.time()
         second = await site.create()
         await site.until(second, lambda task: task.status == EXECUTING)

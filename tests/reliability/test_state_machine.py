@@ -424,7 +424,7 @@ class TaskLives(RuleBasedStateMachine):
 
     @invariant()
     def what_a_task_leaves_open_is_noted(self) -> None:
-        noted = self.world.store.collections.get("loose_calls", {})
+        noted = self.world.store.collections.get("orphaned_calls", {})
         for name, writes in self.world.history.items():
             assert name in noted or not writes[-1].orphaned_calls, "a job runs on, and nobody knows"
 
@@ -479,7 +479,7 @@ class TaskLives(RuleBasedStateMachine):
             assert self.world.stream.kept >= set(self.world.said()), "an event is missing"
             assert self.world.stream.kept >= set(self.world.step_ends()), "a parent was not told"
             assert not self.world.store.collections.get("removals"), "removals end"
-            assert not self.world.store.collections.get("loose_calls"), "and so does what was left open"
+            assert not self.world.store.collections.get("orphaned_calls"), "and so does what was left open"
             over = [writes for writes in self.world.history.values() if writes[-1].state.terminal]
             begun = {call.id for writes in over for task in writes for call in task.service_calls}
             assert begun <= self.world.stopped, "a job runs on"

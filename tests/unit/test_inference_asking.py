@@ -52,7 +52,7 @@ class Bench:
         acme: Acme | None = None,
         *,
         other: Acme | None = None,
-        earlier: Sequence[pb.ServiceRequest] = (),
+        earlier: Sequence[pb.ProviderCall] = (),
         unknown: UnknownPolicy = "fail",
         attempt: int = 1,
         max_attempts: int = 3,
@@ -62,7 +62,7 @@ class Bench:
         self.vendor = self.acme.vendor
         self.other = other or Careful(Vendor(), AccountTerms("other.1"))
         self.recorder = FakeRecorder()
-        self.task = pb.Task(id="t", tenant="acme", attempt=attempt, max_attempts=max_attempts, service_requests=earlier)
+        self.task = pb.Task(id="t", tenant="acme", attempt=attempt, max_attempts=max_attempts, provider_calls=earlier)
         self.task.spec.provider_type = "ACME"
         if other is not None:
             self.task.spec.fallback_provider_type = "OTHER"
@@ -99,7 +99,7 @@ class Bench:
             await asking
 
     @property
-    def calls(self) -> list[pb.ServiceRequest]:
+    def calls(self) -> list[pb.ProviderCall]:
         assert self.fallback_chain is not None
         return [entry for entry in self.fallback_chain.ledger.entries if entry.outcome]
 
@@ -112,10 +112,10 @@ async def _quiet(step: DiffusionStep) -> None:
     pass
 
 
-def call(outcome: str, request_id: str = "", **said: Any) -> pb.ServiceRequest:
+def call(outcome: str, request_id: str = "", **said: Any) -> pb.ProviderCall:
     """A call of an earlier attempt."""
     told = {"provider": "ACME", "attempt": 1, "call_id": "token", **said}
-    found = pb.ServiceRequest(outcome=outcome, request_id=request_id, **told)
+    found = pb.ProviderCall(outcome=outcome, request_id=request_id, **told)
     found.started_at.CopyFrom(timestamp(1_700_000_000_000_000))
     return found
 
@@ -178,7 +178,7 @@ async def test_a_crash_gives_no_more_tries() -> None:
 
 
 async def test_a_replay_gives_new_tries() -> None:
-    earlier = [call("FAILED", call_id=name, past=True) for name in "abc"]
+    earlier = [call("FAILED", call_id=name, before_replay=True) for name in "abc"]
     bench = Bench(earlier=earlier, attempt=4)
     await bench.ask()
 
@@ -292,7 +292,7 @@ async def test_a_deployment_may_rather_pay_twice() -> None:
 
 
 async def test_a_replay_is_a_decision_to_pay_once_more() -> None:
-    bench = Bench(earlier=[call("UNKNOWN", past=True)], attempt=4)
+    bench = Bench(earlier=[call("UNKNOWN", before_replay=True)], attempt=4)
     await bench.ask()
     assert bench.outcomes == ["SUCCEEDED"]
 
@@ -441,7 +441,7 @@ async def test_what_the_fallback_has_open_is_asked_for_before_anybody_is_asked_a
 
 
 async def test_each_asking_of_a_run_has_its_own_job() -> None:
-    earlier = [call("SUCCEEDED", "first", call_id="a"), call("SUBMITTED", "second", call_id="b", asking=1)]
+    earlier = [call("SUCCEEDED", "first", call_id="a"), call("SUBMITTED", "second", call_id="b", sequence=1)]
     bench = Bench(earlier=earlier, attempt=2)
     names = [(await bench.ask(prompt)).model.name for prompt in ("one", "two", "three")]
     assert names == ["first", "second", "job-1"]
@@ -479,7 +479,7 @@ async def test_an_account_that_rests_is_not_asked_and_the_fallback_is() -> None:
 
 async def test_a_job_that_is_open_is_asked_for_though_the_account_rests() -> None:
     acme = Careful(Vendor(refusals=_queue(FAILED)), AccountTerms("acme.1", failures=1, rest=60.0, tries=2))
-    earlier = [call("SUBMITTED", "job-of-before", asking=1)]
+    earlier = [call("SUBMITTED", "job-of-before", sequence=1)]
     bench = Bench(acme, earlier=earlier, attempt=2)
     with pytest.raises(ComputeError):
         await bench.ask()

@@ -43,7 +43,7 @@ class Fate:
 class MortalRecorder(FakeRecorder):
     fate: Fate
 
-    async def record(self, key: AttemptKey, call: pb.ServiceRequest) -> bool:
+    async def record(self, key: AttemptKey, call: pb.ProviderCall) -> bool:
         await self.fate.step()
         answer = await super().record(key, call)
         await self.fate.step()
@@ -173,8 +173,8 @@ async def scenario(seed: int) -> tuple[str, int]:
         task.spec.fallback_provider_type = "OTHER"
     for number in range(1, LIVES + 1):
         task.attempt = number
-        del task.service_requests[:]
-        task.service_requests.extend(recorder.kept.values())
+        del task.provider_calls[:]
+        task.provider_calls.extend(recorder.kept.values())
         ended = await live(task, vendors, recorder, chance.randrange(1, 30) if number < LIVES else 10**6)
         if ended is None or (isinstance(ended, errors.RateLimited) and number < LIVES):
             continue

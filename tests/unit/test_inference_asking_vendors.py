@@ -61,10 +61,10 @@ class Bench:
         self,
         provider: str,
         ask: Callable[[FallbackChain], Any],
-        earlier: Sequence[pb.ServiceRequest] = (),
+        earlier: Sequence[pb.ProviderCall] = (),
         config: Mapping[str, Any] | None = None,
     ) -> Any:
-        task = pb.Task(id="t", tenant="acme", attempt=2 if earlier else 1, service_requests=earlier)
+        task = pb.Task(id="t", tenant="acme", attempt=2 if earlier else 1, provider_calls=earlier)
         task.spec.provider_type = provider
         task.spec.provider_config.update(config or {})
         if self.fallback:
@@ -90,7 +90,7 @@ class Bench:
         )
         return picture
 
-    async def converse(self, *earlier: pb.ServiceRequest, config: Mapping[str, Any] | None = None) -> Reply:
+    async def converse(self, *earlier: pb.ProviderCall, config: Mapping[str, Any] | None = None) -> Reply:
         reply: Reply = await self._ask(
             "AI_CORE",
             lambda asking: asking.ask(CONVERSING, lambda able: able.converse(Question("hello"))),
@@ -105,7 +105,7 @@ class Bench:
         return [(call.provider, call.outcome) for call in self.fallback_chain.ledger.entries if call.outcome]
 
     @property
-    def first(self) -> pb.ServiceRequest:
+    def first(self) -> pb.ProviderCall:
         assert self.fallback_chain is not None
         return self.fallback_chain.ledger.entries[0]
 
@@ -160,7 +160,7 @@ async def test_what_fal_says_not_to_try_again_is_not_and_its_charge_is_on_record
     assert bench.calls == [("FAL", "FAILED"), ("OTHER", "SUCCEEDED")]
     assert bench.first.cost_usd == pytest.approx(0.06)
     kept = bench.recorder.kept[bench.first.call_id]
-    assert (kept.outcome, kept.note["billable_units"]) == ("FAILED", 2)
+    assert (kept.outcome, kept.job_details["billable_units"]) == ("FAILED", 2)
     assert kept.cost_usd == pytest.approx(0.06)
 
 
@@ -235,7 +235,7 @@ async def test_a_limit_of_spending_is_the_operators_fault_and_of_a_category_of_i
 
 @pytest.mark.field("stored-answer-gone")
 async def test_a_stored_answer_that_openai_no_longer_has_is_not_bought_again(bench: Bench) -> None:
-    earlier = pb.ServiceRequest(
+    earlier = pb.ProviderCall(
         provider="AI_CORE", attempt=1, call_id="token", outcome="SUBMITTED", request_id="chatcmpl-gone"
     )
     earlier.started_at.CopyFrom(timestamp(1_700_000_000_000_000))

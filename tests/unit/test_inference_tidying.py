@@ -37,7 +37,7 @@ class Watched(Acme):
 
 
 class Bench:
-    def __init__(self, acme: Acme, *calls: pb.ServiceRequest) -> None:
+    def __init__(self, acme: Acme, *calls: pb.ProviderCall) -> None:
         self.acme = acme
         self.calls = calls
         self.recorder = FakeRecorder()
@@ -45,8 +45,8 @@ class Bench:
             self, provider_context_of(Providers({"ACME": acme}), SilentBus(), recorder=self.recorder)
         )
 
-    async def take_orphaned(self, task_id: str) -> Sequence[worker_pb2.LooseCall]:
-        return [worker_pb2.LooseCall(call=call) for call in self.calls]
+    async def take_orphaned(self, task_id: str) -> Sequence[worker_pb2.OrphanedCall]:
+        return [worker_pb2.OrphanedCall(call=call) for call in self.calls]
 
     async def tidied(self) -> list[tuple[str, str, str]]:
         """Outcome, the vendor's id and reason of each call that is settled."""
@@ -54,9 +54,9 @@ class Bench:
         return [(call.outcome, call.request_id, call.reason) for call in self.recorder.kept.values()]
 
 
-def call(outcome: str = "SUBMITTED", request_id: str = "job-1", **more: Any) -> pb.ServiceRequest:
+def call(outcome: str = "SUBMITTED", request_id: str = "job-1", **more: Any) -> pb.ProviderCall:
     told = {"provider": "ACME", "attempt": 1, "call_id": "token", **more}
-    return pb.ServiceRequest(outcome=outcome, request_id=request_id, **told)
+    return pb.ProviderCall(outcome=outcome, request_id=request_id, **told)
 
 
 async def test_a_job_is_stopped_and_that_is_put_on_record() -> None:
@@ -90,7 +90,7 @@ async def test_a_job_the_vendor_has_forgotten_is_given_up() -> None:
 async def test_a_call_whose_answer_was_lost_is_looked_for_and_its_job_stopped() -> None:
     bench = Bench(Careful(Vendor(found=VendorJob("job-7", {"app": "x"}))), call("INTENDED", ""))
     assert await bench.tidied() == [("CANCELLED", "job-7", "")]
-    assert dict(bench.recorder.kept["token"].note) == {"app": "x"}
+    assert dict(bench.recorder.kept["token"].job_details) == {"app": "x"}
 
 
 @pytest.mark.parametrize("acme", [Careful(Vendor()), Acme(Vendor())])

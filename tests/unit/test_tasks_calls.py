@@ -9,14 +9,23 @@ import pytest
 from services.common.errors import IllegalTransition
 from services.tasks.clock import SteadyClock
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.messages import Messages, service_request
+from services.tasks.messages import Messages, provider_call
 from services.tasks.provider_calls import CallOutcome, ProviderCallRecord, kept
 from services.tasks.repository import CODEC, to_document
 from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 
 INTENDED = ProviderCallRecord(
-    "FAL", 1, "", CallOutcome.INTENDED, 0.0, id="token-1", asking=2, started_at=5, fallback=True, note='{"app":"x"}'
+    "FAL",
+    1,
+    "",
+    CallOutcome.INTENDED,
+    0.0,
+    id="token-1",
+    sequence=2,
+    started_at=5,
+    fallback=True,
+    job_details='{"app":"x"}',
 )
 SUBMITTED = replace(INTENDED, outcome=CallOutcome.SUBMITTED, request_id="req-1")
 LOCAL = ProviderCallRecord("LOCAL", 1, "", CallOutcome.SUCCEEDED, 0.25)
@@ -43,9 +52,9 @@ def test_a_late_word_never_leads_back_from_an_outcome(late: ProviderCallRecord, 
 
 
 def test_what_was_unknown_may_turn_out_to_be_something() -> None:
-    unknown = replace(SUBMITTED, outcome=CallOutcome.UNKNOWN, past=True)
+    unknown = replace(SUBMITTED, outcome=CallOutcome.UNKNOWN, before_replay=True)
     [call] = kept((unknown,), [replace(SUBMITTED, outcome=CallOutcome.SUCCEEDED, cost=0.1, attempt=4)])
-    assert (call.outcome, call.cost, call.attempt, call.past) == (CallOutcome.SUCCEEDED, 0.1, 1, True)
+    assert (call.outcome, call.cost, call.attempt, call.before_replay) == (CallOutcome.SUCCEEDED, 0.1, 1, True)
 
 
 def test_calls_without_an_id_are_added_each_time() -> None:
@@ -109,7 +118,7 @@ async def test_a_replay_counts_earlier_calls_as_past(service: TaskService) -> No
     task = await started(service)
     failure = Failure("NO", "no", "PROVIDER", retryable=False)
     await service.finish(RunReport(task.id, 1, failure=failure, calls=(SUBMITTED,)))
-    assert (await service.replay("acme", task.id)).service_calls == (replace(SUBMITTED, past=True),)
+    assert (await service.replay("acme", task.id)).service_calls == (replace(SUBMITTED, before_replay=True),)
 
 
 async def test_a_failure_whose_tries_are_used_up_waits_for_somebody_to_look(service: TaskService) -> None:
@@ -133,4 +142,4 @@ def test_calls_survive_the_store_and_the_wire() -> None:
     stored = CODEC.decode(to_document(task) | {"_id": "id"})
     assert stored.service_calls == task.service_calls
     assert "token" not in to_document(replace(task, service_calls=(LOCAL,)))["service_calls"]
-    assert tuple(Messages().service_call(service_request(call)) for call in task.service_calls) == task.service_calls
+    assert tuple(Messages().service_call(provider_call(call)) for call in task.service_calls) == task.service_calls

@@ -23,7 +23,7 @@ from tests.fakes.task_repository import MemoryTaskRepository
 
 SPEC = '{"common":{"provider_config":{"fal_app_id":"x"},"fallback_provider_config":{"model":"y"}},"params":{}}'
 SUBMITTED = ProviderCallRecord(
-    "FAL", 1, "req-1", CallOutcome.SUBMITTED, 0.0, id="token-1", started_at=5, note='{"app":"x"}'
+    "FAL", 1, "req-1", CallOutcome.SUBMITTED, 0.0, id="token-1", started_at=5, job_details='{"app":"x"}'
 )
 PASSING = Failure("LEASE_EXPIRED", "lost", "INTERNAL", retryable=True)
 LASTING = Failure("PROVIDER_OUTCOME_UNKNOWN", "who knows", "PROVIDER", retryable=False)
@@ -124,7 +124,7 @@ async def test_an_end_that_was_reported_by_a_worker_is_noted_too(place: Place) -
         (replace(SUBMITTED, request_id="", outcome=CallOutcome.INTENDED), True),
         (replace(SUBMITTED, outcome=CallOutcome.UNKNOWN), True),
         (replace(SUBMITTED, request_id="", outcome=CallOutcome.UNKNOWN), True),
-        (replace(SUBMITTED, request_id="", note="", outcome=CallOutcome.UNKNOWN), False),
+        (replace(SUBMITTED, request_id="", job_details="", outcome=CallOutcome.UNKNOWN), False),
         (replace(SUBMITTED, outcome=CallOutcome.UNKNOWN, reason=OutcomeUnknown.GIVEN_UP), False),
         *(
             (replace(SUBMITTED, outcome=end), False)

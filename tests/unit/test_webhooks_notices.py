@@ -49,7 +49,7 @@ def test_a_task_with_a_webhook_has_a_notice_of_how_it_ended_and_the_event_is_its
     event, notice = outgoing(made, made.outbox[-1])
     said = webhooks_pb2.Notice.FromString(notice.payload)
     assert (said.tenant, said.task_id, said.event_id, said.url) == ("acme", "t1", event.id, URL)
-    assert said.body == event.payload and notice.subject == "hook.v1.acme"
+    assert said.body == event.payload and notice.subject == "webhooks.v1.acme"
     assert notice.id != event.id
     assert b"hooks.example.com" not in event.payload
 

@@ -68,7 +68,7 @@ async def provenance_of(request: Request, task_id: str) -> Provenance:
     task = await upstream.tasks.get(request, task_id)
     made = {file.path: file.sha256 for file in task.result.files}
     files = [await _file(upstream.storage, path, tenant, made) for path in _result_paths(task)]
-    calls = [_call(call) for call in task.service_requests]
+    calls = [_call(call) for call in task.provider_calls]
     return Provenance(task_id=UUID(task.id), files=files, provider_calls=calls)
 
 
@@ -130,7 +130,7 @@ async def _part(storage: StorageClient, path: str, tenant: str, offset: int, len
     return b"".join([chunk async for chunk in chunks])
 
 
-def _call(made: pb.ServiceRequest) -> ProviderCall:
+def _call(made: pb.ProviderCall) -> ProviderCall:
     return ProviderCall(
         provider=made.provider,
         attempt=made.attempt,

@@ -7,7 +7,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType,
 from services.messaging.streams import declared
 
 EVENTS, WORK = "EVENTS", "WORK"
-CHANGES_SUBJECT, CANCEL_SUBJECT, HEARTBEATS_SUBJECT = "changes.v1", "control.v1.cancel", "beats.v1"
+CHANGES_SUBJECT, CANCEL_SUBJECT, HEARTBEATS_SUBJECT = "changes.v1", "control.v1.cancel", "heartbeats.v1"
 # The server remembers every stored event's subject, whose task nobody else has: their number bounds its memory.
 EVENTS_KEPT = 100_000
 # Three times what NATS or the relay may take to be back. It remembers every id for as long.
@@ -57,4 +57,4 @@ def workers_of(queue: str) -> ConsumerConfig:
 
 def orphans_subject(queue: str) -> str:
     """Where one worker of the queue is asked to end what a task left open at vendors."""
-    return f"loose.v1.{queue}"
+    return f"orphans.v1.{queue}"

@@ -7,12 +7,12 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType,
 from services.messaging.streams import declared
 from services.messaging.subjects.tasks import REPETITION_SECONDS
 
-HOOKS = "HOOKS"
+WEBHOOKS = "WEBHOOKS"
 # Only until a delivery is recorded.
-HOOKS_STREAM = declared(
+WEBHOOKS_STREAM = declared(
     StreamConfig(
-        name=HOOKS,
-        subjects=["hook.v1.*"],
+        name=WEBHOOKS,
+        subjects=["webhooks.v1.*"],
         storage=StorageType.FILE,
         retention=RetentionPolicy.WORK_QUEUE,
         max_age=7 * 24 * 3600,
@@ -24,7 +24,7 @@ HOOKS_STREAM = declared(
 
 
 def webhook_subject(tenant: str) -> str:
-    return f"hook.v1.{tenant}"
+    return f"webhooks.v1.{tenant}"
 
 
 def intake_of_notices(*, ack_seconds: float) -> ConsumerConfig:

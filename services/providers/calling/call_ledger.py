@@ -28,7 +28,7 @@ _LAST_SECONDS = 4.0
 class CallSlot(NamedTuple):
     """The number of a run's request, and the provider it goes to."""
 
-    asking: int
+    sequence: int
     provider: str
     fallback: bool
 
@@ -36,7 +36,7 @@ class CallSlot(NamedTuple):
 class CallRecorder(Protocol):
     """The tasks service, as far as calls are concerned."""
 
-    async def record(self, key: AttemptKey, call: pb.ServiceRequest) -> bool:
+    async def record(self, key: AttemptKey, call: pb.ProviderCall) -> bool:
         """False when the attempt is lost. Raises IllegalTransition when the call is new besides."""
         ...
 
@@ -44,7 +44,7 @@ class CallRecorder(Protocol):
 class RecordedProviderCall:
     """A call whose every step is stored before the next is taken. `answered`: synchronously, and paid for."""
 
-    def __init__(self, entry: pb.ServiceRequest, record: Callable[[pb.ServiceRequest], Awaitable[None]]) -> None:
+    def __init__(self, entry: pb.ProviderCall, record: Callable[[pb.ProviderCall], Awaitable[None]]) -> None:
         self.entry = entry
         self.capabilities: frozenset[str] | None = None
         self.answered = False
@@ -58,14 +58,16 @@ class RecordedProviderCall:
     def known_job(self) -> VendorJob | None:
         if not self.entry.request_id:
             return None
-        return VendorJob(self.entry.request_id, struct_to_dict(self.entry.note))
+        return VendorJob(self.entry.request_id, struct_to_dict(self.entry.job_details))
 
     @property
     def lost(self) -> LostCall | None:
         """What may have been sent without an answer; None when nothing was, or its answer is known."""
         if self.entry.request_id or self.entry.outcome not in (INTENDED, UNKNOWN):
             return None
-        return LostCall(self.token, struct_to_dict(self.entry.note), self.entry.started_at.ToMicroseconds() / 1e6)
+        return LostCall(
+            self.token, struct_to_dict(self.entry.job_details), self.entry.started_at.ToMicroseconds() / 1e6
+        )
 
     async def job(
         self,
@@ -98,7 +100,7 @@ class RecordedProviderCall:
         if usd is not None:
             self.entry.cost_usd = usd
         if units is not None:
-            self.entry.note["billable_units"] = units
+            self.entry.job_details["billable_units"] = units
 
     async def adopt(self, job: VendorJob) -> None:
         """From here on this job is the one to ask for."""
@@ -106,7 +108,7 @@ class RecordedProviderCall:
         self.entry.request_id = job.id
         self.entry.outcome = SUBMITTED
         if job.note:
-            self.entry.note.update(job.note)
+            self.entry.job_details.update(job.note)
         await self._record(self.entry)
 
     def settle(self, outcome: str, error: BaseException | None = None) -> None:
@@ -136,7 +138,7 @@ class RecordedProviderCall:
         self._begin()
         self.entry.outcome = INTENDED
         if note:
-            self.entry.note.update(note)
+            self.entry.job_details.update(note)
         try:
             await self._record(self.entry)
         except ComputeError:
@@ -152,18 +154,18 @@ class CallLedger:
     """The calls of one run. `entries` are those it made or changed; they are reported when it ends."""
 
     def __init__(self, run: Run, recorder: CallRecorder) -> None:
-        self.entries: list[pb.ServiceRequest] = []
+        self.entries: list[pb.ProviderCall] = []
         self._run = run
         self._recorder = recorder
-        self._earlier = list(run.task.service_requests)
+        self._earlier = list(run.task.provider_calls)
 
     def begin(self, slot: CallSlot) -> RecordedProviderCall:
         """A new call; nothing of it is stored until it is meant to be sent."""
-        entry = pb.ServiceRequest(
+        entry = pb.ProviderCall(
             provider=slot.provider,
             attempt=self._run.key.attempt,
             call_id=secrets.token_urlsafe(24),
-            asking=slot.asking,
+            sequence=slot.sequence,
             fallback=slot.fallback,
         )
         return self._opened(entry)
@@ -186,17 +188,17 @@ class CallLedger:
     def tries(self, slot: CallSlot) -> int:
         """How often it was sent since the task was made or replayed; refusals by a rate limit do not count."""
         return sum(
-            bool(entry.call_id) and not entry.past and entry.reason != "RATE_LIMITED"
+            bool(entry.call_id) and not entry.before_replay and entry.reason != "RATE_LIMITED"
             for entry in (*self._earlier, *self.entries)
             if _slot_of(entry) == slot
         )
 
     def note_own(self, slot: CallSlot, seconds: float, outcome: str, error: BaseException | None) -> None:
         """A call to a provider of ours: kept for the record."""
-        entry = pb.ServiceRequest(
+        entry = pb.ProviderCall(
             provider=slot.provider,
             attempt=self._run.key.attempt,
-            asking=slot.asking,
+            sequence=slot.sequence,
             fallback=slot.fallback,
             outcome=outcome,
             duration_seconds=seconds,
@@ -205,29 +207,29 @@ class CallLedger:
         count_call(entry)
         self.entries.append(entry)
 
-    def _opened(self, entry: pb.ServiceRequest) -> RecordedProviderCall:
+    def _opened(self, entry: pb.ProviderCall) -> RecordedProviderCall:
         self.entries.append(entry)
         return RecordedProviderCall(entry, self._record)
 
-    async def _record(self, entry: pb.ServiceRequest) -> None:
+    async def _record(self, entry: pb.ProviderCall) -> None:
         if not await self._recorder.record(self._run.key, entry):
             raise IllegalTransition(f"attempt {self._run.key.attempt} is lost", reason="ATTEMPT_LOST")
 
 
-def _slot_of(entry: pb.ServiceRequest) -> CallSlot:
-    return CallSlot(entry.asking, entry.provider, entry.fallback)
+def _slot_of(entry: pb.ProviderCall) -> CallSlot:
+    return CallSlot(entry.sequence, entry.provider, entry.fallback)
 
 
-def _open(entry: pb.ServiceRequest) -> bool:
+def _open(entry: pb.ProviderCall) -> bool:
     """Whether money may have been spent on it whose worth can still be had, or must be answered for."""
     if not entry.call_id:
         return False
-    if entry.outcome == UNKNOWN or (entry.outcome == SUCCEEDED and entry.past):
+    if entry.outcome == UNKNOWN or (entry.outcome == SUCCEEDED and entry.before_replay):
         return bool(entry.request_id)
     return entry.outcome in (INTENDED, SUBMITTED, SUCCEEDED)
 
 
-def _describe(entry: pb.ServiceRequest, error: BaseException | None) -> None:
+def _describe(entry: pb.ProviderCall, error: BaseException | None) -> None:
     if isinstance(error, ComputeError):
         entry.reason, entry.error = error.reason, error.message[:_ERROR_LIMIT]
     elif error is not None:

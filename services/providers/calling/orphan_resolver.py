@@ -44,7 +44,7 @@ _AT_ONCE = 4
 class OrphanSource(Protocol):
     """The tasks service, as far as open calls are concerned."""
 
-    async def take_orphaned(self, task_id: str) -> Sequence[worker_pb2.LooseCall]: ...
+    async def take_orphaned(self, task_id: str) -> Sequence[worker_pb2.OrphanedCall]: ...
 
 
 class CallEnd(NamedTuple):
@@ -64,7 +64,7 @@ class OrphanResolver:
     @asynccontextmanager
     async def listening(self, bus: Client, queue: str) -> AsyncIterator[None]:
         """Takes orders for as long as the block lasts, each one by one worker; what it leaves others take up later."""
-        subscription = await bus.subscribe(orphans_subject(queue), queue="tidying", cb=self._receive)
+        subscription = await bus.subscribe(orphans_subject(queue), queue="orphan-resolvers", cb=self._receive)
         try:
             yield
         finally:
@@ -76,7 +76,7 @@ class OrphanResolver:
 
     async def _receive(self, message: Msg) -> None:
         try:
-            task_id = pb.TidyOrder.FromString(message.data).task_id
+            task_id = pb.ResolveOrphansOrder.FromString(message.data).task_id
         except DecodeError:
             log.warning("not an order to tidy up", size=len(message.data))
             return
@@ -108,7 +108,7 @@ class OrphanResolver:
             log.info("call ended", task_id=task_id, provider=orphan.call.provider, outcome=end.outcome)
             await call.settle_now(end.outcome, end.why)
 
-    async def _record(self, task_id: str, entry: tasks_pb2.ServiceRequest) -> None:
+    async def _record(self, task_id: str, entry: tasks_pb2.ProviderCall) -> None:
         await self._provider_context.recorder.record(AttemptKey(task_id, entry.attempt), entry)
 
 
@@ -143,7 +143,7 @@ async def _found(provider: object, call: RecordedProviderCall) -> VendorJob | No
     job = await provider.find(call.lost) if isinstance(provider, SupportsJobLookup) and call.lost is not None else None
     if job is not None:
         call.entry.request_id = job.id
-        call.entry.note.update(job.note)
+        call.entry.job_details.update(job.note)
     return job
 
 

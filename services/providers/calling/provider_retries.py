@@ -253,7 +253,7 @@ class ProviderRetries:
         log.warning("outcome unknown", provider=self._slot.provider, call_id=call.token, error=errors.name_of(error))
         if settle:
             await call.settle_now(UNKNOWN, errors.OutcomeUnknown(message, reason=error.reason))
-        if self._provider_context.unknown == "fail" and not call.entry.past:
+        if self._provider_context.unknown == "fail" and not call.entry.before_replay:
             raise errors.OutcomeUnknown(message, reason=error.reason) from error
 
     async def _stopped(self, call: RecordedProviderCall, use: CapabilityUse[CapabilityT, AnswerT]) -> None:

@@ -65,7 +65,7 @@ class CancelOrder(_message.Message):
     items: _containers.RepeatedCompositeFieldContainer[WorkItem]
     def __init__(self, items: _Optional[_Iterable[_Union[WorkItem, _Mapping]]] = ...) -> None: ...
 
-class TidyOrder(_message.Message):
+class ResolveOrphansOrder(_message.Message):
     __slots__ = ("task_id",)
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str

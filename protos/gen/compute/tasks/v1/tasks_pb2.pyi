@@ -62,8 +62,8 @@ class TaskSpec(_message.Message):
     params: _params_pb2.TaskParams
     def __init__(self, origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., priority: _Optional[int] = ..., config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., queue_name: _Optional[str] = ..., webhook_url: _Optional[str] = ..., provider_type: _Optional[str] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., active_provider_capabilities: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., fallback_provider_type: _Optional[str] = ..., fallback_provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., fallback_provider_capabilities: _Optional[_Union[_common_pb2.StringList, _Mapping]] = ..., config_json: _Optional[str] = ..., provider_config_json: _Optional[str] = ..., fallback_provider_config_json: _Optional[str] = ..., params: _Optional[_Union[_params_pb2.TaskParams, _Mapping]] = ...) -> None: ...
 
-class ServiceRequest(_message.Message):
-    __slots__ = ("provider", "attempt", "request_id", "outcome", "duration_seconds", "cost_usd", "call_id", "asking", "started_at", "fallback", "note", "reason", "error", "past")
+class ProviderCall(_message.Message):
+    __slots__ = ("provider", "attempt", "request_id", "outcome", "duration_seconds", "cost_usd", "call_id", "sequence", "started_at", "fallback", "job_details", "reason", "error", "before_replay")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -71,13 +71,13 @@ class ServiceRequest(_message.Message):
     DURATION_SECONDS_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
-    ASKING_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
-    NOTE_FIELD_NUMBER: _ClassVar[int]
+    JOB_DETAILS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
-    PAST_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_REPLAY_FIELD_NUMBER: _ClassVar[int]
     provider: str
     attempt: int
     request_id: str
@@ -85,17 +85,17 @@ class ServiceRequest(_message.Message):
     duration_seconds: float
     cost_usd: float
     call_id: str
-    asking: int
+    sequence: int
     started_at: _timestamp_pb2.Timestamp
     fallback: bool
-    note: _struct_pb2.Struct
+    job_details: _struct_pb2.Struct
     reason: str
     error: str
-    past: bool
-    def __init__(self, provider: _Optional[str] = ..., attempt: _Optional[int] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ..., call_id: _Optional[str] = ..., asking: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fallback: _Optional[bool] = ..., note: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., past: _Optional[bool] = ...) -> None: ...
+    before_replay: bool
+    def __init__(self, provider: _Optional[str] = ..., attempt: _Optional[int] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ..., call_id: _Optional[str] = ..., sequence: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fallback: _Optional[bool] = ..., job_details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., before_replay: _Optional[bool] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "service_requests", "not_before", "priority", "deleted_at", "first_started_at", "resume_count", "resumed_at", "parent", "quiet")
+    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "provider_calls", "not_before", "priority", "deleted_at", "first_started_at", "resume_count", "resumed_at", "parent", "quiet")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -117,7 +117,7 @@ class Task(_message.Message):
     ERROR_CATEGORY_FIELD_NUMBER: _ClassVar[int]
     ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
-    SERVICE_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_CALLS_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     DELETED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -147,7 +147,7 @@ class Task(_message.Message):
     error_category: str
     error_reason: str
     dead_letter: bool
-    service_requests: _containers.RepeatedCompositeFieldContainer[ServiceRequest]
+    provider_calls: _containers.RepeatedCompositeFieldContainer[ProviderCall]
     not_before: _timestamp_pb2.Timestamp
     priority: int
     deleted_at: _timestamp_pb2.Timestamp
@@ -156,7 +156,7 @@ class Task(_message.Message):
     resumed_at: _timestamp_pb2.Timestamp
     parent: TaskParent
     quiet: bool
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., service_requests: _Optional[_Iterable[_Union[ServiceRequest, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first_started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_count: _Optional[int] = ..., resumed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[TaskParent, _Mapping]] = ..., quiet: _Optional[bool] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., provider_calls: _Optional[_Iterable[_Union[ProviderCall, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first_started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_count: _Optional[int] = ..., resumed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[TaskParent, _Mapping]] = ..., quiet: _Optional[bool] = ...) -> None: ...
 
 class TaskParent(_message.Message):
     __slots__ = ("kind", "id", "step", "attempt")

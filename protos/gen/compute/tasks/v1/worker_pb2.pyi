@@ -47,14 +47,14 @@ class Claim(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...
 
 class HeartbeatTasksRequest(_message.Message):
-    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unwell", "models")
+    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unavailable_models", "models")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     INBOX_FIELD_NUMBER: _ClassVar[int]
-    UNWELL_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_MODELS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     queue: str
@@ -62,9 +62,9 @@ class HeartbeatTasksRequest(_message.Message):
     running: _containers.RepeatedCompositeFieldContainer[RunningTask]
     draining: bool
     inbox: str
-    unwell: _containers.RepeatedScalarFieldContainer[str]
+    unavailable_models: _containers.RepeatedScalarFieldContainer[str]
     models: _containers.RepeatedCompositeFieldContainer[_tasks_pb2.ServedModel]
-    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unwell: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[_tasks_pb2.ServedModel, _Mapping]]] = ...) -> None: ...
+    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unavailable_models: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[_tasks_pb2.ServedModel, _Mapping]]] = ...) -> None: ...
 
 class RunningTask(_message.Message):
     __slots__ = ("task_id", "attempt", "progress")
@@ -93,8 +93,8 @@ class RecordCallRequest(_message.Message):
     worker_id: str
     task_id: str
     attempt: int
-    call: _tasks_pb2.ServiceRequest
-    def __init__(self, worker_id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., call: _Optional[_Union[_tasks_pb2.ServiceRequest, _Mapping]] = ...) -> None: ...
+    call: _tasks_pb2.ProviderCall
+    def __init__(self, worker_id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., call: _Optional[_Union[_tasks_pb2.ProviderCall, _Mapping]] = ...) -> None: ...
 
 class RecordCallResponse(_message.Message):
     __slots__ = ("current",)
@@ -102,7 +102,7 @@ class RecordCallResponse(_message.Message):
     current: bool
     def __init__(self, current: _Optional[bool] = ...) -> None: ...
 
-class TakeLooseCallsRequest(_message.Message):
+class TakeOrphanedCallsRequest(_message.Message):
     __slots__ = ("worker_id", "task_id")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -110,21 +110,21 @@ class TakeLooseCallsRequest(_message.Message):
     task_id: str
     def __init__(self, worker_id: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
 
-class TakeLooseCallsResponse(_message.Message):
+class TakeOrphanedCallsResponse(_message.Message):
     __slots__ = ("calls",)
     CALLS_FIELD_NUMBER: _ClassVar[int]
-    calls: _containers.RepeatedCompositeFieldContainer[LooseCall]
-    def __init__(self, calls: _Optional[_Iterable[_Union[LooseCall, _Mapping]]] = ...) -> None: ...
+    calls: _containers.RepeatedCompositeFieldContainer[OrphanedCall]
+    def __init__(self, calls: _Optional[_Iterable[_Union[OrphanedCall, _Mapping]]] = ...) -> None: ...
 
-class LooseCall(_message.Message):
+class OrphanedCall(_message.Message):
     __slots__ = ("call", "provider_config", "provider_config_json")
     CALL_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_CONFIG_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
-    call: _tasks_pb2.ServiceRequest
+    call: _tasks_pb2.ProviderCall
     provider_config: _struct_pb2.Struct
     provider_config_json: str
-    def __init__(self, call: _Optional[_Union[_tasks_pb2.ServiceRequest, _Mapping]] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., provider_config_json: _Optional[str] = ...) -> None: ...
+    def __init__(self, call: _Optional[_Union[_tasks_pb2.ProviderCall, _Mapping]] = ..., provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., provider_config_json: _Optional[str] = ...) -> None: ...
 
 class FinishTasksRequest(_message.Message):
     __slots__ = ("worker_id", "finished")
@@ -135,20 +135,20 @@ class FinishTasksRequest(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., finished: _Optional[_Iterable[_Union[FinishedTask, _Mapping]]] = ...) -> None: ...
 
 class FinishedTask(_message.Message):
-    __slots__ = ("task_id", "attempt", "result", "failure", "returned", "service_requests")
+    __slots__ = ("task_id", "attempt", "result", "failure", "returned", "provider_calls")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     RETURNED_FIELD_NUMBER: _ClassVar[int]
-    SERVICE_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_CALLS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempt: int
     result: _params_pb2.TaskResult
     failure: TaskFailure
     returned: TaskReturn
-    service_requests: _containers.RepeatedCompositeFieldContainer[_tasks_pb2.ServiceRequest]
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., failure: _Optional[_Union[TaskFailure, _Mapping]] = ..., returned: _Optional[_Union[TaskReturn, _Mapping]] = ..., service_requests: _Optional[_Iterable[_Union[_tasks_pb2.ServiceRequest, _Mapping]]] = ...) -> None: ...
+    provider_calls: _containers.RepeatedCompositeFieldContainer[_tasks_pb2.ProviderCall]
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., failure: _Optional[_Union[TaskFailure, _Mapping]] = ..., returned: _Optional[_Union[TaskReturn, _Mapping]] = ..., provider_calls: _Optional[_Iterable[_Union[_tasks_pb2.ProviderCall, _Mapping]]] = ...) -> None: ...
 
 class TaskFailure(_message.Message):
     __slots__ = ("reason", "message", "category", "retryable", "exhausted", "retry_after")
@@ -167,10 +167,10 @@ class TaskFailure(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., category: _Optional[str] = ..., retryable: _Optional[bool] = ..., exhausted: _Optional[bool] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TaskReturn(_message.Message):
-    __slots__ = ("why",)
-    WHY_FIELD_NUMBER: _ClassVar[int]
-    why: str
-    def __init__(self, why: _Optional[str] = ...) -> None: ...
+    __slots__ = ("reason_text",)
+    REASON_TEXT_FIELD_NUMBER: _ClassVar[int]
+    reason_text: str
+    def __init__(self, reason_text: _Optional[str] = ...) -> None: ...
 
 class FinishTasksResponse(_message.Message):
     __slots__ = ("accepted",)

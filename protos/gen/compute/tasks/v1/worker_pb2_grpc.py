@@ -51,10 +51,10 @@ class WorkerServiceStub:
                 request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallRequest.SerializeToString,
                 response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallResponse.FromString,
                 _registered_method=True)
-        self.TakeLooseCalls = channel.unary_unary(
-                '/compute.tasks.v1.WorkerService/TakeLooseCalls',
-                request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsRequest.SerializeToString,
-                response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsResponse.FromString,
+        self.TakeOrphanedCalls = channel.unary_unary(
+                '/compute.tasks.v1.WorkerService/TakeOrphanedCalls',
+                request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeOrphanedCallsRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeOrphanedCallsResponse.FromString,
                 _registered_method=True)
         self.FinishTasks = channel.unary_unary(
                 '/compute.tasks.v1.WorkerService/FinishTasks',
@@ -90,7 +90,7 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def TakeLooseCalls(self, request, context):
+    def TakeOrphanedCalls(self, request, context):
         """What a task that is over left open at vendors, for a worker that was asked to end it and says by RecordCall what
         came of it. Empty where nothing is open any more. What stays open is asked for again, later each time.
         """
@@ -123,10 +123,10 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallRequest.FromString,
                     response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.RecordCallResponse.SerializeToString,
             ),
-            'TakeLooseCalls': grpc.unary_unary_rpc_method_handler(
-                    servicer.TakeLooseCalls,
-                    request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsRequest.FromString,
-                    response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsResponse.SerializeToString,
+            'TakeOrphanedCalls': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeOrphanedCalls,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeOrphanedCallsRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.TakeOrphanedCallsResponse.SerializeToString,
             ),
             'FinishTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.FinishTasks,
@@ -228,7 +228,7 @@ class WorkerService:
             _registered_method=True)
 
     @staticmethod
-    def TakeLooseCalls(request,
+    def TakeOrphanedCalls(request,
             target,
             options=(),
             channel_credentials=None,
@@ -241,9 +241,9 @@ class WorkerService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/compute.tasks.v1.WorkerService/TakeLooseCalls',
-            compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsRequest.SerializeToString,
-            compute_dot_tasks_dot_v1_dot_worker__pb2.TakeLooseCallsResponse.FromString,
+            '/compute.tasks.v1.WorkerService/TakeOrphanedCalls',
+            compute_dot_tasks_dot_v1_dot_worker__pb2.TakeOrphanedCallsRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_worker__pb2.TakeOrphanedCallsResponse.FromString,
             options,
             channel_credentials,
             insecure,

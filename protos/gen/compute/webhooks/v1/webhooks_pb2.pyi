@@ -144,7 +144,7 @@ class EnableEndpointResponse(_message.Message):
     def __init__(self, url: _Optional[str] = ...) -> None: ...
 
 class Notice(_message.Message):
-    __slots__ = ("tenant", "task_id", "event_id", "event_type", "url", "body", "content_type", "task_deleted")
+    __slots__ = ("tenant", "task_id", "event_id", "event_type", "url", "body", "content_type", "task_deleted", "silent")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +153,7 @@ class Notice(_message.Message):
     BODY_FIELD_NUMBER: _ClassVar[int]
     CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     TASK_DELETED_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     task_id: str
     event_id: str
@@ -161,4 +162,5 @@ class Notice(_message.Message):
     body: bytes
     content_type: str
     task_deleted: bool
-    def __init__(self, tenant: _Optional[str] = ..., task_id: _Optional[str] = ..., event_id: _Optional[str] = ..., event_type: _Optional[str] = ..., url: _Optional[str] = ..., body: _Optional[bytes] = ..., content_type: _Optional[str] = ..., task_deleted: _Optional[bool] = ...) -> None: ...
+    silent: bool
+    def __init__(self, tenant: _Optional[str] = ..., task_id: _Optional[str] = ..., event_id: _Optional[str] = ..., event_type: _Optional[str] = ..., url: _Optional[str] = ..., body: _Optional[bytes] = ..., content_type: _Optional[str] = ..., task_deleted: _Optional[bool] = ..., silent: _Optional[bool] = ...) -> None: ...
