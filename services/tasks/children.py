@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.common.errors import IllegalTransition, NotFound, Overloaded
+from services.common.parents import TaskParent
 from services.tasks.domain import Task
-from services.tasks.parents import TaskParent
 from services.tasks.ports import TaskClock, TaskRepository
 from services.tasks.service import TaskService, child_deleted, visible
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from services.common.errors import IllegalTransition, NotFound
-from services.tasks.parents import TaskParent
+from services.common.parents import TaskParent
 from services.tasks.provider_calls import ProviderCallRecord, kept
 
 SECOND = 1_000_000

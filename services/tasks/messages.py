@@ -21,6 +21,7 @@ from services.catalog.prompts import AS_STORED
 from services.catalog.tasks import TYPES
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import Internal, wrong_field
+from services.common.parents import TaskParent
 from services.rpc.proto import (
     fill,
     get_object,
@@ -31,7 +32,6 @@ from services.rpc.proto import (
     timestamp,
 )
 from services.tasks.domain import Task, TaskState
-from services.tasks.parents import TaskParent
 from services.tasks.provider_calls import ProviderCallRecord
 from services.tasks.queues import DEFAULT_QUEUE
 from services.tasks.reference_policy import ReferencePolicy

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from compute.tasks.v1 import parents_pb2 as pb
 from compute.tasks.v1 import tasks_pb2
 
+from services.common.parents import TaskParent
 from services.messaging.event_schemas import NAMELESS
 from services.messaging.publishing import OutgoingMessage
 from services.messaging.subjects.steps import step_subject
 from services.tasks.domain import Occurrence, Task, Verb
 from services.tasks.events import event_id, render
-from services.tasks.parents import TaskParent
 from services.tasks.webhook_notices import webhook_notices
 
 _ENDS = (Verb.COMPLETED, Verb.FAILED, Verb.CANCELLED)

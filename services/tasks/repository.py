@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from services.common.paging import ListPage, ListWindow
+from services.common.parents import TaskParent
 from services.durable.codec import Codec
 from services.durable.repository import GroupRepository
 from services.durable.store import Database, Document, equals
 from services.durable.write_log import WriteLog
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
-from services.tasks.parents import TaskParent
 from services.tasks.ports import TaskQuery
 from services.tasks.provider_calls import ProviderCallRecord
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from services.catalog.base import CommonFields, TaskKind, TaskParams
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field, wrong_field
+from services.common.parents import TaskParent
 from services.rpc.proto import check_objects, invalid, read, to_dict
-from services.tasks.parents import TaskParent
 
 MAX_KEY_LENGTH = 255
 ORIGIN = {

@@ -19,11 +19,11 @@ from services.common.errors import (
 )
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
+from services.common.parents import TaskParent
 from services.durable.aggregates import InsertResult
 from services.durable.batch_writer import abandon
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.fingerprint import fingerprint, same_request
-from services.tasks.parents import TaskParent
 from services.tasks.ports import (
     CompletionHook,
     QueueDirectory,

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from services.common.errors import ComputeError, NotFound
+from services.common.parents import TaskParent
 from services.durable.checkpoints import RelayCheckpoints
 from services.durable.relay import OutboxRelay
 from services.tasks.backlog import QueuedTask
@@ -36,7 +37,6 @@ from services.tasks.due import orphaned_calls_list, removals
 from services.tasks.messages import Messages
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
 from services.tasks.outgoing import outgoing
-from services.tasks.parents import TaskParent
 from services.tasks.provider_calls import CallOutcome, ProviderCallRecord
 from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import CODEC, MongoTaskRepository, remains_of

@@ -9,10 +9,10 @@ import pytest
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from services.common.errors import Internal, NotFound, Unavailable
+from services.common.parents import TaskParent
 from services.durable.relay import OutboxRelay
 from services.tasks.domain import Task
 from services.tasks.outgoing import outgoing
-from services.tasks.parents import TaskParent
 from services.tasks.repository import CODEC, MongoTaskRepository, remains_of, to_document
 
 TASK = Task(
