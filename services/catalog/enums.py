@@ -54,6 +54,44 @@ class TaskType(StrEnum):
     FACE_ENHANCER = "FACE_ENHANCER"
 
 
+class WorkflowStatus(StrEnum):
+    """Status of a workflow"""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class StepStatus(StrEnum):
+    """Status of a step. The contract prints PENDING; the others are ours"""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class TransformType(StrEnum):
+    """What a mapping does to a value on its way. None is printed in the contract; these are ours.
+
+    FIRST, LAST and AT_INDEX take one item of a list, TO_LIST makes a list of one item, FLATTEN one list of several,
+    JOIN one text of a list, LENGTH counts, TEMPLATE puts a value into a text.
+    """
+
+    FIRST = "FIRST"
+    LAST = "LAST"
+    AT_INDEX = "AT_INDEX"
+    TO_LIST = "TO_LIST"
+    FLATTEN = "FLATTEN"
+    JOIN = "JOIN"
+    LENGTH = "LENGTH"
+    TEMPLATE = "TEMPLATE"
+
+
 class TaskPriority(IntEnum):
     """Priority of a task, as an integer; the higher goes first"""
 
@@ -142,6 +180,17 @@ class EventType(StrEnum):
     INFERENCE_STATUS = "INFERENCE_STATUS"
     PREPROCESSING_STATUS = "PREPROCESSING_STATUS"
     TRAINING_STATUS = "TRAINING_STATUS"
+    WORKFLOW_CREATED = "WORKFLOW_CREATED"
+    WORKFLOW_STARTED = "WORKFLOW_STARTED"
+    WORKFLOW_STEP_STARTED = "WORKFLOW_STEP_STARTED"
+    WORKFLOW_STEP_COMPLETED = "WORKFLOW_STEP_COMPLETED"
+    WORKFLOW_STEP_FAILED = "WORKFLOW_STEP_FAILED"
+    WORKFLOW_PAUSED = "WORKFLOW_PAUSED"
+    WORKFLOW_RESUMED = "WORKFLOW_RESUMED"
+    WORKFLOW_COMPLETED = "WORKFLOW_COMPLETED"
+    WORKFLOW_FAILED = "WORKFLOW_FAILED"
+    WORKFLOW_CANCELLED = "WORKFLOW_CANCELLED"
+    WORKFLOW_CLEANED = "WORKFLOW_CLEANED"
 
 
 class BackgroundFixStrategy(StrEnum):

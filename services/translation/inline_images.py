@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Any
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import structlog
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from services.catalog.base import CommonFields, TaskKind
+from services.catalog.base import TaskKind
 from services.catalog.images import MAX_INLINE, holds_bytes
 from services.catalog.schemas import TaskSchemas, inline_mark, is_list
 from services.catalog.tasks import TYPES
@@ -20,6 +21,7 @@ from services.imaging.formats import suffix_of
 from services.imaging.sources import PictureSource, SourceKind, read_inline
 
 log = structlog.get_logger()
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class InlineStore:
@@ -35,8 +37,8 @@ class InlineStore:
         self.folder = ""
         """Of what was stored; empty when nothing had to be."""
 
-    async def take(self, schemas: TaskSchemas, wanted: CommonFields) -> CommonFields:
-        """`wanted` with every inline picture replaced by the path of the stored one, below its parameter's own name.
+    async def take(self, schemas: TaskSchemas, wanted: ModelT) -> ModelT:
+        """`wanted`, a Create…Task or a part of one, with every inline picture replaced by the path of the stored one.
 
         Raises:
             InvalidRequest: IMAGE_ENCODING_INVALID, or what storage says of bytes that are no picture.
@@ -48,7 +50,7 @@ class InlineStore:
             await self.forget()
             raise
 
-    async def _taken(self, schemas: TaskSchemas, wanted: CommonFields) -> CommonFields:
+    async def _taken(self, schemas: TaskSchemas, wanted: ModelT) -> ModelT:
         kind = schemas.kind
         changes: dict[str, Any] = {}
         for name in _MARKED[kind.name]:

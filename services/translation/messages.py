@@ -78,11 +78,11 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "origin_tenant_id": origin.tenant_id if origin.HasField("tenant_id") else None,
         "origin_reference": origin.reference if origin.HasField("reference") else None,
         "id": task.id,
-        "created_at": _time(task.created_at),
-        "updated_at": _time(task.updated_at),
+        "created_at": public_time(task.created_at),
+        "updated_at": public_time(task.updated_at),
         "status": _STATUS[task.status],
-        "started_at": _time(task.started_at) if task.HasField("started_at") else None,
-        "completed_at": _time(task.completed_at) if task.HasField("completed_at") else None,
+        "started_at": public_time(task.started_at) if task.HasField("started_at") else None,
+        "completed_at": public_time(task.completed_at) if task.HasField("completed_at") else None,
         "executor_type": task.executor_type if task.HasField("executor_type") else None,
         "executor_instance": task.executor_instance if task.HasField("executor_instance") else None,
         "celery_task_id": None,
@@ -99,14 +99,15 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "progress": task.progress,
         "provider_config": _object(spec, "provider_config"),
         "is_deleted": task.HasField("deleted_at"),
-        "deleted_at": _time(task.deleted_at) if task.HasField("deleted_at") else None,
+        "deleted_at": public_time(task.deleted_at) if task.HasField("deleted_at") else None,
         "is_resumed": task.resume_count > 0,
         "resume_attempt_count": task.resume_count,
-        "last_resume_attempt": _time(task.resumed_at) if task.HasField("resumed_at") else None,
+        "last_resume_attempt": public_time(task.resumed_at) if task.HasField("resumed_at") else None,
     }
 
 
-def _time(value: Timestamp) -> datetime:
+def public_time(value: Timestamp) -> datetime:
+    """Up to microseconds, in UTC."""
     return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
 
 
@@ -174,4 +175,13 @@ def _reader(field: FieldDescriptor) -> Getter:
     return lambda value: {name: get(value) for name, get in parts}
 
 
+def result_of(task: pb.Task) -> dict[str, Any]:
+    """The fields of a COMPLETED task's result, as JSON."""
+    result = getattr(task.result, TYPES[task.task_type].field)
+    return {name: get(result) for name, get in _RESULTS[task.task_type]}
+
+
 _VIEWS = {name: _compile(kind) for name, kind in TYPES.items()}
+_RESULTS = {
+    name: _getters(_member(params_pb2.TaskResult, kind), kind.result.model_fields, {}) for name, kind in TYPES.items()
+}

@@ -178,6 +178,44 @@ class PreprocessingStatusEvent(_message.Message):
     completed_at: _timestamp_pb2.Timestamp
     def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., current_stage: _Optional[str] = ..., progress: _Optional[float] = ..., processed_files_count: _Optional[int] = ..., total_files_count: _Optional[int] = ..., processed_dataset_path: _Optional[str] = ..., error_message: _Optional[str] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class WorkflowEvent(_message.Message):
+    __slots__ = ("event_type", "task_id", "status", "timestamp", "entity_id", "origin_instance", "origin_zone", "origin_version", "metadata", "workflow_id", "total_steps", "completed_steps", "progress", "step_id", "task_type", "error_message", "error_reason")
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_ZONE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_STEPS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_STEPS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    task_id: str
+    status: str
+    timestamp: _timestamp_pb2.Timestamp
+    entity_id: str
+    origin_instance: str
+    origin_zone: str
+    origin_version: str
+    metadata: _struct_pb2.Struct
+    workflow_id: str
+    total_steps: int
+    completed_steps: int
+    progress: float
+    step_id: str
+    task_type: str
+    error_message: str
+    error_reason: str
+    def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., workflow_id: _Optional[str] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ...) -> None: ...
+
 class TaskChanges(_message.Message):
     __slots__ = ("sender", "tasks")
     SENDER_FIELD_NUMBER: _ClassVar[int]

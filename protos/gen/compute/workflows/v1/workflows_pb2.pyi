@@ -1,0 +1,355 @@
+import datetime
+
+from compute.common.v1 import common_pb2 as _common_pb2
+from compute.tasks.v1 import tasks_pb2 as _tasks_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class WorkflowStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WORKFLOW_STATUS_UNSPECIFIED: _ClassVar[WorkflowStatus]
+    WORKFLOW_STATUS_PENDING: _ClassVar[WorkflowStatus]
+    WORKFLOW_STATUS_RUNNING: _ClassVar[WorkflowStatus]
+    WORKFLOW_STATUS_PAUSED: _ClassVar[WorkflowStatus]
+    WORKFLOW_STATUS_COMPLETED: _ClassVar[WorkflowStatus]
+    WORKFLOW_STATUS_FAILED: _ClassVar[WorkflowStatus]
+    WORKFLOW_STATUS_CANCELLED: _ClassVar[WorkflowStatus]
+
+class StepStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STEP_STATUS_UNSPECIFIED: _ClassVar[StepStatus]
+    STEP_STATUS_PENDING: _ClassVar[StepStatus]
+    STEP_STATUS_RUNNING: _ClassVar[StepStatus]
+    STEP_STATUS_COMPLETED: _ClassVar[StepStatus]
+    STEP_STATUS_FAILED: _ClassVar[StepStatus]
+    STEP_STATUS_CANCELLED: _ClassVar[StepStatus]
+WORKFLOW_STATUS_UNSPECIFIED: WorkflowStatus
+WORKFLOW_STATUS_PENDING: WorkflowStatus
+WORKFLOW_STATUS_RUNNING: WorkflowStatus
+WORKFLOW_STATUS_PAUSED: WorkflowStatus
+WORKFLOW_STATUS_COMPLETED: WorkflowStatus
+WORKFLOW_STATUS_FAILED: WorkflowStatus
+WORKFLOW_STATUS_CANCELLED: WorkflowStatus
+STEP_STATUS_UNSPECIFIED: StepStatus
+STEP_STATUS_PENDING: StepStatus
+STEP_STATUS_RUNNING: StepStatus
+STEP_STATUS_COMPLETED: StepStatus
+STEP_STATUS_FAILED: StepStatus
+STEP_STATUS_CANCELLED: StepStatus
+
+class WorkflowDefinition(_message.Message):
+    __slots__ = ("name", "description", "steps", "config_json", "origin", "webhook_url", "suppress_subtask_events")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_URL_FIELD_NUMBER: _ClassVar[int]
+    SUPPRESS_SUBTASK_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    steps: _containers.RepeatedCompositeFieldContainer[StepDefinition]
+    config_json: str
+    origin: _common_pb2.Origin
+    webhook_url: str
+    suppress_subtask_events: bool
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepDefinition, _Mapping]]] = ..., config_json: _Optional[str] = ..., origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., webhook_url: _Optional[str] = ..., suppress_subtask_events: _Optional[bool] = ...) -> None: ...
+
+class StepDefinition(_message.Message):
+    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
+    INPUT_MAPPINGS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
+    DRAWN_SEEDS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    spec: _tasks_pb2.TaskSpec
+    depends_on: _containers.RepeatedScalarFieldContainer[str]
+    input_mappings: _containers.RepeatedCompositeFieldContainer[FieldMapping]
+    max_retries: int
+    drawn_seeds: _containers.RepeatedCompositeFieldContainer[DrawnSeed]
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ...) -> None: ...
+
+class DrawnSeed(_message.Message):
+    __slots__ = ("field", "seed")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    seed: int
+    def __init__(self, field: _Optional[str] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class FieldMapping(_message.Message):
+    __slots__ = ("from_step", "from_field", "to_field", "transform", "transform_args")
+    FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORM_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORM_ARGS_FIELD_NUMBER: _ClassVar[int]
+    from_step: str
+    from_field: str
+    to_field: str
+    transform: str
+    transform_args: TransformArguments
+    def __init__(self, from_step: _Optional[str] = ..., from_field: _Optional[str] = ..., to_field: _Optional[str] = ..., transform: _Optional[str] = ..., transform_args: _Optional[_Union[TransformArguments, _Mapping]] = ...) -> None: ...
+
+class TransformArguments(_message.Message):
+    __slots__ = ("index", "separator", "template")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    SEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    separator: str
+    template: str
+    def __init__(self, index: _Optional[int] = ..., separator: _Optional[str] = ..., template: _Optional[str] = ...) -> None: ...
+
+class Workflow(_message.Message):
+    __slots__ = ("id", "tenant", "version", "status", "definition", "steps", "total_steps", "completed_steps", "progress", "current_step", "final_step_id", "final_step_result_json", "error_message", "errors", "created_at", "updated_at", "started_at", "completed_at", "deleted_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_STEPS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_STEPS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_STEP_FIELD_NUMBER: _ClassVar[int]
+    FINAL_STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    FINAL_STEP_RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    DELETED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    tenant: str
+    version: int
+    status: WorkflowStatus
+    definition: WorkflowDefinition
+    steps: _containers.RepeatedCompositeFieldContainer[Step]
+    total_steps: int
+    completed_steps: int
+    progress: float
+    current_step: str
+    final_step_id: str
+    final_step_result_json: str
+    error_message: str
+    errors: _containers.RepeatedScalarFieldContainer[str]
+    created_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    started_at: _timestamp_pb2.Timestamp
+    completed_at: _timestamp_pb2.Timestamp
+    deleted_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ..., definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., current_step: _Optional[str] = ..., final_step_id: _Optional[str] = ..., final_step_result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Step(_message.Message):
+    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    step_id: str
+    task_type: str
+    status: StepStatus
+    task_id: str
+    result_json: str
+    error_message: str
+    error_reason: str
+    started_at: _timestamp_pb2.Timestamp
+    completed_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    retry_count: int
+    max_retries: int
+    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ...) -> None: ...
+
+class CreateWorkflowRequest(_message.Message):
+    __slots__ = ("definition", "start")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    definition: WorkflowDefinition
+    start: bool
+    def __init__(self, definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., start: _Optional[bool] = ...) -> None: ...
+
+class CreateWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class GetWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id",)
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    def __init__(self, workflow_id: _Optional[str] = ...) -> None: ...
+
+class GetWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class ListWorkflowsRequest(_message.Message):
+    __slots__ = ("status", "origin_instance", "origin_tenant_id", "include_deleted", "limit", "skip", "page_token")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_DELETED_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    SKIP_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    status: WorkflowStatus
+    origin_instance: str
+    origin_tenant_id: str
+    include_deleted: bool
+    limit: int
+    skip: int
+    page_token: str
+    def __init__(self, status: _Optional[_Union[WorkflowStatus, str]] = ..., origin_instance: _Optional[str] = ..., origin_tenant_id: _Optional[str] = ..., include_deleted: _Optional[bool] = ..., limit: _Optional[int] = ..., skip: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListWorkflowsResponse(_message.Message):
+    __slots__ = ("workflows", "next_page_token", "total")
+    WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    workflows: _containers.RepeatedCompositeFieldContainer[Workflow]
+    next_page_token: str
+    total: int
+    def __init__(self, workflows: _Optional[_Iterable[_Union[Workflow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
+
+class UpdateWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "name", "description", "webhook_url", "clear")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_URL_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    name: str
+    description: str
+    webhook_url: str
+    clear: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, workflow_id: _Optional[str] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., webhook_url: _Optional[str] = ..., clear: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UpdateWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class StartWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id",)
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    def __init__(self, workflow_id: _Optional[str] = ...) -> None: ...
+
+class StartWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class CancelWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id",)
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    def __init__(self, workflow_id: _Optional[str] = ...) -> None: ...
+
+class CancelWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class PauseWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id",)
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    def __init__(self, workflow_id: _Optional[str] = ...) -> None: ...
+
+class PauseWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class ResumeWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id",)
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    def __init__(self, workflow_id: _Optional[str] = ...) -> None: ...
+
+class ResumeWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class CleanupWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "cleanup_tasks")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    CLEANUP_TASKS_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    cleanup_tasks: bool
+    def __init__(self, workflow_id: _Optional[str] = ..., cleanup_tasks: _Optional[bool] = ...) -> None: ...
+
+class CleanupWorkflowResponse(_message.Message):
+    __slots__ = ("workflow", "tasks_processed", "tasks_cleaned", "deleted_paths", "errors")
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    TASKS_PROCESSED_FIELD_NUMBER: _ClassVar[int]
+    TASKS_CLEANED_FIELD_NUMBER: _ClassVar[int]
+    DELETED_PATHS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    tasks_processed: int
+    tasks_cleaned: int
+    deleted_paths: _containers.RepeatedScalarFieldContainer[str]
+    errors: _containers.RepeatedCompositeFieldContainer[CleanupError]
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ..., tasks_processed: _Optional[int] = ..., tasks_cleaned: _Optional[int] = ..., deleted_paths: _Optional[_Iterable[str]] = ..., errors: _Optional[_Iterable[_Union[CleanupError, _Mapping]]] = ...) -> None: ...
+
+class CleanupError(_message.Message):
+    __slots__ = ("task_id", "step_id", "task_type", "error")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    step_id: str
+    task_type: str
+    error: str
+    def __init__(self, task_id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+
+class WorkflowChanges(_message.Message):
+    __slots__ = ("sender", "workflows")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
+    sender: str
+    workflows: _containers.RepeatedCompositeFieldContainer[WorkflowChange]
+    def __init__(self, sender: _Optional[str] = ..., workflows: _Optional[_Iterable[_Union[WorkflowChange, _Mapping]]] = ...) -> None: ...
+
+class WorkflowChange(_message.Message):
+    __slots__ = ("id", "version")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    version: int
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...

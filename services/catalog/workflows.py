@@ -1,0 +1,233 @@
+"""The public form of workflows: what a caller sends, and what is shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from services.catalog.base import Capabilities, Text
+from services.catalog.enums import ProviderType, StepStatus, TaskType, TransformType, WorkflowStatus
+from services.catalog.free_json import JsonObject
+from services.catalog.images import check_webhook
+from services.catalog.tasks import TYPES
+
+_SENT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+_SHOWN = ConfigDict(protected_namespaces=())
+Name = Annotated[Text, Field(min_length=1, max_length=255)]
+Description = Annotated[Text, Field(max_length=1000)]
+WebhookUrl = Annotated[str, Field(max_length=512), AfterValidator(check_webhook)]
+_AnyType: Any = Literal[tuple(TYPES)]
+
+
+class TransformArguments(BaseModel):
+    """What a transform needs beside the value"""
+
+    model_config = _SENT
+
+    index: int | None = Field(None, ge=-10_000, le=10_000, description="Of AT_INDEX: which item, negative from the end")
+    separator: Annotated[str, Field(max_length=64)] | None = Field(None, description="Of JOIN: what stands between two")
+    template: Annotated[str, Field(max_length=4_000)] | None = Field(
+        None, description="Of TEMPLATE: a text in which {value} stands for the value; nothing else has a meaning"
+    )
+
+
+class FieldMapping(BaseModel):
+    """How an output of an earlier step becomes an input of this one"""
+
+    model_config = _SENT
+
+    from_step: str = Field(max_length=100, description="Id of a step upstream")
+    from_field: str = Field(max_length=100, description="Field of that step's result")
+    to_field: str = Field(max_length=100, description="Parameter of this step; a list takes several mappings")
+    transform: TransformType | None = Field(None, description="What becomes of the value on its way")
+    transform_args: TransformArguments | None = Field(None, description="What the transform needs")
+
+
+class WorkflowStepDefinition(BaseModel):
+    """One step of a workflow: a task, and the steps it waits for"""
+
+    model_config = _SENT
+
+    id: str = Field(max_length=100, description="Unique within the workflow")
+    task_type: TaskType = Field(description="Type of the task")
+    config: JsonObject = Field(
+        {}, description="Parameters of the task, its priority and queue_name; what mappings add is left out"
+    )
+    provider_config: JsonObject | None = Field(
+        None, description="Settings of the provider; provider_type in it says which"
+    )
+    active_provider_capabilities: Capabilities | None = Field(None, description="Provider capabilities switched on")
+    fallback_provider_type: ProviderType | None = Field(
+        None, description="Used after the primary has used up its retries, never for the caller's own faults"
+    )
+    fallback_provider_config: JsonObject | None = Field(None, description="Settings of the fallback provider")
+    fallback_provider_capabilities: Capabilities | None = Field(
+        None, description="Capabilities of the fallback provider"
+    )
+    depends_on: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=1_000)] = Field(
+        [], description="Ids of the steps this one waits for"
+    )
+    input_mappings: Annotated[list[FieldMapping], Field(max_length=64)] = Field(
+        [], description="Outputs of earlier steps that become inputs of this one"
+    )
+    max_retries: int = Field(2, ge=0, le=9, description="Retries of its task, before the step fails")
+
+
+class AnyStepDefinition(WorkflowStepDefinition):
+    """As WorkflowStepDefinition, of internal types too: for operators"""
+
+    task_type: _AnyType
+
+
+class WorkflowOrigin(BaseModel):
+    """What a workflow says of itself, beside its steps"""
+
+    model_config = _SENT
+
+    name: Name = Field(description="Name for people")
+    description: Description | None = Field(None, description="More about it")
+    origin_instance: Annotated[Text, Field(min_length=1, max_length=100)] = Field(
+        description="Instance creating the workflow"
+    )
+    origin_zone: Annotated[Text, Field(max_length=50)] | None = Field(None, description="Zone it comes from")
+    origin_tenant_id: Annotated[Text, Field(max_length=100)] | None = Field(None, description="Tenant or organisation")
+    origin_reference: Annotated[Text, Field(max_length=512)] | None = Field(
+        None, description="The caller's id or text to map the workflow back"
+    )
+    webhook_url: WebhookUrl | None = Field(None, description="Called when the workflow ends, however it does")
+
+
+class CreateWorkflow(WorkflowOrigin):
+    """Request to create a workflow"""
+
+    steps: Annotated[list[WorkflowStepDefinition], Field(min_length=1, max_length=1_000)] = Field(
+        description="Steps, which form a directed graph without cycles"
+    )
+    config: JsonObject = Field(
+        {},
+        description="A parameter of a step's type is that step's default. `on_failure`: `stop` (nothing new starts "
+        "once a step has failed; left out, this) or `finish_independent` (other branches end). The rest is given back",
+    )
+    suppress_subtask_events: bool = Field(True, description="Whether its tasks publish no events of their own")
+
+
+class CreateAnyWorkflow(CreateWorkflow):
+    """As CreateWorkflow, with internal types: for operators"""
+
+    steps: Annotated[list[AnyStepDefinition], Field(min_length=1, max_length=1_000)]  # type: ignore[assignment]  # wider
+
+
+class WorkflowUpdate(BaseModel):
+    """Request to change what a workflow says of itself; null clears description and webhook_url"""
+
+    model_config = _SENT
+
+    name: Name | None = Field(None, description="Name for people")
+    description: Description | None = Field(None, description="More about it")
+    webhook_url: WebhookUrl | None = Field(None, description="Called when the workflow ends")
+
+
+class WorkflowStepPublic(BaseModel):
+    """A step as the API shows it"""
+
+    model_config = _SHOWN
+
+    id: UUID = Field(description="Identifier")
+    step_id: str = Field(description="Unique within the workflow")
+    task_type: str = Field(description="Type of the task")
+    config: dict[str, Any] = Field(description="What it says of its task")
+    provider_config: dict[str, Any] | None = Field(None, description="Settings of the provider")
+    active_provider_capabilities: list[str] | None = Field(None, description="Provider capabilities switched on")
+    fallback_provider_type: ProviderType | None = Field(None, description="Fallback provider")
+    fallback_provider_config: dict[str, Any] | None = Field(None, description="Settings of the fallback provider")
+    fallback_provider_capabilities: list[str] | None = Field(None, description="Capabilities of the fallback provider")
+    dependencies: list[str] = Field(description="Ids of the steps it waits for")
+    input_mappings: list[dict[str, Any]] = Field(description="Outputs of earlier steps that become inputs of it")
+    status: StepStatus = Field(description="Status")
+    task_id: UUID | None = Field(None, description="Its task, the latest of several")
+    result: dict[str, Any] | None = Field(None, description="What its task made")
+    error_message: str | None = Field(None, description="Why it failed, for people")
+    error_reason: str | None = Field(None, description="Why it failed, for programs")
+    started_at: datetime | None = Field(None, description="When its task was asked for")
+    completed_at: datetime | None = Field(None, description="When it ended")
+    retry_count: int = Field(description="Retries of its task")
+    max_retries: int = Field(description="Retries before it fails")
+    created_at: datetime = Field(description="Creation time")
+    updated_at: datetime = Field(description="Time of the last change")
+
+
+class WorkflowPublic(BaseModel):
+    """A workflow as the API shows it"""
+
+    model_config = _SHOWN
+
+    id: UUID = Field(description="Identifier")
+    name: str = Field(description="Name for people")
+    description: str | None = Field(None, description="More about it")
+    status: WorkflowStatus = Field(description="Status")
+    total_steps: int = Field(description="Steps that were written")
+    completed_steps: int = Field(description="Steps that are COMPLETED")
+    progress: float = Field(description="Progress, 0 to 100; each step counts as much as any other")
+    current_step: str | None = Field(None, description="First running step in topological order")
+    final_step_id: str | None = Field(
+        None, description="The only step nothing depends on; null where there are several"
+    )
+    final_step_result: dict[str, Any] | None = Field(
+        None, description="Its result; where there are several such steps, those results by step id"
+    )
+    canvas_task_id: UUID | None = Field(None, description="Always null: a workflow is no task")
+    config: dict[str, Any] = Field(description="Settings of the workflow")
+    suppress_subtask_events: bool = Field(description="Whether its tasks publish no events of their own")
+    origin_instance: str = Field(description="Instance it came from")
+    origin_zone: str | None = Field(None, description="Zone it came from")
+    origin_tenant_id: str | None = Field(None, description="Tenant it came from")
+    origin_reference: str | None = Field(None, description="Caller's own id or text for it")
+    webhook_url: str | None = Field(None, description="Called when it ends")
+    error_message: str | None = Field(None, description="Why it failed: the first of the errors")
+    errors: list[str] = Field(description="What failed, step by step")
+    started_at: datetime | None = Field(None, description="Start time")
+    completed_at: datetime | None = Field(None, description="When it ended")
+    created_at: datetime = Field(description="Creation time")
+    updated_at: datetime = Field(description="Time of the last change")
+    is_deleted: bool = Field(False, description="True when it was cleaned up")
+    deleted_at: datetime | None = Field(None, description="Time of the clean-up")
+    steps: list[WorkflowStepPublic] = Field(
+        [], description="Its steps, as they were written; empty in a list whose workflows have more than 1,000 in all"
+    )
+
+
+class WorkflowListResponse(BaseModel):
+    """A page of workflows"""
+
+    workflows: list[WorkflowPublic] = Field(description="Newest first")
+    total: int = Field(description="All that the conditions find")
+    skip: int = Field(description="Workflows passed over")
+    limit: int = Field(description="Most workflows returned")
+
+
+class WorkflowCleanupError(BaseModel):
+    """Something of a step that could not be deleted yet"""
+
+    task_id: UUID = Field(description="The step's task")
+    step_id: str = Field(description="The step")
+    task_type: str = Field(description="Type of the task")
+    error: str = Field(description="What, and why")
+
+
+class WorkflowCleanupDetail(BaseModel):
+    """What a clean-up deleted"""
+
+    tasks_processed: int = Field(description="Tasks that were looked at")
+    tasks_cleaned: int = Field(description="Tasks of which all is gone")
+    deleted_paths: list[str] = Field(description="Stored paths that this call deleted")
+    errors: list[WorkflowCleanupError] = Field(description="What could not be deleted yet: that goes later")
+
+
+class WorkflowCleanupResponse(BaseModel):
+    """A workflow that was cleaned up"""
+
+    workflow: WorkflowPublic = Field(description="The workflow")
+    cleanup: WorkflowCleanupDetail = Field(description="What was deleted")
