@@ -29,7 +29,7 @@ from gateway.probes import HealthProbe, HealthTarget
 from gateway.settings import GatewaySettings
 from gateway.surfaces import discover_surfaces, merged
 from gateway.surfaces.compute.hot_paths import HotPaths
-from gateway.upstream import Services, TasksClient, WebhooksClient
+from gateway.upstream import Services, TasksClient, WebhooksClient, WorkflowsClient
 from services.clients.access_client import AccessClient
 from services.clients.storage_client import StorageClient
 from services.messaging.bus import open_bus
@@ -108,6 +108,7 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
         tasks_channel = await stack.enter_async_context(connect(settings.tasks_target))
         storage_channel = await stack.enter_async_context(connect(settings.storage_target))
         webhooks_channel = await stack.enter_async_context(connect(settings.webhooks_target))
+        workflows_channel = await stack.enter_async_context(connect(settings.workflows_target))
         access_channel = await stack.enter_async_context(connect(settings.access_target))
         completions = Completions(bus)
         await stack.enter_async_context(completions.listening())
@@ -118,6 +119,7 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
                 "tasks": HealthTarget(tasks_channel, "store", needed=True),
                 "access": HealthTarget(access_channel, "compute.access.v1.AccessService", needed=True),
                 "storage": HealthTarget(storage_channel, "compute.storage.v1.StorageService"),
+                "workflows": HealthTarget(workflows_channel, "compute.workflows.v1.WorkflowService"),
                 "workers": HealthTarget(tasks_channel, "workers", told=True),
                 "models": HealthTarget(tasks_channel, "models", told=True),
             },
@@ -133,6 +135,7 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
                 transfer_timeout=settings.max_upload_seconds,
             ),
             webhooks=WebhooksClient(webhooks_channel, credentials, timeout=settings.call_timeout_seconds),
+            workflows=WorkflowsClient(workflows_channel, credentials, timeout=settings.call_timeout_seconds),
             completions=completions,
             events=EventLog(bus),
         )

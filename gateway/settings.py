@@ -8,9 +8,10 @@ from gateway.edge.connections import networks
 from services.clients.storage_client import StorageTargetSettings
 from services.clients.tasks_client import TasksTargetSettings
 from services.clients.webhooks_client import WebhooksTargetSettings
+from services.clients.workflows_client import WorkflowsTargetSettings
 
 
-class GatewaySettings(TasksTargetSettings, StorageTargetSettings, WebhooksTargetSettings):
+class GatewaySettings(TasksTargetSettings, StorageTargetSettings, WebhooksTargetSettings, WorkflowsTargetSettings):
     """Sizes in bytes, times in seconds."""
 
     gateway_host: str = "127.0.0.1"

@@ -10,6 +10,7 @@ import grpc
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from compute.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
+from compute.workflows.v1 import workflows_pb2, workflows_pb2_grpc
 from fastapi import Request
 
 from gateway.batching import CreateBatcher
@@ -111,6 +112,34 @@ class WebhooksClient:
         return await _page(lambda: self.call("ListDeliveries", wanted, request), wanted, "deliveries")
 
 
+class WorkflowsClient:
+    """WorkflowService for one tenant at a time; raises ComputeError."""
+
+    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
+        self._stub = workflows_pb2_grpc.WorkflowServiceStub(channel)
+        self._credentials = credentials
+        self._timeout = timeout
+
+    async def call(self, method: str, wanted: Any, request: Request) -> Any:
+        metadata = self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
+        return await call(getattr(self._stub, method), wanted, timeout=self._timeout, metadata=metadata)
+
+    async def list(
+        self, request: Request, wanted: workflows_pb2.ListWorkflowsRequest
+    ) -> tuple[list[workflows_pb2.Workflow], int, str]:
+        """What was wanted, how much the conditions find in all, and the token of what comes behind it."""
+        total = 0
+
+        async def ask() -> Any:
+            nonlocal total
+            answer = await self.call("ListWorkflows", wanted, request)
+            total = answer.total
+            return answer
+
+        found, token = await _page(ask, wanted, "workflows")
+        return found, total, token
+
+
 async def _page(ask: Callable[[], Awaitable[Any]], wanted: Any, field: str) -> tuple[list[Any], str]:
     """All that `wanted` asks for, of which one answer may hold only a part. Changes `wanted`."""
     found: list[Any] = []
@@ -143,6 +172,7 @@ class Services:
     tasks: TasksClient
     storage: StorageClient
     webhooks: WebhooksClient
+    workflows: WorkflowsClient
     completions: Completions
     events: EventLog
 

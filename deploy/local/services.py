@@ -18,6 +18,7 @@ _STORES = ("nats", "mongodb")
 # A store slow to answer on a busy machine makes a service give up once.
 _TRIES = 3
 _TOGETHER = "atelier"
+_TARGETS = ("TASKS_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET", "WORKFLOWS_TARGET", "STORAGE_TARGET")
 _OPERATOR = "NATS_OPERATOR_KEY"
 
 
@@ -30,6 +31,7 @@ def environment(home: StackFolder, addresses: Addresses, token: str, given: Mapp
         "TASKS_TARGET": addresses.tasks,
         "ACCESS_TARGET": addresses.tasks,
         "WEBHOOKS_TARGET": addresses.tasks,
+        "WORKFLOWS_TARGET": addresses.tasks,
         "STORAGE_TARGET": addresses.storage,
         "TRITON_TARGET": addresses.triton,
         "INTERNAL_TOKEN": token,
@@ -69,8 +71,8 @@ def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
         probes.ask_worker(listen, shared["INTERNAL_TOKEN"])
         probes.ask_gateway(f"http://{HOST}:{ports.gateway}")
 
-    targets = dict.fromkeys(("TASKS_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET", "STORAGE_TARGET"), "inprocess")
-    names = ("access", "tasks", "webhooks", "storage", "inference", "gateway")
+    targets = dict.fromkeys(_TARGETS, "inprocess")
+    names = ("access", "tasks", "webhooks", "workflows", "storage", "inference", "gateway")
     return Component(
         name=_TOGETHER,
         command=(str(APP_PYTHON), "-m", "services.host", *names),
@@ -84,7 +86,9 @@ def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
 
 
 def _apart(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
-    tasks = _served("tasks", ("services.host", "access", "tasks", "webhooks"), ports, shared, after=_STORES)
+    tasks = _served(
+        "tasks", ("services.host", "access", "tasks", "webhooks", "workflows"), ports, shared, after=_STORES
+    )
     storage = _served("storage", ("services.host", "storage"), ports, shared, after=_STORES)
     # Not after Triton: importing takes as long as the models take to load, and the worker waits for them by itself.
     inference = replace(

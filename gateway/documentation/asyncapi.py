@@ -16,19 +16,20 @@ from google.protobuf.message import Message
 
 from gateway.documentation.description import TITLE, VERSION
 from gateway.documentation.printing import print_json
-from services.catalog.enums import ErrorCategory, EventType, TaskStatus
+from services.catalog.enums import ErrorCategory, EventType, TaskStatus, WorkflowStatus
 from services.messaging.event_schemas import NAMELESS, PACKAGE, PATH
 from services.messaging.subjects.tasks import EVENTS, EVENTS_KEPT
 from services.messaging.tenant_events import DOMAIN
 
 Schema = dict[str, Any]
-_ABOUT = f"""What happens to tasks, as CloudEvents 1.0 in structured JSON over NATS.
+_ABOUT = f"""What happens to tasks and workflows, as CloudEvents 1.0 in structured JSON over NATS.
 
 Durable events are on the JetStream stream EVENTS, at least once each: tell repetitions by the event's `id`. It keeps
 the last {EVENTS_KEPT:,}, for at most seven days. Others are on core NATS and stored nowhere. The same durable events
 reach a browser as server-sent events of `GET /api/v1/tasks/{{task_id}}/events` and `GET /api/v1/tasks/events`, named
 `status`, beside `task`, `progress`, `reset` and `problem` (not `error`, which browsers fire for their own connection),
-and a task's webhook as the body of a POST signed as Standard Webhooks say.
+and a task's webhook as the body of a POST signed as Standard Webhooks say. Those of a workflow reach a browser by
+`GET /api/v1/workflows/{{workflow_id}}/events`, beside `workflow`, `reset` and `problem`, and its webhook as it ends.
 
 `dataschema` is `<PUBLIC_URL>{PATH}{PACKAGE}<message>`, where the gateway serves the JSON Schema of `data` to anybody. A
 deployment that was not told its PUBLIC_URL names them `{NAMELESS}{PACKAGE}<message>` and serves them all the same."""
@@ -42,12 +43,13 @@ can be heard, said or made with it.""",
     }
 }
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_PREFIX = "TASK_"
+_PREFIX, _WORKFLOW_PREFIX = "TASK_", "WORKFLOW_"
 # The members of the contract's EventType that are no transition of a task.
 _OTHER_TYPES = ("TASK_STATUS",)
 _RUN_STATES = ["EXECUTING", "COMPLETED", "FAILED", "CANCELLED", "RETURNED", "LOST"]
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
+_IDS = ("task_id", "entity_id", "workflow_id", "backend_generation_id", "backend_prediction_id")
 _KINDS: dict[int, Schema] = {
     FieldDescriptor.TYPE_STRING: {"type": "string"},
     FieldDescriptor.TYPE_INT32: {"type": "integer"},
@@ -55,7 +57,7 @@ _KINDS: dict[int, Schema] = {
     FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
 }
 _PRECISE: dict[str, Schema] = {
-    **dict.fromkeys(("task_id", "entity_id", "backend_generation_id", "backend_prediction_id"), _UUID),
+    **dict.fromkeys(_IDS, _UUID),
     "error_category": {"$ref": "#/components/schemas/ErrorCategory"},
     "event_type": {"$ref": "#/components/schemas/EventType"},
     "quality": {
@@ -73,6 +75,7 @@ _STATUS: dict[str, Schema] = {
     "TaskCreatedEvent": {"$ref": "#/components/schemas/TaskStatus"},
     "TaskStatusEvent": {"$ref": "#/components/schemas/TaskStatus"},
     "InferenceStatusEvent": {"type": "string", "enum": _RUN_STATES},
+    "WorkflowEvent": {"$ref": "#/components/schemas/WorkflowStatus"},
 }
 _SAID = {
     "BaseEvent": "What every event says",
@@ -84,6 +87,7 @@ _EVENTS: tuple[type[Message], ...] = (
     events_pb2.TaskStatusEvent,
     events_pb2.InferenceStatusEvent,
     events_pb2.PreprocessingStatusEvent,
+    events_pb2.WorkflowEvent,
 )
 
 
@@ -93,7 +97,7 @@ def data_schema(address: str, name: str) -> Schema | None:
     if message == name or message not in {kind.DESCRIPTOR.name for kind in _EVENTS}:
         return None
     schemas = _schemas()
-    parts = {kind.__name__: schemas[kind.__name__] for kind in (EventType, TaskStatus, ErrorCategory)}
+    parts = {kind.__name__: schemas[kind.__name__] for kind in (EventType, TaskStatus, WorkflowStatus, ErrorCategory)}
     found = {"$schema": _DIALECT, "$id": address, "title": message, **schemas[message], "$defs": parts}
     inside: Schema = orjson.loads(orjson.dumps(found).replace(b"#/components/schemas/", b"#/$defs/"))
     return inside
@@ -103,6 +107,12 @@ def verbs() -> list[str]:
     """What can happen to a task, as the last part of a subject says it."""
     names = [name for name in EventType if name.startswith(_PREFIX) and name not in _OTHER_TYPES]
     return [name.removeprefix(_PREFIX).lower() for name in names]
+
+
+def workflow_verbs() -> list[str]:
+    """As `verbs`, to a workflow or one of its steps."""
+    names = [name for name in EventType if name.startswith(_WORKFLOW_PREFIX)]
+    return [name.removeprefix(_WORKFLOW_PREFIX).lower() for name in names]
 
 
 def document() -> dict[str, Any]:
@@ -153,10 +163,21 @@ def _channels() -> dict[str, Any]:
             "messages": _references("InferenceStatus"),
             **nats,
         },
+        "workflowEvents": {
+            "address": "evt.v1.{tenant}.workflow.{workflow_id}.{verb}",
+            "title": "What happens to a workflow and its steps, durable",
+            "parameters": {
+                "tenant": {"description": "The tenant the workflow belongs to"},
+                "workflow_id": {"description": "Id of the workflow"},
+                "verb": {"enum": workflow_verbs(), "description": "What happened"},
+            },
+            "messages": _references("Workflow"),
+            **nats,
+        },
         "webhook": {
             "address": None,
-            "title": "The task's webhook_url: what config.webhook_events names, or how the task ended",
-            "messages": _references("TaskCreated", "TaskStatus"),
+            "title": "The webhook_url: what a task's config.webhook_events names, or how the task or workflow ended",
+            "messages": _references("TaskCreated", "TaskStatus", "Workflow"),
             "servers": [{"$ref": "#/servers/receiver"}],
         },
     }
@@ -177,6 +198,7 @@ def _messages() -> dict[str, Any]:
         "TaskCreated": "A task was created",
         "TaskStatus": "A task changed its state, or was cleaned up or deleted",
         "InferenceStatus": "A run began or ended",
+        "Workflow": "A workflow or one of its steps changed its state",
     }
     return {
         name: {
@@ -192,13 +214,15 @@ def _messages() -> dict[str, Any]:
 def _schemas() -> dict[str, Schema]:
     changes = [verb for verb in verbs() if verb != "created"]
     found = {message.DESCRIPTOR.name: _object(message.DESCRIPTOR) for message in _EVENTS}
-    for kind in (EventType, TaskStatus, ErrorCategory):
+    for kind in (EventType, TaskStatus, WorkflowStatus, ErrorCategory):
         found[kind.__name__] = {"type": "string", "description": kind.__doc__ or "", "enum": [*kind]}
     found["TaskCreatedCloudEvent"] = _envelope("TaskCreatedEvent", "/atelier/tasks", ["atelier.task.created.v1"])
     types = [f"atelier.task.{verb}.v1" for verb in changes]
     found["TaskStatusCloudEvent"] = _envelope("TaskStatusEvent", "/atelier/tasks", types)
     source = "/atelier/inference"
     found["InferenceStatusCloudEvent"] = _envelope("InferenceStatusEvent", source, ["atelier.inference.status.v1"])
+    workflow = [f"atelier.workflow.{verb}.v1" for verb in workflow_verbs()]
+    found["WorkflowCloudEvent"] = _envelope("WorkflowEvent", "/atelier/workflows", workflow)
     return found
 
 
@@ -208,7 +232,7 @@ def _envelope(data: str, source: str, types: Iterable[str]) -> Schema:
         "id": {"type": "string", "description": "The same for every repetition"},
         "source": {"const": source},
         "type": {"type": "string", "enum": [*types]},
-        "subject": {"type": "string", "description": "Id of the task"},
+        "subject": {"type": "string", "description": "Id of the task or workflow"},
         "time": _TIME,
         "datacontenttype": {"const": "application/json"},
         "dataschema": {
@@ -217,7 +241,7 @@ def _envelope(data: str, source: str, types: Iterable[str]) -> Schema:
             "pattern": rf"^[a-z]+:.*[:/]{re.escape(PACKAGE + data)}$",
             "description": "The address of the JSON Schema of `data`",
         },
-        "tenant": {"type": "string", "description": "The tenant the task belongs to"},
+        "tenant": {"type": "string", "description": "The tenant it belongs to"},
         "data": {"$ref": f"#/components/schemas/{data}"},
     }
     return {"type": "object", "required": [*properties], "properties": properties}

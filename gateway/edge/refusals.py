@@ -27,12 +27,14 @@ REASONS: dict[int, dict[str, str]] = {
         "IMAGE_INVALID": "the picture cannot be decoded",
         "BASE64_INVALID": "the picture's base64 cannot be read",
         "URL_NOT_ALLOWED": "an address that is not fetched",
+        "WORKFLOW_INVALID": "the definition cannot run; `violations` says why, by step and field",
     },
     401: {"KEY_MISSING": "no API key was sent", "KEY_UNKNOWN": "the API key is unknown or revoked"},
     403: {"SCOPE_MISSING": "the API key has not the scope that this needs"},
     404: {
         "ROUTE_NOT_FOUND": "no route has this path",
         "TASK_NOT_FOUND": "the tenant has no such task",
+        "WORKFLOW_NOT_FOUND": "the tenant has no such workflow",
         "NOT_FOUND": "nothing is stored under this path",
         "LINK_INVALID": "this deployment has signed no such link",
         "LINK_EXPIRED": "the link has expired",
@@ -46,6 +48,11 @@ REASONS: dict[int, dict[str, str]] = {
         "TASK_LIVE": "the task waits or runs",
         "TASK_NOT_PENDING": "the task has begun and can no longer be changed",
         "TASK_CLEANED": "the files of the task are gone",
+        "WORKFLOW_NOT_PENDING": "only a PENDING workflow can be started",
+        "WORKFLOW_NOT_RUNNING": "only a RUNNING workflow can be paused",
+        "WORKFLOW_NOT_RESUMABLE": "only a FAILED or PAUSED workflow can be resumed",
+        "WORKFLOW_NOT_CANCELLABLE": "the workflow has ended",
+        "WORKFLOW_CLEANED": "the workflow was cleaned up",
         "RESULT_IMMUTABLE": "the results of a task stay as they were made",
         "SECRET_ROTATED": "somebody else has just rotated the secret",
         "DELIVERY_SENDING": "the delivery is being sent",
@@ -82,6 +89,7 @@ REASONS: dict[int, dict[str, str]] = {
         "INTERNAL_TOKEN_REFUSED": "a fault of this deployment's settings",
         "TASK_UNREADABLE": "a newer version stored it",
         "DELIVERY_UNREADABLE": "a newer version stored it",
+        "WORKFLOW_UNREADABLE": "a newer version stored it",
     },
     501: {"TRANSFER_CODING_UNSUPPORTED": "Transfer-Encoding is not chunked"},
     503: {
@@ -127,6 +135,13 @@ CREATES_A_TASK = (
     *("IMAGE_INVALID", "IMAGE_TOO_LARGE", "BASE64_INVALID", "OBJECT_TOO_LARGE", "URL_NOT_ALLOWED"),
     *("STORAGE_UNAVAILABLE", "STORAGE_FULL", "UPLOAD_CUT_OFF", "UPLOAD_STALLED", "DECODER_UNAVAILABLE"),
     *("TASK_UNREADABLE", "STORE_BUSY", "STORE_FULL", "CONTENTION", "QUEUE_UNKNOWN"),
+)
+OF_A_WORKFLOW = ("WORKFLOW_NOT_FOUND", "WORKFLOW_UNREADABLE")
+CHANGES_A_WORKFLOW = (*OF_A_WORKFLOW, *CHANGES)
+CREATES_A_WORKFLOW = (
+    *(*JSON_BODY, *CHANGES, "WORKFLOW_INVALID", "WORKFLOW_UNREADABLE", "URL_NOT_ALLOWED"),
+    *("IMAGE_INVALID", "IMAGE_TOO_LARGE", "BASE64_INVALID", "OBJECT_TOO_LARGE"),
+    *("STORAGE_UNAVAILABLE", "STORAGE_FULL", "UPLOAD_CUT_OFF", "UPLOAD_STALLED", "DECODER_UNAVAILABLE"),
 )
 OF_A_PICTURE = ("PATH_INVALID", "NOT_FOUND", "STORAGE_UNAVAILABLE")
 CHANGES_A_PICTURE = (

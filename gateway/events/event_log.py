@@ -1,4 +1,4 @@
-"""The durable events of one task, from any position of the stream on, and then as they come.
+"""The durable events of one task or workflow, from any position of the stream on, and then as they come.
 
 Each event is asked for by its place: the next one behind the last. No consumer stands on the server, whose loss in a
 restart the client's library would notice only after ten seconds; what is published says merely when to ask.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
 import nats.errors
@@ -21,6 +22,7 @@ from services.common.errors import Unavailable
 from services.messaging.subjects.tasks import EVENTS
 
 _MSG_ID = "Nats-Msg-Id"
+_TASK = "task"
 _TIMEOUT = 2.0
 # Seconds: what was published may not be stored yet; and hints can be lost.
 _SOON, _LONGEST = 0.02, 5.0
@@ -29,6 +31,7 @@ _SOON, _LONGEST = 0.02, 5.0
 class StoredEvent(NamedTuple):
     """An event as it is stored; `version` is the task's after what it tells of."""
 
+    id: str
     sequence: int
     version: int
     verb: str
@@ -55,17 +58,22 @@ class EventLog:
             raise _unavailable() from error
         return StreamExtent(state.first_seq, state.last_seq)
 
-    async def latest(self, tenant: str, task_id: str) -> StoredEvent | None:
-        """The last event of a task; None when none is stored, or no longer."""
-        return await self._read(subject=_subject(tenant, task_id))
+    async def latest(self, tenant: str, entity_id: str, entity: str = _TASK) -> StoredEvent | None:
+        """The last event of it; None when none is stored, or no longer."""
+        return await self._read(subject=_subject(tenant, entity, entity_id))
 
-    async def next(self, tenant: str, task_id: str, after: int) -> StoredEvent | None:
-        """The first event of a task behind `after`; None when there is none yet."""
-        return await self._read(seq=after + 1, subject=_subject(tenant, task_id), next=True)
+    async def next(self, tenant: str, entity_id: str, after: int, entity: str = _TASK) -> StoredEvent | None:
+        """The first event of it behind `after`; None when there is none yet."""
+        return await self._read(seq=after + 1, subject=_subject(tenant, entity, entity_id), next=True)
 
     @asynccontextmanager
     async def following(
-        self, tenant: str, task_id: str, after: int, tell: Callable[[StoredEvent], Awaitable[None]]
+        self,
+        tenant: str,
+        entity_id: str,
+        after: int,
+        tell: Callable[[StoredEvent], Awaitable[None]],
+        entity: str = _TASK,
     ) -> AsyncIterator[Callable[[], None]]:
         """Tells what is stored behind `after`, each once and in order. What it yields says that more may be there."""
         hint = asyncio.Event()
@@ -74,10 +82,11 @@ class EventLog:
             hint.set()
 
         try:
-            subscription = await self._client.subscribe(_subject(tenant, task_id), cb=published)
+            subscription = await self._client.subscribe(_subject(tenant, entity, entity_id), cb=published)
         except nats.errors.Error as error:
             raise _unavailable() from error
-        follower = asyncio.create_task(self._follow(tenant, task_id, after, tell, hint))
+        read = partial(self.next, tenant, entity_id, entity=entity)
+        follower = asyncio.create_task(self._follow(read, after, tell, hint))
         try:
             yield hint.set
         finally:
@@ -86,7 +95,11 @@ class EventLog:
                 await subscription.unsubscribe()
 
     async def _follow(
-        self, tenant: str, task_id: str, place: int, tell: Callable[[StoredEvent], Awaitable[None]], hint: asyncio.Event
+        self,
+        read: Callable[[int], Awaitable[StoredEvent | None]],
+        place: int,
+        tell: Callable[[StoredEvent], Awaitable[None]],
+        hint: asyncio.Event,
     ) -> None:
         pause = _LONGEST
         while True:
@@ -94,7 +107,7 @@ class EventLog:
                 hint.clear()
                 pause = _SOON
             with suppress(Unavailable):
-                while (entry := await self.next(tenant, task_id, place)) is not None:
+                while (entry := await read(place)) is not None:
                     place, pause = entry.sequence, _LONGEST
                     await tell(entry)
             with suppress(TimeoutError):
@@ -112,14 +125,15 @@ class EventLog:
         return _entry(found)
 
 
-def _subject(tenant: str, task_id: str) -> str:
-    return f"evt.v1.{tenant}.task.{task_id}.*"
+def _subject(tenant: str, entity: str, entity_id: str) -> str:
+    return f"evt.v1.{tenant}.{entity}.{entity_id}.*"
 
 
 def _entry(found: RawStreamMsg) -> StoredEvent:
-    version = (found.headers or {}).get(_MSG_ID, "").rpartition(".")[2]
+    name = (found.headers or {}).get(_MSG_ID, "")
+    version = name.rpartition(".")[2]
     verb = (found.subject or "").rpartition(".")[2]
-    return StoredEvent(found.seq or 0, int(version) if version.isdecimal() else 0, verb, found.data or b"")
+    return StoredEvent(name, found.seq or 0, int(version) if version.isdecimal() else 0, verb, found.data or b"")
 
 
 def _unavailable() -> Unavailable:

@@ -15,7 +15,7 @@ import pytest
 from compute.tasks.v1 import tasks_pb2
 from compute.webhooks.v1.webhooks_pb2 import Notice
 
-from gateway.documentation.asyncapi import document, verbs
+from gateway.documentation.asyncapi import document, verbs, workflow_verbs
 from services.inference.announcements import render as render_run
 from services.messaging.subjects.workers import inference_subject
 from services.messaging.tenant_events import DOMAIN
@@ -23,6 +23,10 @@ from services.tasks.domain import Failure, Task, Verb
 from services.tasks.events import render
 from services.tasks.outgoing import outgoing
 from services.worker.runs import AttemptKey, Run
+from services.workflows.definition import Definition, StepDefinition
+from services.workflows.domain import Row, Workflow, WorkflowVerb
+from services.workflows.events import WorkflowEvents
+from services.workflows.planning import Ended, plan
 
 ID = "0c5d1a3e-6a52-4a4e-9d3b-0d6a7e0f2a11"
 CONTRACT = json.loads((Path(__file__).parent / "compute-api.json").read_text())["components"]["schemas"]
@@ -86,6 +90,40 @@ def test_every_event_of_a_task_is_what_the_document_says() -> None:
             event = json.loads(sent.payload)
             check("TaskCreatedCloudEvent" if item.verb is Verb.CREATED else "TaskStatusCloudEvent", event)
             assert set(event["data"]) >= set(DOCUMENT["components"]["schemas"]["BaseEvent"]["required"])
+
+
+def workflow_lives() -> Iterator[Workflow]:
+    """Workflows whose outboxes hold every verb."""
+    step = StepDefinition("draw", "GENERATION", {"prompt": "a red mug"})
+    stored = Definition((step,))
+    made = Workflow(ID, "acme", "w", 1, 1, (Row(),), "o", origin_zone="eu", webhook_url="https://example.com/hook")
+    running = plan(made.created(start=True), stored, {}, 2, lambda _: None).workflow
+    yield plan(running, stored, {0: Ended(1)}, 3, lambda _: None).workflow.cleaned(4)
+    yield plan(running, stored, {0: Ended(1, 2, "DOWN", "no model")}, 3, lambda _: None).workflow.resumed(4)
+    yield running.paused(3).cancelled(4)
+
+
+def test_every_event_of_a_workflow_is_what_the_document_says() -> None:
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^.]+)", re.escape(DOCUMENT["channels"]["workflowEvents"]["address"]))
+    events, told = WorkflowEvents(lambda tenant, name: ID), set[str]()
+    for workflow in workflow_lives():
+        for entry in workflow.outbox:
+            for sent in events.outgoing(workflow, entry):
+                if sent.id.endswith(".hook"):
+                    check("WorkflowCloudEvent", json.loads(Notice.FromString(sent.payload).body))
+                    continue
+                found = re.fullmatch(pattern, sent.subject)
+                assert found is not None
+                told.add(found["verb"])
+                check("WorkflowCloudEvent", json.loads(sent.payload))
+    assert told == set(workflow_verbs()) == {*WorkflowVerb}
+
+
+def test_a_workflow_tells_its_webhook_how_it_ended_and_nothing_else() -> None:
+    events = WorkflowEvents(lambda tenant, name: ID)
+    sent = [one for life in workflow_lives() for entry in life.outbox for one in events.outgoing(life, entry)]
+    hooked = [Notice.FromString(one.payload).event_type for one in sent if one.id.endswith(".hook")]
+    assert sorted(hooked) == [f"atelier.workflow.{verb}.v1" for verb in ("cancelled", "completed", "failed")]
 
 
 @pytest.mark.parametrize(

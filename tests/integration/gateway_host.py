@@ -30,6 +30,7 @@ from services.storage import app as storage
 from services.tasks import app as tasks
 from services.tasks.settings import TasksSettings
 from services.webhooks import app as webhooks
+from services.workflows import app as workflows
 
 TOKEN = "internal-token"
 TASKS = "/api/v1/tasks/"
@@ -109,7 +110,7 @@ async def stack(
         "public_url": public_url,
     }
     async with services(shared, folder, cdn_url, auth_interceptor) as target:
-        names = ("tasks_target", "storage_target", "access_target", "webhooks_target")
+        names = ("tasks_target", "storage_target", "access_target", "webhooks_target", "workflows_target")
         given = {**shared, **dict.fromkeys(names, target), **settings}
         async with serving(GatewaySettings(**given)) as url, connect(target) as channel, _clients(url, channel) as made:
             yield made
@@ -129,8 +130,9 @@ async def services(
         tasks.mount(server, TasksSettings(**shared, storage_target=target)) as all_tasks,
         storage.mount(server, kept) as files,
         webhooks.mount(server, webhooks.Settings(**shared)) as hooks,
+        workflows.mount(server, workflows.Settings(**shared, tasks_target=target)) as flows,
     ):
-        mounted = (keys, all_tasks, files, hooks)
+        mounted = (keys, all_tasks, files, hooks, flows)
         checks = {name: check for one in mounted for name, check in one.checks.items()}
         depends = {name: one.checks.keys() for one in mounted for name in one.names}
         monitor = HealthMonitor(server, checks, depends, conditions=all_tasks.conditions, interval=0.5)

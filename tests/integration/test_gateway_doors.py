@@ -24,6 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 BODIES: dict[str, dict[str, Any]] = {
     "update_task": {"json": {"priority": 9}},
     "update_generation_task": {"json": {"priority": 9}},
+    "update_workflow": {"json": {"name": "of a rival"}},
     "enable_endpoint": {"json": {"url": f"https://shop.example/{MARK}"}},
 }
 
@@ -72,7 +73,14 @@ class Acme(NamedTuple):
         http, ids = self.api.http, self.ids
         task, picture = await http.get(TASKS + ids["task_id"]), await http.get(f"{IMAGES}/{ids['path']}")
         deliveries = await http.get("/api/v1/webhooks/deliveries")
-        return [task.json(), picture.status_code, picture.content, [one["id"] for one in deliveries.json()]]
+        workflow = await http.get(f"/api/v1/workflows/{ids['workflow_id']}")
+        return [
+            task.json(),
+            workflow.json(),
+            picture.status_code,
+            picture.content,
+            [one["id"] for one in deliveries.json()],
+        ]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -104,7 +104,7 @@ async def test_without_the_tasks_service_nothing_is_known_of_workers(
     shared = {"mongodb_url": mongodb_url, "mongodb_database": f"gateway_{uuid4().hex[:12]}", "nats_url": nats_url}
     async with services({**shared, "internal_token": TOKEN}, tmp_path, "") as target:
         given: dict[str, Any] = {**shared, "internal_token": TOKEN, "tasks_target": "127.0.0.1:1"}
-        given |= dict.fromkeys(("storage_target", "access_target"), target)
+        given |= dict.fromkeys(("storage_target", "access_target", "workflows_target"), target)
         async with (
             serving(GatewaySettings(**given)) as url,
             connect(target),

@@ -283,7 +283,9 @@ async def test_with_256_descriptors_300_silent_connections_shut_nobody_out(
     shared = {"mongodb_url": mongodb_url, "mongodb_database": f"gateway_{uuid4().hex[:12]}", "nats_url": nats_url}
     async with services({**shared, "internal_token": TOKEN}, tmp_path, "") as target, AsyncExitStack() as opened:
         [port] = free_ports(1)
-        targets = dict.fromkeys(("TASKS_TARGET", "STORAGE_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET"), target)
+        targets = dict.fromkeys(
+            ("TASKS_TARGET", "STORAGE_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET", "WORKFLOWS_TARGET"), target
+        )
         more = {"NATS_URL": nats_url, "INTERNAL_TOKEN": TOKEN, "GATEWAY_PORT": str(port), **targets}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway"),

@@ -16,6 +16,7 @@ from compute.inference.v1 import inference_pb2_grpc
 from compute.storage.v1 import storage_pb2
 from compute.tasks.v1 import parents_pb2, tasks_pb2
 from compute.webhooks.v1 import webhooks_pb2
+from compute.workflows.v1 import workflows_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -36,7 +37,7 @@ from tests.integration.two_tenants import KEY, MARK, PICTURE, ids_of_acme, ids_o
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Fields of requests that name what a tenant has; every other text or message in them must stand in PLAIN.
 NAMING = ("task_id", "task_ids", "delivery_id", "path", "prefix", "start_after", "url", "tenant", "idempotency_key",
-          "page_token", "inputs_folder", "from_path")  # fmt: skip
+          "page_token", "inputs_folder", "from_path", "workflow_id")  # fmt: skip
 PLAIN = {
     *(
         "task_type",
@@ -44,8 +45,12 @@ PLAIN = {
         "origin_instance",
         "origin_zone",
         "origin_tenant_id",
-        "workflow_id",
         "spec",
+        "definition",
+        "name",
+        "description",
+        "webhook_url",
+        "clear",
         "config",
         "config_json",
     ),
@@ -128,7 +133,8 @@ class Deployment(NamedTuple):
         found = await self.call("WebhookService", "ListDeliveries", webhooks_pb2.ListDeliveriesRequest(), about)
         head = storage_pb2.HeadObjectRequest(path=self.ids["path"])
         picture = await self.call("StorageService", "HeadObject", head, about)
-        return [tasks, secret, sorted(one.id for one in found.deliveries), picture]
+        flows = await self.call("WorkflowService", "ListWorkflows", workflows_pb2.ListWorkflowsRequest(), about)
+        return [tasks, secret, flows, sorted(one.id for one in found.deliveries), picture]
 
     async def call(self, service: str, name: str, request: Any, about: dict[str, Any]) -> Any:
         [method] = [one for one in METHODS if (one.containing_service.name, one.name) == (service, name)]
@@ -253,6 +259,8 @@ async def test_what_another_tenant_has_is_as_good_as_not_there(here: Deployment,
         assert found.reason == missed.reason, field
         if field in ("task_id", "delivery_id", "path", "from_path") and method.name not in WITHOUT_NOT_FOUND:
             assert found.reason.endswith("NOT_FOUND"), field
+        if field == "workflow_id" and method.containing_service.name == "WorkflowService":
+            assert found.reason == "WORKFLOW_NOT_FOUND", field
         if method.name not in MAKES:
             assert shown(found, theirs) == shown(missed, none), field
     assert await here.seen() == before

@@ -22,7 +22,7 @@ class GatewayProcess:
         """`settings` are of its environment."""
         [port] = free_ports(1)
         self.url = f"http://{HOST}:{port}"
-        targets = ("TASKS_TARGET", "STORAGE_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET")
+        targets = ("TASKS_TARGET", "STORAGE_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET", "WORKFLOWS_TARGET")
         self._environment = os.environ | {
             "GATEWAY_PORT": str(port),
             "NATS_URL": nats_url,

@@ -101,10 +101,10 @@ UPDATE_BODY = _body(reference("UpdateTask"), {"priority": {"priority": 10}})
 GENERATION_UPDATE_BODY = body_of(GenerationTaskUpdate, priority=10)
 
 
-def answering(name: str, *, many: bool = False) -> Responses:
+def answering(name: str, *, many: bool = False, said: str = "") -> Responses:
     """For a route's `responses`: an answer it writes itself."""
     schema = {"type": "array", "items": reference(name)} if many else reference(name)
-    said = "The tasks" if many else "The task"
+    said = said or ("The tasks" if many else "The task")
     return {200: {"description": said, "content": {"application/json": {"schema": schema}}}}
 
 

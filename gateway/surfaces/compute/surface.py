@@ -1,10 +1,11 @@
-"""The compute API: tasks, storage and webhooks."""
+"""The compute API: tasks, workflows, storage and webhooks."""
 
 from __future__ import annotations
 
 from gateway.edge.surface import Surface
 from gateway.surfaces.compute.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
 from gateway.surfaces.compute.routers.links import CreateLink
+from services.catalog.workflows import CreateWorkflow, WorkflowPublic, WorkflowUpdate
 from services.imaging.formats import ACCEPTED
 
 _FORM = {
@@ -17,17 +18,19 @@ SURFACE = Surface(
     prefix="/api/v1/",
     tags=(
         {"name": "Tasks", "description": "Submit, watch, change, cancel"},
+        {"name": "Workflows", "description": "Several tasks as one, each after those it depends on"},
         {"name": "Storage", "description": f"The caller's pictures, taken as {ACCEPTED}"},
         {"name": "Models", "description": "What the deployment draws and cuts out with"},
         {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
     ),
     path_parameters={
         "task_id": "Id of the task",
+        "workflow_id": "Id of the workflow",
         "delivery_id": "Id of the delivery",
         "token": "What the link was made with",
         "path": "Where it lies, such as pictures/mug.png",
     },
-    body_models=(*BODY_MODELS, CreateLink),
-    answer_models=ANSWER_MODELS,
+    body_models=(*BODY_MODELS, CreateLink, CreateWorkflow, WorkflowUpdate),
+    answer_models=(*ANSWER_MODELS, WorkflowPublic),
     schemas=UNIONS | {"Body_save_image_api_v1_storage_images__path__post": _FORM},
 )

@@ -171,7 +171,7 @@ class TaskWatch:
     async def parts(self, updates: Updates, heartbeat: float) -> AsyncIterator[StreamMessage]:
         """What the connection tells of it."""
         if self._start.lost is not None:
-            yield StreamMessage("reset", orjson.dumps(_reset(self._start)))
+            yield StreamMessage("reset", orjson.dumps(reset_of(self._start)))
         ended, fresh = self._first.status in TERMINAL, self._start.fresh
         if fresh or not ended:
             mark = StreamCursor(self._place, last=ended) if fresh else None
@@ -255,8 +255,8 @@ async def _pump(updates: Updates, news: asyncio.Queue[News], hint: Callable[[], 
         await news.put(error)
 
 
-def _reset(start: StreamStart) -> dict[str, Any]:
-    said = "what came behind this id is no longer stored; here is the task as it is now"
+def reset_of(start: StreamStart, entity: str = "task") -> dict[str, Any]:
+    said = f"what came behind this id is no longer stored; here is the {entity} as it is now"
     return {"reason": "EVENTS_LOST", "detail": said, "last_event_id": start.lost, "continues_after": start.after}
 
 

@@ -1,0 +1,121 @@
+"""One workflow's life as server-sent events, resumed where the last connection was cut, as a task's are.
+
+`status` are the durable events of the workflow and its steps, each once, in order; `workflow` shows the workflow as the
+API does, at first and at the end; `reset` and `problem` are as in the streams of tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import orjson
+from compute.workflows.v1 import workflows_pb2 as pb
+from fastapi import Request
+from fastapi.responses import Response
+
+from gateway.edge.errors import problem_body
+from gateway.edge.paths import asked_path
+from gateway.events.event_log import StoredEvent
+from gateway.surfaces.compute.watching import (
+    HEADERS,
+    PROBLEM,
+    StreamCursor,
+    StreamMessage,
+    StreamStart,
+    last_event_id,
+    reset_of,
+    streamed,
+)
+from gateway.upstream import caller_of, upstream_of
+from services.common.errors import ComputeError
+from services.translation.workflows import to_json
+
+ENTITY = "workflow"
+_ENDED = frozenset({pb.WORKFLOW_STATUS_COMPLETED, pb.WORKFLOW_STATUS_FAILED, pb.WORKFLOW_STATUS_CANCELLED})
+_ENDS = frozenset({"completed", "failed", "cancelled"})
+# How long an end that is known waits for its event, which the relay may still hold.
+_LAG_SECONDS = 10.0
+_DEPTH = 64
+
+
+async def watch_workflow(request: Request, workflow_id: str) -> Response:
+    """Ends with the workflow that has ended, behind the last of its events; 204 for who was told all of that.
+
+    Raises:
+        NotFound, Unavailable, InvalidRequest: LAST_EVENT_ID_INVALID; before anything is sent.
+    """
+    upstream, wanted = upstream_of(request), last_event_id(request)
+    extent = await upstream.events.extent()
+    workflow = await _get(request, workflow_id)
+    latest = await upstream.events.latest(caller_of(request).tenant, workflow.id, ENTITY)
+    told = wanted is not None and wanted.last and (latest is None or latest.sequence <= wanted.place)
+    if told and workflow.status in _ENDED:
+        return Response(status_code=204, headers=HEADERS)
+    parts = _parts(request, workflow, StreamStart.of(wanted, extent))
+    return streamed(_rendered(parts))
+
+
+async def _rendered(parts: AsyncIterator[StreamMessage]) -> AsyncIterator[bytes]:
+    async for part in parts:
+        yield part.rendered(None if part.mark is None else str(part.mark))
+
+
+async def _parts(request: Request, workflow: pb.Workflow, start: StreamStart) -> AsyncIterator[StreamMessage]:
+    if start.lost is not None:
+        yield StreamMessage("reset", orjson.dumps(reset_of(start, "workflow")))
+    ended = workflow.status in _ENDED
+    if start.fresh or not ended:
+        mark = StreamCursor(start.after, last=ended) if start.fresh else None
+        yield StreamMessage("workflow", to_json(workflow), mark)
+    if start.fresh and ended:
+        return
+    try:
+        async for part in _followed(request, workflow, start.after, ended=ended):
+            yield part
+    except ComputeError as error:
+        told = problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
+        yield StreamMessage(PROBLEM, orjson.dumps(told))
+
+
+async def _followed(
+    request: Request, workflow: pb.Workflow, after: int, *, ended: bool
+) -> AsyncIterator[StreamMessage]:
+    """What is stored behind that place; the workflow itself behind the event that ends it."""
+    upstream, tenant = upstream_of(request), caller_of(request).tenant
+    news: asyncio.Queue[StoredEvent] = asyncio.Queue(_DEPTH)
+    give_up = time.monotonic() + _LAG_SECONDS if ended else None
+    seen: set[str] = set()
+    async with upstream.events.following(tenant, workflow.id, after, news.put, ENTITY):
+        while True:
+            event = await _next(news, upstream.settings.heartbeat_seconds, give_up)
+            if event is None and give_up is None:
+                yield StreamMessage("")
+                continue
+            if event is not None and event.id not in seen:  # the relay was away longer than the stream remembers ids
+                seen.add(event.id)
+                after = event.sequence
+                yield StreamMessage("status", event.payload, StreamCursor(after))
+            if event is None or event.verb in _ENDS:
+                latest = await _get(request, workflow.id)
+                if latest.status in _ENDED:  # else it was resumed since
+                    yield StreamMessage("workflow", to_json(latest), StreamCursor(after, last=True))
+                    return
+                give_up = None
+
+
+async def _next(news: asyncio.Queue[StoredEvent], heartbeat: float, give_up: float | None) -> StoredEvent | None:
+    """None after a while of silence."""
+    left = heartbeat if give_up is None else max(0.0, give_up - time.monotonic())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(left):
+            return await news.get()
+    return None
+
+
+async def _get(request: Request, workflow_id: str) -> pb.Workflow:
+    wanted = pb.GetWorkflowRequest(workflow_id=workflow_id)
+    answer: pb.GetWorkflowResponse = await upstream_of(request).workflows.call("GetWorkflow", wanted, request)
+    return answer.workflow

@@ -1,0 +1,42 @@
+"""Puts the workflows service together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+from compute.workflows.v1 import workflows_pb2_grpc as rpc
+
+from services.common.background import running
+from services.durable import store
+from services.host.mount import MountedService
+from services.messaging import bus as nats_bus
+from services.rpc.grpc_client import Credentials, connect
+from services.workflows.replica import WorkflowsReplica
+from services.workflows.servicer import WorkflowServicer
+from services.workflows.settings import WorkflowsSettings
+from services.workflows.step_tasks import GrpcStepTasks
+
+Settings = WorkflowsSettings
+
+
+@asynccontextmanager
+async def mount(server: grpc.aio.Server, settings: WorkflowsSettings) -> AsyncIterator[MountedService]:
+    """Adds WorkflowService to `server` and keeps its loops running."""
+    async with (
+        store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
+        nats_bus.open_bus(settings.nats_url, "workflows", credentials=settings.nats_credentials, echo=False) as bus,
+        connect(settings.tasks_target) as channel,
+    ):
+        tasks = GrpcStepTasks(channel, Credentials(settings.internal_token.get_secret_value()))
+        replica = WorkflowsReplica(database, bus, tasks, settings)
+        await replica.prepare()
+        servicer = WorkflowServicer(replica.service, tasks.task_id, settings.webhook_address_policy)
+        rpc.add_WorkflowServiceServicer_to_server(servicer, server)
+        async with running(**replica.loops()):
+            yield MountedService(
+                ["compute.workflows.v1.WorkflowService"],
+                {"workflows-store": lambda: store.ping(database), "workflows-bus": lambda: nats_bus.ping(bus)},
+            )
+            await replica.close()

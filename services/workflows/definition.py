@@ -1,0 +1,108 @@
+"""What a workflow is to do: its steps, and what follows from how they depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from services.catalog.enums import TransformType
+from services.catalog.partial import BESIDE_CONFIG, PARTIALS
+
+MAX_RETRIES, RETRIES = 9, 2
+
+
+class OnFailure(StrEnum):
+    """What a step that failed for good stops."""
+
+    STOP = "stop"
+    FINISH_INDEPENDENT = "finish_independent"
+
+
+ON_FAILURE = "on_failure"
+
+
+@dataclass(frozen=True, slots=True)
+class InputMapping:
+    """One field of an earlier step's result, on its way into one of this step's parameters."""
+
+    from_step: str
+    from_field: str
+    to_field: str
+    transform: TransformType | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepDefinition:
+    """`given` is what it says of its task, by the names of its Create…Task; `seeds` are what was drawn for it."""
+
+    id: str
+    task_type: str
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    depends_on: tuple[str, ...] = ()
+    mappings: tuple[InputMapping, ...] = ()
+    max_retries: int = RETRIES
+    seeds: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Steps as they were written. `config` is the workflow's own. Properties but `index` need valid steps."""
+
+    steps: tuple[StepDefinition, ...]
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Where each step stands; of two of the same id the first."""
+        found: dict[str, int] = {}
+        for number, step in enumerate(self.steps):
+            found.setdefault(step.id, number)
+        return found
+
+    @cached_property
+    def before(self) -> tuple[tuple[int, ...], ...]:
+        """For each step those it depends on itself."""
+        return tuple(tuple(self.index[name] for name in step.depends_on) for step in self.steps)
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """Each behind those it depends on; of several that could come next the one written first."""
+        return tuple(topological(self.before))
+
+    @cached_property
+    def sinks(self) -> tuple[int, ...]:
+        """Those nothing depends on."""
+        needed = {number for before in self.before for number in before}
+        return tuple(number for number in range(len(self.steps)) if number not in needed)
+
+    @property
+    def on_failure(self) -> OnFailure:
+        return OnFailure(self.config.get(ON_FAILURE) or OnFailure.STOP)
+
+    def defaults(self, step: StepDefinition) -> dict[str, Any]:
+        """What the workflow's config says of parameters of the step, where it leaves them open."""
+        fields = PARTIALS[step.task_type].model_fields
+        taken = {*step.given, *(mapping.to_field for mapping in step.mappings), *BESIDE_CONFIG}
+        return {name: value for name, value in self.config.items() if name in fields and name not in taken}
+
+
+def topological(before: Sequence[Sequence[int]]) -> list[int]:
+    """Kahn's algorithm; what stands in a circle, or behind one, is left out."""
+    after: list[list[int]] = [[] for _ in before]
+    missing = [len(set(names)) for names in before]
+    for number, names in enumerate(before):
+        for name in set(names):
+            after[name].append(number)
+    ready, order = [number for number, count in enumerate(missing) if not count], []
+    while ready:
+        number = ready.pop(0)
+        order.append(number)
+        for later in after[number]:
+            missing[later] -= 1
+            if not missing[later]:
+                ready.append(later)
+    return order

@@ -1,0 +1,226 @@
+"""A workflow's head, which is the only truth about it: its state, a compact row for each step, what is to be said of it
+and when somebody must look at it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from services.catalog.enums import StepStatus, WorkflowStatus
+from services.common.errors import IllegalTransition
+
+SECOND = 1_000_000
+# After so long without news somebody looks at a workflow that is under way: hints may be lost.
+LOOK_AGAIN = 15 * SECOND
+_MOST_ERRORS = 100
+
+
+class WorkflowVerb(StrEnum):
+    """What can happen to a workflow, as its events call it."""
+
+    CREATED = "created"
+    STARTED = "started"
+    STEP_STARTED = "step_started"
+    STEP_COMPLETED = "step_completed"
+    STEP_FAILED = "step_failed"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    CLEANED = "cleaned"
+
+
+class Row(NamedTuple):
+    """One step. `attempt` counts the tasks made for it and is the fence of what comes of them; times in microseconds.
+
+    RUNNING says that its task is to be made, whether it is there yet or not.
+    """
+
+    state: StepStatus = StepStatus.PENDING
+    attempt: int = 0
+    started_at: int | None = None
+    ended_at: int | None = None
+    retries: int = 0
+    reason: str | None = None
+    message: str | None = None
+
+
+class Happening(NamedTuple):
+    """One thing that happened, to the workflow or to the step it names."""
+
+    verb: WorkflowVerb
+    step_id: str | None = None
+    task_type: str | None = None
+    attempt: int = 0
+    reason: str | None = None
+    message: str | None = None
+
+
+class Entry(NamedTuple):
+    """All that one write says has happened, with how things stood then."""
+
+    version: int
+    at: int
+    state: WorkflowStatus
+    completed: int
+    happenings: tuple[Happening, ...]
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """`due` is when somebody must look at it, None once nothing is left to be done. `to_cancel` are steps, by place and
+    attempt, whose tasks are to be cancelled yet. `rows` stand as the definition has its steps.
+    """
+
+    id: str
+    tenant: str
+    name: str
+    created_at: int
+    updated_at: int
+    rows: tuple[Row, ...]
+    origin_instance: str
+    origin_zone: str | None = None
+    origin_tenant_id: str | None = None
+    origin_reference: str | None = None
+    description: str | None = None
+    webhook_url: str | None = None
+    version: int = 1
+    state: WorkflowStatus = WorkflowStatus.PENDING
+    started_at: int | None = None
+    completed_at: int | None = None
+    deleted_at: int | None = None
+    due: int | None = None
+    to_cancel: tuple[tuple[int, int], ...] = ()
+    outbox: tuple[Entry, ...] = ()
+
+    @property
+    def listing(self) -> str:
+        """What a tenant's workflows are listed by."""
+        return f"{self.tenant}/{self.created_at:020d}"
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, WorkflowStatus.CANCELLED)
+
+    @property
+    def over(self) -> bool:
+        return self.ended and not self.to_cancel
+
+    @property
+    def completed_steps(self) -> int:
+        return sum(row.state is StepStatus.COMPLETED for row in self.rows)
+
+    @property
+    def running(self) -> list[int]:
+        return [place for place, row in enumerate(self.rows) if row.state is StepStatus.RUNNING]
+
+    @property
+    def failed(self) -> list[int]:
+        return [place for place, row in enumerate(self.rows) if row.state is StepStatus.FAILED]
+
+    @property
+    def errors(self) -> list[str]:
+        """What its failed steps say, without their names."""
+        return [self.rows[place].message or "" for place in self.failed][:_MOST_ERRORS]
+
+    def created(self, *, start: bool) -> Workflow:
+        """As it is stored first."""
+        said: tuple[Happening, ...] = (Happening(WorkflowVerb.CREATED),)
+        if not start:
+            return replace(self, outbox=(Entry(self.version, self.created_at, self.state, 0, said),))
+        state = WorkflowStatus.RUNNING
+        entry = Entry(self.version, self.created_at, state, 0, (*said, Happening(WorkflowVerb.STARTED)))
+        return replace(self, state=state, started_at=self.created_at, due=self.created_at, outbox=(entry,))
+
+    def started(self, now: int) -> Workflow:
+        if self.state is not WorkflowStatus.PENDING:
+            raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_PENDING")
+        return self._moved(now, WorkflowVerb.STARTED, state=WorkflowStatus.RUNNING, started_at=now, due=now)
+
+    def paused(self, now: int) -> Workflow:
+        if self.state is not WorkflowStatus.RUNNING:
+            raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_RUNNING")
+        return self._moved(now, WorkflowVerb.PAUSED, state=WorkflowStatus.PAUSED)
+
+    def resumed(self, now: int) -> Workflow:
+        """Failed steps start anew, finished ones keep their results, running ones are adopted."""
+        if self.state not in (WorkflowStatus.FAILED, WorkflowStatus.PAUSED):
+            raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_RESUMABLE")
+        if self.deleted_at is not None:
+            raise IllegalTransition(f"workflow {self.id} was cleaned up", reason="WORKFLOW_CLEANED")
+        rows = tuple(Row(attempt=row.attempt) if row.state is StepStatus.FAILED else row for row in self.rows)
+        return self._moved(
+            now, WorkflowVerb.RESUMED, state=WorkflowStatus.RUNNING, rows=rows, completed_at=None, due=now
+        )
+
+    def cancelled(self, now: int) -> Workflow:
+        """With every task it has made or was about to make."""
+        if self.ended:
+            raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_CANCELLABLE")
+        alive = self.running
+        rows = tuple(_cancelled(row, now) for row in self.rows)
+        return self._moved(
+            now,
+            WorkflowVerb.CANCELLED,
+            state=WorkflowStatus.CANCELLED,
+            rows=rows,
+            completed_at=now,
+            to_cancel=tuple((place, self.rows[place].attempt) for place in alive),
+            due=now if alive else None,
+        )
+
+    def cleaned(self, now: int) -> Workflow:
+        """Only of one that has ended."""
+        if self.deleted_at is not None:
+            return self
+        return self._moved(now, WorkflowVerb.CLEANED, deleted_at=now)
+
+    def renamed(self, now: int, changes: Mapping[str, Any]) -> Workflow:
+        """Name, description and webhook_url."""
+        if all(getattr(self, name) == value for name, value in changes.items()):
+            return self
+        return replace(self, version=self.version + 1, updated_at=now, **changes)
+
+    def looked_at(self, now: int, *, to_cancel: tuple[tuple[int, int], ...]) -> Workflow:
+        """Nothing has happened; when to look again is put off, or nothing is left to be done."""
+        due = None if self.ended and not to_cancel else now + LOOK_AGAIN
+        return replace(self, version=self.version + 1, due=due, to_cancel=to_cancel)
+
+    def advanced(self, now: int, rows: tuple[Row, ...], said: Iterable[Happening], state: WorkflowStatus) -> Workflow:
+        """The engine's step."""
+        ended = state in (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED)
+        happenings = tuple(said)
+        if ended:
+            failures = [row.message or "" for row in rows if row.state is StepStatus.FAILED]
+            last = Happening(WorkflowVerb(state.lower()), message="; ".join(failures[:3]) or None)
+            happenings = (*happenings, last)
+        completed = sum(row.state is StepStatus.COMPLETED for row in rows)
+        entry = Entry(self.version + 1, now, state, completed, happenings)
+        return replace(
+            self,
+            version=self.version + 1,
+            updated_at=now,
+            rows=rows,
+            state=state,
+            completed_at=now if ended else None,
+            due=None if ended else now + LOOK_AGAIN,
+            outbox=(*self.outbox, entry),
+        )
+
+    def _moved(self, now: int, verb: WorkflowVerb, **changes: Any) -> Workflow:
+        state = changes.get("state", self.state)
+        entry = Entry(self.version + 1, now, state, self.completed_steps, (Happening(verb),))
+        return replace(self, version=entry.version, updated_at=now, outbox=(*self.outbox, entry), **changes)
+
+    @property
+    def _standing(self) -> str:
+        return f"workflow {self.id} is {self.state}"
+
+
+def _cancelled(row: Row, now: int) -> Row:
+    if row.state not in (StepStatus.PENDING, StepStatus.RUNNING):
+        return row
+    return row._replace(state=StepStatus.CANCELLED, ended_at=now)

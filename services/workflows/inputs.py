@@ -1,0 +1,73 @@
+"""What a step's task is given: what the step says, what earlier steps made, and what is common to the workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from services.catalog.base import CommonFields
+from services.catalog.schemas import ALL_SCHEMAS
+from services.catalog.shapes import inputs_of
+from services.catalog.tasks import TYPES
+from services.catalog.transforms import TRANSFORMS
+from services.common.errors import InvalidRequest
+from services.workflows.definition import Definition, InputMapping, StepDefinition
+
+Results = Callable[[str], Mapping[str, Any]]
+
+
+def draw_seeds(definition: Definition, draw: Callable[[], int]) -> dict[str, dict[str, int]]:
+    """For each step a seed for every one it leaves open, so that it draws the same picture at each try."""
+    found: dict[str, dict[str, int]] = {}
+    for step in definition.steps:
+        taken = {*step.given, *definition.defaults(step), *(mapping.to_field for mapping in step.mappings)}
+        names = [name for name, item in inputs_of(step.task_type).items() if _is_seed(name) and item.lands not in taken]
+        if names:
+            found[step.id] = {name: draw() for name in names}
+    return found
+
+
+def task_of(definition: Definition, step: StepDefinition, results: Results, origin: Mapping[str, Any]) -> CommonFields:
+    """The Create…Task of one step; `results` answers what an earlier step made.
+
+    Raises:
+        InvalidRequest: STEP_INPUT_INVALID where what was made is not what the step can take.
+    """
+    values: dict[str, Any] = {**definition.defaults(step), **step.seeds, **step.given, **origin}
+    for mapping in step.mappings:
+        target = inputs_of(step.task_type)[mapping.to_field]
+        value = _mapped(mapping, results(mapping.from_step))
+        if target.shape.lists:
+            values[target.lands] = [*values.get(target.lands, ()), *(value if isinstance(value, list) else [value])]
+        else:
+            values[target.lands] = value
+    if "workflow_id" in TYPES[step.task_type].params.model_fields:
+        values.pop("workflow_id", None)
+    try:
+        return ALL_SCHEMAS[step.task_type].create.model_validate({**values, "task_type": step.task_type})
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in found[:3])
+        raise _unusable(said) from error
+
+
+def _mapped(mapping: InputMapping, result: Mapping[str, Any]) -> Any:
+    value = result.get(mapping.from_field)
+    if value is None:
+        raise _unusable(f"step {mapping.from_step} made no {mapping.from_field}")
+    if mapping.transform is None:
+        return value
+    try:
+        return TRANSFORMS[mapping.transform].apply(value, mapping.arguments)
+    except ValueError as error:
+        raise _unusable(f"{mapping.from_field} of step {mapping.from_step} {error}") from error
+
+
+def _is_seed(name: str) -> bool:
+    return name == "seed" or name.endswith("_seed")
+
+
+def _unusable(said: str) -> InvalidRequest:
+    return InvalidRequest(said, reason="STEP_INPUT_INVALID")

@@ -1,0 +1,204 @@
+"""Workflows as messages and back: the one place that knows the domain, the catalog and the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+import orjson
+from compute.workflows.v1 import workflows_pb2 as pb
+
+from services.catalog.enums import StepStatus, TransformType, WorkflowStatus
+from services.catalog.free_json import check_json
+from services.catalog.partial import PARTIALS
+from services.common.errors import InvalidRequest, Violation, check_field
+from services.rpc.proto import set_time
+from services.translation.workflows import fill_spec, given_of
+from services.workflows.definition import RETRIES, Definition, InputMapping, StepDefinition
+from services.workflows.domain import Row, Workflow
+from services.workflows.ports import StepName, StoredDefinition
+from services.workflows.validation import MAX_BYTES
+
+_STEPS = UUID("5f0d1c5e-61a3-5d4b-8a0e-7f2b9c3d1e60")
+_STATUS: dict[WorkflowStatus, Any] = {
+    state: pb.WorkflowStatus.Value(f"WORKFLOW_STATUS_{state}") for state in WorkflowStatus
+}
+STATE = {number: state for state, number in _STATUS.items()}
+_STEP_STATUS: dict[StepStatus, Any] = {state: pb.StepStatus.Value(f"STEP_STATUS_{state}") for state in StepStatus}
+_ARGUMENTS = ("index", "separator", "template")
+
+
+def read_definition(message: pb.WorkflowDefinition) -> StoredDefinition:
+    """Raises InvalidRequest: WORKFLOW_INVALID for what cannot even be looked at."""
+    check_field("definition", message.ByteSize() <= MAX_BYTES, f"must have at most {MAX_BYTES} bytes")
+    steps = tuple(_read_step(number, step) for number, step in enumerate(message.steps))
+    quiet = message.suppress_subtask_events if message.HasField("suppress_subtask_events") else True
+    return StoredDefinition(Definition(steps, _read_config(message.config_json)), quiet)
+
+
+def write_definition(stored: StoredDefinition) -> pb.WorkflowDefinition:
+    """What is stored of it: its steps and its config. The rest is the head's."""
+    message = pb.WorkflowDefinition(suppress_subtask_events=stored.suppress_subtask_events)
+    message.config_json = orjson.dumps(stored.definition.config).decode()
+    for step in stored.definition.steps:
+        _write_step(step, message.steps.add())
+    return message
+
+
+def _read_config(text: str) -> dict[str, Any]:
+    try:
+        found = orjson.loads(text or "{}")
+        if not isinstance(found, dict):
+            raise ValueError("must be an object")
+        return check_json(found)
+    except ValueError as error:
+        raise _invalid("config", f"must be the JSON of an object: {error}") from None
+
+
+def _read_step(number: int, message: pb.StepDefinition) -> StepDefinition:
+    kind = message.spec.params.WhichOneof("params")
+    return StepDefinition(
+        id=message.id,
+        task_type=(kind or "").upper(),
+        given=_given(f"steps.{number}", message),
+        depends_on=tuple(message.depends_on),
+        mappings=tuple(_read_mapping(f"steps.{number}", item) for item in message.input_mappings),
+        max_retries=message.max_retries if message.HasField("max_retries") else RETRIES,
+        seeds={item.field: item.seed for item in message.drawn_seeds},
+    )
+
+
+def _given(place: str, message: pb.StepDefinition) -> dict[str, Any]:
+    spec = message.spec
+    if spec.HasField("origin") or spec.HasField("webhook_url"):
+        raise _invalid(f"{place}.spec", "has no origin and no webhook of its own: they are the workflow's")
+    return given_of(message)
+
+
+def _read_mapping(place: str, message: pb.FieldMapping) -> InputMapping:
+    transform: TransformType | None = None
+    if message.HasField("transform"):
+        if message.transform not in [*TransformType]:
+            why = f"must be one of {', '.join(TransformType)}"
+            raise _invalid(f"{place}.input_mappings.transform", why)
+        transform = TransformType(message.transform)
+    given = message.transform_args
+    arguments = {name: getattr(given, name) for name in _ARGUMENTS if given.HasField(name)}
+    return InputMapping(message.from_step, message.from_field, message.to_field, transform, arguments)
+
+
+def _write_step(step: StepDefinition, message: pb.StepDefinition) -> None:
+    message.id = step.id
+    fill_spec(message, step.task_type, PARTIALS[step.task_type].model_validate(dict(step.given)))
+    message.depends_on.extend(step.depends_on)
+    for item in step.mappings:
+        mapping = message.input_mappings.add(
+            from_step=item.from_step, from_field=item.from_field, to_field=item.to_field, transform=item.transform
+        )
+        for name, value in item.arguments.items():
+            setattr(mapping.transform_args, name, value)
+    message.max_retries = step.max_retries
+    for name, seed in step.seeds.items():
+        message.drawn_seeds.add(field=name, seed=seed)
+
+
+class WorkflowView:
+    """How a workflow is shown."""
+
+    def __init__(self, task_id: Any) -> None:
+        """`task_id` is asked for the id of a try at a step, by tenant and StepName."""
+        self._task_id = task_id
+
+    def head(self, workflow: Workflow, stored: StoredDefinition) -> pb.Workflow:
+        """Without its steps."""
+        definition = stored.definition
+        message = pb.Workflow(
+            id=workflow.id,
+            tenant=workflow.tenant,
+            version=workflow.version,
+            status=_STATUS[workflow.state],
+            total_steps=len(workflow.rows),
+            completed_steps=workflow.completed_steps,
+            progress=progress(workflow),
+            errors=self._errors(workflow, definition),
+            current_step=_current(workflow, definition),
+            final_step_id=definition.steps[definition.sinks[0]].id if len(definition.sinks) == 1 else None,
+        )
+        if message.errors:
+            message.error_message = message.errors[0]
+        for name in ("created_at", "updated_at", "started_at", "completed_at", "deleted_at"):
+            if (value := getattr(workflow, name)) is not None:
+                set_time(getattr(message, name), value)
+        self._fill_definition(workflow, stored, message.definition)
+        return message
+
+    def whole(
+        self, workflow: Workflow, stored: StoredDefinition, results: Mapping[str, Mapping[str, Any]]
+    ) -> pb.Workflow:
+        """With its steps and what they made."""
+        message, definition = self.head(workflow, stored), stored.definition
+        for step in definition.steps:
+            _write_step(step, message.definition.steps.add())
+        for step, row in zip(definition.steps, workflow.rows, strict=True):
+            self._fill_step(workflow, step, row, results.get(step.id), message.steps.add())
+        final = {definition.steps[place].id: results.get(definition.steps[place].id) for place in definition.sinks}
+        made = {name: result for name, result in final.items() if result is not None}
+        if made:
+            told: Any = next(iter(made.values())) if len(final) == 1 else made
+            message.final_step_result_json = orjson.dumps(told).decode()
+        return message
+
+    def _fill_definition(self, workflow: Workflow, stored: StoredDefinition, message: pb.WorkflowDefinition) -> None:
+        message.name = workflow.name
+        if workflow.description is not None:
+            message.description = workflow.description
+        if workflow.webhook_url is not None:
+            message.webhook_url = workflow.webhook_url
+        message.config_json = orjson.dumps(stored.definition.config).decode()
+        message.suppress_subtask_events = stored.suppress_subtask_events
+        message.origin.instance = workflow.origin_instance
+        for name in ("zone", "tenant_id", "reference"):
+            if (value := getattr(workflow, f"origin_{name}")) is not None:
+                setattr(message.origin, name, value)
+
+    def _fill_step(
+        self, workflow: Workflow, step: StepDefinition, row: Row, result: Mapping[str, Any] | None, message: pb.Step
+    ) -> None:
+        message.id = str(uuid5(_STEPS, f"{workflow.id}/{step.id}"))
+        message.step_id, message.task_type, message.status = step.id, step.task_type, _STEP_STATUS[row.state]
+        message.retry_count, message.max_retries = row.retries, step.max_retries
+        if row.attempt:
+            message.task_id = self._task_id(workflow.tenant, StepName(workflow.id, step.id, row.attempt))
+        if result is not None:
+            message.result_json = orjson.dumps(result).decode()
+        for name, value in (("error_message", row.message), ("error_reason", row.reason)):
+            if value is not None:
+                setattr(message, name, value)
+        for name, at in (("started_at", row.started_at), ("completed_at", row.ended_at)):
+            if at is not None:
+                set_time(getattr(message, name), at)
+        set_time(message.updated_at, row.ended_at or row.started_at or workflow.created_at)
+
+    def _errors(self, workflow: Workflow, definition: Definition) -> list[str]:
+        named = zip(workflow.failed, workflow.errors, strict=False)
+        return [f"{definition.steps[place].id}: {said}" for place, said in named]
+
+
+def progress(workflow: Workflow) -> float:
+    """Percent: each step counts as much as any other."""
+    return round(100.0 * workflow.completed_steps / len(workflow.rows), 2)
+
+
+def _current(workflow: Workflow, definition: Definition) -> str | None:
+    running = set(workflow.running)
+    return next((definition.steps[place].id for place in definition.order if place in running), None)
+
+
+def _invalid(field: str, why: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} {why}", reason="WORKFLOW_INVALID", violations=(Violation(field, why),))
+
+
+def many(workflows: Sequence[Workflow]) -> int:
+    """Steps of all of them."""
+    return sum(len(workflow.rows) for workflow in workflows)

@@ -1,0 +1,114 @@
+"""What the use cases and the engine need from the outside world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from services.catalog.base import CommonFields
+from services.catalog.enums import WorkflowStatus
+from services.common.errors import ComputeError
+from services.common.paging import ListPage, ListWindow
+from services.durable.aggregates import CachingRepository
+from services.workflows.definition import Definition
+from services.workflows.domain import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowQuery:
+    """What a list shows; None means any."""
+
+    tenant: str
+    state: WorkflowStatus | None = None
+    origin_instance: str | None = None
+    origin_tenant_id: str | None = None
+    include_deleted: bool = False
+
+
+class StoredDefinition(NamedTuple):
+    """A definition, and what of it the engine does not need: whether its tasks are quiet."""
+
+    definition: Definition
+    suppress_subtask_events: bool
+
+
+class WorkflowRepository(CachingRepository[Workflow], Protocol):
+    """Heads, each one a document under compare-and-set on its version."""
+
+    async def find(self, wanted: WorkflowQuery, window: ListWindow) -> ListPage[Workflow]:
+        """Newest first."""
+        ...
+
+    async def count(self, wanted: WorkflowQuery) -> int: ...
+
+    async def due(self, now: int, *, limit: int) -> list[str]:
+        """Ids of those that somebody must look at, longest overdue first."""
+        ...
+
+
+class DefinitionRepository(Protocol):
+    """Written once, before the head that names it; none is changed."""
+
+    async def add(self, workflow_id: str, stored: StoredDefinition) -> None: ...
+
+    async def get(self, workflow_id: str) -> StoredDefinition:
+        """Raises NotFound."""
+        ...
+
+    async def get_many(self, workflow_ids: Sequence[str]) -> dict[str, StoredDefinition]: ...
+
+
+class StepName(NamedTuple):
+    """A try at a step."""
+
+    workflow_id: str
+    step_id: str
+    attempt: int
+
+
+class ResultRepository(Protocol):
+    """What steps made: written once each, before the head says so."""
+
+    async def add(self, results: Mapping[StepName, Mapping[str, Any]]) -> None: ...
+
+    async def get(self, names: Sequence[StepName]) -> dict[StepName, Mapping[str, Any]]: ...
+
+
+class NewStepTask(NamedTuple):
+    name: StepName
+    task: CommonFields
+    quiet: bool
+    max_attempts: int
+
+
+class StepTask(NamedTuple):
+    """A step's task as it is stored: its `result` once it is COMPLETED, a `reason` once it is over otherwise."""
+
+    over: bool
+    retries: int = 0
+    result: Mapping[str, Any] | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class StepTasks(Protocol):
+    """The tasks that are steps. Every method is safe to repeat, and raises ComputeError where nobody answers."""
+
+    def task_id(self, tenant: str, name: StepName) -> str: ...
+
+    async def create(self, tenant: str, wanted: Sequence[NewStepTask]) -> dict[StepName, ComputeError]:
+        """What was refused. One that is there already is joined; one that was cancelled before stays so."""
+        ...
+
+    async def get(self, tenant: str, names: Sequence[StepName]) -> dict[StepName, StepTask]:
+        """Those that were ever made."""
+        ...
+
+    async def cancel(self, tenant: str, names: Sequence[StepName]) -> None:
+        """They are over then, or can never be made any more."""
+        ...
+
+    async def clean(self, tenant: str, name: StepName) -> tuple[list[str], list[str]]:
+        """Its files go: the paths that went, and what could not go yet. Raises NotFound."""
+        ...

@@ -1,0 +1,136 @@
+"""One replica of the workflows service: how its parts are connected, and the loops that run beside the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+
+import structlog
+from compute.workflows.v1 import workflows_pb2 as pb
+from nats.aio.client import Client
+
+from services.common.errors import Unavailable
+from services.durable.change_feed import ChangeFeed
+from services.durable.checkpoints import RelayCheckpoints
+from services.durable.intake import QueueIntake
+from services.durable.leadership import Leadership
+from services.durable.relay import OutboxRelay
+from services.durable.store import Database
+from services.messaging.event_schemas import schemas_at
+from services.messaging.publishing import Publisher
+from services.messaging.streams import ensure_streams
+from services.messaging.subjects.steps import STEPS_STREAM, intake_of_steps
+from services.messaging.subjects.tasks import EVENTS_STREAM
+from services.messaging.subjects.webhooks import WEBHOOKS_STREAM
+from services.workflows.changes import WorkflowNews
+from services.workflows.domain import Workflow
+from services.workflows.engine import Engine
+from services.workflows.events import WorkflowEvents
+from services.workflows.intake import StepIntake
+from services.workflows.mailboxes import Mailboxes
+from services.workflows.ports import StepName, StepTasks
+from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
+from services.workflows.service import WorkflowService
+from services.workflows.settings import WorkflowsSettings
+
+log = structlog.get_logger()
+# Those it publishes to.
+_STREAMS = (EVENTS_STREAM, WEBHOOKS_STREAM)
+_DUE = 256
+_WHOLE = 2**53
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1_000
+
+
+class WorkflowsReplica:
+    """Every replica answers calls; the one that leads moves workflows on."""
+
+    def __init__(self, database: Database, bus: Client, tasks: StepTasks, settings: WorkflowsSettings) -> None:
+        events = WorkflowEvents(tasks.task_id, schemas_at(settings.public_url))
+        hold, patience = settings.workflow_event_hold_seconds, settings.workflow_leader_patience_seconds
+        self._relay: OutboxRelay[Workflow] = OutboxRelay(
+            Publisher(bus), partial(ensure_streams, bus, *_STREAMS), events.outgoing, hold=hold, linger=0.0
+        )
+        self._repository = MongoWorkflowRepository(database, self._relay, self._written)
+        self._checkpoints = RelayCheckpoints(
+            database["workflow_relays"], self._relay, self._repository, Publisher(bus), patience=patience, hold=hold
+        )
+        owner = self._relay.owner
+        self._leadership = Leadership(database, "workflows", owner, self._load, patience=patience)
+        definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database)
+        self._engine = Engine(self._repository, definitions, results, tasks, now)
+        self._mailboxes: Mailboxes[StepName] = Mailboxes(self._advance, at_once=settings.workflow_concurrency)
+        self.service = WorkflowService(self._repository, definitions, results, tasks, now, on_due=self._due)
+        self._intake = QueueIntake(
+            bus,
+            STEPS_STREAM,
+            intake_of_steps("workflow", ack_seconds=settings.workflow_ack_seconds),
+            StepIntake(self._mailboxes).take,
+            lambda: self._leadership.held,
+        )
+        self._feed: ChangeFeed[Workflow, pb.WorkflowChange] = ChangeFeed(bus, WorkflowNews(), owner, self._heard)
+        self._bus = bus
+
+    async def prepare(self) -> None:
+        """Before the first call is taken."""
+        await ensure_streams(self._bus, *_STREAMS)
+        await self._repository.prepare()
+        await self._checkpoints.write()
+        await self._feed.listen()
+
+    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        return {
+            "relay": self._relay.run,
+            "settle": self._relay.settle,
+            "checkpoint": self._checkpoints.run,
+            "announce": self._feed.announce,
+            "leadership": self._leadership.run,
+            "intake": self._intake.run,
+            "sweep": self._leadership.every(1.0, self._sweep),
+            "adopt": self._leadership.every(1.0, self._checkpoints.adopt_dead),
+        }
+
+    async def close(self) -> None:
+        """Everything written is published, then others may lead at once. What cannot be done now the next one does."""
+        try:
+            await self._mailboxes.drain(5.0)
+            await self._intake.close(1.0)
+            await self._repository.drain()
+            await self._repository.settled()
+            await self._relay.drain()
+            await self._leadership.release()
+            await self._checkpoints.close()
+        except (TimeoutError, Unavailable) as error:
+            log.warning("left to the next replica", error=repr(error))
+
+    async def _advance(self, workflow_id: str, news: Collection[StepName] | None) -> None:
+        if self._leadership.held:
+            await self._engine.advance(workflow_id, news)
+
+    async def _load(self) -> None:
+        """Whoever begins to lead looks at all that is under way: nobody knows what was told to whom."""
+        await self._look_at(_WHOLE, limit=0)
+
+    async def _sweep(self) -> None:
+        await self._look_at(now(), limit=_DUE)
+
+    async def _look_at(self, before: int, *, limit: int) -> None:
+        for workflow_id in await self._repository.due(before, limit=limit):
+            self._mailboxes.put(workflow_id)
+
+    def _due(self, workflow: Workflow) -> None:
+        """A caller changed it, here."""
+        if self._leadership.held:
+            self._mailboxes.put(workflow.id)
+
+    def _heard(self, change: pb.WorkflowChange) -> None:
+        """Another replica wrote this: a caller changed it there."""
+        if self._repository.forget(change.id, change.version) and self._leadership.held:
+            self._mailboxes.put(change.id)
+
+    def _written(self, workflow: Workflow) -> None:
+        self._feed.noticed(workflow)

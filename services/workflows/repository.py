@@ -1,0 +1,189 @@
+"""Workflows in MongoDB: heads under compare-and-set, definitions and results in documents written once."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+from compute.workflows.v1 import workflows_pb2 as pb
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from services.catalog.enums import StepStatus, WorkflowStatus
+from services.common.bounded_cache import BoundedCache
+from services.common.errors import NotFound
+from services.common.paging import ListPage, ListWindow
+from services.durable.codec import Codec
+from services.durable.repository import GroupRepository
+from services.durable.store import Collection, Database, Document, equals, persist, read
+from services.durable.write_log import WriteLog
+from services.workflows.domain import Entry, Happening, Row, Workflow, WorkflowVerb
+from services.workflows.messages import read_definition, write_definition
+from services.workflows.ports import StepName, StoredDefinition, WorkflowQuery
+
+HEADS, DEFINITIONS, RESULTS = "workflows", "workflow_definitions", "workflow_results"
+_CACHE, _CACHE_BYTES = 4_096, 64 << 20
+_DEFINITIONS, _DEFINITIONS_BYTES = 1_024, 64 << 20
+_OWN = ("id", "state", "rows", "to_cancel", "outbox")
+_PLAIN = tuple(name for name in Workflow.__dataclass_fields__ if name not in _OWN)
+_DUPLICATE = 11000
+
+
+class MongoWorkflowRepository(GroupRepository[Workflow]):
+    def __init__(
+        self, database: Database, writes: WriteLog[Workflow], on_written: Callable[[Workflow], None] = lambda _: None
+    ) -> None:
+        self._heads = database[HEADS]
+        super().__init__(self._heads, CODEC, writes, on_written, remembered=_CACHE, remembered_bytes=_CACHE_BYTES)
+
+    async def prepare(self) -> None:
+        await self.index("listing", "due", "relay")
+
+    async def find(self, wanted: WorkflowQuery, window: ListWindow) -> ListPage[Workflow]:
+        return await self.page({**_conditions(wanted), "listing": window.bounds(f"{wanted.tenant}/")}, window)
+
+    async def count(self, wanted: WorkflowQuery) -> int:
+        begin = f"{wanted.tenant}/"
+        query = {**_conditions(wanted), "listing": {"$gte": begin, "$lt": f"{begin}~"}}
+        steps = [{"$match": query}, {"$group": {"_id": None, "count": {"$sum": 1}}}]
+        found = await persist(lambda: self._heads.aggregate(steps).to_list(None))
+        return int(found[0]["count"]) if found else 0
+
+    async def due(self, now: int, *, limit: int) -> list[str]:
+        query = {"due": {"$gte": 1, "$lte": now}}
+        found = await read(lambda: self._heads.find(query, {"due": 1}).sort("due", 1).limit(limit))
+        return [document["_id"] for document in found]
+
+
+def _conditions(wanted: WorkflowQuery) -> Document:
+    query: Document = {}
+    names = ("state", "origin_instance", "origin_tenant_id")
+    query |= {name: equals(str(value)) for name in names if (value := getattr(wanted, name)) is not None}
+    if not wanted.include_deleted:
+        query["deleted_at"] = {"$exists": False}
+    return query
+
+
+class MongoDefinitionRepository:
+    """Definitions as their messages; the latest are remembered."""
+
+    def __init__(self, database: Database) -> None:
+        self._definitions: Collection = database[DEFINITIONS]
+        self._known: BoundedCache[str, StoredDefinition] = BoundedCache(entries=_DEFINITIONS, size=_DEFINITIONS_BYTES)
+
+    async def add(self, workflow_id: str, stored: StoredDefinition) -> None:
+        content = write_definition(stored).SerializeToString()
+        document = {"_id": workflow_id, "definition": base64.b64encode(content).decode()}
+        try:
+            await persist(lambda: self._definitions.insert_one(dict(document)))
+        except DuplicateKeyError:
+            return  # an earlier try, whose answer was lost
+        self._known.put(workflow_id, stored, 4 * len(content))
+
+    async def get(self, workflow_id: str) -> StoredDefinition:
+        known = self._known.get(workflow_id)
+        if known is not None:
+            return known
+        found = (await self.get_many([workflow_id])).get(workflow_id)
+        if found is None:
+            raise NotFound(f"workflow {workflow_id} does not exist", reason="WORKFLOW_NOT_FOUND")
+        return found
+
+    async def get_many(self, workflow_ids: Sequence[str]) -> dict[str, StoredDefinition]:
+        found = {name: known for name in workflow_ids if (known := self._known.get(name)) is not None}
+        missing = [name for name in workflow_ids if name not in found]
+        if missing:
+            for document in await read(lambda: self._definitions.find({"_id": {"$in": missing}})):
+                content = base64.b64decode(document["definition"])
+                stored = read_definition(pb.WorkflowDefinition.FromString(content))
+                self._known.put(document["_id"], stored, 4 * len(content))
+                found[document["_id"]] = stored
+        return found
+
+
+class MongoResultRepository:
+    """One document for each result; its text is JSON."""
+
+    def __init__(self, database: Database) -> None:
+        self._results: Collection = database[RESULTS]
+
+    async def add(self, results: Mapping[StepName, Mapping[str, Any]]) -> None:
+        """One that is there already is the same: nothing but a step's own task makes it."""
+        documents = [
+            {"_id": _result_id(name), "workflow": name.workflow_id, "result": orjson.dumps(result).decode()}
+            for name, result in results.items()
+        ]
+        await persist(partial(self._insert, documents))
+
+    async def _insert(self, documents: list[Document]) -> None:
+        try:
+            if len(documents) == 1:
+                await self._results.insert_one(documents[0])
+            else:
+                await self._results.insert_many(documents, ordered=False)
+        except DuplicateKeyError:
+            return
+        except BulkWriteError as error:
+            if any(item["code"] != _DUPLICATE for item in error.details["writeErrors"]):
+                raise
+
+    async def get(self, names: Sequence[StepName]) -> dict[StepName, Mapping[str, Any]]:
+        ids = {_result_id(name): name for name in names}
+        found = await read(lambda: self._results.find({"_id": {"$in": list(ids)}}))
+        return {ids[document["_id"]]: orjson.loads(document["result"]) for document in found}
+
+
+def _result_id(name: StepName) -> str:
+    return f"{name.workflow_id}/{name.step_id}/{name.attempt}"
+
+
+def to_document(workflow: Workflow) -> Document:
+    """Rows and outbox as one JSON string each, without what is not there: a thousand steps take 44 kB."""
+    document: Document = {name: value for name in _PLAIN if (value := getattr(workflow, name)) is not None}
+    document["_id"] = workflow.id
+    document["listing"] = workflow.listing
+    document["state"] = workflow.state.value
+    document["rows"] = orjson.dumps([_told(row) for row in workflow.rows]).decode()
+    if workflow.to_cancel:
+        document["to_cancel"] = orjson.dumps(workflow.to_cancel).decode()
+    document["outbox"] = orjson.dumps([_entry_told(entry) for entry in workflow.outbox]).decode()
+    return document
+
+
+def _told(row: Row) -> list[Any]:
+    """Without the nulls at its end; a step that has not begun is nothing."""
+    values: list[Any] = list(row)
+    while values and values[-1] in (None, 0, StepStatus.PENDING):
+        values.pop()
+    return values
+
+
+def _row(values: list[Any]) -> Row:
+    return Row(StepStatus(values[0]), *values[1:]) if values else Row()
+
+
+def _entry_told(entry: Entry) -> list[Any]:
+    return [*entry[:-1], [list(happening) for happening in entry.happenings]]
+
+
+def _entry(values: list[Any]) -> Entry:
+    version, at, state, completed, happenings = values
+    said = tuple(Happening(WorkflowVerb(verb), *rest) for verb, *rest in happenings)
+    return Entry(version, at, WorkflowStatus(state), completed, said)
+
+
+def _workflow_of(document: Document) -> Workflow:
+    plain: dict[str, Any] = {name: document.get(name) for name in _PLAIN}
+    return Workflow(
+        id=document["_id"],
+        state=WorkflowStatus(document["state"]),
+        rows=tuple(_row(values) for values in orjson.loads(document["rows"])),
+        to_cancel=tuple((place, attempt) for place, attempt in orjson.loads(document.get("to_cancel", "[]"))),
+        outbox=tuple(_entry(values) for values in orjson.loads(document["outbox"])),
+        **plain,
+    )
+
+
+CODEC: Codec[Workflow] = Codec("workflow", to_document, _workflow_of, "WORKFLOW_NOT_FOUND", "WORKFLOW_UNREADABLE")

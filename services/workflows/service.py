@@ -1,0 +1,199 @@
+"""Use cases of the workflows service. No transport, no storage, no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from services.catalog.enums import StepStatus
+from services.common.errors import ComputeError, IllegalTransition, NotFound, Overloaded
+from services.common.ids import new_uuid
+from services.common.paging import ListPage, ListWindow
+from services.workflows.domain import Row, Workflow
+from services.workflows.ports import (
+    DefinitionRepository,
+    ResultRepository,
+    StepName,
+    StepTasks,
+    StoredDefinition,
+    WorkflowQuery,
+    WorkflowRepository,
+)
+
+_CONTENTION_LIMIT = 8
+
+
+class NewWorkflow(NamedTuple):
+    """What a caller asks for, validated."""
+
+    tenant: str
+    stored: StoredDefinition
+    name: str
+    origin_instance: str
+    origin_zone: str | None = None
+    origin_tenant_id: str | None = None
+    origin_reference: str | None = None
+    description: str | None = None
+    webhook_url: str | None = None
+
+
+class CleanupError(NamedTuple):
+    """Something of one step that could not be deleted yet."""
+
+    task_id: str
+    step_id: str
+    task_type: str
+    error: str
+
+
+class CleanupReport(NamedTuple):
+    """What a clean-up did."""
+
+    workflow: Workflow
+    tasks_processed: int = 0
+    tasks_cleaned: int = 0
+    deleted_paths: tuple[str, ...] = ()
+    errors: tuple[CleanupError, ...] = ()
+
+
+class WorkflowService:
+    def __init__(
+        self,
+        workflows: WorkflowRepository,
+        definitions: DefinitionRepository,
+        results: ResultRepository,
+        tasks: StepTasks,
+        clock: Callable[[], int],
+        *,
+        on_due: Callable[[Workflow], None],
+    ) -> None:
+        """`on_due` hears of what there is something to be done for."""
+        self._workflows = workflows
+        self._definitions = definitions
+        self._results = results
+        self._tasks = tasks
+        self._clock = clock
+        self._on_due = on_due
+
+    async def create(self, new: NewWorkflow, *, start: bool) -> Workflow:
+        """Its definition is stored before the head that needs it."""
+        now = self._clock()
+        fields = {name: value for name, value in new._asdict().items() if name != "stored"}
+        rows = (Row(),) * len(new.stored.definition.steps)
+        workflow = Workflow(id=new_uuid(), created_at=now, updated_at=now, rows=rows, **fields).created(start=start)
+        await self._definitions.add(workflow.id, new.stored)
+        stored = (await self._workflows.add(workflow)).stored
+        self._tell(stored)
+        return stored
+
+    async def get(self, tenant: str, workflow_id: str) -> Workflow:
+        """Raises NotFound, also for another tenant's."""
+        return _visible(await self._workflows.get_fresh(workflow_id), tenant)
+
+    async def definition(self, workflow_id: str) -> StoredDefinition:
+        return await self._definitions.get(workflow_id)
+
+    async def find(self, wanted: WorkflowQuery, window: ListWindow) -> ListPage[Workflow]:
+        return await self._workflows.find(wanted, window)
+
+    async def count(self, wanted: WorkflowQuery) -> int:
+        return await self._workflows.count(wanted)
+
+    async def results(self, workflow: Workflow) -> dict[str, Mapping[str, Any]]:
+        """What its steps made, by their ids."""
+        steps = zip((await self._definitions.get(workflow.id)).definition.steps, workflow.rows, strict=True)
+        made = [(step.id, row.attempt) for step, row in steps if row.state is StepStatus.COMPLETED]
+        found = await self._results.get([StepName(workflow.id, *each) for each in made]) if made else {}
+        return {name.step_id: result for name, result in found.items()}
+
+    async def start(self, tenant: str, workflow_id: str) -> Workflow:
+        """Raises IllegalTransition unless it is PENDING."""
+        return await self._change(tenant, workflow_id, lambda workflow: workflow.started(self._clock()))
+
+    async def cancel(self, tenant: str, workflow_id: str) -> Workflow:
+        """Raises IllegalTransition once it has ended."""
+        return await self._change(tenant, workflow_id, lambda workflow: workflow.cancelled(self._clock()))
+
+    async def pause(self, tenant: str, workflow_id: str) -> Workflow:
+        """Raises IllegalTransition unless it is RUNNING."""
+        return await self._change(tenant, workflow_id, lambda workflow: workflow.paused(self._clock()))
+
+    async def resume(self, tenant: str, workflow_id: str) -> Workflow:
+        """Raises IllegalTransition unless it is FAILED or PAUSED."""
+        return await self._change(tenant, workflow_id, lambda workflow: workflow.resumed(self._clock()))
+
+    async def update(self, tenant: str, workflow_id: str, changes: Mapping[str, Any]) -> Workflow:
+        """Name, description and webhook_url."""
+        return await self._change(tenant, workflow_id, lambda workflow: workflow.renamed(self._clock(), changes))
+
+    async def clean(self, tenant: str, workflow_id: str, *, tasks: bool) -> CleanupReport:
+        """Cancels it first where it has not ended. Files that cannot go yet are told of, and go later."""
+        workflow = await self.get(tenant, workflow_id)
+        if not workflow.ended:
+            workflow = await self._change(tenant, workflow_id, self._cancelled_if_live)
+        steps = (await self._definitions.get(workflow.id)).definition.steps
+        open_ = [StepName(workflow.id, steps[place].id, attempt) for place, attempt in workflow.to_cancel]
+        if open_:
+            await self._tasks.cancel(tenant, open_)
+        found = CleanupReport(workflow)
+        if tasks:
+            made = ((step, row) for step, row in zip(steps, workflow.rows, strict=True) if row.attempt)
+            for step, row in made:
+                for attempt in range(1, row.attempt + 1):
+                    name = StepName(workflow.id, step.id, attempt)
+                    found = await self._cleaned(found, name, step.task_type)
+        cleaned = await self._change(tenant, workflow_id, lambda workflow: workflow.cleaned(self._clock()))
+        return found._replace(workflow=cleaned)
+
+    async def _cleaned(self, so_far: CleanupReport, name: StepName, task_type: str) -> CleanupReport:
+        tenant = so_far.workflow.tenant
+        paths: list[str] = []
+        try:
+            paths, left = await self._tasks.clean(tenant, name)
+        except NotFound:
+            return so_far  # it was deleted, or never made
+        except ComputeError as error:
+            left = [error.message]
+        task_id = self._tasks.task_id(tenant, name)
+        errors = tuple(CleanupError(task_id, name.step_id, task_type, said) for said in left)
+        return so_far._replace(
+            tasks_processed=so_far.tasks_processed + 1,
+            tasks_cleaned=so_far.tasks_cleaned + (not errors),
+            deleted_paths=so_far.deleted_paths + tuple(paths),
+            errors=so_far.errors + errors,
+        )
+
+    def _cancelled_if_live(self, workflow: Workflow) -> Workflow:
+        return workflow if workflow.ended else workflow.cancelled(self._clock())
+
+    async def _change(self, tenant: str, workflow_id: str, change: Callable[[Workflow], Workflow]) -> Workflow:
+        """The workflow after `change`, tried again while others write."""
+        workflow = _visible(await self._workflows.get(workflow_id), tenant)
+        for _ in range(_CONTENTION_LIMIT):
+            try:
+                changed = change(workflow)
+            except IllegalTransition:
+                # What a cache shows may be old: only the stored head refuses.
+                fresh = await self._workflows.get_fresh(workflow_id)
+                if fresh.version == workflow.version:
+                    raise
+                workflow = fresh
+                continue
+            if changed is workflow:
+                return workflow
+            if await self._workflows.save(changed):
+                self._tell(changed)
+                return changed
+            workflow = await self._workflows.get_fresh(workflow_id)
+        raise Overloaded(f"workflow {workflow_id} changes too fast", reason="CONTENTION", retry_after=0.1)
+
+    def _tell(self, workflow: Workflow) -> None:
+        if workflow.due is not None:
+            self._on_due(workflow)
+
+
+def _visible(workflow: Workflow, tenant: str) -> Workflow:
+    """Raises NotFound where this caller may not know of it."""
+    if workflow.tenant != tenant:
+        raise NotFound(f"workflow {workflow.id} does not exist", reason="WORKFLOW_NOT_FOUND")
+    return workflow

@@ -1,0 +1,207 @@
+"""The workflows service over gRPC: messages in, use case, messages out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from compute.workflows.v1 import workflows_pb2 as pb
+from compute.workflows.v1 import workflows_pb2_grpc as rpc
+from pydantic import TypeAdapter, ValidationError
+
+from services.catalog.tasks import TYPES
+from services.catalog.workflows import Description, Name, WebhookUrl, WorkflowOrigin
+from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field
+from services.common.identity import check_tenant, current_caller
+from services.common.paging import fitting, next_token, read_window
+from services.common.scopes import TO_CHANGE, TO_READ, needs
+from services.net.addresses import AddressPolicy, parse_target
+from services.rpc.grpc_server import Context
+from services.workflows.domain import Workflow
+from services.workflows.inputs import draw_seeds
+from services.workflows.messages import STATE, WorkflowView, many, read_definition
+from services.workflows.ports import StepName, StoredDefinition, WorkflowQuery
+from services.workflows.service import NewWorkflow, WorkflowService
+from services.workflows.validation import check_definition
+
+ResponseT = TypeVar("ResponseT")
+_LIMIT = 50
+# A list shows the steps of its workflows where there are no more than these in all.
+_LISTED_STEPS = 1_000
+_SEEDS = 2**32
+_CLEARABLE = ("description", "webhook_url")
+_CHANGEABLE: dict[str, TypeAdapter[Any]] = {
+    "name": TypeAdapter(Name),
+    "description": TypeAdapter(Description | None),
+    "webhook_url": TypeAdapter(WebhookUrl | None),
+}
+
+
+class WorkflowServicer(rpc.WorkflowServiceServicer):
+    def __init__(
+        self, service: WorkflowService, task_id: Callable[[str, StepName], str], webhooks: AddressPolicy
+    ) -> None:
+        """`webhooks` says which addresses may be called."""
+        self._service = service
+        self._view = WorkflowView(task_id)
+        self._webhooks = webhooks
+
+    @needs(TO_CHANGE)
+    async def CreateWorkflow(self, request: pb.CreateWorkflowRequest, context: Context) -> pb.CreateWorkflowResponse:
+        new = self._new(_tenant(), request.definition)
+        start = request.start if request.HasField("start") else True
+        return pb.CreateWorkflowResponse(workflow=await self._shown(await self._service.create(new, start=start)))
+
+    @needs(TO_READ)
+    async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: Context) -> pb.GetWorkflowResponse:
+        workflow = await self._service.get(_tenant(), _id(request))
+        return pb.GetWorkflowResponse(workflow=await self._shown(workflow))
+
+    @needs(TO_READ)
+    async def ListWorkflows(self, request: pb.ListWorkflowsRequest, context: Context) -> pb.ListWorkflowsResponse:
+        owner, refusals, state = _tenant(), ViolationCollector(), None
+        if not request.HasField("limit"):
+            request.limit = _LIMIT
+        with refusals:
+            window = read_window(request, f"{owner}/")
+        with refusals:
+            check_field("status", not request.HasField("status") or request.status in STATE, "is none of workflows")
+            state = STATE[request.status] if request.HasField("status") else None
+        refusals.told()
+        wanted = WorkflowQuery(
+            owner,
+            state,
+            request.origin_instance if request.HasField("origin_instance") else None,
+            request.origin_tenant_id if request.HasField("origin_tenant_id") else None,
+            request.include_deleted,
+        )
+        found, total = await self._service.find(wanted, window), await self._service.count(wanted)
+        whole = many(found.items) <= _LISTED_STEPS
+        shown = fitting([await self._shown(item, steps=whole) for item in found.items])
+        token = next_token(window, found, len(shown))
+        return pb.ListWorkflowsResponse(workflows=shown, next_page_token=token, total=total)
+
+    @needs(TO_CHANGE)
+    async def UpdateWorkflow(self, request: pb.UpdateWorkflowRequest, context: Context) -> pb.UpdateWorkflowResponse:
+        changes = self._changes(request)
+        workflow = await self._service.update(_tenant(), _id(request), changes)
+        return pb.UpdateWorkflowResponse(workflow=await self._shown(workflow))
+
+    @needs(TO_CHANGE)
+    async def StartWorkflow(self, request: pb.StartWorkflowRequest, context: Context) -> pb.StartWorkflowResponse:
+        workflow = await self._service.start(_tenant(), _id(request))
+        return pb.StartWorkflowResponse(workflow=await self._shown(workflow))
+
+    @needs(TO_CHANGE)
+    async def CancelWorkflow(self, request: pb.CancelWorkflowRequest, context: Context) -> pb.CancelWorkflowResponse:
+        workflow = await self._service.cancel(_tenant(), _id(request))
+        return pb.CancelWorkflowResponse(workflow=await self._shown(workflow))
+
+    @needs(TO_CHANGE)
+    async def PauseWorkflow(self, request: pb.PauseWorkflowRequest, context: Context) -> pb.PauseWorkflowResponse:
+        workflow = await self._service.pause(_tenant(), _id(request))
+        return pb.PauseWorkflowResponse(workflow=await self._shown(workflow))
+
+    @needs(TO_CHANGE)
+    async def ResumeWorkflow(self, request: pb.ResumeWorkflowRequest, context: Context) -> pb.ResumeWorkflowResponse:
+        workflow = await self._service.resume(_tenant(), _id(request))
+        return pb.ResumeWorkflowResponse(workflow=await self._shown(workflow))
+
+    @needs(TO_CHANGE)
+    async def CleanupWorkflow(self, request: pb.CleanupWorkflowRequest, context: Context) -> pb.CleanupWorkflowResponse:
+        tasks = request.cleanup_tasks if request.HasField("cleanup_tasks") else True
+        done = await self._service.clean(_tenant(), _id(request), tasks=tasks)
+        return pb.CleanupWorkflowResponse(
+            workflow=await self._shown(done.workflow),
+            tasks_processed=done.tasks_processed,
+            tasks_cleaned=done.tasks_cleaned,
+            deleted_paths=done.deleted_paths,
+            errors=[pb.CleanupError(**error._asdict()) for error in done.errors],
+        )
+
+    def _new(self, tenant: str, message: pb.WorkflowDefinition) -> NewWorkflow:
+        """Raises InvalidRequest with a violation for everything that is wrong."""
+        refusals, stored = ViolationCollector(), None
+        with refusals:
+            fields = self._fields(message)
+        with refusals:
+            stored = read_definition(message)
+            check_definition(stored.definition)
+        refusals.told()
+        assert stored is not None
+        if any(TYPES[step.task_type].internal for step in stored.definition.steps):
+            current_caller().require("admin")
+        return NewWorkflow(tenant, _seeded(stored), **fields)
+
+    def _fields(self, message: pb.WorkflowDefinition) -> dict[str, Any]:
+        origin = message.origin
+        values: dict[str, Any] = {"name": message.name, "origin_instance": origin.instance}
+        for name in ("description", "webhook_url"):
+            if message.HasField(name):
+                values[name] = getattr(message, name)
+        for name in ("zone", "tenant_id", "reference"):
+            if origin.HasField(name):
+                values[f"origin_{name}"] = getattr(origin, name)
+        try:
+            found = WorkflowOrigin.model_validate(values).model_dump()
+        except ValidationError as error:
+            raise _invalid(error) from error
+        self._check_webhook(found["webhook_url"])
+        return found
+
+    def _changes(self, request: pb.UpdateWorkflowRequest) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        for name in request.clear:
+            check_field("clear", name in _CLEARABLE, f"must name {' or '.join(_CLEARABLE)}")
+            changes[name] = None
+        for name, adapter in _CHANGEABLE.items():
+            if request.HasField(name):
+                check_field(name, name not in changes, "is set and cleared at once")
+                try:
+                    changes[name] = adapter.validate_python(getattr(request, name))
+                except ValidationError as error:
+                    raise _invalid(error, name) from error
+        self._check_webhook(changes.get("webhook_url"))
+        return changes
+
+    def _check_webhook(self, url: str | None) -> None:
+        if url is None:
+            return
+        try:
+            self._webhooks.check(parse_target(url))
+        except InvalidRequest as error:
+            why = f"may not be called: {error.message}"
+            raise InvalidRequest(
+                f"webhook_url {why}", reason="URL_NOT_ALLOWED", violations=(Violation("webhook_url", why),)
+            ) from error
+
+    async def _shown(self, workflow: Workflow, *, steps: bool = True) -> pb.Workflow:
+        stored = await self._service.definition(workflow.id)
+        if not steps:
+            return self._view.head(workflow, stored)
+        return self._view.whole(workflow, stored, await self._service.results(workflow))
+
+
+def _seeded(stored: StoredDefinition) -> StoredDefinition:
+    drawn = draw_seeds(stored.definition, lambda: secrets.randbelow(_SEEDS))
+    steps = tuple(replace(step, seeds=drawn.get(step.id, {})) for step in stored.definition.steps)
+    return stored._replace(definition=replace(stored.definition, steps=steps))
+
+
+def _tenant() -> str:
+    name = current_caller().tenant
+    check_field("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
+    return check_tenant(name)
+
+
+def _id(request: Any) -> str:
+    """As it is stored: UUIDs name the same in any case (RFC 9562)."""
+    return str(request.workflow_id).lower()
+
+
+def _invalid(error: ValidationError, name: str = "") -> InvalidRequest:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    violations = tuple(Violation(name or ".".join(map(str, item["loc"])), item["msg"]) for item in found)
+    return InvalidRequest("; ".join(f"{one.field}: {one.description}" for one in violations), violations=violations)

@@ -1,0 +1,22 @@
+"""Settings of the workflows service."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from services.clients.tasks_client import TasksTargetSettings
+from services.clients.workflows_client import WorkflowsTargetSettings
+from services.net.settings import WebhookAddressSettings
+
+
+class WorkflowsSettings(WebhookAddressSettings, TasksTargetSettings, WorkflowsTargetSettings):
+    """How workflows are kept going."""
+
+    workflow_leader_patience_seconds: float = Field(default=3.0, gt=0)
+    """After so long without a sign of the leader another replica leads."""
+    workflow_ack_seconds: float = Field(default=30.0, gt=0)
+    """How long a notice of a step's end is another's before the bus offers it again."""
+    workflow_event_hold_seconds: float = Field(default=3.0, gt=0)
+    """How far the relay's checkpoint stays behind what NATS acknowledged. Longer than NATS's sync_interval."""
+    workflow_concurrency: int = Field(default=64, ge=1)
+    """Workflows that are moved on at the same time."""

@@ -1,0 +1,116 @@
+"""The tasks service, as the steps of workflows need it, over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from compute.tasks.v1 import parents_pb2, parents_pb2_grpc, tasks_pb2, tasks_pb2_grpc
+from google.rpc import status_pb2
+
+from services.catalog.tasks import TYPES
+from services.common.errors import ComputeError, NotFound
+from services.common.parents import TaskParent
+from services.rpc.grpc_client import Credentials, call
+from services.rpc.rpc_status import from_status
+from services.translation.messages import create_request, result_of
+from services.workflows.ports import NewStepTask, StepName, StepTask
+
+KIND = "workflow"
+_TIMEOUT = 20.0
+_CREATES, _NAMES = 100, 500
+_OVER = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
+_DELETED = StepTask(over=True, reason="STEP_TASK_DELETED", message="its task was deleted")
+
+
+class GrpcStepTasks:
+    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials) -> None:
+        self._tasks = tasks_pb2_grpc.TaskServiceStub(channel)
+        self._parents = parents_pb2_grpc.ParentServiceStub(channel)
+        self._credentials = credentials
+
+    def task_id(self, tenant: str, name: StepName) -> str:
+        return TaskParent(KIND, name.workflow_id, name.step_id, name.attempt).child_id(tenant)
+
+    async def create(self, tenant: str, wanted: Sequence[NewStepTask]) -> dict[StepName, ComputeError]:
+        refused = {}
+        for part in _parts(wanted, _CREATES):
+            request = tasks_pb2.CreateTasksRequest(items=[_item(tenant, new) for new in part])
+            answer: tasks_pb2.CreateTasksResponse = await self._call(self._tasks.CreateTasks, request, tenant)
+            for new, outcome in zip(part, answer.outcomes, strict=True):
+                if outcome.WhichOneof("outcome") == "error":
+                    refused[new.name] = _error(outcome.error)
+        return refused
+
+    async def get(self, tenant: str, names: Sequence[StepName]) -> dict[StepName, StepTask]:
+        found: dict[StepName, StepTask] = {}
+        left = list(names)
+        while left:
+            request = parents_pb2.GetTasksRequest(tasks=[_name(name) for name in left[:_NAMES]])
+            answer: parents_pb2.GetTasksResponse = await self._call(self._parents.GetTasks, request, tenant)
+            for name, outcome in zip(left, answer.outcomes, strict=False):
+                if (task := _task(outcome)) is not None:
+                    found[name] = task
+            left = left[len(answer.outcomes) :]
+        return found
+
+    async def cancel(self, tenant: str, names: Sequence[StepName]) -> None:
+        for part in _parts(names, _NAMES):
+            request = parents_pb2.CancelTasksRequest(tasks=[_name(name) for name in part])
+            answer: parents_pb2.CancelTasksResponse = await self._call(self._parents.CancelTasks, request, tenant)
+            for outcome in answer.outcomes:
+                if outcome.WhichOneof("outcome") == "error" and not isinstance(
+                    error := _error(outcome.error), NotFound
+                ):
+                    raise error
+
+    async def clean(self, tenant: str, name: StepName) -> tuple[list[str], list[str]]:
+        request = tasks_pb2.CleanupTaskRequest(task_id=self.task_id(tenant, name))
+        answer: tasks_pb2.CleanupTaskResponse = await self._call(self._tasks.CleanupTask, request, tenant)
+        return list(answer.deleted_paths), list(answer.errors)
+
+    async def _call(self, method: Any, request: Any, tenant: str) -> Any:
+        return await call(method, request, timeout=_TIMEOUT, metadata=self._credentials.metadata(tenant))
+
+
+def _parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
+
+
+def _parent(name: StepName) -> tasks_pb2.TaskParent:
+    return tasks_pb2.TaskParent(kind=KIND, id=name.workflow_id, step=name.step_id, attempt=name.attempt)
+
+
+def _name(name: StepName) -> parents_pb2.TaskName:
+    return parents_pb2.TaskName(parent=_parent(name))
+
+
+def _item(tenant: str, new: NewStepTask) -> tasks_pb2.CreateTasksItem:
+    request = create_request(TYPES[new.task.task_type], new.task)  # type: ignore[attr-defined]  # every Create…Task has it
+    request.parent.CopyFrom(_parent(new.name))
+    request.quiet, request.max_attempts = new.quiet, new.max_attempts
+    return tasks_pb2.CreateTasksItem(tenant=tenant, request=request)
+
+
+def _task(outcome: parents_pb2.TaskOutcome) -> StepTask | None:
+    """None for one that was never made. Raises ComputeError for what cannot be told now."""
+    if outcome.WhichOneof("outcome") == "error":
+        error = _error(outcome.error)
+        if not isinstance(error, NotFound):
+            raise error
+        return _DELETED if error.reason == "TASK_DELETED" else None
+    task = outcome.task
+    if task.status not in _OVER:
+        return StepTask(over=False, retries=max(task.attempt - 1, 0))
+    retries = max(task.attempt - 1, 0)
+    if task.status == tasks_pb2.TASK_STATUS_COMPLETED:
+        return StepTask(over=True, retries=retries, result=result_of(task))
+    if task.status == tasks_pb2.TASK_STATUS_CANCELLED:
+        return StepTask(over=True, retries=retries, reason="STEP_TASK_CANCELLED", message="its task was cancelled")
+    said = task.errors[-1] if task.errors else "its task failed"
+    return StepTask(over=True, retries=retries, reason=task.error_reason or "STEP_TASK_FAILED", message=said)
+
+
+def _error(status: bytes) -> ComputeError:
+    return from_status(status_pb2.Status.FromString(status))

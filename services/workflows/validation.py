@@ -1,0 +1,219 @@
+"""Everything that is wrong with a definition, found before anything of it runs, each by step and field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from services.catalog.partial import BESIDE_CONFIG, OF_THE_WORKFLOW, PARTIALS
+from services.catalog.schemas import ALL_SCHEMAS
+from services.catalog.shapes import Shape, ValueKind, inputs_of, outputs_of
+from services.catalog.transforms import TRANSFORMS, check_arguments
+from services.common.errors import InvalidRequest, Violation
+from services.workflows.definition import (
+    MAX_RETRIES,
+    ON_FAILURE,
+    Definition,
+    InputMapping,
+    OnFailure,
+    StepDefinition,
+    topological,
+)
+
+MAX_STEPS, MAX_MAPPINGS, MAX_BYTES = 1_000, 64, 4 << 20
+_MOST_FINDINGS = 100
+_STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}", re.ASCII)
+# Stands for a picture that is not made yet.
+_PICTURE = "references/of-an-earlier-step/picture.png"
+Findings = Iterator[Violation]
+
+
+def check_definition(definition: Definition) -> None:
+    """Raises InvalidRequest: WORKFLOW_INVALID, with a violation for each finding, the first hundred of them."""
+    found = list(_findings(definition))
+    if found:
+        said = "; ".join(f"{item.field}: {item.description}" for item in found[:3])
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        raise InvalidRequest(said + more, reason="WORKFLOW_INVALID", violations=tuple(found[:_MOST_FINDINGS]))
+
+
+def _findings(definition: Definition) -> Findings:
+    steps = definition.steps
+    if not 1 <= len(steps) <= MAX_STEPS:
+        yield Violation("steps", f"must be 1 to {MAX_STEPS}, not {len(steps)}")
+        return
+    yield from _of_config(definition.config)
+    names = list(_of_ids(definition))
+    yield from names
+    dependencies = list(_of_dependencies(definition))
+    yield from dependencies
+    if names or dependencies:
+        return  # whatever else is wrong follows from those names
+    upstream = _upstream(definition)
+    for number, step in enumerate(steps):
+        yield from _of_step(definition, number, step, upstream[number])
+
+
+def _of_config(config: Mapping[str, Any]) -> Findings:
+    chosen = config.get(ON_FAILURE)
+    if chosen is not None and chosen not in [*OnFailure]:
+        yield Violation(f"config.{ON_FAILURE}", f"must be one of {', '.join(OnFailure)}")
+
+
+def _of_ids(definition: Definition) -> Findings:
+    for number, step in enumerate(definition.steps):
+        if not _STEP_ID.fullmatch(step.id):
+            why = "must have 1 to 100 letters, digits, _, - and ., and begin with a letter or digit"
+            yield Violation(f"steps.{number}.id", why)
+        elif definition.index[step.id] != number:
+            yield Violation(f"steps.{number}.id", f"{step.id} is the id of an earlier step too")
+
+
+def _of_dependencies(definition: Definition) -> Findings:
+    before: list[list[int]] = []
+    for number, step in enumerate(definition.steps):
+        known = [name for name in step.depends_on if name in definition.index]
+        before.append([definition.index[name] for name in known])
+        seen: set[str] = set()
+        for place, name in enumerate(step.depends_on):
+            field = f"steps.{number}.depends_on.{place}"
+            if name not in definition.index:
+                yield Violation(field, f"step {step.id} depends on {_short(name)}, which is no step")
+            elif name in seen:
+                yield Violation(field, f"step {step.id} names {name} twice")
+            seen.add(name)
+    in_order = set(topological(before))
+    for number, step in enumerate(definition.steps):
+        if number not in in_order:
+            why = f"step {step.id} waits for itself, or for steps that do"
+            yield Violation(f"steps.{number}.depends_on", why)
+
+
+def _upstream(definition: Definition) -> list[set[int]]:
+    """For each step all it waits for, however indirectly."""
+    found: list[set[int]] = [set() for _ in definition.steps]
+    for number in definition.order:
+        for name in definition.before[number]:
+            found[number] |= found[name] | {name}
+    return found
+
+
+def _of_step(definition: Definition, number: int, step: StepDefinition, upstream: set[int]) -> Findings:
+    place = f"steps.{number}"
+    if step.task_type not in PARTIALS:
+        yield Violation(f"{place}.task_type", f"step {step.id}: {_short(step.task_type)} is no type of tasks")
+        return
+    if not 0 <= step.max_retries <= MAX_RETRIES:
+        yield Violation(f"{place}.max_retries", f"step {step.id}: must be 0 to {MAX_RETRIES}")
+    defaults = definition.defaults(step)
+    wrong = [*_of_given(place, step, step.given), *_of_defaults(step, defaults)]
+    wrong += _of_mappings(definition, place, step, upstream)
+    yield from wrong
+    if not wrong:
+        yield from _together(place, step, defaults)
+
+
+def _of_given(place: str, step: StepDefinition, given: Mapping[str, Any]) -> Findings:
+    try:
+        PARTIALS[step.task_type].model_validate(dict(given))
+    except ValidationError as error:
+        for where, said in _told(error):
+            inside = where.partition(".")[0] in BESIDE_CONFIG
+            yield Violation(f"{place}.{where}" if inside else f"{place}.config.{where}", f"step {step.id}: {said}")
+
+
+def _of_defaults(step: StepDefinition, defaults: Mapping[str, Any]) -> Findings:
+    """As strict as what steps say, which came as messages of their types."""
+    try:
+        PARTIALS[step.task_type].model_validate_json(json.dumps(dict(defaults)), strict=True)
+    except ValidationError as error:
+        for where, said in _told(error):
+            yield Violation(f"config.{where}", f"as step {step.id} would take it: {said}")
+
+
+def _told(error: ValidationError) -> Iterator[tuple[str, str]]:
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        yield ".".join(str(part) for part in item["loc"]), item["msg"]
+
+
+def _of_mappings(definition: Definition, place: str, step: StepDefinition, upstream: set[int]) -> Findings:
+    if len(step.mappings) > MAX_MAPPINGS:
+        yield Violation(f"{place}.input_mappings", f"step {step.id}: must be at most {MAX_MAPPINGS}")
+        return
+    taken: set[str] = set()
+    for count, mapping in enumerate(step.mappings):
+        where = f"{place}.input_mappings.{count}"
+        for name, said in _of_mapping(definition, step, mapping, upstream, taken):
+            yield Violation(f"{where}.{name}", f"step {step.id}: {said}")
+
+
+def _of_mapping(
+    definition: Definition, step: StepDefinition, mapping: InputMapping, upstream: set[int], taken: set[str]
+) -> Iterator[tuple[str, str]]:
+    source = definition.index.get(mapping.from_step)
+    shape: Shape | None = None
+    if source is None:
+        yield "from_step", f"{_short(mapping.from_step)} is no step"
+    elif source not in upstream:
+        yield "from_step", f"{mapping.from_step} is not upstream: name it in depends_on, or a step behind it"
+    elif definition.steps[source].task_type in PARTIALS:
+        outputs = outputs_of(definition.steps[source].task_type)
+        shape = outputs.get(mapping.from_field)
+        if shape is None:
+            yield "from_field", f"{_short(mapping.from_field)} is no result; there are {', '.join(sorted(outputs))}"
+    for said in check_arguments(mapping.transform, mapping.arguments):
+        yield "transform_args", said
+    yield from _of_target(step, mapping, shape, taken)
+
+
+def _of_target(
+    step: StepDefinition, mapping: InputMapping, shape: Shape | None, taken: set[str]
+) -> Iterator[tuple[str, str]]:
+    inputs = inputs_of(step.task_type)
+    target = inputs.get(mapping.to_field)
+    if target is None:
+        yield "to_field", f"{_short(mapping.to_field)} is no parameter; there are {', '.join(sorted(inputs))}"
+        return
+    if mapping.to_field in step.given or target.lands in step.given:
+        yield "to_field", f"{mapping.to_field} is given in config as well"
+    if target.lands in taken and not target.shape.lists:
+        yield "to_field", f"{mapping.to_field} is mapped twice, and takes one value"
+    taken.add(target.lands)
+    if shape is None:
+        return
+    made = TRANSFORMS[mapping.transform].shape(shape) if mapping.transform else shape
+    if made is None:
+        yield "transform", f"{mapping.transform} takes no {shape}, which {mapping.from_field} is"
+    elif not made.fits(target.shape):
+        yield "to_field", f"{mapping.to_field} takes a {target.shape}, not a {made}"
+
+
+def _together(place: str, step: StepDefinition, defaults: Mapping[str, Any]) -> Findings:
+    """What all its values must be together, as far as it can be told while those that are mapped are not there yet."""
+    values: dict[str, Any] = {**defaults, **step.given, "origin_instance": "workflow", "task_type": step.task_type}
+    inputs = inputs_of(step.task_type)
+    shapes = {inputs[mapping.to_field].lands: inputs[mapping.to_field].shape for mapping in step.mappings}
+    for name, shape in shapes.items():
+        values[name] = [_PICTURE] if shape.lists else _PICTURE
+    create = ALL_SCHEMAS[step.task_type].create
+    if any(shape.kind is not ValueKind.PICTURE for shape in shapes.values()):
+        missing = [name for name, info in create.model_fields.items() if info.is_required() and name not in values]
+        for name in missing:
+            yield Violation(f"{place}.config.{name}", f"step {step.id}: is missing: give it, or map it")
+        return
+    try:
+        create.model_validate(values)
+    except ValidationError as error:
+        for where, said in _told(error):
+            if where not in OF_THE_WORKFLOW:
+                named = f"{place}.config.{where}" if where else f"{place}.config"
+                yield Violation(named, f"step {step.id}: {said}")
+
+
+def _short(text: str) -> str:
+    """Of a caller's name, as much as a message may hold."""
+    return text if len(text) <= 100 else f"{text[:100]}…"

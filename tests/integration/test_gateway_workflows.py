@@ -1,0 +1,413 @@
+"""Workflows over HTTP, on the real tasks service, store and bus; the worker is made of bare calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
+
+from services.rpc.grpc_client import Credentials
+from tests.integration.gateway_host import TOKEN, Stack, stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+WORKFLOWS = "/api/v1/workflows/"
+METADATA = Credentials(TOKEN).metadata()
+ENDED = ("COMPLETED", "FAILED", "CANCELLED")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(mongodb_url: str, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    folder: Path = tmp_path_factory.mktemp("files")
+    async with stack(mongodb_url, nats_url, folder) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def admin(api: Stack) -> str:
+    return f"Bearer {await api.key('acme', 'admin')}"
+
+
+class Flows:
+    """Workflows of probes as acme's administrator makes them, and a worker that ends their tasks."""
+
+    def __init__(self, api: Stack, authorization: str) -> None:
+        self._api = api
+        self.authorization = authorization
+        self._headers = {"authorization": authorization}
+        self._worker = worker_pb2_grpc.WorkerServiceStub(api.channel)
+
+    async def create(self, *steps: dict[str, Any], start: bool = True, **more: Any) -> dict[str, Any]:
+        body = {"name": "test", "origin_instance": "test", "steps": steps, **more}
+        answer = await self._api.http.post(f"{WORKFLOWS}?start={str(start).lower()}", json=body, headers=self._headers)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def get(self, workflow_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = (await self._api.http.get(WORKFLOWS + workflow_id)).json()
+        return found
+
+    async def post(self, workflow_id: str, verb: str, expected: int = 200) -> dict[str, Any]:
+        answer = await self._api.http.post(f"{WORKFLOWS}{workflow_id}/{verb}")
+        assert answer.status_code == expected, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def ask(self, workflow_id: str, verb: str) -> int:
+        return (await self._api.http.post(f"{WORKFLOWS}{workflow_id}/{verb}")).status_code
+
+    async def step(self, workflow_id: str, step_id: str, status: str = "RUNNING") -> dict[str, Any]:
+        """Once it has that status."""
+
+        async def look() -> dict[str, Any] | None:
+            steps = (await self.get(workflow_id))["steps"]
+            return next((one for one in steps if (one["step_id"], one["status"]) == (step_id, status)), None)
+
+        found: dict[str, Any] = await until(look)
+        return found
+
+    async def ended(self, workflow_id: str, status: str) -> dict[str, Any]:
+        async def look() -> dict[str, Any] | None:
+            found = await self.get(workflow_id)
+            return found if found["status"] == status else None
+
+        found: dict[str, Any] = await until(look)
+        return found
+
+    async def end(self, workflow_id: str, step_id: str, payload: str | None = None, **failure: Any) -> None:
+        """Runs its task as a worker does; what it answers is what it was sent unless said otherwise."""
+        task_id = (await self.step(workflow_id, step_id))["task_id"]
+        task = await until(lambda: self._claim(task_id))
+        request = worker_pb2.FinishTasksRequest(worker_id="worker-1")
+        said = task.spec.params.diagnostic.payload if payload is None else payload
+        outcome: dict[str, Any] = {
+            "result": params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult(payload=said))
+        }
+        if failure:
+            outcome = {"failure": worker_pb2.TaskFailure(**failure)}
+        request.finished.add(task_id=task_id, attempt=task.attempt, **outcome)
+        done = await self._worker.FinishTasks(request, metadata=METADATA, timeout=10)
+        assert list(done.accepted) == [True]
+
+    async def _claim(self, task_id: str) -> tasks_pb2.Task | None:
+        request = worker_pb2.ClaimTasksRequest(worker_id="worker-1")
+        request.tasks.add(task_id=task_id)
+        claim = (await self._worker.ClaimTasks(request, metadata=METADATA, timeout=10)).claims[0]
+        return claim.task if claim.HasField("task") else None
+
+
+@pytest.fixture
+def flows(api: Stack, admin: str) -> Flows:
+    return Flows(api, admin)
+
+
+async def until(look: Callable[[], Awaitable[Any]], timeout: float = 20.0) -> Any:
+    async with asyncio.timeout(timeout):
+        while not (found := await look()):  # noqa: ASYNC110  # only the services can tell
+            await asyncio.sleep(0.02)
+    return found
+
+
+def probe(step_id: str, *before: str, **more: Any) -> dict[str, Any]:
+    """A step that answers what it is sent, or what the first of those before it answered."""
+    step: dict[str, Any] = {"id": step_id, "task_type": "DIAGNOSTIC", "config": {}, "depends_on": list(before)}
+    if before:
+        step["input_mappings"] = [{"from_step": before[0], "from_field": "payload", "to_field": "payload"}]
+    else:
+        step["config"] = {"payload": f"of {step_id}"}
+    return step | more
+
+
+async def test_a_chain_hands_on_what_its_steps_made(flows: Flows) -> None:
+    made = await flows.create(probe("a"), probe("b", "a"), probe("c", "b"), description="three")
+    assert (made["status"], made["total_steps"], made["completed_steps"]) == ("RUNNING", 3, 0)
+    for name, answer in (("a", "one"), ("b", "two"), ("c", None)):
+        await flows.end(made["id"], name, answer)
+    done = await flows.ended(made["id"], "COMPLETED")
+    assert (done["completed_steps"], done["progress"], done["current_step"]) == (3, 100.0, None)
+    assert (done["final_step_id"], done["final_step_result"]) == ("c", {"payload": "two"})
+    assert [step["result"] for step in done["steps"]] == [{"payload": "one"}, {"payload": "two"}, {"payload": "two"}]
+    assert [step["dependencies"] for step in done["steps"]] == [[], ["a"], ["b"]]
+    assert done["started_at"] <= done["completed_at"]
+
+
+async def test_the_contracts_own_example_is_taken_and_its_stored_picture_goes_where_a_url_is_asked_for(
+    api: Stack,
+) -> None:
+    """002:5283-5314, the created workflow; its first task is ended as a worker does."""
+    mapped = {"from_field": "result_image_path", "from_step": "generate", "to_field": "base_image_url"}
+    steps = [
+        {
+            "id": "generate",
+            "task_type": "GENERATION",
+            "config": {"height": 1024, "prompt": "fashion model wearing elegant dress", "width": 1024},
+        },
+        {
+            "id": "refine",
+            "task_type": "REFINE",
+            "config": {"upscale_factor": 2.0},
+            "depends_on": ["generate"],
+            "input_mappings": [mapped],
+        },
+    ]
+    body = {"name": "Fashion Image Pipeline", "origin_instance": "api-prod", "steps": steps}
+    made = (await api.http.post(WORKFLOWS, json=body)).json()
+    flows = Flows(api, api.http.headers["authorization"])
+    task_id = (await flows.step(made["id"], "generate"))["task_id"]
+    await until(lambda: _exists(api, task_id))
+    await api.finish(task_id)
+    refine = await flows.step(made["id"], "refine")
+    task = await until(lambda: _exists(api, refine["task_id"]))
+    assert task["base_image_url"] == f"generations/{task_id}/picture.png"
+    assert (task["upscale_factor"], task["origin_instance"]) == (2.0, "api-prod")
+    drawn = (await api.http.get(f"/api/v1/tasks/{task_id}")).json()
+    assert drawn["workflow_id"] == made["id"]
+    assert isinstance(drawn["seed"], int)
+    await api.http.delete(WORKFLOWS + made["id"])
+
+
+async def _exists(api: Stack, task_id: str) -> Any:
+    answer = await api.http.get(f"/api/v1/tasks/{task_id}")
+    return answer.json() if answer.status_code == 200 else None
+
+
+async def test_everything_that_is_wrong_is_told_by_step_and_field_before_anything_runs(
+    api: Stack, flows: Flows
+) -> None:
+    steps: list[dict[str, Any]] = [
+        {"id": "a", "task_type": "GENERATION", "config": {"prompt": "a mug"}},
+        {
+            "id": "b",
+            "task_type": "REFINE",
+            "depends_on": ["a"],
+            "input_mappings": [
+                {"from_step": "a", "from_field": "width", "to_field": "base_image_url"},
+                {"from_step": "a", "from_field": "nothing", "to_field": "nowhere"},
+                {"from_step": "c", "from_field": "result_image_path", "to_field": "upscale_prompt"},
+            ],
+        },
+        {"id": "c", "task_type": "GENERATION", "config": {"prompt": "a cup"}},
+    ]
+    answer = await api.http.post(WORKFLOWS, json={"name": "n", "origin_instance": "o", "steps": steps})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "WORKFLOW_INVALID")
+    found = {item["field"]: item["description"] for item in answer.json()["violations"]}
+    assert found.keys() == {
+        "steps.1.input_mappings.0.to_field",
+        "steps.1.input_mappings.1.from_field",
+        "steps.1.input_mappings.1.to_field",
+        "steps.1.input_mappings.2.from_step",
+    }
+    assert "step b" in found["steps.1.input_mappings.2.from_step"]
+    odd = [{**steps[0], "config": {"prompt": "x", "width": 7, "hue": 1}}]
+    config = await api.http.post(WORKFLOWS, json={"name": "n", "origin_instance": "o", "steps": odd})
+    assert config.status_code == 422
+    assert {tuple(item["loc"]) for item in config.json()["detail"]} == {
+        ("body", "steps", 0, "config", "width"),
+        ("body", "steps", 0, "config", "hue"),
+    }
+
+
+@pytest.mark.parametrize("field", ["for_each", "gate", "run_if", "join", "cache"])
+async def test_what_is_not_there_yet_is_refused_by_its_name(api: Stack, field: str) -> None:
+    step = {"id": "a", "task_type": "GENERATION", "config": {"prompt": "a mug"}, field: "all"}
+    answer = await api.http.post(WORKFLOWS, json={"name": "n", "origin_instance": "o", "steps": [step]})
+    assert answer.status_code == 422
+    assert [item["loc"][-1] for item in answer.json()["detail"]] == [field]
+
+
+async def test_a_failed_step_stops_what_is_new_and_resume_goes_on_from_there(flows: Flows) -> None:
+    made = await flows.create(probe("a"), probe("b"), probe("c", "a"), probe("d", "b"))
+    await flows.end(made["id"], "a", reason="PROMPT_REFUSED", message="no", category="VALIDATION")
+    await flows.step(made["id"], "a", "FAILED")
+    assert (await flows.get(made["id"]))["status"] == "RUNNING", "its sibling runs on"
+    await flows.end(made["id"], "b", "kept")
+    failed = await flows.ended(made["id"], "FAILED")
+    assert {step["step_id"]: step["status"] for step in failed["steps"]} == {
+        "a": "FAILED",
+        "b": "COMPLETED",
+        "c": "PENDING",
+        "d": "PENDING",
+    }
+    assert (failed["error_message"], failed["errors"]) == ("a: no", ["a: no"])
+    assert failed["steps"][0]["error_reason"] == "PROMPT_REFUSED"
+    first = failed["steps"][0]["task_id"]
+    resumed = await flows.post(made["id"], "resume")
+    assert resumed["status"] == "RUNNING"
+    await flows.post(made["id"], "resume", 409)
+    await flows.end(made["id"], "a", "better")
+    await flows.end(made["id"], "c")
+    await flows.end(made["id"], "d")
+    done = await flows.ended(made["id"], "COMPLETED")
+    assert done["steps"][0]["task_id"] != first
+    assert done["final_step_id"] is None
+    assert done["final_step_result"] == {"c": {"payload": "better"}, "d": {"payload": "kept"}}
+    assert done["steps"][1]["task_id"] == failed["steps"][1]["task_id"], "what was finished was done again"
+
+
+async def test_other_branches_end_where_that_is_wanted(flows: Flows) -> None:
+    config = {"on_failure": "finish_independent"}
+    made = await flows.create(probe("a"), probe("b"), probe("c", "a"), probe("d", "b"), config=config)
+    await flows.end(made["id"], "a", reason="NO", message="no", category="VALIDATION")
+    await flows.end(made["id"], "b")
+    await flows.end(made["id"], "d")
+    failed = await flows.ended(made["id"], "FAILED")
+    assert [step["status"] for step in failed["steps"]] == ["FAILED", "COMPLETED", "PENDING", "COMPLETED"]
+
+
+async def test_a_step_has_as_many_tries_as_it_says_and_not_as_many_again(flows: Flows) -> None:
+    made = await flows.create(probe("a", max_retries=1))
+    again: dict[str, Any] = {"reason": "DOWN", "message": "no model", "category": "UNAVAILABLE", "retryable": True}
+    await flows.end(made["id"], "a", **again)
+    await flows.end(made["id"], "a", **again)
+    failed = await flows.ended(made["id"], "FAILED")
+    [step] = failed["steps"]
+    assert (step["retry_count"], step["max_retries"], step["error_reason"]) == (1, 1, "DOWN")
+
+
+async def test_a_paused_workflow_keeps_what_runs_and_starts_nothing(flows: Flows) -> None:
+    made = await flows.create(probe("a"), probe("b", "a"))
+    await flows.step(made["id"], "a")
+    assert (await flows.post(made["id"], "pause"))["status"] == "PAUSED"
+    await flows.post(made["id"], "pause", 409)
+    await flows.end(made["id"], "a", "kept")
+    paused = await until(lambda: _completed(flows, made["id"], 1))
+    assert (paused["status"], paused["steps"][1]["status"]) == ("PAUSED", "PENDING")
+    await flows.post(made["id"], "resume")
+    await flows.end(made["id"], "b")
+    assert (await flows.ended(made["id"], "COMPLETED"))["final_step_result"] == {"payload": "kept"}
+
+
+async def _completed(flows: Flows, workflow_id: str, steps: int) -> Any:
+    found = await flows.get(workflow_id)
+    return found if found["completed_steps"] == steps else None
+
+
+async def test_a_cancelled_workflow_leaves_nothing_alive(api: Stack, flows: Flows) -> None:
+    made = await flows.create(*(probe(f"s{number}") for number in range(5)), probe("last", "s0"))
+    tasks = [(await flows.step(made["id"], f"s{number}"))["task_id"] for number in range(5)]
+    answer = await api.http.delete(WORKFLOWS + made["id"])
+    assert (answer.status_code, answer.json()["status"]) == (200, "CANCELLED")
+    assert {step["status"] for step in answer.json()["steps"]} == {"CANCELLED"}
+
+    async def over() -> bool:
+        found = [await api.http.get(f"/api/v1/tasks/{task_id}") for task_id in tasks]
+        return all(one.status_code == 404 or one.json()["status"] == "CANCELLED" for one in found)
+
+    await until(over, timeout=10)
+    assert (await api.http.delete(WORKFLOWS + made["id"])).json()["reason"] == "WORKFLOW_NOT_CANCELLABLE"
+
+
+async def test_a_task_that_its_owner_deletes_or_cancels_fails_its_step_alone(api: Stack, flows: Flows) -> None:
+    made = await flows.create(probe("a"), probe("b"), probe("c"), config={"on_failure": "finish_independent"})
+    tasks = {name: (await flows.step(made["id"], name))["task_id"] for name in "abc"}
+    admin = {"authorization": flows.authorization}
+    await until(lambda: _exists(api, tasks["b"]))
+    assert (await api.http.delete(f"/api/v1/tasks/{tasks['a']}", headers=admin)).status_code == 200
+    assert (await api.http.post(f"/api/v1/tasks/{tasks['b']}/cancel", headers=admin)).status_code == 200
+    await flows.end(made["id"], "c")
+    failed = await flows.ended(made["id"], "FAILED")
+    assert [step["error_reason"] for step in failed["steps"]] == ["STEP_TASK_DELETED", "STEP_TASK_CANCELLED", None]
+
+
+async def test_a_pending_workflow_waits_for_its_start(api: Stack, flows: Flows) -> None:
+    made = await flows.create(probe("a"), start=False)
+    assert (made["status"], made["started_at"], made["steps"][0]["task_id"]) == ("PENDING", None, None)
+    started = await flows.post(made["id"], "start")
+    assert started["status"] == "RUNNING"
+    refused = await flows.post(made["id"], "start", 409)
+    assert refused["reason"] == "WORKFLOW_NOT_PENDING"
+    await api.http.delete(WORKFLOWS + made["id"])
+
+
+async def test_name_description_and_webhook_can_change_and_null_clears(api: Stack, flows: Flows) -> None:
+    made = await flows.create(probe("a"), start=False, description="old", webhook_url="https://shop.example/hook")
+    place = WORKFLOWS + made["id"]
+    changed = (await api.http.patch(place, json={"name": "new", "description": None})).json()
+    assert (changed["name"], changed["description"]) == ("new", None)
+    assert changed["webhook_url"] == "https://shop.example/hook"
+    assert (await api.http.patch(place, json={"webhook_url": None})).json()["webhook_url"] is None
+    assert (await api.http.patch(place, json={"steps": []})).status_code == 422
+    inward = await api.http.patch(place, json={"webhook_url": "http://localhost/hook"})
+    assert inward.json()["reason"] == "URL_NOT_ALLOWED"
+
+
+async def test_lists_are_newest_first_filtered_and_counted(api: Stack, flows: Flows) -> None:
+    names = [f"of-list-{number}" for number in range(3)]
+    made = [await flows.create(probe("a"), start=False, name=name, origin_instance="lists") for name in names]
+    page = (await api.http.get(WORKFLOWS, params={"origin_instance": "lists", "limit": 2})).json()
+    assert (page["total"], page["skip"], page["limit"]) == (3, 0, 2)
+    assert [item["name"] for item in page["workflows"]] == ["of-list-2", "of-list-1"]
+    rest = (await api.http.get(WORKFLOWS, params={"origin_instance": "lists", "skip": 2})).json()
+    assert [item["id"] for item in rest["workflows"]] == [made[0]["id"]]
+    await api.http.delete(WORKFLOWS + made[0]["id"])
+    waiting = (await api.http.get(WORKFLOWS, params={"origin_instance": "lists", "status": "PENDING"})).json()
+    assert waiting["total"] == 2
+    assert (await api.other.get(WORKFLOWS, params={"origin_instance": "lists"})).json()["total"] == 0
+
+
+async def test_a_clean_up_cancels_first_and_takes_workflow_and_tasks_out_of_the_lists(api: Stack, flows: Flows) -> None:
+    made = await flows.create(probe("a"), probe("b"), probe("c", "a"), origin_instance="cleaned")
+    await flows.end(made["id"], "a")
+    await flows.step(made["id"], "c")
+    done = await flows.post(made["id"], "cleanup")
+    assert (done["workflow"]["status"], done["workflow"]["is_deleted"]) == ("CANCELLED", True)
+    assert (done["cleanup"]["tasks_processed"], done["cleanup"]["tasks_cleaned"]) == (3, 3)
+    assert done["cleanup"]["errors"] == []
+    query = {"origin_instance": "cleaned"}
+    assert (await api.http.get(WORKFLOWS, params=query)).json()["total"] == 0
+    assert (await api.http.get(WORKFLOWS, params={**query, "include_deleted": True})).json()["total"] == 1
+    admin = {"authorization": flows.authorization}
+    assert (await api.http.get("/api/v1/tasks/", params=query, headers=admin)).json() == []
+    refused = await flows.post(made["id"], "resume", 409)
+    assert refused["reason"] in ("WORKFLOW_NOT_RESUMABLE", "WORKFLOW_CLEANED")
+
+
+async def test_its_events_come_in_order_with_a_place_to_go_on_from(api: Stack, flows: Flows) -> None:
+    made = await flows.create(probe("a"), probe("b", "a"), start=False)
+    place = f"{WORKFLOWS}{made['id']}/events"
+    told: list[str] = []
+    async with asyncio.timeout(30), api.http.stream("GET", place) as answer:
+        lines = answer.aiter_lines()
+        await flows.post(made["id"], "start")
+        await flows.end(made["id"], "a")
+        await flows.end(made["id"], "b")
+        found: dict[str, list[str]] = {"id": [], "event": [], "data": []}
+        async for line in lines:
+            key, _, value = line.partition(": ")
+            found.get(key, told).append(value)
+    marks, names, bodies = found["id"], found["event"], found["data"]
+    events = [json.loads(body) for name, body in zip(names, bodies, strict=True) if name == "status"]
+    assert [event["data"]["event_type"] for event in events if event["data"]["event_type"] != "WORKFLOW_CREATED"] == [
+        "WORKFLOW_STARTED",
+        "WORKFLOW_STEP_STARTED",
+        "WORKFLOW_STEP_COMPLETED",
+        "WORKFLOW_STEP_STARTED",
+        "WORKFLOW_STEP_COMPLETED",
+        "WORKFLOW_COMPLETED",
+    ]
+    assert names[-1] == "workflow" and json.loads(bodies[-1])["status"] == "COMPLETED"
+    steps = [event["data"] for event in events if "step_id" in event["data"]]
+    assert [step["step_id"] for step in steps] == ["a", "a", "b", "b"]
+    again = await api.http.get(place, headers={"last-event-id": marks[-1]})
+    assert again.status_code == 204
+    later = (await api.http.get(place, headers={"last-event-id": marks[-3]})).text
+    assert "WORKFLOW_COMPLETED" in later and "WORKFLOW_STARTED" not in later
+    quiet = await api.http.get(f"/api/v1/tasks/{steps[0]['task_id']}/events", headers={"last-event-id": "1"})
+    assert "TASK_COMPLETED" not in quiet.text, "its tasks are quiet by default"
+
+
+async def test_two_resumes_at_once_make_one(flows: Flows) -> None:
+    made = await flows.create(probe("a"))
+    await flows.end(made["id"], "a", reason="NO", message="no", category="VALIDATION")
+    await flows.ended(made["id"], "FAILED")
+    answers = await asyncio.gather(*(flows.ask(made["id"], "resume") for _ in range(5)))
+    assert sorted(answers) == [200, 409, 409, 409, 409]
+    await flows.end(made["id"], "a")
+    done = await flows.ended(made["id"], "COMPLETED")
+    assert done["steps"][0]["result"] == {"payload": "of a"}
