@@ -60,9 +60,14 @@ def mongodb_url(home: StackFolder) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The whole system with a development key; who kills a part of it waits for its recovery before the test ends."""
-    with running_stack(StackFolder(tmp_path_factory.mktemp("whole"))) as everything:
-        yield everything
+    """The whole system with a development key, as `make up` starts it: webhooks may call this machine.
+
+    Who kills a part of it waits for its recovery before the test ends.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("WEBHOOK_ALLOW_LOOPBACK", "true")
+        with running_stack(StackFolder(tmp_path_factory.mktemp("whole"))) as everything:
+            yield everything
 
 
 @pytest.fixture(scope="session")

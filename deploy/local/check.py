@@ -28,7 +28,7 @@ class Rule:
 def rules() -> Iterator[Rule]:
     yield Rule("ruff", (f"{_BIN}/ruff", "check", "--output-format=concise", "."))
     yield Rule("ruff format", (f"{_BIN}/ruff", "format", "--check", "--quiet", "."))
-    yield Rule("mypy", (f"{_BIN}/mypy", *TYPED))
+    yield Rule("mypy", (f"{_BIN}/mypy", *TYPED, "examples"))
     yield from _of_the_models()
     yield Rule("import-linter", (f"{_BIN}/lint-imports",))
     yield Rule("generated code", (str(APP_PYTHON), "protos/generate.py", "--check"))

@@ -8,15 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import skimage
 from PIL import Image
 
-from deploy.local.paths import StackFolder
-from tests.stack import RunningStack, running_stack
+from tests.stack import RunningStack
 
 TEXT = (Path(__file__).parents[2] / "docs" / "quickstart.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"```(sh|python)( setup)?\n(.*?)```", re.DOTALL)
@@ -27,15 +25,6 @@ RECIPES = {
 }
 PHOTOGRAPH = (600, 400)
 SECONDS = 150
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """As `make up` starts it, where webhooks may call this machine."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("WEBHOOK_ALLOW_LOOPBACK", "true")
-        with running_stack(StackFolder(tmp_path_factory.mktemp("whole"))) as everything:
-            yield everything
 
 
 @pytest.fixture(scope="module", params=["sh", "python"])
