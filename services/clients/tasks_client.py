@@ -37,7 +37,7 @@ class WorkerTasksClient:
 
     async def heartbeat(
         self,
-        queue: str,
+        queues: Sequence[str],
         capacity: int,
         running: Sequence[pb.RunningTask],
         *,
@@ -49,7 +49,7 @@ class WorkerTasksClient:
     ) -> pb.HeartbeatTasksResponse:
         request = pb.HeartbeatTasksRequest(
             worker_id=self.worker_id,
-            queue=queue,
+            queues=queues,
             capacity=capacity,
             running=running,
             draining=draining,

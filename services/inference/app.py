@@ -40,10 +40,10 @@ from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check
 from services.telemetry.instruments import plain, reading
 from services.worker.heartbeat import Heartbeat
+from services.worker.inbox import WorkerInbox
 from services.worker.metrics import CAPACITY, RUNNING
 from services.worker.reports import CallRecords, Reports
 from services.worker.runs import Runs
-from services.worker.work_queue import WorkQueue
 from services.worker.worker import Worker
 
 log = structlog.get_logger()
@@ -72,21 +72,19 @@ async def open_worker(
     worker = Worker(
         runs, reports, lambda run: HandlerAttempt(run, handlers, resources), timeout=settings.task_timeout_seconds
     )
-    queue = WorkQueue(bus, settings.worker_queue, worker, runs)
+    inbox = WorkerInbox(bus, worker, runs)
     heartbeat = Heartbeat(
         tasks,
         runs,
         reports,
-        queue=settings.worker_queue,
-        inbox=queue.inbox,
+        queues=settings.worker_queues,
+        inbox=inbox.subject,
         models=models,
         served=partial(announced, served),
     )
-    async with running(cancels=queue.watch_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):
+    async with running(cancels=inbox.watch_cancels, heartbeat=heartbeat.run, leases=heartbeat.watch_leases):
         try:
-            async with running(
-                queue=queue.run, grants=queue.watch_assignments, refill=queue.refill, bus=queue.watch_bus
-            ):
+            async with running(assignments=inbox.watch_assignments):
                 yield runs
         finally:
             heartbeat.draining = True
@@ -117,7 +115,7 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
             providers, limiters, CallRecords(tasks), chosen.provider_unknown_outcome_policy
         )
         orphan_resolver = OrphanResolver(tasks, provider_context)
-        await stack.enter_async_context(orphan_resolver.listening(bus, chosen.worker_queue))
+        await stack.enter_async_context(orphan_resolver.listening(bus, chosen.worker_queues))
         resources = WorkerResources(
             TaskImages(loader), store, bus, provider_context, chosen.default_provider, schemas_at(chosen.public_url)
         )

@@ -36,7 +36,8 @@ class InferenceServicer(rpc.InferenceServiceServicer):
     ) -> pb.DescribeWorkerResponse:
         return pb.DescribeWorkerResponse(
             worker_id=self._settings.worker_id,
-            queue=self._settings.worker_queue,
+            queue=self._settings.worker_queues[0],
+            queues=self._settings.worker_queues,
             capacity=self._settings.worker_capacity,
             running=len(self._runs),
             task_types=self._task_types,

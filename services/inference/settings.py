@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
+from services.catalog.base import QueueName
+from services.catalog.queues import DEFAULT_QUEUES
 from services.clients.storage_client import StorageTargetSettings
 from services.clients.tasks_client import TasksTargetSettings
+from services.common.settings import split
 from services.imaging.loader import ImageSettings
 from services.providers.calling.provider_retries import UnknownPolicy
 
@@ -24,8 +29,8 @@ class WorkerSettings(TasksTargetSettings, StorageTargetSettings, ImageSettings):
     worker_id: str = Field(default_factory=_own_name)
     """Name of the worker, new with every start unless it is given: a restarted worker must not keep its
     predecessor's leases."""
-    worker_queue: str = "inference"
-    """Which tasks it takes."""
+    worker_queues: Annotated[tuple[QueueName, ...], NoDecode] = Field(default=DEFAULT_QUEUES, min_length=1)
+    """The queues whose tasks it takes, by commas."""
     worker_capacity: int = Field(default=12, ge=1, le=4096)
     """Tasks at the same time: more than the model has slots, so that it stays full while others load and store
     their pictures."""
@@ -41,3 +46,8 @@ class WorkerSettings(TasksTargetSettings, StorageTargetSettings, ImageSettings):
     """How long a worker that stops may finish what it runs."""
     assumed_lease_seconds: float = Field(default=30.0, gt=0)
     """Length of a lease until the tasks service has said it."""
+
+    @field_validator("worker_queues", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split(value)

@@ -47,6 +47,7 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(
             WorkerServicer(
                 replica.service,
+                replica.starter,
                 replica.repository,
                 replica.messages,
                 replica.heartbeats,

@@ -4,31 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from dataclasses import dataclass
 from itertools import count
 
-# One step of priority weighs as much as this long a wait, so nothing waits for ever behind what is more urgent.
-AGE_PER_PRIORITY = 30_000_000
+from services.tasks.scheduler import QueuedTask
+
 _SPARE = 1_024
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedTask:
-    """A task that waits for a worker. Microseconds; `attempt` is the next one; it may take `weight` seconds."""
-
-    task_id: str
-    tenant: str
-    queue: str
-    priority: int
-    created_at: int
-    attempt: int
-    not_before: int = 0
-    weight: float = 1.0
-
-    @property
-    def rank(self) -> int:
-        """Smaller is sooner."""
-        return self.created_at - self.priority * AGE_PER_PRIORITY
 
 
 class Backlog:

@@ -1,15 +1,15 @@
 """Assigns tasks to workers, as many as they have room for, and ends runs whose worker went silent.
 
-What is created while nothing waits and a worker has room is begun for that worker by the write that creates it: its
-claim would only cost another call, another write and a turn of the queue. Everything else is released to a queue, to be
-claimed by whoever is first.
+A task is assigned by the write that begins it: the one that creates it where nothing waits and a worker has room, else
+one of its own, for which the scheduler took it from those that wait. Then its worker is told, on the bus. A reminder
+and the lease repair what got lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,14 +18,14 @@ import structlog
 
 from services.common.errors import ComputeError, Unavailable
 from services.durable.leases import LeaseTable
-from services.tasks.backlog import Backlog, QueuedTask
 from services.tasks.domain import Task, TaskState
-from services.tasks.ports import TaskClock
+from services.tasks.fair_scheduler import FairScheduler
+from services.tasks.ports import Assignment, AttemptStart, TaskClock
 from services.tasks.queues import KnownQueues
+from services.tasks.scheduler import Placement, QueuedTask, Scheduler
 from services.tasks.worker_registry import RegisteredModel, Reservation, WorkerRegistry
 
 log = structlog.get_logger()
-_LARGEST_ORDER = 32
 # Half a second of what the store takes: the rest has its turn with the next sweep.
 _EXPIRED_AT_ONCE = 1_000
 
@@ -35,8 +35,6 @@ class WorkerOrders(Protocol):
 
     @property
     def connected(self) -> bool: ...
-
-    async def release(self, queue: str, items: list[QueuedTask]) -> None: ...
 
     async def assign(self, inbox: str, tasks: list[Task]) -> None:
         """To the worker these were begun for."""
@@ -49,8 +47,12 @@ class WorkerOrders(Protocol):
     async def stop(self, task_id: str, attempt: int) -> None: ...
 
 
-class RunCloser(Protocol):
-    """Ends runs that no worker carries out, named by task and attempt. Both raise ComputeError."""
+class AttemptWriter(Protocol):
+    """Begins attempts, and ends those that no worker carries out, named by task and attempt. All raise ComputeError."""
+
+    async def begin(self, attempts: Sequence[Assignment]) -> Sequence[AttemptStart]:
+        """In the order asked."""
+        ...
 
     async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
         """Their workers went silent."""
@@ -63,7 +65,7 @@ class RunCloser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DispatchTiming:
-    """Seconds. `lease`: silence after which a run is lost; `claim`: after which an order nobody took is repeated."""
+    """Seconds. `lease`: silence after which a run is lost; `claim`: after which a worker is reminded of one."""
 
     lease: float = 10.0
     claim: float = 5.0
@@ -76,52 +78,48 @@ class Dispatcher:
     def __init__(
         self,
         orders: WorkerOrders,
-        endings: RunCloser,
+        attempts: AttemptWriter,
         clock: TaskClock,
         leads: Callable[[], bool],
         timing: DispatchTiming,
         queues: KnownQueues | None = None,
+        scheduler: Scheduler | None = None,
     ) -> None:
         self._orders = orders
-        self._endings = endings
+        self._attempts = attempts
         self._clock = clock
         self._leads = leads
         self._timing = timing
         self._queues = queues or KnownQueues()
-        self._backlogs: dict[str, Backlog] = defaultdict(Backlog)
-        self._released: dict[str, tuple[QueuedTask, float]] = {}
+        self._scheduler = scheduler or FairScheduler()
+        # Taken from those that wait, while the write that begins them is under way.
+        self._beginning: dict[str, QueuedTask] = {}
         self._leases = LeaseTable(timing.lease, timing.claim)
-        self._on_the_way: Counter[str] = Counter()
         self._registry = WorkerRegistry(timing.lease)
         self._assignments: dict[str, list[Task]] = defaultdict(list)
         self._undelivered: set[tuple[str, int]] = set()
         self._complete = False
-        self._weights: dict[str, float] = {}
         self._readings: list[set[str]] = []
         self._wake = asyncio.Event()
 
     def check_queue(self, queue: str) -> None:
         """Raises UnknownQueue where no setting names it, no worker served it lately, and none of its tasks is there."""
-        if queue not in self._queues and not self._in_use(queue):
+        if queue not in self._queues and not self._scheduler.depth().get(queue) and not self._under_way(queue):
             raise self._queues.refusal()
 
     def reserve_worker(self, task: Task) -> str | None:
         """The worker that a task about to be created may be begun for; the reservation lasts until that is noticed."""
-        queue = task.queue
-        able = self._leads() and self._complete and self._orders.connected
-        backlog = self._backlogs.get(queue)
-        if not able or (backlog and backlog.has_ready(self._clock())) or self._room(queue) <= 0:
+        if not (self._complete and self._assigns()):
             return None
-        chosen = self._registry.reserve(task.id, queue, time.monotonic(), self._timing.claim)
-        if chosen is not None:
-            self._on_the_way[queue] += 1
-        return chosen
+        now = time.monotonic()
+        chosen = self._scheduler.place(task.queue, self._registry.free(now), self._clock())
+        kept = chosen and self._registry.reserve(task.id, chosen, task.queue, now + self._timing.claim)
+        return chosen if kept else None
 
     def cancel_reservation(self, task_id: str) -> Reservation | None:
         """The place that was kept for it, which is free again."""
         reservation = self._registry.release(task_id)
         if reservation is not None:
-            self._arrived(reservation.queue)
             self._wake.set()
         return reservation
 
@@ -136,8 +134,7 @@ class Dispatcher:
             self._drop_lease(task.id)
             self._learn(task)
         if task.state is TaskState.PENDING:
-            self._recall(task.id)
-            self._backlogs[task.queue].push(self._waiting(task), self._clock())
+            self._wait(task)
         elif task.state is TaskState.EXECUTING:
             self._forget(task)
             self._begin_lease(task)
@@ -152,16 +149,17 @@ class Dispatcher:
 
     def gone(self, task_id: str) -> None:
         """No such task."""
-        self._recall(task_id)
         self._drop_lease(task_id)
-        for backlog in self._backlogs.values():
-            backlog.remove(task_id)
+        self.cancel_reservation(task_id)
+        self._beginning.pop(task_id, None)
+        for queue in self._scheduler.depth():
+            self._scheduler.remove(task_id, queue)
         self._wake.set()
 
     def heard(
         self,
         worker_id: str,
-        queue: str,
+        queues: Sequence[str],
         capacity: int,
         *,
         running: int = 0,
@@ -175,8 +173,9 @@ class Dispatcher:
         """
         if draining:
             capacity, inbox = min(capacity, running), ""
-        self._queues.serve(queue, time.monotonic())
-        if self._registry.heard(worker_id, queue, capacity, inbox, unwell, models):
+        for queue in queues:
+            self._queues.serve(queue, time.monotonic())
+        if self._registry.heard(worker_id, queues, capacity, inbox, unwell, models):
             self._wake.set()
 
     def models(self) -> list[RegisteredModel]:
@@ -208,7 +207,7 @@ class Dispatcher:
 
     def depth(self) -> dict[str, int]:
         """Waiting tasks of each queue."""
-        return {queue: len(backlog) for queue, backlog in self._backlogs.items()}
+        return self._scheduler.depth()
 
     def running(self) -> dict[str, int]:
         """Running tasks of each queue."""
@@ -216,7 +215,7 @@ class Dispatcher:
 
     def slots(self) -> dict[str, list[int]]:
         """What each worker of a queue can run at the same time, by queue."""
-        return {queue: self._registry.capacities(queue) for queue in self._registry.queues}
+        return self._registry.slots()
 
     @property
     def models_away(self) -> int:
@@ -242,9 +241,9 @@ class Dispatcher:
         return count
 
     def _found(self, task: Task) -> None:
-        on_the_way = task.id in self._released or task.id in self._backlogs.get(task.queue, ())
-        if task.state is TaskState.PENDING and not on_the_way:
-            self._backlogs[task.queue].push(self._waiting(task), self._clock())
+        if task.state is TaskState.PENDING:
+            if task.id not in self._beginning and not self._scheduler.waits(task.id, task.queue):
+                self._wait(task)
         elif task.state is TaskState.EXECUTING:
             self._begin_lease(task)
 
@@ -253,22 +252,18 @@ class Dispatcher:
         self._complete = whole
 
     async def run(self) -> None:
-        """Releases whenever something changed, until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await asyncio.sleep(0)  # the rest of this turn joins
-            handing, self._assignments = self._assignments, defaultdict(list)
-            for worker_id, tasks in handing.items():
-                await self._assign(
-                    worker_id, [task for task in tasks if self._leases.unconfirmed(task.id, task.attempt)]
-                )
-            if self._leads():
-                for queue in self._registry.queues:
-                    await self._release(queue)
+        """Assigns whenever something changed, until cancelled."""
+        async with asyncio.TaskGroup() as writes:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await asyncio.sleep(0)  # the rest of this turn joins
+                await self._hand_over()
+                if taken := self._take():
+                    writes.create_task(self._begin(taken))
 
     async def sweep(self) -> None:
-        """Repeats orders nobody took, expires leases nobody confirm for, until cancelled."""
+        """Reminds workers of what they do not speak of, expires leases nobody confirms, until cancelled."""
         last = time.monotonic()
         while True:
             await asyncio.sleep(self._timing.sweep)
@@ -276,7 +271,6 @@ class Dispatcher:
             self._extend_deadlines(now - last - self._timing.sweep)
             last = now
             self._registry.drop_silent(now)
-            self._repeat_orders(now)
             for task_id in self._registry.expired_reservations(now):
                 self.cancel_reservation(task_id)
             await self._return_undelivered()
@@ -287,22 +281,17 @@ class Dispatcher:
                 self._complete = False
                 self._drop_unkept(now)
             self._drop_idle_queues(now)
-            if self._is_due():
-                self._wake.set()
-
-    def _is_due(self) -> bool:
-        """Whether a pause is over of a task that a worker can take."""
-        served = (self._backlogs[queue] for queue in self._registry.queues if queue in self._backlogs)
-        return any((due := backlog.next_due()) is not None and due <= self._clock() for backlog in served)
+            self._wake.set()  # a task's pause may be over, or the bus be back
 
     def _drop_idle_queues(self, now: float) -> None:
         """Nothing is kept of a queue without tasks that nobody serves."""
         self._queues.forget(now)
-        for queue in [queue for queue in self._backlogs if queue not in self._queues and not self._in_use(queue)]:
-            del self._backlogs[queue]
+        for queue, waiting in self._scheduler.depth().items():
+            if queue not in self._queues and not waiting and not self._under_way(queue):
+                self._scheduler.drop(queue)
 
-    def _in_use(self, queue: str) -> bool:
-        return bool(self._backlogs.get(queue) or self._leases.running(queue) or self._on_the_way[queue])
+    def _under_way(self, queue: str) -> bool:
+        return self._leases.running(queue) > 0 or self._registry.awaits(queue)
 
     def _extend_deadlines(self, stalled: float) -> None:
         """This process itself was stopped or starved: its silence is not the workers'."""
@@ -311,27 +300,53 @@ class Dispatcher:
         self._leases.extend_deadlines(stalled)
         self._registry.extend_deadlines(stalled)
 
-    def _room(self, queue: str) -> int:
-        return sum(self._registry.capacities(queue)) - self._leases.running(queue) - self._on_the_way[queue]
+    def _assigns(self) -> bool:
+        """What nobody could be told of is not begun."""
+        return self._leads() and self._orders.connected
 
-    async def _release(self, queue: str) -> None:
-        backlog = self._backlogs.get(queue)
-        if not backlog or (room := self._room(queue)) <= 0:
-            return
-        items = backlog.pop(room, self._clock())
-        size = max(1, min(_LARGEST_ORDER, min(self._registry.capacities(queue)) // 8))
-        until = time.monotonic() + self._timing.claim
-        for item in items:
-            self._released[item.task_id] = (item, until)
-            self._on_the_way[queue] += 1
-        for start in range(0, len(items), size):
-            await self._send(queue, items[start : start + size])
+    def _take(self) -> list[Placement]:
+        """Who is next, each with a place kept for it."""
+        now = time.monotonic()
+        if not self._assigns() or not (free := self._registry.free(now)):
+            return []
+        taken = []
+        for placement in self._scheduler.take(free, self._clock()):
+            task = placement.task
+            if self._registry.reserve(task.task_id, placement.worker_id, task.queue, now + self._timing.claim):
+                self._beginning[task.task_id] = task
+                taken.append(placement)
+            else:  # it is being created once more, under its key
+                self._scheduler.add(task, self._clock())
+        return taken
 
-    async def _send(self, queue: str, items: list[QueuedTask]) -> None:
+    async def _begin(self, taken: Sequence[Placement]) -> None:
+        """Writes them as begun; what is noticed then goes to its worker. Whatever could not begin waits on."""
+        attempts = [Assignment(worker_id, task.task_id, task.attempt) for task, worker_id in taken]
         try:
-            await self._orders.release(queue, items)
-        except Exception as error:  # noqa: BLE001  # whatever the bus raises: the sweep repeats the order
-            log.warning("order not sent", queue=queue, count=len(items), error=repr(error))
+            for (task, _), start in zip(taken, await self._attempts.begin(attempts), strict=True):
+                if not self._is_beginning(task):
+                    continue  # noticed as it was written
+                if start.task is not None:
+                    self.noticed(start.task)
+                else:
+                    self.gone(task.task_id)
+        except ComputeError as error:
+            log.warning("tasks not begun", count=len(attempts), reason=error.reason)
+            await asyncio.sleep(self._timing.sweep)
+        finally:
+            for task, _ in taken:
+                if self._is_beginning(task):
+                    self.cancel_reservation(task.task_id)
+                    self._scheduler.add(self._beginning.pop(task.task_id), self._clock())
+
+    def _is_beginning(self, task: QueuedTask) -> bool:
+        latest = self._beginning.get(task.task_id)
+        return latest is not None and latest.attempt == task.attempt
+
+    async def _hand_over(self) -> None:
+        assigned, self._assignments = self._assignments, defaultdict(list)
+        for worker_id, tasks in assigned.items():
+            await self._assign(worker_id, [task for task in tasks if self._leases.unconfirmed(task.id, task.attempt)])
 
     async def _assign(self, worker_id: str, tasks: list[Task]) -> None:
         inbox = self._registry.inbox(worker_id)
@@ -351,7 +366,7 @@ class Dispatcher:
             return
         log.info("nobody heard of the tasks", count=len(runs))
         try:
-            await self._endings.give_back(runs)
+            await self._attempts.give_back(runs)
         except ComputeError as error:
             log.warning("tasks not given back", count=len(runs), reason=error.reason)  # their leases run out
 
@@ -363,17 +378,8 @@ class Dispatcher:
                 continue
             try:
                 await self._orders.remind(inbox, lease.id, lease.fence)
-            except Exception as error:  # noqa: BLE001  # as with releases
+            except Exception as error:  # noqa: BLE001  # whatever the bus raises: the next one comes
                 log.warning("worker not reminded", task_id=lease.id, error=repr(error))
-
-    def _repeat_orders(self, now: float) -> None:
-        late = [item for item, until in self._released.values() if until <= now]
-        for item in late:
-            self._recall(item.task_id)
-            self._backlogs[item.queue].push(item, self._clock())
-        if late:
-            log.info("orders not taken", count=len(late))
-            self._wake.set()
 
     async def _expire_leases(self, now: float) -> None:
         late = self._leases.late(now)[:_EXPIRED_AT_ONCE]
@@ -383,7 +389,7 @@ class Dispatcher:
             log.warning("lease expired", task_id=lease.id, attempt=lease.fence)
             lease.until = now + 1.0  # where that fails
         try:
-            await self._endings.expire([(lease.id, lease.fence) for lease in late])
+            await self._attempts.expire([(lease.id, lease.fence) for lease in late])
         except ComputeError as error:
             log.warning("leases not expired", count=len(late), reason=error.reason)
             return
@@ -397,8 +403,16 @@ class Dispatcher:
         for lease in self._leases.late(now):
             self._drop_lease(lease.id)
 
-    def _waiting(self, task: Task) -> QueuedTask:
-        weight = self._weights.get(task.task_type, 1.0)
+    def _wait(self, task: Task) -> None:
+        item = self._queued(task)
+        if self._is_beginning(item):
+            self._beginning[task.id] = item  # should the write fail
+        else:
+            if self._beginning.pop(task.id, None) is not None:
+                self.cancel_reservation(task.id)  # that write can only fail
+            self._scheduler.add(item, self._clock())
+
+    def _queued(self, task: Task) -> QueuedTask:
         # How long to wait is what the writer's clock says; from when on is this process's own affair.
         delay = max(0, task.not_before - task.updated_at) if task.not_before else 0
         return QueuedTask(
@@ -409,14 +423,12 @@ class Dispatcher:
             created_at=task.created_at,
             attempt=task.attempt + 1,
             not_before=self._clock() + delay if delay else 0,
-            weight=weight,
+            weight=self._scheduler.estimate(task.task_type),
         )
 
     def _learn(self, task: Task) -> None:
-        """What a run of this type takes, as a running mean: the weight of fair share."""
         if task.state is TaskState.COMPLETED and task.started_at is not None:
-            seconds = max((task.updated_at - task.started_at) / 1e6, 0.001)
-            self._weights[task.task_type] = 0.8 * self._weights.get(task.task_type, seconds) + 0.2 * seconds
+            self._scheduler.learn(task.task_type, max((task.updated_at - task.started_at) / 1e6, 0.001))
 
     def _begin_lease(self, task: Task) -> None:
         known = self._leases.get(task.id)
@@ -432,17 +444,6 @@ class Dispatcher:
             self._registry.ended(lease.holder)
 
     def _forget(self, task: Task) -> None:
-        self._recall(task.id)
-        if (backlog := self._backlogs.get(task.queue)) is not None:
-            backlog.remove(task.id)
-
-    def _recall(self, task_id: str) -> None:
-        known = self._released.pop(task_id, None)
-        if known is not None:
-            self._arrived(known[0].queue)
-
-    def _arrived(self, queue: str) -> None:
-        """One that was on its way has come, or comes no more."""
-        self._on_the_way[queue] -= 1
-        if not self._on_the_way[queue]:
-            del self._on_the_way[queue]
+        """It waits no more."""
+        self._beginning.pop(task.id, None)
+        self._scheduler.remove(task.id, task.queue)

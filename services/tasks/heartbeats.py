@@ -41,7 +41,7 @@ class HeartbeatReceiver:
     def _note(self, beat: wire.HeartbeatTasksRequest) -> list[wire.TaskRef]:
         self._dispatcher.heard(
             beat.worker_id,
-            beat.queue,
+            beat.queues or [beat.queue],
             beat.capacity,
             running=len(beat.running),
             draining=beat.draining,

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from services.catalog import webhook_events
 from services.catalog.base import CommonFields, TaskKind
 from services.catalog.prompts import AS_STORED
+from services.catalog.queues import INFERENCE_QUEUE
 from services.catalog.tasks import TYPES
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import Internal, wrong_field
@@ -33,7 +34,6 @@ from services.rpc.proto import (
 )
 from services.tasks.domain import Task, TaskState
 from services.tasks.provider_calls import ProviderCallRecord
-from services.tasks.queues import DEFAULT_QUEUE
 from services.tasks.reference_policy import ReferencePolicy
 from services.tasks.removal import folders_in
 from services.tasks.requests import ORIGIN, read_request
@@ -66,7 +66,7 @@ class Messages:
         return NewTask(
             tenant=tenant,
             task_type=kind.name,
-            queue=common.queue_name or DEFAULT_QUEUE,
+            queue=common.queue_name or INFERENCE_QUEUE,
             spec=spec,
             priority=common.priority,
             origin_instance=common.origin_instance,

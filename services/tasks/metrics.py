@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from services.catalog.enums import ErrorCategory
+from services.catalog.queues import DEFAULT_QUEUES
 from services.catalog.tasks import TYPES
 from services.tasks.domain import Task, TaskState, Verb
-from services.tasks.queues import DEFAULT_QUEUE
 from services.telemetry.instruments import LONG_SECONDS, Counter, Gauge, Histogram, Key, Source, plain
 from services.telemetry.labels import Label
 from services.telemetry.reasons import REASON
@@ -58,7 +58,7 @@ _ENDS_A_RUN = {
 
 def sources(dispatcher: QueueFigures, settings_queues: Iterable[str]) -> dict[Gauge, Source]:
     """What the gauges of a replica are read from. A queue that workers serve is declared as soon as it is seen."""
-    QUEUE.declare(DEFAULT_QUEUE, *settings_queues)
+    QUEUE.declare(*DEFAULT_QUEUES, *settings_queues)
 
     def slots() -> dict[str, list[int]]:
         found = dispatcher.slots()

@@ -1,4 +1,4 @@
-"""Work orders on JetStream, assigned tasks and stop orders on core NATS. All are hints: the store decides."""
+"""What workers are told on core NATS: tasks begun for them, reminders, what to stop. Hints all: the store decides."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.messaging.subjects.tasks import CANCEL_SUBJECT, orphans_subject, work_subject
-from services.tasks.backlog import QueuedTask
+from services.messaging.subjects.tasks import CANCEL_SUBJECT, orphans_subject
 from services.tasks.domain import Task
 
 # NATS takes a megabyte. What is larger alone the worker asks for.
@@ -24,7 +23,7 @@ _NOBODY = "503"
 
 
 class NatsWorkerOrders:
-    """Nothing here waits for an acknowledgement: the dispatcher repeats orders that nobody took."""
+    """Nothing here waits for an acknowledgement: the dispatcher reminds of what nobody speaks of."""
 
     def __init__(self, client: Client, fill: Callable[[Task, pb.Task], None]) -> None:
         """`fill` writes a task into an empty message."""
@@ -47,10 +46,6 @@ class NatsWorkerOrders:
                 on_unheard(*handed)
 
         await self._client.subscribe(f"{self._replies}.*", cb=receive)
-
-    async def release(self, queue: str, items: list[QueuedTask]) -> None:
-        order = wire.WorkOrder(items=[wire.WorkItem(task_id=item.task_id, attempt=item.attempt) for item in items])
-        await self._client.publish(work_subject(queue), order.SerializeToString())
 
     async def assign(self, inbox: str, tasks: list[Task]) -> None:
         order, size = wire.WorkOrder(), 0

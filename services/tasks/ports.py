@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import CachingRepository
@@ -81,6 +81,21 @@ class CompletionHook(Protocol):
     async def note(self, task: Task) -> None:
         """It is over and leaves calls open. Raises ComputeError."""
         ...
+
+
+class Assignment(NamedTuple):
+    """That `attempt` of a task which is, or is to be, this worker's; 0 means whichever comes next."""
+
+    worker_id: str
+    task_id: str
+    attempt: int
+
+
+class AttemptStart(NamedTuple):
+    """The task as the store has it now, None where there is none that can be run; why the attempt did not begin."""
+
+    task: Task | None
+    refusal: str = ""
 
 
 class WorkerReservations(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from services.catalog.queues import DEFAULT_QUEUES
 from services.common.errors import UnknownQueue, Violation
 
-DEFAULT_QUEUE = "inference"
 # Long enough for a worker that is replaced, or whose machine is.
 _REMEMBERED_SECONDS = 600.0
 
@@ -16,7 +16,7 @@ class KnownQueues:
     """Seconds are the caller's monotonic clock."""
 
     def __init__(self, declared: Iterable[str] = ()) -> None:
-        self._until: dict[str, float] = dict.fromkeys((DEFAULT_QUEUE, *declared), math.inf)
+        self._until: dict[str, float] = dict.fromkeys((*DEFAULT_QUEUES, *declared), math.inf)
 
     def __contains__(self, queue: str) -> bool:
         return queue in self._until

@@ -20,8 +20,9 @@ from services.messaging.event_schemas import schemas_at
 from services.messaging.publishing import Publisher
 from services.messaging.streams import ensure_streams
 from services.messaging.subjects.steps import STEPS_STREAM
-from services.messaging.subjects.tasks import EVENTS_STREAM, WORK_STREAM
+from services.messaging.subjects.tasks import EVENTS_STREAM
 from services.messaging.subjects.webhooks import WEBHOOKS_STREAM
+from services.tasks.attempts import AttemptStarter
 from services.tasks.broadcast import TaskBroadcast
 from services.tasks.changes import TaskNews
 from services.tasks.children import ChildTasks
@@ -35,7 +36,7 @@ from services.tasks.metrics import count_write
 from services.tasks.orders import NatsWorkerOrders
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
 from services.tasks.outgoing import outgoing
-from services.tasks.ports import FileStore
+from services.tasks.ports import Assignment, AttemptStart, FileStore
 from services.tasks.queues import KnownQueues
 from services.tasks.reload import Reload
 from services.tasks.removal import RemovalDetails, Remover
@@ -45,7 +46,7 @@ from services.tasks.settings import TasksSettings
 
 log = structlog.get_logger()
 # Those it publishes to.
-_STREAMS = (EVENTS_STREAM, WORK_STREAM, STEPS_STREAM, WEBHOOKS_STREAM)
+_STREAMS = (EVENTS_STREAM, STEPS_STREAM, WEBHOOKS_STREAM)
 
 
 class TasksReplica:
@@ -95,6 +96,7 @@ class TasksReplica:
             queues=self.dispatcher,
         )
         self.children = ChildTasks(self.service, self.repository, clock)
+        self.starter = AttemptStarter(self.service, self.repository, self.messages.spec)
         self.orphan_reaper = OrphanReaper(self._orphans, self.service, self.repository, self._orders, clock, patience)
         self._removals = removals(database)
         self.remover = Remover(
@@ -132,7 +134,7 @@ class TasksReplica:
             "settle": self._relay.settle,
             "checkpoint": self._checkpoints.run,
             "leadership": self._leadership.run,
-            "release": self.dispatcher.run,
+            "assign": self.dispatcher.run,
             "sweep": self.dispatcher.sweep,
             "adopt": self._leadership.every(1.0, self._checkpoints.adopt_dead),
             "removals": self._leadership.every(2.0, self.remover.sweep),
@@ -151,6 +153,9 @@ class TasksReplica:
                 await self._checkpoints.close()
         except (TimeoutError, Unavailable) as error:
             log.warning("left to the next replica", waiting=self._relay.waiting, error=repr(error))
+
+    async def begin(self, attempts: Sequence[Assignment]) -> Sequence[AttemptStart]:
+        return await self.starter.begin(attempts)
 
     async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
         await self.service.finish_all([lease_expired(*run) for run in runs])

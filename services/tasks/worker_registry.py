@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
+
+from services.tasks.scheduler import FreeWorker
 
 log = structlog.get_logger()
 
@@ -24,9 +27,9 @@ class RegisteredModel(NamedTuple):
 
 
 class RegisteredWorker(NamedTuple):
-    """`until` is this process's monotonic clock; without `inbox` it only takes what it claimed itself."""
+    """`until` is this process's monotonic clock; without `inbox` it is given nothing."""
 
-    queue: str
+    queues: tuple[str, ...]
     capacity: int
     until: float
     inbox: str
@@ -35,7 +38,7 @@ class RegisteredWorker(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A slot held for a task that is being written, until `until`."""
+    """A slot held for a task that is being written as begun, until `until`."""
 
     worker_id: str
     queue: str
@@ -68,7 +71,7 @@ class WorkerRegistry:
     def heard(
         self,
         worker_id: str,
-        queue: str,
+        queues: Sequence[str],
         capacity: int,
         inbox: str,
         unwell: tuple[str, ...] = (),
@@ -80,16 +83,27 @@ class WorkerRegistry:
             self._workers.pop(worker_id, None)
         else:
             until = time.monotonic() + self._patience
-            self._workers[worker_id] = RegisteredWorker(queue, capacity, until, inbox, unwell, models)
-        return known is None or known.capacity != capacity
+            self._workers[worker_id] = RegisteredWorker(tuple(queues), capacity, until, inbox, unwell, models)
+        return known is None or (known.capacity, known.inbox) != (capacity, inbox)
 
-    @property
-    def queues(self) -> list[str]:
-        """Those that the workers serve, each once."""
-        return list(dict.fromkeys(worker.queue for worker in self._workers.values()))
+    def free(self, now: float) -> list[FreeWorker]:
+        """Those that can be given more. One that is late with a heartbeat may be gone."""
+        punctual = now + self._patience / 2
+        return [
+            FreeWorker(worker_id, worker.queues, slots)
+            for worker_id, worker in self._workers.items()
+            if worker.inbox
+            and worker.until > punctual
+            and (slots := worker.capacity - self._running.get(worker_id, 0)) > 0
+        ]
 
-    def capacities(self, queue: str) -> list[int]:
-        return [worker.capacity for worker in self._workers.values() if worker.queue == queue]
+    def slots(self) -> dict[str, list[int]]:
+        """What each worker of a queue can run at the same time, by queue."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for worker in self._workers.values():
+            for queue in worker.queues:
+                found[queue].append(worker.capacity)
+        return found
 
     def inbox(self, worker_id: str | None) -> str:
         """Empty where it has none, or is not there any more."""
@@ -113,22 +127,17 @@ class WorkerRegistry:
         if self._running[worker_id] <= 0:
             del self._running[worker_id]
 
-    def reserve(self, task_id: str, queue: str, now: float, seconds: float) -> str | None:
-        """The worker with an inbox that has most room; None when there is none, or a reservation is kept already.
+    def reserve(self, task_id: str, worker_id: str, queue: str, until: float) -> bool:
+        """False where a place is kept for that task already."""
+        if task_id in self._reservations:
+            return False
+        self._reservations[task_id] = Reservation(worker_id, queue, until)
+        self.began(worker_id)
+        return True
 
-        A worker that is late with a heartbeat may be gone; it can still take what it claims itself.
-        """
-        free = {
-            worker_id: worker.capacity - self._running.get(worker_id, 0)
-            for worker_id, worker in self._workers.items()
-            if worker.inbox and worker.queue == queue and worker.until > now + self._patience / 2
-        }
-        chosen = max(free, key=free.__getitem__, default=None)
-        if chosen is None or free[chosen] <= 0 or task_id in self._reservations:
-            return None
-        self._reservations[task_id] = Reservation(chosen, queue, now + seconds)
-        self.began(chosen)
-        return chosen
+    def awaits(self, queue: str) -> bool:
+        """Whether a task of that queue is being written."""
+        return any(reservation.queue == queue for reservation in self._reservations.values())
 
     def release(self, task_id: str) -> Reservation | None:
         """The place that was kept, which is free again."""

@@ -10,17 +10,17 @@ from compute.tasks.v1 import worker_pb2 as wire
 from compute.tasks.v1 import worker_pb2_grpc as rpc
 from google.protobuf.duration_pb2 import Duration
 
-from services.common.background import together
-from services.common.errors import ComputeError, Internal, InvalidRequest, NotFound
+from services.common.errors import InvalidRequest, NotFound
 from services.common.scopes import OURS, needs
 from services.rpc.grpc_server import Context
 from services.rpc.proto import put_object
+from services.tasks.attempts import AttemptStarter
 from services.tasks.dispatcher import Dispatcher
-from services.tasks.domain import Failure, Task, TaskState
+from services.tasks.domain import Failure, TaskState
 from services.tasks.heartbeats import HeartbeatReceiver
 from services.tasks.messages import Messages, provider_call
 from services.tasks.orphan_reaper import OrphanReaper
-from services.tasks.ports import TaskRepository
+from services.tasks.ports import Assignment, TaskRepository
 from services.tasks.service import RunReport, TaskService
 
 log = structlog.get_logger()
@@ -32,6 +32,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     def __init__(
         self,
         service: TaskService,
+        starter: AttemptStarter,
         repository: TaskRepository,
         messages: Messages,
         heartbeats: HeartbeatReceiver,
@@ -40,6 +41,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         lease: float,
     ) -> None:
         self._service = service
+        self._starter = starter
         self._repository = repository
         self._messages = messages
         self._heartbeats = heartbeats
@@ -51,11 +53,16 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     @needs(OURS)
     async def ClaimTasks(self, request: wire.ClaimTasksRequest, context: Context) -> wire.ClaimTasksResponse:
         _check_worker(request.worker_id)
-        found = await self._repository.get_many([ref.task_id for ref in request.tasks])
+        asked = [Assignment(request.worker_id, ref.task_id, ref.attempt) for ref in request.tasks]
         answer = wire.ClaimTasksResponse(lease=self._lease)
-        await together(
-            [self._claim(request.worker_id, found.get(ref.task_id), ref, answer.claims.add()) for ref in request.tasks]
-        )
+        for attempt, start in zip(asked, await self._starter.begin(asked), strict=True):
+            claim = answer.claims.add(task_id=attempt.task_id, refusal=start.refusal)
+            if start.task is None:
+                self._dispatcher.gone(attempt.task_id)
+            elif start.refusal:
+                self._dispatcher.noticed(start.task)
+            else:
+                self._messages.fill(start.task, claim.task)
         return answer
 
     @needs(OURS)
@@ -100,18 +107,6 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         endings = [self._ending(item) for item in request.finished]
         return wire.FinishTasksResponse(accepted=await self._service.finish_all(endings))
 
-    async def _claim(self, worker_id: str, task: Task | None, ref: wire.TaskRef, answer: wire.Claim) -> None:
-        answer.task_id = ref.task_id
-        try:
-            if task is not None:
-                self._messages.spec(task)  # before it begins: nobody could run it
-            claimed = await self._service.claim(worker_id, task, ref.attempt)
-        except ComputeError as error:
-            await self._correct_dispatcher(ref.task_id, error)
-            answer.refusal = error.reason
-        else:
-            self._messages.fill(claimed, answer.task)
-
     def _ending(self, item: wire.FinishedTask) -> RunReport:
         """Raises InvalidRequest."""
         kind = item.WhichOneof("outcome")
@@ -127,15 +122,6 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         elif kind is None:
             raise InvalidRequest("an ending needs a result, a failure or a return", reason="OUTCOME_MISSING")
         return RunReport(item.task_id, item.attempt, failure=failure, calls=calls)
-
-    async def _correct_dispatcher(self, task_id: str, refusal: ComputeError) -> None:
-        """Something was released that cannot be claimed: the dispatcher missed a change, or cannot read the task."""
-        try:
-            if isinstance(refusal, Internal):
-                raise refusal
-            self._dispatcher.noticed(await self._repository.get_fresh(task_id))
-        except (NotFound, Internal):
-            self._dispatcher.gone(task_id)
 
     async def _is_lost(self, worker_id: str, ref: wire.TaskRef) -> bool:
         """The dispatcher does not know the run; the store decides."""

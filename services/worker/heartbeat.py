@@ -17,6 +17,7 @@ from services.worker.reports import Reports
 from services.worker.runs import AttemptKey, Runs, StopReason
 
 log = structlog.get_logger()
+_LOOK_SECONDS = 0.5
 
 
 class Heartbeat:
@@ -28,7 +29,7 @@ class Heartbeat:
         runs: Runs,
         reports: Reports,
         *,
-        queue: str,
+        queues: Sequence[str],
         inbox: Callable[[], str],
         models: Mapping[str, Check],
         served: Callable[[], Sequence[ServedModel]] = tuple,
@@ -39,11 +40,12 @@ class Heartbeat:
         self._client = client
         self._runs = runs
         self._reports = reports
-        self._queue = queue
+        self._queues = queues
         self._inbox = inbox
         self._models = models
         self._served = served
         self._answering = True
+        self._told = ""
         self.draining = False
 
     async def run(self) -> None:
@@ -51,7 +53,13 @@ class Heartbeat:
         while True:
             answered = await self.beat()
             period = self._reports.lease / 3
-            await asyncio.sleep(period if answered else min(1.0, period))
+            await self._pause(period if answered else min(1.0, period))
+
+    async def _pause(self, seconds: float) -> None:
+        """Ends early when this worker hears again or no more: whether it is given tasks depends on that."""
+        until = time.monotonic() + seconds
+        while self._inbox() == self._told and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110  # the bus tells nobody
+            await asyncio.sleep(min(_LOOK_SECONDS, left))
 
     async def watch_leases(self) -> None:
         """Stops, until cancelled, every run whose lease nobody renewed: another worker may have it by now."""
@@ -66,13 +74,13 @@ class Heartbeat:
             pb.RunningTask(task_id=run.key.task_id, attempt=run.key.attempt, progress=run.progress)
             for run in self._runs
         ]
-        sent_at = time.monotonic()
+        sent_at, self._told = time.monotonic(), self._inbox()
         try:
             answer = await self._client.heartbeat(
-                self._queue,
+                self._queues,
                 self._runs.capacity,
                 running,
-                inbox=self._inbox(),
+                inbox=self._told,
                 draining=self.draining,
                 unwell=await self._unwell(),
                 models=self._served(),

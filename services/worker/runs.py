@@ -55,7 +55,7 @@ class Run:
 
 
 class Runs:
-    """Bounded by `capacity`; an attempt is here at most once, however often its order is delivered."""
+    """An attempt is here at most once, however often this worker is told of it; `capacity` may run at the same time."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -68,9 +68,6 @@ class Runs:
 
     def __iter__(self) -> Iterator[Run]:
         return iter(list(self._running.values()))
-
-    def room(self) -> int:
-        return max(0, self.capacity - len(self._running) - len(self._expected))
 
     def knows(self, key: AttemptKey) -> bool:
         return key in self._running or key in self._expected

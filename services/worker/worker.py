@@ -1,21 +1,19 @@
-"""The worker: takes orders, claims attempts, runs them and reports."""
+"""The worker: runs the attempts that are assigned to it, and reports."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import structlog
 from compute.tasks.v1 import params_pb2, tasks_pb2
 from compute.tasks.v1 import worker_pb2 as pb
-from nats.aio.msg import Msg
 
 from services.common.errors import ComputeError
 from services.worker.metrics import count_run
-from services.worker.orders import OrderDelivery, items_of, keys_of
 from services.worker.outcomes import failure_of, fault, timeout_failure
 from services.worker.reports import ClaimedTask, Reports
 from services.worker.runs import AttemptKey, Run, Runs, StopReason
@@ -52,9 +50,9 @@ class Attempt(Protocol):
 
 
 class Worker:
-    """Runs what it claimed or was assigned, each attempt in an asyncio task of its own. Times are seconds.
+    """Each attempt in an asyncio task of its own. Times are seconds.
 
-    `timeout` bounds one run; what finds no free slot within `patience` is left to other workers.
+    `timeout` bounds one run; what finds no free slot within `patience` is given back: others may have one.
     """
 
     def __init__(
@@ -74,34 +72,15 @@ class Worker:
         self._jobs: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(runs.capacity)
         self._open = True
-        self.freed = asyncio.Event()
 
-    def room(self) -> int:
-        """How many more orders may be asked for."""
-        return self._runs.room() if self._open else 0
-
-    async def take(self, message: Msg) -> None:
-        """One work order: what is new in it waits for a place, is claimed and run; answers at once."""
-        fresh = [key for key in keys_of(message) if not self._runs.knows(key)]
-        delivery = OrderDelivery(message, len(fresh))
-        if not fresh:
-            await delivery.settle()
-        for key in fresh:
-            self._begin(key, self._claim_and_run(key, delivery))
-
-    async def assigned(self, message: Msg) -> None:
-        """Attempts that were begun for this worker. One that comes without its task is asked for: it may be over."""
-        for item in items_of(message):
-            key = AttemptKey(item.task_id, item.attempt)
-            told = (item.task.id, item.task.attempt) == key
-            if not self._runs.knows(key) and not (told and self._runs.had(key)):
-                self._begin(key, self._run_assigned(key, item.task if told else None))
-
-    def _begin(self, key: AttemptKey, work: Coroutine[None, None, None]) -> None:
-        self._runs.expect(key)
-        job = asyncio.create_task(self._serve(key, work))
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+    def assign(self, key: AttemptKey, task: tasks_pb2.Task | None) -> None:
+        """An attempt that was begun for this worker. Without its task it is asked for: it may be over."""
+        told = task if task is not None and (task.id, task.attempt) == key else None
+        if not self._runs.knows(key) and not (told and self._runs.had(key)):
+            self._runs.expect(key)
+            job = asyncio.create_task(self._serve(key, told))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
 
     async def drain(self, grace: float) -> None:
         """Takes no more, waits `grace` seconds for what runs, and gives the rest back."""
@@ -116,26 +95,17 @@ class Worker:
         if self._jobs:
             await asyncio.wait(set(self._jobs), timeout=seconds)
 
-    async def _serve(self, key: AttemptKey, work: Coroutine[None, None, None]) -> None:
+    async def _serve(self, key: AttemptKey, task: tasks_pb2.Task | None) -> None:
         try:
-            await work
+            await self._run(key, task)
         except ComputeError as error:
             log.warning("attempt not reported", task_id=key.task_id, attempt=key.attempt, error=repr(error))
         except Exception:
             log.exception("worker failed", task_id=key.task_id, attempt=key.attempt)
         finally:
             self._runs.forget(key)
-            self.freed.set()
 
-    async def _claim_and_run(self, key: AttemptKey, delivery: OrderDelivery) -> None:
-        try:
-            async with self._slot():
-                if run := await self._claim(key, delivery):
-                    await self._carry_out(run)
-        except NoFreeSlot:
-            await delivery.answered(kept=False)
-
-    async def _run_assigned(self, key: AttemptKey, task: tasks_pb2.Task | None) -> None:
+    async def _run(self, key: AttemptKey, task: tasks_pb2.Task | None) -> None:
         """Its lease runs already, so it is told of in heartbeats while it still waits for a place."""
         granted = ClaimedTask(task, time.monotonic()) if task is not None else await self._reports.claim(key)
         if granted is None:
@@ -143,7 +113,7 @@ class Worker:
         run = self._runs.begin(key, granted.task, granted.sent_at)
         if not self._open and run.stopped is None:
             run.stopped = StopReason.DRAINED
-        await self._carry_out(run, self._slot)
+        await self._carry_out(run)
 
     def _slot(self) -> AbstractAsyncContextManager[object]:
         return self._slot_soon() if self._slots.locked() else self._slots
@@ -161,21 +131,12 @@ class Worker:
         finally:
             self._slots.release()
 
-    async def _claim(self, key: AttemptKey, delivery: OrderDelivery) -> Run | None:
-        """None when somebody else has it. Raises ComputeError when nobody answers: then it is delivered again."""
-        if not self._open:
-            await delivery.answered(kept=False)
-            return None
-        granted = await self._reports.claim(key)
-        await delivery.answered()
-        return None if granted is None else self._runs.begin(key, granted.task, granted.sent_at)
-
-    async def _carry_out(self, run: Run, slot: Callable[[], AbstractAsyncContextManager[object]] = nullcontext) -> None:
-        """Makes the attempt in a `slot` and tells what came of it."""
+    async def _carry_out(self, run: Run) -> None:
+        """Makes the attempt and tells what came of it."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
         attempt = self._attempts(run)
         await attempt.begun()
-        finished = await self._finished(run, attempt, slot)
+        finished = await self._finished(run, attempt)
         run.reporting = True
         accepted = False
         if finished is not None:
@@ -185,15 +146,13 @@ class Worker:
         count_run(finished, accepted=accepted)
         await attempt.ended(finished, accepted=accepted)
 
-    async def _finished(
-        self, run: Run, attempt: Attempt, slot: Callable[[], AbstractAsyncContextManager[object]]
-    ) -> pb.FinishedTask | None:
+    async def _finished(self, run: Run, attempt: Attempt) -> pb.FinishedTask | None:
         """None when the run was stopped by those who own the task: there is nobody to tell."""
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 if run.stopped is not None:
                     raise asyncio.CancelledError
-                async with slot():
+                async with self._slot():
                     return pb.FinishedTask(result=await attempt.result())
         except asyncio.CancelledError:
             return self._stopped(run)

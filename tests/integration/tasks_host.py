@@ -13,11 +13,10 @@ import grpc
 from compute.inference.v1 import inference_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 
 from services.common.errors import Unauthenticated
 from services.common.identity import Authenticator, Caller
-from services.messaging.streams import ensure_consumer, ensure_streams
-from services.messaging.subjects.tasks import WORK, WORK_STREAM, workers_of
 from services.rpc import grpc_server, reflection
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import HealthMonitor
@@ -40,6 +39,7 @@ class Host:
     bus: Client
     database: str
     queue: str
+    orders: Subscription
 
     def request(self, *, key: str = "", **params: Any) -> tasks_pb2.CreateTaskRequest:
         request = tasks_pb2.CreateTaskRequest(idempotency_key=key)
@@ -68,19 +68,20 @@ class Host:
         inbox: str = "",
     ) -> list[str]:
         request = worker_pb2.HeartbeatTasksRequest(
-            worker_id=worker_id, queue=self.queue, capacity=capacity, inbox=inbox
+            worker_id=worker_id, queues=[self.queue], capacity=capacity, inbox=inbox
         )
         request.running.extend(worker_pb2.RunningTask(task_id=name, attempt=attempt) for name, attempt in running)
         answer = await self.worker.HeartbeatTasks(request, timeout=20, metadata=self.metadata)
         return [ref.task_id for ref in answer.lost]
 
+    @property
+    def inbox(self) -> str:
+        """Of workers whose orders are read here."""
+        return self.orders.subject
+
     async def order(self, timeout: float = 15.0) -> list[tuple[str, int]]:
-        """The next work order of this host's queue."""
-        await ensure_streams(self.bus, WORK_STREAM)
-        durable = await ensure_consumer(self.bus, WORK, workers_of(self.queue))
-        pull = await self.bus.jetstream().pull_subscribe_bind(durable, stream="WORK")
-        [message] = await pull.fetch(1, timeout=timeout)
-        await message.ack()
+        """What a worker is told next that listens on `inbox`."""
+        message = await self.orders.next_msg(timeout=timeout)
         return [(item.task_id, item.attempt) for item in inference_pb2.WorkOrder.FromString(message.data).items]
 
     async def claim(self, worker_id: str, task_id: str, attempt: int = 0) -> worker_pb2.Claim:
@@ -136,11 +137,13 @@ async def hosting(
         port = grpc_server.bind(server, "127.0.0.1:0")
         await server.start()
         bus = await connected(nats_url)
+        orders = await bus.subscribe(bus.new_inbox())
+        await bus.flush()
         metadata = Credentials(TOKEN).metadata("acme")
         async with connect(f"127.0.0.1:{port}") as channel:
             tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
             try:
-                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus, database, queue)
+                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus, database, queue, orders)
             finally:
                 await bus.close()
                 await server.stop(1)

@@ -21,7 +21,7 @@ from nats.js.client import JetStreamContext
 from services.access import app
 from services.access.nats_setup import OPERATOR
 from services.messaging.streams import ensure_streams
-from services.messaging.subjects.tasks import EVENTS_STREAM, WORK_STREAM
+from services.messaging.subjects.tasks import EVENTS_STREAM
 from services.messaging.subjects.webhooks import WEBHOOKS_STREAM
 from services.messaging.tenant_events import DOMAIN, durable_of
 from services.rpc import grpc_server
@@ -160,7 +160,7 @@ async def tenants(mongodb_url: str, nats_url: str, database: str = "", **setting
     )
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(services_bus(nats_url, "test"))
-        await ensure_streams(services, EVENTS_STREAM, WORK_STREAM, WEBHOOKS_STREAM)
+        await ensure_streams(services, EVENTS_STREAM, WEBHOOKS_STREAM)
         await stack.enter_async_context(app.mount(server, app.Settings(**given)))
         port = grpc_server.bind(server, "127.0.0.1:0")
         await server.start()

@@ -20,8 +20,6 @@ from services.inference.app import open_worker
 from services.inference.context import WorkerResources
 from services.inference.registry import discover_handlers
 from services.inference.settings import WorkerSettings
-from services.messaging.streams import ensure_consumer, ensure_streams
-from services.messaging.subjects.tasks import WORK, WORK_STREAM, work_subject, workers_of
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
 from tests.fakes.objects import FakeImages, FakeObjects
@@ -36,17 +34,18 @@ def diagnostic(duration_ms: int = 0) -> params_pb2.TaskParams:
     return params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams(duration_ms=duration_ms))
 
 
-async def order(bus: Client, queue: str, task_id: str) -> None:
-    """As the dispatcher does: a hint that is repeated until somebody takes it."""
+async def remind(bus: Client, service: FakeWorkerService, task_id: str) -> None:
+    """As the dispatcher does, which says it again until the worker speaks of it."""
     item = inference_pb2.WorkItem(task_id=task_id, attempt=1)
-    await bus.publish(work_subject(queue), inference_pb2.WorkOrder(items=[item]).SerializeToString())
+    if inbox := service.heartbeats[-1].inbox:
+        await bus.publish(inbox, inference_pb2.WorkOrder(items=[item]).SerializeToString())
 
 
-async def finished(bus: Client, service: FakeWorkerService, queue: str, task_id: str, within: float) -> None:
-    """Repeats the order each second until the task is done. Raises TimeoutError."""
+async def finished(bus: Client, service: FakeWorkerService, task_id: str, within: float) -> None:
+    """Reminds the worker each second until the task is done. Raises TimeoutError."""
     async with asyncio.timeout(within):
         while task_id not in service.finished:
-            await order(bus, queue, task_id)
+            await remind(bus, service, task_id)
             try:
                 await service.until(lambda: task_id in service.finished, timeout=1.0)
             except TimeoutError:
@@ -59,18 +58,19 @@ async def test_delivery_resumes_after_nats_lost_everything(tmp_path: Path) -> No
     url, service = f"nats://{HOST}:{port}", FakeWorkerService()
     with running(nats_component(StackFolder(tmp_path / "first"), port), StackFolder(tmp_path / "first")) as server:
         async with serving(service) as target, services_bus(url, "test") as bus, connect(target) as channel:
-            settings = WorkerSettings(internal_token="secret", worker_queue="restarts")
+            settings = WorkerSettings(internal_token="secret", worker_queues=("restarts",))
             tasks = WorkerTasksClient(channel, Credentials("secret"), worker_id="w")
             resources = WorkerResources(
                 FakeImages(), FakeObjects(), bus, provider_context_of(Providers({}), bus), "LOCAL"
             )
             async with open_worker(settings, tasks, bus, resources, discover_handlers()):
                 service.add("before", diagnostic())
-                await finished(bus, service, "restarts", "before", within=10)
+                await service.until(lambda: service.heartbeats)
+                await finished(bus, service, "before", within=10)
                 server.stop()
                 with running(nats_component(StackFolder(tmp_path / "second"), port), StackFolder(tmp_path / "second")):
                     service.add("after", diagnostic())
-                    await finished(bus, service, "restarts", "after", within=10)
+                    await finished(bus, service, "after", within=10)
 
 
 @pytest.mark.timeout(120)
@@ -84,7 +84,8 @@ async def test_a_worker_names_its_inbox_only_while_it_hears_what_is_said_there(t
             nats_server.stop()
             await server.until(lambda: not server.heartbeats[-1].inbox)
             with running(nats_component(home, port), home):
-                await server.until(lambda: server.heartbeats[-1].inbox == inbox)
+                await server.until(lambda: server.heartbeats[-1].inbox)
+                assert server.heartbeats[-1].inbox != inbox, "that nobody listened before would be said of it"
                 server.begin("t", diagnostic(), worker=server.heartbeats[-1].worker_id)
                 async with asyncio.timeout(10):
                     while not server.finished:
@@ -97,21 +98,21 @@ async def test_a_worker_told_to_stop_gives_its_tasks_back_and_ends(nats_url: str
     service = FakeWorkerService(lease=3.0)
     service.add("long", diagnostic(duration_ms=60_000))
     async with serving(service) as target, services_bus(nats_url, "test") as bus:
-        await ensure_streams(bus, WORK_STREAM)
-        await ensure_consumer(bus, WORK, workers_of("stopping"))
         environment = os.environ | {
             "NATS_URL": nats_url,
             "TASKS_TARGET": target,
             "TRITON_TARGET": "127.0.0.1:1",
             "INTERNAL_TOKEN": "secret",
-            "WORKER_QUEUE": "stopping",
+            "WORKER_QUEUES": "stopping",
             "DRAIN_SECONDS": "0.3",
         }
         worker = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "services.inference", env=environment, cwd=ROOT, stderr=asyncio.subprocess.PIPE
         )
-        await order(bus, "stopping", "long")
-        await service.until(lambda: "claim" in service.calls, timeout=60)
+        await service.until(lambda: service.heartbeats and service.heartbeats[-1].inbox, timeout=60)
+        assert list(service.heartbeats[-1].queues) == ["stopping"]
+        await remind(bus, service, "long")
+        await service.until(lambda: "claim" in service.calls)
         await service.until(lambda: service.heartbeats and service.heartbeats[-1].running, timeout=10)
         worker.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):

@@ -21,7 +21,7 @@ from services.access.nats_setup import OPERATOR, SERVER, SERVICES, read_operator
 from services.common.errors import ComputeError, InvalidRequest, Unavailable
 from services.durable.store import open_database
 from services.messaging.bus import open_bus
-from services.messaging.subjects.tasks import CANCEL_SUBJECT, work_subject
+from services.messaging.subjects.tasks import CANCEL_SUBJECT, orphans_subject
 from services.messaging.tenant_events import durable_of
 from tests.fakes.worker_service import FakeWorkerService
 from tests.integration.tenants_host import Reader, Tenants, lets_back, lets_in, tenants
@@ -262,11 +262,11 @@ async def test_no_answer_of_jetstreams_can_be_turned_on_anybody(world: Tenants, 
     targets = (
         victim,
         CANCEL_SUBJECT,
-        work_subject("inference"),
+        orphans_subject("inference"),
         f"webhooks.v1.{other.tenant}",
         f"evt.v1.{other.tenant}.task.forged.created",
         "_INBOX.anybody",
-        "$JS.API.STREAM.DELETE.WORK",
+        "$JS.API.STREAM.DELETE.WEBHOOKS",
         "$JS.API.STREAM.PURGE.EVENTS",
         f"$JS.API.CONSUMER.DELETE.EVENTS.{durable_of(other.tenant)}",
         str(pending.reply),
@@ -296,11 +296,11 @@ async def test_a_worker_begins_and_stops_nothing_because_a_tenant_says_so(mongod
         reader = await world.reader(f"d{uuid4().hex[:10]}")
         service.begin("handed", diagnostic(), worker=service.heartbeats[-1].worker_id)
         order = _order(service, "handed")
-        for subject in (service.heartbeats[-1].inbox, work_subject(bench.queue), CANCEL_SUBJECT):
+        for subject in (service.heartbeats[-1].inbox, CANCEL_SUBJECT):
             await reader.say(subject, order)
             await reader.say(f"$JS.atelier.API.CONSUMER.MSG.NEXT.EVENTS.{durable_of(reader.tenant)}", b"", subject)
         await reader.settled()
-        assert len(reader.refused) == 3
+        assert len(reader.refused) == 2
         await asyncio.sleep(0.3)
         assert not service.finished and "claim" not in service.calls
         await bench.say(order)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -37,7 +38,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 
 async def test_a_task_is_ordered_claimed_and_finished(host: Host) -> None:
     task = await host.create(payload="hello")
-    await host.beat("w1")
+    await host.beat("w1", inbox=host.inbox)
     assert await host.order() == [(task.id, 1)]
     claim = await host.claim("w1", task.id, 1)
     assert claim.task.spec.params.diagnostic.payload == "hello"
@@ -95,7 +96,7 @@ async def test_a_run_whose_worker_goes_silent_is_run_again_by_another(mongodb_ur
         mongodb_url, nats_url, f"t{uuid4().hex[:12]}", lease_seconds=0.6, retry_first_seconds=0.05
     ) as host:
         task = await host.create()
-        await host.beat("w1")
+        await host.beat("w1", inbox=host.inbox)
         await host.order()
         await host.claim("w1", task.id, 1)
 
@@ -104,8 +105,14 @@ async def test_a_run_whose_worker_goes_silent_is_run_again_by_another(mongodb_ur
             return (await host.get(task.id)).status == tasks_pb2.TASK_STATUS_PENDING
 
         await until(expired)
-        await host.beat("w2")
-        assert await host.order() == [(task.id, 2)]
+
+        async def told() -> list[tuple[str, int]]:
+            await host.beat("w2", inbox=host.inbox)
+            with suppress(nats.errors.TimeoutError):
+                return await host.order(timeout=0.1)
+            return []
+
+        assert await until(told) == [(task.id, 2)]
         assert (await host.claim("w2", task.id, 2)).HasField("task")
         assert await host.beat("w1", running=[(task.id, 1)]) == [task.id]
         assert not await host.finish(task.id, 1)
@@ -193,13 +200,13 @@ async def test_two_replicas_share_the_work_and_one_takes_over(mongodb_url: str, 
     async with hosting(mongodb_url, nats_url, database, leader_timeout_seconds=1.0) as second:
         async with hosting(mongodb_url, nats_url, database, leader_timeout_seconds=1.0, queue=second.queue) as first:
             task = await first.create()
-            await first.beat("w1")
+            await first.beat("w1", inbox=second.inbox)
             assert await second.order() == [(task.id, 1)]
             assert (await second.claim("w1", task.id, 1)).HasField("task")
             assert not (await first.claim("w2", task.id, 1)).HasField("task")
             assert await first.finish(task.id, 1)
             left = await first.create()
-        await second.beat("w1")
+        await second.beat("w1", inbox=second.inbox)
         assert await second.order() == [(left.id, 1)]
 
 

@@ -70,4 +70,4 @@ async def test_a_queue_is_known_once_a_worker_says_that_it_serves_it(api: Stack)
     await workers.HeartbeatTasks(worker_pb2.HeartbeatTasksRequest(worker_id="w", queue="studio", capacity=1), **OURS)
     assert (await api.http.post(TASKS, json=generation(queue_name="studio"))).status_code == 200
     told = (await api.http.post(TASKS, json=generation(queue_name="typo"))).json()
-    assert "inference, studio" in told["detail"]
+    assert "inference, providers, studio" in told["detail"]

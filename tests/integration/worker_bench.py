@@ -18,8 +18,7 @@ from services.inference.app import open_worker
 from services.inference.context import RunContext, WorkerResources
 from services.inference.registry import Handler, Handlers, discover_handlers
 from services.inference.settings import WorkerSettings
-from services.messaging.streams import ensure_streams
-from services.messaging.subjects.tasks import CANCEL_SUBJECT, WORK_STREAM, work_subject
+from services.messaging.subjects.tasks import CANCEL_SUBJECT
 from services.providers.directory import Providers
 from services.rpc.grpc_client import Credentials, connect
 from services.worker.runs import Runs
@@ -48,7 +47,7 @@ class Bench:
     @asynccontextmanager
     async def worker(self, run: Run | None = None, **chosen: object) -> AsyncIterator[Runs]:
         """A worker whose DIAGNOSTIC tasks are run by `run`."""
-        settings = WorkerSettings(internal_token="secret", worker_queue=self.queue, **chosen)  # type: ignore[arg-type]
+        settings = WorkerSettings(internal_token="secret", worker_queues=(self.queue,), **chosen)  # type: ignore[arg-type]
         handlers = discover_handlers()
         if run is not None:
             handlers = Handlers({"diagnostic": Handler("diagnostic", DiagnosticParams, run)})
@@ -62,10 +61,11 @@ class Bench:
                 yield runs
 
     async def order(self, *items: tuple[str, int]) -> None:
+        """Without the tasks: the worker that spoke last asks for them."""
         message = inference_pb2.WorkOrder(
             items=[inference_pb2.WorkItem(task_id=task_id, attempt=attempt) for task_id, attempt in items]
         )
-        await self.bus.jetstream().publish(work_subject(self.queue), message.SerializeToString())
+        await self.say(message.SerializeToString())
 
     async def hand(self, task_id: str, attempt: int = 1, *, told: bool = True) -> None:
         """As to a task that was begun for the worker; not `told` is a reminder."""
@@ -113,5 +113,4 @@ async def benching(nats_url: str, service: FakeWorkerService | None = None) -> A
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(serving(service))
         bus = await stack.enter_async_context(services_bus(nats_url, "test"))
-        await ensure_streams(bus, WORK_STREAM)
         yield Bench(bus, target, service)

@@ -15,8 +15,6 @@ from services.inference.app import open_worker
 from services.inference.context import WorkerResources
 from services.inference.registry import discover_handlers
 from services.inference.settings import WorkerSettings
-from services.messaging.streams import ensure_streams
-from services.messaging.subjects.tasks import WORK_STREAM
 from services.providers.calling.account_limits import AccountLimiters
 from services.providers.calling.provider_retries import ProviderContext
 from services.providers.directory import Providers
@@ -42,10 +40,9 @@ class WorkerHost:
     @asynccontextmanager
     async def worker(self, providers: Providers, **chosen: Any) -> AsyncIterator[Runs]:
         """One with every handler there is, and no providers but these."""
-        given = {"internal_token": TOKEN, "worker_queue": self.host.queue, "drain_seconds": 0.0}
+        given = {"internal_token": TOKEN, "worker_queues": (self.host.queue,), "drain_seconds": 0.0}
         settings = WorkerSettings(**{**given, **chosen})
         async with services_bus(self.nats_url, "worker of a test") as bus:
-            await ensure_streams(bus, WORK_STREAM)
             tasks = WorkerTasksClient(self.host.channel, Credentials(TOKEN), worker_id=settings.worker_id)
             limiters = AccountLimiters(bus, patience=settings.provider_max_pause_seconds)
             provider_context = ProviderContext(

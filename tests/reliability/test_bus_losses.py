@@ -24,7 +24,7 @@ async def carry_out(host: Host, task_id: str) -> float:
     """Takes the order of a task as a worker does; answers the seconds until the order came."""
     begun = time.monotonic()
     while True:
-        await host.beat("w1")
+        await host.beat("w1", inbox=host.inbox)
         try:
             orders = await host.order(timeout=2)
         except (NatsTimeoutError, nats.errors.Error, nats.js.errors.Error):
@@ -44,7 +44,7 @@ async def completed(host: Host, task_id: str) -> bool:
 async def test_losing_all_of_nats_store_costs_only_latency(mongodb_url: str, nats_server: OwnServer) -> None:
     async with hosting(mongodb_url, nats_server.url, f"t{uuid4().hex[:12]}", claim_seconds=1.0) as host:
         tasks = [await host.create() for _ in range(5)]
-        await host.beat("w1")
+        await host.beat("w1", inbox=host.inbox)
         await nats_server.kill()
         nats_server.wipe()
         later = [await host.create() for _ in range(5)]

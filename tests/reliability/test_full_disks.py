@@ -113,7 +113,7 @@ async def test_a_full_disk_of_nats_delays_events_and_nothing_else(
         await host.create()
         small.leave(32)
         tasks = [(await host.create()).id for _ in range(100)]
-        await host.beat("w", capacity=200)
+        await host.beat("w", capacity=200, inbox=host.inbox)
         async with asyncio.timeout(60):
             open_tasks = set(tasks)
             while open_tasks:

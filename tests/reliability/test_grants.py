@@ -13,11 +13,10 @@ import grpc
 import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2_grpc
 from motor.motor_asyncio import AsyncIOMotorClient
-from nats.aio.msg import Msg
 
 from services.providers.directory import Providers
 from services.rpc.grpc_client import connect
-from services.worker.orders import items_of
+from services.worker.runs import AttemptKey
 from services.worker.worker import Worker
 from tests.integration.tasks_host import Host, hosting, until
 from tests.integration.worker_host import WorkerHost
@@ -33,13 +32,14 @@ DIAGNOSTIC = params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams())
 @pytest.fixture
 def handed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tasks that came to workers of this process whole, without a claim."""
-    found, given = list[str](), Worker.assigned
+    found, given = list[str](), Worker.assign
 
-    async def noted(worker: Worker, message: Msg) -> None:
-        found.extend(item.task_id for item in items_of(message) if item.HasField("task"))
-        await given(worker, message)
+    def noted(worker: Worker, key: AttemptKey, task: tasks_pb2.Task | None) -> None:
+        if task is not None:
+            found.append(key.task_id)
+        given(worker, key, task)
 
-    monkeypatch.setattr(Worker, "assigned", noted)
+    monkeypatch.setattr(Worker, "assign", noted)
     return found
 
 
@@ -48,7 +48,8 @@ async def host_of(process: TasksProcess, nats_url: str, database: str) -> AsyncI
     bus = await connected(nats_url)
     async with connect(process.target) as channel:
         tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
-        yield Host(process.target, channel, tasks, worker, METADATA, bus, database, "nobody")
+        orders = await bus.subscribe(bus.new_inbox())
+        yield Host(process.target, channel, tasks, worker, METADATA, bus, database, "nobody", orders)
     await bus.close()
 
 

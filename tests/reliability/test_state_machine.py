@@ -29,7 +29,7 @@ from services.common.errors import ComputeError, NotFound
 from services.common.parents import TaskParent
 from services.durable.checkpoints import RelayCheckpoints
 from services.durable.relay import OutboxRelay
-from services.tasks.backlog import QueuedTask
+from services.tasks.attempts import AttemptStarter
 from services.tasks.children import ChildTasks, TaskAddress
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import SECOND, Failure, Occurrence, Task, TaskState
@@ -37,6 +37,7 @@ from services.tasks.due import orphaned_calls_list, removals
 from services.tasks.messages import Messages
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
 from services.tasks.outgoing import outgoing
+from services.tasks.ports import Assignment, AttemptStart
 from services.tasks.provider_calls import CallOutcome, ProviderCallRecord
 from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import CODEC, MongoTaskRepository, remains_of
@@ -75,9 +76,6 @@ class Orders:
     def __init__(self, world: World, sender: Replica) -> None:
         self._world = world
         self._sender = sender
-
-    async def release(self, queue: str, items: list[QueuedTask]) -> None:
-        """Whoever claims here does so by itself."""
 
     async def assign(self, inbox: str, tasks: list[Task]) -> None:
         await self._sender.life.step()
@@ -173,6 +171,7 @@ class Replica:
             ends, self.service, self.repository, Orders(world, self), world.clock, patience
         )
         messages = Messages()
+        self.starter = AttemptStarter(self.service, self.repository, lambda task: None)
         details = RemovalDetails(messages.folders, messages.last_words)
         self.remover = Remover(
             self.service,
@@ -196,6 +195,9 @@ class Replica:
         for state in (E, P):
             await self.dispatcher.load(self.repository.in_state(state, limit=1_000))
         self.dispatcher.complete()
+
+    async def begin(self, attempts: Sequence[Assignment]) -> Sequence[AttemptStart]:
+        return await self.starter.begin(attempts)
 
     async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
         await self.service.finish_all([lease_expired(*run) for run in runs])
@@ -310,7 +312,7 @@ class TaskLives(RuleBasedStateMachine):
     @rule(at=REPLICAS, worker=WORKERS, listens=st.sampled_from([True, True, False]))
     def beat(self, at: int, worker: str, listens: bool) -> None:
         books = self.replicas[at].dispatcher
-        books.heard(worker, "q", 4, inbox=worker if listens else "")
+        books.heard(worker, ["q"], 4, inbox=worker if listens else "")
         for (task, attempt), owner in self.granted.items():
             if owner == worker:
                 books.confirm(task, attempt, 1.0)
@@ -522,7 +524,7 @@ class TaskLives(RuleBasedStateMachine):
         self.world.inboxes.clear()
         for replica in self.replicas:
             for worker in ("w1", "w2"):
-                replica.dispatcher.heard(worker, "q", 4, inbox=worker)
+                replica.dispatcher.heard(worker, ["q"], 4, inbox=worker)
         await asyncio.sleep(6.0)
         for worker, said in self.world.inboxes.items():
             for one in said:

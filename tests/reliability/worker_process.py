@@ -25,7 +25,7 @@ class WorkerProcess:
             "STORAGE_TARGET": storage,
             "TRITON_TARGET": "127.0.0.1:1",
             "INTERNAL_TOKEN": TOKEN,
-            "WORKER_QUEUE": queue,
+            "WORKER_QUEUES": queue,
             "DRAIN_SECONDS": "0",
             **settings,
         }

@@ -5,7 +5,8 @@ import gc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tasks.backlog import AGE_PER_PRIORITY, Backlog, QueuedTask
+from services.tasks.backlog import Backlog
+from services.tasks.scheduler import AGE_PER_PRIORITY, QueuedTask
 
 
 def waiting(

@@ -8,6 +8,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import worker_pb2 as wire
 
 from services.common.identity import Caller, set_caller
+from services.tasks.attempts import AttemptStarter
 from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import TaskState
@@ -23,7 +24,8 @@ async def test_a_task_of_an_unknown_type_begins_nothing_and_holds_up_no_neighbou
     clock, messages, repository = SteadyClock(), Messages(), MemoryTaskRepository()
     service = TaskService(repository, clock, RetryPolicy())
     books = Dispatcher(none, none, clock, lambda: True, DispatchTiming())
-    servicer = WorkerServicer(service, repository, messages, none, books, none, 10.0)
+    starter = AttemptStarter(service, repository, messages.spec)
+    servicer = WorkerServicer(service, starter, repository, messages, none, books, none, 10.0)
     wanted = pb.CreateTaskRequest()
     wanted.spec.origin.instance = "here"
     wanted.spec.params.diagnostic.payload = "x"

@@ -1,36 +1,35 @@
-"""What is released, repeated and taken back."""
+"""What is assigned, said again and taken back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
-from services.tasks.backlog import QueuedTask
+from services.common.errors import Unavailable
 from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import Task, TaskState
+from services.tasks.ports import Assignment, AttemptStart
 
 CLOCK = SteadyClock()
+QUEUES = ("inference",)
 
 
 class Orders:
-    """Remembers what was released, handed over and asked for again."""
+    """Remembers what was handed over and asked for again."""
 
     def __init__(self) -> None:
         self.connected = True
         self.deaf = False
-        self.released: list[str] = []
         self.handed: list[tuple[str, list[str]]] = []
         self.reminded: list[tuple[str, str, int]] = []
         self.arrived = asyncio.Event()
-
-    async def release(self, queue: str, items: list[QueuedTask]) -> None:
-        self.released += [item.task_id for item in items]
-        self.arrived.set()
 
     async def assign(self, inbox: str, tasks: list[Task]) -> None:
         if self.deaf:
             raise ConnectionError
         self.handed.append((inbox, [task.id for task in tasks]))
+        self.arrived.set()
 
     async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
         self.reminded.append((inbox, task_id, attempt))
@@ -45,6 +44,9 @@ class Desk:
 
     def __init__(self, *, leads: bool = True, timing: DispatchTiming = DispatchTiming()) -> None:  # noqa: B008  # frozen
         self.orders = Orders()
+        self.stored: dict[str, Task] = {}
+        self.begun: list[str] = []
+        self.away = 0
         self.expired: list[tuple[str, int]] = []
         self.returned: list[tuple[str, int]] = []
         self.leads = leads
@@ -52,6 +54,27 @@ class Desk:
         self.books.complete()
         self.expiring = asyncio.Event()
         self.returning = asyncio.Event()
+
+    async def begin(self, attempts: Sequence[Assignment]) -> list[AttemptStart]:
+        """Of what `waits` here; the next `away` calls fail."""
+        await asyncio.sleep(0)
+        if self.away:
+            self.away -= 1
+            raise Unavailable("the store is away")
+        return [self._begin(attempt) for attempt in attempts]
+
+    def _begin(self, attempt: Assignment) -> AttemptStart:
+        found = self.stored.get(attempt.task_id)
+        if found is None or found.attempt + 1 != attempt.attempt or found.state is not TaskState.PENDING:
+            return AttemptStart(found, "CLAIM_LOST")
+        self.begun.append(found.id)
+        return AttemptStart(self.write(found.claimed(attempt.worker_id, CLOCK())))
+
+    def write(self, task: Task) -> Task:
+        """Stored and noticed."""
+        self.stored[task.id] = task
+        self.books.noticed(task)
+        return task
 
     async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
         self.expired += runs
@@ -61,14 +84,12 @@ class Desk:
         self.returned += runs
         self.returning.set()
 
-    def begin(self, name: str) -> Task:
-        """Granted, written and noticed."""
+    def create(self, name: str) -> Task:
+        """Begun for a worker by the write that creates it."""
         waiting = task(name, spec="{...}").created()
         worker = self.books.reserve_worker(waiting)
         assert worker is not None
-        begun = waiting.claimed(worker, CLOCK())
-        self.books.noticed(begun)
-        return begun
+        return self.write(waiting.claimed(worker, CLOCK()))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Desk"]:
@@ -81,7 +102,7 @@ class Desk:
             await asyncio.gather(*loops, return_exceptions=True)
 
     async def settle(self) -> None:
-        for _ in range(5):
+        for _ in range(10):
             await asyncio.sleep(0)
 
 
@@ -91,285 +112,324 @@ def task(name: str, **changes: object) -> Task:
     return Task(name, "acme", "GENERATION", "inference", priority=0, created_at=now, updated_at=now, **fields)  # type: ignore[arg-type]
 
 
-async def test_only_what_workers_have_room_for_is_released() -> None:
-    async with Desk().open() as provider_context:
+async def test_only_what_workers_have_room_for_is_begun() -> None:
+    async with Desk().open() as desk:
         for number in range(10):
-            provider_context.books.noticed(task(f"t{number}"))
-        await provider_context.settle()
-        assert provider_context.orders.released == []
-        provider_context.books.heard("w1", "inference", 4)
-        await provider_context.settle()
-        assert provider_context.orders.released == ["t0", "t1", "t2", "t3"]
+            desk.write(task(f"t{number}"))
+        await desk.settle()
+        assert desk.begun == []
+        given(desk, capacity=4)
+        await desk.settle()
+        assert desk.begun == ["t0", "t1", "t2", "t3"]
 
 
 async def test_a_finished_task_makes_room_for_the_next() -> None:
-    async with Desk().open() as provider_context:
-        provider_context.books.heard("w1", "inference", 1)
-        first = task("first").created()
-        provider_context.books.noticed(first)
-        provider_context.books.noticed(task("second"))
-        await provider_context.settle()
-        running = first.claimed("w1", CLOCK())
-        provider_context.books.noticed(running)
-        await provider_context.settle()
-        assert provider_context.orders.released == ["first"]
-        provider_context.books.noticed(running.completed("{}", (), CLOCK()))
-        await provider_context.settle()
-        assert provider_context.orders.released == ["first", "second"]
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        desk.write(task("first").created())
+        desk.write(task("second"))
+        await desk.settle()
+        assert desk.begun == ["first"]
+        desk.write(desk.stored["first"].completed("{}", (), CLOCK()))
+        await desk.settle()
+        assert desk.begun == ["first", "second"]
 
 
-async def test_a_cancelled_task_is_never_released() -> None:
-    async with Desk().open() as provider_context:
+async def test_what_waited_is_handed_whole_to_the_worker_it_was_begun_for() -> None:
+    async with Desk().open() as desk:
+        given(desk, capacity=2)
+        for name in ("a", "b"):
+            desk.write(task(name).created())
+        await desk.settle()
+        assert desk.orders.handed == [("_INBOX.w1", ["a", "b"])]
+        assert {desk.stored[name].worker for name in ("a", "b")} == {"w1"}
+
+
+async def test_a_cancelled_task_is_never_begun() -> None:
+    async with Desk().open() as desk:
         waiting = task("t").created()
-        provider_context.books.noticed(waiting)
-        provider_context.books.noticed(waiting.cancelled(CLOCK()))
-        provider_context.books.heard("w1", "inference", 1)
-        await provider_context.settle()
-        assert provider_context.orders.released == []
+        desk.write(waiting)
+        desk.write(waiting.cancelled(CLOCK()))
+        given(desk, capacity=1)
+        await desk.settle()
+        assert desk.begun == []
 
 
-async def test_an_order_nobody_takes_is_repeated() -> None:
-    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as provider_context:
-        provider_context.books.heard("w1", "inference", 1)
-        provider_context.books.noticed(task("t"))
+async def test_what_could_not_be_begun_waits_on() -> None:
+    async with Desk(timing=DispatchTiming(sweep=0.01)).open() as desk:
+        desk.away = 2
+        given(desk, capacity=1)
+        desk.write(task("t"))
         async with asyncio.timeout(5):
-            while len(provider_context.orders.released) < 2:
-                provider_context.orders.arrived.clear()
-                await provider_context.orders.arrived.wait()
+            await desk.orders.arrived.wait()
+        assert (desk.away, desk.orders.handed) == (0, [("_INBOX.w1", ["t"])])
+
+
+async def test_an_attempt_that_cannot_begin_teaches_what_the_dispatcher_missed() -> None:
+    async with Desk().open() as desk:
+        missed = task("missed").created()
+        desk.books.noticed(missed)
+        desk.books.noticed(task("gone"))
+        desk.stored["missed"] = replace(missed, attempt=1, max_attempts=4)
+        given(desk, capacity=2)
+        await desk.settle()
+        assert (desk.begun, desk.stored["missed"].attempt, sum(desk.books.depth().values())) == (["missed"], 2, 0)
+
+
+async def test_what_is_changed_while_it_is_being_begun_is_begun_anew() -> None:
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        waiting = desk.write(task("t").created())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # taken, not yet written
+        assert sum(desk.books.depth().values()) == 0
+        desk.write(waiting.amended(CLOCK(), spec="{...}", priority=9))
+        await desk.settle()
+        assert (desk.begun, desk.stored["t"].priority, desk.orders.handed) == (["t"], 9, [("_INBOX.w1", ["t"])])
+
+
+async def test_an_attempt_whose_first_writing_was_answered_late_goes_to_its_worker() -> None:
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        waiting = task("t").created()
+        desk.stored["t"] = waiting.claimed("w1", CLOCK())
+        desk.books.noticed(waiting)
+        await desk.settle()
+        assert desk.orders.handed == [("_INBOX.w1", ["t"])]
 
 
 async def test_a_run_nobody_vouches_for_expires_and_a_vouched_one_does_not() -> None:
-    async with Desk(timing=DispatchTiming(lease=0.2, sweep=0.02)).open() as provider_context:
-        provider_context.books.noticed(task("silent", state=TaskState.EXECUTING, attempt=1))
-        provider_context.books.noticed(task("alive", state=TaskState.EXECUTING, attempt=2))
+    async with Desk(timing=DispatchTiming(lease=0.2, sweep=0.02)).open() as desk:
+        desk.books.noticed(task("silent", state=TaskState.EXECUTING, attempt=1))
+        desk.books.noticed(task("alive", state=TaskState.EXECUTING, attempt=2))
         async with asyncio.timeout(5):
-            while not provider_context.expiring.is_set():
-                assert provider_context.books.confirm("alive", 2, 50.0)
+            while not desk.expiring.is_set():
+                assert desk.books.confirm("alive", 2, 50.0)
                 await asyncio.sleep(0.02)
-        assert provider_context.expired == [("silent", 1)]
-        assert provider_context.books.progress("alive") == 50.0
+        assert desk.expired == [("silent", 1)]
+        assert desk.books.progress("alive") == 50.0
 
 
 async def test_a_worker_cannot_vouch_for_an_attempt_it_lost() -> None:
-    provider_context = Desk()
-    provider_context.books.noticed(task("t", state=TaskState.EXECUTING, attempt=2))
-    assert not provider_context.books.confirm("t", 1, 10.0)
+    desk = Desk()
+    desk.books.noticed(task("t", state=TaskState.EXECUTING, attempt=2))
+    assert not desk.books.confirm("t", 1, 10.0)
 
 
-async def test_a_replica_that_does_not_lead_releases_nothing() -> None:
-    async with Desk(leads=False).open() as provider_context:
-        provider_context.books.heard("w1", "inference", 1)
-        provider_context.books.noticed(task("t"))
-        await provider_context.settle()
-        assert provider_context.orders.released == []
+async def test_a_replica_that_does_not_lead_begins_nothing() -> None:
+    async with Desk(leads=False).open() as desk:
+        given(desk, capacity=1)
+        desk.write(task("t"))
+        await desk.settle()
+        assert desk.begun == []
 
 
 async def test_a_draining_worker_is_offered_nothing() -> None:
-    async with Desk().open() as provider_context:
-        provider_context.books.heard("w1", "inference", 1)
-        provider_context.books.heard("w1", "inference", 1, draining=True)
-        provider_context.books.noticed(task("t"))
-        await provider_context.settle()
-        assert provider_context.orders.released == []
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        desk.books.heard("w1", QUEUES, 1, draining=True)
+        desk.write(task("t"))
+        await desk.settle()
+        assert desk.begun == []
 
 
 async def test_a_draining_workers_runs_take_nothing_from_its_neighbours_room() -> None:
-    async with Desk().open() as provider_context:
+    async with Desk().open() as desk:
         for name in ("a", "b"):
-            provider_context.books.noticed(task(name, state=TaskState.EXECUTING, attempt=1))
-        provider_context.books.heard("leaves", "inference", 2, running=2, draining=True)
-        provider_context.books.heard("stays", "inference", 1)
-        provider_context.books.noticed(task("t"))
-        await provider_context.settle()
-        assert provider_context.orders.released == ["t"]
+            desk.books.noticed(task(name, state=TaskState.EXECUTING, attempt=1))
+        desk.books.heard("leaves", QUEUES, 2, running=2, draining=True)
+        desk.books.heard("stays", QUEUES, 1, inbox="_INBOX.stays")
+        desk.write(task("t"))
+        await desk.settle()
+        assert desk.begun == ["t"]
 
 
 async def test_a_message_overtaken_on_its_way_does_not_end_a_run() -> None:
-    provider_context = Desk()
+    desk = Desk()
     waiting = task("t").created()
-    provider_context.books.noticed(waiting.claimed("w1", CLOCK()))
-    provider_context.books.noticed(waiting)
-    assert provider_context.books.confirm("t", 1, 10.0) and provider_context.books.depth().get("inference", 0) == 0
+    desk.books.noticed(waiting.claimed("w1", CLOCK()))
+    desk.books.noticed(waiting)
+    assert desk.books.confirm("t", 1, 10.0) and desk.books.depth().get("inference", 0) == 0
 
 
 async def test_what_ends_while_the_store_is_read_takes_no_room() -> None:
-    provider_context = Desk()
+    desk = Desk()
     running = task("t").created().claimed("w1", CLOCK())
 
     async def read() -> AsyncIterator[list[Task]]:
-        provider_context.books.noticed(running.completed("{}", (), CLOCK()))
+        desk.books.noticed(running.completed("{}", (), CLOCK()))
         yield [running]
 
-    await provider_context.books.load(read())
-    assert not provider_context.books.confirm("t", 1, 10.0)
+    await desk.books.load(read())
+    assert not desk.books.confirm("t", 1, 10.0)
 
 
 async def test_a_replica_that_does_not_lead_forgets_runs_whose_end_it_missed() -> None:
-    async with Desk(leads=False, timing=DispatchTiming(lease=0.02, sweep=0.01)).open() as provider_context:
-        provider_context.books.noticed(task("t", state=TaskState.EXECUTING, attempt=1))
-        provider_context.books.confirm("t", 1, 50.0)
+    async with Desk(leads=False, timing=DispatchTiming(lease=0.02, sweep=0.01)).open() as desk:
+        desk.books.noticed(task("t", state=TaskState.EXECUTING, attempt=1))
+        desk.books.confirm("t", 1, 50.0)
         async with asyncio.timeout(5):
-            while provider_context.books.progress("t"):  # noqa: ASYNC110  # the sweep's own timer decides
+            while desk.books.progress("t"):  # noqa: ASYNC110  # the sweep's own timer decides
                 await asyncio.sleep(0.01)
-        assert provider_context.expired == []
+        assert desk.expired == []
 
 
-def given(provider_context: Desk, *, capacity: int = 2) -> None:
-    provider_context.books.heard("w1", "inference", capacity, inbox="_INBOX.w1")
+def given(desk: Desk, *, capacity: int = 2) -> None:
+    desk.books.heard("w1", QUEUES, capacity, inbox="_INBOX.w1")
 
 
 async def test_what_is_created_while_nobody_waits_is_handed_to_a_worker_with_room() -> None:
-    async with Desk().open() as provider_context:
-        given(provider_context)
-        begun = [provider_context.begin("a"), provider_context.begin("b")]
+    async with Desk().open() as desk:
+        given(desk)
+        begun = [desk.create("a"), desk.create("b")]
         assert {one.worker for one in begun} == {"w1"}
-        assert provider_context.books.reserve_worker(task("c")) is None
-        await provider_context.settle()
-        assert (provider_context.orders.handed, provider_context.orders.released) == ([("_INBOX.w1", ["a", "b"])], [])
+        assert desk.books.reserve_worker(task("c")) is None
+        await desk.settle()
+        assert (desk.orders.handed, desk.begun) == ([("_INBOX.w1", ["a", "b"])], [])
 
 
 async def test_nothing_is_granted_before_what_waits_already() -> None:
-    async with Desk().open() as provider_context:
-        given(provider_context, capacity=1)
-        first = provider_context.begin("first")
-        provider_context.books.noticed(task("waits"))
-        provider_context.books.heard("w1", "inference", 3, inbox="_INBOX.w1")
-        assert provider_context.books.reserve_worker(task("late")) is None
-        await provider_context.settle()
-        assert provider_context.orders.released == ["waits"] and provider_context.books.confirm(first.id, 1, 0.0)
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        first = desk.create("first")
+        desk.write(task("waits"))
+        desk.books.heard("w1", QUEUES, 3, inbox="_INBOX.w1")
+        assert desk.books.reserve_worker(task("late")) is None
+        await desk.settle()
+        assert desk.begun == ["waits"] and desk.books.confirm(first.id, 1, 0.0)
 
 
 async def test_a_retry_that_is_not_due_yet_holds_nobody_up() -> None:
-    provider_context = Desk()
-    given(provider_context)
+    desk = Desk()
+    given(desk)
     later = CLOCK() + 60_000_000
-    provider_context.books.noticed(task("retry", not_before=later))
-    assert provider_context.books.reserve_worker(task("new")) == "w1"
+    desk.books.noticed(task("retry", not_before=later))
+    assert desk.books.reserve_worker(task("new")) == "w1"
 
 
 async def test_only_a_connected_leader_that_knows_who_waits_grants() -> None:
-    provider_context = Desk()
-    given(provider_context)
-    provider_context.leads = False
-    assert provider_context.books.reserve_worker(task("t")) is None
-    provider_context.leads, provider_context.orders.connected = True, False
-    assert provider_context.books.reserve_worker(task("t")) is None
-    provider_context.orders.connected = True
-    assert provider_context.books.reserve_worker(task("t")) == "w1"
-    fresh = Dispatcher(provider_context.orders, provider_context, CLOCK, lambda: True, DispatchTiming())
-    fresh.heard("w1", "inference", 2, inbox="_INBOX.w1")
+    desk = Desk()
+    given(desk)
+    desk.leads = False
+    assert desk.books.reserve_worker(task("t")) is None
+    desk.leads, desk.orders.connected = True, False
+    assert desk.books.reserve_worker(task("t")) is None
+    desk.orders.connected = True
+    assert desk.books.reserve_worker(task("t")) == "w1"
+    fresh = Dispatcher(desk.orders, desk, CLOCK, lambda: True, DispatchTiming())
+    fresh.heard("w1", QUEUES, 2, inbox="_INBOX.w1")
     assert fresh.reserve_worker(task("t")) is None
 
 
 async def test_a_worker_without_an_inbox_or_that_drains_is_given_nothing() -> None:
-    provider_context = Desk()
-    provider_context.books.heard("w1", "inference", 2)
-    assert provider_context.books.reserve_worker(task("t")) is None
-    given(provider_context)
-    provider_context.books.heard("w1", "inference", 2, running=2, draining=True, inbox="_INBOX.w1")
-    assert provider_context.books.reserve_worker(task("t")) is None
+    desk = Desk()
+    desk.books.heard("w1", QUEUES, 2)
+    assert desk.books.reserve_worker(task("t")) is None
+    given(desk)
+    desk.books.heard("w1", QUEUES, 2, running=2, draining=True, inbox="_INBOX.w1")
+    assert desk.books.reserve_worker(task("t")) is None
 
 
 async def test_a_place_given_up_lets_what_waits_go_at_once() -> None:
-    async with Desk().open() as provider_context:
-        given(provider_context, capacity=1)
-        assert provider_context.books.reserve_worker(task("never written")) == "w1"
-        provider_context.books.noticed(task("waits"))
-        await provider_context.settle()
-        assert provider_context.orders.released == []
-        assert provider_context.books.cancel_reservation("never written") is not None
-        assert provider_context.books.cancel_reservation("never written") is None
-        await provider_context.settle()
-        assert provider_context.orders.released == ["waits"]
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        assert desk.books.reserve_worker(task("never written")) == "w1"
+        desk.write(task("waits"))
+        await desk.settle()
+        assert desk.begun == []
+        assert desk.books.cancel_reservation("never written") is not None
+        assert desk.books.cancel_reservation("never written") is None
+        await desk.settle()
+        assert desk.begun == ["waits"]
 
 
 async def test_a_place_that_nobody_comes_for_is_free_again_by_itself() -> None:
-    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as provider_context:
-        given(provider_context, capacity=1)
-        assert provider_context.books.reserve_worker(task("abandoned")) == "w1"
-        provider_context.books.noticed(task("waits"))
+    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as desk:
+        given(desk, capacity=1)
+        assert desk.books.reserve_worker(task("abandoned")) == "w1"
+        desk.write(task("waits"))
         async with asyncio.timeout(5):
-            await provider_context.orders.arrived.wait()
-        assert provider_context.orders.released == ["waits"]
+            await desk.orders.arrived.wait()
+        assert desk.begun == ["waits"]
 
 
 async def test_what_another_replica_wrote_under_the_same_key_is_not_handed_over() -> None:
-    async with Desk().open() as provider_context:
-        given(provider_context)
-        assert provider_context.books.reserve_worker(task("key")) == "w1"
+    async with Desk().open() as desk:
+        given(desk)
+        assert desk.books.reserve_worker(task("key")) == "w1"
         elsewhere = task("key", spec="", state=TaskState.EXECUTING, attempt=1, version=2, worker="w1")
-        provider_context.books.noticed(elsewhere)
-        await provider_context.settle()
-        assert provider_context.orders.handed == []
+        desk.books.noticed(elsewhere)
+        await desk.settle()
+        assert desk.orders.handed == []
 
 
 async def test_what_is_cancelled_before_it_is_handed_over_is_handed_to_nobody() -> None:
-    async with Desk().open() as provider_context:
-        given(provider_context)
-        provider_context.books.noticed(provider_context.begin("t").cancelled(CLOCK()))
-        await provider_context.settle()
-        assert [names for _, names in provider_context.orders.handed if names] == []
+    async with Desk().open() as desk:
+        given(desk)
+        desk.books.noticed(desk.create("t").cancelled(CLOCK()))
+        await desk.settle()
+        assert [names for _, names in desk.orders.handed if names] == []
 
 
 async def test_a_worker_that_says_nothing_of_its_run_is_reminded_until_it_does() -> None:
-    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as provider_context:
-        given(provider_context)
-        provider_context.begin("t")
+    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as desk:
+        given(desk)
+        desk.create("t")
         async with asyncio.timeout(5):
-            while len(provider_context.orders.reminded) < 2:
-                provider_context.orders.arrived.clear()
-                await provider_context.orders.arrived.wait()
-        assert provider_context.books.confirm("t", 1, 0.0)
-        provider_context.orders.reminded.clear()
-        provider_context.begin("u")
+            while len(desk.orders.reminded) < 2:
+                desk.orders.arrived.clear()
+                await desk.orders.arrived.wait()
+        assert desk.books.confirm("t", 1, 0.0)
+        desk.orders.reminded.clear()
+        desk.create("u")
         async with asyncio.timeout(5):
-            while not provider_context.orders.reminded:
-                provider_context.orders.arrived.clear()
-                await provider_context.orders.arrived.wait()
-        assert set(provider_context.orders.reminded) == {("_INBOX.w1", "u", 1)}
+            while not desk.orders.reminded:
+                desk.orders.arrived.clear()
+                await desk.orders.arrived.wait()
+        assert set(desk.orders.reminded) == {("_INBOX.w1", "u", 1)}
 
 
 async def test_a_run_that_was_begun_before_this_replica_led_is_reminded_too() -> None:
-    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as provider_context:
-        given(provider_context)
+    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as desk:
+        given(desk)
 
         async def read() -> AsyncIterator[list[Task]]:
             yield [task("t").created().claimed("w1", CLOCK())]
 
-        await provider_context.books.load(read())
+        await desk.books.load(read())
         async with asyncio.timeout(5):
-            await provider_context.orders.arrived.wait()
-        assert provider_context.orders.reminded[0] == ("_INBOX.w1", "t", 1)
+            await desk.orders.arrived.wait()
+        assert desk.orders.reminded[0] == ("_INBOX.w1", "t", 1)
 
 
 async def test_what_is_handed_over_where_nobody_listens_is_given_back() -> None:
-    async with Desk(timing=DispatchTiming(sweep=0.01)).open() as provider_context:
-        given(provider_context)
-        provider_context.begin("t")
-        provider_context.begin("known")
-        assert provider_context.books.confirm("known", 1, 0.0)
-        provider_context.books.undelivered("_INBOX.w1", [("t", 1), ("t", 2), ("known", 1), ("gone", 1)])
+    async with Desk(timing=DispatchTiming(sweep=0.01)).open() as desk:
+        given(desk)
+        desk.create("t")
+        desk.create("known")
+        assert desk.books.confirm("known", 1, 0.0)
+        desk.books.undelivered("_INBOX.w1", [("t", 1), ("t", 2), ("known", 1), ("gone", 1)])
         async with asyncio.timeout(5):
-            await provider_context.returning.wait()
-        assert provider_context.returned == [("t", 1)]
-        assert provider_context.books.reserve_worker(task("next")) is None  # nobody listens there
+            await desk.returning.wait()
+        assert desk.returned == [("t", 1)]
+        assert desk.books.reserve_worker(task("next")) is None  # nobody listens there
 
 
 async def test_a_task_whose_worker_left_before_it_was_handed_over_is_given_back() -> None:
-    async with Desk(timing=DispatchTiming(sweep=0.01)).open() as provider_context:
-        given(provider_context)
-        provider_context.begin("t")
-        provider_context.books.heard("w1", "inference", 2, draining=True)
+    async with Desk(timing=DispatchTiming(sweep=0.01)).open() as desk:
+        given(desk)
+        desk.create("t")
+        desk.books.heard("w1", QUEUES, 2, draining=True)
         async with asyncio.timeout(5):
-            await provider_context.returning.wait()
-        assert (provider_context.returned, provider_context.orders.handed) == ([("t", 1)], [])
+            await desk.returning.wait()
+        assert (desk.returned, desk.orders.handed) == ([("t", 1)], [])
 
 
 async def test_a_bus_that_fails_costs_a_reminder() -> None:
-    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as provider_context:
-        given(provider_context)
-        provider_context.orders.deaf = True
-        provider_context.begin("t")
+    async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as desk:
+        given(desk)
+        desk.orders.deaf = True
+        desk.create("t")
         async with asyncio.timeout(5):
-            await provider_context.orders.arrived.wait()
-        assert provider_context.orders.reminded[0] == ("_INBOX.w1", "t", 1)
+            await desk.orders.arrived.wait()
+        assert desk.orders.reminded[0] == ("_INBOX.w1", "t", 1)

@@ -42,7 +42,7 @@ def waiting(name: str, queue: str) -> Task:
 def test_queues_are_known_that_settings_declare_and_the_one_of_tasks_that_name_none() -> None:
     settings = TasksSettings(internal_token="x", task_queues="studio, night")
     known = KnownQueues(settings.task_queues)
-    assert all(queue in known for queue in ("inference", "studio", "night"))
+    assert all(queue in known for queue in ("inference", "providers", "studio", "night"))
     assert "typo" not in known
     with pytest.raises(ValueError, match="task_queues"):
         TasksSettings(internal_token="x", task_queues="a.b")
@@ -50,13 +50,13 @@ def test_queues_are_known_that_settings_declare_and_the_one_of_tasks_that_name_n
 
 def test_another_queue_is_refused_with_those_that_are_known() -> None:
     desk = Desk()
-    desk.books.heard("w1", "studio", 1)
+    desk.books.heard("w1", ["studio"], 1)
     desk.books.check_queue("studio")
     with pytest.raises(UnknownQueue) as caught:
         desk.books.check_queue("typo")
     [violation] = caught.value.violations
     assert (caught.value.reason, violation.field) == ("QUEUE_UNKNOWN", "spec.queue_name")
-    assert "one of inference, studio:" in violation.description
+    assert "one of inference, providers, studio:" in violation.description
     assert "typo" not in caught.value.message
 
 
@@ -64,8 +64,8 @@ async def test_a_queue_is_known_for_minutes_after_its_last_worker_and_while_it_h
     clock: SimpleNamespace,
 ) -> None:
     async with Desk(timing=QUICK).open() as desk:
-        desk.books.heard("w1", "studio", 1)
-        desk.books.heard("w1", "studio", 0)
+        desk.books.heard("w1", ["studio"], 1)
+        desk.books.heard("w1", ["studio"], 0)
         clock.now += 500
         await swept()
         desk.books.check_queue("studio")
@@ -97,7 +97,7 @@ async def test_nothing_is_kept_of_queues_whose_last_task_is_gone() -> None:
 
 async def test_a_queue_that_is_served_keeps_whose_turn_it_is() -> None:
     async with Desk(timing=QUICK).open() as desk:
-        desk.books.heard("w1", "studio", 1)
+        desk.books.heard("w1", ["studio"], 1)
         first = waiting("t", "studio")
         desk.books.noticed(first)
         desk.books.noticed(first.cancelled(CLOCK()))

@@ -44,7 +44,7 @@ async def test_only_who_has_read_all_that_waits_knows_that_nobody_does(
 ) -> None:
     desk = Desk(timing=DispatchTiming())
     await Reload(desk.books, Shelf(count, clock).in_state, limit=3).load()
-    desk.books.heard("w1", "another", 1, inbox="_INBOX.w1")
+    desk.books.heard("w1", ["another"], 1, inbox="_INBOX.w1")
     now = CLOCK()
     granted = desk.books.reserve_worker(Task("new", "a", "DIAGNOSTIC", "another", "{}", 50, now, now))
     assert (granted == "w1") is known

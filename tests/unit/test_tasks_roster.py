@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -15,14 +15,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from services.tasks.backlog import QueuedTask
+from services.common.errors import Unavailable
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import SECOND, Failure, Task, TaskState
+from services.tasks.fair_scheduler import FairScheduler
+from services.tasks.ports import Assignment, AttemptStart
+from services.tasks.scheduler import FreeWorker, Placement
 from services.tasks.worker_registry import RegisteredModel, WorkerRegistry
 from tests.fakes.loops import SkippingLoop
 
 LOST = Failure("LEASE_EXPIRED", "m", "INTERNAL", retryable=True)
-QUEUES, WORKERS = st.sampled_from(["q", "r"]), st.sampled_from(["w1", "w2", "w3"])
+QUEUES, WORKERS = st.sampled_from([("q",), ("r",), ("r", "q")]), st.sampled_from(["w1", "w2", "w3"])
 # A queue's name and a number: few, so that they meet.
 NAMES = st.sampled_from(["q0", "q1", "q2", "r0"])
 
@@ -30,10 +33,10 @@ NAMES = st.sampled_from(["q0", "q1", "q2", "r0"])
 def registry() -> WorkerRegistry:
     with mock.patch("services.tasks.worker_registry.time", SimpleNamespace(monotonic=lambda: 100.0)):
         found = WorkerRegistry(10.0)
-        found.heard("small", "q", 1, "_INBOX.small")
-        found.heard("large", "q", 3, "_INBOX.large")
-        found.heard("deaf", "q", 9, "")
-        found.heard("elsewhere", "r", 9, "_INBOX.elsewhere")
+        found.heard("small", ["q"], 1, "_INBOX.small")
+        found.heard("large", ["q"], 3, "_INBOX.large")
+        found.heard("deaf", ["q"], 9, "")
+        found.heard("elsewhere", ["r", "s"], 9, "_INBOX.elsewhere")
     return found
 
 
@@ -43,60 +46,88 @@ def model(name: str, serves: str = "diffusion") -> RegisteredModel:
 
 def test_the_models_are_those_of_all_workers_that_are_there_each_once() -> None:
     found = WorkerRegistry(10.0)
-    found.heard("w1", "q", 1, "", models=(model("b"), model("a"), model("x", "upscale")))
-    found.heard("w2", "q", 1, "", models=(model("a"), model("c", "segmentation")))
+    found.heard("w1", ["q"], 1, "", models=(model("b"), model("a"), model("x", "upscale")))
+    found.heard("w2", ["q"], 1, "", models=(model("a"), model("c", "segmentation")))
     assert [(one.serves, one.name) for one in found.models] == [
         *(("diffusion", "a"), ("diffusion", "b"), ("segmentation", "c"), ("upscale", "x")),
     ]
-    found.heard("w1", "q", 1, "", models=(model("a"),))
+    found.heard("w1", ["q"], 1, "", models=(model("a"),))
     assert [one.name for one in found.models] == ["a", "c"]
-    found.heard("w2", "q", 0, "")
+    found.heard("w2", ["q"], 0, "")
     assert [one.name for one in found.models] == ["a"]
 
 
-def test_a_place_is_kept_where_most_room_is_until_there_is_none() -> None:
+def free(books: WorkerRegistry, now: float = 100.0) -> dict[str, int]:
+    return {worker.worker_id: worker.slots for worker in books.free(now)}
+
+
+def test_free_is_whoever_listens_and_has_room() -> None:
     books = registry()
-    kept = [books.reserve(f"t{number}", "q", 100.0, 5.0) for number in range(5)]
-    assert kept[:2] == ["large", "large"] and Counter(kept) == {"large": 3, "small": 1, None: 1}
+    assert free(books) == {"small": 1, "large": 3, "elsewhere": 9}
+    assert [worker.queues for worker in books.free(100.0)] == [("q",), ("q",), ("r", "s")]
+
+
+def test_a_place_that_is_kept_takes_its_workers_room() -> None:
+    books = registry()
+    kept = [books.reserve(f"t{number}", "large", "q", 105.0) for number in range(3)]
+    assert kept == [True, True, True] and "large" not in free(books)
+    assert books.awaits("q") and not books.awaits("r")
 
 
 def test_one_task_has_one_place() -> None:
     books = registry()
-    assert books.reserve("t", "q", 100.0, 5.0) == "large"
-    assert books.reserve("t", "q", 100.0, 5.0) is None
+    assert books.reserve("t", "large", "q", 105.0)
+    assert not books.reserve("t", "small", "q", 105.0)
     place = books.release("t")
     assert place is not None and place.worker_id == "large"
     assert books.release("t") is None
-    assert books.reserve("t", "q", 100.0, 5.0) == "large"
+    assert books.reserve("t", "large", "q", 105.0) and free(books)["small"] == 1
 
 
 def test_what_a_worker_runs_takes_its_room() -> None:
     books = registry()
     for _ in range(3):
         books.began("large")
-    assert books.reserve("t", "q", 100.0, 5.0) == "small"
+    assert "large" not in free(books)
     books.ended("large")
-    assert books.reserve("u", "q", 100.0, 5.0) == "large"
+    assert free(books)["large"] == 1
 
 
 def test_a_worker_that_missed_a_beat_is_given_nothing() -> None:
     books = registry()
-    assert books.reserve("t", "q", 104.9, 5.0) == "large"
-    assert books.reserve("u", "q", 105.1, 5.0) is None
+    assert free(books, 104.9)
+    assert not free(books, 105.1)
 
 
 def test_a_worker_is_given_nothing_from_when_nobody_listens_until_it_speaks_again() -> None:
     books = registry()
     books.mark_unreachable("_INBOX.large")
-    assert (books.reserve("t", "q", 100.0, 5.0), books.inbox("large")) == ("small", "")
-    books.heard("large", "q", 3, "_INBOX.large")
-    assert books.reserve("u", "q", 100.0, 5.0) == "large"
+    assert ("large" in free(books), books.inbox("large")) == (False, "")
+    assert books.heard("large", ["q"], 3, "_INBOX.large")
+    assert free(books)["large"] == 3
 
 
 def test_a_place_that_nobody_came_for_is_late() -> None:
     books = registry()
-    books.reserve("t", "q", 100.0, 5.0)
+    books.reserve("t", "large", "q", 105.0)
     assert (books.expired_reservations(104.9), books.expired_reservations(105.0)) == ([], ["t"])
+
+
+class WatchedScheduler(FairScheduler):
+    """Says what it was offered."""
+
+    def __init__(self, watch: Callable[[Sequence[FreeWorker]], None]) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def take(self, workers: Sequence[FreeWorker], now: int) -> list[Placement]:
+        self._watch(workers)
+        taken = super().take(workers, now)
+        given = Counter(placement.worker_id for placement in taken)
+        assert all(given[worker.worker_id] <= worker.slots for worker in workers)
+        served = {worker.worker_id: worker.queues for worker in workers}
+        assert all(task.queue in served[worker_id] for task, worker_id in taken)
+        return taken
 
 
 class Books(RuleBasedStateMachine):
@@ -116,8 +147,10 @@ class Books(RuleBasedStateMachine):
         self.stored: dict[str, Task] = {}
         self.before: dict[str, Task] = {}
         self.leads, self.connected = True, True
+        self.store_is = "there"
         self.capacity: dict[str, int] = {}
-        self.books = Dispatcher(self, self, self.clock, lambda: self.leads, DispatchTiming(lease=10.0, claim=5.0))
+        timing, scheduler = DispatchTiming(lease=10.0, claim=5.0), WatchedScheduler(self.offered)
+        self.books = Dispatcher(self, self, self.clock, lambda: self.leads, timing, scheduler=scheduler)
         self.books.complete()
         self.loops = [self.loop.create_task(self.books.run()), self.loop.create_task(self.books.sweep())]
 
@@ -125,10 +158,6 @@ class Books(RuleBasedStateMachine):
 
     def clock(self) -> int:
         return int(self.loop.time() * SECOND)
-
-    async def release(self, queue: str, items: list[QueuedTask]) -> None:
-        if not self.leads:
-            self.faults.append("released by who does not lead")
 
     async def assign(self, inbox: str, tasks: list[Task]) -> None:
         """What is raised here would be taken for the bus's fault."""
@@ -142,6 +171,19 @@ class Books(RuleBasedStateMachine):
 
     async def stop(self, task_id: str, attempt: int) -> None:
         raise AssertionError("the dispatcher stops nothing by itself")
+
+    async def begin(self, attempts: Sequence[Assignment]) -> list[AttemptStart]:
+        if self.store_is == "away":
+            raise Unavailable("the store is away")
+        await asyncio.sleep(7.0 if self.store_is == "slow" else 0.0)
+        return [self._begin(attempt) for attempt in attempts]
+
+    def _begin(self, attempt: Assignment) -> AttemptStart:
+        task = self.stored.get(attempt.task_id)
+        if task is None or task.state is not TaskState.PENDING or task.attempt + 1 != attempt.attempt:
+            return AttemptStart(task, "CLAIM_LOST")
+        self.write(task.claimed(attempt.worker_id, self.clock()))
+        return AttemptStart(self.stored[task.id])
 
     async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
         for task in self.running(runs):
@@ -161,17 +203,25 @@ class Books(RuleBasedStateMachine):
         self.stored[task.id] = task
         self.books.noticed(task)
 
+    def offered(self, workers: Sequence[FreeWorker]) -> None:
+        if not (self.leads and self.connected):
+            self.faults.append("begun by who may not")
+        taken = self.taken()
+        for worker in workers:
+            if worker.slots + taken[worker.worker_id] > self.capacity[worker.worker_id]:
+                self.faults.append(f"{worker.worker_id} has no such room")
+
     # -- what happens
 
     @initialize(worker=WORKERS)
-    def begin(self, worker: str) -> None:
-        self.beat(worker, "q", 2, listens=True, draining=False)
+    def open(self, worker: str) -> None:
+        self.beat(worker, ("q",), 2, listens=True, draining=False)
 
-    @rule(worker=WORKERS, queue=QUEUES, capacity=st.integers(0, 3), listens=st.booleans(), draining=st.booleans())
-    def beat(self, worker: str, queue: str, capacity: int, listens: bool, draining: bool) -> None:
+    @rule(worker=WORKERS, queues=QUEUES, capacity=st.integers(0, 3), listens=st.booleans(), draining=st.booleans())
+    def beat(self, worker: str, queues: tuple[str, ...], capacity: int, listens: bool, draining: bool) -> None:
         self.capacity[worker] = 0 if draining else capacity
         inbox = f"_INBOX.{worker}" if listens else ""
-        self.books.heard(worker, queue, capacity, running=0, draining=draining, inbox=inbox)
+        self.books.heard(worker, queues, capacity, running=0, draining=draining, inbox=inbox)
         for task in self.stored.values():
             if task.state is TaskState.EXECUTING and task.worker == worker:
                 self.books.confirm(task.id, task.attempt, 1.0)
@@ -255,6 +305,10 @@ class Books(RuleBasedStateMachine):
         self.loop.run_until_complete(self.books.load(reading()))
         self.books.complete()
 
+    @rule(how=st.sampled_from(["there", "there", "slow", "away"]))
+    def change_store(self, how: str) -> None:
+        self.store_is = how
+
     @rule(seconds=st.sampled_from([0.0, 0.6, 3.0, 6.0, 12.0]))
     def wait(self, seconds: float) -> None:
         self.loop.run_until_complete(asyncio.sleep(seconds))
@@ -275,23 +329,30 @@ class Books(RuleBasedStateMachine):
     def every_count_is_what_it_counts(self) -> None:
         books: Any = self.books
         places, leases = books._registry._reservations.values(), list(books._leases)
-        released = (item for item, _ in books._released.values())
         assert +Counter(books._leases._running) == Counter(lease.group for lease in leases)
-        on_the_way = Counter(place.queue for place in places) + Counter(item.queue for item in released)
-        assert +Counter(books._on_the_way) == on_the_way
+        assert {place.queue for place in places} == {queue for queue in "qr" if books._registry.awaits(queue)}
         assert Counter(books._registry._running) == self.taken()
-        assert min((*books._leases._running.values(), *books._on_the_way.values()), default=0) >= 0
+        assert min(books._leases._running.values(), default=0) >= 0
+        assert all(not books._scheduler.waits(name, item.queue) for name, item in books._beginning.items())
+
+    def nobody_waits_where_there_is_room(self) -> None:
+        for _ in range(5):
+            self.beat("w1", ("q", "r"), 99, listens=True, draining=False)
+            self.wait(3.0)
+        assert not any(self.books.depth().values()), "somebody waits"
+        assert TaskState.PENDING not in {task.state for task in self.stored.values()}
 
     def teardown(self) -> None:
         """When all is over and nobody speaks any more, nothing is left."""
         try:
-            self.leads = True
+            self.leads, self.connected, self.store_is = True, True, "there"
+            self.nobody_waits_where_there_is_room()
             for task in list(self.stored.values()):
                 if not task.state.terminal:
                     self.write(task.cancelled(self.clock()))
             self.wait(30.0)
             books: Any = self.books
-            assert (len(books._leases), books._released, books._registry._reservations, books._registry._workers) == (
+            assert (len(books._leases), books._beginning, books._registry._reservations, books._registry._workers) == (
                 0,
                 {},
                 {},
@@ -310,7 +371,7 @@ class Books(RuleBasedStateMachine):
 
 TestBooks = pytest.mark.timeout(120)(Books.TestCase)
 TestBooks.settings = settings(
-    max_examples=100,
+    max_examples=200,
     stateful_step_count=50,
     deadline=None,
     derandomize=True,

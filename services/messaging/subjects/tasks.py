@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import StorageType, StreamConfig
 
 from services.messaging.streams import declared
 
-EVENTS, WORK = "EVENTS", "WORK"
+EVENTS = "EVENTS"
 CHANGES_SUBJECT, CANCEL_SUBJECT, HEARTBEATS_SUBJECT = "changes.v1", "control.v1.cancel", "heartbeats.v1"
 # The server remembers every stored event's subject, whose task nobody else has: their number bounds its memory.
 EVENTS_KEPT = 100_000
@@ -24,35 +24,6 @@ EVENTS_STREAM = declared(
     ),
     revision=2,
 )
-# Work orders are hints that the dispatcher repeats: memory is enough.
-WORK_STREAM = declared(
-    StreamConfig(
-        name=WORK,
-        subjects=["work.v1.>"],
-        storage=StorageType.MEMORY,
-        retention=RetentionPolicy.WORK_QUEUE,
-        max_age=3600,
-        duplicate_window=1,
-    ),
-    revision=2,
-)
-
-
-def work_subject(queue: str) -> str:
-    return f"work.v1.{queue}"
-
-
-def workers_of(queue: str) -> ConsumerConfig:
-    """Who takes the work of a queue."""
-    return ConsumerConfig(
-        durable_name=f"workers-{queue}",
-        filter_subject=work_subject(queue),
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=10,
-        max_deliver=-1,
-        max_ack_pending=50_000,
-        max_waiting=512,
-    )
 
 
 def orphans_subject(queue: str) -> str:

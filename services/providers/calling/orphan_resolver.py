@@ -62,13 +62,15 @@ class OrphanResolver:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     @asynccontextmanager
-    async def listening(self, bus: Client, queue: str) -> AsyncIterator[None]:
+    async def listening(self, bus: Client, queues: Sequence[str]) -> AsyncIterator[None]:
         """Takes orders for as long as the block lasts, each one by one worker; what it leaves others take up later."""
-        subscription = await bus.subscribe(orphans_subject(queue), queue="orphan-resolvers", cb=self._receive)
+        subscriptions = [
+            await bus.subscribe(orphans_subject(queue), queue="orphan-resolvers", cb=self._receive) for queue in queues
+        ]
         try:
             yield
         finally:
-            if bus.is_connected:
+            for subscription in subscriptions if bus.is_connected else ():
                 await subscription.unsubscribe()
             for job in self._jobs.values():
                 job.cancel()

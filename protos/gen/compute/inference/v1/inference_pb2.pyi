@@ -12,18 +12,20 @@ class DescribeWorkerRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DescribeWorkerResponse(_message.Message):
-    __slots__ = ("worker_id", "queue", "capacity", "running", "task_types")
+    __slots__ = ("worker_id", "queue", "capacity", "running", "task_types", "queues")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPES_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     queue: str
     capacity: int
     running: int
     task_types: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[int] = ..., task_types: _Optional[_Iterable[str]] = ...) -> None: ...
+    queues: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[int] = ..., task_types: _Optional[_Iterable[str]] = ..., queues: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CheckModelsRequest(_message.Message):
     __slots__ = ()

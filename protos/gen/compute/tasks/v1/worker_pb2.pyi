@@ -47,7 +47,7 @@ class Claim(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...
 
 class HeartbeatTasksRequest(_message.Message):
-    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unavailable_models", "models")
+    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unavailable_models", "models", "queues")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class HeartbeatTasksRequest(_message.Message):
     INBOX_FIELD_NUMBER: _ClassVar[int]
     UNAVAILABLE_MODELS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     queue: str
     capacity: int
@@ -64,7 +65,8 @@ class HeartbeatTasksRequest(_message.Message):
     inbox: str
     unavailable_models: _containers.RepeatedScalarFieldContainer[str]
     models: _containers.RepeatedCompositeFieldContainer[_tasks_pb2.ServedModel]
-    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unavailable_models: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[_tasks_pb2.ServedModel, _Mapping]]] = ...) -> None: ...
+    queues: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unavailable_models: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[_tasks_pb2.ServedModel, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RunningTask(_message.Message):
     __slots__ = ("task_id", "attempt", "progress")

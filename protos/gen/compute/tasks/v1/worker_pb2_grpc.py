@@ -69,7 +69,8 @@ class WorkerServiceServicer:
     """
 
     def ClaimTasks(self, request, context):
-        """PENDING to EXECUTING under the next attempt; the lease begins.
+        """The tasks of attempts that are this worker's, as after a reminder. One that has not begun begins: PENDING to
+        EXECUTING under the next attempt.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
