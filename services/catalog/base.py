@@ -12,7 +12,7 @@ from services.catalog.alpha import Alpha
 from services.catalog.enums import ProviderType, TaskPriority
 from services.catalog.free_json import JsonObject
 from services.catalog.images import check_webhook
-from services.catalog.providers import check_config, check_offered
+from services.catalog.providers import check_config, check_offered, queue_of
 from services.catalog.public import TaskPublicUpdate
 from services.catalog.webhook_events import TaskConfig
 
@@ -102,6 +102,11 @@ class CommonFields(BaseModel):
     fallback_provider_capabilities: Capabilities | None = Field(
         None, description="Take the place of active_provider_capabilities once the fallback is activated"
     )
+
+    @property
+    def queue(self) -> str:
+        """Where the task waits."""
+        return self.queue_name or queue_of(self.provider_type or _named_by(self.provider_config or {}))
 
 
 @dataclass(frozen=True, slots=True)

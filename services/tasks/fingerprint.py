@@ -16,15 +16,20 @@ from pydantic_core import to_jsonable_python
 
 from services.catalog.base import CommonFields
 from services.catalog.free_json import canonical
+from services.catalog.queues import INFERENCE_QUEUE
 from services.catalog.tasks import TYPES
 from services.tasks.domain import Task
 
 _VERSION = "2:"
 
 
-def fingerprint(task_type: str, queue: str, spec: str) -> str:
-    """Of a stored spec, the validated models as JSON. It begins with the version of its rule."""
+def fingerprint(task_type: str, spec: str) -> str:
+    """Of a stored spec, the validated models as JSON. It begins with the version of its rule.
+
+    A queue that is not named counts as `inference`, as when the rule was made, whatever the provider decides.
+    """
     stored: dict[str, Any] = orjson.loads(spec)
+    queue = (stored.get("common") or {}).get("queue_name") or INFERENCE_QUEUE
     kind = TYPES.get(task_type)
     stored["common"] = _told(stored.get("common") or {}, CommonFields)
     stored["params"] = _told(stored.get("params") or {}, kind.params if kind is not None else BaseModel)
@@ -40,7 +45,7 @@ def same_request(stored: Task, asked: Task) -> bool:
     if stored.fingerprint is None or ":" in stored.fingerprint:
         return stored.fingerprint == asked.fingerprint
     if _of_text(stored) == stored.fingerprint:
-        return fingerprint(stored.task_type, stored.queue, stored.spec) == asked.fingerprint
+        return fingerprint(stored.task_type, stored.spec) == asked.fingerprint
     return _of_text(asked) == stored.fingerprint
 
 

@@ -18,7 +18,6 @@ from pydantic import BaseModel, ValidationError
 from services.catalog import webhook_events
 from services.catalog.base import CommonFields, TaskKind
 from services.catalog.prompts import AS_STORED
-from services.catalog.queues import INFERENCE_QUEUE
 from services.catalog.tasks import TYPES
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import Internal, wrong_field
@@ -66,7 +65,7 @@ class Messages:
         return NewTask(
             tenant=tenant,
             task_type=kind.name,
-            queue=common.queue_name or INFERENCE_QUEUE,
+            queue=common.queue,
             spec=spec,
             priority=common.priority,
             origin_instance=common.origin_instance,

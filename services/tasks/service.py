@@ -194,7 +194,7 @@ class TaskService:
             origin_zone=new.origin_zone,
             origin_tenant_id=new.origin_tenant_id,
             workflow_id=new.workflow_id,
-            fingerprint=fingerprint(new.task_type, new.queue, new.spec) if new.idempotency_key else None,
+            fingerprint=fingerprint(new.task_type, new.spec) if new.idempotency_key else None,
             inputs=new.inputs,
             parent=new.parent,
             quiet=new.quiet or None,

@@ -232,7 +232,7 @@ async def test_line_7841_a_task_of_higher_priority_goes_first(mongodb_url: str, 
             ids[answer.task.id] = priority
         order = []
         for _ in ids:
-            await host.beat("w", capacity=1)
+            await host.beat("w", capacity=1, inbox=host.inbox)
             [(task_id, attempt)] = await host.order()
             order.append(ids[task_id])
             await host.claim("w", task_id, attempt)
@@ -293,9 +293,6 @@ async def test_line_9349_the_strength_of_a_reference_goes_from_0_to_100(api: Sta
     assert refused_for(await api.http.post(TASKS, json=beyond), "reference_image_strength")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="002:9091: every provider's tasks wait in one queue, as a worker serves one only"
-)
 async def test_line_9091_the_provider_decides_the_queue_where_none_is_named(api: Stack) -> None:
     ours, outside = [await made(api, "GENERATION", provider_type=provider) for provider in ("LOCAL", "FAL")]
     queues = [(await stored(api, task["id"])).queue for task in (ours, outside)]

@@ -49,7 +49,7 @@ def respelled(value: Any, random: Random) -> Any:
 def made(spec: str, *, first_rule: bool = False) -> Task:
     task = Task("t", "a", "GENERATION", "q", spec, priority=0, created_at=1, updated_at=1)
     text = hashlib.sha256(f"GENERATION\nq\n{spec}".encode()).hexdigest()
-    return replace(task, fingerprint=text if first_rule else fingerprint("GENERATION", "q", spec))
+    return replace(task, fingerprint=text if first_rule else fingerprint("GENERATION", spec))
 
 
 def spec_of(config: dict[str, Any], **params: Any) -> str:
@@ -133,14 +133,20 @@ def test_a_rule_of_a_later_version_matches_nothing() -> None:
 def test_defaults_of_every_type_written_out_are_the_same_as_none(kind: TaskKind) -> None:
     unchecked = kind.params.model_construct()
     written = {name: value for name, value in unchecked.model_dump(mode="json").items() if value is not None}
-    left_out = fingerprint(kind.name, "q", '{"common":{},"params":{}}')
-    assert fingerprint(kind.name, "q", orjson.dumps({"common": {}, "params": written}).decode()) == left_out
+    left_out = fingerprint(kind.name, '{"common":{},"params":{}}')
+    assert fingerprint(kind.name, orjson.dumps({"common": {}, "params": written}).decode()) == left_out
 
 
 def test_the_rule_of_this_version_stays_as_it_is() -> None:
     """Whoever changes it breaks the keys of every task that is stored: make another version."""
     spec = '{"common":{"origin_instance":"here","config":{"b":7.0,"a":[null,true,"\u00e9"]}},"params":{"prompt":"x"}}'
-    assert (
-        fingerprint("GENERATION", "inference", spec)
-        == "2:520ee4eb40b08bd8ff53e61b66f0bd80918ab4d0e81376a5ec88f24fc53b789d"
-    )
+    assert fingerprint("GENERATION", spec) == "2:520ee4eb40b08bd8ff53e61b66f0bd80918ab4d0e81376a5ec88f24fc53b789d"
+
+
+def test_the_provider_that_decides_the_queue_changes_no_fingerprint_and_a_named_queue_does() -> None:
+    """Tasks of outside providers waited in `inference` when the rule was made."""
+    asked = '{"common":{"provider_type":"FAL"},"params":{"prompt":"x"}}'
+    named = '{"common":{"provider_type":"FAL","queue_name":"providers"},"params":{"prompt":"x"}}'
+    before = replace(made(asked), queue="inference", fingerprint=fingerprint("GENERATION", asked))
+    assert same_request(before, replace(before, queue="providers"))
+    assert fingerprint("GENERATION", named) != fingerprint("GENERATION", asked)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.catalog.enums import ProviderType
+from services.catalog.queues import PROVIDERS_QUEUE
 
 
 class ProviderSettings(BaseModel):
-    """What a caller may set for one provider."""
+    """What a caller may set for one provider. `queue` is where its tasks wait that name none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    queue: ClassVar[str] = PROVIDERS_QUEUE
 
 
 def _discover() -> dict[ProviderType, type[ProviderSettings]]:
@@ -33,6 +35,11 @@ def _discover() -> dict[ProviderType, type[ProviderSettings]]:
 
 
 PROVIDERS = _discover()
+
+
+def queue_of(kind: ProviderType) -> str:
+    """Where a provider's tasks wait that name no queue."""
+    return PROVIDERS[kind].queue
 
 
 def check_offered(field: str, kind: ProviderType) -> None:

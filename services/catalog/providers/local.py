@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
 from services.catalog.prompts import OptionalPrompt
 from services.catalog.providers import ProviderSettings
+from services.catalog.queues import INFERENCE_QUEUE
 
 RembgModel = Literal[
     "u2net", "u2netp", "u2net_human_seg", "u2net_cloth_seg", "silueta", "isnet-general-use", "isnet-anime", "sam"
@@ -31,6 +32,7 @@ REMBG_MODELS: Mapping[RembgModel, str] = {
 class LocalProviderConfig(ProviderSettings):
     """Settings for the local provider"""
 
+    queue: ClassVar[str] = INFERENCE_QUEUE
     provider_type: Literal[ProviderType.LOCAL] = ProviderType.LOCAL
     rembg_model: RembgModel | None = Field(
         None,

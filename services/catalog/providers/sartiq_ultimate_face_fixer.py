@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,11 +10,13 @@ from services.catalog.enums import ProviderType
 from services.catalog.numbers import Feather, Growth, Retries, Share
 from services.catalog.prompts import LongPrompt
 from services.catalog.providers import ProviderSettings
+from services.catalog.queues import INFERENCE_QUEUE
 
 
 class SartiqUltimateFaceFixerConfig(ProviderSettings):
     """Settings for the Sartiq face fixer. SSIM is a similarity: at least; LPIPS and DISTS are distances: at most."""
 
+    queue: ClassVar[str] = INFERENCE_QUEUE
     provider_type: Literal[ProviderType.SARTIQ_ULTIMATE_FACE_FIXER] = ProviderType.SARTIQ_ULTIMATE_FACE_FIXER
     face_prompt: LongPrompt | None = Field(None, description="Prompt for the faces in place of the built-in one")
     expand_percent: Growth = Field(0.5, description="How much a face's box grows (0.5 = 50%)")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
 from services.catalog.numbers import Feather, Growth, Retries, Share
 from services.catalog.providers import ProviderSettings
+from services.catalog.queues import INFERENCE_QUEUE
 
 
 class SartiqUltimateGarmentFixerConfig(ProviderSettings):
     """Settings for the Sartiq garment fixer. SSIM is a similarity: at least; LPIPS and DISTS are distances: at most."""
 
+    queue: ClassVar[str] = INFERENCE_QUEUE
     provider_type: Literal[ProviderType.SARTIQ_ULTIMATE_GARMENT_FIXER] = ProviderType.SARTIQ_ULTIMATE_GARMENT_FIXER
     bbox_expand_percent: Growth = Field(0.05, description="How much the garment's box grows (0.05 = 5%)")
     split_threshold: Annotated[float, Field(ge=1, le=20)] = Field(

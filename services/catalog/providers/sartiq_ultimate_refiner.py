@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from services.catalog.enums import ProviderType
 from services.catalog.numbers import Feather, Growth, Retries, Share
 from services.catalog.providers import ProviderSettings
+from services.catalog.queues import INFERENCE_QUEUE
 
 
 class SartiqUltimateRefinerConfig(ProviderSettings):
     """Settings for the Sartiq refiner. SSIM is a similarity: at least; LPIPS and DISTS are distances: at most."""
 
+    queue: ClassVar[str] = INFERENCE_QUEUE
     provider_type: Literal[ProviderType.SARTIQ_ULTIMATE_REFINER] = ProviderType.SARTIQ_ULTIMATE_REFINER
     version: Literal["1", "2"] = Field(
         "1",
