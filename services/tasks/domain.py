@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -86,7 +87,8 @@ class Task:
     `attempt` counts the runs begun and is the fencing token of a worker's writes. `inputs` is the storage folder of the
     pictures that came inside its request. `deleted_at` is set when its files are gone; `erased` when nobody may see it
     any more, and it only waits for its last event to be published. `first_started_at` is set once `started_at` is that
-    of a later run, and `resume_count` once it was replayed: what most tasks do without costs nothing in the store.
+    of a later run, `resume_count` once it was replayed, and `run_time` once a run did anything but complete it at the
+    first try: what most tasks do without costs nothing in the store.
 
     `parent` is set for a step of something larger. `quiet`: its parent alone tells of it. `placeholder`: it only stands
     for a child that was cancelled before it was created.
@@ -125,6 +127,7 @@ class Task:
     first_started_at: int | None = None
     resume_count: int | None = None
     resumed_at: int | None = None
+    run_time: int | None = None
     parent: TaskParent | None = None
     quiet: bool | None = None
     placeholder: bool | None = None
@@ -138,6 +141,19 @@ class Task:
     @property
     def first_start(self) -> int | None:
         return self.first_started_at or self.started_at
+
+    @property
+    def time_run(self) -> int:
+        """What its runs that are over took, those of before a replay included."""
+        if self.run_time is None and self.state is TaskState.COMPLETED:
+            return (self.completed_at or 0) - (self.started_at or 0)
+        return self.run_time or 0
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars, of all its calls to providers; None where no provider says."""
+        known = [call.cost for call in self.service_calls if call.cost is not None]
+        return math.fsum(known) if known else None
 
     @property
     def over(self) -> bool:
@@ -309,6 +325,8 @@ class Task:
         if state not in _NEXT[self.state]:
             reason = "TASK_TERMINAL" if self.state.terminal else "ILLEGAL_TRANSITION"
             raise IllegalTransition(f"task {self.id} {self._standing(verb)}", reason=reason)
+        if self.state is TaskState.EXECUTING and (verb is not Verb.COMPLETED or self.run_time is not None):
+            changes["run_time"] = (self.run_time or 0) + now - (self.started_at or now)
         said = Occurrence(self.version + 1, verb, state, changes.get("attempt", self.attempt), now)
         if verb in (Verb.FAILED, Verb.RETRYING):
             category, reason = changes["error_category"], changes["error_reason"]

@@ -31,7 +31,7 @@ from services.rpc.proto import (
     struct_to_dict,
     timestamp,
 )
-from services.tasks.domain import Task, TaskState
+from services.tasks.domain import SECOND, Task, TaskState
 from services.tasks.provider_calls import ProviderCallRecord
 from services.tasks.reference_policy import ReferencePolicy
 from services.tasks.removal import folders_in
@@ -94,6 +94,7 @@ class Messages:
             self._fill_result(message, task)
         if (first := task.first_start) is not None:
             set_time(message.first_started_at, first)
+            message.run_seconds = task.time_run / SECOND
         if task.resumed_at is not None:
             message.resume_count = task.resume_count or 0
             set_time(message.resumed_at, task.resumed_at)
@@ -103,6 +104,8 @@ class Messages:
             if (value := getattr(task, name)) is not None:
                 setattr(message, name, value)
         if task.service_calls:
+            if (cost := task.cost) is not None:
+                message.cost_usd = cost
             message.provider_calls.extend(provider_call(call) for call in task.service_calls)
 
     def shown(self, task: Task) -> pb.Task:

@@ -285,6 +285,21 @@ async def test_line_8570_wait_counts_to_the_first_start(api: Stack) -> None:
         assert again.first_started_at.ToMicroseconds() == first < again.started_at.ToMicroseconds()
 
 
+async def test_lines_7931_to_7954_a_resumed_task_keeps_the_time_of_the_runs_before(api: Stack) -> None:
+    """And what they cost: whoever adds a task up counts each run once, and no pause."""
+    task_id, ran = (await made(api, "GENERATION"))["id"], 0.0
+    for _ in range(2):
+        run = await api.claim(task_id)
+        call = tasks_pb2.ProviderCall(provider="FAL", attempt=1, outcome="SUCCEEDED", cost_usd=0.25)
+        await api.report(task_id, run.attempt, failure=FAILURE, provider_calls=[call])
+        ended = await stored(api, task_id)
+        ran += (ended.completed_at.ToMicroseconds() - run.started_at.ToMicroseconds()) / 1e6
+        assert ended.run_seconds == pytest.approx(ran, abs=2e-6)
+        await api.http.post(f"{TASKS}{task_id}/resume")
+    assert (await stored(api, task_id)).run_seconds == ended.run_seconds
+    assert ended.cost_usd == 0.5
+
+
 @pytest.mark.parametrize("strength", [0, 100])
 async def test_line_9349_the_strength_of_a_reference_goes_from_0_to_100(api: Stack, strength: int) -> None:
     task = await made(api, "GENERATION", reference_image_strength=strength)

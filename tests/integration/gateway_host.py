@@ -70,7 +70,10 @@ class Stack:
 
     async def finish(self, task_id: str, **outcome: Any) -> None:
         """Claims a generation task and ends it, well unless `failure` says otherwise."""
-        attempt = (await self.claim(task_id)).attempt
+        await self.report(task_id, (await self.claim(task_id)).attempt, **outcome)
+
+    async def report(self, task_id: str, attempt: int, **outcome: Any) -> None:
+        """Ends a run."""
         if not outcome:
             picture = params_pb2.GenerationResult(
                 result_image_path=f"generations/{task_id}/picture.png", seed=7, width=128, height=128, steps=20

@@ -8,7 +8,10 @@ import pytest
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Unavailable
 from services.durable.aggregates import InsertResult
 from services.tasks.clock import SteadyClock
-from services.tasks.domain import Failure, Task, TaskState, Verb
+from services.tasks.domain import SECOND, Failure, Task, TaskState, Verb
+from services.tasks.messages import Messages
+from services.tasks.provider_calls import ProviderCallRecord
+from services.tasks.repository import CODEC, to_document
 from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 
@@ -261,3 +264,66 @@ async def test_a_granted_task_nobody_heard_of_is_given_back_and_loses_no_attempt
     assert await desk.service.finish(RunReport(task_id, 1))
     stored = desk.repository.stored[task_id]
     assert (stored.state, stored.attempts_left, stored.errors) == (TaskState.PENDING, 3, ())
+
+
+def ran(*steps: tuple[str, int]) -> Task:
+    """A task after what happened to it, each at its time in seconds."""
+    task = Task("t", "acme", "GENERATION", "q", "{}", 0, created_at=0, updated_at=0, max_attempts=9).created()
+    call = ProviderCallRecord("FAL", 1, "r", "SUCCEEDED", 1.0, cost=0.1)
+    for what, at in steps:
+        now = at * SECOND
+        match what:
+            case "start":
+                task = task.claimed("w", now)
+            case "done":
+                task = task.completed("{}", (replace(call, attempt=task.attempt),), now)
+            case "fail" | "fail for good":
+                failure = PASSING if what == "fail" else FINAL
+                task = task.failed(failure, (replace(call, attempt=task.attempt),), now, backoff=0)
+            case "return":
+                task = task.returned((), now)
+            case "cancel":
+                task = task.cancelled(now)
+            case "replay":
+                task = task.replayed(now, 3)
+            case "amend":
+                task = task.amended(now, spec="{}", priority=1)
+            case "clean":
+                task = task.cleaned(now)
+    return task
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds"),
+    [
+        ([], 0),
+        ([("cancel", 5)], 0),
+        ([("start", 3)], 0),
+        ([("start", 3), ("done", 10)], 7),
+        ([("start", 3), ("fail for good", 10)], 7),
+        ([("start", 3), ("cancel", 10)], 7),
+        ([("start", 3), ("fail", 10)], 7),
+        ([("start", 3), ("fail", 10), ("amend", 15), ("cancel", 20)], 7),
+        ([("start", 3), ("fail", 10), ("start", 20)], 7),
+        ([("start", 3), ("fail", 10), ("start", 20), ("done", 21)], 8),
+        ([("start", 3), ("return", 5), ("start", 20), ("fail", 21), ("start", 30), ("cancel", 34)], 7),
+        ([("start", 3), ("fail for good", 10), ("replay", 50), ("start", 60), ("done", 62), ("clean", 90)], 9),
+    ],
+)
+def test_the_time_of_all_runs_is_kept_and_pauses_are_none_of_it(steps: list[tuple[str, int]], seconds: int) -> None:
+    task = ran(*steps)
+    assert task.time_run == seconds * SECOND
+    assert CODEC.decode(to_document(task)).time_run == seconds * SECOND
+
+
+def test_a_task_that_goes_well_at_once_stores_nothing_more_for_it() -> None:
+    assert "run_time" not in to_document(ran(("start", 3), ("done", 10)))
+
+
+def test_cost_is_that_of_every_attempt() -> None:
+    assert ran(("start", 3), ("cancel", 4)).cost is None
+    assert ran(("start", 1), ("fail", 2), ("start", 3), ("fail", 4), ("start", 5), ("done", 6)).cost == pytest.approx(
+        0.3
+    )
+    lives = [("start", 1), ("fail for good", 2), ("replay", 3), ("start", 4), ("done", 5)]
+    assert Messages().shown(ran(*lives)).cost_usd == pytest.approx(0.2)
