@@ -75,6 +75,9 @@ class CommonFields(BaseModel):
     origin_zone: Annotated[Text, Field(max_length=50)] | None = Field(
         None, description="Environment or zone, e.g. 'eu' or 'us'"
     )
+    origin_version: Annotated[Text, Field(max_length=50)] | None = Field(
+        None, description="Version of the instance's software, told in the task's events"
+    )
     origin_tenant_id: Annotated[Text, Field(max_length=100)] | None = Field(None, description="Tenant or organisation")
     origin_reference: Annotated[Text, Field(max_length=512)] | None = Field(
         None, description="The caller's id or text to map the task back"
@@ -119,8 +122,9 @@ class TaskKind:
     provider's configuration. `nullable` are required parameters that the public view may show as null. `update` is
     the base of the update schema, which lists `update_fields` of the parameters too. `default_provider` runs tasks that
     name none, before the deployment's choice. An `internal` type is absent from the public schema. `schema_stem` is
-    for public names that do not follow from `name`. `alpha` says of each parameter that names a picture what becomes of
-    its transparency. `example` is what a small task of it says, beside what all say.
+    for public names that do not follow from `name`. `one_by_one` is the parameter whose
+    entries are worked on one after another, the task's steps. `alpha` says of each parameter that names a picture what
+    becomes of its transparency. `example` is what a small task of it says, beside what all say.
     """
 
     name: str
@@ -137,6 +141,7 @@ class TaskKind:
     default_provider: ProviderType | None = None
     internal: bool = False
     schema_stem: str = ""
+    one_by_one: str = ""
     alpha: Mapping[str, Alpha] = field(default_factory=dict)
     example: Mapping[str, Any] = field(default_factory=dict)
 

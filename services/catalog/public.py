@@ -21,6 +21,7 @@ class TaskPublic(BaseModel):
     config: dict[str, Any] | None = Field(None, description="Free-form settings")
     origin_instance: str = Field(description="Instance the task came from")
     origin_zone: str | None = Field(None, description="Zone the task came from")
+    origin_version: str | None = Field(None, description="Version of that instance's software")
     origin_tenant_id: str | None = Field(None, description="Tenant the task came from")
     origin_reference: str | None = Field(None, description="Caller's own id or text for the task, if any")
     id: UUID = Field(description="Identifier")

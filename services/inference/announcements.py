@@ -67,7 +67,6 @@ def render(run: Run, status: str, number: int, said: dict[str, Any], schemas: st
         "timestamp": now,
         "entity_id": task_id,
         "origin_instance": origin.instance,
-        "origin_version": "1",
         "metadata": {"attempt": attempt},
         "backend_generation_id": task_id,
         "backend_prediction_id": str(uuid5(NAMESPACE_URL, f"atelier:run:{task_id}:{attempt}")),
@@ -75,6 +74,8 @@ def render(run: Run, status: str, number: int, said: dict[str, Any], schemas: st
     }
     if origin.HasField("zone"):
         data["origin_zone"] = origin.zone
+    if origin.HasField("version"):
+        data["origin_version"] = origin.version
     return {
         "specversion": "1.0",
         "id": f"{task_id}.run.{attempt}.{number}",

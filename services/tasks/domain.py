@@ -86,9 +86,11 @@ class Task:
 
     `attempt` counts the runs begun and is the fencing token of a worker's writes. `inputs` is the storage folder of the
     pictures that came inside its request. `deleted_at` is set when its files are gone; `erased` when nobody may see it
-    any more, and it only waits for its last event to be published. `first_started_at` is set once `started_at` is that
-    of a later run, `resume_count` once it was replayed, and `run_time` once a run did anything but complete it at the
-    first try: what most tasks do without costs nothing in the store.
+    any more, and it only waits for its last event to be published.
+
+    What most tasks do without costs nothing in the store: `first_started_at` is set once `started_at` is that of a
+    later run, `resume_count` once it was replayed, `run_time` once a run did anything but complete it at the first try,
+    `steps` where it works on several pictures one after another.
 
     `parent` is set for a step of something larger. `quiet`: its parent alone tells of it. `placeholder`: it only stands
     for a child that was cancelled before it was created.
@@ -118,10 +120,12 @@ class Task:
     service_calls: tuple[ProviderCallRecord, ...] = ()
     origin_instance: str = ""
     origin_zone: str | None = None
+    origin_version: str | None = None
     origin_tenant_id: str | None = None
     workflow_id: str | None = None
     fingerprint: str | None = None
     inputs: str | None = None
+    steps: int | None = None
     deleted_at: int | None = None
     erased: bool | None = None
     first_started_at: int | None = None

@@ -52,17 +52,18 @@ def _base(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:
         "timestamp": at,
         "entity_id": task.id,
         "origin_instance": task.origin_instance,
-        "origin_version": VERSION,
         "metadata": {"attempt": occurrence.attempt},
     }
     if task.origin_zone is not None:
         base["origin_zone"] = task.origin_zone
+    if task.origin_version is not None:
+        base["origin_version"] = task.origin_version
     return base
 
 
 def _created(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:
     data = _base(task, occurrence, at)
-    data["created_at"], data["total_steps"] = iso(task.created_at), 1
+    data["created_at"], data["total_steps"] = iso(task.created_at), task.steps or 1
     return data
 
 

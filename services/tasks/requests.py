@@ -18,6 +18,7 @@ MAX_KEY_LENGTH = 255
 ORIGIN = {
     "origin_instance": "instance",
     "origin_zone": "zone",
+    "origin_version": "version",
     "origin_tenant_id": "tenant_id",
     "origin_reference": "reference",
 }

@@ -49,10 +49,12 @@ class NewTask(NamedTuple):
     priority: int
     origin_instance: str
     origin_zone: str | None = None
+    origin_version: str | None = None
     origin_tenant_id: str | None = None
     workflow_id: str | None = None
     idempotency_key: str = ""
     inputs: str | None = None
+    steps: int = 1
     parent: TaskParent | None = None
     quiet: bool = False
     max_attempts: int | None = None
@@ -192,10 +194,12 @@ class TaskService:
             max_attempts=new.max_attempts or self._retry.attempts,
             origin_instance=new.origin_instance,
             origin_zone=new.origin_zone,
+            origin_version=new.origin_version,
             origin_tenant_id=new.origin_tenant_id,
             workflow_id=new.workflow_id,
             fingerprint=fingerprint(new.task_type, new.spec) if new.idempotency_key else None,
             inputs=new.inputs,
+            steps=new.steps if new.steps > 1 else None,
             parent=new.parent,
             quiet=new.quiet or None,
         ).created()

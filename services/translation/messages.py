@@ -38,6 +38,8 @@ def create_request(
     origin.instance = wanted.origin_instance
     if wanted.origin_zone is not None:
         origin.zone = wanted.origin_zone
+    if wanted.origin_version is not None:
+        origin.version = wanted.origin_version
     if wanted.origin_tenant_id is not None:
         origin.tenant_id = wanted.origin_tenant_id
     if wanted.origin_reference is not None:
@@ -75,6 +77,7 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "config": _object(spec, "config"),
         "origin_instance": origin.instance,
         "origin_zone": origin.zone if origin.HasField("zone") else None,
+        "origin_version": origin.version if origin.HasField("version") else None,
         "origin_tenant_id": origin.tenant_id if origin.HasField("tenant_id") else None,
         "origin_reference": origin.reference if origin.HasField("reference") else None,
         "id": task.id,

@@ -415,5 +415,36 @@ async def test_lines_9019_and_10905_a_created_task_is_told_with_its_origin(api: 
     assert (data["origin_instance"], data["origin_zone"]) == ("test", "eu")
 
 
+async def created_events(api: Stack, nats_url: str, *bodies: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is told of each as it is created."""
+    async with await connected(nats_url) as bus:
+        heard = await bus.subscribe("evt.v1.acme.task.*.created")
+        await bus.flush()
+        ids = [(await api.http.post(TASKS, json=one)).json()["id"] for one in bodies]
+        found: dict[str, dict[str, Any]] = {}
+        while not found.keys() >= set(ids):  # among those of earlier tests
+            event = json.loads((await heard.next_msg(timeout=15)).data)
+            found[event["subject"]] = event["data"]
+    return [found[name] for name in ids]
+
+
+async def test_line_9019_an_event_names_the_version_of_its_origin_where_the_caller_did(
+    api: Stack, nats_url: str
+) -> None:
+    silent = body("GENERATION")
+    told, untold = await created_events(api, nats_url, silent | {"origin_version": "4.2.1-rc"}, silent)
+    assert told["origin_version"] == "4.2.1-rc" and "origin_version" not in untold
+    task = await made(api, "GENERATION", origin_version="4.2.1-rc")
+    assert task["origin_version"] == "4.2.1-rc" and (await made(api, "GENERATION"))["origin_version"] is None
+    assert refused_for(await api.http.post(TASKS, json=silent | {"origin_version": "v" * 51}), "origin_version")
+
+
+async def test_line_10905_a_created_task_says_in_how_many_steps_it_works(api: Stack, nats_url: str) -> None:
+    """As many as there are pictures that it works on one after another, which its progress counts."""
+    several = [body("BACKGROUND_REMOVAL", input_image_paths=["a/b.png"] * count) for count in (1, 3, 32)]
+    told = await created_events(api, nats_url, *several, body("GENERATION"), body("LLM_INTERACTION"))
+    assert [data["total_steps"] for data in told] == [1, 3, 32, 1, 1]
+
+
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)

@@ -65,6 +65,7 @@ async def test_a_run_is_announced_when_it_begins_and_when_it_ends(bench: Bench) 
     for event in (began, ended):
         json_format.ParseDict(event["data"], events_pb2.InferenceStatusEvent())
         assert (event["specversion"], event["subject"], event["tenant"]) == ("1.0", task_id, "acme")
+        assert "origin_version" not in event["data"]  # the caller named none
 
 
 @pytest.mark.parametrize(("name", "status", "said"), [("bad", "FAILED", "no picture"), ("long", "CANCELLED", None)])

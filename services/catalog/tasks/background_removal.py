@@ -37,6 +37,7 @@ TYPE = TaskKind(
     name="BACKGROUND_REMOVAL",
     params=BackgroundRemovalParams,
     result=BackgroundRemovalResult,
+    one_by_one="input_image_paths",
     alpha={"input_image_paths": Alpha.CUT},
     example={"input_image_paths": [MUG]},
 )

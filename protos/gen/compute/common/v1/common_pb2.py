@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ompute/common/v1/common.proto\x12\x11\x63ompute.common.v1\"\x82\x01\n\x06Origin\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\x04zone\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x16\n\ttenant_id\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x16\n\treference\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x07\n\x05_zoneB\x0c\n\n_tenant_idB\x0c\n\n_reference\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ompute/common/v1/common.proto\x12\x11\x63ompute.common.v1\"\xa4\x01\n\x06Origin\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\x04zone\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x16\n\ttenant_id\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x16\n\treference\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x14\n\x07version\x18\x05 \x01(\tH\x03\x88\x01\x01\x42\x07\n\x05_zoneB\x0c\n\n_tenant_idB\x0c\n\n_referenceB\n\n\x08_version\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compute.common.v1.common_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ORIGIN']._serialized_start=54
-  _globals['_ORIGIN']._serialized_end=184
-  _globals['_STRINGLIST']._serialized_start=186
-  _globals['_STRINGLIST']._serialized_end=214
+  _globals['_ORIGIN']._serialized_end=218
+  _globals['_STRINGLIST']._serialized_start=220
+  _globals['_STRINGLIST']._serialized_end=248
 # @@protoc_insertion_point(module_scope)
