@@ -4,6 +4,7 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from matting.combination import settle_photograph
 from matting.graphcut import tidied
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "deploy/triton"))
-from evaluate_mattes import CROPS, figures, judge, photograph, sheet, shortfalls
+from evaluate_mattes import CROPS, figures, judge, photograph, seconds, sheet, shortfalls
 from photographs import report
 from trimaps import BAND, FINER, FOLDER, UNKNOWN, every, painted, read
 
@@ -43,6 +44,22 @@ def test_eight_photographs_overlap_their_hand_drawn_outlines(matter: Matter) -> 
     assert not any(shortfalls(found).values()), overlaps
     # What was measured, less a little for another processor's roundings.
     assert found["iou_mean"] >= 0.97 and found["iou_min"] >= 0.9, overlaps
+
+
+def test_the_time_of_a_cut_out_is_told_by_the_clock_and_of_the_processors_at_a_megapixel() -> None:
+    class Sleeper:
+        def __init__(self) -> None:
+            self.sizes: list[int] = []
+
+        def cut(self, picture: np.ndarray, request: MattingRequest) -> None:
+            self.sizes.append(picture.shape[0] * picture.shape[1])
+            time.sleep(0.3 if len(self.sizes) == 2 else 0.02)
+
+    sleeper, pictures = Sleeper(), [np.zeros((30, 50, 3), np.uint8), np.zeros((900, 2000, 3), np.uint8)]
+    told = seconds(cast("Matter", sleeper), [*pictures, pictures[0]])
+    assert all(abs(size - 1_000_000) < 2_000 for size in sleeper.sizes)
+    assert 0.02 <= told["matte_seconds_p50"] < 0.3
+    assert told["matte_cpu_seconds_p50"] < told["matte_seconds_p50"]
 
 
 def test_a_report_that_falls_short_is_written_beside_the_others_and_fails(tmp_path: Path) -> None:
