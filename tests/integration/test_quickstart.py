@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage
 from PIL import Image
@@ -42,6 +43,17 @@ def facts(path: Path) -> tuple[str, tuple[int, int]]:
     with Image.open(path) as picture:
         picture.load()
         return picture.mode, picture.size
+
+
+def assert_laid_on_white(path: Path, cut: Path) -> None:
+    """White wherever the cut-out is clear, but for a shadow, and the photograph's colours wherever it is not."""
+    with Image.open(path) as made, Image.open(cut) as shape:
+        colours, alpha = np.asarray(made), np.asarray(shape)[..., 3]
+    assert colours.shape == (*PHOTOGRAPH[::-1], 3)
+    assert all((colours[row, column] == 255).all() for row in (0, -1) for column in (0, -1))
+    assert (colours[alpha == 0].min(axis=1) > 250).mean() > 0.8
+    with Image.open(path.with_name("photo.jpg")) as photograph:
+        assert np.abs(colours.astype(int) - np.asarray(photograph))[alpha == 255].mean() < 2
 
 
 def run(folder: Path, stack: RunningStack, body: str) -> str:
@@ -82,6 +94,7 @@ def test_every_recipe_runs_as_it_is_printed(folder: Path, stack: RunningStack) -
         "large.png": ("RGB", (256, 256)),
     }
     assert facts(folder / "blue.png")[1] == PHOTOGRAPH
+    assert_laid_on_white(folder / "white.png", folder / "cutout.png")
     assert (folder / "film.mp4").read_bytes()[4:8] == b"ftyp"
     if kind == "sh":
         assert "NOT_FOUND" in told["9. Cancel, find out why something failed, run it again"]
