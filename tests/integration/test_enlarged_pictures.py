@@ -94,6 +94,23 @@ async def test_a_photograph_without_a_prompt_is_enlarged_faithfully_in_view_of_w
     assert (recipe["strategy"], recipe["model"]["sha256"]) == ("faithful", result.model_sha256)
 
 
+@pytest.mark.field("two-by-two-pixels")
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 40)])
+async def test_a_picture_of_a_few_pixels_is_enlarged_as_faithfully_as_others(
+    system: System, size: tuple[int, int]
+) -> None:
+    few = np.random.default_rng(3).integers(0, 256, (*size, 3)).astype(np.uint8)
+    path = await stored(system, f"few-{size[0]}-{size[1]}", few)
+    refine = params_pb2.RefineParams(base_image_url=path, upscale_factor=4.0)
+    task = await system.ended(await system.create(params_pb2.TaskParams(refine=refine)))
+    assert task.status == COMPLETED, task.errors
+    result = task.result.refine
+    assert (result.quality.passed, list(result.quality.reasons), result.model_name) == (True, [], NETWORK.name)
+    made = await read(system, result.result_image_path)
+    assert made.shape == (4 * size[0], 4 * size[1], 3)
+    assert np.abs(shrunk(made, 4).astype(int) - few).mean() < 20  # two colours by chance are 85 apart
+
+
 async def test_who_cancels_is_worked_for_no_longer_than_one_tile(provider: Local) -> None:
     large, tiles = np.ascontiguousarray(data.coffee()[:400, :600]), Tiles()
     work = asyncio.create_task(provider.upscaling.enlarge(large, 2400, 1600, tiles))

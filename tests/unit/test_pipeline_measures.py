@@ -44,6 +44,16 @@ def test_ssim_of_the_smallest_pictures_is_measured_too(size: tuple[int, int]) ->
     assert measure_ssim(black, white) < 0.1
 
 
+@pytest.mark.field("two-by-two-pixels")
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (2, 2), (2, 9), (30, 2)])
+def test_the_smallest_pictures_are_judged_by_degrees_too(size: tuple[int, int]) -> None:
+    """A rounding in one of four pixels is no other picture."""
+    picture = np.random.default_rng(5).integers(0, 250, (*size, 3)).astype(np.uint8)
+    near = picture + np.uint8(2)
+    assert 0.98 < measure_ssim(picture, near) < 1
+    assert measure_ssim(picture, 255 - picture) < 0.9 if picture.size > 3 else True
+
+
 def test_a_threshold_of_zero_asks_for_nothing(photo: Pixels) -> None:
     verdict = SimilarityJudge().compare(photo, 255 - photo, SimilarityThresholds())
     assert verdict.accepted and verdict.measures == ()

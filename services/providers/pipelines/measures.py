@@ -25,7 +25,7 @@ from services.providers.ports import Pixels
 
 # The shorter side SSIM is measured at; see `measure_ssim`.
 _SSIM_SIDE = 256
-_SSIM_WINDOW = 7
+_SSIM_WINDOW, _LEAST_WINDOW = 7, 3
 _LEAST_DETAIL, _NEAR = 0.9, 0.9
 _NETWORK_SIDE = 256
 
@@ -147,10 +147,8 @@ def measure_ssim(before: Pixels, after: Pixels) -> float:
 
     That is by the whole number nearest to the shorter side by 256 (the notes to ssim_index.m).
     """
-    first, second = _grey(before), _grey(after)
+    first, second = _with_room(_grey(before)), _with_room(_grey(after))
     window = min(_SSIM_WINDOW, (min(first.shape) - 1) // 2 * 2 + 1)
-    if window < 3:
-        return 1.0 if np.array_equal(first, second) else 0.0
     return float(structural_similarity(first, second, win_size=window, data_range=255))
 
 
@@ -177,6 +175,12 @@ def _grey(pixels: Pixels) -> Pixels:
         size = max(grey.shape[1] // factor, 1), max(grey.shape[0] // factor, 1)
         return resized(grey, *size)
     return grey
+
+
+def _with_room(grey: Pixels) -> Pixels:
+    """For the smallest window: the pixels of a picture that is thinner are repeated."""
+    times = -(-_LEAST_WINDOW // min(grey.shape))
+    return grey if times == 1 else grey.repeat(times, 0).repeat(times, 1)
 
 
 def _luminance(pixels: Pixels) -> Pixels:
