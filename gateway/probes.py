@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from pydantic import BaseModel, Field
 
 from services.messaging.bus import ping
+from services.rpc.rpc_status import told_by_server
 
 _FRESH_SECONDS = 1.0
 _TIMEOUT = 3.0
@@ -87,5 +88,10 @@ class HealthProbe:
             await ping(self._bus)
             return None
         request = health_pb2.HealthCheckRequest(service=self._asked[name].name)
-        answer = await self._stubs[name].Check(request, timeout=_TIMEOUT)
+        try:
+            answer = await self._stubs[name].Check(request, timeout=_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            if (told := told_by_server(error)) is None:
+                raise
+            return f"{told.reason}: {told.message}"
         return None if answer.status == _SERVING else _STATES.Name(answer.status)

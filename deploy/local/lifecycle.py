@@ -97,12 +97,26 @@ def describe(facts: dict[str, Any]) -> str:
             f"  gRPC       tasks {facts['targets']['tasks']}, storage {facts['targets']['storage']}",
             f"  API key    {facts['api_key']}      (a development key, tenant demo)",
             f"  webhooks   {_webhooks(facts)}",
-            f"  draws      {facts.get('generation_model', '')}",
+            *_not_loaded(facts),
+            f"  draws      {_draws(facts)}",
             "             (make models lists all models, make model ID=owner/name takes another)",
             f"  events     {_events(facts)}",
             f"  metrics    {_metrics(facts)}",
         ]
     )
+
+
+def _draws(facts: dict[str, Any]) -> str:
+    lost = "diffusion" in facts.get("models_not_loaded", {})
+    return f"{'nothing; chosen is ' if lost else ''}{facts.get('generation_model', '')}"
+
+
+def _not_loaded(facts: dict[str, Any]) -> Iterator[str]:
+    """The models that the stack runs without, as found at its start."""
+    for name, why in facts.get("models_not_loaded", {}).items():
+        reason, _, way_back = why.partition("\n")
+        yield f"  WITHOUT    the model {name}, which could not be loaded: {reason}"
+        yield f"             {way_back}"
 
 
 def _webhooks(facts: dict[str, Any]) -> str:
@@ -184,12 +198,21 @@ def stack_at_hand(home: StackFolder) -> Iterator[tuple[dict[str, Any], float]]:
     begun = time.monotonic()
     if runfile.supervisor(home):
         facts = wait_ready(home, tell=False)
+        _require_models(facts)
         yield facts, round(time.monotonic() - begun, 2)
         return
     print("starting the stack; the models take longest", flush=True)
     with Stack(home, Ports.free(), ExternalServers.from_environment(os.environ), given=os.environ):
-        yield runfile.read(home), round(time.monotonic() - begun, 2)
+        facts = runfile.read(home)
+        _require_models(facts)
+        yield facts, round(time.monotonic() - begun, 2)
         print("stopping what was started", flush=True)
+
+
+def _require_models(facts: dict[str, Any]) -> None:
+    """Raises LocalError: who has every model draw at once has no use for a stack without one."""
+    if lost := "\n".join(_not_loaded(facts)):
+        raise LocalError(lost)
 
 
 COMMANDS = {"up": up, "run": run_in_foreground, "serve": serve, "down": down, "status": status}

@@ -5,15 +5,21 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
 ASKING_SECONDS = 2.0
+_LONGEST_ANSWER = 1 << 20
 _LATER = frozenset({"workers", "models"})
 
 
 class NotReady(Exception):
     """The component does not do its work yet; the message says how that showed."""
+
+
+class NeverReady(Exception):
+    """It will not do its work however long one waits."""
 
 
 def ask_nats(url: str) -> None:
@@ -64,17 +70,16 @@ def ask_grpc_health(target: str) -> None:
         raise NotReady(f"{target} says {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}")
 
 
-def ask_worker(target: str, token: str) -> None:
-    """Has the worker run a canary through each of its models. Raises NotReady with its words."""
+def ask_worker(target: str, token: str, *, without: Collection[str] = ()) -> None:
+    """Has the worker run a canary through each of its models but those. Raises NotReady with its words."""
     import grpc
     from compute.inference.v1 import inference_pb2 as pb
     from compute.inference.v1 import inference_pb2_grpc as rpc
 
+    request, key = pb.CheckModelsRequest(without=without), (("authorization", f"Bearer {token}"),)
     with grpc.insecure_channel(target) as channel:
         try:
-            rpc.InferenceServiceStub(channel).CheckModels(
-                pb.CheckModelsRequest(), metadata=(("authorization", f"Bearer {token}"),), timeout=5 * ASKING_SECONDS
-            )
+            rpc.InferenceServiceStub(channel).CheckModels(request, metadata=key, timeout=5 * ASKING_SECONDS)
         except grpc.RpcError as error:
             raise NotReady(f"the models of the worker at {target}: {error.code().name} {error.details()}") from error
 
@@ -86,18 +91,18 @@ def ask_gateway(url: str) -> None:
         raise NotReady(f"the gateway at {url} does without {', '.join(sorted(missing))}")
 
 
-def ask_http(url: str) -> str:
-    """What a GET of the address answers. Raises NotReady unless that is 200."""
+def ask_http(url: str, *, method: str = "GET") -> str:
+    """What the address answers. Raises NotReady unless that is 200."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASKING_SECONDS)
     try:
-        connection.request("GET", parts.path or "/")
+        connection.request(method, parts.path or "/")
         answer = connection.getresponse()
-        body = answer.read(2_000).decode(errors="replace")
+        body = answer.read(_LONGEST_ANSWER).decode(errors="replace")
     except OSError as error:
         raise NotReady(f"no answer from {url}: {error}") from error
     finally:
         connection.close()
     if answer.status != 200:
-        raise NotReady(f"{url} answered {answer.status}: {body}")
+        raise NotReady(f"{url} answered {answer.status}: {body[:2_000]}")
     return body

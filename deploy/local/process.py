@@ -14,7 +14,7 @@ from pathlib import Path
 from deploy.local.component import Component
 from deploy.local.failures import ComponentFailed
 from deploy.local.paths import ROOT, shown
-from deploy.local.probes import NotReady
+from deploy.local.probes import NeverReady, NotReady
 
 TAIL_LINES, _TAIL_BYTES, _LINE_WIDTH = 25, 32_000, 400
 _ASK_EVERY_SECONDS = 0.1
@@ -90,6 +90,8 @@ class ChildProcess:
             self.component.probe()
         except NotReady as error:
             return str(error)
+        except NeverReady as error:
+            raise self.failure(f"will not become ready: {error}") from error
         # Another process may answer in its place.
         return None if self.running() else "it has ended"
 

@@ -11,6 +11,7 @@ from deploy.local.component import Component
 from deploy.local.paths import APP_PYTHON, StackFolder
 from deploy.local.ports import HOST
 from deploy.local.settings import Addresses, Ports, ProcessLayout, metrics_of, setting_of
+from deploy.local.triton import not_loaded_yet
 from services.access.nats_setup import OPERATOR, SERVICES
 
 # Of the stack's own parts; those that run elsewhere are left out by the supervisor.
@@ -65,10 +66,13 @@ def serves_the_api(names: Collection[str]) -> bool:
 def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
     """Everything of ours in one process, whose parts call each other without sockets."""
     listen = f"{HOST}:{ports.tasks}"
+    broken = partial(not_loaded_yet, f"{HOST}:{ports.triton_http}")
 
     def probe() -> None:
-        probes.ask_grpc_health(listen)
-        probes.ask_worker(listen, shared["INTERNAL_TOKEN"])
+        without = broken()
+        if not without:  # the health of the whole includes that of the models
+            probes.ask_grpc_health(listen)
+        probes.ask_worker(listen, shared["INTERNAL_TOKEN"], without=without)
         probes.ask_gateway(f"http://{HOST}:{ports.gateway}")
 
     targets = dict.fromkeys(_TARGETS, "inprocess")
@@ -86,6 +90,11 @@ def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
 
 
 def _apart(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
+    broken = partial(not_loaded_yet, f"{HOST}:{ports.triton_http}")
+
+    def worker_probe() -> None:
+        probes.ask_worker(f"{HOST}:{ports.inference}", shared["INTERNAL_TOKEN"], without=broken())
+
     tasks = _served(
         "tasks", ("services.host", "access", "tasks", "webhooks", "workflows"), ports, shared, after=_STORES
     )
@@ -93,7 +102,7 @@ def _apart(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
     # Not after Triton: importing takes as long as the models take to load, and the worker waits for them by itself.
     inference = replace(
         _served("inference", ("services.inference",), ports, shared, after=(*_STORES, "tasks", "storage")),
-        probe=partial(probes.ask_worker, f"{HOST}:{ports.inference}", shared["INTERNAL_TOKEN"]),
+        probe=worker_probe,
         patience=300.0,
     )
     return [tasks, storage, inference, _gateway(ports, shared)]

@@ -20,10 +20,10 @@ from deploy.local import access, probes, runfile, services, stores
 from deploy.local.component import Component
 from deploy.local.failures import LocalError, PortBusy
 from deploy.local.paths import StackFolder
-from deploy.local.ports import holder_of, is_free
+from deploy.local.ports import HOST, holder_of, is_free
 from deploy.local.process_supervisor import ProcessSupervisor
 from deploy.local.settings import Addresses, ExternalServers, Ports, ProcessLayout
-from deploy.local.triton import generation_model, triton
+from deploy.local.triton import generation_model, not_loaded, triton, way_back
 
 log = logging.getLogger("stack")
 
@@ -53,6 +53,7 @@ class Stack:
         self.supervisors: dict[str, ProcessSupervisor] = {}
         served = elsewhere.triton_target
         self._generation_model = f"whichever {served} serves" if served else generation_model(home)
+        self._not_loaded: dict[str, str] = {}
         self._state = "starting"
         self._writing = threading.Lock()
         self._held = ExitStack()
@@ -83,6 +84,8 @@ class Stack:
         for supervisor in self.supervisors.values():
             supervisor.start()
         self._wait_ready()
+        if "triton" in self.supervisors:
+            self._not_loaded = self._models_not_loaded()
         if services.serves_the_api(self.supervisors):
             self.api_key = access.development_key(self.home, self.addresses, self.environment)
         self._turn("ready")
@@ -130,6 +133,13 @@ class Stack:
                 self._raise_failures()
         self._raise_failures()
 
+    def _models_not_loaded(self) -> dict[str, str]:
+        """Each with the reason and what to do."""
+        broken = not_loaded(f"{HOST}:{self.ports.triton_http}")
+        for name, why in broken.items():
+            log.warning("the model %s could not be loaded: %s", name, why)
+        return {name: f"{why}\n{way_back(name)}" for name, why in broken.items()}
+
     def _raise_failures(self) -> None:
         for supervisor in self.supervisors.values():
             if supervisor.failure is not None:
@@ -156,6 +166,7 @@ class Stack:
             "webhooks_on_loopback": self.environment["WEBHOOK_ALLOW_LOOPBACK"].lower() in ("true", "1", "yes", "on"),
             "internal_token": self._token,
             "generation_model": self._generation_model,
+            "models_not_loaded": self._not_loaded,
             "nats_accounts": bool(self.environment["NATS_OPERATOR_KEY"]),
             "targets": {name: getattr(self.addresses, name) for name in Addresses.__slots__},
             "components": {name: self._facts_of(supervisor) for name, supervisor in list(self.supervisors.items())},

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from deploy.local import kept, probes
 from deploy.local.component import Component
-from deploy.local.failures import LocalError
-from deploy.local.paths import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, StackFolder, shown
+from deploy.local.paths import MODEL_REPOSITORY, MODELS, TRITON, TRITON_BACKENDS, StackFolder
 from deploy.local.ports import HOST
 from deploy.local.settings import Ports
 from deploy.triton.runtime.artefacts import ArtefactRefused, artefact_at, registry
@@ -22,7 +21,9 @@ STARTER = "atelier-starter"
 
 
 def triton(home: StackFolder, ports: Ports) -> Component:
-    """Serves every model of the repository; ready when each answers and `diffusion` passes its canary."""
+    """Serves every model of the repository that can be loaded; ready when each of them answers and `diffusion` passes
+    its canary.
+    """
     models = model_names()
     prefix = _region_prefix(home)
     own = shutil.which("tritonserver")
@@ -36,6 +37,8 @@ def triton(home: StackFolder, ports: Ports) -> Component:
         "grpc-port": ports.triton,
         "metrics-port": ports.triton_metrics,
         "backend-config": f"python,shm-region-prefix-name={prefix}",
+        # A model that cannot be loaded is told of (`not_loaded`), and the others serve.
+        "exit-on-error": "false",
         **({} if own else {"backend-directory": TRITON_BACKENDS}),
     }
     arguments = [f"--{name}={value}" for name, value in options.items()] + [f"--load-model={name}" for name in models]
@@ -65,11 +68,42 @@ def model_names() -> list[str]:
 
 
 def ask(http: str, grpc: str, models: list[str]) -> None:
-    """Raises NotReady. Triton's own readiness is not enough: it stays true when a model's process has died."""
+    """Raises NotReady, and NeverReady where no model at all could be loaded.
+
+    Triton's own readiness is not enough: it stays true when a model's process has died.
+    """
+    broken = not_loaded(http)
+    if broken and broken.keys() >= set(models):
+        raise probes.NeverReady("; ".join(f"{name}: {why}" for name, why in broken.items()))
     for name in models:
-        probes.ask_http(f"http://{http}/v2/models/{name}/ready")
-    if "diffusion" in models:
+        if name not in broken:
+            probes.ask_http(f"http://{http}/v2/models/{name}/ready")
+    if "diffusion" in models and "diffusion" not in broken:
         ask_diffusion(grpc)
+
+
+def not_loaded(http: str) -> dict[str, str]:
+    """The models that Triton tried to load in vain, each with the reason. Raises NotReady."""
+    index = json.loads(probes.ask_http(f"http://{http}/v2/repository/index", method="POST"))
+    return {one["name"]: _first_paragraph(one["reason"]) for one in index if _is_broken(one)}
+
+
+def not_loaded_yet(http: str) -> list[str]:
+    """The names of those, for whom waiting is in vain; none while Triton cannot be asked."""
+    try:
+        return list(not_loaded(http))
+    except probes.NotReady:
+        return []
+
+
+def _is_broken(said: dict[str, str]) -> bool:
+    """`unloaded` is what a worker leaves for a moment that loads it anew."""
+    return said.get("state") == "UNAVAILABLE" and said.get("reason", "") not in ("", "unloaded")
+
+
+def _first_paragraph(text: str) -> str:
+    """Without the stack of the program that loaded it."""
+    return " ".join(text.partition("\n\nAt:")[0].split())
 
 
 def ask_diffusion(target: str) -> None:
@@ -108,26 +142,28 @@ def _environment() -> dict[str, str]:
 
 
 def generation_model(home: StackFolder) -> str:
-    """In a line what draws here, and what it is good for. Raises LocalError."""
+    """In a line what is to draw here, and what it is good for. Raises LocalError."""
     path = os.environ.get("MODEL_PATH") or _chosen_model(home).get("MODEL_PATH")
     try:
         model = artefact_at(Path(path)) if path else registry()[STARTER]
     except ArtefactRefused as error:
-        raise LocalError(str(error)) from error
+        return str(error)
     return f"{model.name} ({model.licence}): {model.purpose}" if model else f"{path}, a model of your own"
 
 
 def _chosen_model(home: StackFolder) -> dict[str, str]:
     """The diffusion model that `make model` kept, where the environment names none. Raises LocalError."""
     path = kept.read(home.settings_file).get("MODEL_PATH")
-    if path is None or os.environ.get("MODEL_PATH"):
-        return {}
-    if not Path(path).is_dir():
-        raise LocalError(
-            f"the generation model is gone: {path}, as {shown(home.settings_file)} says, is not there.\n"
-            "make model ID=starter goes back to the one that came along; make models lists those that are here"
-        )
-    return {"MODEL_PATH": path}
+    return {} if path is None or os.environ.get("MODEL_PATH") else {"MODEL_PATH": path}
+
+
+def way_back(model: str) -> str:
+    """What to do about a model that could not be loaded, in a line."""
+    if model != "diffusion":
+        return "the rest works without it; once that is mended: make down, make up"
+    if os.environ.get("MODEL_PATH"):
+        return "unset MODEL_PATH to go back to the starter model; then make down, make up"
+    return "make model ID=starter goes back to the one that came along; then make down, make up"
 
 
 def _region_prefix(home: StackFolder) -> str:

@@ -75,14 +75,19 @@ def from_status(status: status_pb2.Status) -> errors.ComputeError:
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.ComputeError:
     """What a failed call means, whether the server or the channel failed it."""
-    try:
-        status = rpc_status.from_call(error)
-    except ValueError:  # gRPC itself failed the call after the server had answered
-        status = None
-    if status is not None:
-        return from_status(status)
+    if (told := told_by_server(error)) is not None:
+        return told
     kind: type[errors.ComputeError] = _TYPES.get(error.code().value[0], errors.Internal)
     return kind(error.details() or error.code().name)
+
+
+def told_by_server(error: grpc.aio.AioRpcError) -> errors.ComputeError | None:
+    """None where the channel failed the call, or gRPC itself after the server had answered."""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:
+        return None
+    return None if status is None else from_status(status)
 
 
 def _first(violations: tuple[errors.Violation, ...]) -> list[error_details_pb2.BadRequest.FieldViolation]:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import httpx2
@@ -28,6 +28,11 @@ async def health(client: httpx2.AsyncClient) -> tuple[int, str, list[str]]:
     answer = await client.get("/health")
     told = answer.json()
     return answer.status_code, told["status"], told["degraded"]
+
+
+async def detail(client: httpx2.AsyncClient, dependency: str) -> str | None:
+    told = (await client.get("/health")).json()["dependencies"][dependency]["detail"]
+    return cast("str | None", told)
 
 
 def healthy(client: httpx2.AsyncClient, *wanted: Any) -> Callable[[], Awaitable[bool]]:
@@ -56,11 +61,13 @@ async def test_without_workers_or_models_tasks_are_accepted_and_health_says_what
 ) -> None:
     async with stack(mongodb_url, nats_url, tmp_path) as api:
         assert await health(api.stranger) == (200, "degraded", ["workers"])
+        assert await detail(api.stranger, "workers") == "WORKERS_AWAY: no worker is there; tasks wait for one"
         assert (await api.http.post(TASKS, json=generation())).status_code == 200
         await beat(api)
         assert await until(healthy(api.stranger, 200, "up", []))
         await beat(api, "diffusion")
         assert await until(healthy(api.stranger, 200, "degraded", ["models"]))
+        assert await detail(api.stranger, "models") == "MODELS_AWAY: models that do not answer: diffusion"
         assert (await api.http.post(TASKS, json=generation())).status_code == 200
         await beat(api)
         assert await until(healthy(api.stranger, 200, "up", []))

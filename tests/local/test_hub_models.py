@@ -650,10 +650,16 @@ def test_without_the_hub_a_model_that_was_fetched_can_still_be_chosen(
         choose(at_home, root, ID, "0123abc")
 
 
-def test_a_chosen_model_that_is_gone_stops_the_start_and_says_the_way_out(root: Path, at_home: StackFolder) -> None:
+def test_of_a_chosen_model_that_is_gone_triton_tells_and_the_way_back_is_named(
+    root: Path, at_home: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Triton does is shown by the integration tests of the same name."""
     kept.keep(at_home.settings_file, "MODEL_PATH", str(root / "gone"))
-    with pytest.raises(LocalError, match="make model ID=starter"):
-        triton.triton(at_home, Ports())
+    assert triton.triton(at_home, Ports()).environment["MODEL_PATH"] == str(root / "gone")
+    assert "make model ID=starter" in triton.way_back("diffusion")
+    monkeypatch.setenv("MODEL_PATH", "/mine")
+    assert "unset MODEL_PATH" in triton.way_back("diffusion")
+    assert "starter" not in triton.way_back("segmentation")
 
 
 def test_what_is_kept_goes_beside_what_was_kept(at_home: StackFolder) -> None:

@@ -28,8 +28,10 @@ class DescribeWorkerResponse(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[int] = ..., task_types: _Optional[_Iterable[str]] = ..., queues: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CheckModelsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("without",)
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
+    without: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, without: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CheckModelsResponse(_message.Message):
     __slots__ = ("models",)
