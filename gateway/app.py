@@ -29,16 +29,27 @@ from gateway.probes import HealthProbe, HealthTarget
 from gateway.settings import GatewaySettings
 from gateway.surfaces import discover_surfaces, merged
 from gateway.surfaces.compute.hot_paths import HotPaths
+from gateway.tracing import TraceMiddleware
 from gateway.upstream import Services, TasksClient, WebhooksClient, WorkflowsClient
 from services.clients.access_client import AccessClient
 from services.clients.storage_client import StorageClient
 from services.messaging.bus import open_bus
 from services.rpc.grpc_client import Credentials, connect
+from services.telemetry import recording
 from services.telemetry.exposition import serving_metrics
 from services.telemetry.instruments import plain, reading
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-_EXPOSED = ["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Preference-Applied", "Idempotent-Replayed", "Link"]
+_EXPOSED = [
+    "X-Request-ID",
+    "Retry-After",
+    "ETag",
+    "Content-Range",
+    "Preference-Applied",
+    "Idempotent-Replayed",
+    "Link",
+    "Traceparent",
+]
 
 
 def routed(lifespan: Lifespan | None = None) -> FastAPI:
@@ -93,7 +104,7 @@ def build_app(settings: GatewaySettings) -> ASGIApp:
             paths.settle(scope)
         await layers(scope, receive, send)
 
-    meter = app.state.meter = RequestMeter(front, route_access.all)
+    meter = app.state.meter = RequestMeter(TraceMiddleware(front), route_access.all)
     return meter
 
 
@@ -139,6 +150,7 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
             completions=completions,
             events=EventLog(bus),
         )
+        stack.push_async_callback(recording.flush)
         await stack.enter_async_context(serving_metrics(settings.metrics_host, settings.metrics_port))
         await stack.enter_async_context(reading({UNDER_WAY: plain(lambda: app.state.meter.under_way)}))
         yield

@@ -14,6 +14,7 @@ from services.common.errors import ComputeError, Internal
 from services.durable.batch_writer import BatchWriter
 from services.rpc.grpc_client import Credentials, call
 from services.rpc.rpc_status import from_status
+from services.telemetry.trace_context import current
 
 log = structlog.get_logger()
 _GROUP_BYTES = 4 << 20
@@ -44,7 +45,8 @@ class CreateBatcher:
 
     async def create(self, tenant: str, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
         """Raises what the service says about this one, or Overloaded when too many wait."""
-        return await self._creates.put(pb.CreateTasksItem(tenant=tenant, request=request))
+        item = pb.CreateTasksItem(tenant=tenant, request=request, traceparent=current() or None)
+        return await self._creates.put(item)
 
     def check_room(self, tenant: str) -> None:
         """Raises Overloaded where `create` would."""

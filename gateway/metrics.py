@@ -64,13 +64,13 @@ def _count(scope: Scope, status: int, seconds: float) -> None:
     if not status:
         UNANSWERED.count()
         return
-    method, route = scope["method"], _route(scope)
+    method, route = scope["method"], route_of(scope)
     REQUESTS.count(method, route, str(status))
     if b"prefer" not in scope.get("heads", ()):
         SECONDS.observe(seconds, method, route)
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The pattern that its path fits. The hot paths look for none."""
     fitting: list[RouteAccess] | None = scope.get("fitting")
     if fitting is None:

@@ -16,6 +16,7 @@ from nats.js.api import ConsumerConfig, StreamConfig
 from services.common.errors import ComputeError
 from services.messaging.pulling import PullSubscription
 from services.messaging.streams import ensure_consumer, ensure_streams
+from services.telemetry import trace_context
 
 log = structlog.get_logger()
 _MOST = 512
@@ -35,7 +36,8 @@ class QueueIntake:
         *,
         again: float = 2.0,
     ) -> None:
-        """`take` answers whether nothing is left to be done; else the message is offered again in `again` seconds.
+        """`take` answers, in the trace of its message, whether nothing is left to be done; else the message is offered
+        again in `again` seconds.
 
         It may wait, by its second parameter, until whatever came before is taken. It raises ComputeError for what must
         wait, DecodeError or ValueError for what cannot be read.
@@ -83,6 +85,7 @@ class QueueIntake:
     async def _settle(self, message: Msg, before: Callable[[], Awaitable[None]]) -> None:
         """What is not acknowledged is offered again."""
         try:
+            trace_context.enter(trace_context.checked((message.headers or {}).get(trace_context.HEADER, "")))
             if await self._take(message.data, before):
                 await message.ack()
             else:

@@ -27,6 +27,7 @@ from services.rpc import grpc_server, reflection
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check, HealthMonitor
 from services.rpc.in_process import InProcessServer
+from services.telemetry import recording
 from services.telemetry.exposition import serving_metrics
 
 logger = structlog.get_logger()
@@ -38,6 +39,7 @@ async def serve(names: list[str], settings: ServiceSettings) -> NoReturn:
 
     A start can be interrupted.
     """
+    recording.start("-".join(names), os.environ)
     stop, starting = asyncio.Event(), asyncio.current_task()
     token = settings.internal_token.get_secret_value()
 
@@ -82,6 +84,7 @@ async def serve(names: list[str], settings: ServiceSettings) -> NoReturn:
             await health.drain()
             await fronts.aclose()
             await auth_interceptor.drain(GRACE_SECONDS)
+    await recording.flush()
     logger.info("stopped", services=names)
     _leave()
 

@@ -38,6 +38,7 @@ from services.providers.metrics import RESTING
 from services.providers.ports import LoadedModel
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import Check
+from services.telemetry import tracing
 from services.telemetry.instruments import plain, reading
 from services.worker.heartbeat import Heartbeat
 from services.worker.inbox import WorkerInbox
@@ -97,6 +98,7 @@ async def open_worker(
 async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIterator[MountedService]:
     """The worker with everything it needs, and its own service on `server`."""
     chosen = cast(WorkerSettings, settings)
+    tracing.show_vendors(chosen.provider_traces)
     credentials = Credentials(chosen.internal_token.get_secret_value())
     async with AsyncExitStack() as stack:
         name = f"inference {chosen.worker_id}"

@@ -42,6 +42,8 @@ class WorkerSettings(TasksTargetSettings, StorageTargetSettings, ImageSettings):
     """What becomes of a task whose provider may have charged without an answer: it fails, or pays perhaps once more."""
     provider_max_pause_seconds: float = Field(default=60.0, ge=0)
     """How long a run waits for a vendor that demands a pause; for a longer one the task is put off, its place freed."""
+    provider_traces: bool = False
+    """Whether outside providers are sent the trace (`traceparent`) of what they are asked."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long a worker that stops may finish what it runs."""
     assumed_lease_seconds: float = Field(default=30.0, gt=0)

@@ -12,14 +12,18 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.common.errors import Unavailable
+from services.telemetry.trace_context import HEADER
 
 
 class OutgoingMessage(NamedTuple):
-    """`id` becomes `Nats-Msg-Id`: the stream keeps one message for each id within its window."""
+    """`id` becomes `Nats-Msg-Id`: the stream keeps one message for each id within its window. `traceparent` goes along
+    where there is one.
+    """
 
     subject: str
     payload: bytes
     id: str
+    traceparent: str = ""
 
 
 class Publisher:
@@ -64,6 +68,8 @@ class Publisher:
             self._done = asyncio.get_running_loop().create_future()
             for reply, message in zip(replies, messages, strict=True):
                 headers = {"Nats-Msg-Id": message.id}
+                if message.traceparent:
+                    headers[HEADER] = message.traceparent
                 await self._client.publish(message.subject, message.payload, reply=reply, headers=headers)
             try:
                 async with asyncio.timeout(self._timeout):  # wait_for may swallow a cancel that comes with the answer

@@ -31,6 +31,7 @@ from services.common.errors import (
 from services.net.header_values import parse_number, parse_pause
 from services.net.tls import authorities
 from services.providers import streams
+from services.telemetry import tracing
 
 _TEXT_LIMIT = 500
 # Before the first byte has left: the vendor has seen nothing.
@@ -181,6 +182,8 @@ class VendorHttp:
         if body is not None:
             options = options | {"content": orjson.dumps(body)}
             options["headers"] = {"content-type": "application/json", **options.get("headers", {})}
+        if shown := tracing.shown_to_vendors():
+            options = options | {"headers": {**options.get("headers", {}), **shown}}
         async with asyncio.timeout(seconds or self._terms.request_seconds):
             async with self._client.stream(method, url, **options) as response:
                 content = await self._read(response)

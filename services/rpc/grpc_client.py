@@ -11,6 +11,7 @@ from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER
 from services.rpc import in_process as inprocess
 from services.rpc.grpc_server import WINDOW
 from services.rpc.rpc_status import from_rpc_error
+from services.telemetry import trace_context
 
 ResponseT = TypeVar("ResponseT")
 OPTIONS = (
@@ -42,11 +43,14 @@ class Credentials:
         self._authorization = ("authorization", f"Bearer {token}")
 
     def metadata(self, tenant: str = "", request_id: str = "") -> tuple[tuple[str, str], ...]:
+        """Of one call, as it names the trace at hand."""
         found = [self._authorization]
         if tenant:
             found.append((TENANT_HEADER, tenant))
         if request_id:
             found.append((REQUEST_ID_HEADER, request_id))
+        if traceparent := trace_context.current():
+            found.append((trace_context.HEADER, traceparent))
         return tuple(found)
 
 

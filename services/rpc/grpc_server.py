@@ -25,6 +25,8 @@ from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER, Authentic
 from services.common.scopes import OURS, check_scopes, needed_scopes
 from services.rpc import metrics
 from services.rpc.rpc_status import to_status
+from services.rpc.traced_calls import traced
+from services.telemetry import trace_context, tracing
 
 log = structlog.get_logger()
 
@@ -103,6 +105,8 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         make, wrap, inner = build[handler.request_streaming, handler.response_streaming]
         needed = needed_scopes(inner)
         metrics.METHOD.declare(method)
+        if tracing.recording():
+            inner = traced(method, inner, answers=handler.response_streaming)
         behaviour = wrap(method, inner, OURS if needed is None else needed)
         return make(behaviour, _forgiving(handler.request_deserializer), handler.response_serializer)
 
@@ -184,6 +188,8 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
             raise Unauthenticated("send your API key as 'authorization: Bearer <key>'", reason="KEY_MISSING")
         if REQUEST_ID_HEADER in given:
             structlog.contextvars.bind_contextvars(request_id=given[REQUEST_ID_HEADER])
+        if trace_context.HEADER in given:
+            trace_context.enter(trace_context.checked(str(given[trace_context.HEADER])))
         if hmac.compare_digest(key.encode(), self._token):
             set_caller(Caller(str(given.get(TENANT_HEADER, "")), internal=True))
         elif self._authenticator is not None:

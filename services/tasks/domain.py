@@ -93,7 +93,7 @@ class Task:
     `steps` where it works on several pictures one after another.
 
     `parent` is set for a step of something larger. `quiet`: its parent alone tells of it. `placeholder`: it only stands
-    for a child that was cancelled before it was created.
+    for a child that was cancelled before it was created. `traceparent` is the trace that it belongs to, if any.
     """
 
     id: str
@@ -135,6 +135,7 @@ class Task:
     parent: TaskParent | None = None
     quiet: bool | None = None
     placeholder: bool | None = None
+    traceparent: str | None = None
     outbox: tuple[Occurrence, ...] = ()
 
     @property

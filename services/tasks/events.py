@@ -40,7 +40,7 @@ def render(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Outgo
         "data": _created(task, occurrence, at) if created else _status(task, occurrence, at),
     }
     subject = f"evt.v1.{task.tenant}.task.{task.id}.{occurrence.verb}"
-    return OutgoingMessage(subject, orjson.dumps(envelope), name)
+    return OutgoingMessage(subject, orjson.dumps(envelope), name, task.traceparent or "")
 
 
 def _base(task: Task, occurrence: Occurrence, at: str) -> dict[str, Any]:

@@ -271,6 +271,8 @@ def _fill_brief(task: Task, message: pb.Task) -> None:
         fill_parent(task.parent, message.parent)
     if task.quiet:
         message.quiet = True
+    if task.traceparent is not None:
+        message.traceparent = task.traceparent
     if task.worker is not None:
         message.executor_type, message.executor_instance = "worker", task.worker
 

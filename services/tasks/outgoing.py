@@ -38,4 +38,6 @@ def _step_notice(task: Task, parent: TaskParent, occurrence: Occurrence) -> Outg
         version=occurrence.version,
     )
     name = f"{event_id(task.id, occurrence)}.step"
-    return OutgoingMessage(step_subject(parent.kind, task.tenant), message.SerializeToString(), name)
+    return OutgoingMessage(
+        step_subject(parent.kind, task.tenant), message.SerializeToString(), name, task.traceparent or ""
+    )

@@ -58,6 +58,7 @@ class NewTask(NamedTuple):
     parent: TaskParent | None = None
     quiet: bool = False
     max_attempts: int | None = None
+    traceparent: str | None = None
 
     @property
     def task_id(self) -> str:
@@ -202,6 +203,7 @@ class TaskService:
             steps=new.steps if new.steps > 1 else None,
             parent=new.parent,
             quiet=new.quiet or None,
+            traceparent=new.traceparent,
         ).created()
 
     def _check_queue(self, task: Task) -> None:

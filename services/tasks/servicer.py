@@ -33,6 +33,9 @@ from services.tasks.removal import Remover
 from services.tasks.requests import check_forms, check_key, check_spec, for_services
 from services.tasks.service import CreateResult, NewTask, PendingCreate, TaskService
 from services.tasks.worker_registry import RegisteredModel
+from services.telemetry import tracing
+from services.telemetry.trace_context import checked, current
+from services.telemetry.tracing import SpanKind
 
 log = structlog.get_logger()
 Named: TypeAlias = (
@@ -45,6 +48,7 @@ Named: TypeAlias = (
     | pb.CleanupTaskRequest
 )
 _WATCH_POLL_SECONDS = 10.0
+_CREATE = "create task"
 _INTERNAL = tuple(name for name, kind in TYPES.items() if kind.internal)
 
 
@@ -73,9 +77,11 @@ class TaskServicer(rpc.TaskServiceServicer):
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
         await self._admit(owner := tenant())
         _check_asking(request, current_caller())
-        answer, new = pb.CreateTaskResponse(), self._new(owner, request)
-        check_spec(request.spec)
-        self._show(await self._service.create(new), answer)
+        answer = pb.CreateTaskResponse()
+        with tracing.span(_CREATE, SpanKind.PRODUCER) as traceparent:
+            new = self._new(owner, request, traceparent)
+            check_spec(request.spec)
+            self._show(await self._service.create(new), answer)
         return answer
 
     @needs(TO_CHANGE)
@@ -236,11 +242,11 @@ class TaskServicer(rpc.TaskServiceServicer):
             await self._pacer.wait(owner)
             raise
 
-    def _new(self, owner: str, request: pb.CreateTaskRequest) -> NewTask:
+    def _new(self, owner: str, request: pb.CreateTaskRequest, traceparent: str) -> NewTask:
         new = self._messages.new_task(owner, request)
         if TYPES[new.task_type].internal:
             current_caller().require("admin")
-        return new
+        return new._replace(traceparent=traceparent) if traceparent else new
 
     def _begin(self, item: pb.CreateTasksItem, key: str, caller: Caller) -> PendingCreate | Exception:
         request = item.request
@@ -252,9 +258,17 @@ class TaskServicer(rpc.TaskServiceServicer):
             _check_asking(request, caller)
             if key and not request.idempotency_key and not request.HasField("parent"):
                 request.idempotency_key = key
-            return self._service.begin(self._new(check_tenant(item.tenant or caller.tenant), request))
+            return self._begin_traced(check_tenant(item.tenant or caller.tenant), item)
         except Exception as error:  # noqa: BLE001  # told for this one; its neighbours are made
             return error
+
+    def _begin_traced(self, owner: str, item: pb.CreateTasksItem) -> PendingCreate:
+        above = checked(item.traceparent) or current()
+        traceparent, end = tracing.opened(_CREATE, SpanKind.PRODUCER, parent=above)
+        begun = self._service.begin(self._new(owner, item.request, traceparent))
+        if end is not None:
+            begun.written.add_done_callback(end)
+        return begun
 
     async def _end(self, begun: PendingCreate | Exception, outcome: pb.CreateTasksOutcome) -> None:
         try:

@@ -47,4 +47,6 @@ def _notice(
         task_deleted=deleted,
         silent=silent,
     )
-    return OutgoingMessage(webhook_subject(task.tenant), message.SerializeToString(), f"{event.id}.hook")
+    return OutgoingMessage(
+        webhook_subject(task.tenant), message.SerializeToString(), f"{event.id}.hook", event.traceparent
+    )

@@ -41,6 +41,7 @@ class WebhookNotice:
     content_type: str | None = None
     task_deleted: bool = False
     silent: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Delivery:
     content_type: str | None = None
     task_deleted: bool = False
     silent: bool = False
+    traceparent: str | None = None
 
     @property
     def listing(self) -> str:
@@ -205,6 +207,7 @@ def new_delivery(notice: WebhookNotice, now: int) -> Delivery:
         url=notice.url,
         body=notice.body,
         content_type=notice.content_type,
+        traceparent=notice.traceparent,
         created_at=now,
         due=now,
     )

@@ -15,6 +15,9 @@ from standardwebhooks import Webhook
 from services.common.errors import InvalidRequest, Unavailable
 from services.net.guarded_http import GuardedHttp, PostResponse
 from services.net.header_values import parse_pause
+from services.telemetry import tracing
+from services.telemetry.trace_context import carried, outgoing
+from services.telemetry.tracing import SpanKind
 from services.webhooks.domain import SECOND, Delivery
 from services.webhooks.ports import DeliveryClock, EndpointResponse, SecretRepository
 
@@ -37,6 +40,10 @@ class HttpDeliveryTransport:
         secrets = (await self._secrets.get(delivery.tenant)).valid(now)
         headers = {"content-type": _CONTENT_TYPES.get(delivery.content_type or "", _CLOUD_EVENT)}
         headers |= sign(delivery.id, delivery.body, secrets, datetime.fromtimestamp(now // SECOND, UTC))
+        with carried(delivery.traceparent or ""), tracing.span("webhook", SpanKind.CLIENT):
+            return await self._post(delivery, headers | (outgoing() or {}), now)
+
+    async def _post(self, delivery: Delivery, headers: dict[str, str], now: int) -> EndpointResponse:
         try:
             answered = await self._http.post(delivery.url, delivery.body.encode(), headers, max_bytes=_READ_BYTES)
         except (InvalidRequest, Unavailable) as error:

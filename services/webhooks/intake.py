@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from compute.webhooks.v1 import webhooks_pb2 as pb
 
+from services.telemetry.trace_context import current
 from services.webhooks.domain import WebhookNotice
 from services.webhooks.service import WebhookService
 
@@ -37,4 +38,5 @@ def _occasion(data: bytes) -> WebhookNotice:
         content_type=notice.content_type or None,
         task_deleted=notice.task_deleted,
         silent=notice.silent,
+        traceparent=current() or None,
     )

@@ -13,6 +13,8 @@ from compute.tasks.v1 import params_pb2, tasks_pb2
 from compute.tasks.v1 import worker_pb2 as pb
 
 from services.common.errors import ComputeError
+from services.telemetry import trace_context, tracing
+from services.telemetry.tracing import SpanKind
 from services.worker.metrics import count_run
 from services.worker.outcomes import failure_of, fault, timeout_failure
 from services.worker.reports import ClaimedTask, Reports
@@ -134,6 +136,11 @@ class Worker:
     async def _carry_out(self, run: Run) -> None:
         """Makes the attempt and tells what came of it."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
+        trace_context.enter(run.task.traceparent)
+        with tracing.span("run task", SpanKind.CONSUMER, task_id=run.key.task_id, attempt=run.key.attempt):
+            await self._carry_out_traced(run)
+
+    async def _carry_out_traced(self, run: Run) -> None:
         attempt = self._attempts(run)
         await attempt.begun()
         finished = await self._finished(run, attempt)

@@ -22,6 +22,8 @@ from services.providers.calling.provider_retries import (
 from services.providers.calls import UnrecordedCall
 from services.providers.ports import Capability
 from services.rpc.proto import get_object
+from services.telemetry import tracing
+from services.telemetry.tracing import SpanKind
 from services.worker.runs import Run
 
 log = structlog.get_logger()
@@ -87,9 +89,10 @@ class FallbackChain:
 
     async def _ask(self, choice: ProviderChoice, slot: CallSlot, use: CapabilityUse[CapabilityT, AnswerT]) -> AnswerT:
         terms = self._provider_context.providers.terms(choice.name, choice.config)
-        if terms is None:
-            return await self._ask_own(choice, slot, use)
-        return await ProviderRetries(self._run, self._provider_context, self.ledger, choice, slot, terms).run(use)
+        with tracing.span(f"provider {choice.name}", SpanKind.CLIENT):
+            if terms is None:
+                return await self._ask_own(choice, slot, use)
+            return await ProviderRetries(self._run, self._provider_context, self.ledger, choice, slot, terms).run(use)
 
     async def _ask_own(
         self, choice: ProviderChoice, slot: CallSlot, use: CapabilityUse[CapabilityT, AnswerT]

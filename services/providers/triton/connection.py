@@ -19,6 +19,7 @@ from services.providers.ports import Pixels
 from services.providers.triton.answers import tensors_of
 from services.providers.triton.failures import ModelLost, error_of
 from services.providers.triton.processes import is_here
+from services.telemetry.trace_context import outgoing
 
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
@@ -61,7 +62,7 @@ class TritonConnection:
         async def once() -> AsyncIterator[dict[str, Any]]:
             yield sent
 
-        responses = self._client.stream_infer(once())
+        responses = self._client.stream_infer(once(), headers=outgoing())
         try:
             async for result, error in responses:
                 if error is not None:
@@ -84,7 +85,9 @@ class TritonConnection:
     ) -> ModelResponse:
         """One inference of a model that is not decoupled."""
         try:
-            result = await self._client.infer(model, _inputs(request, images), client_timeout=timeout)
+            result = await self._client.infer(
+                model, _inputs(request, images), client_timeout=timeout, headers=outgoing()
+            )
         except InferenceServerException as error:
             raise _failure(error) from error
         return ModelResponse(*tensors_of(result))

@@ -19,6 +19,8 @@ from services.providers.metrics import MODEL, MODEL_LOSSES, model_request
 from services.providers.ports import LoadedModel
 from services.providers.triton.connection import TritonConnection
 from services.providers.triton.failures import ModelLost
+from services.telemetry import tracing
+from services.telemetry.tracing import SpanKind
 
 log = structlog.get_logger()
 AnswerT = TypeVar("AnswerT")
@@ -129,7 +131,7 @@ class ModelSupervisor:
         while losses <= _RESUBMITS and time.monotonic() < give_up:
             await self._ready()
             try:
-                with model_request(self.model):
+                with model_request(self.model), tracing.span(f"model {self.model}", SpanKind.CLIENT):
                     return await self._guarded(ask)
             except ModelLost as error:
                 log.warning("model lost under a request", model=self.model, error=str(error))

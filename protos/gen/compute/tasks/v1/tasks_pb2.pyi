@@ -95,7 +95,7 @@ class ProviderCall(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., attempt: _Optional[int] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ..., call_id: _Optional[str] = ..., sequence: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fallback: _Optional[bool] = ..., job_details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., before_replay: _Optional[bool] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "provider_calls", "not_before", "priority", "deleted_at", "first_started_at", "resume_count", "resumed_at", "parent", "quiet", "run_seconds", "cost_usd")
+    __slots__ = ("id", "tenant", "version", "status", "task_type", "queue", "spec", "result", "attempt", "max_attempts", "progress", "created_at", "updated_at", "started_at", "completed_at", "executor_type", "executor_instance", "errors", "error_category", "error_reason", "dead_letter", "provider_calls", "not_before", "priority", "deleted_at", "first_started_at", "resume_count", "resumed_at", "parent", "quiet", "run_seconds", "cost_usd", "traceparent")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +128,7 @@ class Task(_message.Message):
     QUIET_FIELD_NUMBER: _ClassVar[int]
     RUN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     version: int
@@ -160,7 +161,8 @@ class Task(_message.Message):
     quiet: bool
     run_seconds: float
     cost_usd: float
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., provider_calls: _Optional[_Iterable[_Union[ProviderCall, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first_started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_count: _Optional[int] = ..., resumed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[TaskParent, _Mapping]] = ..., quiet: _Optional[bool] = ..., run_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, str]] = ..., task_type: _Optional[str] = ..., queue: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., result: _Optional[_Union[_params_pb2.TaskResult, _Mapping]] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[float] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., executor_type: _Optional[str] = ..., executor_instance: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., error_category: _Optional[str] = ..., error_reason: _Optional[str] = ..., dead_letter: _Optional[bool] = ..., provider_calls: _Optional[_Iterable[_Union[ProviderCall, _Mapping]]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., priority: _Optional[int] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first_started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_count: _Optional[int] = ..., resumed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent: _Optional[_Union[TaskParent, _Mapping]] = ..., quiet: _Optional[bool] = ..., run_seconds: _Optional[float] = ..., cost_usd: _Optional[float] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class TaskParent(_message.Message):
     __slots__ = ("kind", "id", "step", "attempt")
@@ -207,12 +209,14 @@ class CreateTasksRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[CreateTasksItem, _Mapping]]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class CreateTasksItem(_message.Message):
-    __slots__ = ("tenant", "request")
+    __slots__ = ("tenant", "request", "traceparent")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     request: CreateTaskRequest
-    def __init__(self, tenant: _Optional[str] = ..., request: _Optional[_Union[CreateTaskRequest, _Mapping]] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, tenant: _Optional[str] = ..., request: _Optional[_Union[CreateTaskRequest, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class CreateTasksResponse(_message.Message):
     __slots__ = ("outcomes",)
