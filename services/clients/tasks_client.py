@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import grpc
 from compute.tasks.v1 import tasks_pb2
@@ -18,6 +19,14 @@ class TasksTargetSettings(ServiceSettings):
 
     tasks_target: str = "127.0.0.1:50051"
     """host:port of the tasks service."""
+
+
+class WorkerFacts(NamedTuple):
+    """What a worker says of itself: how much memory it takes, and what it completed in the seconds it has been up."""
+
+    memory_bytes: int
+    tasks_completed: int
+    uptime: float
 
 
 class WorkerTasksClient:
@@ -45,6 +54,7 @@ class WorkerTasksClient:
         draining: bool,
         unwell: Sequence[str],
         models: Sequence[tasks_pb2.ServedModel],
+        facts: WorkerFacts,
         timeout: float,
     ) -> pb.HeartbeatTasksResponse:
         request = pb.HeartbeatTasksRequest(
@@ -56,6 +66,9 @@ class WorkerTasksClient:
             inbox=inbox,
             unavailable_models=unwell,
             models=models,
+            memory_bytes=facts.memory_bytes,
+            tasks_completed=facts.tasks_completed,
+            uptime_seconds=facts.uptime,
         )
         return await call(self._stub.HeartbeatTasks, request, timeout=timeout, metadata=self._metadata)
 

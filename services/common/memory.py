@@ -1,8 +1,12 @@
-"""Settings of the garbage collector for long-running processes."""
+"""Memory of long-running processes: settings of the garbage collector, and how much is in use."""
 
 from __future__ import annotations
 
 import gc
+import os
+from pathlib import Path
+
+_PROC = Path("/proc")
 
 
 def calm_collector() -> None:
@@ -14,3 +18,17 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def memory_in_use() -> int:
+    """Bytes of this process and those it started, however deep; 0 where the system does not say."""
+    left, pages = [os.getpid()], 0
+    while left:
+        process = _PROC / str(left.pop())
+        try:
+            pages += int((process / "statm").read_text().split()[1])
+            for thread in (process / "task").iterdir():
+                left += map(int, (thread / "children").read_text().split())
+        except OSError:  # it has ended meanwhile
+            continue
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -23,7 +23,14 @@ from services.tasks.fair_scheduler import FairScheduler
 from services.tasks.ports import Assignment, AttemptStart, TaskClock
 from services.tasks.queues import KnownQueues
 from services.tasks.scheduler import Placement, QueuedTask, Scheduler
-from services.tasks.worker_registry import RegisteredModel, Reservation, WorkerRegistry
+from services.tasks.worker_registry import (
+    NO_FACTS,
+    RegisteredFacts,
+    RegisteredModel,
+    RegisteredWorker,
+    Reservation,
+    WorkerRegistry,
+)
 
 log = structlog.get_logger()
 # Half a second of what the store takes: the rest has its turn with the next sweep.
@@ -167,16 +174,21 @@ class Dispatcher:
         inbox: str = "",
         unwell: tuple[str, ...] = (),
         models: tuple[RegisteredModel, ...] = (),
+        facts: RegisteredFacts = NO_FACTS,
     ) -> None:
         """A worker is alive and has this many slots; while it drains, no more than it still runs. `unwell` are the
-        models that do not answer it, `models` those that do.
+        models that do not answer it, `models` those that do; `facts` only describe it.
         """
         if draining:
             capacity, inbox = min(capacity, running), ""
         for queue in queues:
             self._queues.serve(queue, time.monotonic())
-        if self._registry.heard(worker_id, queues, capacity, inbox, unwell, models):
+        if self._registry.heard(worker_id, queues, capacity, inbox, unwell, models, facts):
             self._wake.set()
+
+    def workers(self) -> dict[str, tuple[RegisteredWorker, int]]:
+        """Those that were heard of lately, each with how many tasks it has."""
+        return self._registry.workers()
 
     def models(self) -> list[RegisteredModel]:
         """Those that answer one worker or another."""

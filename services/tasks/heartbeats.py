@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from services.messaging.subjects.tasks import HEARTBEATS_SUBJECT
 from services.tasks.dispatcher import Dispatcher
-from services.tasks.worker_registry import RegisteredModel
+from services.tasks.worker_registry import RegisteredFacts, RegisteredModel
 
 log = structlog.get_logger()
 _SENDER = "Atelier-Sender"
@@ -48,6 +48,7 @@ class HeartbeatReceiver:
             inbox=beat.inbox,
             unwell=tuple(beat.unavailable_models),
             models=tuple(map(_model, beat.models)),
+            facts=RegisteredFacts(beat.memory_bytes, beat.tasks_completed, beat.uptime_seconds),
         )
         return [
             wire.TaskRef(task_id=run.task_id, attempt=run.attempt)

@@ -26,6 +26,22 @@ class RegisteredModel(NamedTuple):
     upstream: str
 
 
+class RegisteredFacts(NamedTuple):
+    """What a worker says of itself; `uptime` in seconds."""
+
+    memory_bytes: int = 0
+    tasks_completed: int = 0
+    uptime: float = 0.0
+
+    @property
+    def tasks_per_minute(self) -> float:
+        """On average, since it started."""
+        return 60 * self.tasks_completed / self.uptime if self.uptime else 0.0
+
+
+NO_FACTS = RegisteredFacts()
+
+
 class RegisteredWorker(NamedTuple):
     """`until` is this process's monotonic clock; without `inbox` it is given nothing."""
 
@@ -35,6 +51,7 @@ class RegisteredWorker(NamedTuple):
     inbox: str
     unwell: tuple[str, ...] = ()
     models: tuple[RegisteredModel, ...] = ()
+    facts: RegisteredFacts = NO_FACTS
 
 
 class Reservation(NamedTuple):
@@ -76,6 +93,7 @@ class WorkerRegistry:
         inbox: str,
         unwell: tuple[str, ...] = (),
         models: tuple[RegisteredModel, ...] = (),
+        facts: RegisteredFacts = NO_FACTS,
     ) -> bool:
         """Whether there may be room that was not there before."""
         known = self._workers.get(worker_id)
@@ -83,8 +101,12 @@ class WorkerRegistry:
             self._workers.pop(worker_id, None)
         else:
             until = time.monotonic() + self._patience
-            self._workers[worker_id] = RegisteredWorker(tuple(queues), capacity, until, inbox, unwell, models)
+            self._workers[worker_id] = RegisteredWorker(tuple(queues), capacity, until, inbox, unwell, models, facts)
         return known is None or (known.capacity, known.inbox) != (capacity, inbox)
+
+    def workers(self) -> dict[str, tuple[RegisteredWorker, int]]:
+        """Each as it described itself last, with how many tasks it has."""
+        return {name: (worker, self._running.get(name, 0)) for name, worker in self._workers.items()}
 
     def free(self, now: float) -> list[FreeWorker]:
         """Those that can be given more. One that is late with a heartbeat may be gone."""

@@ -10,8 +10,9 @@ import structlog
 from compute.tasks.v1 import worker_pb2 as pb
 from compute.tasks.v1.tasks_pb2 import ServedModel
 
-from services.clients.tasks_client import WorkerTasksClient
+from services.clients.tasks_client import WorkerFacts, WorkerTasksClient
 from services.common.errors import ComputeError
+from services.common.memory import memory_in_use
 from services.rpc.health import Check
 from services.worker.reports import Reports
 from services.worker.runs import AttemptKey, Runs, StopReason
@@ -46,6 +47,7 @@ class Heartbeat:
         self._served = served
         self._answering = True
         self._told = ""
+        self._began = time.monotonic()
         self.draining = False
 
     async def run(self) -> None:
@@ -84,6 +86,7 @@ class Heartbeat:
                 draining=self.draining,
                 unwell=await self._unwell(),
                 models=self._served(),
+                facts=WorkerFacts(memory_in_use(), self._runs.completed, time.monotonic() - self._began),
                 timeout=max(1.0, self._reports.lease / 3),
             )
         except ComputeError as error:

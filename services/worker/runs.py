@@ -59,6 +59,8 @@ class Runs:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.completed = 0
+        """Those that ended here with a result, which was taken."""
         self._over: OrderedDict[AttemptKey, None] = OrderedDict()
         self._expected: dict[AttemptKey, StopReason | None] = {}
         self._running: dict[AttemptKey, Run] = {}

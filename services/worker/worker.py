@@ -151,6 +151,8 @@ class Worker:
             finished.provider_calls.extend(attempt.calls)
             accepted = await self._reports.finish(finished)
         count_run(finished, accepted=accepted)
+        if accepted and finished is not None and finished.HasField("result"):
+            self._runs.completed += 1
         await attempt.ended(finished, accepted=accepted)
 
     async def _finished(self, run: Run, attempt: Attempt) -> pb.FinishedTask | None:

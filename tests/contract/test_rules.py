@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,14 +16,19 @@ from uuid import uuid4
 import httpx2
 import pytest
 import pytest_asyncio
-from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc, worker_pb2
+from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2
 from PIL import Image
+from psutil import Process
 
 from services.catalog.tasks import TYPES
 from services.clients.storage_client import StorageClient
 from services.rpc.grpc_client import Credentials
+from services.tasks.dispatcher import Dispatcher, DispatchTiming
+from services.tasks.heartbeats import HeartbeatReceiver
+from tests.fakes.worker_service import FakeWorkerService
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, stack
 from tests.integration.tasks_host import hosting
+from tests.integration.worker_bench import Bench, Steps, benching
 from tests.nats_server import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -448,3 +456,64 @@ async def test_line_10905_a_created_task_says_in_how_many_steps_it_works(api: St
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def registered(nats_url: str) -> AsyncIterator[tuple[Bench, Callable[[], Any]]]:
+    """A worker of two queues, and how it stands in the registry by what it says of itself."""
+    unused: Any = None
+    books = Dispatcher(unused, unused, time.time_ns, lambda: False, DispatchTiming())
+    async with benching(nats_url, FakeWorkerService(lease=1.5)) as bench, bench.worker(Steps(), worker_capacity=3):
+        receiver = HeartbeatReceiver(bench.bus, books, "test")
+
+        async def standing() -> Any:
+            seen = len(bench.service.heartbeats)
+            # The one that is on its way may have been written before.
+            await bench.service.until(lambda: len(bench.service.heartbeats) > seen + 1)
+            await receiver.take(bench.service.heartbeats[-1])
+            [(worker, active)] = books.workers().values()
+            return worker, active
+
+        yield bench, standing
+
+
+async def test_line_11383_a_worker_says_which_queues_it_takes_tasks_from(registered: Any) -> None:
+    bench, standing = registered
+    worker, _ = await standing()
+    assert (worker.queues, worker.capacity) == ((bench.queue,), 3)
+
+
+async def test_line_11379_a_worker_says_how_much_memory_it_takes_with_those_it_started(registered: Any) -> None:
+    """Here in the process of the test: a child of 64 MiB counts, and is gone with its end."""
+    before = (await registered[1]())[0].facts.memory_bytes
+    all_of_it = [Process(), *Process().children(recursive=True)]
+    assert before == pytest.approx(sum(process.memory_info().rss for process in all_of_it), rel=0.3)
+    hold = "import sys; held = bytearray(64 << 20); print(flush=True); sys.stdin.read()"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", hold, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdin is not None and child.stdout is not None
+    await child.stdout.readline()
+    during = (await registered[1]())[0].facts.memory_bytes
+    child.stdin.close()
+    await child.wait()
+    after = (await registered[1]())[0].facts.memory_bytes
+    assert min(during - before, during - after) > 60 << 20
+
+
+async def test_lines_11385_and_11387_a_worker_counts_what_it_completed(registered: Any) -> None:
+    """Not what failed or was stopped."""
+    bench, standing = registered
+    first = (await standing())[0].facts
+    params = params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams(payload="x"))
+    lost = params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams(duration_ms=60_000))
+    for name in ("one", "two"):
+        bench.service.add(name, params)
+        await bench.order((name, 1))
+    bench.service.add("long", lost)
+    await bench.order(("long", 1))
+    await bench.service.until(lambda: len(bench.service.finished) >= 2)
+    await bench.cancel("long", 1)
+    then = (await standing())[0].facts
+    assert then.tasks_completed - first.tasks_completed == 2
+    assert then.tasks_per_minute == pytest.approx(60 * then.tasks_completed / then.uptime)

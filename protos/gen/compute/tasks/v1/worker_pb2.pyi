@@ -47,7 +47,7 @@ class Claim(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...
 
 class HeartbeatTasksRequest(_message.Message):
-    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unavailable_models", "models", "queues")
+    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unavailable_models", "models", "queues", "memory_bytes", "tasks_completed", "uptime_seconds")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,9 @@ class HeartbeatTasksRequest(_message.Message):
     UNAVAILABLE_MODELS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     QUEUES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TASKS_COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     queue: str
     capacity: int
@@ -66,7 +69,10 @@ class HeartbeatTasksRequest(_message.Message):
     unavailable_models: _containers.RepeatedScalarFieldContainer[str]
     models: _containers.RepeatedCompositeFieldContainer[_tasks_pb2.ServedModel]
     queues: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unavailable_models: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[_tasks_pb2.ServedModel, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ...) -> None: ...
+    memory_bytes: int
+    tasks_completed: int
+    uptime_seconds: float
+    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unavailable_models: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[_tasks_pb2.ServedModel, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., tasks_completed: _Optional[int] = ..., uptime_seconds: _Optional[float] = ...) -> None: ...
 
 class RunningTask(_message.Message):
     __slots__ = ("task_id", "attempt", "progress")
