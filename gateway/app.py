@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -121,7 +120,8 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
         webhooks_channel = await stack.enter_async_context(connect(settings.webhooks_target))
         workflows_channel = await stack.enter_async_context(connect(settings.workflows_target))
         access_channel = await stack.enter_async_context(connect(settings.access_target))
-        completions = Completions(bus)
+        tasks = TasksClient(tasks_channel, credentials, settings)
+        completions = Completions(bus, tasks.stored)
         await stack.enter_async_context(completions.listening())
         app.state.access = AccessClient(access_channel, credentials, ttl=settings.access_ttl_seconds)
         app.state.health = HealthProbe(
@@ -138,7 +138,7 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
         )
         app.state.upstream = Services(
             settings=settings,
-            tasks=TasksClient(rpc.TaskServiceStub(tasks_channel), credentials, settings),
+            tasks=tasks,
             storage=StorageClient(
                 storage_channel,
                 credentials,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
+from compute.tasks.v1 import parents_pb2, parents_pb2_grpc
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from compute.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
@@ -20,6 +21,7 @@ from gateway.settings import GatewaySettings
 from services.clients.storage_client import StorageClient
 from services.common.errors import InvalidRequest
 from services.common.identity import Caller
+from services.durable.watchers import WatchedName
 from services.rpc.grpc_client import Credentials, call
 from services.rpc.rpc_status import from_rpc_error
 
@@ -27,8 +29,9 @@ from services.rpc.rpc_status import from_rpc_error
 class TasksClient:
     """TaskService for one tenant at a time; every method raises ComputeError."""
 
-    def __init__(self, stub: rpc.TaskServiceStub, credentials: Credentials, settings: GatewaySettings) -> None:
-        self._stub = stub
+    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, settings: GatewaySettings) -> None:
+        self._stub = stub = rpc.TaskServiceStub(channel)
+        self._parents = parents_pb2_grpc.ParentServiceStub(channel)
         self._credentials = credentials
         self._timeout = settings.call_timeout_seconds
         self._stream_timeout = settings.max_stream_seconds
@@ -44,6 +47,21 @@ class TasksClient:
     async def get(self, request: Request, task_id: str, task_type: str | None = None) -> pb.Task:
         wanted = pb.GetTaskRequest(task_id=task_id, task_type=task_type)
         return cast("pb.GetTaskResponse", await self._call("GetTask", wanted, request)).task
+
+    async def stored(self, names: Sequence[WatchedName]) -> dict[WatchedName, pb.Task]:
+        """Those of them that can be read, whoever's they are, without their specs."""
+        found: dict[WatchedName, pb.Task] = {}
+        while names:
+            wanted = parents_pb2.GetTasksRequest(
+                tasks=[parents_pb2.TaskName(tenant=name.tenant, task_id=name.id) for name in names]
+            )
+            answer: parents_pb2.GetTasksResponse = await call(
+                self._parents.GetTasks, wanted, timeout=self._timeout, metadata=self._credentials.metadata()
+            )
+            outcomes = answer.outcomes
+            found |= {name: one.task for name, one in zip(names, outcomes, strict=False) if one.HasField("task")}
+            names = names[len(outcomes) :]
+        return found
 
     async def list(self, request: Request, wanted: pb.ListTasksRequest) -> tuple[list[pb.Task], str]:
         """What was wanted, and the token of what comes behind it."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from compute.events.v1 import events_pb2
@@ -13,14 +12,16 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from services.common.background import running
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import DeadlineExceeded, Unavailable
+from services.durable.change_feed import FeedContinuity, FeedMessage
+from services.durable.watchers import WatchedName, Watchers
 from services.messaging.subjects.tasks import CHANGES_SUBJECT
 
 TERMINAL = frozenset({pb.TASK_STATUS_COMPLETED, pb.TASK_STATUS_FAILED, pb.TASK_STATUS_CANCELLED})
 _RECENT, _RECENT_BYTES = 10_000, 64 * 1024 * 1024
-# Messages are hints: one that was lost costs a waiter at most this long.
-_LOOK_AGAIN_SECONDS = 10.0
+_LISTEN_SECONDS = 1.0
 
 
 class Completions:
@@ -29,61 +30,71 @@ class Completions:
     An end too large for the bus comes without its spec: whoever waits for it reads it.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self,
+        client: Client,
+        stored: Callable[[Sequence[WatchedName]], Awaitable[Mapping[WatchedName, pb.Task]]],
+    ) -> None:
+        """`stored` reads many at once, where something may have been missed."""
         self._client = client
         self._recent: BoundedCache[str, pb.Task] = BoundedCache(entries=_RECENT, size=_RECENT_BYTES)
-        self._waiting: defaultdict[str, set[asyncio.Future[pb.Task]]] = defaultdict(set)
+        self._watchers: Watchers[pb.Task] = Watchers(stored)
+        self._continuity = FeedContinuity()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         subscription = await self._client.subscribe(CHANGES_SUBJECT, cb=self._receive)
-        try:
+        async with running(watchers=self._watchers.run, silence=self._notice_silence):
             yield
-        finally:
-            await subscription.unsubscribe()
+        await subscription.unsubscribe()
 
     async def wait(self, task: pb.Task, seconds: float, read: Callable[[], Awaitable[pb.Task]]) -> pb.Task:
         """The task when it has ended, or as `read` finds it after `seconds`."""
         deadline = time.monotonic() + seconds
         while task.status not in TERMINAL and (left := deadline - time.monotonic()) > 0:
-            heard = await self._hear(task, min(left, _LOOK_AGAIN_SECONDS))
+            heard = await self._hear(task, left)
             task = heard if heard is not None and heard.HasField("spec") else await _read_or_keep(task, read)
         return task
 
     async def _hear(self, task: pb.Task, seconds: float) -> pb.Task | None:
+        """Its end; None where it had better be read, and after `seconds`."""
         recent = self._recent.get(task.id)
         if recent is not None and recent.version >= task.version:
             return recent
-        future: asyncio.Future[pb.Task] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting[task.id]
-        waiting.add(future)
-        try:
-            return await asyncio.wait_for(future, seconds)
-        except TimeoutError:
-            return None
-        finally:
-            waiting.discard(future)
-            if not waiting:
-                self._waiting.pop(task.id, None)
+        future: asyncio.Future[pb.Task | None] = asyncio.get_running_loop().create_future()
+
+        def tell(heard: pb.Task | None) -> None:
+            if not future.done() and (heard is None or (heard.status in TERMINAL and heard.version > task.version)):
+                future.set_result(heard)
+
+        with self._watchers.watching(task.tenant, task.id, tell):
+            try:
+                return await asyncio.wait_for(future, seconds)
+            except TimeoutError:
+                return None
+
+    async def _notice_silence(self) -> None:
+        while True:
+            await asyncio.sleep(_LISTEN_SECONDS)
+            if self._continuity.broken_by_silence():
+                self._watchers.missed()
 
     async def _receive(self, message: Msg) -> None:
-        for task in events_pb2.TaskChanges.FromString(message.data).tasks:
+        changes = events_pb2.TaskChanges.FromString(message.data)
+        for task in changes.tasks:
             self._learn(task)
+        if self._continuity.broken_by(FeedMessage(changes.sender, changes.number, changes.tasks)):
+            self._watchers.missed()
 
     def _learn(self, task: pb.Task) -> None:
         known = self._recent.get(task.id)
         if known is not None and task.version < known.version:
             return  # overtaken on its way
-        if task.status not in TERMINAL:
-            self._recent.drop(task.id)
-            return
-        if task.HasField("spec"):
+        if task.status in TERMINAL:
             self._recent.put(task.id, task, task.ByteSize())
-        else:  # too large for the bus, or deleted
+            self._watchers.noticed(task)
+        else:
             self._recent.drop(task.id)
-        for future in self._waiting.get(task.id, ()):
-            if not future.done():
-                future.set_result(task)
 
 
 async def _read_or_keep(task: pb.Task, read: Callable[[], Awaitable[pb.Task]]) -> pb.Task:

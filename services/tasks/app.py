@@ -40,7 +40,7 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
         books = replica.dispatcher
         tasks_pb2_grpc.add_TaskServiceServicer_to_server(
             TaskServicer(
-                replica.service, replica.remover, replica.messages, replica.broadcast, bus, books.progress, books.models
+                replica.service, replica.remover, replica.messages, replica.watchers, bus, books.progress, books.models
             ),
             server,
         )

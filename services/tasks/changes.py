@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from compute.events.v1 import events_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 
+from services.durable.change_feed import FeedMessage
 from services.messaging.subjects.tasks import CHANGES_SUBJECT
 from services.tasks.messages import Messages
 
@@ -18,9 +17,10 @@ class TaskNews:
         self.whole = messages.shown
         self.brief = messages.brief
 
-    def pack(self, sender: str, news: Sequence[pb.Task]) -> bytes:
-        return events_pb2.TaskChanges(sender=sender, tasks=news).SerializeToString()
+    def pack(self, message: FeedMessage[pb.Task]) -> bytes:
+        changes = events_pb2.TaskChanges(sender=message.sender, number=message.number, tasks=message.news)
+        return changes.SerializeToString()
 
-    def unpack(self, data: bytes) -> tuple[str, Sequence[pb.Task]]:
+    def unpack(self, data: bytes) -> FeedMessage[pb.Task]:
         changes = events_pb2.TaskChanges.FromString(data)
-        return changes.sender, changes.tasks
+        return FeedMessage(changes.sender, changes.number, changes.tasks)

@@ -16,6 +16,7 @@ from services.durable.checkpoints import RelayCheckpoints
 from services.durable.leadership import Leadership
 from services.durable.relay import OutboxRelay
 from services.durable.store import Database
+from services.durable.watchers import WatchedName, Watchers
 from services.messaging.event_schemas import schemas_at
 from services.messaging.publishing import Publisher
 from services.messaging.streams import ensure_streams
@@ -23,7 +24,6 @@ from services.messaging.subjects.steps import STEPS_STREAM
 from services.messaging.subjects.tasks import EVENTS_STREAM
 from services.messaging.subjects.webhooks import WEBHOOKS_STREAM
 from services.tasks.attempts import AttemptStarter
-from services.tasks.broadcast import TaskBroadcast
 from services.tasks.changes import TaskNews
 from services.tasks.children import ChildTasks
 from services.tasks.clock import SteadyClock
@@ -54,7 +54,7 @@ class TasksReplica:
 
     def __init__(self, database: Database, bus: Client, files: FileStore, settings: TasksSettings) -> None:
         self.messages = Messages(settings.reference_policy)
-        self.broadcast = TaskBroadcast()
+        self.watchers: Watchers[Task] = Watchers(self._stored)
         clock = SteadyClock()
         self._relay: OutboxRelay[Task] = OutboxRelay(
             Publisher(bus),
@@ -110,7 +110,7 @@ class TasksReplica:
             patience=settings.removal_patience_seconds,
             grace=settings.removal_grace_seconds,
         )
-        self._feed = ChangeFeed(bus, TaskNews(self.messages), owner, self._heard)
+        self._feed = ChangeFeed(bus, TaskNews(self.messages), owner, self._heard, self.watchers.missed)
         self.heartbeats = HeartbeatReceiver(bus, self.dispatcher, owner)
         self._stopping: set[asyncio.Task[None]] = set()
         self._bus = bus
@@ -131,6 +131,7 @@ class TasksReplica:
         return {
             "relay": self._relay.run,
             "announce": self._feed.announce,
+            "watchers": self.watchers.run,
             "settle": self._relay.settle,
             "checkpoint": self._checkpoints.run,
             "leadership": self._leadership.run,
@@ -170,7 +171,7 @@ class TasksReplica:
 
     def _notice(self, task: Task) -> None:
         self.dispatcher.noticed(task)
-        self.broadcast.noticed(task)
+        self.watchers.noticed(task)
         if task.state is TaskState.CANCELLED and task.attempt:
             self._soon(self._orders.stop(task.id, task.attempt))
 
@@ -180,7 +181,11 @@ class TasksReplica:
         if not self.repository.forget(task.id, task.version):
             return  # overtaken on its way
         self.dispatcher.noticed(task)
-        self.broadcast.noticed(task)
+        self.watchers.noticed(task)
+
+    async def _stored(self, names: Sequence[WatchedName]) -> dict[WatchedName, Task]:
+        found = await self.repository.get_many([name.id for name in names], fresh=True)
+        return {WatchedName(task.tenant, task.id): task for task in found.values()}
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

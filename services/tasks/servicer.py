@@ -21,10 +21,10 @@ from services.common.paging import fitting, next_token, read_window
 from services.common.refusal_pacing import RefusalPacer
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.durable.batch_writer import abandon
+from services.durable.watchers import Watchers
 from services.messaging.subjects.workers import progress_subject
 from services.rpc.grpc_server import Context
 from services.rpc.proto import check_objects
-from services.tasks.broadcast import TaskBroadcast
 from services.tasks.bulk import MOST, check_deletion, check_many, deleted, failure
 from services.tasks.domain import Task
 from services.tasks.messages import Messages
@@ -47,8 +47,9 @@ Named: TypeAlias = (
     | pb.DeleteTaskRequest
     | pb.CleanupTaskRequest
 )
-_WATCH_POLL_SECONDS = 10.0
 _CREATE = "create task"
+# Of a watcher that does not keep up.
+_NEWS = 256
 _INTERNAL = tuple(name for name, kind in TYPES.items() if kind.internal)
 
 
@@ -58,7 +59,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         service: TaskService,
         remover: Remover,
         messages: Messages,
-        broadcast: TaskBroadcast,
+        watchers: Watchers[Task],
         bus: Client,
         progress: Callable[[str], float],
         models: Callable[[], list[RegisteredModel]],
@@ -67,7 +68,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         self._service = service
         self._remover = remover
         self._messages = messages
-        self._broadcast = broadcast
+        self._watchers = watchers
         self._bus = bus
         self._progress = progress
         self._models = models
@@ -201,38 +202,42 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     async def _watched(self, owner: str, request: pb.WatchTaskRequest) -> AsyncIterator[pb.WatchTaskResponse]:
         task_id = _task_id(request)
-        news: asyncio.Queue[pb.TaskProgress] = asyncio.Queue(64)
+        news: asyncio.Queue[Task | pb.TaskProgress | None] = asyncio.Queue(_NEWS)
 
         async def on_progress(message: Msg) -> None:
+            if not news.full():
+                news.put_nowait(self._messages.progress(message.data, with_preview=not request.without_previews))
+
+        def on_change(task: Task | None) -> None:
             if news.full():
-                news.get_nowait()
-            news.put_nowait(self._messages.progress(message.data, with_preview=not request.without_previews))
+                news.get_nowait()  # the oldest, never the newest
+            news.put_nowait(task)
 
         await self._service.get(owner, task_id)  # before listening for what may be another tenant's
         subscription = await self._bus.subscribe(progress_subject(task_id), cb=on_progress)
         try:
-            with self._broadcast.watching(task_id) as changes:
-                async for update in self._watch(owner, task_id, changes, news):
+            with self._watchers.watching(owner, task_id, on_change):
+                async for update in self._watch(owner, task_id, news):
                     yield update
         finally:
             await subscription.unsubscribe()
 
     async def _watch(
-        self, owner: str, task_id: str, changes: asyncio.Queue[Task], news: asyncio.Queue[pb.TaskProgress]
+        self, owner: str, task_id: str, news: asyncio.Queue[Task | pb.TaskProgress | None]
     ) -> AsyncIterator[pb.WatchTaskResponse]:
         task = await self._service.get(owner, task_id)
         yield pb.WatchTaskResponse(task=self._shown(task))
         while not task.state.terminal:
-            changed, progress = await _next(changes, news, _WATCH_POLL_SECONDS)
-            if progress is not None:
-                yield pb.WatchTaskResponse(progress=progress)
-                continue
-            # Silence: a change of another replica may have been missed, so look.
-            fresh = changed or await self._service.get(owner, task_id)
-            if fresh.version > task.version:
+            told = await news.get()
+            if isinstance(told, pb.TaskProgress):
+                yield pb.WatchTaskResponse(progress=told)
+            elif told is None or told.version > task.version:
                 # Another replica says only that something changed. Our own writes are whole, and may be deleted since.
-                task = fresh if fresh.spec and not fresh.erased else await self._service.get(owner, task_id)
-                yield pb.WatchTaskResponse(task=self._shown(task))
+                whole = told is not None and told.spec and not told.erased
+                fresh = told if told and whole else await self._service.get(owner, task_id)
+                if fresh.version > task.version:
+                    task = fresh
+                    yield pb.WatchTaskResponse(task=self._shown(task))
 
     async def _admit(self, owner: str) -> None:
         """Before anything is checked. Raises Overloaded, to a tenant that floods ever more slowly."""
@@ -300,23 +305,6 @@ def tenant() -> str:
     name = current_caller().tenant
     check_field("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
     return check_tenant(name)
-
-
-async def _next(
-    changes: asyncio.Queue[Task], news: asyncio.Queue[pb.TaskProgress], timeout: float
-) -> tuple[Task | None, pb.TaskProgress | None]:
-    """Whatever comes first; (None, None) after `timeout` seconds of silence."""
-    waits = [asyncio.ensure_future(changes.get()), asyncio.ensure_future(news.get())]
-    try:
-        done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        if waits[1] in done:
-            if waits[0] in done:
-                changes.put_nowait(waits[0].result())  # type: ignore[arg-type]  # the first queue's
-            return None, waits[1].result()  # type: ignore[return-value]  # the second queue's
-        return (waits[0].result(), None) if waits[0] in done else (None, None)  # type: ignore[return-value]
-    finally:
-        for wait in waits:
-            wait.cancel()
 
 
 def _task_id(request: Named) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from compute.workflows.v1 import workflows_pb2 as pb
 
+from services.durable.change_feed import FeedMessage
 from services.messaging.subjects.workflows import WORKFLOW_CHANGES_SUBJECT
 from services.workflows.domain import Workflow
 
@@ -19,9 +18,10 @@ class WorkflowNews:
     def brief(self, workflow: Workflow) -> pb.WorkflowChange:
         return pb.WorkflowChange(id=workflow.id, version=workflow.version)
 
-    def pack(self, sender: str, news: Sequence[pb.WorkflowChange]) -> bytes:
-        return pb.WorkflowChanges(sender=sender, workflows=news).SerializeToString()
+    def pack(self, message: FeedMessage[pb.WorkflowChange]) -> bytes:
+        changes = pb.WorkflowChanges(sender=message.sender, number=message.number, workflows=message.news)
+        return changes.SerializeToString()
 
-    def unpack(self, data: bytes) -> tuple[str, Sequence[pb.WorkflowChange]]:
+    def unpack(self, data: bytes) -> FeedMessage[pb.WorkflowChange]:
         changes = pb.WorkflowChanges.FromString(data)
-        return changes.sender, changes.workflows
+        return FeedMessage(changes.sender, changes.number, changes.workflows)

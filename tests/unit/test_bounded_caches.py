@@ -68,7 +68,7 @@ def test_a_cache_counts_right_whatever_is_done_to_it() -> None:
 async def test_ends_of_large_tasks_are_remembered_within_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ends, "_RECENT_BYTES", 600_000)
     bus = FakeBus()
-    learnt = Completions(cast("Client", bus))
+    learnt = Completions(cast("Client", bus), _stored)
     async with learnt.listening():
         for number in range(30):
             done = pb.Task(id=f"t{number}", status=pb.TASK_STATUS_COMPLETED, version=3)
@@ -77,6 +77,10 @@ async def test_ends_of_large_tasks_are_remembered_within_their_bytes(monkeypatch
         waited = pb.Task(id="t29", status=pb.TASK_STATUS_PENDING, version=1)
         assert (await learnt.wait(waited, 5, _never)).version == 3
     assert (len(learnt._recent), learnt._recent.used <= 600_000) == (6, True)  # what is held
+
+
+async def _stored(names: Any) -> Any:
+    return {}
 
 
 async def _never() -> pb.Task:

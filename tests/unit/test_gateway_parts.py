@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
 
@@ -21,6 +22,7 @@ from gateway.events.completions import Completions
 from services.catalog.schemas import SCHEMAS
 from services.common import errors
 from services.common.errors import Unavailable
+from services.durable.watchers import WatchedName
 from services.rpc.grpc_client import Credentials
 from services.rpc.rpc_status import to_status
 from services.translation.messages import create_request, to_json
@@ -249,6 +251,9 @@ async def test_a_fault_of_the_service_reaches_every_waiting_create() -> None:
 class FakeBus:
     """The one subscription, and a way to send to it."""
 
+    def __init__(self) -> None:
+        self._number = 0
+
     async def subscribe(self, _: str, cb: Any) -> Any:
         self._cb = cb
 
@@ -257,8 +262,12 @@ class FakeBus:
 
         return SimpleNamespace(unsubscribe=unsubscribe)
 
+    def lose(self) -> None:
+        self._number += 1
+
     async def tell(self, *tasks: pb.Task) -> None:
-        data = events_pb2.TaskChanges(tasks=tasks).SerializeToString()
+        self._number += bool(tasks)
+        data = events_pb2.TaskChanges(sender="s", number=self._number, tasks=tasks).SerializeToString()
         await self._cb(cast("Msg", SimpleNamespace(data=data)))
 
 
@@ -270,9 +279,13 @@ async def never() -> pb.Task:
     raise AssertionError("nothing is read while the bus tells")
 
 
+async def nothing_missed(names: Sequence[WatchedName]) -> dict[WatchedName, pb.Task]:
+    raise AssertionError("every message came")
+
+
 async def test_a_waiter_hears_the_end_from_the_bus() -> None:
     bus = FakeBus()
-    completions = Completions(cast("Client", bus))
+    completions = Completions(cast("Client", bus), nothing_missed)
     async with completions.listening():
         waiting = asyncio.create_task(completions.wait(task(pb.TASK_STATUS_PENDING), 5, never))
         await asyncio.sleep(0)
@@ -283,7 +296,7 @@ async def test_a_waiter_hears_the_end_from_the_bus() -> None:
 
 async def test_an_end_that_came_before_the_wait_is_remembered() -> None:
     bus = FakeBus()
-    completions = Completions(cast("Client", bus))
+    completions = Completions(cast("Client", bus), nothing_missed)
     async with completions.listening():
         await bus.tell(task(pb.TASK_STATUS_FAILED, 3))
         assert (await completions.wait(task(pb.TASK_STATUS_PENDING), 5, never)).version == 3
@@ -291,7 +304,7 @@ async def test_an_end_that_came_before_the_wait_is_remembered() -> None:
 
 async def test_a_task_that_was_begun_anew_is_waited_for_again() -> None:
     bus = FakeBus()
-    completions = Completions(cast("Client", bus))
+    completions = Completions(cast("Client", bus), nothing_missed)
     async with completions.listening():
         await bus.tell(task(pb.TASK_STATUS_FAILED, 3))
         await bus.tell(task(pb.TASK_STATUS_PENDING, 4))
@@ -304,7 +317,7 @@ async def test_a_task_that_was_begun_anew_is_waited_for_again() -> None:
 
 async def test_an_end_too_large_for_the_bus_is_read() -> None:
     bus = FakeBus()
-    completions = Completions(cast("Client", bus))
+    completions = Completions(cast("Client", bus), nothing_missed)
 
     async def read() -> pb.Task:
         return task(pb.TASK_STATUS_COMPLETED, 3)
@@ -317,7 +330,7 @@ async def test_an_end_too_large_for_the_bus_is_read() -> None:
 
 
 async def test_who_waits_for_a_task_that_cannot_be_read_keeps_it() -> None:
-    completions = Completions(cast("Client", FakeBus()))
+    completions = Completions(cast("Client", FakeBus()), nothing_missed)
 
     async def read() -> pb.Task:
         raise Unavailable("the tasks service is away")
@@ -326,8 +339,45 @@ async def test_who_waits_for_a_task_that_cannot_be_read_keeps_it() -> None:
         assert (await completions.wait(task(pb.TASK_STATUS_PENDING), 0.01, read)).status == pb.TASK_STATUS_PENDING
 
 
-async def test_a_lost_message_costs_a_read_at_the_end_of_the_wait() -> None:
-    completions = Completions(cast("Client", FakeBus()))
+async def test_an_end_whose_message_was_lost_is_learnt_from_the_next_one_by_one_read_for_all() -> None:
+    bus, asked = FakeBus(), []
+
+    async def stored(names: Sequence[WatchedName]) -> dict[WatchedName, pb.Task]:
+        asked.append(list(names))
+        return {WatchedName("a", "t1"): pb.Task(id="t1", tenant="a", status=pb.TASK_STATUS_COMPLETED, version=3)}
+
+    async def read() -> pb.Task:
+        return pb.Task(id="t1", tenant="a", status=pb.TASK_STATUS_COMPLETED, version=3, spec=pb.TaskSpec(priority=1))
+
+    completions = Completions(cast("Client", bus), stored)
+    waited = [pb.Task(id=f"t{1 + number // 50}", tenant="a", version=1) for number in range(100)]
+    async with completions.listening():
+        await bus.tell()
+        waits = [asyncio.create_task(completions.wait(one, 5, read)) for one in waited]
+        await asyncio.sleep(0)
+        bus.lose()
+        await bus.tell()
+        assert {one.status for one in await asyncio.gather(*waits[:50])} == {pb.TASK_STATUS_COMPLETED}
+        for wait in waits[50:]:
+            wait.cancel()
+    assert asked == [[("a", "t1"), ("a", "t2")]]
+
+
+async def test_an_end_too_large_for_the_bus_is_remembered_as_something_to_read() -> None:
+    bus = FakeBus()
+    completions = Completions(cast("Client", bus), nothing_missed)
+
+    async def read() -> pb.Task:
+        return task(pb.TASK_STATUS_COMPLETED, 3)
+
+    async with completions.listening():
+        await bus.tell(pb.Task(id="t", status=pb.TASK_STATUS_COMPLETED, version=3))
+        async with asyncio.timeout(1):
+            assert (await completions.wait(task(pb.TASK_STATUS_PENDING), 5, read)).version == 3
+
+
+async def test_a_wait_that_is_over_reads_once_more() -> None:
+    completions = Completions(cast("Client", FakeBus()), nothing_missed)
 
     async def read() -> pb.Task:
         return task(pb.TASK_STATUS_COMPLETED, 9)

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import re
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -28,13 +30,13 @@ from fastapi.responses import Response, StreamingResponse
 from gateway.edge.errors import problem_body
 from gateway.edge.paths import asked_path
 from gateway.events.completions import TERMINAL
-from gateway.events.event_log import EventLog, StoredEvent, StreamExtent
+from gateway.events.event_log import EventLog, EventReader, StoredEvent, StreamExtent
 from gateway.upstream import caller_of, upstream_of
 from services.common.errors import ComputeError, InvalidRequest, NotFound
 from services.translation.messages import to_json
 
 Updates: TypeAlias = AsyncIterator[pb.WatchTaskResponse]
-News: TypeAlias = "StoredEvent | pb.WatchTaskResponse | ComputeError | None"
+News: TypeAlias = "pb.WatchTaskResponse | ComputeError"
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 # Not "error", which a browser's EventSource fires for its own connection.
 PROBLEM = "problem"
@@ -145,7 +147,7 @@ def read_mark(given: str) -> StreamCursor:
 
 
 class TaskWatch:
-    """One task of one connection. `_seen` is its version as of the last event that was, or needs not be, sent."""
+    """One task of one connection."""
 
     def __init__(
         self,
@@ -157,16 +159,15 @@ class TaskWatch:
         latest: StoredEvent | None,
     ) -> None:
         self._request = request
-        self._log = log
-        self._tenant = tenant
         self._first = first
         self._start = start
-        self._place = start.after
-        self._seen = latest.version if latest is not None and latest.sequence <= start.after else 0
-        self._versions: set[int] = set()
+        seen = latest.order if latest is not None and latest.sequence <= start.after else ()
+        self._events = EventReader(log, tenant, first.id, place=start.after, seen=seen)
+        self._events.due((first.version,))
+        self._told_of: set[tuple[int, ...]] = set()
         self._end: pb.Task | None = None
         self._failure: ComputeError | None = None
-        self._give_up = 0.0
+        self._give_up = math.inf
 
     async def parts(self, updates: Updates, heartbeat: float) -> AsyncIterator[StreamMessage]:
         """What the connection tells of it."""
@@ -174,53 +175,50 @@ class TaskWatch:
             yield StreamMessage("reset", orjson.dumps(reset_of(self._start)))
         ended, fresh = self._first.status in TERMINAL, self._start.fresh
         if fresh or not ended:
-            mark = StreamCursor(self._place, last=ended) if fresh else None
+            mark = StreamCursor(self._start.after, last=ended) if fresh else None
             yield StreamMessage("task", to_json(self._first), mark)
         if fresh and ended:
             return
         if ended:
             self._ends(self._first)
         news: asyncio.Queue[News] = asyncio.Queue(_DEPTH)
+        pump = asyncio.create_task(_pump(updates, news))
         try:
-            async with self._log.following(self._tenant, self._first.id, self._start.after, news.put) as hint:
-                pump = asyncio.create_task(_pump(updates, news, hint))
-                try:
-                    async for part in self._merged(news, heartbeat):
-                        yield part
-                finally:
-                    pump.cancel()
-        except ComputeError as error:
-            yield self._problem(error)
+            async for part in self._merged(news, heartbeat):
+                yield part
+        finally:
+            pump.cancel()
 
     async def _merged(self, news: asyncio.Queue[News], heartbeat: float) -> AsyncIterator[StreamMessage]:
+        alive = time.monotonic() + heartbeat
         while (part := self._last_words()) is None:
-            item: News = None
-            left = self._give_up - time.monotonic() if self._give_up else heartbeat
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, min(left, heartbeat))):
-                    item = await news.get()
-            if (told := self._told(item)) is not None:
-                yield told
-                if isinstance(item, StoredEvent) and item.verb == "deleted":
+            async for event in self._events.read():
+                if event.order not in self._told_of:  # the relay was away longer than the stream remembers ids
+                    self._told_of.add(event.order)
+                    yield StreamMessage("status", event.payload, StreamCursor(event.sequence))
+                if event.verb == "deleted":
                     return
+            told = None
+            left = min(self._events.look_at, self._give_up, alive) - time.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, left)):
+                    told = self._told(await news.get())
+            if told is None and time.monotonic() >= alive:
+                told = StreamMessage("")
+            if told is not None:
+                alive = time.monotonic() + heartbeat
+                yield told
         yield part
 
     def _told(self, item: News) -> StreamMessage | None:
-        """What one piece of news is to the reader; None where it waits, or is known already."""
-        if item is None:
-            return StreamMessage("")
+        """What one piece of news is to the reader; None where it waits."""
         if isinstance(item, ComputeError):
             self._failure, self._give_up = item, time.monotonic() + (_LAG_SECONDS if isinstance(item, NotFound) else 0)
+            self._events.due((sys.maxsize,))  # that the task is gone has an event too
             return None
-        if isinstance(item, StoredEvent):
-            if item.version in self._versions:  # the relay was away longer than the stream remembers ids
-                return None
-            self._versions.add(item.version)
-            self._place = item.sequence
-            self._seen = max(self._seen, item.version)
-            return StreamMessage("status", item.payload, StreamCursor(item.sequence))
         if item.WhichOneof("update") == "progress":
             return _progress(item.progress)
+        self._events.due((item.task.version,))
         if item.task.status in TERMINAL:
             self._ends(item.task)
             return None
@@ -231,9 +229,9 @@ class TaskWatch:
 
     def _last_words(self) -> StreamMessage | None:
         """Once every event up to the end has been sent, or is too late; None as long as there is more to come."""
-        late = bool(self._give_up) and time.monotonic() >= self._give_up
-        if self._end is not None and (late or self._seen >= self._end.version):
-            return StreamMessage("task", to_json(self._end), StreamCursor(self._place, last=True))
+        late = time.monotonic() >= self._give_up
+        if self._end is not None and (late or self._events.seen >= (self._end.version,)):
+            return StreamMessage("task", to_json(self._end), StreamCursor(self._events.place, last=True))
         if self._failure is not None and late:
             return self._problem(self._failure)
         return None
@@ -244,13 +242,11 @@ class TaskWatch:
         return StreamMessage(PROBLEM, orjson.dumps(told))
 
 
-async def _pump(updates: Updates, news: asyncio.Queue[News], hint: Callable[[], None]) -> None:
-    """The first update was sent already. A change of the task has its event."""
+async def _pump(updates: Updates, news: asyncio.Queue[News]) -> None:
+    """The first update was sent already."""
     try:
         async for update in updates:
             await news.put(update)
-            if update.WhichOneof("update") == "task":
-                hint()
     except ComputeError as error:
         await news.put(error)
 

@@ -6,10 +6,9 @@ API does, at first and at the end; `reset` and `problem` are as in the streams o
 
 from __future__ import annotations
 
-import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import orjson
 from compute.workflows.v1 import workflows_pb2 as pb
@@ -18,7 +17,7 @@ from fastapi.responses import Response
 
 from gateway.edge.errors import problem_body
 from gateway.edge.paths import asked_path
-from gateway.events.event_log import StoredEvent
+from gateway.events.event_log import EventReader
 from gateway.surfaces.compute.watching import (
     HEADERS,
     PROBLEM,
@@ -38,7 +37,6 @@ _ENDED = frozenset({pb.WORKFLOW_STATUS_COMPLETED, pb.WORKFLOW_STATUS_FAILED, pb.
 _ENDS = frozenset({"completed", "failed", "cancelled"})
 # How long an end that is known waits for its event, which the relay may still hold.
 _LAG_SECONDS = 10.0
-_DEPTH = 64
 
 
 async def watch_workflow(request: Request, workflow_id: str) -> Response:
@@ -85,34 +83,29 @@ async def _followed(
 ) -> AsyncIterator[StreamMessage]:
     """What is stored behind that place; the workflow itself behind the event that ends it."""
     upstream, tenant = upstream_of(request), caller_of(request).tenant
-    news: asyncio.Queue[StoredEvent] = asyncio.Queue(_DEPTH)
-    give_up = time.monotonic() + _LAG_SECONDS if ended else None
+    heartbeat = upstream.settings.heartbeat_seconds
+    give_up = time.monotonic() + _LAG_SECONDS if ended else math.inf
     seen: set[str] = set()
-    async with upstream.events.following(tenant, workflow.id, after, news.put, ENTITY):
+    events = EventReader(upstream.events, tenant, workflow.id, place=after, seen=(), entity=ENTITY)
+    async with upstream.events.announcing(events):
+        alive = time.monotonic() + heartbeat
         while True:
-            event = await _next(news, upstream.settings.heartbeat_seconds, give_up)
-            if event is None and give_up is None:
-                yield StreamMessage("")
-                continue
-            if event is not None and event.id not in seen:  # the relay was away longer than the stream remembers ids
-                seen.add(event.id)
-                after = event.sequence
-                yield StreamMessage("status", event.payload, StreamCursor(after))
-            if event is None or event.verb in _ENDS:
+            over = False
+            async for event in events.read():
+                if event.id not in seen:  # the relay was away longer than the stream remembers ids
+                    seen.add(event.id)
+                    yield StreamMessage("status", event.payload, StreamCursor(event.sequence))
+                over = over or event.verb in _ENDS
+            if over or time.monotonic() >= give_up:
                 latest = await _get(request, workflow.id)
                 if latest.status in _ENDED:  # else it was resumed since
-                    yield StreamMessage("workflow", to_json(latest), StreamCursor(after, last=True))
+                    yield StreamMessage("workflow", to_json(latest), StreamCursor(events.place, last=True))
                     return
-                give_up = None
-
-
-async def _next(news: asyncio.Queue[StoredEvent], heartbeat: float, give_up: float | None) -> StoredEvent | None:
-    """None after a while of silence."""
-    left = heartbeat if give_up is None else max(0.0, give_up - time.monotonic())
-    with suppress(TimeoutError):
-        async with asyncio.timeout(left):
-            return await news.get()
-    return None
+                give_up = math.inf
+            await events.wait(min(give_up, alive))
+            if time.monotonic() >= alive:
+                alive = time.monotonic() + heartbeat
+                yield StreamMessage("")
 
 
 async def _get(request: Request, workflow_id: str) -> pb.Workflow:

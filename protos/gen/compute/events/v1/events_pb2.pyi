@@ -217,9 +217,11 @@ class WorkflowEvent(_message.Message):
     def __init__(self, event_type: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entity_id: _Optional[str] = ..., origin_instance: _Optional[str] = ..., origin_zone: _Optional[str] = ..., origin_version: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., workflow_id: _Optional[str] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ...) -> None: ...
 
 class TaskChanges(_message.Message):
-    __slots__ = ("sender", "tasks")
+    __slots__ = ("sender", "tasks", "number")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     sender: str
     tasks: _containers.RepeatedCompositeFieldContainer[_tasks_pb2.Task]
-    def __init__(self, sender: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[_tasks_pb2.Task, _Mapping]]] = ...) -> None: ...
+    number: int
+    def __init__(self, sender: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[_tasks_pb2.Task, _Mapping]]] = ..., number: _Optional[int] = ...) -> None: ...

@@ -339,12 +339,14 @@ class CleanupError(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
 
 class WorkflowChanges(_message.Message):
-    __slots__ = ("sender", "workflows")
+    __slots__ = ("sender", "workflows", "number")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     sender: str
     workflows: _containers.RepeatedCompositeFieldContainer[WorkflowChange]
-    def __init__(self, sender: _Optional[str] = ..., workflows: _Optional[_Iterable[_Union[WorkflowChange, _Mapping]]] = ...) -> None: ...
+    number: int
+    def __init__(self, sender: _Optional[str] = ..., workflows: _Optional[_Iterable[_Union[WorkflowChange, _Mapping]]] = ..., number: _Optional[int] = ...) -> None: ...
 
 class WorkflowChange(_message.Message):
     __slots__ = ("id", "version")
