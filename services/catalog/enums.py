@@ -75,6 +75,14 @@ class StepStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class JoinPolicy(StrEnum):
+    """When a step with a task for each item of a list has ended well"""
+
+    ALL = "all"
+    ALL_DONE = "all_done"
+    QUORUM = "quorum"
+
+
 class TransformType(StrEnum):
     """What a mapping does to a value on its way. None is printed in the contract; these are ours.
 

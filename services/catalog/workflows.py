@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.catalog.base import Capabilities, Text
-from services.catalog.enums import ProviderType, StepStatus, TaskType, TransformType, WorkflowStatus
+from services.catalog.enums import JoinPolicy, ProviderType, StepStatus, TaskType, TransformType, WorkflowStatus
 from services.catalog.free_json import JsonObject
 from services.catalog.images import check_webhook
 from services.catalog.tasks import TYPES
@@ -46,6 +46,23 @@ class FieldMapping(BaseModel):
     transform_args: TransformArguments | None = Field(None, description="What the transform needs")
 
 
+class ForEach(BaseModel):
+    """A task for each item of a list that an earlier step made, or of `items`"""
+
+    model_config = _SENT
+
+    to_field: str = Field(max_length=100, description="Parameter that takes the item; a list gets it as one of its own")
+    from_step: str | None = Field(None, max_length=100, description="Id of a step upstream")
+    from_field: str | None = Field(None, max_length=100, description="A list in that step's result")
+    items: Annotated[list[Any], Field(max_length=2_000)] | None = Field(None, description="The list itself, instead")
+    join: JoinPolicy = Field(
+        JoinPolicy.ALL,
+        description="When the step has ended well: `all` of its tasks have, `all_done` (one at least, once all have "
+        "ended) or `quorum`. What failed never becomes an input",
+    )
+    quorum: int | None = Field(None, ge=1, le=2_000, description="With join quorum: how many must end well")
+
+
 class WorkflowStepDefinition(BaseModel):
     """One step of a workflow: a task, and the steps it waits for"""
 
@@ -74,6 +91,9 @@ class WorkflowStepDefinition(BaseModel):
         [], description="Outputs of earlier steps that become inputs of this one"
     )
     max_retries: int = Field(2, ge=0, le=9, description="Retries of its task, before the step fails")
+    for_each: ForEach | None = Field(
+        None, description="A task for each item of a list; later steps are given lists of what they made"
+    )
 
 
 class AnyStepDefinition(WorkflowStepDefinition):
@@ -130,6 +150,20 @@ class WorkflowUpdate(BaseModel):
     webhook_url: WebhookUrl | None = Field(None, description="Called when the workflow ends")
 
 
+class WorkflowSlotPublic(BaseModel):
+    """One task of a step that has a task for each item of a list"""
+
+    slot_id: str = Field(description="As events name it: step and number")
+    status: StepStatus = Field(description="Status")
+    task_id: UUID | None = Field(None, description="Its task, the latest of several")
+    result: dict[str, Any] | None = Field(None, description="What its task made")
+    error_message: str | None = Field(None, description="Why it failed, for people")
+    error_reason: str | None = Field(None, description="Why it failed, for programs")
+    started_at: datetime | None = Field(None, description="When its task was asked for")
+    completed_at: datetime | None = Field(None, description="When it ended")
+    retry_count: int = Field(description="Retries of its task")
+
+
 class WorkflowStepPublic(BaseModel):
     """A step as the API shows it"""
 
@@ -157,6 +191,8 @@ class WorkflowStepPublic(BaseModel):
     max_retries: int = Field(description="Retries before it fails")
     created_at: datetime = Field(description="Creation time")
     updated_at: datetime = Field(description="Time of the last change")
+    for_each: dict[str, Any] | None = Field(None, description="What it has a task for each of")
+    slots: list[WorkflowSlotPublic] = Field([], description="Those tasks, in the order of the list")
 
 
 class WorkflowPublic(BaseModel):

@@ -83,6 +83,10 @@ def _fill_step(message: pb.StepDefinition, step: WorkflowStepDefinition, given: 
     fill_spec(message, step.task_type, given)
     for mapping in step.input_mappings:
         _fill_mapping(message.input_mappings.add(), mapping)
+    if step.for_each is not None:
+        fill(message.for_each, step.for_each)
+        if step.for_each.items is not None:
+            message.for_each.items_json = orjson.dumps(step.for_each.items).decode()
 
 
 def fill_spec(message: pb.StepDefinition, task_type: str, given: BaseModel) -> None:
@@ -157,18 +161,37 @@ def _step(workflow: pb.Workflow, step: pb.Step, written: pb.StepDefinition) -> d
         **{name: given.get(name) for name in BESIDE_CONFIG},
         "dependencies": list(written.depends_on),
         "input_mappings": [_mapping(item) for item in written.input_mappings],
-        "status": _STEP_STATUS[step.status],
-        "task_id": _text(step, "task_id"),
-        "result": _json(step, "result_json"),
-        "error_message": _text(step, "error_message"),
-        "error_reason": _text(step, "error_reason"),
-        "started_at": _time(step, "started_at"),
-        "completed_at": _time(step, "completed_at"),
-        "retry_count": step.retry_count,
+        **_row(step),
         "max_retries": step.max_retries,
+        "for_each": _for_each(written.for_each) if written.HasField("for_each") else None,
+        "slots": [_slot(slot) for slot in step.slots],
         "created_at": _time(workflow, "created_at"),
         "updated_at": _time(step, "updated_at"),
     }
+
+
+def _row(message: pb.Step | pb.Slot) -> dict[str, Any]:
+    """What a step and a slot of one have in common."""
+    return {
+        "status": _STEP_STATUS[message.status],
+        "result": _json(message, "result_json"),
+        **{name: _text(message, name) for name in ("task_id", "error_message", "error_reason")},
+        **{name: _time(message, name) for name in ("started_at", "completed_at")},
+        "retry_count": message.retry_count,
+    }
+
+
+def _slot(message: pb.Slot) -> dict[str, Any]:
+    return {"slot_id": message.slot_id, **_row(message)}
+
+
+def _for_each(message: pb.ForEach) -> dict[str, Any]:
+    found: dict[str, Any] = {"to_field": message.to_field, "join": message.join}
+    if message.HasField("items_json"):
+        found["items"] = orjson.loads(message.items_json)
+    else:
+        found |= {"from_step": message.from_step, "from_field": message.from_field}
+    return found | ({"quorum": message.quorum} if message.quorum else {})
 
 
 def _mapping(message: pb.FieldMapping) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from services.catalog.enums import TransformType
+from services.catalog.enums import JoinPolicy, TransformType
 from services.catalog.partial import BESIDE_CONFIG, PARTIALS
 
 MAX_RETRIES, RETRIES = 9, 2
+MAX_SLOTS = 2_000
 
 
 class OnFailure(StrEnum):
@@ -36,6 +37,23 @@ class InputMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class ForEach:
+    """A slot for each item: of a list that an earlier step made, or of `items`. `quorum` is how many must end well."""
+
+    to_field: str
+    from_step: str = ""
+    from_field: str = ""
+    items: tuple[Any, ...] | None = None
+    join: JoinPolicy = JoinPolicy.ALL
+    quorum: int = 0
+
+    def enough(self, completed: int, of: int) -> bool:
+        """Whether so many that ended well are what was asked for; none at all never is."""
+        wanted = {JoinPolicy.ALL: of, JoinPolicy.ALL_DONE: 1, JoinPolicy.QUORUM: self.quorum}[self.join]
+        return completed >= max(wanted, 1) or of == 0
+
+
+@dataclass(frozen=True, slots=True)
 class StepDefinition:
     """`given` is what it says of its task, by the names of its Create…Task; `seeds` are what was drawn for it."""
 
@@ -46,6 +64,13 @@ class StepDefinition:
     mappings: tuple[InputMapping, ...] = ()
     max_retries: int = RETRIES
     seeds: Mapping[str, int] = field(default_factory=dict)
+    for_each: ForEach | None = None
+
+    @property
+    def mapped(self) -> set[str]:
+        """Parameters that come from elsewhere."""
+        own = {self.for_each.to_field} if self.for_each else set()
+        return own | {mapping.to_field for mapping in self.mappings}
 
 
 @dataclass(frozen=True)
@@ -86,7 +111,7 @@ class Definition:
     def defaults(self, step: StepDefinition) -> dict[str, Any]:
         """What the workflow's config says of parameters of the step, where it leaves them open."""
         fields = PARTIALS[step.task_type].model_fields
-        taken = {*step.given, *(mapping.to_field for mapping in step.mappings), *BESIDE_CONFIG}
+        taken = {*step.given, *step.mapped, *BESIDE_CONFIG}
         return {name: value for name, value in self.config.items() if name in fields and name not in taken}
 
 

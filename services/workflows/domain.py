@@ -3,7 +3,7 @@ and when somebody must look at it again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -36,7 +36,8 @@ class WorkflowVerb(StrEnum):
 class Row(NamedTuple):
     """One step. `attempt` counts the tasks made for it and is the fence of what comes of them; times in microseconds.
 
-    RUNNING says that its task is to be made, whether it is there yet or not.
+    RUNNING says that its task is to be made, whether it is there yet or not. A step for each item of a list has a slot
+    for each, which is a row of its own; its own attempt says then only that it has begun.
     """
 
     state: StepStatus = StepStatus.PENDING
@@ -46,6 +47,14 @@ class Row(NamedTuple):
     retries: int = 0
     reason: str | None = None
     message: str | None = None
+    slots: tuple[Row, ...] = ()
+
+
+class Unit(NamedTuple):
+    """What one task is made for: a step by its place, or a slot of it."""
+
+    place: int
+    slot: int | None = None
 
 
 class Happening(NamedTuple):
@@ -71,8 +80,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Workflow:
-    """`due` is when somebody must look at it, None once nothing is left to be done. `to_cancel` are steps, by place and
-    attempt, whose tasks are to be cancelled yet. `rows` stand as the definition has its steps.
+    """`due` is when somebody must look at it, None once nothing is left to be done. `to_cancel` are tries at
+    units whose tasks are to be cancelled yet. `rows` stand as the definition has its steps.
     """
 
     id: str
@@ -93,7 +102,7 @@ class Workflow:
     completed_at: int | None = None
     deleted_at: int | None = None
     due: int | None = None
-    to_cancel: tuple[tuple[int, int], ...] = ()
+    to_cancel: tuple[tuple[Unit, int], ...] = ()
     outbox: tuple[Entry, ...] = ()
 
     @property
@@ -114,8 +123,21 @@ class Workflow:
         return sum(row.state is StepStatus.COMPLETED for row in self.rows)
 
     @property
-    def running(self) -> list[int]:
-        return [place for place, row in enumerate(self.rows) if row.state is StepStatus.RUNNING]
+    def running(self) -> list[Unit]:
+        """What has a task that has not ended, as far as the head knows."""
+        return [unit for unit, row in self.units() if row.state is StepStatus.RUNNING]
+
+    def units(self) -> Iterator[tuple[Unit, Row]]:
+        """Whatever may have a task."""
+        for place, row in enumerate(self.rows):
+            if row.slots:
+                yield from ((Unit(place, number), slot) for number, slot in enumerate(row.slots))
+            else:
+                yield Unit(place), row
+
+    def row(self, unit: Unit) -> Row:
+        row = self.rows[unit.place]
+        return row if unit.slot is None else row.slots[unit.slot]
 
     @property
     def failed(self) -> list[int]:
@@ -151,7 +173,7 @@ class Workflow:
             raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_RESUMABLE")
         if self.deleted_at is not None:
             raise IllegalTransition(f"workflow {self.id} was cleaned up", reason="WORKFLOW_CLEANED")
-        rows = tuple(Row(attempt=row.attempt) if row.state is StepStatus.FAILED else row for row in self.rows)
+        rows = tuple(_anew(row) for row in self.rows)
         return self._moved(
             now, WorkflowVerb.RESUMED, state=WorkflowStatus.RUNNING, rows=rows, completed_at=None, due=now
         )
@@ -160,7 +182,7 @@ class Workflow:
         """With every task it has made or was about to make."""
         if self.ended:
             raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_CANCELLABLE")
-        alive = self.running
+        alive = tuple((unit, self.row(unit).attempt) for unit in self.running)
         rows = tuple(_cancelled(row, now) for row in self.rows)
         return self._moved(
             now,
@@ -168,7 +190,7 @@ class Workflow:
             state=WorkflowStatus.CANCELLED,
             rows=rows,
             completed_at=now,
-            to_cancel=tuple((place, self.rows[place].attempt) for place in alive),
+            to_cancel=alive,
             due=now if alive else None,
         )
 
@@ -184,10 +206,10 @@ class Workflow:
             return self
         return replace(self, version=self.version + 1, updated_at=now, **changes)
 
-    def looked_at(self, now: int, *, to_cancel: tuple[tuple[int, int], ...]) -> Workflow:
-        """Nothing has happened; when to look again is put off, or nothing is left to be done."""
-        due = None if self.ended and not to_cancel else now + LOOK_AGAIN
-        return replace(self, version=self.version + 1, due=due, to_cancel=to_cancel)
+    def looked_at(self, now: int) -> Workflow:
+        """Nothing has happened, and nothing is left to be cancelled: when to look again is put off."""
+        due = None if self.ended else now + LOOK_AGAIN
+        return replace(self, version=self.version + 1, due=due, to_cancel=())
 
     def advanced(self, now: int, rows: tuple[Row, ...], said: Iterable[Happening], state: WorkflowStatus) -> Workflow:
         """The engine's step."""
@@ -223,4 +245,12 @@ class Workflow:
 def _cancelled(row: Row, now: int) -> Row:
     if row.state not in (StepStatus.PENDING, StepStatus.RUNNING):
         return row
-    return row._replace(state=StepStatus.CANCELLED, ended_at=now)
+    slots = tuple(_cancelled(slot, now) for slot in row.slots)
+    return row._replace(state=StepStatus.CANCELLED, ended_at=now, slots=slots)
+
+
+def _anew(row: Row) -> Row:
+    """A failed step as it begins again; slots of it that ended well keep what they made."""
+    if row.state is not StepStatus.FAILED:
+        return row
+    return Row(attempt=row.attempt, slots=tuple(_anew(slot) for slot in row.slots))

@@ -15,9 +15,9 @@ from services.catalog.base import CommonFields
 from services.catalog.enums import StepStatus
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import ComputeError, InvalidRequest, NotFound, PermissionDenied, Unavailable
-from services.workflows.domain import Workflow
-from services.workflows.inputs import task_of
-from services.workflows.planning import Ended, plan
+from services.workflows.domain import Unit, Workflow
+from services.workflows.inputs import gathered, items_of, task_of
+from services.workflows.planning import Ended, Inputs, plan
 from services.workflows.ports import (
     DefinitionRepository,
     NewStepTask,
@@ -27,6 +27,7 @@ from services.workflows.ports import (
     StepTasks,
     StoredDefinition,
     WorkflowRepository,
+    unit_name,
 )
 
 Result: TypeAlias = Mapping[str, Any]
@@ -78,23 +79,23 @@ class Engine:
         turn = Turn(workflow, stored, self._clock())
         if workflow.to_cancel:
             await self._tasks.cancel(workflow.tenant, turn.cancelled())
-            return not await self._save(workflow.looked_at(turn.now, to_cancel=()))
+            return not await self._save(workflow.looked_at(turn.now))
         running = turn.running()
         asked = running if news is None else [name for name in running if name in news]
         found = await self._tasks.get(workflow.tenant, asked) if asked else {}
-        outcomes = {turn.place(name): _ended(name, task) for name, task in found.items() if task.over}
-        outcomes |= {turn.place(name): ended for name, ended in refused.items()}
+        turn.outcomes = {turn.unit(name): _ended(name, task) for name, task in found.items() if task.over}
+        turn.outcomes |= {turn.unit(name): ended for name, ended in refused.items()}
         await self._keep({name: task.result for name, task in found.items() if task.result is not None})
-        await self._load(turn, turn.candidates(outcomes))
-        prepare = partial(turn.prepare, made_by=self._made_by)
-        planned = plan(workflow, stored.definition, outcomes, turn.now, prepare)
+        await self._load(turn, turn.candidates())
+        inputs = Inputs(partial(turn.width, made_by=self._made_by), partial(turn.prepare, made_by=self._made_by))
+        planned = plan(workflow, stored.definition, turn.outcomes, turn.now, inputs)
         if planned.workflow is not workflow:
             if not await self._save(planned.workflow):
                 return True
             return await self._begin(turn, planned.workflow, planned.starts, refused)
         if news is not None:
             return False
-        return await self._repair(turn, [turn.place(name) for name in running if name not in found], refused)
+        return await self._repair(turn, [turn.unit(name) for name in running if name not in found], refused)
 
     async def _save(self, workflow: Workflow) -> bool:
         if await self._workflows.save(workflow):
@@ -124,23 +125,23 @@ class Engine:
             raise Unavailable(f"the result of step {name.step_id} is not there", reason="RESULT_MISSING", retry_after=1)
         return found
 
-    async def _repair(self, turn: Turn, missing: list[int], refused: dict[StepName, Ended]) -> bool:
+    async def _repair(self, turn: Turn, missing: list[Unit], refused: dict[StepName, Ended]) -> bool:
         """Nothing is new; what the head says runs is made where it is not there, and the next look is put off."""
         workflow = turn.workflow
-        await self._load(turn, missing)
-        for place in missing:
-            turn.prepare(place, self._made_by)
+        await self._load(turn, {unit.place for unit in missing})
+        for unit in missing:
+            turn.prepare(unit, self._made_by)
         if await self._begin(turn, workflow, missing, refused):
             return True
         if workflow.due is not None and workflow.due <= turn.now:
-            return not await self._save(workflow.looked_at(turn.now, to_cancel=()))
+            return not await self._save(workflow.looked_at(turn.now))
         return False
 
     async def _begin(
-        self, turn: Turn, workflow: Workflow, places: Iterable[int], refused: dict[StepName, Ended]
+        self, turn: Turn, workflow: Workflow, units: Iterable[Unit], refused: dict[StepName, Ended]
     ) -> bool:
         """Makes the tasks of steps that the head says run. True where some are refused for good."""
-        wanted = [turn.new_task(workflow, place) for place in places]
+        wanted = [turn.new_task(workflow, unit) for unit in units]
         if not wanted:
             return False
         errors = await self._tasks.create(workflow.tenant, wanted)
@@ -152,56 +153,88 @@ class Engine:
 
 
 class Turn:
-    """A workflow with its definition at one moment, and the tasks that were made up for its steps."""
+    """A workflow with its definition at one moment, what is known of its tasks, and the tasks that were made up."""
 
     def __init__(self, workflow: Workflow, stored: StoredDefinition, now: int) -> None:
         self.workflow = workflow
         self.now = now
+        self.outcomes: dict[Unit, Ended] = {}
         self._definition = stored.definition
         self._quiet = stored.suppress_subtask_events
-        self._prepared: dict[int, CommonFields] = {}
+        self._prepared: dict[Unit, CommonFields] = {}
 
-    def name(self, place: int, attempt: int | None = None) -> StepName:
-        given = self.workflow.rows[place].attempt if attempt is None else attempt
-        return StepName(self.workflow.id, self._definition.steps[place].id, given)
+    def name(self, unit: Unit, attempt: int | None = None) -> StepName:
+        given = self.workflow.row(unit).attempt if attempt is None else attempt
+        return StepName(self.workflow.id, unit_name(self._definition.steps[unit.place].id, unit.slot), given)
 
-    def place(self, name: StepName) -> int:
-        return self._definition.index[name.step_id]
+    def unit(self, name: StepName) -> Unit:
+        step_id, bracket, slot = name.step_id.partition("[")
+        return Unit(self._definition.index[step_id], int(slot[:-1]) if bracket else None)
 
     def running(self) -> list[StepName]:
-        return [self.name(place) for place in self.workflow.running]
+        return [self.name(unit) for unit in self.workflow.running]
 
     def cancelled(self) -> list[StepName]:
-        return [self.name(place, attempt) for place, attempt in self.workflow.to_cancel]
+        return [self.name(unit, attempt) for unit, attempt in self.workflow.to_cancel]
 
-    def candidates(self, outcomes: Mapping[int, Ended]) -> list[int]:
+    def candidates(self) -> list[int]:
         """Steps that could start now, where all goes well."""
         rows = self.workflow.rows
-        done = {place for place, row in enumerate(rows) if row.state is StepStatus.COMPLETED} | outcomes.keys()
+        done = {place for place, row in enumerate(rows) if row.state is StepStatus.COMPLETED}
+        done |= {unit.place for unit in self.outcomes}
         waiting = (place for place, row in enumerate(rows) if row.state is StepStatus.PENDING)
         return [place for place in waiting if done.issuperset(self._definition.before[place])]
 
     def sources(self, places: Iterable[int]) -> list[StepName]:
         """The tries whose results these steps are made of."""
-        steps = (self._definition.steps[place] for place in places)
+        steps = [self._definition.steps[place] for place in places]
         named = {mapping.from_step for step in steps for mapping in step.mappings}
-        return [self.name(self._definition.index[step_id]) for step_id in sorted(named)]
+        named |= {step.for_each.from_step for step in steps if step.for_each and step.for_each.items is None}
+        return [name for step_id in sorted(named) for name in self._made(self._definition.index[step_id])]
 
-    def prepare(self, place: int, made_by: Callable[[StepName], Result]) -> None:
+    def width(self, place: int, made_by: Callable[[StepName], Result]) -> int:
         """Raises InvalidRequest: STEP_INPUT_INVALID."""
-        index = self._definition.index
-        step = self._definition.steps[place]
+        return len(items_of(self._definition.steps[place], self._results(made_by)))
+
+    def prepare(self, unit: Unit, made_by: Callable[[StepName], Result]) -> None:
+        """Raises InvalidRequest: STEP_INPUT_INVALID."""
+        step = self._definition.steps[unit.place]
+        origin = _origin(self.workflow)
+        self._prepared[unit] = task_of(self._definition, step, self._results(made_by), origin, unit.slot)
+
+    def new_task(self, workflow: Workflow, unit: Unit) -> NewStepTask:
+        """Of a unit that was prepared; `workflow` as it was written."""
+        attempts = self._definition.steps[unit.place].max_retries + 1
+        return NewStepTask(self.name(unit, workflow.row(unit).attempt), self._prepared[unit], self._quiet, attempts)
+
+    def _results(self, made_by: Callable[[StepName], Result]) -> Callable[[str], Result]:
+        known: dict[str, Result] = {}
 
         def result_of(step_id: str) -> Result:
-            return made_by(self.name(index[step_id]))
+            if step_id not in known:
+                place = self._definition.index[step_id]
+                made = [made_by(name) for name in self._made(place)]
+                known[step_id] = gathered(made) if self._definition.steps[place].for_each else made[0]
+            return known[step_id]
 
-        self._prepared[place] = task_of(self._definition, step, result_of, _origin(self.workflow))
+        return result_of
 
-    def new_task(self, workflow: Workflow, place: int) -> NewStepTask:
-        """Of a step that was prepared; `workflow` as it was written."""
-        step = self._definition.steps[place]
-        name = self.name(place, workflow.rows[place].attempt)
-        return NewStepTask(name, self._prepared[place], self._quiet, step.max_retries + 1)
+    def _made(self, place: int) -> list[StepName]:
+        """What a step, or each slot of it that ended well, made it by; as far as is known now."""
+        slots = self.workflow.rows[place].slots
+        units = (
+            [Unit(place, number) for number in range(len(slots))]
+            if self._definition.steps[place].for_each
+            else [Unit(place)]
+        )
+        return [self.name(unit) for unit in units if unit.slot is None or self._ended_well(unit)]
+
+    def _ended_well(self, unit: Unit) -> bool:
+        ended = self.outcomes.get(unit)
+        row = self.workflow.row(unit)
+        if row.state is StepStatus.RUNNING and ended is not None:
+            return ended.reason is None
+        return row.state is StepStatus.COMPLETED
 
 
 def _origin(workflow: Workflow) -> dict[str, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,27 +22,46 @@ def draw_seeds(definition: Definition, draw: Callable[[], int]) -> dict[str, dic
     """For each step a seed for every one it leaves open, so that it draws the same picture at each try."""
     found: dict[str, dict[str, int]] = {}
     for step in definition.steps:
-        taken = {*step.given, *definition.defaults(step), *(mapping.to_field for mapping in step.mappings)}
+        taken = {*step.given, *definition.defaults(step), *step.mapped}
         names = [name for name, item in inputs_of(step.task_type).items() if _is_seed(name) and item.lands not in taken]
         if names:
             found[step.id] = {name: draw() for name in names}
     return found
 
 
-def task_of(definition: Definition, step: StepDefinition, results: Results, origin: Mapping[str, Any]) -> CommonFields:
-    """The Create…Task of one step; `results` answers what an earlier step made.
+def items_of(step: StepDefinition, results: Results) -> Sequence[Any]:
+    """What a step has a slot for each of. Raises InvalidRequest: STEP_INPUT_INVALID."""
+    each = step.for_each
+    if each is None:
+        return ()
+    if each.items is not None:
+        return each.items
+    found = results(each.from_step).get(each.from_field)
+    if not isinstance(found, list):
+        raise _unusable(f"step {each.from_step} made no list {each.from_field}")
+    return found
+
+
+def gathered(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """What the slots of a step made, as one result: a list for each field, without what is null."""
+    names = dict.fromkeys(name for result in results for name in result)
+    return {name: [value for result in results if (value := result.get(name)) is not None] for name in names}
+
+
+def task_of(
+    definition: Definition, step: StepDefinition, results: Results, origin: Mapping[str, Any], slot: int | None = None
+) -> CommonFields:
+    """The Create…Task of one step, or of one slot of it; `results` answers what an earlier step made.
 
     Raises:
         InvalidRequest: STEP_INPUT_INVALID where what was made is not what the step can take.
     """
-    values: dict[str, Any] = {**definition.defaults(step), **step.seeds, **step.given, **origin}
+    seeds = {name: seed + (slot or 0) for name, seed in step.seeds.items()}
+    values: dict[str, Any] = {**definition.defaults(step), **seeds, **step.given, **origin}
     for mapping in step.mappings:
-        target = inputs_of(step.task_type)[mapping.to_field]
-        value = _mapped(mapping, results(mapping.from_step))
-        if target.shape.lists:
-            values[target.lands] = [*values.get(target.lands, ()), *(value if isinstance(value, list) else [value])]
-        else:
-            values[target.lands] = value
+        _put(values, step, mapping.to_field, _mapped(mapping, results(mapping.from_step)))
+    if step.for_each is not None and slot is not None:
+        _put(values, step, step.for_each.to_field, items_of(step, results)[slot])
     if "workflow_id" in TYPES[step.task_type].params.model_fields:
         values.pop("workflow_id", None)
     try:
@@ -51,6 +70,14 @@ def task_of(definition: Definition, step: StepDefinition, results: Results, orig
         found = error.errors(include_url=False, include_input=False, include_context=False)
         said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in found[:3])
         raise _unusable(said) from error
+
+
+def _put(values: dict[str, Any], step: StepDefinition, name: str, value: Any) -> None:
+    """A list takes what is there and more."""
+    target = inputs_of(step.task_type)[name]
+    if target.shape.lists:
+        value = [*values.get(target.lands, ()), *(value if isinstance(value, list) else [value])]
+    values[target.lands] = value
 
 
 def _mapped(mapping: InputMapping, result: Mapping[str, Any]) -> Any:

@@ -9,15 +9,15 @@ from uuid import UUID, uuid5
 import orjson
 from compute.workflows.v1 import workflows_pb2 as pb
 
-from services.catalog.enums import StepStatus, TransformType, WorkflowStatus
+from services.catalog.enums import JoinPolicy, StepStatus, TransformType, WorkflowStatus
 from services.catalog.free_json import check_json
 from services.catalog.partial import PARTIALS
 from services.common.errors import InvalidRequest, Violation, check_field
 from services.rpc.proto import set_time
 from services.translation.workflows import fill_spec, given_of
-from services.workflows.definition import RETRIES, Definition, InputMapping, StepDefinition
+from services.workflows.definition import RETRIES, Definition, ForEach, InputMapping, StepDefinition
 from services.workflows.domain import Row, Workflow
-from services.workflows.ports import StepName, StoredDefinition
+from services.workflows.ports import StepName, StoredDefinition, unit_name
 from services.workflows.validation import MAX_BYTES
 
 _STEPS = UUID("5f0d1c5e-61a3-5d4b-8a0e-7f2b9c3d1e60")
@@ -66,7 +66,24 @@ def _read_step(number: int, message: pb.StepDefinition) -> StepDefinition:
         mappings=tuple(_read_mapping(f"steps.{number}", item) for item in message.input_mappings),
         max_retries=message.max_retries if message.HasField("max_retries") else RETRIES,
         seeds={item.field: item.seed for item in message.drawn_seeds},
+        for_each=_read_for_each(f"steps.{number}.for_each", message.for_each) if message.HasField("for_each") else None,
     )
+
+
+def _read_for_each(place: str, message: pb.ForEach) -> ForEach:
+    join = message.join or JoinPolicy.ALL
+    if join not in [*JoinPolicy]:
+        raise _invalid(f"{place}.join", f"must be one of {', '.join(JoinPolicy)}")
+    items: tuple[Any, ...] | None = None
+    if message.HasField("items_json"):
+        try:
+            found = orjson.loads(message.items_json)
+        except ValueError:
+            found = None
+        if not isinstance(found, list):
+            raise _invalid(f"{place}.items", "must be the JSON of a list")
+        items = tuple(found)
+    return ForEach(message.to_field, message.from_step, message.from_field, items, JoinPolicy(join), message.quorum)
 
 
 def _given(place: str, message: pb.StepDefinition) -> dict[str, Any]:
@@ -99,8 +116,19 @@ def _write_step(step: StepDefinition, message: pb.StepDefinition) -> None:
         for name, value in item.arguments.items():
             setattr(mapping.transform_args, name, value)
     message.max_retries = step.max_retries
+    if step.for_each is not None:
+        _write_for_each(step.for_each, message.for_each)
     for name, seed in step.seeds.items():
         message.drawn_seeds.add(field=name, seed=seed)
+
+
+def _write_for_each(each: ForEach, message: pb.ForEach) -> None:
+    message.to_field, message.from_step, message.from_field = each.to_field, each.from_step, each.from_field
+    if each.items is not None:
+        message.items_json = orjson.dumps(each.items).decode()
+    message.join = each.join
+    if each.quorum:
+        message.quorum = each.quorum
 
 
 class WorkflowView:
@@ -141,7 +169,7 @@ class WorkflowView:
         for step in definition.steps:
             _write_step(step, message.definition.steps.add())
         for step, row in zip(definition.steps, workflow.rows, strict=True):
-            self._fill_step(workflow, step, row, results.get(step.id), message.steps.add())
+            self._fill_step(workflow, step, row, results, message.steps.add())
         final = {definition.steps[place].id: results.get(definition.steps[place].id) for place in definition.sinks}
         made = {name: result for name, result in final.items() if result is not None}
         if made:
@@ -163,22 +191,43 @@ class WorkflowView:
                 setattr(message.origin, name, value)
 
     def _fill_step(
-        self, workflow: Workflow, step: StepDefinition, row: Row, result: Mapping[str, Any] | None, message: pb.Step
+        self,
+        workflow: Workflow,
+        step: StepDefinition,
+        row: Row,
+        results: Mapping[str, Mapping[str, Any]],
+        message: pb.Step,
     ) -> None:
         message.id = str(uuid5(_STEPS, f"{workflow.id}/{step.id}"))
-        message.step_id, message.task_type, message.status = step.id, step.task_type, _STEP_STATUS[row.state]
-        message.retry_count, message.max_retries = row.retries, step.max_retries
-        if row.attempt:
-            message.task_id = self._task_id(workflow.tenant, StepName(workflow.id, step.id, row.attempt))
-        if result is not None:
-            message.result_json = orjson.dumps(result).decode()
-        for name, value in (("error_message", row.message), ("error_reason", row.reason)):
-            if value is not None:
-                setattr(message, name, value)
-        for name, at in (("started_at", row.started_at), ("completed_at", row.ended_at)):
-            if at is not None:
-                set_time(getattr(message, name), at)
+        message.step_id, message.task_type, message.max_retries = step.id, step.task_type, step.max_retries
+        self._fill_row(workflow, step.id, row, results, message)
         set_time(message.updated_at, row.ended_at or row.started_at or workflow.created_at)
+        if step.for_each is not None:
+            message.ClearField("task_id")
+        for number, slot in enumerate(row.slots):
+            name = unit_name(step.id, number)
+            self._fill_row(workflow, name, slot, results, message.slots.add(slot_id=name))
+
+    def _fill_row(
+        self,
+        workflow: Workflow,
+        name: str,
+        row: Row,
+        results: Mapping[str, Mapping[str, Any]],
+        message: pb.Step | pb.Slot,
+    ) -> None:
+        """What a step and a slot of one have in common."""
+        message.status, message.retry_count = _STEP_STATUS[row.state], row.retries
+        if row.attempt:
+            message.task_id = self._task_id(workflow.tenant, StepName(workflow.id, name, row.attempt))
+        if (result := results.get(name)) is not None:
+            message.result_json = orjson.dumps(result).decode()
+        for field, value in (("error_message", row.message), ("error_reason", row.reason)):
+            if value is not None:
+                setattr(message, field, value)
+        for field, at in (("started_at", row.started_at), ("completed_at", row.ended_at)):
+            if at is not None:
+                set_time(getattr(message, field), at)
 
     def _errors(self, workflow: Workflow, definition: Definition) -> list[str]:
         named = zip(workflow.failed, workflow.errors, strict=False)
@@ -191,7 +240,7 @@ def progress(workflow: Workflow) -> float:
 
 
 def _current(workflow: Workflow, definition: Definition) -> str | None:
-    running = set(workflow.running)
+    running = {place for place, row in enumerate(workflow.rows) if row.state is StepStatus.RUNNING}
     return next((definition.steps[place].id for place in definition.order if place in running), None)
 
 

@@ -59,8 +59,13 @@ class DefinitionRepository(Protocol):
     async def get_many(self, workflow_ids: Sequence[str]) -> dict[str, StoredDefinition]: ...
 
 
+def unit_name(step_id: str, slot: int | None) -> str:
+    """A step, or one slot of it; no step's id has a bracket."""
+    return step_id if slot is None else f"{step_id}[{slot}]"
+
+
 class StepName(NamedTuple):
-    """A try at a step."""
+    """A try at a step, or at a slot of one: see `unit_name`."""
 
     workflow_id: str
     step_id: str

@@ -19,7 +19,7 @@ from services.durable.codec import Codec
 from services.durable.repository import GroupRepository
 from services.durable.store import Collection, Database, Document, equals, persist, read
 from services.durable.write_log import WriteLog
-from services.workflows.domain import Entry, Happening, Row, Workflow, WorkflowVerb
+from services.workflows.domain import Entry, Happening, Row, Unit, Workflow, WorkflowVerb
 from services.workflows.messages import read_definition, write_definition
 from services.workflows.ports import StepName, StoredDefinition, WorkflowQuery
 
@@ -147,21 +147,25 @@ def to_document(workflow: Workflow) -> Document:
     document["state"] = workflow.state.value
     document["rows"] = orjson.dumps([_told(row) for row in workflow.rows]).decode()
     if workflow.to_cancel:
-        document["to_cancel"] = orjson.dumps(workflow.to_cancel).decode()
+        document["to_cancel"] = orjson.dumps([[*unit, attempt] for unit, attempt in workflow.to_cancel]).decode()
     document["outbox"] = orjson.dumps([_entry_told(entry) for entry in workflow.outbox]).decode()
     return document
 
 
 def _told(row: Row) -> list[Any]:
     """Without the nulls at its end; a step that has not begun is nothing."""
-    values: list[Any] = list(row)
-    while values and values[-1] in (None, 0, StepStatus.PENDING):
+    values: list[Any] = [*row[:-1], [_told(slot) for slot in row.slots]]
+    while values and values[-1] in (None, 0, [], StepStatus.PENDING):
         values.pop()
     return values
 
 
 def _row(values: list[Any]) -> Row:
-    return Row(StepStatus(values[0]), *values[1:]) if values else Row()
+    if not values:
+        return Row()
+    state, *plain = values
+    slots = tuple(_row(slot) for slot in plain.pop()) if len(values) == len(Row._fields) else ()
+    return Row(StepStatus(state), *plain)._replace(slots=slots)
 
 
 def _entry_told(entry: Entry) -> list[Any]:
@@ -180,7 +184,7 @@ def _workflow_of(document: Document) -> Workflow:
         id=document["_id"],
         state=WorkflowStatus(document["state"]),
         rows=tuple(_row(values) for values in orjson.loads(document["rows"])),
-        to_cancel=tuple((place, attempt) for place, attempt in orjson.loads(document.get("to_cancel", "[]"))),
+        to_cancel=tuple((Unit(*unit), attempt) for *unit, attempt in orjson.loads(document.get("to_cancel", "[]"))),
         outbox=tuple(_entry(values) for values in orjson.loads(document["outbox"])),
         **plain,
     )

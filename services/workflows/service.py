@@ -10,6 +10,7 @@ from services.common.errors import ComputeError, IllegalTransition, NotFound, Ov
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
 from services.workflows.domain import Row, Workflow
+from services.workflows.inputs import gathered
 from services.workflows.ports import (
     DefinitionRepository,
     ResultRepository,
@@ -18,6 +19,7 @@ from services.workflows.ports import (
     StoredDefinition,
     WorkflowQuery,
     WorkflowRepository,
+    unit_name,
 )
 
 _CONTENTION_LIMIT = 8
@@ -100,11 +102,17 @@ class WorkflowService:
         return await self._workflows.count(wanted)
 
     async def results(self, workflow: Workflow) -> dict[str, Mapping[str, Any]]:
-        """What its steps made, by their ids."""
-        steps = zip((await self._definitions.get(workflow.id)).definition.steps, workflow.rows, strict=True)
-        made = [(step.id, row.attempt) for step, row in steps if row.state is StepStatus.COMPLETED]
-        found = await self._results.get([StepName(workflow.id, *each) for each in made]) if made else {}
-        return {name.step_id: result for name, result in found.items()}
+        """What its steps and their slots made, by their names; that of a step with slots is what they made together."""
+        steps = (await self._definitions.get(workflow.id)).definition.steps
+        done = [(unit, row.attempt) for unit, row in workflow.units() if row.state is StepStatus.COMPLETED]
+        names = [StepName(workflow.id, unit_name(steps[unit.place].id, unit.slot), attempt) for unit, attempt in done]
+        found = await self._results.get(names) if names else {}
+        made = {name.step_id: found[name] for name in names if name in found}
+        for step, row in zip(steps, workflow.rows, strict=True):
+            if step.for_each is not None and row.state is StepStatus.COMPLETED:
+                slots = (made.get(unit_name(step.id, number)) for number in range(len(row.slots)))
+                made[step.id] = gathered([result for result in slots if result is not None])
+        return made
 
     async def start(self, tenant: str, workflow_id: str) -> Workflow:
         """Raises IllegalTransition unless it is PENDING."""
@@ -132,16 +140,16 @@ class WorkflowService:
         if not workflow.ended:
             workflow = await self._change(tenant, workflow_id, self._cancelled_if_live)
         steps = (await self._definitions.get(workflow.id)).definition.steps
-        open_ = [StepName(workflow.id, steps[place].id, attempt) for place, attempt in workflow.to_cancel]
+        names = [unit_name(steps[unit.place].id, unit.slot) for unit, _ in workflow.to_cancel]
+        open_ = [StepName(workflow.id, name, try_[1]) for name, try_ in zip(names, workflow.to_cancel, strict=True)]
         if open_:
             await self._tasks.cancel(tenant, open_)
         found = CleanupReport(workflow)
-        if tasks:
-            made = ((step, row) for step, row in zip(steps, workflow.rows, strict=True) if row.attempt)
-            for step, row in made:
-                for attempt in range(1, row.attempt + 1):
-                    name = StepName(workflow.id, step.id, attempt)
-                    found = await self._cleaned(found, name, step.task_type)
+        for unit, row in workflow.units() if tasks else ():
+            step = steps[unit.place]
+            for attempt in range(1, row.attempt + 1):
+                name = StepName(workflow.id, unit_name(step.id, unit.slot), attempt)
+                found = await self._cleaned(found, name, step.task_type)
         cleaned = await self._change(tenant, workflow_id, lambda workflow: workflow.cleaned(self._clock()))
         return found._replace(workflow=cleaned)
 

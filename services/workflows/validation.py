@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from services.catalog.enums import JoinPolicy
 from services.catalog.partial import BESIDE_CONFIG, OF_THE_WORKFLOW, PARTIALS
 from services.catalog.schemas import ALL_SCHEMAS
 from services.catalog.shapes import Shape, ValueKind, inputs_of, outputs_of
@@ -16,8 +17,10 @@ from services.catalog.transforms import TRANSFORMS, check_arguments
 from services.common.errors import InvalidRequest, Violation
 from services.workflows.definition import (
     MAX_RETRIES,
+    MAX_SLOTS,
     ON_FAILURE,
     Definition,
+    ForEach,
     InputMapping,
     OnFailure,
     StepDefinition,
@@ -111,7 +114,9 @@ def _of_step(definition: Definition, number: int, step: StepDefinition, upstream
         yield Violation(f"{place}.max_retries", f"step {step.id}: must be 0 to {MAX_RETRIES}")
     defaults = definition.defaults(step)
     wrong = [*_of_given(place, step, step.given), *_of_defaults(step, defaults)]
-    wrong += _of_mappings(definition, place, step, upstream)
+    taken: set[str] = set()
+    wrong += _of_for_each(definition, place, step, upstream, taken)
+    wrong += _of_mappings(definition, place, step, upstream, taken)
     yield from wrong
     if not wrong:
         yield from _together(place, step, defaults)
@@ -140,11 +145,61 @@ def _told(error: ValidationError) -> Iterator[tuple[str, str]]:
         yield ".".join(str(part) for part in item["loc"]), item["msg"]
 
 
-def _of_mappings(definition: Definition, place: str, step: StepDefinition, upstream: set[int]) -> Findings:
+def _of_for_each(
+    definition: Definition, place: str, step: StepDefinition, upstream: set[int], taken: set[str]
+) -> Findings:
+    each = step.for_each
+    if each is None:
+        return
+    found = list(_of_join(each))
+    if each.items is not None:
+        found += _of_items(step, each, taken)
+    else:
+        shape, wrong = _source(definition, each.from_step, each.from_field, upstream)
+        found += wrong
+        if shape is not None and not shape.lists:
+            found.append(("from_field", f"{each.from_field} is a {shape}, no list"))
+        item = shape._replace(lists=shape.lists - 1) if shape is not None and shape.lists else None
+        found += _of_target(step, each.to_field, item, taken)
+    for name, said in found:
+        yield Violation(f"{place}.for_each.{name}", f"step {step.id}: {said}")
+
+
+def _of_join(each: ForEach) -> Iterator[tuple[str, str]]:
+    if (each.join is JoinPolicy.QUORUM) != (each.quorum > 0):
+        yield "quorum", "is how many slots must end well, with join quorum and with no other"
+    if each.items is not None and each.quorum > len(each.items):
+        yield "quorum", f"is more than there are items: {len(each.items)}"
+
+
+def _of_items(step: StepDefinition, each: ForEach, taken: set[str]) -> Iterator[tuple[str, str]]:
+    assert each.items is not None
+    if each.from_step or each.from_field:
+        yield "items", "go without from_step and from_field"
+    if not 1 <= len(each.items) <= MAX_SLOTS:
+        yield "items", f"must be 1 to {MAX_SLOTS}, not {len(each.items)}"
+    wrong = list(_of_target(step, each.to_field, None, taken))
+    yield from wrong
+    for number, item in enumerate(each.items if not wrong else ()):
+        try:
+            PARTIALS[step.task_type].model_validate(
+                {inputs_of(step.task_type)[each.to_field].lands: _as_taken(step, each, item)}
+            )
+        except ValidationError as error:
+            yield f"items.{number}", next(_told(error))[1]
+
+
+def _as_taken(step: StepDefinition, each: ForEach, item: Any) -> Any:
+    lists = inputs_of(step.task_type)[each.to_field].shape.lists
+    return [item] if lists and not isinstance(item, list) else item
+
+
+def _of_mappings(
+    definition: Definition, place: str, step: StepDefinition, upstream: set[int], taken: set[str]
+) -> Findings:
     if len(step.mappings) > MAX_MAPPINGS:
         yield Violation(f"{place}.input_mappings", f"step {step.id}: must be at most {MAX_MAPPINGS}")
         return
-    taken: set[str] = set()
     for count, mapping in enumerate(step.mappings):
         where = f"{place}.input_mappings.{count}"
         for name, said in _of_mapping(definition, step, mapping, upstream, taken):
@@ -154,49 +209,59 @@ def _of_mappings(definition: Definition, place: str, step: StepDefinition, upstr
 def _of_mapping(
     definition: Definition, step: StepDefinition, mapping: InputMapping, upstream: set[int], taken: set[str]
 ) -> Iterator[tuple[str, str]]:
-    source = definition.index.get(mapping.from_step)
-    shape: Shape | None = None
-    if source is None:
-        yield "from_step", f"{_short(mapping.from_step)} is no step"
-    elif source not in upstream:
-        yield "from_step", f"{mapping.from_step} is not upstream: name it in depends_on, or a step behind it"
-    elif definition.steps[source].task_type in PARTIALS:
-        outputs = outputs_of(definition.steps[source].task_type)
-        shape = outputs.get(mapping.from_field)
-        if shape is None:
-            yield "from_field", f"{_short(mapping.from_field)} is no result; there are {', '.join(sorted(outputs))}"
+    shape, wrong = _source(definition, mapping.from_step, mapping.from_field, upstream)
+    yield from wrong
     for said in check_arguments(mapping.transform, mapping.arguments):
         yield "transform_args", said
-    yield from _of_target(step, mapping, shape, taken)
+    if shape is not None and mapping.transform is not None:
+        made = TRANSFORMS[mapping.transform].shape(shape)
+        if made is None:
+            yield "transform", f"{mapping.transform} takes no {shape}, which {mapping.from_field} is"
+        shape = made
+    yield from _of_target(step, mapping.to_field, shape, taken)
 
 
-def _of_target(
-    step: StepDefinition, mapping: InputMapping, shape: Shape | None, taken: set[str]
-) -> Iterator[tuple[str, str]]:
-    inputs = inputs_of(step.task_type)
-    target = inputs.get(mapping.to_field)
-    if target is None:
-        yield "to_field", f"{_short(mapping.to_field)} is no parameter; there are {', '.join(sorted(inputs))}"
-        return
-    if mapping.to_field in step.given or target.lands in step.given:
-        yield "to_field", f"{mapping.to_field} is given in config as well"
-    if target.lands in taken and not target.shape.lists:
-        yield "to_field", f"{mapping.to_field} is mapped twice, and takes one value"
-    taken.add(target.lands)
+def _source(
+    definition: Definition, from_step: str, from_field: str, upstream: set[int]
+) -> tuple[Shape | None, list[tuple[str, str]]]:
+    """The shape of what is named, as far as there is such a thing, and what is wrong with the name."""
+    source = definition.index.get(from_step)
+    if source is None:
+        return None, [("from_step", f"{_short(from_step)} is no step")]
+    step = definition.steps[source]
+    if source not in upstream:
+        return None, [("from_step", f"{from_step} is not upstream: name it in depends_on, or a step behind it")]
+    if step.task_type not in PARTIALS:
+        return None, []
+    outputs = outputs_of(step.task_type)
+    shape = outputs.get(from_field)
     if shape is None:
+        said = f"{_short(from_field)} is no result; there are {', '.join(sorted(outputs))}"
+        return None, [("from_field", said)]
+    return (shape._replace(lists=shape.lists + 1) if step.for_each else shape), []
+
+
+def _of_target(step: StepDefinition, to_field: str, made: Shape | None, taken: set[str]) -> Iterator[tuple[str, str]]:
+    """`made` is the shape of what comes, where it is known."""
+    inputs = inputs_of(step.task_type)
+    target = inputs.get(to_field)
+    if target is None:
+        yield "to_field", f"{_short(to_field)} is no parameter; there are {', '.join(sorted(inputs))}"
         return
-    made = TRANSFORMS[mapping.transform].shape(shape) if mapping.transform else shape
-    if made is None:
-        yield "transform", f"{mapping.transform} takes no {shape}, which {mapping.from_field} is"
-    elif not made.fits(target.shape):
-        yield "to_field", f"{mapping.to_field} takes a {target.shape}, not a {made}"
+    if to_field in step.given or target.lands in step.given:
+        yield "to_field", f"{to_field} is given in config as well"
+    if target.lands in taken and not target.shape.lists:
+        yield "to_field", f"{to_field} is mapped twice, and takes one value"
+    taken.add(target.lands)
+    if made is not None and not made.fits(target.shape):
+        yield "to_field", f"{to_field} takes a {target.shape}, not a {made}"
 
 
 def _together(place: str, step: StepDefinition, defaults: Mapping[str, Any]) -> Findings:
     """What all its values must be together, as far as it can be told while those that are mapped are not there yet."""
     values: dict[str, Any] = {**defaults, **step.given, "origin_instance": "workflow", "task_type": step.task_type}
     inputs = inputs_of(step.task_type)
-    shapes = {inputs[mapping.to_field].lands: inputs[mapping.to_field].shape for mapping in step.mappings}
+    shapes = {inputs[name].lands: inputs[name].shape for name in step.mapped}
     for name, shape in shapes.items():
         values[name] = [_PICTURE] if shape.lists else _PICTURE
     create = ALL_SCHEMAS[step.task_type].create

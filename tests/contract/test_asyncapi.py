@@ -24,9 +24,9 @@ from services.tasks.events import render
 from services.tasks.outgoing import outgoing
 from services.worker.runs import AttemptKey, Run
 from services.workflows.definition import Definition, StepDefinition
-from services.workflows.domain import Row, Workflow, WorkflowVerb
+from services.workflows.domain import Row, Unit, Workflow, WorkflowVerb
 from services.workflows.events import WorkflowEvents
-from services.workflows.planning import Ended, plan
+from services.workflows.planning import Ended, Inputs, plan
 
 ID = "0c5d1a3e-6a52-4a4e-9d3b-0d6a7e0f2a11"
 CONTRACT = json.loads((Path(__file__).parent / "compute-api.json").read_text())["components"]["schemas"]
@@ -92,14 +92,17 @@ def test_every_event_of_a_task_is_what_the_document_says() -> None:
             assert set(event["data"]) >= set(DOCUMENT["components"]["schemas"]["BaseEvent"]["required"])
 
 
+INPUTS = Inputs(lambda _: 0, lambda _: None)
+
+
 def workflow_lives() -> Iterator[Workflow]:
     """Workflows whose outboxes hold every verb."""
     step = StepDefinition("draw", "GENERATION", {"prompt": "a red mug"})
     stored = Definition((step,))
     made = Workflow(ID, "acme", "w", 1, 1, (Row(),), "o", origin_zone="eu", webhook_url="https://example.com/hook")
-    running = plan(made.created(start=True), stored, {}, 2, lambda _: None).workflow
-    yield plan(running, stored, {0: Ended(1)}, 3, lambda _: None).workflow.cleaned(4)
-    yield plan(running, stored, {0: Ended(1, 2, "DOWN", "no model")}, 3, lambda _: None).workflow.resumed(4)
+    running = plan(made.created(start=True), stored, {}, 2, INPUTS).workflow
+    yield plan(running, stored, {Unit(0): Ended(1)}, 3, INPUTS).workflow.cleaned(4)
+    yield plan(running, stored, {Unit(0): Ended(1, 2, "DOWN", "no model")}, 3, INPUTS).workflow.resumed(4)
     yield running.paused(3).cancelled(4)
 
 

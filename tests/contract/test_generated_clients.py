@@ -33,7 +33,7 @@ ELSEWHERE = {
     *("EVENTS_NOT_OFFERED", "NATS_OPERATOR_KEY_MISSING", "NATS_OPERATOR_KEY_INVALID"),
     *("BUS_CREDENTIALS_UNREADABLE", "BUS_REFUSES_CREDENTIALS"),
     # what a step of a workflow fails with, and what the engine waits for
-    *("STEP_INPUT_INVALID", "RESULT_MISSING"),
+    *("STEP_INPUT_INVALID", "FAN_OUT_TOO_WIDE", "RESULT_MISSING"),
     # what /health is told by the tasks service
     *("WORKERS_AWAY", "MODELS_AWAY"),
     # defaults that every place replaces, and what only providers and their tasks say

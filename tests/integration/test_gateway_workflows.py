@@ -67,7 +67,11 @@ class Flows:
 
         async def look() -> dict[str, Any] | None:
             steps = (await self.get(workflow_id))["steps"]
-            return next((one for one in steps if (one["step_id"], one["status"]) == (step_id, status)), None)
+            rows = {one["step_id"]: one for one in steps} | {
+                one["slot_id"]: one for step in steps for one in step["slots"]
+            }
+            found: dict[str, Any] | None = rows.get(step_id)
+            return found if found is not None and found["status"] == status else None
 
         found: dict[str, Any] = await until(look)
         return found
@@ -213,7 +217,7 @@ async def test_everything_that_is_wrong_is_told_by_step_and_field_before_anythin
     }
 
 
-@pytest.mark.parametrize("field", ["for_each", "gate", "run_if", "join", "cache"])
+@pytest.mark.parametrize("field", ["gate", "run_if", "cache"])
 async def test_what_is_not_there_yet_is_refused_by_its_name(api: Stack, field: str) -> None:
     step = {"id": "a", "task_type": "GENERATION", "config": {"prompt": "a mug"}, field: "all"}
     answer = await api.http.post(WORKFLOWS, json={"name": "n", "origin_instance": "o", "steps": [step]})
@@ -411,3 +415,42 @@ async def test_two_resumes_at_once_make_one(flows: Flows) -> None:
     await flows.end(made["id"], "a")
     done = await flows.ended(made["id"], "COMPLETED")
     assert done["steps"][0]["result"] == {"payload": "of a"}
+
+
+async def test_a_step_has_a_task_for_each_item_and_a_resume_repeats_the_failed_ones_alone(flows: Flows) -> None:
+    fan = probe("fan", for_each={"to_field": "payload", "items": ["red", "green", "blue"]}, config={})
+    joined = {"from_step": "fan", "from_field": "payload", "to_field": "payload", "transform": "JOIN"}
+    last = probe("last", "fan", input_mappings=[joined | {"transform_args": {"separator": "+"}}])
+    made = await flows.create(fan, last)
+    assert (made["total_steps"], len(made["steps"])) == (2, 2)
+    for number in (0, 2):
+        await flows.end(made["id"], f"fan[{number}]")
+    await flows.end(made["id"], "fan[1]", reason="NO", message="no green", category="VALIDATION")
+    failed = await flows.ended(made["id"], "FAILED")
+    step = failed["steps"][0]
+    assert [slot["status"] for slot in step["slots"]] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert (step["task_id"], step["error_message"]) == (None, "1 of 3 slots failed: no green")
+    first = {slot["slot_id"]: slot["task_id"] for slot in step["slots"]}
+    await flows.post(made["id"], "resume")
+    await flows.end(made["id"], "fan[1]")
+    await flows.end(made["id"], "last")
+    done = await flows.ended(made["id"], "COMPLETED")
+    assert done["final_step_result"] == {"payload": "red+green+blue"}
+    assert done["steps"][0]["result"] == {"payload": ["red", "green", "blue"]}
+    again = {slot["slot_id"]: slot["task_id"] for slot in done["steps"][0]["slots"]}
+    assert [name for name in first if first[name] != again[name]] == ["fan[1]"]
+
+
+async def test_a_cancel_takes_every_slot(api: Stack, flows: Flows) -> None:
+    fan = probe("fan", for_each={"to_field": "payload", "items": [str(number) for number in range(120)]}, config={})
+    made = await flows.create(fan)
+    await flows.step(made["id"], "fan[119]")
+    answer = (await api.http.delete(WORKFLOWS + made["id"])).json()
+    assert {slot["status"] for slot in answer["steps"][0]["slots"]} == {"CANCELLED"}
+    admin = {"authorization": flows.authorization}
+
+    async def alive() -> bool:
+        found = (await api.http.get("/api/v1/tasks/?status=PENDING&limit=1000", headers=admin)).json()
+        return not {slot["task_id"] for slot in answer["steps"][0]["slots"]} & {task["id"] for task in found}
+
+    await until(alive, timeout=10)

@@ -7,17 +7,19 @@ import itertools
 import os
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.catalog.enums import StepStatus, WorkflowStatus
+from services.catalog.enums import JoinPolicy, StepStatus, TransformType, WorkflowStatus
 from services.common.errors import IllegalTransition
 from services.durable.write_log import WriteLog
-from services.workflows.definition import Definition, InputMapping, OnFailure, StepDefinition
-from services.workflows.domain import SECOND, Workflow
+from services.workflows.definition import Definition, ForEach, InputMapping, OnFailure, StepDefinition
+from services.workflows.domain import SECOND, Row, Workflow
 from services.workflows.engine import Engine
 from services.workflows.ports import NewStepTask, StepName, StoredDefinition
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
@@ -28,17 +30,40 @@ from tests.fakes.step_tasks import FakeStepTasks, TaskWorld
 
 LIVES = int(os.environ.get("WORKFLOW_LIVES", "300"))
 TENANT = "acme"
+_SLOTS = Row._fields.index("slots")
+NO_FANS: dict[int, ForEach] = {}
+FANS = st.builds(
+    lambda width, join: ForEach(
+        "payload",
+        items=tuple(f"item {number}" for number in range(width)),
+        join=join,
+        quorum=max(1, width // 2) if join is JoinPolicy.QUORUM else 0,
+    ),
+    st.integers(1, 4),
+    st.sampled_from(list(JoinPolicy)),
+)
 
 
-def definition(steps: int, edges: dict[int, list[int]], on_failure: OnFailure) -> Definition:
-    """Each step takes what its first predecessor made."""
+def definition(
+    steps: int, edges: dict[int, list[int]], on_failure: OnFailure, fans: dict[int, ForEach] = NO_FANS
+) -> Definition:
+    """Each step takes what its first predecessor made; those of `fans` have a slot for each of several items."""
     made = []
     for number in range(steps):
         before = sorted(set(edges.get(number, ())))
-        mapped = (InputMapping(f"s{before[0]}", "payload", "payload"),) if before else ()
-        given = {} if before else {"payload": f"of s{number}"}
         names = tuple(f"s{place}" for place in before)
-        made.append(StepDefinition(f"s{number}", "DIAGNOSTIC", given, names, mapped))
+        each, given = fans.get(number), dict[str, Any]()
+        mapped: tuple[InputMapping, ...] = ()
+        listed = bool(before) and before[0] in fans
+        if each is not None and listed:
+            each = replace(each, items=None, from_step=names[0], from_field="payload", quorum=min(each.quorum, 1))
+        elif each is None and before:
+            transform = TransformType.JOIN if listed else None
+            arguments = {"separator": ","} if listed else {}
+            mapped = (InputMapping(names[0], "payload", "payload", transform, arguments),)
+        elif each is None:
+            given = {"payload": f"of s{number}"}
+        made.append(StepDefinition(f"s{number}", "DIAGNOSTIC", given, names, mapped, for_each=each))
     return Definition(tuple(made), {"on_failure": on_failure.value})
 
 
@@ -46,7 +71,8 @@ def definition(steps: int, edges: dict[int, list[int]], on_failure: OnFailure) -
 def dags(draw: st.DrawFn) -> Definition:
     steps = draw(st.integers(1, 6))
     edges = {number: draw(st.lists(st.integers(0, number - 1), max_size=3)) for number in range(1, steps)}
-    return definition(steps, edges, draw(st.sampled_from(list(OnFailure))))
+    fans = {number: draw(FANS) for number in draw(st.sets(st.integers(0, steps - 1), max_size=2))}
+    return definition(steps, edges, draw(st.sampled_from(list(OnFailure))), fans)
 
 
 class World:
@@ -91,13 +117,18 @@ class World:
         rows = orjson.loads(document["rows"])
         results = self.store.collections.get("workflow_results", {})
         for number, row in enumerate(rows):
-            if row and row[0] == StepStatus.COMPLETED:
-                assert f"{document['_id']}/s{number}/{row[1]}" in results, "completed before its result was stored"
+            slots = row[_SLOTS] if len(row) > _SLOTS else []
+            units = [(f"s{number}[{place}]", slot) for place, slot in enumerate(slots)] or [(f"s{number}", row)]
+            for name, told in units:
+                if told and told[0] == StepStatus.COMPLETED:
+                    assert f"{document['_id']}/{name}/{told[1]}" in results, "completed before its result was stored"
 
     def _made(self, new: NewStepTask) -> None:
         rows = orjson.loads(self.stored()["rows"])
-        place = int(new.name.step_id[1:])
-        assert rows[place][:2] == [StepStatus.RUNNING, new.name.attempt], "made before the head said so"
+        step_id, bracket, slot = new.name.step_id.partition("[")
+        place = int(step_id[1:])
+        row = rows[place][_SLOTS][int(slot[:-1])] if bracket else rows[place]
+        assert row[:2] == [StepStatus.RUNNING, new.name.attempt], "made before the head said so"
         for before in self.definition.before[place]:
             assert rows[before][0] == StepStatus.COMPLETED, "made before what it depends on"
         assert self.stored()["state"] in ("RUNNING", "PAUSED"), "made for a workflow that has ended"
@@ -130,6 +161,7 @@ async def act(world: World, data: st.DataObject) -> None:
 
 
 def end(world: World, name: StepName, *, good: bool) -> None:
+    """As its worker does."""
     new = world.tasks.wanted[name]
     payload = f"{new.task.payload}>{name.step_id}"  # type: ignore[attr-defined]  # of DIAGNOSTIC
     world.tasks.end(name, result={"payload": payload} if good else None)
@@ -149,10 +181,17 @@ async def heal(world: World) -> None:
     raise AssertionError(f"it never ends: {await world.head()}")
 
 
-def expected(world: World, step: int) -> str:
-    """What a step makes when all goes well."""
-    before = world.definition.before[step]
-    return f"{expected(world, before[0]) if before else f'of s{step}'}>s{step}"
+def expected(world: World, head: Workflow, step: int) -> list[str]:
+    """What a step and its slots make, as far as they have ended well."""
+    before, slots = world.definition.before[step], head.rows[step].slots
+    given = expected(world, head, before[0]) if before else [f"of s{step}"]
+    each = world.definition.steps[step].for_each
+    if each is None:
+        return [f"{','.join(given)}>s{step}"]
+    items = list(each.items) if each.items is not None else given
+    assert len(slots) == len(items)
+    done = [number for number, slot in enumerate(slots) if slot.state is StepStatus.COMPLETED]
+    return [f"{items[number]}>s{step}[{number}]" for number in done]
 
 
 async def check_end(world: World) -> None:
@@ -162,9 +201,9 @@ async def check_end(world: World) -> None:
     if head.state is WorkflowStatus.COMPLETED:
         assert states == {StepStatus.COMPLETED: len(head.rows)}
         results = await world.process()[1].results(head)
-        assert {name: result["payload"] for name, result in results.items()} == {
-            f"s{number}": expected(world, number) for number in range(len(head.rows))
-        }
+        for number, step in enumerate(world.definition.steps):
+            made = results[step.id]["payload"]
+            assert (made if step.for_each else [made]) == expected(world, head, number)
     elif head.state is WorkflowStatus.FAILED:
         assert states[StepStatus.FAILED]
         assert not states[StepStatus.RUNNING]
@@ -172,13 +211,15 @@ async def check_end(world: World) -> None:
         assert head.state is WorkflowStatus.CANCELLED
         assert not head.to_cancel
     resumes = sum(count for (verb, *_), count in world.happened.items() if verb == "resumed")
+    completed: Counter[str] = Counter()
     for (verb, step, attempt), count in world.happened.items():
         if verb.startswith("step_"):
             assert count == 1, f"{verb} of step {step}, attempt {attempt}, was told {count} times"
-    for number, row in enumerate(head.rows):
+        if verb == "step_completed":
+            completed[step] += 1
+    assert all(count == 1 for count in completed.values()), "what was finished was done again"
+    for _, row in head.units():
         assert row.attempt <= 1 + resumes
-        ends = [key for key in world.happened if key[:2] == ("step_completed", f"s{number}")]
-        assert len(ends) <= 1, "a step that was finished was done again"
 
 
 async def live(world: World, data: st.DataObject) -> None:
@@ -217,3 +258,72 @@ def test_a_death_between_the_head_and_the_tasks_is_mended_whichever_command_it_c
 
     deaths = [asyncio.run(lives(steps_left)) for steps_left in range(1, 40)]
     assert sum(deaths) >= 8
+
+
+async def step_by_step(world: World, bad: set[str]) -> Workflow:
+    """Every task ends, those of `bad` badly, until nothing more happens."""
+    for _ in range(8):
+        world.now += 20 * SECOND
+        await world.process()[0].advance(world.id)
+        for name in world.tasks.alive:
+            end(world, name, good=name.step_id not in bad)
+    return await world.head()
+
+
+def fan(join: JoinPolicy, quorum: int = 0) -> World:
+    """Four slots, whose texts a last step joins."""
+    each = ForEach("payload", items=("a", "b", "c", "d"), join=join, quorum=quorum)
+    return World(definition(2, {1: [0]}, OnFailure.STOP, {0: each}))
+
+
+def test_a_resume_tries_the_failed_slots_again_and_no_other() -> None:
+    async def lived() -> None:
+        world = fan(JoinPolicy.ALL)
+        await world.create()
+        failed = await step_by_step(world, {"s0[1]", "s0[3]"})
+        assert (failed.state, failed.rows[0].reason) == (WorkflowStatus.FAILED, "FAKE_FAILED")
+        await world.process()[1].resume(TENANT, world.id)
+        done = await step_by_step(world, set())
+        assert done.state is WorkflowStatus.COMPLETED
+        assert [slot.attempt for slot in done.rows[0].slots] == [1, 2, 1, 2]
+        await check_end(world)
+
+    asyncio.run(lived())
+
+
+@pytest.mark.parametrize(
+    ("join", "quorum", "bad", "joined"),
+    [
+        (JoinPolicy.ALL_DONE, 0, "bd", "a>s0[0],c>s0[2]>s1"),
+        (JoinPolicy.ALL_DONE, 0, "abcd", None),
+        (JoinPolicy.QUORUM, 2, "bd", "a>s0[0],c>s0[2]>s1"),
+        (JoinPolicy.QUORUM, 3, "bd", None),
+        (JoinPolicy.ALL, 0, "d", None),
+    ],
+)
+def test_a_join_goes_on_with_what_ended_well_where_that_is_enough(
+    join: JoinPolicy, quorum: int, bad: str, joined: str | None
+) -> None:
+    async def lived() -> None:
+        world = fan(join, quorum)
+        await world.create()
+        head = await step_by_step(world, {f"s0[{'abcd'.index(letter)}]" for letter in bad})
+        results = await world.process()[1].results(head)
+        assert results.get("s1", {}).get("payload") == joined
+        assert (head.state is WorkflowStatus.COMPLETED) == (joined is not None)
+
+    asyncio.run(lived())
+
+
+def test_too_wide_a_list_fails_its_step_before_any_slot_starts() -> None:
+    async def lived() -> None:
+        items = tuple(str(number) for number in range(1_200))
+        each = ForEach("payload", items=items)
+        world = World(definition(2, {}, OnFailure.STOP, {0: each, 1: each}))
+        await world.create()
+        await world.process()[0].advance(world.id)
+        head = await world.head()
+        assert (head.rows[1].reason, head.rows[1].slots) == ("FAN_OUT_TOO_WIDE", ())
+        assert len(world.tasks.alive) == 1_200
+
+    asyncio.run(lived())

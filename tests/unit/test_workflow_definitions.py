@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.catalog.enums import TransformType
+from services.catalog.enums import JoinPolicy, TransformType
 from services.catalog.shapes import Shape, ValueKind, inputs_of, outputs_of
 from services.catalog.tasks import TYPES
 from services.catalog.transforms import MAX_TEXT, TRANSFORMS
 from services.common.errors import InvalidRequest
-from services.workflows.definition import Definition, InputMapping, StepDefinition
+from services.workflows.definition import Definition, ForEach, InputMapping, StepDefinition
 from services.workflows.inputs import draw_seeds, task_of
 from services.workflows.messages import read_definition, write_definition
 from services.workflows.ports import StoredDefinition
@@ -105,6 +106,64 @@ WRONG = {
         {"steps.0.max_retries"},
     ),
 }
+
+
+CUT = StepDefinition("cut", "BACKGROUND_REMOVAL", {"input_image_paths": ["a.png", "b.png"]})
+
+
+def ground(each: ForEach, before: tuple[str, ...] = ("cut",), **given: Any) -> StepDefinition:
+    given = {"background_color": "white", **given}
+    return StepDefinition("ground", "BACKGROUND_FIX", given, before, for_each=each)
+
+
+EACH = ForEach("base_image", "cut", "result_image_paths")
+COLOURS = ForEach("background_color", items=("red", "#00ff00"))
+WRONG_FANS = {
+    "no list": ((DRAW, ground(ForEach("base_image", "draw", "result_image_path"), ("draw",))), {"from_field"}),
+    "a list of something else": ((CUT, ground(ForEach("base_image", "cut", "confidences"))), {"to_field"}),
+    "not upstream": ((CUT, ground(EACH, ())), {"from_step"}),
+    "unknown target": ((CUT, ground(ForEach("picture", "cut", "result_image_paths"))), {"to_field"}),
+    "given as well": ((CUT, ground(EACH, base_image="a.png")), {"to_field"}),
+    "items beside a step": (
+        (CUT, ground(ForEach("base_image", "cut", "result_image_paths", items=("a.png",)))),
+        {"items"},
+    ),
+    "no items": ((CUT, ground(ForEach("base_image", items=()))), {"items"}),
+    "an item that cannot fit": ((CUT, ground(ForEach("base_image", items=("a.png", 7)))), {"items.1"}),
+    "a quorum without its number": ((CUT, ground(replace(EACH, join=JoinPolicy.QUORUM))), {"quorum"}),
+    "a number without quorum": ((CUT, ground(replace(EACH, quorum=1))), {"quorum"}),
+    "a quorum of more than there are": (
+        (CUT, ground(ForEach("base_image", items=("a.png",), join=JoinPolicy.QUORUM, quorum=2))),
+        {"quorum"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_FANS)
+def test_what_is_wrong_with_a_fan_out_is_told(name: str) -> None:
+    steps, fields = WRONG_FANS[name]
+    assert findings(*steps).keys() == {f"steps.1.for_each.{field}" for field in fields}
+
+
+def test_a_step_with_a_task_for_each_hands_on_lists() -> None:
+    grounds = ground(EACH)
+    large = InputMapping("ground", "result_image_path", "base_image_url")
+    one = InputMapping("ground", "result_image_path", "base_image_url", TransformType.FIRST)
+    assert findings(CUT, grounds, refine(one, before=("ground",))) == {}
+    assert findings(CUT, grounds, refine(large, before=("ground",))).keys() == {"steps.2.input_mappings.0.to_field"}
+    again = StepDefinition(
+        "again", "REFINE", {}, ("ground",), for_each=ForEach("base_image_url", "ground", "result_image_path")
+    )
+    assert findings(CUT, grounds, again) == {}
+    made = {"result_image_paths": ["x.png", "y.png"]}
+    tasks = [task_of(Definition((CUT, grounds)), grounds, lambda _: made, ORIGIN, slot) for slot in range(2)]
+    assert [task.base_image for task in tasks] == ["x.png", "y.png"]  # type: ignore[attr-defined]
+
+
+def test_each_slot_draws_with_a_seed_of_its_own() -> None:
+    step = StepDefinition("draw", "GENERATION", {}, seeds={"seed": 40}, for_each=ForEach("prompt", items=("a", "b")))
+    tasks = [task_of(Definition((step,)), step, lambda _: {}, ORIGIN, slot) for slot in range(2)]
+    assert [(task.prompt, task.seed) for task in tasks] == [("a", 40), ("b", 41)]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -63,20 +63,38 @@ class WorkflowDefinition(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepDefinition, _Mapping]]] = ..., config_json: _Optional[str] = ..., origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., webhook_url: _Optional[str] = ..., suppress_subtask_events: _Optional[bool] = ...) -> None: ...
 
 class StepDefinition(_message.Message):
-    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds")
+    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds", "for_each")
     ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
     INPUT_MAPPINGS_FIELD_NUMBER: _ClassVar[int]
     MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
     DRAWN_SEEDS_FIELD_NUMBER: _ClassVar[int]
+    FOR_EACH_FIELD_NUMBER: _ClassVar[int]
     id: str
     spec: _tasks_pb2.TaskSpec
     depends_on: _containers.RepeatedScalarFieldContainer[str]
     input_mappings: _containers.RepeatedCompositeFieldContainer[FieldMapping]
     max_retries: int
     drawn_seeds: _containers.RepeatedCompositeFieldContainer[DrawnSeed]
-    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ...) -> None: ...
+    for_each: ForEach
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ..., for_each: _Optional[_Union[ForEach, _Mapping]] = ...) -> None: ...
+
+class ForEach(_message.Message):
+    __slots__ = ("to_field", "from_step", "from_field", "items_json", "join", "quorum")
+    TO_FIELD_FIELD_NUMBER: _ClassVar[int]
+    FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_JSON_FIELD_NUMBER: _ClassVar[int]
+    JOIN_FIELD_NUMBER: _ClassVar[int]
+    QUORUM_FIELD_NUMBER: _ClassVar[int]
+    to_field: str
+    from_step: str
+    from_field: str
+    items_json: str
+    join: str
+    quorum: int
+    def __init__(self, to_field: _Optional[str] = ..., from_step: _Optional[str] = ..., from_field: _Optional[str] = ..., items_json: _Optional[str] = ..., join: _Optional[str] = ..., quorum: _Optional[int] = ...) -> None: ...
 
 class DrawnSeed(_message.Message):
     __slots__ = ("field", "seed")
@@ -153,7 +171,7 @@ class Workflow(_message.Message):
     def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ..., definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., current_step: _Optional[str] = ..., final_step_id: _Optional[str] = ..., final_step_result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries")
+    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries", "slots")
     ID_FIELD_NUMBER: _ClassVar[int]
     STEP_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -167,6 +185,7 @@ class Step(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     RETRY_COUNT_FIELD_NUMBER: _ClassVar[int]
     MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     step_id: str
     task_type: str
@@ -180,7 +199,30 @@ class Step(_message.Message):
     updated_at: _timestamp_pb2.Timestamp
     retry_count: int
     max_retries: int
-    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ...) -> None: ...
+    slots: _containers.RepeatedCompositeFieldContainer[Slot]
+    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ...) -> None: ...
+
+class Slot(_message.Message):
+    __slots__ = ("slot_id", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "retry_count")
+    SLOT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    slot_id: str
+    status: StepStatus
+    task_id: str
+    result_json: str
+    error_message: str
+    error_reason: str
+    started_at: _timestamp_pb2.Timestamp
+    completed_at: _timestamp_pb2.Timestamp
+    retry_count: int
+    def __init__(self, slot_id: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ...) -> None: ...
 
 class CreateWorkflowRequest(_message.Message):
     __slots__ = ("definition", "start")
