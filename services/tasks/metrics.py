@@ -8,7 +8,7 @@ from typing import Protocol
 from services.catalog.enums import ErrorCategory
 from services.catalog.queues import DEFAULT_QUEUES
 from services.catalog.tasks import TYPES
-from services.tasks.domain import Task, TaskState, Verb
+from services.tasks.domain import Occurrence, Task, TaskState, Verb
 from services.telemetry.instruments import LONG_SECONDS, Counter, Gauge, Histogram, Key, Source, plain
 from services.telemetry.labels import Label
 from services.telemetry.reasons import REASON
@@ -19,7 +19,7 @@ TASK_TYPE = Label("task_type", TYPES)
 TENANT = Label("tenant", room=200)
 STATUS = Label("status", (state.value for state in TaskState if state.terminal))
 CATEGORY = Label("category", ("", *(category.value for category in ErrorCategory)))
-OUTCOME = Label("outcome", ("completed", "failed", "retrying", "returned", "cancelled"))
+OUTCOME = Label("outcome", ("completed", "failed", "retrying", "returned"))
 
 ENDED = Counter("atelier_tasks_ended_total", "Tasks that ended, and why.", STATUS, CATEGORY, REASON)
 RUNS_ENDED = Counter("atelier_task_runs_ended_total", "Runs that ended, and why.", OUTCOME, REASON)
@@ -48,12 +48,11 @@ class QueueFigures(Protocol):
     def models_away(self) -> int: ...
 
 
-_ENDS_A_RUN = {
-    Verb.COMPLETED: "completed",
-    Verb.FAILED: "failed",
-    Verb.RETRYING: "retrying",
-    Verb.RETURNED: "returned",
-}
+# An enumeration's members are found slowly, and each write asks for some.
+_EXECUTING, _COMPLETED, _CANCELLED, _REPLAYED = Verb.EXECUTING, Verb.COMPLETED, Verb.CANCELLED, Verb.REPLAYED
+_ENDINGS = (_COMPLETED, Verb.FAILED, _CANCELLED)
+_DONE = TaskState.COMPLETED.value
+_ENDS_A_RUN = {Verb.FAILED: "failed", Verb.RETRYING: "retrying", Verb.RETURNED: "returned"}
 
 
 def sources(dispatcher: QueueFigures, settings_queues: Iterable[str]) -> dict[Gauge, Source]:
@@ -80,21 +79,37 @@ def _by_queue(found: Mapping[str, float]) -> dict[Key, float]:
 
 def count_write(task: Task, *, by_tenant: bool = False) -> None:
     """What a durable write of this replica says has happened."""
-    if not task.outbox or (last := task.outbox[-1]).version != task.version:
+    outbox = task.outbox
+    if not outbox or (last := outbox[-1]).version != task.version:
         return
-    verb = last.verb
-    if verb is Verb.EXECUTING:
+    if last.verb is _EXECUTING:
         if task.first_started_at is None and task.started_at is not None:
             QUEUE_SECONDS.observe((task.started_at - task.created_at) / 1e6, task.queue)
         return
-    if (outcome := _ENDS_A_RUN.get(verb)) is not None:
-        RUNS_ENDED.count(outcome, last.reason or "")
-        if verb is not Verb.RETURNED and task.started_at is not None:
-            RUN_SECONDS.observe((last.at - task.started_at) / 1e6, task.task_type)
-    elif verb is Verb.REPLAYED:
+    if last.verb is _COMPLETED:
+        RUNS_ENDED.count("completed", "")
+        ENDED.count(_DONE, "", "")
+        _count_run_seconds(task, last)
+    else:
+        _count_rarer(task, last)
+    if by_tenant and last.verb in _ENDINGS:
+        TENANT.declare(task.tenant)
+        TENANT_ENDED.count(task.tenant, task.state.value)
+
+
+def _count_rarer(task: Task, last: Occurrence) -> None:
+    """All but beginnings and good ends."""
+    reason = last.reason or ""
+    if (outcome := _ENDS_A_RUN.get(last.verb)) is not None:
+        RUNS_ENDED.count(outcome, reason)
+        if last.verb is not Verb.RETURNED:
+            _count_run_seconds(task, last)
+    if last.verb is Verb.FAILED or last.verb is _CANCELLED:
+        ENDED.count(task.state.value, last.category or "", reason)
+    elif last.verb is _REPLAYED:
         REPLAYED.count()
-    if verb in (Verb.COMPLETED, Verb.FAILED, Verb.CANCELLED):
-        ENDED.count(task.state.value, last.category or "", last.reason or "")
-        if by_tenant:
-            TENANT.declare(task.tenant)
-            TENANT_ENDED.count(task.tenant, task.state.value)
+
+
+def _count_run_seconds(task: Task, last: Occurrence) -> None:
+    if task.started_at is not None:
+        RUN_SECONDS.observe((last.at - task.started_at) / 1e6, task.task_type)

@@ -11,6 +11,8 @@ import httpx2
 import pytest
 
 from deploy.local import lifecycle, runfile
+from services.tasks.metrics import TENANT_ENDED
+from tests.integration.tasks_host import hosting
 from tests.scraping import PROCESSES, Scrape, scrape, scrape_all
 from tests.stack import RunningStack
 
@@ -76,6 +78,13 @@ async def test_every_process_counts_what_was_done_through_it(stack: RunningStack
     assert grown("gateway", "atelier_http_requests_total", route=TASKS, method="POST") == 4
     assert grown("gateway", "atelier_http_requests_total", route=TASKS, status="422") == 1
     assert grown("gateway", "atelier_http_requests_total", route="other", status="404") == 1
+    # All of these asked to wait; how long says nothing of the gateway.
+    assert grown("gateway", "atelier_http_request_seconds_count", route=TASKS, method="POST") == 0
+    async with httpx2.AsyncClient(
+        base_url=stack.base_url, headers={"authorization": http.headers["authorization"]}
+    ) as hasty:
+        await hasty.get(f"{TASKS}{drawn['id']}")
+    assert grown("gateway", "atelier_http_request_seconds_count", route="/api/v1/tasks/{task_id}", method="GET") == 1
     _check_levels(after)
     for found in after.values():
         assert not any(SECRET in value for family in found.families.values() for value in str(family.samples).split())
@@ -92,6 +101,17 @@ def _check_levels(found: dict[str, Scrape] | Any) -> None:
         assert found[process].total("process_resident_memory_bytes") > 1 << 20
         assert "atelier_event_loop_delay_seconds" in found[process].families
         assert not set(found[process].values("tenant"))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_tenants_are_told_apart_where_the_setting_says_so(mongodb_url: str, nats_url: str, asked: bool) -> None:
+    database = f"metrics_{uuid4().hex[:12]}"
+    before = TENANT_ENDED.value("acme", "COMPLETED")
+    async with hosting(mongodb_url, nats_url, database, metrics_by_tenant=asked) as host:
+        task = await host.create()
+        claimed = await host.claim("w", task.id)
+        await host.finish(task.id, claimed.task.attempt)
+    assert TENANT_ENDED.value("acme", "COMPLETED") - before == asked
 
 
 async def test_the_public_port_has_no_metrics(http: httpx2.AsyncClient) -> None:
