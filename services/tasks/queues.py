@@ -21,6 +21,11 @@ class KnownQueues:
     def __contains__(self, queue: str) -> bool:
         return queue in self._until
 
+    @property
+    def served(self) -> set[str]:
+        """Those that are known by their workers alone."""
+        return {queue for queue, until in self._until.items() if until < math.inf}
+
     def serve(self, queue: str, now: float) -> None:
         """A worker says that it takes tasks from there."""
         self._until[queue] = max(self._until.get(queue, 0.0), now + _REMEMBERED_SECONDS)

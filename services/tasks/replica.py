@@ -37,6 +37,7 @@ from services.tasks.orders import NatsWorkerOrders
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
 from services.tasks.outgoing import outgoing
 from services.tasks.ports import Assignment, AttemptStart, FileStore
+from services.tasks.queue_records import QueueRecords
 from services.tasks.queues import KnownQueues
 from services.tasks.reload import Reload
 from services.tasks.removal import RemovalDetails, Remover
@@ -78,9 +79,9 @@ class TasksReplica:
             database, "dispatcher", owner, lambda: self._reload.load(), patience=settings.leader_timeout_seconds
         )
         timing = DispatchTiming(settings.lease_seconds, settings.claim_seconds)
-        self.dispatcher = Dispatcher(
-            self._orders, self, clock, lambda: self._leadership.held, timing, KnownQueues(settings.task_queues)
-        )
+        queues = KnownQueues(settings.task_queues)
+        self._queue_records = QueueRecords(database["queues"], queues)
+        self.dispatcher = Dispatcher(self._orders, self, clock, lambda: self._leadership.held, timing, queues)
         self._reload = Reload(self.dispatcher, self.repository.in_state)
         self._orphans = orphaned_calls_list(database)
         patience = OrphanTiming(
@@ -122,6 +123,7 @@ class TasksReplica:
         await self.repository.prepare()
         await self._removals.prepare()
         await self._orphans.prepare()
+        await self._queue_records.load()
         await self._checkpoints.write()
         await self._orders.listen(self.dispatcher.undelivered)
         await self._feed.listen()
@@ -137,6 +139,7 @@ class TasksReplica:
             "leadership": self._leadership.run,
             "assign": self.dispatcher.run,
             "sweep": self.dispatcher.sweep,
+            "queues": self._leadership.every(1.0, self._queue_records.keep),
             "adopt": self._leadership.every(1.0, self._checkpoints.adopt_dead),
             "removals": self._leadership.every(2.0, self.remover.sweep),
             "tidying": self._leadership.every(5.0, self.orphan_reaper.sweep),

@@ -47,9 +47,9 @@ class TasksSettings(WebhookAddressSettings, StorageTargetSettings):
     """Folders of the workers' machine whose pictures every tenant may name: those of the workers, by commas."""
 
     task_queues: Annotated[tuple[QueueName, ...], NoDecode] = ()
-    """Queues that tasks may name whether a worker serves them or not, by commas. `inference`, the queue of tasks that
-    name none, is always known; one that is not declared is known while it has tasks and for ten minutes after its last
-    worker, and after a restart from a worker's next heartbeat."""
+    """Queues that tasks may name whether a worker serves them or not, by commas. `inference` and `providers`, those of
+    tasks that name none, are always known; one that is not declared is known while it has tasks and for ten minutes
+    after its last worker, also across a restart."""
 
     @property
     def reference_policy(self) -> ReferencePolicy:

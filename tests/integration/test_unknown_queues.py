@@ -11,10 +11,12 @@ import pytest
 import pytest_asyncio
 from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
 from google.rpc import status_pb2
+from motor.motor_asyncio import AsyncIOMotorClient
 
 from services.rpc.grpc_client import Credentials
 from services.rpc.rpc_status import from_rpc_error, from_status
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, stack
+from tests.integration.tasks_host import hosting, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.field("47")]
 OURS: Any = {"metadata": Credentials(TOKEN).metadata("acme"), "timeout": 20}
@@ -71,3 +73,27 @@ async def test_a_queue_is_known_once_a_worker_says_that_it_serves_it(api: Stack)
     assert (await api.http.post(TASKS, json=generation(queue_name="studio"))).status_code == 200
     told = (await api.http.post(TASKS, json=generation(queue_name="typo"))).json()
     assert "inference, providers, studio" in told["detail"]
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_queue_that_only_workers_serve_is_known_after_a_restart(mongodb_url: str, nats_url: str) -> None:
+    """Before any worker has spoken again."""
+    database = f"t{uuid4().hex[:12]}"
+    store: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongodb_url)
+
+    async def recorded() -> bool:
+        return await store[database]["queues"].find_one({"_id": "studio"}) is not None
+
+    async with hosting(mongodb_url, nats_url, database) as host:
+        host.queue = "studio"
+        await host.beat("w")
+        await host.create()
+        await until(recorded)
+    async with hosting(mongodb_url, nats_url, database) as host:
+        host.queue = "studio"
+        assert (await host.create()).id
+        host.queue = "typo"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await host.create()
+        assert from_rpc_error(caught.value).reason == "QUEUE_UNKNOWN"
+    store.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from services.common.errors import UnknownQueue
 from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import DispatchTiming
 from services.tasks.domain import Task
+from services.tasks.queue_records import QueueRecords
 from services.tasks.queues import KnownQueues
 from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
 from services.tasks.settings import TasksSettings
@@ -148,3 +151,39 @@ async def test_a_failed_task_is_not_run_again_where_nobody_would_take_it() -> No
         await shop.service.replay("acme", made.id)
     shop.known = KnownQueues(("studio",))
     assert (await shop.service.replay("acme", made.id)).queue == "studio"
+
+
+class Shelf:
+    """A collection of names."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = set(names)
+        self.writes = 0
+
+    def find(self, _: object) -> Any:
+        rows = [{"_id": name} for name in self.names]
+        return SimpleNamespace(batch_size=lambda _: None, to_list=lambda _: asyncio.sleep(0, rows))
+
+    async def replace_one(self, same: dict[str, str], _: object, *, upsert: bool) -> None:
+        self.writes += 1
+        self.names.add(same["_id"])
+
+    async def delete_many(self, query: dict[str, dict[str, list[str]]]) -> None:
+        self.writes += 1
+        self.names -= set(query["_id"]["$in"])
+
+
+async def test_what_workers_serve_is_recorded_once_and_until_it_is_forgotten() -> None:
+    shelf: Any = Shelf("old")
+    known = KnownQueues(("declared",))
+    records = QueueRecords(shelf, known)
+    await records.load()
+    assert "old" in known
+    for _ in range(3):
+        known.serve("studio", time.monotonic())
+        known.serve("declared", time.monotonic())
+        await records.keep()
+    assert (shelf.names, shelf.writes) == ({"old", "studio"}, 1)
+    known.forget(time.monotonic() + 1_000.0)
+    await records.keep()
+    assert shelf.names == set() and known.served == set()
