@@ -213,6 +213,14 @@ class Dispatcher:
         """A worker says it runs this. False if that is known to be wrong: the attempt is over or another's."""
         return self._leases.renew(task_id, attempt, progress)
 
+    def reported(self, task_id: str, attempt: int) -> None:
+        """Its worker says that this run is over, which is about to be written: the slot is free already."""
+        lease = self._leases.get(task_id)
+        if lease is not None and lease.fence == attempt:
+            self._registry.ended(lease.holder)
+            lease.holder = None
+            self._wake.set()
+
     def progress(self, task_id: str) -> float:
         lease = self._leases.get(task_id)
         return lease.progress if lease else 0.0

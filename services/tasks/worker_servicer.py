@@ -105,6 +105,8 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)
         endings = [self._ending(item) for item in request.finished]
+        for ending in endings:
+            self._dispatcher.reported(ending.task_id, ending.attempt)
         return wire.FinishTasksResponse(accepted=await self._service.finish_all(endings))
 
     def _ending(self, item: wire.FinishedTask) -> RunReport:

@@ -135,6 +135,25 @@ async def test_a_finished_task_makes_room_for_the_next() -> None:
         assert desk.begun == ["first", "second"]
 
 
+async def test_the_next_begins_while_the_end_of_the_one_before_is_being_written() -> None:
+    async with Desk().open() as desk:
+        given(desk, capacity=1)
+        for name in ("first", "second", "third"):
+            desk.write(task(name).created())
+        await desk.settle()
+        desk.books.reported("first", 2)
+        desk.books.reported("second", 1)
+        await desk.settle()
+        assert desk.begun == ["first"]
+        for _ in range(2):
+            desk.books.reported("first", 1)
+        await desk.settle()
+        assert desk.begun == ["first", "second"]
+        desk.write(desk.stored["first"].completed("{}", (), CLOCK()))
+        await desk.settle()
+        assert desk.begun == ["first", "second"]
+
+
 async def test_what_waited_is_handed_whole_to_the_worker_it_was_begun_for() -> None:
     async with Desk().open() as desk:
         given(desk, capacity=2)

@@ -281,6 +281,13 @@ class Books(RuleBasedStateMachine):
             self.books.noticed(self.before[name])
 
     @rule(name=NAMES)
+    def report(self, name: str) -> None:
+        """Its end is about to be written; or that fails."""
+        task = self.stored.get(name)
+        if task is not None and task.state is TaskState.EXECUTING:
+            self.books.reported(name, task.attempt)
+
+    @rule(name=NAMES)
     def find_nobody_listening(self, name: str) -> None:
         task = self.stored.get(name)
         if task is not None and task.state is TaskState.EXECUTING:
