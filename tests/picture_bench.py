@@ -97,7 +97,7 @@ class Speaker:
 
 
 class Silence:
-    async def publish(self, subject: str, payload: bytes) -> None:
+    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         pass
 
 

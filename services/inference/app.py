@@ -21,6 +21,7 @@ from services.common.settings import ServiceSettings
 from services.host.mount import MountedService
 from services.imaging.loader import open_loader
 from services.inference.attempts import HandlerAttempt
+from services.inference.audience import Audience
 from services.inference.context import WorkerResources
 from services.inference.images import TaskImages
 from services.inference.registry import Handlers, discover_handlers
@@ -118,8 +119,16 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
         )
         orphan_resolver = OrphanResolver(tasks, provider_context)
         await stack.enter_async_context(orphan_resolver.listening(bus, chosen.worker_queues))
+        audience = Audience()
+        await stack.enter_async_context(audience.listening(bus))
         resources = WorkerResources(
-            TaskImages(loader), store, bus, provider_context, chosen.default_provider, schemas_at(chosen.public_url)
+            TaskImages(loader),
+            store,
+            bus,
+            provider_context,
+            chosen.default_provider,
+            schemas_at(chosen.public_url),
+            audience,
         )
         runs = await stack.enter_async_context(
             open_worker(chosen, tasks, bus, resources, handlers, providers.checks, lambda: providers.served)

@@ -18,6 +18,7 @@ from services.common.errors import ComputeError, NotFound, Unavailable
 from services.imaging.embedding.edits import Part
 from services.imaging.notes import Note
 from services.imaging.recipes import BESIDE
+from services.inference.audience import Audience
 from services.inference.lineage import NO_LINEAGE, Lineage
 from services.inference.originals import (
     ALPHA_LAID_ON_WHITE,
@@ -71,6 +72,7 @@ class WorkerResources:
     provider_context: ProviderContext
     default_provider: str
     schemas: str = NAMELESS
+    audience: Audience = field(default_factory=Audience)
     threads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_THREADS_AT_ONCE))
 
 
@@ -80,7 +82,7 @@ class RunContext:
     def __init__(self, run: Run, resources: WorkerResources) -> None:
         self.task_id, self.attempt = run.key
         self.tenant = run.task.tenant
-        self.progress = ProgressFeed(run, resources.bus)
+        self.progress = ProgressFeed(run, resources.bus, resources.audience)
         self._images = resources.images
         self._threads = resources.threads
         # What became of the pictures that were loaded, other than that they were taken as they are.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -106,6 +107,7 @@ def mark(
         return [content], told_recipe({**recipe, BESIDE_BECAUSE: str(error)}, source, lineage).encode()
 
 
+@lru_cache(maxsize=1)
 def software() -> str:
     try:
         return f"atelier {version('atelier')}"

@@ -6,6 +6,6 @@ from typing import Protocol
 
 
 class MessageBus(Protocol):
-    """Messages nobody stores."""
+    """Messages nobody stores. `reply` is where whoever hears it may answer, and the server if nobody does."""
 
-    async def publish(self, subject: str, payload: bytes) -> None: ...
+    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None: ...

@@ -22,7 +22,7 @@ from services.common.refusal_pacing import RefusalPacer
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.durable.batch_writer import abandon
 from services.durable.watchers import Watchers
-from services.messaging.subjects.workers import progress_subject
+from services.messaging.subjects.workers import progress_subject, watch_subject
 from services.rpc.grpc_server import Context
 from services.rpc.proto import check_objects
 from services.tasks.bulk import MOST, check_deletion, check_many, deleted, failure
@@ -216,6 +216,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         await self._service.get(owner, task_id)  # before listening for what may be another tenant's
         subscription = await self._bus.subscribe(progress_subject(task_id), cb=on_progress)
         try:
+            await self._bus.publish(watch_subject(task_id))
             with self._watchers.watching(owner, task_id, on_change):
                 async for update in self._watch(owner, task_id, news):
                     yield update

@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import uvloop
 from compute.tasks.v1 import tasks_pb2
+from nats.aio.client import Client
 from tritonclient.grpc.aio import InferenceServerClient
 
 from deploy.local.paths import StackFolder
@@ -36,6 +37,7 @@ class System:
 
     stack: RunningStack
     http: httpx2.AsyncClient
+    bus: Client
     previews: dict[str, float] = field(default_factory=dict)
     shown: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -62,7 +64,16 @@ class System:
             await self.shown.wait_for(lambda: task_id in self.previews)
         return self.previews[task_id]
 
-    async def hear(self, message: Any) -> None:
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """For as long as the block: what nobody watches is drawn without previews."""
+        subscription = await self.bus.subscribe(progress_subject("*"), cb=self._hear)
+        try:
+            yield
+        finally:
+            await subscription.unsubscribe()
+
+    async def _hear(self, message: Any) -> None:
         progress = tasks_pb2.TaskProgress.FromString(message.data)
         if progress.preview_png and progress.task_id not in self.previews:
             self.previews[progress.task_id] = time.perf_counter()
@@ -82,8 +93,9 @@ async def _measure(stack: RunningStack) -> dict[str, Any]:
         await asyncio.gather(*(system.draw(seed) for seed in range(8)))
         shares = [await _share(system, direct, turned=bool(number % 2)) for number in range(ROUNDS)]
         rates = {count: await _rate(system, count) for count in CONCURRENCIES}
-        previews = await _previews(system)
-        cancels = [await _steps_after_cancel(system, seed) for seed in range(CANCELS)]
+        async with system.watched():
+            previews = await _previews(system)
+            cancels = [await _steps_after_cancel(system, seed) for seed in range(CANCELS)]
     return {
         "through_system_share": round(statistics.median(shares), 3),
         "cancel_steps_max": max(cancels),
@@ -103,10 +115,8 @@ async def _system(stack: RunningStack) -> AsyncIterator[System]:
     headers = {"authorization": f"Bearer {stack.api_key}"}
     bus = await connected(stack.addresses.nats_url, stack.nats_credentials)
     async with httpx2.AsyncClient(base_url=stack.base_url, headers=headers, timeout=150) as http:
-        system = System(stack, http)
-        await bus.subscribe(progress_subject("*"), cb=system.hear)
         try:
-            yield system
+            yield System(stack, http, bus)
         finally:
             await bus.close()
 

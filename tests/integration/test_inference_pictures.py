@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import time
 
 import numpy as np
 import pytest
 from compute.common.v1 import common_pb2
 from compute.tasks.v1 import params_pb2, tasks_pb2
+from google.protobuf.struct_pb2 import Struct
 from PIL import Image
 
 from services.common.errors import IllegalTransition
@@ -45,6 +47,26 @@ async def test_a_picture_is_drawn_step_by_step_and_keeps_its_recipe(system: Syst
     assert steps
     assert Image.open(io.BytesIO(steps[-1].preview_png)).mode == "RGB"
     assert [call.provider for call in last.provider_calls] == ["LOCAL"]
+
+
+async def test_who_begins_to_watch_late_is_shown_the_newest_preview_at_once(system: System) -> None:
+    """What it cost to watch from the beginning is saved as long as nobody does."""
+    config = Struct()
+    config.update({"steps": 150})
+    task_id = await system.create(generation(seed=12), provider_type="LOCAL", provider_config=config)
+    async for update in system.watch(task_id):
+        if update.HasField("progress") and update.progress.step >= 10:
+            break
+    await asyncio.sleep(1.5)
+    began = time.monotonic()
+    async for update in system.watch(task_id):
+        if update.HasField("progress"):
+            break
+        assert update.task.status not in ENDED
+    assert time.monotonic() - began < 0.9
+    assert 10 < update.progress.step < 150 and update.progress.preview_png
+    metadata, request = system.metadata, tasks_pb2.CancelTaskRequest(task_id=task_id)
+    await system.tasks.CancelTask(request, metadata=metadata, timeout=10)
 
 
 async def test_a_stored_picture_loses_its_background_and_guides_another(system: System) -> None:

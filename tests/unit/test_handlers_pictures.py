@@ -56,7 +56,7 @@ class Matting:
 
 
 class Silence:
-    async def publish(self, subject: str, payload: bytes) -> None:
+    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         pass
 
 

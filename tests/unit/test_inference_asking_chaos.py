@@ -119,7 +119,7 @@ class Shaky:
 
 
 class SilentBus:
-    async def publish(self, subject: str, payload: bytes) -> None:
+    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         pass
 
 

@@ -19,7 +19,7 @@ from tests.fakes.provider_context import FakeRecorder, provider_context_of
 
 
 class SilentBus:
-    async def publish(self, subject: str, payload: bytes) -> None:
+    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         pass
 
 

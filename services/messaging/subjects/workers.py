@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def watch_subject(task_id: str) -> str:
+    """Where whoever begins to watch a task says so, for its run to show how far it is."""
+    return f"watch.v1.{task_id}"
+
+
 def progress_subject(task_id: str) -> str:
     return f"progress.v1.{task_id}"
 
