@@ -436,6 +436,7 @@ async def created_events(api: Stack, nats_url: str, *bodies: dict[str, Any]) -> 
     return [found[name] for name in ids]
 
 
+@pytest.mark.field("event-constants")
 async def test_line_9019_an_event_names_the_version_of_its_origin_where_the_caller_did(
     api: Stack, nats_url: str
 ) -> None:
@@ -447,6 +448,7 @@ async def test_line_9019_an_event_names_the_version_of_its_origin_where_the_call
     assert refused_for(await api.http.post(TASKS, json=silent | {"origin_version": "v" * 51}), "origin_version")
 
 
+@pytest.mark.field("event-constants")
 async def test_line_10905_a_created_task_says_in_how_many_steps_it_works(api: Stack, nats_url: str) -> None:
     """As many as there are pictures that it works on one after another, which its progress counts."""
     several = [body("BACKGROUND_REMOVAL", input_image_paths=["a/b.png"] * count) for count in (1, 3, 32)]
