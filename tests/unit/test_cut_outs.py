@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import pytest_asyncio
 from PIL import Image
+from skimage import data
 
 from services.providers.ports import Matte, Pixels
 from tests.fakes.diffusion import CARD
@@ -86,6 +87,87 @@ async def test_of_one_colour_whatever_a_network_finds_is_no_subject(
     grain = np.random.default_rng(1).integers(-noise, noise + 1, (300, 400, 3))
     plain = bench.put(np.clip(grey + grain, 0, 255).astype(np.uint8))
     assert await bench.reason("BACKGROUND_REMOVAL", input_image_paths=many([plain])) == "RESULT_EMPTY"
+
+
+def lit(change: float) -> Pixels:
+    """A wall whose light changes by so many levels towards its corners."""
+    rows, columns = np.mgrid[-1:1:300j, -1:1:400j]
+    return np.repeat((200 - change * (rows**2 + columns**2) / 2)[..., np.newaxis], 3, axis=2).astype(np.uint8)
+
+
+def dusty() -> Pixels:
+    pixels, rng = np.full((300, 400, 3), 128.0), np.random.default_rng(5)
+    for row, column in rng.integers(5, 290, (6, 2)):
+        pixels[row : row + 2, column : column + 2] += 60
+    return np.clip(pixels + rng.normal(0, 1, pixels.shape), 0, 255).astype(np.uint8)
+
+
+def faint(contrast: float) -> Pixels:
+    return (data.coffee()[::2, ::2] * contrast + 215).astype(np.uint8)
+
+
+def whole(pixels: Pixels) -> Pixels:
+    return np.full(pixels.shape[:2], 255, np.uint8)
+
+
+def saucer(pixels: Pixels) -> Pixels:
+    alpha = np.zeros(pixels.shape[:2], np.uint8)
+    alpha[60:160, 60:200] = 255
+    return alpha
+
+
+def specks(pixels: Pixels) -> Pixels:
+    alpha = np.zeros(pixels.shape[:2], np.uint8)
+    alpha[40:50, 60:70] = 255
+    return alpha
+
+
+def bird() -> Pixels:
+    pixels = lit(40)
+    pixels[90:106, 100:116] = 50
+    return pixels
+
+
+@pytest.mark.field("nearly-empty")
+@pytest.mark.parametrize(
+    ("picture", "matte", "confidence", "ending"),
+    [
+        # What two networks answered to such pictures.
+        (dusty(), whole, 0.026, "RESULT_EMPTY"),
+        (dusty(), specks, 0.0, "RESULT_EMPTY"),
+        (lit(30), saucer, 0.59, "RESULT_EMPTY"),
+        (lit(100), whole, 0.42, "RESULT_EMPTY"),
+        (faint(0.02), whole, 0.0, "RESULT_EMPTY"),
+        # Faint, but seen; small, but there; believed; with nothing but a subject.
+        (faint(0.04), saucer, 0.75, ""),
+        (faint(0.04), saucer, 0.03, "LOW_CONFIDENCE"),
+        (bird(), specks, 0.001, "LOW_CONFIDENCE"),
+        (dusty(), saucer, 0.3, "LOW_CONFIDENCE"),
+        (data.coffee(), whole, 0.02, "LOW_CONFIDENCE BACKGROUND_NOT_FOUND"),
+        (data.coffee(), whole, 0.9, "BACKGROUND_NOT_FOUND"),
+        (data.coffee(), saucer, 0.9, ""),
+    ],
+)
+async def test_what_shows_next_to_nothing_is_no_result_and_what_is_all_subject_is_told(
+    bench: PictureBench,
+    monkeypatch: pytest.MonkeyPatch,
+    picture: Pixels,
+    matte: Callable[[Pixels], Pixels],
+    confidence: float,
+    ending: str,
+) -> None:
+    async def answer(pixels: Pixels, *, network: str | None = None) -> Matte:
+        return Matte(matte(pixels), confidence, CARD)
+
+    monkeypatch.setattr(bench.matting, "matte", answer)
+    given = {"input_image_paths": many([bench.put(picture)])}
+    if ending == "RESULT_EMPTY":
+        assert await bench.reason("BACKGROUND_REMOVAL", **given) == ending
+        framed = await bench.reason("IMAGE_ADJUSTER", input_image=bench.put(picture), margin_top=0.1)
+        assert framed == "SUBJECT_NOT_FOUND"
+        return
+    result = await bench.run("BACKGROUND_REMOVAL", **given)
+    assert (list(result.quality.reasons), result.quality.passed) == (ending.split(), not ending)
 
 
 @pytest.mark.field("plain-picture")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-
+from services.catalog.quality import Reason
 from services.catalog.results import PictureModel
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
 from services.common.errors import InvalidRequest
@@ -18,11 +16,11 @@ from services.inference.provenance import DigitalSource
 from services.inference.similarity import judged
 from services.inference.subjects import PictureSubject, find_subject
 from services.providers.pipelines.layers import take_apart
-from services.providers.ports import Pixels
 
 # A subject is as good as opaque somewhere; a matte that is not speaks of traces.
 _SEEN = 128
-_LOOKED_AT, _PLAIN = 64, 4
+# A hundredth of the picture is the least background there is.
+_LEAST_BACKGROUND = 0.01
 
 
 async def run(params: BackgroundRemovalParams, context: RunContext) -> BackgroundRemovalResult:
@@ -32,7 +30,9 @@ async def run(params: BackgroundRemovalParams, context: RunContext) -> Backgroun
         InvalidRequest: a picture cannot be read; RESULT_EMPTY, as no subject was found in one.
         Unavailable: the model is away; may pass.
     """
-    paths, subjects = [], []
+    paths: list[str] = []
+    subjects: list[PictureSubject] = []
+    doubts: list[Reason] = []
     total = len(params.input_image_paths)
     for number, reference in enumerate(params.input_image_paths, start=1):
         called = f"input_image_paths[{number - 1}]"
@@ -43,6 +43,7 @@ async def run(params: BackgroundRemovalParams, context: RunContext) -> Backgroun
         )
         paths.append(await context.outputs.save(f"cutout-{number}.png", png))
         subjects.append(subject)
+        doubts += subject.model_warnings + await context.work(_unseparated, subject)
         await context.progress.report("cutting out", number, total)
     cards = [subject.card for subject in subjects]
     return BackgroundRemovalResult(
@@ -51,21 +52,22 @@ async def run(params: BackgroundRemovalParams, context: RunContext) -> Backgroun
         models=[PictureModel.model_validate(result_model(card)) for card in cards],
         **result_model(cards[0] if len(set(cards)) == 1 else None),
         notes=context.notes,
-        quality=judged(doubt for subject in subjects for doubt in subject.model_warnings),
+        quality=judged(doubts),
     )
 
 
-def _is_plain(colours: Pixels) -> bool:
-    """One colour all over, but for noise: whatever a network finds in it is no subject."""
-    small = cv2.resize(colours, (_LOOKED_AT, _LOOKED_AT), interpolation=cv2.INTER_AREA)
-    return int(np.ptp(small.reshape(-1, small.shape[-1]), axis=0).max()) <= _PLAIN
+def _unseparated(subject: PictureSubject) -> list[Reason]:
+    """Where nothing is cut off, though there is something to be seen."""
+    if subject.matte is None or float((subject.matte < _SEEN).mean()) >= _LEAST_BACKGROUND:
+        return []
+    return [Reason.BACKGROUND_NOT_FOUND]
 
 
 def _encode(picture: OriginalPicture, subject: PictureSubject, called: str, otherwise: str) -> bytes:
     """Where a matte mixes subject and background, the subject's own colour is shown, so that no rim comes along."""
     colours = opaque_colours(picture.pixels)
     if subject.matte is not None:
-        if int(subject.alpha.max()) < _SEEN or _is_plain(colours):
+        if int(subject.alpha.max()) < _SEEN:
             raise InvalidRequest(otherwise, reason="RESULT_EMPTY")
         colours = take_apart(colours, subject.matte).subject
     pixels = with_alpha(colours, subject.alpha)

@@ -64,8 +64,10 @@ async def fix_garment(
         2,
     )
     nothing = FixResult(drawn_picture(fix.image, (), fix.seed), regions=0, accepted=0, tries=0)
-    if base is None or reference is None:
+    if base is None:
         return nothing
+    if reference is None:
+        return replace(nothing, reference_fits=not base.is_sure)
     work = _GarmentJob(fix, settings, redrawer, base, reference)
     start = await asyncio.to_thread(work.dressed)
     if start is None:
