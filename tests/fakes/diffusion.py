@@ -42,6 +42,26 @@ def noisy(amount: int) -> Callable[[Drawing], Pixels]:
     return paint
 
 
+def streaked(drawing: Drawing) -> Pixels:
+    """An eighth of it in orange, of the same light, where anything is to be drawn anew."""
+    image = idle(drawing)
+    if (drawing.strength or 0) < 0.01:
+        return image
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    height, width = image.shape[:2]
+    lab[height // 3 : height // 2, width // 4 : width // 2, 1:] += (20, 25)
+    return np.clip(np.rint(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255), 0, 255).astype(np.uint8)
+
+
+def discoloured(before: Pixels, after: Pixels) -> float:
+    """How far parts of a 16th of the shorter side moved in a* and b*, but for the worst hundredth."""
+    labs = [cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 1:] for pixels in (before, after)]
+    scale = min(1.0, 128 / min(before.shape[:2]))
+    apart = cv2.resize(labs[1] - labs[0], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    moved = cv2.GaussianBlur(apart, (0, 0), min(apart.shape[:2]) / 16)
+    return float(np.percentile(np.linalg.norm(moved, axis=2), 99))
+
+
 @dataclass
 class FakeDiffusion:
     """Draws what `paint` makes of it. `seen` are the drawings that were meant to change something.

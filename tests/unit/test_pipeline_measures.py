@@ -11,18 +11,21 @@ from pydantic import ValidationError
 from skimage import data
 
 from services.providers.capabilities.measures import SimilarityScore
-from services.providers.pipelines.colour import match_histogram, match_lab
+from services.providers.pipelines.colour import keep_run, match_histogram, match_lab
 from services.providers.pipelines.measures import (
     MeasureSettings,
     SimilarityJudge,
     SimilarityThresholds,
     judge,
     keep_alike,
+    keeps_colours,
+    keeps_detail,
     measure_ssim,
     worst,
 )
 from services.providers.pipelines.palette import match_palette
-from services.providers.ports import Pixels
+from services.providers.ports import Drawing, Pixels
+from tests.fakes.diffusion import discoloured, streaked
 from tests.fakes.onnx import mean_difference
 
 
@@ -135,3 +138,33 @@ def test_a_spot_that_went_wrong_is_taken_back_and_the_rest_kept(photo: Pixels) -
     assert np.array_equal(kept[28:42, 28:42], photo[28:42, 28:42])
     assert np.array_equal(kept[60:, :90], after[60:, :90])
     assert np.array_equal(keep_alike(photo, after, 0.0), after)
+
+
+@pytest.mark.field("orange-streaks")
+def test_a_part_in_another_colour_is_told_though_its_light_is_the_same(photo: Pixels) -> None:
+    changed = streaked(Drawing("", 0, image=photo, strength=0.5))
+    assert measure_ssim(photo, changed) > 0.95  # of the luminance alone
+    [colour] = keeps_colours(photo, photo, changed)
+    assert (colour.name, colour.passed) == ("colour", False)
+    grain = np.random.default_rng(1).normal(0, 4, photo.shape)
+    finer = np.clip(photo + grain, 0, 255).astype(np.uint8)
+    softer = cv2.GaussianBlur(photo, (0, 0), 3.0).astype(np.uint8)
+    for after, passed in ((finer, True), (softer, False)):
+        assert [(told.name, told.passed) for told in keeps_detail(photo, photo, after)] == [
+            ("detail", passed),
+            ("colour", True),
+        ]
+
+
+@pytest.mark.field("orange-streaks")
+def test_the_broad_run_of_light_and_colours_is_kept_and_what_is_finer_is_not(photo: Pixels) -> None:
+    grain = np.random.default_rng(1).normal(0, 8, photo.shape[:2])[..., np.newaxis]
+    drawn = np.clip(streaked(Drawing("", 0, image=photo, strength=0.5)) * 0.9 + grain, 0, 255).astype(np.uint8)
+    kept = keep_run(drawn, photo)
+    assert discoloured(photo, kept) < 2 < 5 < discoloured(photo, drawn)
+    light = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(float) for pixels in (photo, drawn, kept)]
+    broad = [cv2.GaussianBlur(grey, (0, 0), 12) for grey in light]
+    assert np.abs(broad[2] - broad[0]).mean() < 1 < 8 < np.abs(broad[1] - broad[0]).mean()
+    fine = [grey - cv2.GaussianBlur(grey, (0, 0), 2) for grey in light]
+    assert (fine[2] - fine[0]).std() > 0.8 * (fine[1] - fine[0]).std() > 4
+    assert keep_run(photo, photo.copy()) is not None and np.array_equal(keep_run(photo, photo.copy()), photo)

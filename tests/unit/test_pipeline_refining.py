@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from services.providers.capabilities.refining import DiffusionPass, Refinement
 from services.providers.pipelines.measures import SimilarityThresholds
 from services.providers.pipelines.refining import LANCZOS, RefinerSettings, refine
 from services.providers.ports import Drawing, Pixels
-from tests.fakes.diffusion import CARD, FakeDiffusion, Steps, ignore, noisy, redrawer
+from tests.fakes.diffusion import CARD, FakeDiffusion, Steps, discoloured, ignore, noisy, redrawer, streaked
 
 ANYTHING = SimilarityThresholds()
 PASS = DiffusionPass(denoise=0.3, steps=10, seed=5)
@@ -38,7 +39,7 @@ async def test_a_model_that_changes_nothing_leaves_the_plain_enlargement(
     settings = RefinerSettings(tiles=tiles, feather=feather)
     refined = await refine(Refinement(photo, factor=1.5, upscale=PASS), settings, redrawer(FakeDiffusion()), ignore)
     assert np.array_equal(refined.picture.pixels, lanczos(photo, 330, 300))
-    assert [measure.value for measure in refined.measures] == [1.0]
+    assert [(measure.name, measure.value) for measure in refined.measures] == [("ssim", 1.0), ("colour", 0.0)]
     assert (refined.picture.model, refined.picture.seed) == (CARD, 5)
 
 
@@ -112,8 +113,8 @@ async def test_a_tile_that_strays_is_tried_with_other_seeds_and_stays_plain_in_t
     refined = await refine(Refinement(photo, factor=2, upscale=PASS), settings, redrawer(diffusion), ignore)
     assert [drawing.seed for drawing in diffusion.seen] == [5, 6, 7]
     assert np.array_equal(refined.picture.pixels, lanczos(photo, 440, 400))
-    [ssim] = refined.measures
-    assert (ssim.passed, ssim.note) == (False, "1 of 1 tiles not accepted and left as they were")
+    ssim, _ = refined.measures
+    assert (ssim.name, ssim.passed, ssim.note) == ("ssim", False, "1 of 1 tiles not accepted and left as they were")
 
 
 async def test_the_first_attempt_that_is_near_enough_is_kept(photo: Pixels) -> None:
@@ -201,6 +202,31 @@ async def test_faces_alone_leave_the_rest_of_the_picture_as_it_was(photo: Pixels
     assert (refined.tiles, refined.found_faces) == (0, 1)
     assert 0.1 < changed.mean() < 0.8
     assert not changed[:, :20].any()
+
+
+@pytest.mark.field("orange-streaks")
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_a_tile_comes_back_in_the_colours_it_had(photo: Pixels, version: Literal["1", "2"]) -> None:
+    # The second one makes everything 4096 pixels wide.
+    photo = photo if version == "1" else photo[80:100]
+    wanted = Refinement(photo, factor=2, upscale=PASS)
+    settings = RefinerSettings(version=version, tiles=1, thresholds=ANYTHING)
+    refined = await refine(wanted, settings, redrawer(FakeDiffusion(streaked)), ignore)
+    height, width = refined.picture.pixels.shape[:2]
+    assert refined.refused_tiles == 0
+    assert discoloured(lanczos(photo, width, height), refined.picture.pixels) < 2
+    colour = next(measure for measure in refined.measures if measure.name == "colour")
+    assert colour.passed and (colour.value or 0) < 2
+
+
+@pytest.mark.field("orange-streaks")
+async def test_so_does_a_face_and_its_drawing_is_kept(photo: Pixels) -> None:
+    refined = await refine(Refinement(photo, faces=PASS), RefinerSettings(), redrawer(FakeDiffusion(streaked)), ignore)
+    assert (refined.found_faces, refined.refused_faces) == (1, 0)
+    assert discoloured(photo, refined.picture.pixels) < 2
+    grain = FakeDiffusion(noisy(10))
+    finer = await refine(Refinement(photo, faces=PASS), RefinerSettings(), redrawer(grain), ignore)
+    assert (finer.picture.pixels != photo).any(axis=2).mean() > 0.1
 
 
 async def test_version_2_is_4k_whatever_is_asked_for_and_sees_no_faces() -> None:

@@ -134,7 +134,7 @@ async def test_a_refined_picture_has_the_size_asked_for_and_names_the_capability
     assert context.progress.last is not None and context.progress.last[1] == context.progress.last[2]
     recipe = read_recipe(png)
     assert recipe is not None
-    assert recipe["upscale"] == {"denoise": 0.3, "steps": 20, "seed": 4, "prompt": None}
+    assert recipe["upscale"] == {"denoise": 0.15, "steps": 20, "seed": 4, "prompt": None}
     assert recipe["digital_source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
 
 
@@ -162,7 +162,7 @@ async def test_the_refiner_s_configuration_reaches_its_tiles_and_its_measures() 
     assert result.tiles == 4
     assert result.debug_image_paths is not None and len(result.debug_image_paths) == 4 * 3
     assert all(context.read(path) for path in result.debug_image_paths)
-    ssim, lpips = result.measures
+    ssim, lpips, _ = result.measures
     assert (ssim.name, ssim.threshold, ssim.passed) == ("SSIM", 0.999, False)
     assert (lpips.name, lpips.value, lpips.passed) == ("LPIPS", None, None)
     assert "4 of 4 tiles" in (ssim.note or "") and "LPIPS_MODEL" in (lpips.note or "")

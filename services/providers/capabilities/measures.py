@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from services.providers.ports import Pixels
 
 SSIM, LPIPS, DISTS = "ssim", "lpips", "dists"
-DETAIL, REFERENCE = "detail", "reference"
+DETAIL, REFERENCE, COLOUR = "detail", "reference", "colour"
 _SIMILARITIES = frozenset({SSIM, DETAIL, REFERENCE})
 
 

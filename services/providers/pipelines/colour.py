@@ -19,6 +19,10 @@ Mask: TypeAlias = NDArray[np.bool_]
 _LARGEST_STRETCH = 1.5
 # Points across a picture that its broad run is told by.
 _BROAD = 32
+# The blur of a broad run, as parts of the shorter side: the eye is led by light, and sees colours more coarsely.
+_LIGHT_PARTS, _COLOUR_PARTS = 32, 64
+# In pixels; a blur of more is worked out on a smaller copy, as its time grows with it.
+_LEAST_SIGMA, _ENOUGH_SIGMA = 0.5, 2.0
 # Levels between the channels that codecs and profiles leave of what is grey.
 _TINT = 2
 
@@ -78,6 +82,31 @@ def without_colours(pixels: Pixels) -> Pixels:
     """`[H, W, 3 or 4]` with the luminance of each pixel in all its channels; what is grey stays as it is."""
     grey = cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_RGB2GRAY)
     return np.dstack([grey, grey, grey, pixels[:, :, 3:]]).astype(np.uint8, copy=False)
+
+
+def keep_run(pixels: Pixels, like: Pixels) -> Pixels:
+    """`pixels` with the broad run of light and colours that `like` has, both RGB `[H, W, 3]` of one size.
+
+    What is finer, the drawing itself, stays. A mean and a spread are right for a whole that has an orange eyebrow.
+    """
+    if pixels is like or np.array_equal(pixels, like):
+        return pixels
+    lab, size = to_lab(pixels), (pixels.shape[1], pixels.shape[0])
+    apart = to_lab(like) - lab
+    for channels, parts in ((slice(0, 1), _LIGHT_PARTS), (slice(1, 3), _COLOUR_PARTS)):
+        broad = cv2.resize(blurred(apart[:, :, channels], parts), size, interpolation=cv2.INTER_LINEAR)
+        lab[:, :, channels] += broad.reshape(lab[:, :, channels].shape)
+    return from_lab(lab)
+
+
+def blurred(field: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
+    """`[H, W, C]` without what is finer than one of so many parts of the shorter side; smaller, where that suffices."""
+    height, width = field.shape[:2]
+    sigma = max(min(height, width) / parts, _LEAST_SIGMA)
+    factor = max(int(sigma / _ENOUGH_SIGMA), 1)
+    few = max(width // factor, 1), max(height // factor, 1)
+    small = cv2.resize(field, few, interpolation=cv2.INTER_AREA) if factor > 1 else field
+    return cv2.GaussianBlur(small, (0, 0), sigma / factor).astype(np.float32, copy=False)
 
 
 def to_lab(pixels: Pixels) -> NDArray[np.float32]:

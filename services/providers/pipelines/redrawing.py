@@ -13,7 +13,7 @@ import numpy as np
 
 from services.common.errors import Internal
 from services.providers.capabilities.measures import SimilarityScore
-from services.providers.pipelines.colour import Match
+from services.providers.pipelines.colour import Match, keep_run
 from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.faces import FindFaces, by_cascade
 from services.providers.pipelines.knowing import UNLIKE, knows, unheard
@@ -154,7 +154,7 @@ async def _attempts(
 def _judged(
     meant: Callable[[], Pixels], before: Pixels, start: Pixels, wish: RedrawRequest, judge: SimilarityJudge
 ) -> tuple[Pixels, SimilarityVerdict]:
-    pixels = wish.match(meant(), start)
+    pixels = keep_run(wish.match(meant(), start), start)
     verdict = _verdict(before, start, pixels, wish, judge)
     return keep_alike(start, pixels, wish.thresholds.ssim), verdict
 

@@ -22,7 +22,7 @@ from services.providers.capabilities.upscaling import target_size
 from services.providers.pipelines.colour import match_histogram, match_lab
 from services.providers.pipelines.face_fixing import PROMPT as FACE_PROMPT
 from services.providers.pipelines.face_fixing import lay_back, surround
-from services.providers.pipelines.measures import SimilarityThresholds, keeps_detail, worst
+from services.providers.pipelines.measures import SimilarityThresholds, keeps_colours, keeps_detail, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
 from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
 from services.providers.pipelines.redrawing import UNTOUCHED, Redrawer, Redrawn, RedrawRequest, doubted, drawn_picture
@@ -134,7 +134,7 @@ class RefineJob:
         if self.grid is None or self.wanted.upscale is None:
             return []
         match = match_lab if self.settings.version == "1" else match_histogram
-        wish = replace(self._wish(self.wanted.upscale, PROMPT), match=match)
+        wish = replace(self._wish(self.wanted.upscale, PROMPT), match=match, worth=keeps_colours)
         boxes = [tile.drawn for tile in self.grid]
         at_once = self.settings.workers
         return await redraw_pieces(self.plain, boxes, wish, self.redrawer, self.progress, at_once=at_once)
