@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+KeyT = TypeVar("KeyT")
 
 
 @dataclass(slots=True)
 class Lease:
     """A run as its holder last confirmed it; `until` and `remind_at` are this process's monotonic clock.
 
-    `fence` tells it from other runs of the same aggregate: every write of its holder bears it. `group` is counted.
+    `fence` tells it from other runs of the same aggregate: every write of its holder bears it. What is not `written` is
+    a place kept for a run that is on its way to the store. `group` and `holder` are counted.
     """
 
     id: str
@@ -20,9 +25,10 @@ class Lease:
     group: str
     holder: str | None
     until: float
-    remind_at: float
+    remind_at: float = math.inf
     progress: float = 0.0
     version: int = 0
+    written: bool = False
 
     @property
     def unconfirmed(self) -> bool:
@@ -37,7 +43,8 @@ class LeaseTable:
         self._lease = lease
         self._claim = claim
         self._leases: dict[str, Lease] = {}
-        self._running: dict[str, int] = {}
+        self._running: Counter[str] = Counter()
+        self._held: Counter[str | None] = Counter()
 
     def __iter__(self) -> Iterator[Lease]:
         return iter(self._leases.values())
@@ -54,27 +61,52 @@ class LeaseTable:
         return dict(self._running)
 
     def running(self, group: str) -> int:
-        return self._running.get(group, 0)
+        return self._running[group]
 
-    def begin(self, name: str, fence: int, group: str, holder: str | None, *, version: int) -> None:
-        """Of a run that is not known yet."""
+    def held(self, holder: str) -> int:
+        """How many places of its are taken."""
+        return self._held[holder]
+
+    def reserve(self, name: str, fence: int, group: str, holder: str, *, until: float = math.inf) -> Lease | None:
+        """Keeps a place; None where a run of that name is known."""
+        return None if name in self._leases else self._add(Lease(name, fence, group, holder, until))
+
+    def begin(self, name: str, fence: int, group: str, holder: str | None, *, version: int) -> bool:
+        """A run that is in the store. False where it is known already."""
+        known = self._leases.get(name)
+        if known is not None and known.written and known.fence == fence:
+            return False
+        self.drop(name)
         now = time.monotonic()
-        lease = Lease(name, fence, group, holder, now + self._lease, now + self._claim, version=version)
-        self._leases[name] = lease
-        self._running[group] = self._running.get(group, 0) + 1
+        lease = Lease(name, fence, group, holder, now + self._lease, now + self._claim, version=version, written=True)
+        self._add(lease)
+        return True
 
     def drop(self, name: str) -> Lease | None:
         lease = self._leases.pop(name, None)
         if lease is not None:
-            self._running[lease.group] -= 1
-            if not self._running[lease.group]:
-                del self._running[lease.group]
+            _less(self._running, lease.group)
+            _less(self._held, lease.holder)
+        return lease
+
+    def vacate(self, name: str, fence: int) -> None:
+        """Its holder says that it is over: the place is free, though the end is still to be written."""
+        lease = self._leases.get(name)
+        if lease is not None and lease.fence == fence:
+            _less(self._held, lease.holder)
+            lease.holder = None
+            self._held[None] += 1
+
+    def _add(self, lease: Lease) -> Lease:
+        self._leases[lease.id] = lease
+        self._running[lease.group] += 1
+        self._held[lease.holder] += 1
         return lease
 
     def renew(self, name: str, fence: int, progress: float = 0.0) -> bool:
         """False where that is not the run that is known."""
         lease = self._leases.get(name)
-        if lease is None or lease.fence != fence:
+        if lease is None or lease.fence != fence or not lease.written:
             return False
         lease.until, lease.remind_at, lease.progress = time.monotonic() + self._lease, math.inf, progress
         return True
@@ -99,3 +131,10 @@ class LeaseTable:
         for lease in self._leases.values():
             lease.until += stalled
             lease.remind_at += stalled
+
+
+def _less(counts: Counter[KeyT], key: KeyT) -> None:
+    """Nothing stays of what is not there any more."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

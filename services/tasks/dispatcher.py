@@ -17,18 +17,17 @@ from typing import Protocol
 import structlog
 
 from services.common.errors import ComputeError, Unavailable
-from services.durable.leases import LeaseTable
+from services.durable.leases import Lease, LeaseTable
 from services.tasks.domain import Task, TaskState
 from services.tasks.fair_scheduler import FairScheduler
 from services.tasks.ports import Assignment, AttemptStart, TaskClock
 from services.tasks.queues import KnownQueues
-from services.tasks.scheduler import Placement, QueuedTask, Scheduler
+from services.tasks.scheduler import FreeWorker, QueuedTask, Scheduler
 from services.tasks.worker_registry import (
     NO_FACTS,
     RegisteredFacts,
     RegisteredModel,
     RegisteredWorker,
-    Reservation,
     WorkerRegistry,
 )
 
@@ -50,8 +49,6 @@ class WorkerOrders(Protocol):
     async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
         """Of an attempt that was begun for it, and of which it has not said anything."""
         ...
-
-    async def stop(self, task_id: str, attempt: int) -> None: ...
 
 
 class AttemptWriter(Protocol):
@@ -99,8 +96,6 @@ class Dispatcher:
         self._timing = timing
         self._queues = queues or KnownQueues()
         self._scheduler = scheduler or FairScheduler()
-        # Taken from those that wait, while the write that begins them is under way.
-        self._beginning: dict[str, QueuedTask] = {}
         self._leases = LeaseTable(timing.lease, timing.claim)
         self._registry = WorkerRegistry(timing.lease)
         self._assignments: dict[str, list[Task]] = defaultdict(list)
@@ -111,24 +106,25 @@ class Dispatcher:
 
     def check_queue(self, queue: str) -> None:
         """Raises UnknownQueue where no setting names it, no worker served it lately, and none of its tasks is there."""
-        if queue not in self._queues and not self._scheduler.depth().get(queue) and not self._under_way(queue):
+        if queue not in self._queues and not self._scheduler.depth().get(queue) and not self._leases.running(queue):
             raise self._queues.refusal()
 
     def reserve_worker(self, task: Task) -> str | None:
-        """The worker that a task about to be created may be begun for; the reservation lasts until that is noticed."""
+        """The worker that a task about to be created may be begun for; its place is kept until that is noticed."""
         if not (self._complete and self._assigns()):
             return None
         now = time.monotonic()
-        chosen = self._scheduler.place(task.queue, self._registry.free(now), self._clock())
-        kept = chosen and self._registry.reserve(task.id, chosen, task.queue, now + self._timing.claim)
+        chosen = self._scheduler.place(task.queue, self._free(now), self._clock())
+        until = now + self._timing.claim
+        kept = chosen and self._leases.reserve(task.id, task.attempt + 1, task.queue, chosen, until=until)
         return chosen if kept else None
 
-    def cancel_reservation(self, task_id: str) -> Reservation | None:
-        """The place that was kept for it, which is free again."""
-        reservation = self._registry.release(task_id)
-        if reservation is not None:
+    def cancel_reservation(self, task_id: str) -> None:
+        """The place that was kept for it is free again."""
+        lease = self._leases.get(task_id)
+        if lease is not None and not lease.written:
+            self._leases.drop(task_id)
             self._wake.set()
-        return reservation
 
     def noticed(self, task: Task) -> None:
         """A durable write, of this replica or another; what was overtaken on its way changes nothing."""
@@ -137,28 +133,23 @@ class Dispatcher:
             return
         for changed in self._readings:
             changed.add(task.id)
-        if lease is not None and (task.state is not TaskState.EXECUTING or task.attempt != lease.fence):
-            self._drop_lease(task.id)
-            self._learn(task)
-        if task.state is TaskState.PENDING:
-            self._wait(task)
-        elif task.state is TaskState.EXECUTING:
-            self._forget(task)
-            self._begin_lease(task)
-            reservation = self.cancel_reservation(task.id)
-            # Where another replica's write of that id came first, there is nothing to hand over.
-            if reservation is not None and reservation.worker_id == task.worker and task.spec:
-                self._assignments[reservation.worker_id].append(task)
+        if task.state is TaskState.EXECUTING:
+            self._scheduler.remove(task.id, task.queue)
+            # What another replica wrote comes without what its worker needs; that one is reminded.
+            if self._begin_lease(task) and task.spec and self._registry.inbox(task.worker):
+                self._assignments[task.worker or ""].append(task)
         else:
-            self._forget(task)
-            self.cancel_reservation(task.id)
+            self._leases.drop(task.id)
+            self._learn(task)
+            if task.state is TaskState.PENDING:
+                self._scheduler.add(self._queued(task), self._clock())
+            else:
+                self._scheduler.remove(task.id, task.queue)
         self._wake.set()
 
     def gone(self, task_id: str) -> None:
         """No such task."""
-        self._drop_lease(task_id)
-        self.cancel_reservation(task_id)
-        self._beginning.pop(task_id, None)
+        self._leases.drop(task_id)
         for queue in self._scheduler.depth():
             self._scheduler.remove(task_id, queue)
         self._wake.set()
@@ -188,7 +179,7 @@ class Dispatcher:
 
     def workers(self) -> dict[str, tuple[RegisteredWorker, int]]:
         """Those that were heard of lately, each with how many tasks it has."""
-        return self._registry.workers()
+        return {name: (worker, self._leases.held(name)) for name, worker in self._registry.workers().items()}
 
     def models(self) -> list[RegisteredModel]:
         """Those that answer one worker or another."""
@@ -215,11 +206,8 @@ class Dispatcher:
 
     def reported(self, task_id: str, attempt: int) -> None:
         """Its worker says that this run is over, which is about to be written: the slot is free already."""
-        lease = self._leases.get(task_id)
-        if lease is not None and lease.fence == attempt:
-            self._registry.ended(lease.holder)
-            lease.holder = None
-            self._wake.set()
+        self._leases.vacate(task_id, attempt)
+        self._wake.set()
 
     def progress(self, task_id: str) -> float:
         lease = self._leases.get(task_id)
@@ -261,11 +249,13 @@ class Dispatcher:
         return count
 
     def _found(self, task: Task) -> None:
-        if task.state is TaskState.PENDING:
-            if task.id not in self._beginning and not self._scheduler.waits(task.id, task.queue):
-                self._wait(task)
-        elif task.state is TaskState.EXECUTING:
+        lease = self._leases.get(task.id)
+        if lease is not None and not lease.written:
+            return  # what is being written tells of itself
+        if task.state is TaskState.EXECUTING:
             self._begin_lease(task)
+        elif task.state is TaskState.PENDING and not self._scheduler.waits(task.id, task.queue):
+            self._scheduler.add(self._queued(task), self._clock())
 
     def complete(self, *, whole: bool = True) -> None:
         """Whether that was all that is not over: only then is it known that nobody waits."""
@@ -291,8 +281,8 @@ class Dispatcher:
             self._extend_deadlines(now - last - self._timing.sweep)
             last = now
             self._registry.drop_silent(now)
-            for task_id in self._registry.expired_reservations(now):
-                self.cancel_reservation(task_id)
+            for lease in self._leases.late(now):
+                self.cancel_reservation(lease.id)
             await self._return_undelivered()
             if self._leads():
                 await self._remind(now)
@@ -307,11 +297,8 @@ class Dispatcher:
         """Nothing is kept of a queue without tasks that nobody serves."""
         self._queues.forget(now)
         for queue, waiting in self._scheduler.depth().items():
-            if queue not in self._queues and not waiting and not self._under_way(queue):
+            if queue not in self._queues and not waiting and not self._leases.running(queue):
                 self._scheduler.drop(queue)
-
-    def _under_way(self, queue: str) -> bool:
-        return self._leases.running(queue) > 0 or self._registry.awaits(queue)
 
     def _extend_deadlines(self, stalled: float) -> None:
         """This process itself was stopped or starved: its silence is not the workers'."""
@@ -324,44 +311,40 @@ class Dispatcher:
         """What nobody could be told of is not begun."""
         return self._leads() and self._orders.connected
 
-    def _take(self) -> list[Placement]:
+    def _free(self, now: float) -> list[FreeWorker]:
+        return self._registry.free(now, self._leases.held)
+
+    def _take(self) -> list[tuple[QueuedTask, Lease]]:
         """Who is next, each with a place kept for it."""
-        now = time.monotonic()
-        if not self._assigns() or not (free := self._registry.free(now)):
+        if not self._assigns() or not (free := self._free(time.monotonic())):
             return []
         taken = []
-        for placement in self._scheduler.take(free, self._clock()):
-            task = placement.task
-            if self._registry.reserve(task.task_id, placement.worker_id, task.queue, now + self._timing.claim):
-                self._beginning[task.task_id] = task
-                taken.append(placement)
+        for task, worker_id in self._scheduler.take(free, self._clock()):
+            if lease := self._leases.reserve(task.task_id, task.attempt, task.queue, worker_id):
+                taken.append((task, lease))
             else:  # it is being created once more, under its key
                 self._scheduler.add(task, self._clock())
         return taken
 
-    async def _begin(self, taken: Sequence[Placement]) -> None:
+    async def _begin(self, taken: Sequence[tuple[QueuedTask, Lease]]) -> None:
         """Writes them as begun; what is noticed then goes to its worker. Whatever could not begin waits on."""
-        attempts = [Assignment(worker_id, task.task_id, task.attempt) for task, worker_id in taken]
         try:
-            for (task, _), start in zip(taken, await self._attempts.begin(attempts), strict=True):
-                if not self._is_beginning(task):
+            wanted = [Assignment(lease.holder or "", lease.id, lease.fence) for _, lease in taken]
+            for (_, lease), start in zip(taken, await self._attempts.begin(wanted), strict=True):
+                if self._leases.get(lease.id) is not lease:
                     continue  # noticed as it was written
                 if start.task is not None:
                     self.noticed(start.task)
                 else:
-                    self.gone(task.task_id)
+                    self.gone(lease.id)
         except ComputeError as error:
-            log.warning("tasks not begun", count=len(attempts), reason=error.reason)
+            log.warning("tasks not begun", count=len(taken), reason=error.reason)
             await asyncio.sleep(self._timing.sweep)
         finally:
-            for task, _ in taken:
-                if self._is_beginning(task):
-                    self.cancel_reservation(task.task_id)
-                    self._scheduler.add(self._beginning.pop(task.task_id), self._clock())
-
-    def _is_beginning(self, task: QueuedTask) -> bool:
-        latest = self._beginning.get(task.task_id)
-        return latest is not None and latest.attempt == task.attempt
+            for task, lease in taken:
+                if self._leases.get(lease.id) is lease:
+                    self.cancel_reservation(lease.id)
+                    self._scheduler.add(task, self._clock())
 
     async def _hand_over(self) -> None:
         assigned, self._assignments = self._assignments, defaultdict(list)
@@ -402,7 +385,7 @@ class Dispatcher:
                 log.warning("worker not reminded", task_id=lease.id, error=repr(error))
 
     async def _expire_leases(self, now: float) -> None:
-        late = self._leases.late(now)[:_EXPIRED_AT_ONCE]
+        late = [lease for lease in self._leases.late(now) if lease.written][:_EXPIRED_AT_ONCE]
         if not late:
             return
         for lease in late:
@@ -415,22 +398,13 @@ class Dispatcher:
             return
         for lease in late:
             if self._leases.get(lease.id) is lease:
-                self._drop_lease(lease.id)  # the store knew already that it was over
+                self._leases.drop(lease.id)  # the store knew already that it was over
                 self._wake.set()
 
     def _drop_unkept(self, now: float) -> None:
         """A replica that leads later reads the store anew; until then it need not remember whose end it missed."""
         for lease in self._leases.late(now):
-            self._drop_lease(lease.id)
-
-    def _wait(self, task: Task) -> None:
-        item = self._queued(task)
-        if self._is_beginning(item):
-            self._beginning[task.id] = item  # should the write fail
-        else:
-            if self._beginning.pop(task.id, None) is not None:
-                self.cancel_reservation(task.id)  # that write can only fail
-            self._scheduler.add(item, self._clock())
+            self._leases.drop(lease.id)
 
     def _queued(self, task: Task) -> QueuedTask:
         # How long to wait is what the writer's clock says; from when on is this process's own affair.
@@ -450,20 +424,5 @@ class Dispatcher:
         if task.state is TaskState.COMPLETED and task.started_at is not None:
             self._scheduler.learn(task.task_type, max((task.updated_at - task.started_at) / 1e6, 0.001))
 
-    def _begin_lease(self, task: Task) -> None:
-        known = self._leases.get(task.id)
-        if known is not None and known.fence == task.attempt:
-            return
-        self._drop_lease(task.id)
-        self._leases.begin(task.id, task.attempt, task.queue, task.worker, version=task.version)
-        self._registry.began(task.worker)
-
-    def _drop_lease(self, task_id: str) -> None:
-        lease = self._leases.drop(task_id)
-        if lease is not None:
-            self._registry.ended(lease.holder)
-
-    def _forget(self, task: Task) -> None:
-        """It waits no more."""
-        self._beginning.pop(task.id, None)
-        self._scheduler.remove(task.id, task.queue)
+    def _begin_lease(self, task: Task) -> bool:
+        return self._leases.begin(task.id, task.attempt, task.queue, task.worker, version=task.version)

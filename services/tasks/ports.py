@@ -105,7 +105,7 @@ class WorkerReservations(Protocol):
         """Keeps a place. None when others wait before it, or nobody has room."""
         ...
 
-    def cancel_reservation(self, task_id: str) -> object:
+    def cancel_reservation(self, task_id: str) -> None:
         """It is not begun after all."""
         ...
 

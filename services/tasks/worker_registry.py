@@ -1,10 +1,10 @@
-"""The workers heard of lately, what each runs, and the slots reserved for tasks that are begun as they are written."""
+"""The workers heard of lately, and what each has room for."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -54,22 +54,12 @@ class RegisteredWorker(NamedTuple):
     facts: RegisteredFacts = NO_FACTS
 
 
-class Reservation(NamedTuple):
-    """A slot held for a task that is being written as begun, until `until`."""
-
-    worker_id: str
-    queue: str
-    until: float
-
-
 class WorkerRegistry:
     """`patience`: seconds of silence after which a worker counts as gone."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._workers: dict[str, RegisteredWorker] = {}
-        self._running: dict[str, int] = defaultdict(int)
-        self._reservations: dict[str, Reservation] = {}
 
     @property
     def present(self) -> bool:
@@ -104,19 +94,19 @@ class WorkerRegistry:
             self._workers[worker_id] = RegisteredWorker(tuple(queues), capacity, until, inbox, unwell, models, facts)
         return known is None or (known.capacity, known.inbox) != (capacity, inbox)
 
-    def workers(self) -> dict[str, tuple[RegisteredWorker, int]]:
-        """Each as it described itself last, with how many tasks it has."""
-        return {name: (worker, self._running.get(name, 0)) for name, worker in self._workers.items()}
+    def workers(self) -> dict[str, RegisteredWorker]:
+        """Each as it described itself last."""
+        return dict(self._workers)
 
-    def free(self, now: float) -> list[FreeWorker]:
-        """Those that can be given more. One that is late with a heartbeat may be gone."""
+    def free(self, now: float, taken: Callable[[str], int]) -> list[FreeWorker]:
+        """Those that can be given more, when so many of their slots are taken. One that is late with a heartbeat may be
+        gone.
+        """
         punctual = now + self._patience / 2
         return [
             FreeWorker(worker_id, worker.queues, slots)
             for worker_id, worker in self._workers.items()
-            if worker.inbox
-            and worker.until > punctual
-            and (slots := worker.capacity - self._running.get(worker_id, 0)) > 0
+            if worker.inbox and worker.until > punctual and (slots := worker.capacity - taken(worker_id)) > 0
         ]
 
     def slots(self) -> dict[str, list[int]]:
@@ -137,40 +127,6 @@ class WorkerRegistry:
         for worker_id, worker in self._workers.items():
             if worker.inbox == inbox:
                 self._workers[worker_id] = worker._replace(inbox="")
-
-    def began(self, worker_id: str | None) -> None:
-        if worker_id is not None:
-            self._running[worker_id] += 1
-
-    def ended(self, worker_id: str | None) -> None:
-        if worker_id is None:
-            return
-        self._running[worker_id] -= 1
-        if self._running[worker_id] <= 0:
-            del self._running[worker_id]
-
-    def reserve(self, task_id: str, worker_id: str, queue: str, until: float) -> bool:
-        """False where a place is kept for that task already."""
-        if task_id in self._reservations:
-            return False
-        self._reservations[task_id] = Reservation(worker_id, queue, until)
-        self.began(worker_id)
-        return True
-
-    def awaits(self, queue: str) -> bool:
-        """Whether a task of that queue is being written."""
-        return any(reservation.queue == queue for reservation in self._reservations.values())
-
-    def release(self, task_id: str) -> Reservation | None:
-        """The place that was kept, which is free again."""
-        reservation = self._reservations.pop(task_id, None)
-        if reservation is not None:
-            self.ended(reservation.worker_id)
-        return reservation
-
-    def expired_reservations(self, now: float) -> list[str]:
-        """Tasks whose writing has taken too long."""
-        return [task_id for task_id, reservation in self._reservations.items() if reservation.until <= now]
 
     def extend_deadlines(self, stalled: float) -> None:
         """Those many seconds of silence were this process's own."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from services.common.errors import Unavailable
+from services.durable.leases import LeaseTable
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.fair_scheduler import FairScheduler
@@ -57,40 +58,40 @@ def test_the_models_are_those_of_all_workers_that_are_there_each_once() -> None:
     assert [one.name for one in found.models] == ["a"]
 
 
-def free(books: WorkerRegistry, now: float = 100.0) -> dict[str, int]:
-    return {worker.worker_id: worker.slots for worker in books.free(now)}
+def free(books: WorkerRegistry, now: float = 100.0, taken: Counter[str] | None = None) -> dict[str, int]:
+    return {worker.worker_id: worker.slots for worker in books.free(now, (taken or Counter()).__getitem__)}
 
 
 def test_free_is_whoever_listens_and_has_room() -> None:
     books = registry()
     assert free(books) == {"small": 1, "large": 3, "elsewhere": 9}
-    assert [worker.queues for worker in books.free(100.0)] == [("q",), ("q",), ("r", "s")]
+    assert [worker.queues for worker in books.free(100.0, lambda _: 0)] == [("q",), ("q",), ("r", "s")]
+    assert free(books, taken=Counter({"small": 1, "large": 2, "elsewhere": 10})) == {"large": 1}
 
 
-def test_a_place_that_is_kept_takes_its_workers_room() -> None:
-    books = registry()
-    kept = [books.reserve(f"t{number}", "large", "q", 105.0) for number in range(3)]
-    assert kept == [True, True, True] and "large" not in free(books)
-    assert books.awaits("q") and not books.awaits("r")
+def test_a_place_is_taken_from_when_it_is_kept_until_its_holder_says_that_it_is_over() -> None:
+    leases = LeaseTable(10.0, 5.0)
+    assert leases.reserve("t", 1, "q", "w") is not None
+    assert leases.reserve("t", 1, "q", "v") is None
+    assert (leases.held("w"), leases.held("v"), leases.running("q")) == (1, 0, 1)
+    assert leases.begin("t", 1, "q", "w", version=2) and not leases.begin("t", 1, "q", "w", version=2)
+    assert (leases.held("w"), leases.running("q")) == (1, 1)
+    leases.vacate("t", 2)
+    assert leases.held("w") == 1
+    for _ in range(2):
+        leases.vacate("t", 1)
+    assert (leases.held("w"), leases.running("q"), leases.by_group) == (0, 1, {"q": 1})
+    leases.drop("t")
+    assert (leases.running("q"), leases.by_group, len(leases)) == (0, {}, 0)
 
 
-def test_one_task_has_one_place() -> None:
-    books = registry()
-    assert books.reserve("t", "large", "q", 105.0)
-    assert not books.reserve("t", "small", "q", 105.0)
-    place = books.release("t")
-    assert place is not None and place.worker_id == "large"
-    assert books.release("t") is None
-    assert books.reserve("t", "large", "q", 105.0) and free(books)["small"] == 1
-
-
-def test_what_a_worker_runs_takes_its_room() -> None:
-    books = registry()
-    for _ in range(3):
-        books.began("large")
-    assert "large" not in free(books)
-    books.ended("large")
-    assert free(books)["large"] == 1
+def test_nobody_can_confirm_what_is_still_being_written_nor_is_reminded_of_it() -> None:
+    leases = LeaseTable(10.0, 5.0)
+    leases.reserve("t", 1, "q", "w", until=0.0)
+    assert not leases.renew("t", 1) and not leases.unconfirmed("t", 1)
+    assert leases.to_remind(1e18) == [] and [lease.id for lease in leases.late(0.0)] == ["t"]
+    leases.begin("t", 1, "q", "w", version=2)
+    assert leases.unconfirmed("t", 1) and leases.renew("t", 1) and not leases.unconfirmed("t", 1)
 
 
 def test_a_worker_that_missed_a_beat_is_given_nothing() -> None:
@@ -105,12 +106,6 @@ def test_a_worker_is_given_nothing_from_when_nobody_listens_until_it_speaks_agai
     assert ("large" in free(books), books.inbox("large")) == (False, "")
     assert books.heard("large", ["q"], 3, "_INBOX.large")
     assert free(books)["large"] == 3
-
-
-def test_a_place_that_nobody_came_for_is_late() -> None:
-    books = registry()
-    books.reserve("t", "large", "q", 105.0)
-    assert (books.expired_reservations(104.9), books.expired_reservations(105.0)) == ([], ["t"])
 
 
 class WatchedScheduler(FairScheduler):
@@ -325,8 +320,7 @@ class Books(RuleBasedStateMachine):
     def taken(self) -> Counter[str]:
         """Of each worker: what it runs, and what is kept for it."""
         books: Any = self.books
-        found = Counter(lease.holder for lease in books._leases if lease.holder)
-        return found + Counter(place.worker_id for place in books._registry._reservations.values())
+        return Counter(lease.holder for lease in books._leases if lease.holder)
 
     @invariant()
     def orders_go_where_they_belong(self) -> None:
@@ -335,12 +329,11 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def every_count_is_what_it_counts(self) -> None:
         books: Any = self.books
-        places, leases = books._registry._reservations.values(), list(books._leases)
-        assert +Counter(books._leases._running) == Counter(lease.group for lease in leases)
-        assert {place.queue for place in places} == {queue for queue in "qr" if books._registry.awaits(queue)}
-        assert Counter(books._registry._running) == self.taken()
-        assert min(books._leases._running.values(), default=0) >= 0
-        assert all(not books._scheduler.waits(name, item.queue) for name, item in books._beginning.items())
+        leases = list(books._leases)
+        assert Counter(books._leases._running) == Counter(lease.group for lease in leases)
+        assert Counter(books._leases._held) == Counter(lease.holder for lease in leases)
+        assert min((*books._leases._running.values(), *books._leases._held.values()), default=1) > 0
+        assert not any(books._scheduler.waits(lease.id, lease.group) for lease in leases if lease.written)
 
     def nobody_waits_where_there_is_room(self) -> None:
         for _ in range(5):
@@ -359,12 +352,7 @@ class Books(RuleBasedStateMachine):
                     self.write(task.cancelled(self.clock()))
             self.wait(30.0)
             books: Any = self.books
-            assert (len(books._leases), books._beginning, books._registry._reservations, books._registry._workers) == (
-                0,
-                {},
-                {},
-                {},
-            )
+            assert (len(books._leases), books._registry._workers) == (0, {})
             assert not any(books.depth().values())
             self.every_count_is_what_it_counts()
         finally:
