@@ -30,6 +30,7 @@ def rules() -> Iterator[Rule]:
     yield Rule("ruff format", (f"{_BIN}/ruff", "format", "--check", "--quiet", "."))
     yield Rule("mypy", (f"{_BIN}/mypy", *TYPED, "examples"))
     yield from _of_the_models()
+    yield Rule("pauses in tests", (str(APP_PYTHON), "-m", "tests.pauses"))
     yield Rule("import-linter", (f"{_BIN}/lint-imports",))
     yield Rule("generated code", (str(APP_PYTHON), "protos/generate.py", "--check"))
     yield Rule("settings page", (str(APP_PYTHON), "-m", "deploy.local.settings_table", "--check"))

@@ -20,6 +20,7 @@ from tests.bench.connection import Connection
 from tests.bench.figures import CELERY, LEAN
 from tests.bench.sides import PROMPT, batched
 from tests.stack import running
+from tests.waiting import time_passes
 
 _ASK_EVERY_SECONDS = 0.25
 _GROUP = 500
@@ -62,7 +63,7 @@ class CelerySide:
         path = "/tasks/" + await self.submit(connection)
         accepted = time.perf_counter() - began
         while True:
-            await asyncio.sleep(self.poll)
+            await time_passes(self.poll, because="the client of a backend without events polls")
             _, answer = await connection.call("GET", path)
             if b'"completed"' in answer:
                 return accepted
@@ -70,7 +71,7 @@ class CelerySide:
     async def drain(self, ids: Collection[str], patience: float) -> None:
         left, give_up = set(ids), time.monotonic() + patience
         while left and time.monotonic() < give_up:
-            await asyncio.sleep(_ASK_EVERY_SECONDS)
+            await time_passes(_ASK_EVERY_SECONDS, because="Redis tells nobody")
             left -= (await self.ends(left)).keys()
 
     async def ends(self, ids: Collection[str]) -> dict[str, float]:

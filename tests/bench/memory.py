@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from tests.bench.our_side import OurSide, our_side
 from tests.bench.passes import submit_pass, warm_up
 from tests.bench.processes import rss_mib
 from tests.nats_server import connected
+from tests.waiting import time_passes
 
 CLIENTS = 64
 MARKS = (10_000, 20_000, 40_000, 60_000)
@@ -63,7 +63,7 @@ def _subject() -> str:
 
 
 async def _at_rest(side: OurSide) -> dict[str, float]:
-    await asyncio.sleep(_REST_SECONDS)
+    await time_passes(_REST_SECONDS, because="at rest")
     return {role: round(rss_mib(pid), 1) for role, pid in side.pids.items()}
 
 

@@ -24,6 +24,7 @@ from tests.bench.orchestration import fresh_home
 from tests.bench.triton_batching import INTERVAL, PICTURES, PROMPTS, Bench
 from tests.nats_server import connected
 from tests.stack import RunningStack, running_stack
+from tests.waiting import nothing_happens_for, time_passes
 
 STEPS, ROUNDS, CANCELS = 20, 8, 5
 CONCURRENCIES = (1, 2, 4, 8)
@@ -153,7 +154,7 @@ async def _previews(system: System) -> list[float]:
     """Seconds from the request to the first preview, with a new one every INTERVAL seconds."""
 
     async def arrive(seed: int) -> float:
-        await asyncio.sleep(seed * INTERVAL)
+        await time_passes(seed * INTERVAL, because="one every so often")
         began = time.perf_counter()
         task = await system.draw(seed, wait=0)
         seconds = await system.preview(task["id"]) - began
@@ -170,5 +171,5 @@ async def _steps_after_cancel(system: System, seed: int) -> int:
     answer = await system.http.post(f"{_PATH}{task['id']}/cancel")
     answer.raise_for_status()
     before = await system.steps_done()
-    await asyncio.sleep(2.0)
+    await nothing_happens_for(2.0, because="whether steps are still taken")
     return await system.steps_done() - before

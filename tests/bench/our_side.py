@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import os
@@ -26,6 +25,7 @@ from tests.bench.connection import Connection
 from tests.bench.figures import OURS, TOGETHER
 from tests.bench.sides import PROMPT, batched
 from tests.nats_server import connected
+from tests.waiting import time_passes
 
 Tasks: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
 _ASK_EVERY_SECONDS = 0.25
@@ -72,12 +72,12 @@ class OurSide:
         """Their events included: the relay may lag behind the tasks, and its work is part of the cost."""
         give_up = time.monotonic() + patience
         async with self._tasks() as tasks, self._bus() as bus:
-            while await _any_left(tasks) and time.monotonic() < give_up:  # noqa: ASYNC110  # no event of ours
-                await asyncio.sleep(_ASK_EVERY_SECONDS)
+            while await _any_left(tasks) and time.monotonic() < give_up:
+                await time_passes(_ASK_EVERY_SECONDS, because="no event of ours, which would cost")
             before = -1
             while before != (now := (await bus.jetstream().stream_info(EVENTS)).state.messages):
                 before = now
-                await asyncio.sleep(2 * _ASK_EVERY_SECONDS)
+                await time_passes(2 * _ASK_EVERY_SECONDS, because="the relay is through when nothing came for so long")
 
     async def ends(self, ids: Collection[str]) -> dict[str, float]:
         found: dict[str, float] = {}

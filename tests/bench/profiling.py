@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.bench.figures import Row
 from tests.bench.orchestration import fresh_home
 from tests.bench.our_side import OurSide, our_side
 from tests.bench.passes import submit_pass, warm_up
+from tests.waiting import time_passes
 
 _CONCURRENCY = 64
 _SAMPLED = ("gateway", "tasks", "worker", "store")
@@ -64,7 +64,7 @@ def _sampling(side: OurSide, folder: Path) -> Iterator[None]:
         target = ("--output", str(_folded(folder, role)))
         samplers.append(subprocess.Popen((*command, *target), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
     try:
-        uvloop.run(asyncio.sleep(1.0))  # until they have read the symbols
+        uvloop.run(time_passes(1.0, because="the samplers read the symbols"))
         yield
     finally:
         for sampler in samplers:

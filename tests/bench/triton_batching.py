@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc.aio as triton
 
+from tests.waiting import time_passes
+
 PROMPTS = ["a red mug on a white background", "a blue sneaker", "a green t-shirt", "a yellow lamp"]
 PICTURES = 16
 INTERVAL = 0.3  # seconds between arrivals in the steady test
@@ -77,7 +79,7 @@ class Bench:
         began = time.perf_counter()
 
         async def arrive(seed: int) -> Drawn:
-            await asyncio.sleep(seed * INTERVAL)
+            await time_passes(seed * INTERVAL, because="one every so often")
             return await self.draw(seed, alone=alone)
 
         drawn = await asyncio.gather(*(arrive(seed) for seed in range(PICTURES)))

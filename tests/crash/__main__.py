@@ -22,6 +22,7 @@ from tests.crash.chaos import Chaos, Recovery
 from tests.crash.load import Load
 from tests.crash.plan import TARGETS, Plan, make_plan
 from tests.stack import RunningStack, running_stack
+from tests.waiting import time_passes
 
 OUT = Path("out/crash/report.json")
 SHORT_SECONDS = 28.0
@@ -44,7 +45,7 @@ async def run(stack: RunningStack, plan: Plan) -> dict[str, Any]:
         begun = time.monotonic()
         states = await ledger.settle(load, patience=180.0)
         tell(f"settled after {time.monotonic() - begun:.1f} s")
-        await asyncio.sleep(2.0)  # a dead relay's events are adopted
+        await time_passes(2.0, because="a dead relay's events are adopted")
         events = await ledger.read_events(stack.addresses.nats_url, stack.nats_credentials)
     closed = ledger.close(load.accepted, states, events)
     return report(plan, load, closed, chaos.recoveries)

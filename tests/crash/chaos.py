@@ -15,6 +15,7 @@ import psutil
 from tests.crash.load import Load
 from tests.crash.plan import Job, Kill
 from tests.stack import RunningStack, model_process
+from tests.waiting import time_passes, until
 
 _PICTURE_TARGETS = {"triton", "model", "storage"}
 _RECOVERY_SECONDS = 120.0
@@ -41,16 +42,14 @@ class Chaos:
         begun = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for number, kill in enumerate(kills):
-                await asyncio.sleep(max(0.0, begun + kill.at - time.monotonic()))
+                await time_passes(max(0.0, begun + kill.at - time.monotonic()), because="the plan says when")
                 await self._kill(kill.target)
                 self._tell(f"{kill.at:6.1f} s  kill {number + 1:2d}/{len(kills)}  {kill.target}")
                 group.create_task(self._recover(kill, number))
 
     async def _kill(self, target: str) -> None:
         """Waits for a process that is being started again, so that every planned kill hits."""
-        async with asyncio.timeout(_RECOVERY_SECONDS):
-            while (pid := self._pid(target)) is None:  # noqa: ASYNC110  # processes send no events
-                await asyncio.sleep(0.1)
+        pid = await until(lambda: self._pid(target), _RECOVERY_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
@@ -70,5 +69,5 @@ class Chaos:
             shown = await self._load.show(task_id)
             if shown is not None and shown["status"] == "COMPLETED":
                 break
-            await asyncio.sleep(0.1)
+            await time_passes(0.1, because="the customer asks ten times a second")
         self.recoveries.append(Recovery(kill.target, kill.at, time.monotonic() - begun))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections import defaultdict
@@ -12,6 +11,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 
 from tests.crash.load import Accepted, Load
 from tests.nats_server import connected
+from tests.waiting import time_passes
 
 TERMINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 _ENDINGS = {"completed", "failed", "cancelled"}
@@ -38,7 +38,7 @@ async def settle(load: Load, *, patience: float) -> dict[str, str]:
                 states[item.task_id] = shown["status"]
         if all(states.get(item.task_id) in TERMINAL for item in load.accepted):
             break
-        await asyncio.sleep(0.5)
+        await time_passes(0.5, because="nobody tells the ledger what a dead gateway's clients missed")
     return states
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from tests.crash.plan import Job
+from tests.waiting import time_passes
 
 _PATIENCE_SECONDS = 120.0
 
@@ -36,7 +37,7 @@ class Load:
         begun = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for job in jobs:
-                await asyncio.sleep(max(0.0, begun + job.at - time.monotonic()))
+                await time_passes(max(0.0, begun + job.at - time.monotonic()), because="the plan says when")
                 group.create_task(self.send(job))
 
     async def send(self, job: Job) -> str | None:
@@ -51,7 +52,7 @@ class Load:
             if answer is not None and answer.status_code < 500 and answer.status_code not in (408, 429):
                 self.refused.append(f"{job.key}: {answer.status_code} {answer.text[:200]}")
                 return None
-            await asyncio.sleep(0.2)
+            await time_passes(0.2, because="a client that asks again is in no hurry")
         self.unanswered.append(job.key)
         return None
 

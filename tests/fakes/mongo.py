@@ -3,7 +3,6 @@ any two commands, within a group of writes, and between a command and its answer
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Any, cast
 
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from tests.waiting import turns
 
 Document = dict[str, Any]
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -36,7 +37,7 @@ class Life:
 
     async def step(self) -> None:
         """Raises DiedError from its end on."""
-        await asyncio.sleep(0)
+        await turns()
         if self.steps_left is not None:
             self.steps_left -= 1
             self.over = self.over or self.steps_left <= 0

@@ -31,6 +31,7 @@ from services.tasks import app as tasks
 from services.tasks.settings import TasksSettings
 from services.webhooks import app as webhooks
 from services.workflows import app as workflows
+from tests.waiting import time_passes
 
 TOKEN = "internal-token"
 TASKS = "/api/v1/tasks/"
@@ -157,7 +158,7 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:
-        await asyncio.sleep(0.01)
+        await time_passes(0.01, because="the server says nothing when it has started")
         if running.done():
             running.result()
     port = server.servers[0].sockets[0].getsockname()[1]

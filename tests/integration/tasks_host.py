@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -147,11 +146,3 @@ async def hosting(
             finally:
                 await bus.close()
                 await server.stop(1)
-
-
-async def until(condition: Any, timeout: float = 15.0) -> Any:
-    """Asks again until the answer is true; for what only the store can tell."""
-    async with asyncio.timeout(timeout):
-        while not (answer := await condition()):  # noqa: ASYNC110  # only the store can tell
-            await asyncio.sleep(0.02)
-    return answer

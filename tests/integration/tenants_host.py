@@ -27,6 +27,7 @@ from services.messaging.tenant_events import DOMAIN, durable_of
 from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, call, connect
 from tests.nats_server import access_folder, services_bus
+from tests.waiting import time_passes
 
 TOKEN = "internal-token"
 
@@ -56,7 +57,7 @@ class Reader:
     async def settled(self) -> None:
         """Everything said has been taken or refused."""
         await self.client.flush(timeout=5)
-        await asyncio.sleep(0.05)  # refusals are told by a task of the client's own
+        await time_passes(0.05, because="refusals are told by a task of the client's own")
 
     async def durable(self) -> JetStreamContext.PullSubscription:
         """As the documentation has it."""

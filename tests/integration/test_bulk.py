@@ -22,6 +22,7 @@ from PIL import Image
 from services.rpc.grpc_client import Credentials
 from services.rpc.rpc_status import from_rpc_error, from_status
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, stack
+from tests.waiting import time_passes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BATCH, DELETE, EVENTS = f"{TASKS}batch", f"{TASKS}delete", f"{TASKS}events"
@@ -265,7 +266,7 @@ async def test_several_tasks_are_told_in_one_stream_that_ends_with_the_last_of_t
     async with watching(api, ids) as response:
         watched = asyncio.create_task(told(response))
         for task_id in ids:
-            await asyncio.sleep(0.05)
+            await time_passes(0.05, because="one ends after the other")
             await api.finish(task_id)
         signs = await asyncio.wait_for(watched, 30)
     for task_id in ids:
@@ -295,7 +296,7 @@ async def test_who_comes_back_is_told_every_event_of_each_task_once(api: Stack) 
     await api.finish(ids[2])
     async with watching(api, ids, last) as response:
         rest = asyncio.create_task(told(response))
-        await asyncio.sleep(0.2)
+        await time_passes(0.2, because="the stream has been opened")
         await api.http.post(f"{TASKS}{ids[1]}/cancel")
         seen += await asyncio.wait_for(rest, 30)
     assert verbs(seen, ids[0]) == ["executing", "completed"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -17,6 +17,7 @@ from services.durable.store import Database, open_database
 from services.messaging.streams import ensure_streams
 from tests.fakes.parcels import NEWS, ORDERS, Parcel, Service
 from tests.nats_server import services_bus
+from tests.waiting import time_passes, until
 
 
 @dataclass
@@ -57,12 +58,6 @@ async def place(mongodb_url: str, nats_url: str) -> AsyncIterator[Place]:
             await ensure_streams(bus, stream)
             await bus.jetstream().purge_stream(str(stream.name))
         yield Place(database, bus)
-
-
-async def until(seen: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not await seen():  # noqa: ASYNC110  # the loops' own timers decide
-            await asyncio.sleep(0.02)
 
 
 async def test_orders_from_the_queue_become_parcels_once_and_their_events_are_told(place: Place) -> None:
@@ -108,7 +103,7 @@ async def test_a_run_its_holder_vouches_for_goes_on_and_who_leads_next_knows_of_
         await first.take("p", "c1")
         for _ in range(10):
             assert first.leases.renew("p", 1)
-            await asyncio.sleep(0.1)
+            await time_passes(0.1, because="a courier's beat")
         assert (await first.parcels.get_fresh("p")).state == "ON_THE_WAY"
     async with place.replica() as second:
 

@@ -16,6 +16,7 @@ import pytest_asyncio
 from gateway.edge.protocol import MAX_HEAD_BYTES
 from services.imaging.encoding import encode
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, generation, stack
+from tests.waiting import turns
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 200_000
@@ -343,7 +344,7 @@ async def test_a_body_that_turns_out_too_large_is_refused_on_the_way(api: Stack)
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(1000):
             yield b" " * 10_000
-            await asyncio.sleep(0)
+            await turns()
 
     answer = await api.http.post(TASKS, content=endless(), headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")

@@ -13,6 +13,7 @@ from compute.tasks.v1 import worker_pb2
 
 from tests.integration.gateway_host import TASKS, Stack, stack
 from tests.integration.test_gateway_events import settled
+from tests.waiting import time_passes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MOST_CONNECTIONS = 10
@@ -87,7 +88,7 @@ async def test_an_event_source_on_a_finished_task_hears_its_end_once_and_stops(a
 async def test_an_event_source_that_saw_a_task_run_stops_at_its_end(api: Stack) -> None:
     task = await api.create()
     following = asyncio.create_task(followed(api, task["id"]))
-    await asyncio.sleep(0.3)
+    await time_passes(0.3, because="the browser follows the stream")
     await api.finish(task["id"])
     source = await following
     assert source.statuses == [200, 204]
@@ -118,7 +119,7 @@ async def test_a_task_that_was_resumed_after_its_end_has_more_to_tell(api: Stack
     source = await followed(api, task["id"])
     await api.http.post(f"{TASKS}{task['id']}/resume")
     following = asyncio.create_task(source.run())
-    await asyncio.sleep(0.3)
+    await time_passes(0.3, because="the browser follows the stream")
     await api.http.post(f"{TASKS}{task['id']}/cancel")
     async with asyncio.timeout(20):
         await following

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, stack
 from tests.integration.test_gateway_slow_clients import connected
+from tests.waiting import time_passes
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.field("reset-before-the-answer")]
 BODY = 2.0
@@ -93,7 +94,7 @@ async def test_whoever_sends_on_is_told_why_and_never_cut_off(api: Stack, refusa
         for _ in range(PIECES):
             writer.write(PIECE)
             await writer.drain()
-            await asyncio.sleep(0.02)
+            await time_passes(0.02, because="a client that sends on, slowly")
 
 
 async def test_whoever_is_turned_away_and_sends_on_is_told_why(api: Stack) -> None:
@@ -111,7 +112,7 @@ async def test_whoever_is_turned_away_and_sends_on_is_told_why(api: Stack) -> No
             for _ in range(PIECES):
                 writer.write(PIECE)
                 await writer.drain()
-                await asyncio.sleep(0.02)
+                await time_passes(0.02, because="a client that sends on, slowly")
     finally:
         for place in places:
             await place.__aexit__(None, None, None)
@@ -128,7 +129,7 @@ async def test_whoever_never_stops_sending_is_cut_off(api: Stack, name: str, kep
             while time.monotonic() - began < 5 * BODY:
                 writer.write(b"x" * 1000)
                 await writer.drain()
-                await asyncio.sleep(0.02)
+                await time_passes(0.02, because="a client that sends on, slowly")
         assert BODY * 0.5 < time.monotonic() - began < BODY + 2
 
 

@@ -18,8 +18,8 @@ from compute.tasks.v1 import tasks_pb2, worker_pb2
 from services.messaging.subjects.tasks import EVENTS
 from services.messaging.subjects.workers import progress_subject
 from tests.integration.gateway_host import TASKS, Stack, stack
-from tests.integration.tasks_host import until
 from tests.nats_server import connected
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

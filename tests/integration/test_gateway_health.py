@@ -19,9 +19,9 @@ from deploy.local.ports import HOST, free_ports
 from gateway.settings import GatewaySettings
 from services.rpc.grpc_client import Credentials, connect
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, services, serving, stack
-from tests.integration.tasks_host import until
 from tests.nats_server import nats_component
 from tests.stack import running
+from tests.waiting import until
 
 
 async def health(client: httpx2.AsyncClient) -> tuple[int, str, list[str]]:

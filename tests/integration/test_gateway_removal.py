@@ -18,8 +18,8 @@ from PIL import Image
 from services.clients.storage_client import StorageClient
 from services.rpc.grpc_client import Credentials
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, stack
-from tests.integration.tasks_host import until
 from tests.nats_server import connected
+from tests.waiting import time_passes, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -149,7 +149,7 @@ async def test_a_key_whose_task_was_deleted_is_spent_for_good(api: Stack, mongod
 async def test_whoever_waits_for_a_task_that_is_deleted_is_told_so(api: Stack) -> None:
     task = await api.create()
     waiting = asyncio.create_task(api.http.get(f"{TASKS}{task['id']}", headers={"prefer": "wait=15"}))
-    await asyncio.sleep(0.2)
+    await time_passes(0.2, because="the request is on its way")
     await api.http.delete(f"{TASKS}{task['id']}")
     answer = await waiting
     assert answer.status_code == 404 or answer.json()["status"] == "CANCELLED"

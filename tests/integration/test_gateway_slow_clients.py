@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from deploy.local.ports import free_ports
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, generation, services, stack
-from tests.integration.tasks_host import until
+from tests.waiting import nothing_happens_for, time_passes, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.field("slow-clients")]
 HEAD, BODY, IDLE, ANSWER, RATE = 0.8, 1.0, 1.5, 1.0, 1000.0
@@ -72,7 +72,7 @@ async def dripping(writer: Any, data: Iterable[bytes], pause: float = 0.1) -> No
         if writer.transport.is_closing():
             return
         writer.write(piece)
-        await asyncio.sleep(pause)
+        await time_passes(pause, because="a client that sends slowly")
 
 
 def single(data: bytes) -> list[bytes]:
@@ -149,7 +149,7 @@ async def test_a_body_that_comes_steadily_may_take_longer_than_the_patience(api:
         began = time.monotonic()
         for at in range(0, len(body), 400):
             writer.write(body[at : at + 400])
-            await asyncio.sleep(0.1)
+            await time_passes(0.1, because="a client that sends slowly")
         assert time.monotonic() - began > BODY * 1.5
         said = await asyncio.wait_for(reader.readline(), 5)
     assert said.startswith((b"HTTP/1.1 200", b"HTTP/1.1 422"))
@@ -162,7 +162,7 @@ async def test_between_two_requests_a_client_may_rest_for_a_while_and_not_for_ev
             top = await reader.readuntil(b"\r\n\r\n")
             length = int(next(line for line in top.split(b"\r\n") if line.startswith(b"content-length")).split()[1])
             await reader.readexactly(length)
-            await asyncio.sleep(HEAD)
+            await time_passes(HEAD, because="a connection that is silent for so long")
         said, seconds = await ending(reader)
     assert said == b"" and seconds < IDLE + 1.5
 
@@ -173,7 +173,7 @@ async def test_whoever_does_not_read_the_answer_is_cut_off(api: Stack) -> None:
         reader._transport.pause_reading()  # type: ignore[attr-defined]  # as a client that never reads
         writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * asked)
         size = len((await api.stranger.get("/openapi.json")).content)
-        await asyncio.sleep(ANSWER + 2)
+        await time_passes(ANSWER + 2, because="a client that does not read for so long")
         reader._transport.resume_reading()  # type: ignore[attr-defined]
         said, _ = await ending(reader)
     assert len(said) < asked * size
@@ -191,7 +191,7 @@ async def test_waiting_and_watching_outlast_every_limit(api: Stack) -> None:
             return await answer.aread()
 
     waits = asyncio.gather(waited(), watched())
-    await asyncio.sleep(longest + 1)
+    await nothing_happens_for(longest + 1, because="longer than any limit for slow clients")
     await api.http.post(f"{TASKS}{task['id']}/cancel")
     answer, events = await waits
     assert answer.json()["status"] == "CANCELLED"

@@ -30,6 +30,7 @@ from services.rpc.grpc_client import Credentials
 from tests.fakes.vendors.films import tiny_film
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, events, generation, stack
 from tests.nats_server import connected
+from tests.waiting import turns
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -191,7 +192,7 @@ async def test_many_creates_at_once_each_get_their_own_answer(api: Stack) -> Non
 async def test_prefer_wait_answers_the_moment_the_task_ends(api: Stack) -> None:
     task = await api.create()
     waiting = asyncio.create_task(api.http.get(f"{TASKS}{task['id']}", headers={"prefer": "wait=15"}))
-    await asyncio.sleep(0)
+    await turns()
     began = time.monotonic()
     await api.finish(task["id"])
     answer = await waiting

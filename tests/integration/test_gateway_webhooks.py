@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
 
 from tests.integration.gateway_host import TASKS, Stack, generation, stack
-from tests.integration.tasks_host import until
+from tests.waiting import until
 
 ROOT = "/api/v1/webhooks"
 
@@ -25,7 +26,7 @@ async def test_a_delivery_is_listed_with_why_it_waits_and_can_be_replayed(api: S
     task = await api.create(webhook_url="https://nobody.example/hook")
     await api.finish(task["id"])
 
-    async def failed_once() -> dict[str, object] | None:
+    async def failed_once() -> dict[str, Any] | None:
         [*found] = (await api.http.get(f"{ROOT}/deliveries", params={"task_id": task["id"]})).json()
         return found[0] if found and found[0]["history"] else None
 

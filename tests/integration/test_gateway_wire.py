@@ -16,7 +16,7 @@ from PIL import Image
 
 from gateway.edge.protocol import MAX_TARGET_BYTES
 from tests.integration.gateway_host import IMAGES, TASKS, Stack, generation, stack
-from tests.integration.tasks_host import until
+from tests.waiting import nothing_happens_for, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HEARTBEAT = 0.2
@@ -201,7 +201,7 @@ async def test_who_has_ended_sending_makes_room_first(api: Stack) -> None:
     for _, writer in waiting:
         writer.write(framed(api, ask, "Prefer: wait=30"))
         writer.write_eof()
-    await asyncio.sleep(0.3)
+    await nothing_happens_for(0.3, because="a connection that is dropped for its end is so at once")
     assert not any(reader.at_eof() for reader, _ in waiting)
     reader, writer = await opened(api, "127.0.0.9")
     writer.write(framed(api, ask, "Connection: close"))

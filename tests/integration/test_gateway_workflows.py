@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
 
 from services.rpc.grpc_client import Credentials
 from tests.integration.gateway_host import TOKEN, Stack, stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WORKFLOWS = "/api/v1/workflows/"
@@ -109,13 +110,6 @@ class Flows:
 @pytest.fixture
 def flows(api: Stack, admin: str) -> Flows:
     return Flows(api, admin)
-
-
-async def until(look: Callable[[], Awaitable[Any]], timeout: float = 20.0) -> Any:
-    async with asyncio.timeout(timeout):
-        while not (found := await look()):  # noqa: ASYNC110  # only the services can tell
-            await asyncio.sleep(0.02)
-    return found
 
 
 def probe(step_id: str, *before: str, **more: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from deploy.local.settings import Ports
 from deploy.triton.runtime.artefacts import Artefact, artefact_at
 from tests.fakes.hub import HubServer, Shelf
 from tests.stack import running, running_stack
+from tests.waiting import blocks_for
 
 _BUILD = """
 import sys
@@ -104,7 +105,7 @@ def _health_of_models(http: httpx2.Client) -> tuple[int, list[str], str]:
         detail = told["dependencies"]["models"]["detail"] or ""
         if (detail and "," not in detail) or time.monotonic() > end:
             return answer.status_code, told["degraded"], detail
-        time.sleep(0.2)
+        blocks_for(0.2, because="heartbeats come now and then")
 
 
 def _cut_out(http: httpx2.Client) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from services.rpc.grpc_server import AuthInterceptor
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, stack
 from tests.integration.tasks_host import Host, hosting
 from tests.nats_server import connected
+from tests.waiting import time_passes
 
 OF_EACH_KIND, IDLE_SECONDS = 17, 12.0
 # What is noticed a second after it is lost, on a busy machine.
@@ -97,9 +98,9 @@ async def test_whoever_waits_for_something_asks_nothing_until_it_happens(
         tasks = [(await api.create())["id"] for _ in range(OF_EACH_KIND)]
         ways = (ended_for_waiter, ended_for_stream, ended_for_grpc)
         watching = [asyncio.create_task(way(api, task)) for way in ways for task in tasks]
-        await asyncio.sleep(3.0)
+        await time_passes(3.0, because="those who watch have begun")
         counter.ids, counter.asked = set(tasks), []
-        await asyncio.sleep(IDLE_SECONDS)
+        await time_passes(IDLE_SECONDS, because="what idle watchers cost in so long")
         asked = list(counter.asked)
         for task in tasks:
             await api.http.post(f"{TASKS}{task}/cancel")
@@ -132,7 +133,7 @@ async def test_fifty_that_wait_learn_an_end_whose_message_was_lost_by_one_reques
         ended, going = [(await api.create())["id"] for _ in range(2)]
         waits = [asyncio.create_task(ended_for_waiter(api, ended)) for _ in range(5)]
         others = [asyncio.create_task(ended_for_waiter(api, going)) for _ in range(45)]
-        await asyncio.sleep(2.0)
+        await time_passes(2.0, because="those who watch have begun")
         counter.asked, lost.left, begun = [], 1, time.monotonic()
         await api.http.post(f"{TASKS}{ended}/cancel")
         assert await asyncio.gather(*waits) == ["CANCELLED"] * 5
@@ -152,7 +153,7 @@ async def test_who_watches_at_one_replica_learns_an_end_of_another_whose_message
         other = await both.enter_async_context(hosting(mongodb_url, nats_url, database, queue=one.queue))
         task = await one.create()
         watching = [asyncio.create_task(ended_for_grpc(one, task.id)) for _ in range(3)]
-        await asyncio.sleep(2.0)
+        await time_passes(2.0, because="those who watch have begun")
         lost.left, begun = 1, time.monotonic()
         await other.cancel(task.id)
         assert await asyncio.gather(*watching) == ["CANCELLED"] * 3

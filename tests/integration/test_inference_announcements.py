@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,6 +19,7 @@ from services.inference.context import RunContext
 from services.inference.registry import Handler, Handlers
 from tests.integration import worker_bench
 from tests.integration.worker_bench import Bench, benching
+from tests.waiting import time_passes
 
 PARAMS = params_pb2.TaskParams()
 PARAMS.background_removal.input_image_paths.values.append("a.png")
@@ -29,7 +29,7 @@ async def removal(params: BackgroundRemovalParams, context: RunContext) -> Backg
     if context.task_id.endswith("bad"):
         raise InvalidRequest("no picture")
     if context.task_id.endswith("long"):
-        await asyncio.sleep(60)
+        await time_passes(60, because="longer than anybody waits")
     return BackgroundRemovalResult(result_image_paths=["a/1.png", "a/2.png"])
 
 

@@ -28,6 +28,7 @@ from tests.fakes.worker_service import FakeWorkerService, serving
 from tests.integration.worker_bench import benching
 from tests.nats_server import nats_component, services_bus
 from tests.stack import running
+from tests.waiting import time_passes
 
 
 def diagnostic(duration_ms: int = 0) -> params_pb2.TaskParams:
@@ -90,7 +91,7 @@ async def test_a_worker_names_its_inbox_only_while_it_hears_what_is_said_there(t
                 async with asyncio.timeout(10):
                     while not server.finished:
                         await bench.hand("t")
-                        await asyncio.sleep(0.2)
+                        await time_passes(0.2, because="an order is sent again after a while")
 
 
 @pytest.mark.timeout(120)

@@ -11,8 +11,8 @@ import pytest
 from services.common.errors import ComputeError, InvalidRequest, ProviderFailed, RateLimited, Unavailable
 from services.providers.calling.account_limits import PAUSED, RESTING, AccountLimiter, AccountLimiters
 from services.providers.calls import AccountTerms
-from tests.integration.tasks_host import until
 from tests.nats_server import services_bus
+from tests.waiting import time_passes, until
 
 TERMS = AccountTerms("acme.0123456789ab", failures=2, rest=0.1)
 
@@ -55,7 +55,7 @@ async def test_failures_that_are_not_the_vendors_do_not_count() -> None:
 async def test_after_its_rest_one_call_goes_ahead_alone() -> None:
     limiter = AccountLimiter(TERMS)
     await fail(limiter, 2)
-    await asyncio.sleep(TERMS.rest)
+    await time_passes(TERMS.rest, because="the account rests")
     async with limiter.entered(patience=5.0, known_job=False):
         with pytest.raises(Unavailable):
             await enter(limiter)
@@ -65,7 +65,7 @@ async def test_after_its_rest_one_call_goes_ahead_alone() -> None:
 async def test_a_probe_that_fails_means_another_rest() -> None:
     limiter = AccountLimiter(TERMS)
     await fail(limiter, 2)
-    await asyncio.sleep(TERMS.rest)
+    await time_passes(TERMS.rest, because="the account rests")
     await fail(limiter, 1)
     with pytest.raises(Unavailable):
         await enter(limiter)
@@ -74,7 +74,7 @@ async def test_a_probe_that_fails_means_another_rest() -> None:
 async def test_a_probe_that_is_cancelled_lets_the_next_one_go_ahead() -> None:
     limiter = AccountLimiter(TERMS)
     await fail(limiter, 2)
-    await asyncio.sleep(TERMS.rest)
+    await time_passes(TERMS.rest, because="the account rests")
     with suppress(asyncio.CancelledError):
         async with limiter.entered(patience=5.0, known_job=False):
             raise asyncio.CancelledError

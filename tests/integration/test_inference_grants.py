@@ -12,6 +12,7 @@ from nats.errors import NoRespondersError
 
 from services.worker.runs import Runs
 from tests.integration.worker_bench import Bench, Steps, benching, diagnostic
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -28,9 +29,7 @@ def begin(bench: Bench, task_id: str, duration_ms: int = 0) -> None:
 async def forgotten(runs: Runs) -> None:
     """Reports and claims are answered, and nothing is left of them."""
     books: Any = runs
-    async with asyncio.timeout(5):
-        while runs or books._expected:  # noqa: ASYNC110  # only the runs themselves know
-            await asyncio.sleep(0.01)
+    await until(lambda: not (runs or books._expected), 5)
 
 
 async def test_what_a_worker_is_given_it_runs_without_a_claim(bench: Bench) -> None:

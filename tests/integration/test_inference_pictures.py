@@ -17,6 +17,7 @@ from PIL import Image
 from services.common.errors import IllegalTransition
 from services.imaging.recipes import read_recipe
 from tests.integration.whole_system import ENDED, TENANT, System
+from tests.waiting import time_passes
 
 
 def generation(**fields: object) -> params_pb2.TaskParams:
@@ -57,7 +58,7 @@ async def test_who_begins_to_watch_late_is_shown_the_newest_preview_at_once(syst
     async for update in system.watch(task_id):
         if update.HasField("progress") and update.progress.step >= 10:
             break
-    await asyncio.sleep(1.5)
+    await time_passes(1.5, because="nobody watches for so long")
     began = time.monotonic()
     async for update in system.watch(task_id):
         if update.HasField("progress"):

@@ -13,6 +13,7 @@ from services.common.errors import InvalidRequest, Unavailable
 from services.inference.context import RunContext
 from services.messaging.subjects.tasks import CANCEL_SUBJECT
 from tests.integration.worker_bench import Bench, Steps, benching, diagnostic
+from tests.waiting import time_passes
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def test_an_order_larger_than_the_room_is_worked_off_completely(bench: Ben
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.005)
+        await time_passes(0.005, because="a step takes a while")
         running -= 1
         return DiagnosticResult()
 
@@ -58,7 +59,7 @@ async def test_a_redelivered_order_does_nothing(bench: Bench) -> None:
 
     async def count(params: DiagnosticParams, context: RunContext) -> DiagnosticResult:
         runs.append(context.task_id)
-        await asyncio.sleep(0.05)
+        await time_passes(0.05, because="a run takes a while")
         return DiagnosticResult()
 
     bench.service.add("t", diagnostic())
@@ -70,7 +71,7 @@ async def test_a_redelivered_order_does_nothing(bench: Bench) -> None:
             # Until the worker has forgotten the run it drops the order without asking.
             while not bench.service.refused:
                 await bench.order(("t", 1))
-                await asyncio.sleep(0.05)
+                await time_passes(0.05, because="a run takes a while")
     assert runs == ["t"]
 
 
@@ -217,7 +218,7 @@ async def test_progress_is_sent_first_and_last_and_ten_times_a_second_at_most(be
     async def draw(params: DiagnosticParams, context: RunContext) -> DiagnosticResult:
         for step in range(1, 51):
             await context.progress.report("denoising", step, 50)
-            await asyncio.sleep(0.005)
+            await time_passes(0.005, because="a step takes a while")
         return DiagnosticResult()
 
     heard: list[tasks_pb2.TaskProgress] = []

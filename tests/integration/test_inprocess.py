@@ -32,6 +32,7 @@ from services.rpc import grpc_server
 from services.rpc import in_process as inprocess
 from services.rpc.grpc_client import Credentials, call, connect
 from services.rpc.grpc_server import Context as CallContext
+from tests.waiting import time_passes
 
 _TOKEN = "the deployment's own"
 _MINE = Credentials(_TOKEN).metadata("acme")
@@ -229,7 +230,7 @@ async def test_a_border_that_drains_ends_watches_and_refuses_calls(way: str, ans
 async def test_a_call_that_outlasts_the_grace_hears_that_the_server_goes(way: str) -> None:
     async with _site(way) as site:
         slow = asyncio.create_task(site.get("slow"))
-        await asyncio.sleep(0.2)
+        await time_passes(0.2, because="the call is on its way")
         await site.auth_interceptor.drain(0.1)
         with pytest.raises(Unavailable) as ended:
             await slow

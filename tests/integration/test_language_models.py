@@ -27,8 +27,9 @@ from tests.fakes.vendors.gemini_text import GeminiText
 from tests.fakes.vendors.ollama import Ollama
 from tests.fakes.vendors.openai import OpenAi
 from tests.fakes.vendors.wire import serving
-from tests.integration.tasks_host import hosting, until
+from tests.integration.tasks_host import hosting
 from tests.integration.worker_host import WorkerHost
+from tests.waiting import until
 
 KEY = "sk-a-key-that-nobody-may-see-41c9"
 MODEL = "model-of-a-test"

@@ -15,6 +15,7 @@ from services.tasks.metrics import TENANT_ENDED
 from tests.integration.tasks_host import hosting
 from tests.scraping import PROCESSES, Scrape, scrape, scrape_all
 from tests.stack import RunningStack
+from tests.waiting import time_passes
 
 ORIGIN = {"origin_instance": "shop"}
 DRAWN = {"task_type": "GENERATION", "prompt": "a red mug", "seed": 7} | ORIGIN
@@ -43,7 +44,7 @@ async def reads(read: Callable[[], float], wanted: float) -> None:
     async with asyncio.timeout(20):
         while (found := read()) != wanted:  # counters tell nobody
             assert found < wanted
-            await asyncio.sleep(0.1)
+            await time_passes(0.1, because="counters tell nobody")
 
 
 async def test_every_process_counts_what_was_done_through_it(stack: RunningStack, http: httpx2.AsyncClient) -> None:

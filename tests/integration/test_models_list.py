@@ -11,8 +11,8 @@ from deploy.triton.runtime.artefacts import registry
 from services.rpc.grpc_client import Credentials, connect
 from tests.integration.gateway_host import TOKEN
 from tests.integration.gateway_host import stack as stack_without_workers
-from tests.integration.tasks_host import until
 from tests.stack import RunningStack
+from tests.waiting import until
 
 MODELS = "/api/v1/models"
 ASKED = tasks_pb2.ListModelsRequest()

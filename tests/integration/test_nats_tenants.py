@@ -28,6 +28,7 @@ from tests.integration.tenants_host import Reader, Tenants, lets_back, lets_in, 
 from tests.integration.worker_bench import benching, diagnostic
 from tests.nats_server import access_folder, connected
 from tests.reliability.servers import own_nats
+from tests.waiting import nothing_happens_for, time_passes
 
 _EVERYWHERE = (
     ">",
@@ -149,7 +150,7 @@ async def test_a_tenant_hears_its_events_at_once_and_takes_them_from_its_durable
     [again] = await pull.fetch(1, timeout=5)
     assert again.data == taken[2].data and again.metadata.num_delivered == 2
     assert (await pull.consumer_info()).num_ack_pending == 2
-    await asyncio.sleep(0.1)
+    await nothing_happens_for(0.1, because="a message arrives within milliseconds")
     assert len(own.heard) == 4 and not own.refused
 
 
@@ -235,7 +236,7 @@ async def test_another_tenant_says_nothing(world: Tenants, own: Reader, other: R
         await own.say(subject.format(own=own.tenant, other=other.tenant), b"+ACK")
     await own.settled()
     assert len(own.refused) == len(_SAYINGS) + 1, own.refused
-    await asyncio.sleep(0.1)
+    await nothing_happens_for(0.1, because="a message arrives within milliseconds")
     assert other.heard == [] and await world.books() == before
     assert (await world.services.jsm().consumer_info("EVENTS", durable_of(other.tenant))).num_ack_pending == 1
 
@@ -281,7 +282,7 @@ async def test_no_answer_of_jetstreams_can_be_turned_on_anybody(world: Tenants, 
         await own.say(str(first.reply), b"+WPI", target)
         await own.say(str(first.reply), b"+NXT", target)
     await own.settled()
-    await asyncio.sleep(0.3)
+    await nothing_happens_for(0.3, because="a message arrives within milliseconds")
     assert all("with reply of" in refusal for refusal in own.refused)  # the server itself guards acknowledgements
     assert heard == [] and other.heard == []
     assert await world.books() == before
@@ -301,7 +302,7 @@ async def test_a_worker_begins_and_stops_nothing_because_a_tenant_says_so(mongod
             await reader.say(f"$JS.atelier.API.CONSUMER.MSG.NEXT.EVENTS.{durable_of(reader.tenant)}", b"", subject)
         await reader.settled()
         assert len(reader.refused) == 2
-        await asyncio.sleep(0.3)
+        await nothing_happens_for(0.3, because="a message arrives within milliseconds")
         assert not service.finished and "claim" not in service.calls
         await bench.say(order)
         await service.until(lambda: "handed" in service.finished, timeout=10)
@@ -369,7 +370,7 @@ async def _in_the_end(world: Tenants, reader: Reader, *, let_in: bool) -> None:
     for _ in range(100):
         if await lets_back(world.nats_url, reader.credentials) is let_in:
             return
-        await asyncio.sleep(0.1)
+        await time_passes(0.1, because="who asks again is in no hurry")
     raise AssertionError(f"a key that should {'' if let_in else 'not '}let its holder in")
 
 

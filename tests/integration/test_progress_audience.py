@@ -22,6 +22,7 @@ from services.inference.progress import ProgressFeed
 from services.messaging.subjects.workers import progress_subject, watch_subject
 from services.worker.runs import AttemptKey, Run
 from tests.nats_server import connected, services_bus
+from tests.waiting import time_passes
 
 STEPS, PAUSE = 60, 0.02
 PREVIEW = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
@@ -63,7 +64,7 @@ class Bench:
         for _ in range(steps):
             self.step += 1
             await self.feed.report("drawing", self.step, 10_000, preview=PREVIEW)
-            await asyncio.sleep(PAUSE)
+            await time_passes(PAUSE, because="a step takes a while")
         return self.bus.sent - before
 
     @asynccontextmanager

@@ -24,6 +24,7 @@ from services.rpc.grpc_client import connect
 from tests.catalogue import garment_picture
 from tests.integration.whole_system import System
 from tests.stack import RunningStack
+from tests.waiting import time_passes
 
 pytestmark = pytest.mark.timeout(300)
 TASKS = "/api/v1/tasks/"
@@ -88,7 +89,7 @@ async def _ended(http: httpx2.AsyncClient, body: dict[str, Any]) -> dict[str, An
             task: dict[str, Any] = (await http.get(f"{TASKS}{task_id}")).json()
             if task["status"] in ENDED:
                 return task
-            await asyncio.sleep(0.2)
+            await time_passes(0.2, because="who asks again is in no hurry")
 
 
 def _task(kind: str, **fields: Any) -> dict[str, Any]:

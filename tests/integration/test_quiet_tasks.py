@@ -23,6 +23,7 @@ from services.messaging.subjects.webhooks import webhook_subject
 from services.rpc.grpc_client import Credentials
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, stack
 from tests.nats_server import connected
+from tests.waiting import time_passes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OURS = {"metadata": Credentials(TOKEN).metadata("acme"), "timeout": 60}
@@ -118,7 +119,7 @@ async def test_whoever_waits_for_a_quiet_task_learns_its_end_at_once(api: Stack,
         return ending if f'"status":"{ending.upper()}"' in last else last
 
     waiting = [asyncio.create_task(one()) for one in (wait, watch, stream)]
-    await asyncio.sleep(0.5)
+    await time_passes(0.5, because="those who wait are on their way")
     begun = time.monotonic()
     await end(api, task.id, ending)
     assert await asyncio.gather(*waiting) == [ending] * 3
@@ -153,5 +154,5 @@ async def test_the_end_of_every_child_is_told_through_a_bus_that_was_away(api: S
                 await bus.jsm().stream_info(STEPS)
                 break
             except NotFoundError:
-                await asyncio.sleep(0.1)
+                await time_passes(0.1, because="who asks again is in no hurry")
     assert [one.task_id for one in await notices(bus, kind, 1)] == [task.id]

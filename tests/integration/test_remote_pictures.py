@@ -22,6 +22,7 @@ from services.net.guarded_http import GuardedHttp
 from services.providers.directory import Providers
 from tests.integration.tasks_host import hosting
 from tests.integration.worker_host import WorkerHost
+from tests.waiting import time_passes
 
 HOST = "pictures.example"
 BUFFER = io.BytesIO()
@@ -55,7 +56,7 @@ class PictureServer:
             answer = self.answers[min(len(self.asked), len(self.answers) - 1)]
             self.asked.append(await reader.readuntil(b"\r\n\r\n"))
             if answer == SILENCE:
-                await asyncio.sleep(3)
+                await time_passes(3, because="a server that is silent for so long")
             writer.write(answer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):

@@ -44,6 +44,7 @@ from services.storage.domain import ObjectKey, ObjectMetadata, WriteConditions
 from services.storage.local_folder import LocalObjectStore
 from services.storage.s3 import open_s3
 from tests.integration.storage_servers import TOKEN, Server, s3_server, storage_server
+from tests.waiting import time_passes, until
 
 MEGABYTE = 1 << 20
 TENANT_PREFIX = "t-"
@@ -674,9 +675,9 @@ async def starved(pid: int) -> AsyncIterator[None]:
     async def starve() -> None:
         while True:
             os.kill(pid, signal.SIGSTOP)
-            await asyncio.sleep(0.08)
+            await time_passes(0.08, because="a process that gets a fifth of the time")
             os.kill(pid, signal.SIGCONT)
-            await asyncio.sleep(0.02)
+            await time_passes(0.02, because="a process that gets a fifth of the time")
 
     starving = asyncio.create_task(starve())
     try:
@@ -733,8 +734,7 @@ async def test_a_server_killed_amid_an_upload_leaves_the_old_object_whole(tmp_pa
             async def murderous() -> AsyncIterator[bytes]:
                 yield b"n" * MEGABYTE
                 # Another process's file announces itself to nobody.
-                while not any((folder / ".spool").iterdir()):  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+                await until(lambda: any((folder / ".spool").iterdir()))
                 os.kill(server.pid, signal.SIGKILL)
                 yield b"n" * MEGABYTE
 

@@ -14,8 +14,9 @@ from compute.inference.v1 import inference_pb2
 from compute.tasks.v1 import tasks_pb2, worker_pb2
 from nats.aio.subscription import Subscription
 
-from tests.integration.tasks_host import Host, hosting, until
+from tests.integration.tasks_host import Host, hosting
 from tests.integration.test_tasks_path import reason_of
+from tests.waiting import until
 
 PENDING, EXECUTING = tasks_pb2.TASK_STATUS_PENDING, tasks_pb2.TASK_STATUS_EXECUTING
 

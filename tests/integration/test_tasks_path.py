@@ -18,8 +18,9 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from tests.integration.tasks_host import Host, hosting, until
+from tests.integration.tasks_host import Host, hosting
 from tests.nats_server import connected
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from deploy.local.paths import StackFolder
 from deploy.local.settings import ProcessLayout
 from tests.bench.connection import Connection, connections
 from tests.bench.our_side import TASKS_PATH, OurSide, our_side, task_body
+from tests.waiting import time_passes
 
 _PICTURE = "/api/v1/storage/images/references/a-folder-of-its-own/dot.png"
 _STARTED, _ENDED = 30.0, 30.0
@@ -41,7 +42,7 @@ async def _until_served(side: OurSide) -> None:
             try:
                 return await side.follow(connection)
             except RuntimeError:  # its worker is still on its way
-                await asyncio.sleep(0.1)
+                await time_passes(0.1, because="who asks again is in no hurry")
 
 
 async def test_tasks_go_all_the_way(side: OurSide) -> None:

@@ -20,11 +20,11 @@ from deploy.local.settings import ExternalServers, Ports
 from deploy.local.stack import Stack
 from services.messaging.subjects.tasks import EVENTS
 from services.rpc.grpc_client import connect
-from tests.integration.tasks_host import until
 from tests.integration.webhooks_host import receiving
 from tests.nats_server import connected
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, receiving_traces
 from tests.stack import RunningStack
+from tests.waiting import until
 
 TASKS = "/api/v1/tasks/"
 DRAWN = {"task_type": "GENERATION", "prompt": "a red mug", "origin_instance": "shop"}

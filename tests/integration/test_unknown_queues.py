@@ -16,7 +16,8 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from services.rpc.grpc_client import Credentials
 from services.rpc.rpc_status import from_rpc_error, from_status
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, generation, stack
-from tests.integration.tasks_host import hosting, until
+from tests.integration.tasks_host import hosting
+from tests.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.field("47")]
 OURS: Any = {"metadata": Credentials(TOKEN).metadata("acme"), "timeout": 20}

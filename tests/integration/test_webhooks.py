@@ -24,8 +24,9 @@ from services.messaging.subjects.webhooks import WEBHOOKS
 from services.rpc.rpc_status import from_rpc_error
 from services.webhooks import __main__ as commands
 from services.webhooks.settings import WebhooksSettings
-from tests.integration.tasks_host import hosting, until
+from tests.integration.tasks_host import hosting
 from tests.integration.webhooks_host import TOKEN, Hooks, Receiver, hooking, publish_notice, receiving
+from tests.waiting import until
 
 AGAIN_SOON = (0.0, 0.05, 0.05)
 DELIVERED, SKIPPED, DEAD, PENDING = (

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.stack import RunningStack
+from tests.waiting import time_passes
 
 WORKFLOWS, IMAGES = "/api/v1/workflows/", "/api/v1/storage/images"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "workflows"
@@ -38,7 +39,7 @@ async def run(http: httpx2.AsyncClient, name: str) -> dict[str, Any]:
             found: dict[str, Any] = (await http.get(place)).json()
             if found["status"] not in ("PENDING", "RUNNING"):
                 return found
-            await asyncio.sleep(0.2)
+            await time_passes(0.2, because="who asks again is in no hurry")
 
 
 async def picture(http: httpx2.AsyncClient, path: str) -> Image.Image:

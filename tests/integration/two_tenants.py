@@ -9,7 +9,7 @@ from uuid import uuid4
 from PIL import Image
 
 from tests.integration.gateway_host import IMAGES, Stack
-from tests.integration.tasks_host import until
+from tests.waiting import until
 
 MARK = "only-acme-knows-this"
 KEY = "acme-has-used-this-key"

@@ -26,6 +26,7 @@ from tests.fakes.objects import FakeImages, FakeObjects
 from tests.fakes.provider_context import provider_context_of
 from tests.fakes.worker_service import FakeWorkerService, serving
 from tests.nats_server import services_bus
+from tests.waiting import time_passes
 
 Run = Callable[[DiagnosticParams, RunContext], Awaitable[DiagnosticResult]]
 
@@ -101,7 +102,7 @@ class Steps:
             for step in range(1, (params.duration_ms or 0) // 10 + 1):
                 self.steps[name] = step
                 self.begun.set()
-                await asyncio.sleep(0.01)
+                await time_passes(0.01, because="a step takes a while")
         finally:
             self.ended[name].set()
         return DiagnosticResult(payload=params.payload)

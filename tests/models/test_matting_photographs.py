@@ -19,6 +19,8 @@ from evaluate_mattes import CROPS, figures, judge, photograph, seconds, sheet, s
 from photographs import report
 from trimaps import BAND, FINER, FOLDER, UNKNOWN, every, painted, read
 
+from tests.waiting import blocks_for
+
 ROOT = Path(__file__).resolve().parents[2]
 [PHOTOGRAPHS] = ROOT.glob(".local/app/lib/python3*/site-packages/skimage/data")
 needs_both = pytest.mark.skipif(
@@ -53,7 +55,7 @@ def test_the_time_of_a_cut_out_is_told_by_the_clock_and_of_the_processors_at_a_m
 
         def cut(self, picture: np.ndarray, request: MattingRequest) -> None:
             self.sizes.append(picture.shape[0] * picture.shape[1])
-            time.sleep(0.3 if len(self.sizes) == 2 else 0.02)
+            blocks_for(0.3 if len(self.sizes) == 2 else 0.02, because="one picture takes long")
 
     sleeper, pictures = Sleeper(), [np.zeros((30, 50, 3), np.uint8), np.zeros((900, 2000, 3), np.uint8)]
     told = seconds(cast("Matter", sleeper), [*pictures, pictures[0]])

@@ -21,6 +21,7 @@ import uvloop
 
 from tests.bench.connection import Connection, connections
 from tests.bench.our_side import TASKS_PATH, task_body
+from tests.waiting import time_passes
 
 Seconds: TypeAlias = dict[int, list[float]]
 
@@ -62,7 +63,7 @@ class LoadGenerator:
             idle.append(connection)
 
         while due < until:
-            await asyncio.sleep(due - time.monotonic())
+            await time_passes(due - time.monotonic(), because="the rate says when")
             asked.append(asyncio.create_task(ask(idle.pop(0), due)))
             due += 1 / rate
         await asyncio.gather(*asked)

@@ -13,6 +13,7 @@ import httpx2
 
 from deploy.local.ports import HOST, free_ports
 from tests.reliability.service_process import TOKEN
+from tests.waiting import time_passes
 
 
 class GatewayProcess:
@@ -40,7 +41,7 @@ class GatewayProcess:
                 try:
                     await http.get("/health")
                 except httpx2.TransportError:
-                    await asyncio.sleep(0.1)
+                    await time_passes(0.1, because="who asks again is in no hurry")
                 else:
                     return
 

@@ -18,6 +18,7 @@ from deploy.local.ports import HOST
 from deploy.local.process import ChildProcess
 from deploy.local.settings import Ports
 from tests.stack import model_process
+from tests.waiting import until
 
 MODELS = ["diffusion", "segmentation"]
 _LIAR = Path(__file__).with_name("liar.py")
@@ -42,9 +43,7 @@ class Liars:
 
     async def process(self, model: str) -> int:
         """The model's process, waited for."""
-        while (found := self.pid(model)) is None:  # noqa: ASYNC110  # processes send no events
-            await asyncio.sleep(0.05)
-        return found
+        return await until(lambda: self.pid(model), timeout=100)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from services.rpc.grpc_client import Credentials, connect
 from tests.fakes.vendors.fal import Fal
 from tests.reliability.service_process import METADATA, TOKEN, TasksProcess
 from tests.reliability.worker_process import Line, WorkerProcess
+from tests.waiting import time_passes, until
 
 ENDED = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
 
@@ -70,9 +71,7 @@ class Site:
 
     async def stored(self, task_id: str) -> None:
         """Returns once a picture of the task has been stored."""
-        async with asyncio.timeout(60):
-            while not self.files_of(task_id):  # noqa: ASYNC110  # a folder tells nobody
-                await asyncio.sleep(0.02)
+        await until(lambda: self.files_of(task_id), 60)
 
     def files_of(self, task_id: str) -> list[Path]:
         return list(self.folder.rglob(f"{task_id}/*.png"))
@@ -88,7 +87,7 @@ class Site:
                     continue
                 if [call.outcome for call in task.provider_calls] == [outcome]:
                     return task
-                await asyncio.sleep(0.05)
+                await time_passes(0.05, because="who asks again is in no hurry")
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from tests.integration.tasks_host import TOKEN, hosting
 from tests.reliability.flood import Seconds, generating
 from tests.reliability.servers import OwnServer
 from tests.reliability.test_overload import create
+from tests.waiting import time_passes
 
 CLIENTS, RATE = 700, 20.0
 SECONDS = float(os.environ.get("FLOOD_SECONDS", "5"))
@@ -41,10 +42,10 @@ async def flooded(side: OurSide) -> tuple[Seconds, Seconds, float]:
     await warm_up(side)
     other, lasting = side.headers_of("other"), RISING_SECONDS + SECONDS + 1
     async with generating(side.address, side.headers, CLIENTS, lasting) as flood:
-        await asyncio.sleep(RISING_SECONDS)
+        await time_passes(RISING_SECONDS, because="the flood rises")
         async with generating(side.address, other, 128, SECONDS, RATE) as paced:
             meter = Meter({**side.pids, "flood": flood.pid, "paced": paced.pid})
-            await asyncio.sleep(SECONDS / 2)
+            await time_passes(SECONDS / 2, because="half of the measured time")
             share = meter.stop()[2]
             answered = await paced.measured
         return await flood.measured, answered, share

@@ -7,6 +7,7 @@ import random
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 import grpc
@@ -18,12 +19,13 @@ from services.providers.directory import Providers
 from services.rpc.grpc_client import connect
 from services.worker.runs import AttemptKey
 from services.worker.worker import Worker
-from tests.integration.tasks_host import Host, hosting, until
+from tests.integration.tasks_host import Host, hosting
 from tests.integration.worker_host import WorkerHost
 from tests.nats_server import connected
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
 from tests.reliability.test_relay import event_ids, living_relays
 from tests.reliability.worker_process import WorkerProcess
+from tests.waiting import time_passes, until
 
 KILLS = 5
 DIAGNOSTIC = params_pb2.TaskParams(diagnostic=params_pb2.DiagnosticParams())
@@ -43,6 +45,10 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+def more_than(count: int, handed: list[str]) -> bool:
+    return len(handed) > count
+
+
 @asynccontextmanager
 async def host_of(process: TasksProcess, nats_url: str, database: str) -> AsyncIterator[Host]:
     bus = await connected(nats_url)
@@ -58,7 +64,7 @@ async def create_until_cut(host: Host, accepted: list[str]) -> None:
     while True:
         try:
             accepted.append((await host.create()).id)
-            await asyncio.sleep(0.1)
+            await time_passes(0.1, because="slowly enough that nothing waits")
         except grpc.aio.AioRpcError as error:
             assert lost_line(error), error  # noqa: PT017  # either is right
             return
@@ -78,8 +84,8 @@ async def test_tasks_begun_by_a_service_that_is_killed_right_after_are_done_all_
             for _ in range(KILLS):
                 before = len(handed)
                 clients = [asyncio.create_task(create_until_cut(host, accepted)) for _ in range(4)]
-                await until(lambda before=before: asyncio.sleep(0, len(handed) > before + 5), timeout=40)
-                await asyncio.sleep(chance.uniform(0.0, 0.1))
+                await until(partial(more_than, before + 5, handed), timeout=40)
+                await time_passes(chance.uniform(0.0, 0.1), because="the blow falls at any moment")
                 await process.end(signal.SIGKILL)
                 await asyncio.wait_for(asyncio.gather(*clients), 30)
                 await process.start()
@@ -89,9 +95,11 @@ async def test_tasks_begun_by_a_service_that_is_killed_right_after_are_done_all_
                 return rows if all(row["state"] == "COMPLETED" for row in rows) else []
 
             rows = await until(done, timeout=60)
-        async with asyncio.timeout(30):
-            while await living_relays(store[database]["relays"]) > 1:  # noqa: ASYNC110  # until the dead are adopted
-                await asyncio.sleep(0.2)
+
+        async def adopted() -> bool:
+            return await living_relays(store[database]["relays"]) <= 1
+
+        await until(adopted, 30)
         found = await event_ids(nats_url, {str(row["_id"]) for row in rows})
     store.close()
     assert {str(row["_id"]) for row in rows} >= set(accepted)

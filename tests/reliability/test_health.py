@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from tests.stack import RunningStack
+from tests.waiting import time_passes
 
 TASK = {"task_type": "GENERATION", "origin_instance": "test", "prompt": "a red mug"}
 
@@ -22,7 +23,7 @@ async def until_it_says(client: httpx2.AsyncClient, status: str, *lacking: str) 
             told = answer.json()
             if told["status"] == status and set(told["degraded"]) >= set(lacking):
                 return
-            await asyncio.sleep(0.5)
+            await time_passes(0.5, because="a health check comes now and then")
 
 
 @pytest.mark.field("health-degraded")

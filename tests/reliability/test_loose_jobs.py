@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from compute.tasks.v1 import tasks_pb2
 from tests.fakes.vendors.wire import json_answer
 from tests.reliability.provider_site import Site, open_site
 from tests.reliability.service_process import METADATA
+from tests.waiting import until
 
 PENDING, CANCELLED = tasks_pb2.TASK_STATUS_PENDING, tasks_pb2.TASK_STATUS_CANCELLED
 # Its second attempt does not begin while a test lasts.
@@ -44,15 +44,14 @@ async def cancel(site: Site, task_id: str) -> None:
 
 
 async def nothing_left(site: Site) -> None:
-    async with asyncio.timeout(60):
-        while await site.database["orphaned_calls"].find_one({}) is not None:  # noqa: ASYNC110  # a store tells nobody
-            await asyncio.sleep(0.2)
+    async def nothing() -> bool:
+        return await site.database["orphaned_calls"].find_one({}) is None
+
+    await until(nothing, 60)
 
 
 async def tried(site: Site, task_id: str, times: int) -> None:
-    async with asyncio.timeout(90):
-        while await site.database["orphaned_calls"].find_one({"_id": task_id, "tries": times}) is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+    await until(lambda: site.database["orphaned_calls"].find_one({"_id": task_id, "tries": times}), 90)
 
 
 @pytest.mark.timeout(180)

@@ -26,6 +26,7 @@ from services.rpc.grpc_client import Credentials, connect
 from tests.integration.gateway_host import TOKEN, services
 from tests.integration.whole_system import ENDED, TENANT, System
 from tests.reliability.liars import Liars, liars, worker
+from tests.waiting import nothing_happens_for, until
 
 COMPLETED, FAILED = tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED
 LIES = ("empty", "missing", "small", "grey", "float", "nan", "bare", "mute", "stale", "sudden")
@@ -118,7 +119,7 @@ async def test_a_dead_hung_or_mad_model_completes_nothing_until_it_works_again(r
         for _ in range(20):
             later = await rig.get(tasks[1])
             assert later.status not in ENDED
-            await asyncio.sleep(0.1)
+            await nothing_happens_for(0.1, because="a lie would end it at once")
         rig.liars.come_to_reason()
         for ended in await asyncio.gather(*map(rig.system.ended, tasks)):
             assert ended.status == COMPLETED
@@ -141,5 +142,4 @@ async def madden(rig: Rig, pid: int) -> None:
     """It answers everything with nonsense, its canary too, and is loaded again and again."""
     rig.liars.become("mad")
     rig.liars.become("lying")
-    while rig.liars.pid("diffusion") == pid:  # noqa: ASYNC110  # processes send no events
-        await asyncio.sleep(0.05)
+    await until(lambda: rig.liars.pid("diffusion") != pid, timeout=100)

@@ -26,6 +26,7 @@ from tests.bench.passes import warm_up
 from tests.bench.processes import Meter, rss_mib
 from tests.integration.tasks_host import Host, hosting
 from tests.reliability.servers import OwnServer
+from tests.waiting import time_passes, until
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 # From about here on more clients bring no more tasks a second (docs/performance.md).
@@ -67,7 +68,7 @@ async def ask_again_and_again(connection: Connection, found: Pass, until: float)
         pause = int(rest.partition(b"\r")[0]) - random.random()
         if pause > left:
             return
-        await asyncio.sleep(pause)
+        await time_passes(pause, because="what Retry-After asks for")
 
 
 async def load(side: OurSide, clients: int) -> Pass:
@@ -123,9 +124,7 @@ async def test_creates_beyond_what_may_wait_are_refused_at_once(nats_url: str, s
         await host.create()
         store_server.send(signal.SIGSTOP)
         creating = [asyncio.create_task(create(host)) for _ in range(3_000)]
-        async with asyncio.timeout(30):
-            while not (refused := [task for task in creating if task.done()]):  # noqa: ASYNC110  # whichever is first
-                await asyncio.sleep(0.05)
+        refused = await until(lambda: [task for task in creating if task.done()], 30)
         assert all(isinstance(task.result(), Overloaded) for task in refused)
         store_server.send(signal.SIGCONT)
         outcomes = await asyncio.gather(*creating)

@@ -15,6 +15,7 @@ import pytest
 from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc, worker_pb2
 
 from tests.reliability.service_process import METADATA, TasksProcess
+from tests.waiting import time_passes, until
 
 STOPS = int(os.environ.get("SIGTERM_STOPS", "4"))
 
@@ -58,7 +59,7 @@ async def test_sigterm_under_load_lets_accepted_calls_finish_and_shows_only_unav
             async with process.stubs() as (tasks, _worker):
                 gone = asyncio.Event()
                 clients = [asyncio.create_task(create_until(gone, tasks, accepted)) for _ in range(16)]
-                await asyncio.sleep(chance.uniform(0.3, 0.8))
+                await time_passes(chance.uniform(0.3, 0.8), because="the blow falls at any moment")
                 assert await process.end(signal.SIGTERM) == 0
                 gone.set()
                 refused = sum(await asyncio.wait_for(asyncio.gather(*clients), 30), Counter[grpc.StatusCode]())
@@ -91,13 +92,16 @@ async def test_clocks_ten_minutes_apart_change_neither_ownership_nor_retries(mon
         beat.running.add(task_id=task.id, attempt=1)
         for _ in range(10):  # longer than the lease: only beats, through one replica, keep it
             assert not (await worker.HeartbeatTasks(beat, timeout=20, metadata=METADATA)).lost
-            await asyncio.sleep(0.4)
+            await time_passes(0.4, because="a worker's beat")
         shown = await slow.GetTask(tasks_pb2.GetTaskRequest(task_id=task.id), timeout=20, metadata=METADATA)
         assert (shown.task.status, shown.task.attempt) == (tasks_pb2.TASK_STATUS_EXECUTING, 1)
         ending = worker_pb2.FinishTasksRequest(worker_id="w")
         ending.finished.add(task_id=task.id, attempt=1, failure=failure)
         await fast_worker.FinishTasks(ending, timeout=20, metadata=METADATA)
-        async with asyncio.timeout(20):
-            claim.tasks[0].attempt = 2
-            while not (await worker.ClaimTasks(claim, timeout=20, metadata=METADATA)).claims[0].HasField("task"):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+        claim.tasks[0].attempt = 2
+
+        async def claimed() -> bool:
+            answer = await worker.ClaimTasks(claim, timeout=20, metadata=METADATA)
+            return answer.claims[0].HasField("task")
+
+        await until(claimed, 20)

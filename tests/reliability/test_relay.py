@@ -17,6 +17,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 
 from tests.nats_server import connected
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
+from tests.waiting import time_passes, until
 
 KILLS = 5
 
@@ -76,7 +77,7 @@ async def test_no_event_is_lost_however_often_the_service_is_killed(mongodb_url:
     async with process.running():
         for number in range(KILLS):
             clients = [asyncio.create_task(live_until_cut(process)) for _ in range(8)]
-            await asyncio.sleep(chance.uniform(0.3, 1.2))
+            await time_passes(chance.uniform(0.3, 1.2), because="the blow falls at any moment")
             await process.end(signal.SIGKILL)
             await asyncio.wait_for(asyncio.gather(*clients), 30)
             if number < KILLS - 1:
@@ -85,9 +86,11 @@ async def test_no_event_is_lost_however_often_the_service_is_killed(mongodb_url:
         store: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongodb_url)
         rows = await store[database]["tasks"].find({}, {"version": 1}).to_list(None)
         expected = changes(rows)
-        async with asyncio.timeout(30):
-            while await living_relays(store[database]["relays"]) > 1:  # noqa: ASYNC110  # until the dead are adopted
-                await asyncio.sleep(0.2)
+
+        async def adopted() -> bool:
+            return await living_relays(store[database]["relays"]) <= 1
+
+        await until(adopted, 30)
         found = await event_ids(nats_url, {str(row["_id"]) for row in rows})
         # leases run out meanwhile, and that is told too
         later = changes(await store[database]["tasks"].find({}, {"version": 1}).to_list(None))

@@ -24,6 +24,7 @@ from services.rpc.grpc_client import Credentials, connect
 from services.storage import app as storage
 from tests.nats_server import connected
 from tests.reliability.service_process import METADATA, TOKEN, TasksProcess, lost_line
+from tests.waiting import time_passes, until
 
 TASKS, KILLS = 120, 6
 
@@ -101,14 +102,16 @@ async def test_no_deletion_is_left_half_done(mongodb_url: str, nats_url: str, tm
             for _ in range(KILLS):
                 async with process.stubs() as (tasks, _worker):
                     clients = [asyncio.create_task(delete_until_cut(tasks, waiting, answered)) for _ in range(2)]
-                    await asyncio.sleep(chance.uniform(0.02, 0.12))
+                    await time_passes(chance.uniform(0.02, 0.12), because="the blow falls at any moment")
                     await process.end(signal.SIGKILL)
                     await asyncio.wait_for(asyncio.gather(*clients), 30)
                 await process.start()
             store: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(mongodb_url)
-            async with asyncio.timeout(60):
-                while await store[database]["removals"].find_one({}) is not None:  # noqa: ASYNC110  # only the store can tell
-                    await asyncio.sleep(0.2)
+
+            async def gone() -> bool:
+                return await store[database]["removals"].find_one({}) is None
+
+            await until(gone, 60)
             left = {str(row["_id"]) for row in await store[database]["tasks"].find({}).to_list(None)}
             store.close()
         kept = {path.split("/")[1] for path in await paths(files)}

@@ -46,6 +46,7 @@ from tests.fakes.jetstream import MemoryPublisher, Stream
 from tests.fakes.loops import SkippingLoop
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
 from tests.fakes.removals import MemoryFiles
+from tests.waiting import time_passes, until
 
 AnswerT = TypeVar("AnswerT")
 P, E, C, F, X = TaskState  # pending, executing, completed, failed, cancelled
@@ -215,8 +216,7 @@ class Replica:
         """Until everything is out and on the disk, or the process dies of it."""
         self.publisher.open = True
         try:
-            while not self.outbox.settled and not self.life.over:  # noqa: ASYNC110  # time skips
-                await asyncio.sleep(0.01)
+            await until(lambda: self.outbox.settled or self.life.over, timeout=3600)  # time skips
         finally:
             self.publisher.open = False
 
@@ -333,7 +333,7 @@ class TaskLives(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 1.0, 6.0, 12.0]))
     def wait(self, seconds: float) -> None:
         """Workers are reminded; leases run out."""
-        self.loop.run_until_complete(self.survive(lambda: asyncio.sleep(seconds)))
+        self.loop.run_until_complete(self.survive(lambda: time_passes(seconds, because="one step of the machine")))
 
     @rule(at=REPLICAS, task=tasks, back=st.integers(0, 2), kind=ENDINGS)
     def finish(self, at: int, task: str, back: int, kind: str) -> None:
@@ -525,7 +525,7 @@ class TaskLives(RuleBasedStateMachine):
         for replica in self.replicas:
             for worker in ("w1", "w2"):
                 replica.dispatcher.heard(worker, ["q"], 4, inbox=worker)
-        await asyncio.sleep(6.0)
+        await time_passes(6.0, because="silent workers are reminded, or not")
         for worker, said in self.world.inboxes.items():
             for one in said:
                 if await self.survive(lambda worker=worker, one=one: self._take(0, worker, one)):  # type: ignore[misc]  # bound now

@@ -30,6 +30,7 @@ from services.messaging.subjects.steps import STEPS, intake_of_steps
 from services.rpc.grpc_client import connect
 from tests.nats_server import connected
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
+from tests.waiting import time_passes
 
 KILLS, PARENTS = 5, 8
 AnswerT = TypeVar("AnswerT")
@@ -75,7 +76,7 @@ class Parent:
                 return await do()
             except grpc.aio.AioRpcError as error:
                 assert lost_line(error), error  # noqa: PT017  # either is right
-                await asyncio.sleep(0.05)
+                await time_passes(0.05, because="who asks again is in no hurry")
 
     async def _create(self, step: tasks_pb2.TaskParent) -> tasks_pb2.Task:
         asked = tasks_pb2.CreateTaskRequest(parent=step, quiet=self._chance.random() < 0.5)
@@ -119,7 +120,7 @@ async def test_every_child_is_made_once_and_every_end_is_told_however_often_the_
     async with process.running():
         lives = [asyncio.create_task(parent.live(stop)) for parent in parents]
         for _ in range(KILLS):
-            await asyncio.sleep(chance.uniform(0.3, 1.2))
+            await time_passes(chance.uniform(0.3, 1.2), because="the blow falls at any moment")
             await process.end(signal.SIGKILL)
             await process.start()
         stop.set()

@@ -15,6 +15,7 @@ from services.common.errors import Unavailable
 from services.durable.store import open_database, read_in_parts
 from tests.integration.tasks_host import hosting
 from tests.reliability.servers import OwnServer
+from tests.waiting import time_passes
 
 AWAY_SECONDS = float(os.environ.get("STORE_AWAY_SECONDS", "4"))
 
@@ -29,7 +30,7 @@ async def test_a_store_that_comes_back_finds_every_accepted_task_once(nats_url: 
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await impatient
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await asyncio.sleep(AWAY_SECONDS)
+        await time_passes(AWAY_SECONDS, because="the store is away for so long")
         await store_server.start()
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         made = sum(isinstance(answer, tasks_pb2.Task) for answer in answers)
@@ -50,7 +51,7 @@ async def test_a_list_asked_for_while_the_store_is_away_is_whole(nats_url: str, 
         kept = {(await host.create(key=f"kept-{number}")).id for number in range(3)}
         await store_server.kill()
         listing = host.tasks.ListTasks(tasks_pb2.ListTasksRequest(), timeout=30, metadata=host.metadata)
-        await asyncio.sleep(6.0)  # the driver's own patience is 5
+        await time_passes(6.0, because="the driver's own patience is 5")
         await store_server.start()
         assert {task.id for task in (await listing).tasks} == kept
 
@@ -74,7 +75,7 @@ async def test_a_store_that_hangs_does_not_lose_a_claim(nats_url: str, store_ser
         task = await host.create()
         store_server.send(signal.SIGSTOP)
         claiming = asyncio.create_task(host.claim("w1", task.id, 1))
-        await asyncio.sleep(1.0)
+        await time_passes(1.0, because="the store hangs for so long")
         store_server.send(signal.SIGCONT)
         assert (await claiming).HasField("task")
         assert await host.finish(task.id, 1)

@@ -13,10 +13,11 @@ import pytest
 from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from tests.integration.tasks_host import hosting, until
+from tests.integration.tasks_host import hosting
 from tests.integration.webhooks_host import Receiver, hooking, receiving
 from tests.reliability.servers import OwnServer
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
+from tests.waiting import time_passes, until
 
 KILLS = 3
 
@@ -77,7 +78,7 @@ async def test_no_webhook_is_lost_however_often_the_tasks_service_is_killed(mong
         await stack.enter_async_context(hooking(mongodb_url, nats_url, database, receiver.port, **settings))
         for _ in range(KILLS):
             clients = [asyncio.create_task(live_until_cut(process, request(receiver))) for _ in range(4)]
-            await asyncio.sleep(chance.uniform(0.3, 1.0))
+            await time_passes(chance.uniform(0.3, 1.0), because="the blow falls at any moment")
             await process.end(signal.SIGKILL)
             await asyncio.wait_for(asyncio.gather(*clients), 30)
             await process.start()

@@ -8,6 +8,7 @@ import pytest
 
 from services.common import background
 from services.common.background import running
+from tests.waiting import turns
 
 
 async def test_a_loop_whose_awaited_future_was_cancelled_runs_again() -> None:
@@ -40,5 +41,5 @@ async def test_a_loop_that_swallows_its_cancellation_is_cancelled_again(monkeypa
         await asyncio.Event().wait()
 
     async with asyncio.timeout(5), running(loop=deaf_once):
-        await asyncio.sleep(0)
+        await turns()
     assert swallowed.is_set()

@@ -10,6 +10,7 @@ import pytest
 
 from services.common.errors import Overloaded
 from services.durable.batch_writer import BatchWriter, abandon
+from tests import waiting
 
 
 class Sender:
@@ -37,8 +38,7 @@ async def all_sent(sender: Sender, writer: BatchWriter[str, str], writes: list[a
 
 
 async def turns(count: int = 4) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
+    await waiting.turns(count)
 
 
 async def test_a_group_holds_no_more_than_its_weight_and_number() -> None:

@@ -20,6 +20,7 @@ from tests.fakes.jetstream import MemoryPublisher, Stream
 from tests.fakes.loops import SkippingLoop
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
 from tests.fakes.parcels import CODEC, Depot, Parcel
+from tests.waiting import until
 
 AnswerT = TypeVar("AnswerT")
 REPLICAS, NAMES, COURIERS = st.sampled_from([0, 1]), st.sampled_from(["p1", "p2", "p3"]), st.sampled_from(["c1", "c2"])
@@ -68,8 +69,7 @@ class Process(Depot):
         """Until everything is out and on the disk, or the process dies of it."""
         self.publisher.open = True
         try:
-            while not self.relay.settled and not self.life.over:  # noqa: ASYNC110  # time skips
-                await asyncio.sleep(0.01)
+            await until(lambda: self.relay.settled or self.life.over, timeout=3600)  # time skips
         finally:
             self.publisher.open = False
 

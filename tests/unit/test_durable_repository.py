@@ -14,6 +14,7 @@ from services.durable.relay import OutboxRelay
 from services.durable.repository import GroupRepository
 from tests.fakes.mongo import Collection, Document, Life, Store
 from tests.fakes.parcels import CODEC, Parcel, news_of
+from tests.waiting import turns
 
 NAMES = {1: ["p1"], 3: ["p1", "p2", "p3"]}
 
@@ -156,5 +157,5 @@ async def test_who_loses_to_another_process_sees_what_that_one_wrote(place: Plac
     assert (await place.parcels.get("p1")).courier == "c2"
 
 
-async def _at_once(_: float, sleep: Any = asyncio.sleep) -> None:
-    await sleep(0)
+async def _at_once(_: float) -> None:
+    await turns()

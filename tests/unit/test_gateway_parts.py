@@ -26,6 +26,7 @@ from services.durable.watchers import WatchedName
 from services.rpc.grpc_client import Credentials
 from services.rpc.rpc_status import to_status
 from services.translation.messages import create_request, to_json
+from tests.waiting import turns
 
 KIND = SCHEMAS["GENERATION"]
 
@@ -205,7 +206,7 @@ async def test_creates_that_wait_go_together_with_two_calls_out_at_most(batching
     second = start(batcher, "2")
     await tasks.until_called(2)
     rest = [start(batcher, str(number)) for number in range(3, 8)]
-    await asyncio.sleep(0)
+    await turns()
     assert tasks.groups == [["1"], ["2"]]
     for _ in range(3):
         tasks.gate.release()
@@ -229,9 +230,9 @@ async def test_a_create_whose_caller_hung_up_is_not_sent(batching: Batching) -> 
         start(batcher, key)
         await tasks.until_called(int(key))
     gone, kept = start(batcher, "gone"), start(batcher, "kept")
-    await asyncio.sleep(0)
+    await turns()
     gone.cancel()
-    await asyncio.sleep(0)
+    await turns()
     for _ in range(3):
         tasks.gate.release()
     await kept
@@ -288,7 +289,7 @@ async def test_a_waiter_hears_the_end_from_the_bus() -> None:
     completions = Completions(cast("Client", bus), nothing_missed)
     async with completions.listening():
         waiting = asyncio.create_task(completions.wait(task(pb.TASK_STATUS_PENDING), 5, never))
-        await asyncio.sleep(0)
+        await turns()
         await bus.tell(task(pb.TASK_STATUS_EXECUTING, 2))
         await bus.tell(task(pb.TASK_STATUS_COMPLETED, 3))
         assert (await waiting).version == 3
@@ -309,7 +310,7 @@ async def test_a_task_that_was_begun_anew_is_waited_for_again() -> None:
         await bus.tell(task(pb.TASK_STATUS_FAILED, 3))
         await bus.tell(task(pb.TASK_STATUS_PENDING, 4))
         waiting = asyncio.create_task(completions.wait(task(pb.TASK_STATUS_PENDING, 4), 5, never))
-        await asyncio.sleep(0)
+        await turns()
         assert not waiting.done()
         await bus.tell(task(pb.TASK_STATUS_COMPLETED, 6))
         assert (await waiting).version == 6
@@ -324,7 +325,7 @@ async def test_an_end_too_large_for_the_bus_is_read() -> None:
 
     async with completions.listening():
         waiting = asyncio.create_task(completions.wait(task(pb.TASK_STATUS_PENDING), 5, read))
-        await asyncio.sleep(0)
+        await turns()
         await bus.tell(pb.Task(id="t", status=pb.TASK_STATUS_COMPLETED, version=3))
         assert (await waiting).HasField("spec")
 
@@ -354,7 +355,7 @@ async def test_an_end_whose_message_was_lost_is_learnt_from_the_next_one_by_one_
     async with completions.listening():
         await bus.tell()
         waits = [asyncio.create_task(completions.wait(one, 5, read)) for one in waited]
-        await asyncio.sleep(0)
+        await turns()
         bus.lose()
         await bus.tell()
         assert {one.status for one in await asyncio.gather(*waits[:50])} == {pb.TASK_STATUS_COMPLETED}

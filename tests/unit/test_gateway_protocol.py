@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, cast
 
 from gateway.edge.transport import CoalescingTransport
+from tests.waiting import turns
 
 
 class Transport:
@@ -34,10 +35,10 @@ async def test_a_head_and_its_body_are_sent_together() -> None:
     answer.write(b"head,")
     answer.write(b"body")
     assert transport.sent == []
-    await asyncio.sleep(0)
+    await turns()
     assert transport.sent == [b"head,body"]
     answer.write(b"next")
-    await asyncio.sleep(0)
+    await turns()
     assert transport.sent == [b"head,body", b"next"]
 
 
@@ -47,7 +48,7 @@ async def test_what_is_large_does_not_wait_for_company() -> None:
     answer.write(b"head,")
     answer.write(bytes(70_000))
     assert transport.sent == [b"head," + bytes(70_000)]
-    await asyncio.sleep(0)
+    await turns()
     assert len(transport.sent) == 1
 
 
@@ -58,7 +59,7 @@ async def test_what_was_written_goes_out_before_the_connection_closes() -> None:
     answer.close()
     assert transport.sent == [b"last words"]
     assert transport.closed
-    await asyncio.sleep(0)
+    await turns()
 
 
 async def test_nothing_is_written_to_a_client_that_has_hung_up() -> None:
@@ -66,5 +67,5 @@ async def test_nothing_is_written_to_a_client_that_has_hung_up() -> None:
     answer = joining(transport)
     answer.write(b"too late")
     transport.closed = True
-    await asyncio.sleep(0)
+    await turns()
     assert transport.sent == []

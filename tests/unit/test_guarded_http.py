@@ -19,6 +19,7 @@ from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
 from services.net.addresses import is_public, parse_target
 from services.net.guarded_http import GuardedHttp, HttpLimits, Resolver
 from tests.corpora.urls import INWARD
+from tests.waiting import time_passes
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 PRIVATE = ["127.0.0.1", "10.0.0.1", "::1", "fe80::1%eth0", "2002:808:808::", "::ffff:10.0.0.1", "", "x", "100.64.0.9"]
@@ -214,7 +215,7 @@ async def test_an_answer_that_never_ends_in_time_is_given_up() -> None:
         while not writer.is_closing():
             writer.write(b"x")
             await writer.drain()
-            await asyncio.sleep(0.02)
+            await time_passes(0.02, because="a server that drips")
 
     async with web_server(drip) as (port, _), guarded(replace(allowing(port), total_seconds=0.3)) as http:
         assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNAVAILABLE"
@@ -340,7 +341,7 @@ async def test_nobody_listening_is_unreachable() -> None:
 
 async def test_a_silent_server_may_pass_too() -> None:
     async def silent(_: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1)
+        await time_passes(1, because="a server that is silent for so long")
 
     async with web_server(silent) as (port, _), guarded(replace(allowing(port), read_seconds=0.2)) as http:
         assert await reason_of(http, f"http://127.0.0.1:{port}/") == "URL_UNAVAILABLE"
@@ -441,7 +442,7 @@ async def test_the_head_of_an_answer_to_a_post_decides_whatever_becomes_of_its_b
             for _byte in range(1 if breaks else 100):
                 writer.write(b"x")
                 await writer.drain()
-                await asyncio.sleep(0.05)
+                await time_passes(0.05, because="a server that drips")
 
     async with web_server(drip) as (port, _), guarded(replace(allowing(port), total_seconds=0.6)) as http:
         answered = await http.post(f"http://127.0.0.1:{port}/", b"{}", {}, max_bytes=1_024)

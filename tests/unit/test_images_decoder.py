@@ -19,6 +19,7 @@ from PIL import Image, ImageCms
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
 from services.imaging.decoder import DecodeLimits, Decoder
+from tests.waiting import turns
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMITS = DecodeLimits(max_bytes=1 << 20, max_pixels=1_000_000, seconds=20.0)
@@ -257,7 +258,7 @@ async def test_a_cancelled_caller_takes_its_child_along_and_nobody_gets_its_answ
     async with Decoder(LIMITS, workers=1) as decoder:
         await decoder.decode(saved(drawn()))
         waiting = asyncio.create_task(decoder.decode(saved(drawn(999, 999))))
-        await asyncio.sleep(0)
+        await turns()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

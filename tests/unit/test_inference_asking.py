@@ -27,6 +27,7 @@ from services.worker.outcomes import failure_of
 from services.worker.runs import AttemptKey, Run, StopReason
 from tests.fakes.asked_provider import Acme, Careful, Prompt, Vendor
 from tests.fakes.provider_context import FakeRecorder, provider_context_of
+from tests.waiting import turns
 
 DRAWING = Drawing("a red coat", 7)
 FAILED = errors.ProviderFailed("broke")
@@ -420,7 +421,7 @@ async def test_what_is_being_submitted_while_the_run_stops_is_not_lost() -> None
 
     async def let_go() -> None:
         await bench.vendor.submitting.wait()
-        await asyncio.sleep(0)
+        await turns()
         bench.vendor.counter.set()
 
     letting_go = asyncio.create_task(let_go())

@@ -22,6 +22,7 @@ from services.providers.directory import Providers
 from services.providers.ports import DIFFUSION, DiffusionStep, Drawing, DrawnPicture, ModelCard, OnStep
 from services.worker.runs import AttemptKey, Run
 from tests.fakes.provider_context import FakeRecorder, provider_context_of
+from tests.waiting import turns
 
 LIVES, SCENARIOS = 12, 400
 
@@ -134,7 +135,7 @@ async def live(task: pb.Task, vendors: dict[str, Vendor], recorder: MortalRecord
     fate = recorder.fate = Fate(steps)
     found = {name: Shaky(vendor, fate, AccountTerms(f"{name}.1", failures=10**6)) for name, vendor in vendors.items()}
     provider_context = provider_context_of(Providers(found), SilentBus(), recorder=recorder)
-    run = Run(AttemptKey(task.id, task.attempt), task, asyncio.create_task(asyncio.sleep(0)), 0.0)
+    run = Run(AttemptKey(task.id, task.attempt), task, asyncio.create_task(turns()), 0.0)
     fallback_chain = FallbackChain(run, provider_context, "ACME")
 
     async def quiet(step: DiffusionStep) -> None:

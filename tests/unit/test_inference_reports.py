@@ -10,6 +10,7 @@ from compute.tasks.v1 import tasks_pb2, worker_pb2
 from services.common.errors import ComputeError, InvalidRequest, Unavailable
 from services.worker.reports import Reports
 from services.worker.runs import AttemptKey
+from tests.waiting import time_passes
 
 
 class FakeTasksClient:
@@ -35,7 +36,7 @@ class FakeTasksClient:
         return worker_pb2.FinishTasksResponse(accepted=[True] * len(finished))
 
     async def _enter(self, size: int) -> None:
-        await asyncio.sleep(0.01)
+        await time_passes(0.01, because="a call takes a while")
         self.groups.append(size)
         if self.fail:
             raise self.fail.pop(0)
@@ -49,7 +50,7 @@ async def test_claims_that_come_while_one_is_out_go_together() -> None:
     client = FakeTasksClient()
     speaker = reports(client)
     first = asyncio.ensure_future(speaker.claim(AttemptKey("a", 1)))
-    await asyncio.sleep(0.005)
+    await time_passes(0.005, because="the first call is out")
     rest = [asyncio.ensure_future(speaker.claim(AttemptKey(f"t{number}", 1))) for number in range(50)]
     granted = await asyncio.gather(first, *rest)
     assert client.groups == [1, 50]

@@ -11,6 +11,7 @@ import pytest
 from services.common.errors import InvalidRequest, Unavailable
 from services.providers.triton.failures import ModelLost
 from services.providers.triton.supervisor import CanaryReply, ModelSupervisor, WatchedRequest
+from tests.waiting import time_passes, turns
 
 DEAD = ModelLost("Stub process is not healthy")
 
@@ -27,7 +28,7 @@ class FakeConnection:
         self.reload_fails = 0
 
     async def canary(self) -> CanaryReply:
-        await asyncio.sleep(0)
+        await turns()
         if not self.process:
             raise self.failure
         return CanaryReply(self.queued, self.process)
@@ -113,7 +114,7 @@ async def test_a_server_that_is_gone_is_waited_for_and_not_reloaded() -> None:
     connection.process, connection.failure = 0, ModelLost("connection refused", server=True)
     async with watching(connection) as supervisor:
         request = asyncio.create_task(supervisor.carry(drawing))
-        await asyncio.sleep(0.2)
+        await time_passes(0.2, because="the request fails while nobody is there")
         connection.process = 1
         assert await request == "picture"
     assert connection.reloads == 0
@@ -189,7 +190,7 @@ async def test_a_request_that_waits_its_turn_may_be_silent() -> None:
 
     async def wait(guard: WatchedRequest) -> str:
         begun.append(guard)
-        await asyncio.sleep(0.4)
+        await time_passes(0.4, because="a request takes a while")
         return "picture"
 
     async with watching(connection, silence=0.1) as supervisor:

@@ -23,6 +23,7 @@ from services.net.guarded_http import GuardedHttp
 from services.providers.media import Media
 from services.translation.inline_images import InlineStore
 from tests.unit.test_images_decoder import LIMITS
+from tests.waiting import turns
 
 CONTENT = random.Random(7).randbytes(16 << 20)
 TEXT = base64.b64encode(CONTENT).decode()
@@ -78,14 +79,14 @@ async def longest_stall(way: Callable[[str], Awaitable[bytes]]) -> float:
         nonlocal longest
         while True:
             before = time.monotonic()
-            await asyncio.sleep(0)
+            await turns()
             longest = max(longest, time.monotonic() - before)
 
     ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0)
+    await turns()
     try:
         assert await way(DATA_URL) == CONTENT
-        await asyncio.sleep(0)
+        await turns()
     finally:
         ticking.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from services.common.errors import ComputeError, NotFound
 from services.common.merging import merged
+from tests.waiting import turns, until
 
 
 async def counting(count: int, *, then: Exception | None = None) -> AsyncIterator[int]:
     for number in range(count):
-        await asyncio.sleep(0)
+        await turns()
         yield number
     if then is not None:
         raise then
@@ -46,7 +46,7 @@ async def test_whoever_leaves_ends_every_stream() -> None:
     async def endless(name: str) -> AsyncIterator[int]:
         try:
             while True:
-                await asyncio.sleep(0)
+                await turns()
                 yield 1
         finally:
             ended.append(name)
@@ -54,5 +54,5 @@ async def test_whoever_leaves_ends_every_stream() -> None:
     stream = merged({name: endless(name) for name in "ab"})
     assert not isinstance((await anext(stream))[1], ComputeError)
     await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
-    await asyncio.sleep(0.05)
+    await until(lambda: len(ended) == 2)
     assert sorted(ended) == ["a", "b"]

@@ -18,6 +18,7 @@ from services.providers.ports import Drawing, DrawnPicture, Matte, ModelCard, On
 from tests.photographs import garment_in, place
 from tests.unit.test_pipeline_animating import NATIVE, Dimmer, read_film
 from tests.unit.test_pipeline_editing import ignore
+from tests.waiting import time_passes
 
 CARD = ModelCard("painter", "0" * 64, "none")
 FACE = slice(70, 180), slice(185, 265)
@@ -32,7 +33,7 @@ class Stranger:
     async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
         if drawing.variation:
             try:
-                await asyncio.sleep(60)
+                await time_passes(60, because="longer than anybody waits")
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise

@@ -17,6 +17,7 @@ from services.providers.pipelines.animating import FPS, animate
 from services.providers.pipelines.camera import Movement, movement_of
 from services.providers.ports import DiffusionStep, Drawing, DrawnPicture, ModelCard, OnStep, Pixels
 from tests.unit.test_pipeline_editing import ignore
+from tests.waiting import time_passes
 
 NATIVE = 64 * 64
 
@@ -34,7 +35,7 @@ class Dimmer:
         if len(self.seen) == self._fails_at:
             raise Unavailable("gone")
         try:
-            await asyncio.sleep(0 if not self._fails_at else 60)
+            await time_passes(0 if not self._fails_at else 60, because="longer than anybody waits")
         except asyncio.CancelledError:
             self.cancelled += 1
             raise

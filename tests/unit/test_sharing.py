@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.common.sharing import shared
+from tests.waiting import turns
 
 
 class Doors:
@@ -25,7 +26,7 @@ class Doors:
             raise OSError("stuck")
         self.opened += 1
         self.open += 1
-        await asyncio.sleep(0)
+        await turns()
         try:
             yield self.opened
         finally:
@@ -57,7 +58,7 @@ async def test_the_first_may_leave_before_the_last() -> None:
 
     async with shared("door", doors.opening):
         other = asyncio.create_task(use_for_long())
-        await asyncio.sleep(0)
+        await turns()
     assert doors.open == 1
     leave.set()
     await other

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from services.durable.change_feed import ChangeFeed
 from services.tasks.changes import TaskNews
 from services.tasks.domain import Task, TaskState
 from services.tasks.messages import Messages
+from tests.waiting import until
 
 MEGABYTE = 1 << 20
 TASK = Task(
@@ -47,9 +47,7 @@ async def told(tasks: list[Task], messages: Messages) -> Bus:
     feed = ChangeFeed(cast(Any, bus), TaskNews(messages), "me", lambda _: None)
     for task in tasks:
         feed.noticed(task)
-    async with asyncio.timeout(5):
-        while len(bus.heard) < len(tasks):  # noqa: ASYNC110  # a few turns of the loop
-            await asyncio.sleep(0)
+    await until(lambda: len(bus.heard) >= len(tasks), 5)
     return bus
 
 

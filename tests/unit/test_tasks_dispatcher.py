@@ -10,6 +10,7 @@ from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import Task, TaskState
 from services.tasks.ports import Assignment, AttemptStart
+from tests.waiting import time_passes, turns, until
 
 CLOCK = SteadyClock()
 QUEUES = ("inference",)
@@ -57,7 +58,7 @@ class Desk:
 
     async def begin(self, attempts: Sequence[Assignment]) -> list[AttemptStart]:
         """Of what `waits` here; the next `away` calls fail."""
-        await asyncio.sleep(0)
+        await turns()
         if self.away:
             self.away -= 1
             raise Unavailable("the store is away")
@@ -102,8 +103,7 @@ class Desk:
             await asyncio.gather(*loops, return_exceptions=True)
 
     async def settle(self) -> None:
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await turns(10)
 
 
 def task(name: str, **changes: object) -> Task:
@@ -199,8 +199,8 @@ async def test_what_is_changed_while_it_is_being_begun_is_begun_anew() -> None:
     async with Desk().open() as desk:
         given(desk, capacity=1)
         waiting = desk.write(task("t").created())
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)  # taken, not yet written
+        await turns()
+        await turns()  # taken, not yet written
         assert sum(desk.books.depth().values()) == 0
         desk.write(waiting.amended(CLOCK(), spec="{...}", priority=9))
         await desk.settle()
@@ -224,7 +224,7 @@ async def test_a_run_nobody_vouches_for_expires_and_a_vouched_one_does_not() -> 
         async with asyncio.timeout(5):
             while not desk.expiring.is_set():
                 assert desk.books.confirm("alive", 2, 50.0)
-                await asyncio.sleep(0.02)
+                await time_passes(0.02, because="a worker's beat")
         assert desk.expired == [("silent", 1)]
         assert desk.books.progress("alive") == 50.0
 
@@ -287,9 +287,7 @@ async def test_a_replica_that_does_not_lead_forgets_runs_whose_end_it_missed() -
     async with Desk(leads=False, timing=DispatchTiming(lease=0.02, sweep=0.01)).open() as desk:
         desk.books.noticed(task("t", state=TaskState.EXECUTING, attempt=1))
         desk.books.confirm("t", 1, 50.0)
-        async with asyncio.timeout(5):
-            while desk.books.progress("t"):  # noqa: ASYNC110  # the sweep's own timer decides
-                await asyncio.sleep(0.01)
+        await until(lambda: not desk.books.progress("t"), 5)
         assert desk.expired == []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from services.durable.leadership import Leadership
+from tests.waiting import time_passes
 
 
 class Leases:
@@ -66,7 +67,7 @@ async def test_who_is_impatient_renews_more_often() -> None:
     database: Any = {"leases": Leases()}
     leadership = Leadership(database, "dispatcher", "one", load, patience=0.4)
     loop = asyncio.create_task(leadership.run())
-    await asyncio.sleep(1.0)
+    await time_passes(1.0, because="two and a half times its patience")
     assert leadership.held and begins == 1
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)

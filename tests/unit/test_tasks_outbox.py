@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from services.durable.relay import OutboxRelay
 from services.messaging.publishing import OutgoingMessage
 from services.tasks.domain import Task
 from services.tasks.outgoing import outgoing
+from tests.waiting import nothing_happens_for, until
 
 HOLD = 0.2
 TASK = Task(
@@ -63,12 +64,6 @@ def write(outbox: OutboxRelay[Task], task: Task) -> int:
     return number
 
 
-async def until(seen: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not seen():  # noqa: ASYNC110  # the relay's own timer decides
-            await asyncio.sleep(HOLD / 10)
-
-
 async def test_an_acknowledged_event_counts_only_after_the_hold() -> None:
     server = Server()
     async with relay(server) as outbox:
@@ -86,7 +81,7 @@ async def test_nothing_counts_while_the_server_does_not_answer() -> None:
     server.answers = False
     async with relay(server) as outbox:
         write(outbox, TASK)
-        await asyncio.sleep(3 * HOLD)
+        await nothing_happens_for(3 * HOLD, because="three times as long as anything is held")
         assert not outbox.settled
         server.answers = True
         await until(lambda: outbox.settled)

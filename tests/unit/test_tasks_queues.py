@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService,
 from services.tasks.settings import TasksSettings
 from tests.fakes.task_repository import MemoryTaskRepository
 from tests.unit.test_tasks_dispatcher import CLOCK, Desk, task
+from tests.waiting import time_passes
 
 QUICK = DispatchTiming(sweep=0.01)
 
@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 async def swept() -> None:
     """Several sweeps have passed: the loop's timers come in their order."""
-    await asyncio.sleep(0.05)
+    await time_passes(0.05, because="the loop's timers come in their order")
 
 
 def waiting(name: str, queue: str) -> Task:
@@ -153,6 +153,10 @@ async def test_a_failed_task_is_not_run_again_where_nobody_would_take_it() -> No
     assert (await shop.service.replay("acme", made.id)).queue == "studio"
 
 
+async def listed(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return rows
+
+
 class Shelf:
     """A collection of names."""
 
@@ -162,7 +166,7 @@ class Shelf:
 
     def find(self, _: object) -> Any:
         rows = [{"_id": name} for name in self.names]
-        return SimpleNamespace(batch_size=lambda _: None, to_list=lambda _: asyncio.sleep(0, rows))
+        return SimpleNamespace(batch_size=lambda _: None, to_list=lambda _: listed(rows))
 
     async def replace_one(self, same: dict[str, str], _: object, *, upsert: bool) -> None:
         self.writes += 1

@@ -24,6 +24,7 @@ from services.tasks.ports import Assignment, AttemptStart
 from services.tasks.scheduler import FreeWorker, Placement
 from services.tasks.worker_registry import RegisteredModel, WorkerRegistry
 from tests.fakes.loops import SkippingLoop
+from tests.waiting import time_passes
 
 LOST = Failure("LEASE_EXPIRED", "m", "INTERNAL", retryable=True)
 QUEUES, WORKERS = st.sampled_from([("q",), ("r",), ("r", "q")]), st.sampled_from(["w1", "w2", "w3"])
@@ -170,7 +171,7 @@ class Books(RuleBasedStateMachine):
     async def begin(self, attempts: Sequence[Assignment]) -> list[AttemptStart]:
         if self.store_is == "away":
             raise Unavailable("the store is away")
-        await asyncio.sleep(7.0 if self.store_is == "slow" else 0.0)
+        await time_passes(7.0 if self.store_is == "slow" else 0.0, because="a store that is slow")
         return [self._begin(attempt) for attempt in attempts]
 
     def _begin(self, attempt: Assignment) -> AttemptStart:
@@ -313,7 +314,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.0, 0.6, 3.0, 6.0, 12.0]))
     def wait(self, seconds: float) -> None:
-        self.loop.run_until_complete(asyncio.sleep(seconds))
+        self.loop.run_until_complete(time_passes(seconds, because="one step of the machine"))
 
     # -- what always holds
 

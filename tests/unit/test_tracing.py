@@ -26,6 +26,7 @@ from services.telemetry import recording, trace_context, tracing
 from services.telemetry.trace_context import carried, checked, current, outgoing
 from services.telemetry.tracing import SpanKind
 from tests.fakes.vendors.wire import Answer, Asked, json_answer, serving
+from tests.waiting import turns
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = f"00-{TRACE}-{SPAN}-01"
@@ -115,7 +116,7 @@ async def test_a_span_opened_by_hand_ends_with_its_future(spans: InMemorySpanExp
     written.add_done_callback(end)
     assert not spans.get_finished_spans()
     written.set_result(None)
-    await asyncio.sleep(0)
+    await turns()
     assert [span.name for span in spans.get_finished_spans()] == ["create task"]
 
 

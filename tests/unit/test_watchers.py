@@ -15,6 +15,7 @@ from services.common.errors import Unavailable
 from services.durable import watchers as module
 from services.durable.change_feed import FeedContinuity, FeedMessage
 from services.durable.watchers import WatchedName, Watchers
+from tests.waiting import nothing_happens_for
 
 
 class Parcel(NamedTuple):
@@ -77,7 +78,7 @@ async def test_where_nobody_watches_nothing_is_read() -> None:
     store = Store()
     async with watched(store) as watchers:
         watchers.missed()
-        await asyncio.sleep(0.01)
+        await nothing_happens_for(0.01, because="a read would be tried at once")
     assert store.asked == []
 
 

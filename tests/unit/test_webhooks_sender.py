@@ -22,6 +22,7 @@ from tests.fakes.webhooks import (
     TurnedClock,
     run_until_quiet,
 )
+from tests.waiting import until
 
 DAY = 86_400.0
 WELL, ILL, GONE = EndpointResponse(200), EndpointResponse(500, "answered 500"), EndpointResponse(410, "answered 410")
@@ -268,6 +269,4 @@ async def test_what_is_over_is_removed_when_its_time_has_come() -> None:
 
 
 async def _until_called(world: World, count: int = 1) -> None:
-    async with asyncio.timeout(5):
-        while len(world.transport.called) < count:  # noqa: ASYNC110  # the fake tells nobody
-            await asyncio.sleep(0)
+    await until(lambda: len(world.transport.called) >= count, 5)
