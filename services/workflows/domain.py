@@ -103,6 +103,7 @@ class Workflow:
     deleted_at: int | None = None
     due: int | None = None
     to_cancel: tuple[tuple[Unit, int], ...] = ()
+    traceparent: str | None = None
     outbox: tuple[Entry, ...] = ()
 
     @property

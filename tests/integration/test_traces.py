@@ -148,6 +148,43 @@ async def test_a_run_after_a_crash_belongs_to_its_trace(
     assert int(found[RUN].attributes["attempt"]) >= 2
 
 
+async def test_every_step_of_a_workflow_belongs_to_the_trace_of_its_request(
+    receiver: OtlpReceiver, http: httpx2.AsyncClient
+) -> None:
+    """Two at the same time, so that neither gets into the other's."""
+
+    async def run(trace: str, traceparent: str) -> None:
+        config = {"payload": trace, "duration_ms": 100}
+        steps = [
+            {"id": name, "task_type": "DIAGNOSTIC", "config": config, "depends_on": before}
+            for name, before in (("one", []), ("two", ["one"]), ("three", ["two"]))
+        ]
+        body = {"name": "traced", "origin_instance": "shop", "steps": steps}
+        made = await http.post("/api/v1/workflows/", json=body, headers={"traceparent": traceparent})
+        assert made.status_code == 200, made.text
+        place = f"/api/v1/workflows/{made.json()['id']}"
+
+        async def ended() -> bool:
+            return bool((await http.get(place)).json()["status"] == "COMPLETED")
+
+        await until(ended, 60)
+
+    asked = [given() for _ in range(2)]
+    await asyncio.gather(*(run(*one) for one in asked))
+    for trace, _ in asked:
+
+        async def all_there(trace: str = trace) -> bool:
+            return sum(span.trace == trace and span.name == RUN for span in list(receiver.spans)) >= 3
+
+        await until(all_there, 30)
+        found = await asyncio.to_thread(receiver.of, trace, "POST /api/v1/workflows/")
+        [request] = [span for span in receiver.spans if span.trace == trace and span.name.startswith("POST")]
+        created = [span for span in receiver.spans if span.trace == trace and span.name == CREATE]
+        runs = [span for span in receiver.spans if span.trace == trace and span.name == RUN]
+        assert len(created) == len(runs) == 3 and request is found["POST /api/v1/workflows/"]
+        assert {span.parent for span in runs} == {span.id for span in created}
+
+
 async def test_events_and_webhooks_carry_it(
     receiver: OtlpReceiver, traced: RunningStack, http: httpx2.AsyncClient
 ) -> None:
