@@ -12,10 +12,10 @@ import pytest
 
 from deploy.local import lifecycle, runfile
 from services.tasks.metrics import TENANT_ENDED
-from tests.integration.tasks_host import hosting, until
+from tests.integration.tasks_host import hosting
 from tests.scraping import PROCESSES, Scrape, scrape, scrape_all
 from tests.stack import RunningStack
-from tests.waiting import time_passes
+from tests.waiting import time_passes, until
 
 ORIGIN = {"origin_instance": "shop"}
 DRAWN = {"task_type": "GENERATION", "prompt": "a red mug", "seed": 7} | ORIGIN
