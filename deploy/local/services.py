@@ -19,6 +19,7 @@ _STORES = ("nats", "mongodb")
 # A store slow to answer on a busy machine makes a service give up once.
 _TRIES = 3
 _TOGETHER = "atelier"
+_INPROCESS = "inprocess"
 _TARGETS = ("TASKS_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET", "WORKFLOWS_TARGET", "STORAGE_TARGET")
 _OPERATOR = "NATS_OPERATOR_KEY"
 
@@ -75,7 +76,7 @@ def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
         probes.ask_worker(listen, shared["INTERNAL_TOKEN"], without=without)
         probes.ask_gateway(f"http://{HOST}:{ports.gateway}")
 
-    targets = dict.fromkeys(_TARGETS, "inprocess")
+    targets = dict.fromkeys(_TARGETS, _INPROCESS)
     names = ("access", "tasks", "webhooks", "workflows", "storage", "inference", "gateway")
     return Component(
         name=_TOGETHER,
@@ -95,9 +96,9 @@ def _apart(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
     def worker_probe() -> None:
         probes.ask_worker(f"{HOST}:{ports.inference}", shared["INTERNAL_TOKEN"], without=broken())
 
-    tasks = _served(
-        "tasks", ("services.host", "access", "tasks", "webhooks", "workflows"), ports, shared, after=_STORES
-    )
+    together = ("services.host", "access", "tasks", "webhooks", "workflows")
+    # The workflows call the tasks beside them without a socket.
+    tasks = _served("tasks", together, ports, {**shared, "TASKS_TARGET": _INPROCESS}, after=_STORES)
     storage = _served("storage", ("services.host", "storage"), ports, shared, after=_STORES)
     # Not after Triton: importing takes as long as the models take to load, and the worker waits for them by itself.
     inference = replace(

@@ -69,10 +69,37 @@ class StepStatus(StrEnum):
     """Status of a step. The contract prints PENDING; the others are ours"""
 
     PENDING = "PENDING"
+    WAITING = "WAITING"
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
+    SKIPPED = "SKIPPED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
+
+
+class GateKind(StrEnum):
+    """What a step waits for before it runs"""
+
+    APPROVAL = "approval"
+
+
+class GateTimeout(StrEnum):
+    """What becomes of a step that nobody has decided about in time"""
+
+    REJECT = "reject"
+    APPROVE = "approve"
+
+
+class Comparison(StrEnum):
+    """How a condition compares a value with another"""
+
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    IN = "in"
 
 
 class JoinPolicy(StrEnum):
@@ -193,6 +220,10 @@ class EventType(StrEnum):
     WORKFLOW_STEP_STARTED = "WORKFLOW_STEP_STARTED"
     WORKFLOW_STEP_COMPLETED = "WORKFLOW_STEP_COMPLETED"
     WORKFLOW_STEP_FAILED = "WORKFLOW_STEP_FAILED"
+    WORKFLOW_STEP_SKIPPED = "WORKFLOW_STEP_SKIPPED"
+    WORKFLOW_STEP_WAITING = "WORKFLOW_STEP_WAITING"
+    WORKFLOW_STEP_APPROVED = "WORKFLOW_STEP_APPROVED"
+    WORKFLOW_STEP_REJECTED = "WORKFLOW_STEP_REJECTED"
     WORKFLOW_PAUSED = "WORKFLOW_PAUSED"
     WORKFLOW_RESUMED = "WORKFLOW_RESUMED"
     WORKFLOW_COMPLETED = "WORKFLOW_COMPLETED"

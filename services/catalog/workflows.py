@@ -9,7 +9,17 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.catalog.base import Capabilities, Text
-from services.catalog.enums import JoinPolicy, ProviderType, StepStatus, TaskType, TransformType, WorkflowStatus
+from services.catalog.enums import (
+    Comparison,
+    GateKind,
+    GateTimeout,
+    JoinPolicy,
+    ProviderType,
+    StepStatus,
+    TaskType,
+    TransformType,
+    WorkflowStatus,
+)
 from services.catalog.free_json import JsonObject
 from services.catalog.images import check_webhook
 from services.catalog.tasks import TYPES
@@ -63,6 +73,27 @@ class ForEach(BaseModel):
     quorum: int | None = Field(None, ge=1, le=2_000, description="With join quorum: how many must end well")
 
 
+class RunIf(BaseModel):
+    """When a step runs; where the comparison does not hold it is SKIPPED"""
+
+    model_config = _SENT
+
+    from_step: str = Field(max_length=100, description="Id of a step upstream")
+    from_field: str = Field(max_length=200, description="Field of its result, dotted inside objects: quality.passed")
+    op: Comparison = Field(description="How the field is compared with the value")
+    value: Any = Field(description="What it is compared with; a list for `in`")
+
+
+class StepSignal(BaseModel):
+    """What somebody decides of a step that waits"""
+
+    model_config = _SENT
+
+    approve: bool = Field(description="True lets it run, false fails it with STEP_REJECTED")
+    decided_by: Annotated[Text, Field(min_length=1, max_length=100)] = Field(description="Who decides, kept with it")
+    comment: Annotated[Text, Field(max_length=1000)] | None = Field(None, description="Why, kept with it")
+
+
 class WorkflowStepDefinition(BaseModel):
     """One step of a workflow: a task, and the steps it waits for"""
 
@@ -94,6 +125,10 @@ class WorkflowStepDefinition(BaseModel):
     for_each: ForEach | None = Field(
         None, description="A task for each item of a list; later steps are given lists of what they made"
     )
+    gate: GateKind | None = Field(None, description="approval: it waits, without a worker, until somebody decides")
+    gate_timeout_seconds: int = Field(86_400, ge=1, le=30 * 86_400, description="How long it waits at most")
+    gate_on_timeout: GateTimeout = Field(GateTimeout.REJECT, description="What becomes of it then")
+    run_if: RunIf | None = Field(None, description="When it runs; else it is skipped")
 
 
 class AnyStepDefinition(WorkflowStepDefinition):
@@ -150,6 +185,15 @@ class WorkflowUpdate(BaseModel):
     webhook_url: WebhookUrl | None = Field(None, description="Called when the workflow ends")
 
 
+class StepDecision(BaseModel):
+    """What was decided of a step that waited"""
+
+    approved: bool = Field(description="Whether it was let run")
+    decided_by: str = Field(description="Who decided; `timeout` where nobody did in time")
+    at: datetime = Field(description="When")
+    comment: str | None = Field(None, description="Why")
+
+
 class WorkflowSlotPublic(BaseModel):
     """One task of a step that has a task for each item of a list"""
 
@@ -193,6 +237,9 @@ class WorkflowStepPublic(BaseModel):
     updated_at: datetime = Field(description="Time of the last change")
     for_each: dict[str, Any] | None = Field(None, description="What it has a task for each of")
     slots: list[WorkflowSlotPublic] = Field([], description="Those tasks, in the order of the list")
+    gate: GateKind | None = Field(None, description="What it waits for before it runs")
+    run_if: dict[str, Any] | None = Field(None, description="When it runs")
+    decision: StepDecision | None = Field(None, description="What was decided while it waited")
 
 
 class WorkflowPublic(BaseModel):

@@ -87,6 +87,12 @@ def _fill_step(message: pb.StepDefinition, step: WorkflowStepDefinition, given: 
         fill(message.for_each, step.for_each)
         if step.for_each.items is not None:
             message.for_each.items_json = orjson.dumps(step.for_each.items).decode()
+    if step.gate is not None:
+        seconds, then = step.gate_timeout_seconds, step.gate_on_timeout
+        message.gate.CopyFrom(pb.Gate(kind=step.gate, timeout_seconds=seconds, on_timeout=then))
+    if step.run_if is not None:
+        fill(message.run_if, step.run_if)
+        message.run_if.value_json = orjson.dumps(step.run_if.value).decode()
 
 
 def fill_spec(message: pb.StepDefinition, task_type: str, given: BaseModel) -> None:
@@ -165,6 +171,9 @@ def _step(workflow: pb.Workflow, step: pb.Step, written: pb.StepDefinition) -> d
         "max_retries": step.max_retries,
         "for_each": _for_each(written.for_each) if written.HasField("for_each") else None,
         "slots": [_slot(slot) for slot in step.slots],
+        "gate": written.gate.kind if written.HasField("gate") else None,
+        "run_if": _condition(written.run_if) if written.HasField("run_if") else None,
+        "decision": _decision(step.decision) if step.HasField("decision") else None,
         "created_at": _time(workflow, "created_at"),
         "updated_at": _time(step, "updated_at"),
     }
@@ -192,6 +201,20 @@ def _for_each(message: pb.ForEach) -> dict[str, Any]:
     else:
         found |= {"from_step": message.from_step, "from_field": message.from_field}
     return found | ({"quorum": message.quorum} if message.quorum else {})
+
+
+def _condition(message: pb.Condition) -> dict[str, Any]:
+    found: dict[str, Any] = {name: getattr(message, name) for name in ("from_step", "from_field", "op")}
+    return found | {"value": orjson.loads(message.value_json)}
+
+
+def _decision(message: pb.Decision) -> dict[str, Any]:
+    return {
+        "approved": message.approved,
+        "decided_by": message.decided_by,
+        "at": public_time(message.at),
+        "comment": _text(message, "comment"),
+    }
 
 
 def _mapping(message: pb.FieldMapping) -> dict[str, Any]:

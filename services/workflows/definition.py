@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from services.catalog.enums import JoinPolicy, TransformType
+from services.catalog.enums import Comparison, GateKind, GateTimeout, JoinPolicy, TransformType
+from services.catalog.free_json import same_json
 from services.catalog.partial import BESIDE_CONFIG, PARTIALS
 
 MAX_RETRIES, RETRIES = 9, 2
 MAX_SLOTS = 2_000
+GATE_SECONDS, MAX_GATE_SECONDS = 86_400, 30 * 86_400
 
 
 class OnFailure(StrEnum):
@@ -37,7 +40,7 @@ class InputMapping:
 
 
 @dataclass(frozen=True, slots=True)
-class ForEach:
+class FanOut:
     """A slot for each item: of a list that an earlier step made, or of `items`. `quorum` is how many must end well."""
 
     to_field: str
@@ -54,6 +57,55 @@ class ForEach:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalGate:
+    """What a step waits for before it runs, for so many seconds at most."""
+
+    kind: GateKind = GateKind.APPROVAL
+    timeout: int = GATE_SECONDS
+    on_timeout: GateTimeout = GateTimeout.REJECT
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """When a step runs: a field of an earlier result, dotted where it lies in an object, is compared with a value."""
+
+    from_step: str
+    from_field: str
+    op: Comparison
+    value: Any
+
+    def holds(self, result: Mapping[str, Any]) -> bool:
+        """What cannot be compared, or is not there, is unlike everything and less than nothing."""
+        found: Any = result
+        for part in self.from_field.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if self.op is Comparison.IN:
+            return any(same_json(found, value) for value in self.value)
+        if self.op in (Comparison.EQ, Comparison.NE):
+            return same_json(found, self.value) == (self.op is Comparison.EQ)
+        if not _comparable(found, self.value):
+            return False
+        return bool(_ORDERED[self.op](found, self.value))
+
+
+_ORDERED: dict[Comparison, Callable[[Any, Any], bool]] = {
+    Comparison.LT: operator.lt,
+    Comparison.LE: operator.le,
+    Comparison.GT: operator.gt,
+    Comparison.GE: operator.ge,
+}
+
+
+def _comparable(one: Any, other: Any) -> bool:
+    texts = isinstance(one, str) and isinstance(other, str)
+    return texts or (_is_number(one) and _is_number(other))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True)
 class StepDefinition:
     """`given` is what it says of its task, by the names of its Create…Task; `seeds` are what was drawn for it."""
 
@@ -64,7 +116,15 @@ class StepDefinition:
     mappings: tuple[InputMapping, ...] = ()
     max_retries: int = RETRIES
     seeds: Mapping[str, int] = field(default_factory=dict)
-    for_each: ForEach | None = None
+    for_each: FanOut | None = None
+    gate: ApprovalGate | None = None
+    run_if: Condition | None = None
+
+    @property
+    def sources(self) -> set[str]:
+        """Steps of which it takes something."""
+        each = {self.for_each.from_step} if self.for_each and self.for_each.items is None else set()
+        return each | {mapping.from_step for mapping in self.mappings}
 
     @property
     def mapped(self) -> set[str]:

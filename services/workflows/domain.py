@@ -25,12 +25,25 @@ class WorkflowVerb(StrEnum):
     STEP_STARTED = "step_started"
     STEP_COMPLETED = "step_completed"
     STEP_FAILED = "step_failed"
+    STEP_SKIPPED = "step_skipped"
+    STEP_WAITING = "step_waiting"
+    STEP_APPROVED = "step_approved"
+    STEP_REJECTED = "step_rejected"
     PAUSED = "paused"
     RESUMED = "resumed"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
     CLEANED = "cleaned"
+
+
+class Decision(NamedTuple):
+    """What somebody said of a step that waited; `by` is what they call themselves."""
+
+    approved: bool
+    by: str
+    at: int
+    comment: str | None = None
 
 
 class Row(NamedTuple):
@@ -47,6 +60,7 @@ class Row(NamedTuple):
     retries: int = 0
     reason: str | None = None
     message: str | None = None
+    decision: Decision | None = None
     slots: tuple[Row, ...] = ()
 
 
@@ -103,7 +117,6 @@ class Workflow:
     deleted_at: int | None = None
     due: int | None = None
     to_cancel: tuple[tuple[Unit, int], ...] = ()
-    traceparent: str | None = None
     outbox: tuple[Entry, ...] = ()
 
     @property
@@ -207,12 +220,30 @@ class Workflow:
             return self
         return replace(self, version=self.version + 1, updated_at=now, **changes)
 
-    def looked_at(self, now: int) -> Workflow:
+    def looked_at(self, due: int | None) -> Workflow:
         """Nothing has happened, and nothing is left to be cancelled: when to look again is put off."""
-        due = None if self.ended else now + LOOK_AGAIN
         return replace(self, version=self.version + 1, due=due, to_cancel=())
 
-    def advanced(self, now: int, rows: tuple[Row, ...], said: Iterable[Happening], state: WorkflowStatus) -> Workflow:
+    def decided(self, now: int, place: int, step: tuple[str, str], decision: Decision) -> Workflow:
+        """`step` are id and type of the step at that place. Raises IllegalTransition: STEP_NOT_WAITING."""
+        row = self.rows[place]
+        if self.ended or row.state is not StepStatus.WAITING or row.decision is not None:
+            raise IllegalTransition(f"step {step[0]} waits for no decision", reason="STEP_NOT_WAITING")
+        rows = (*self.rows[:place], row._replace(decision=decision), *self.rows[place + 1 :])
+        verb = WorkflowVerb.STEP_APPROVED if decision.approved else WorkflowVerb.STEP_REJECTED
+        said = Happening(verb, *step, row.attempt + 1, None, decision.comment)
+        entry = Entry(self.version + 1, now, self.state, self.completed_steps, (said,))
+        outbox = (*self.outbox, entry)
+        return replace(self, version=entry.version, updated_at=now, rows=rows, due=now, outbox=outbox)
+
+    def advanced(
+        self,
+        now: int,
+        rows: tuple[Row, ...],
+        said: Iterable[Happening],
+        state: WorkflowStatus,
+        due: int | None,
+    ) -> Workflow:
         """The engine's step."""
         ended = state in (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED)
         happenings = tuple(said)
@@ -229,7 +260,7 @@ class Workflow:
             rows=rows,
             state=state,
             completed_at=now if ended else None,
-            due=None if ended else now + LOOK_AGAIN,
+            due=due,
             outbox=(*self.outbox, entry),
         )
 
@@ -244,7 +275,7 @@ class Workflow:
 
 
 def _cancelled(row: Row, now: int) -> Row:
-    if row.state not in (StepStatus.PENDING, StepStatus.RUNNING):
+    if row.state not in (StepStatus.PENDING, StepStatus.WAITING, StepStatus.RUNNING):
         return row
     slots = tuple(_cancelled(slot, now) for slot in row.slots)
     return row._replace(state=StepStatus.CANCELLED, ended_at=now, slots=slots)

@@ -17,7 +17,7 @@ from services.common.bounded_cache import BoundedCache
 from services.common.errors import ComputeError, InvalidRequest, NotFound, PermissionDenied, Unavailable
 from services.workflows.domain import Unit, Workflow
 from services.workflows.inputs import gathered, items_of, task_of
-from services.workflows.planning import Ended, Inputs, plan
+from services.workflows.planning import Ended, Inputs, next_look, plan
 from services.workflows.ports import (
     DefinitionRepository,
     NewStepTask,
@@ -79,7 +79,7 @@ class Engine:
         turn = Turn(workflow, stored, self._clock())
         if workflow.to_cancel:
             await self._tasks.cancel(workflow.tenant, turn.cancelled())
-            return not await self._save(workflow.looked_at(turn.now))
+            return not await self._save(workflow.looked_at(turn.next_look()))
         running = turn.running()
         asked = running if news is None else [name for name in running if name in news]
         found = await self._tasks.get(workflow.tenant, asked) if asked else {}
@@ -87,7 +87,12 @@ class Engine:
         turn.outcomes |= {turn.unit(name): ended for name, ended in refused.items()}
         await self._keep({name: task.result for name, task in found.items() if task.result is not None})
         await self._load(turn, turn.candidates())
-        inputs = Inputs(partial(turn.width, made_by=self._made_by), partial(turn.prepare, made_by=self._made_by))
+        made_by = self._made_by
+        inputs = Inputs(
+            partial(turn.width, made_by=made_by),
+            partial(turn.prepare, made_by=made_by),
+            partial(turn.holds, made_by=made_by),
+        )
         planned = plan(workflow, stored.definition, turn.outcomes, turn.now, inputs)
         if planned.workflow is not workflow:
             if not await self._save(planned.workflow):
@@ -134,7 +139,7 @@ class Engine:
         if await self._begin(turn, workflow, missing, refused):
             return True
         if workflow.due is not None and workflow.due <= turn.now:
-            return not await self._save(workflow.looked_at(turn.now))
+            return not await self._save(workflow.looked_at(turn.next_look()))
         return False
 
     async def _begin(
@@ -180,17 +185,33 @@ class Turn:
     def candidates(self) -> list[int]:
         """Steps that could start now, where all goes well."""
         rows = self.workflow.rows
-        done = {place for place, row in enumerate(rows) if row.state is StepStatus.COMPLETED}
+        done = {place for place, row in enumerate(rows) if row.state in (StepStatus.COMPLETED, StepStatus.SKIPPED)}
         done |= {unit.place for unit in self.outcomes}
-        waiting = (place for place, row in enumerate(rows) if row.state is StepStatus.PENDING)
+        # What is skipped in this very turn lets others start: so whatever has not begun may.
+        waiting = [place for place, row in enumerate(rows) if row.state in (StepStatus.PENDING, StepStatus.WAITING)]
+        if any(self._definition.steps[place].run_if for place in waiting):
+            return [place for place in waiting if done & set(self._definition.before[place])]
         return [place for place in waiting if done.issuperset(self._definition.before[place])]
 
     def sources(self, places: Iterable[int]) -> list[StepName]:
         """The tries whose results these steps are made of."""
         steps = [self._definition.steps[place] for place in places]
-        named = {mapping.from_step for step in steps for mapping in step.mappings}
-        named |= {step.for_each.from_step for step in steps if step.for_each and step.for_each.items is None}
+        named = {name for step in steps for name in step.sources}
+        named |= {step.run_if.from_step for step in steps if step.run_if is not None}
         return [name for step_id in sorted(named) for name in self._made(self._definition.index[step_id])]
+
+    def next_look(self) -> int | None:
+        return next_look(self.workflow.rows, self.workflow.state, self._definition, self.now)
+
+    def holds(self, place: int, made_by: Callable[[StepName], Result]) -> bool:
+        """Whether a step's condition does; one on a step that was skipped does not."""
+        condition = self._definition.steps[place].run_if
+        if condition is None:
+            return True
+        source = self._definition.index[condition.from_step]
+        if self.workflow.rows[source].state is StepStatus.SKIPPED:
+            return False
+        return condition.holds(self._results(made_by)(condition.from_step))
 
     def width(self, place: int, made_by: Callable[[StepName], Result]) -> int:
         """Raises InvalidRequest: STEP_INPUT_INVALID."""
@@ -205,8 +226,7 @@ class Turn:
     def new_task(self, workflow: Workflow, unit: Unit) -> NewStepTask:
         """Of a unit that was prepared; `workflow` as it was written."""
         attempts = self._definition.steps[unit.place].max_retries + 1
-        name = self.name(unit, workflow.row(unit).attempt)
-        return NewStepTask(name, self._prepared[unit], self._quiet, attempts, workflow.traceparent)
+        return NewStepTask(self.name(unit, workflow.row(unit).attempt), self._prepared[unit], self._quiet, attempts)
 
     def _results(self, made_by: Callable[[StepName], Result]) -> Callable[[str], Result]:
         known: dict[str, Result] = {}
@@ -222,13 +242,10 @@ class Turn:
 
     def _made(self, place: int) -> list[StepName]:
         """What a step, or each slot of it that ended well, made it by; as far as is known now."""
-        slots = self.workflow.rows[place].slots
-        units = (
-            [Unit(place, number) for number in range(len(slots))]
-            if self._definition.steps[place].for_each
-            else [Unit(place)]
-        )
-        return [self.name(unit) for unit in units if unit.slot is None or self._ended_well(unit)]
+        if self._definition.steps[place].for_each is None:
+            return [self.name(Unit(place))] if self._ended_well(Unit(place)) else []
+        units = (Unit(place, number) for number in range(len(self.workflow.rows[place].slots)))
+        return [self.name(unit) for unit in units if self._ended_well(unit)]
 
     def _ended_well(self, unit: Unit) -> bool:
         ended = self.outcomes.get(unit)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from compute.webhooks.v1 import webhooks_pb2 as pb
 
+from services.catalog.enums import WorkflowStatus
 from services.messaging.event_schemas import NAMELESS, schema_address
 from services.messaging.publishing import OutgoingMessage
 from services.messaging.subjects.webhooks import webhook_subject
@@ -50,7 +51,7 @@ class WorkflowEvents:
             "data": self._data(workflow, entry, happening),
         }
         subject = f"evt.v1.{workflow.tenant}.workflow.{workflow.id}.{happening.verb}"
-        return OutgoingMessage(subject, orjson.dumps(envelope), name, workflow.traceparent or "")
+        return OutgoingMessage(subject, orjson.dumps(envelope), name)
 
     def _data(self, workflow: Workflow, entry: Entry, happening: Happening) -> dict[str, Any]:
         data: dict[str, Any] = {
@@ -65,7 +66,7 @@ class WorkflowEvents:
             "workflow_id": workflow.id,
             "total_steps": len(workflow.rows),
             "completed_steps": entry.completed,
-            "progress": round(100.0 * entry.completed / len(workflow.rows), 2),
+            "progress": 100.0 if entry.state is WorkflowStatus.COMPLETED else _share(entry.completed, workflow),
         }
         if workflow.origin_zone is not None:
             data["origin_zone"] = workflow.origin_zone
@@ -85,5 +86,8 @@ class WorkflowEvents:
             url=url,
             body=event.payload,
         )
-        subject, name = webhook_subject(workflow.tenant), f"{event.id}.hook"
-        return OutgoingMessage(subject, message.SerializeToString(), name, event.traceparent)
+        return OutgoingMessage(webhook_subject(workflow.tenant), message.SerializeToString(), f"{event.id}.hook")
+
+
+def _share(completed: int, workflow: Workflow) -> float:
+    return round(100.0 * completed / len(workflow.rows), 2)

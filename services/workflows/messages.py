@@ -9,13 +9,30 @@ from uuid import UUID, uuid5
 import orjson
 from compute.workflows.v1 import workflows_pb2 as pb
 
-from services.catalog.enums import JoinPolicy, StepStatus, TransformType, WorkflowStatus
+from services.catalog.enums import (
+    Comparison,
+    GateKind,
+    GateTimeout,
+    JoinPolicy,
+    StepStatus,
+    TransformType,
+    WorkflowStatus,
+)
 from services.catalog.free_json import check_json
 from services.catalog.partial import PARTIALS
 from services.common.errors import InvalidRequest, Violation, check_field
 from services.rpc.proto import set_time
 from services.translation.workflows import fill_spec, given_of
-from services.workflows.definition import RETRIES, Definition, ForEach, InputMapping, StepDefinition
+from services.workflows.definition import (
+    GATE_SECONDS,
+    RETRIES,
+    ApprovalGate,
+    Condition,
+    Definition,
+    FanOut,
+    InputMapping,
+    StepDefinition,
+)
 from services.workflows.domain import Row, Workflow
 from services.workflows.ports import StepName, StoredDefinition, unit_name
 from services.workflows.validation import MAX_BYTES
@@ -67,10 +84,12 @@ def _read_step(number: int, message: pb.StepDefinition) -> StepDefinition:
         max_retries=message.max_retries if message.HasField("max_retries") else RETRIES,
         seeds={item.field: item.seed for item in message.drawn_seeds},
         for_each=_read_for_each(f"steps.{number}.for_each", message.for_each) if message.HasField("for_each") else None,
+        gate=_read_gate(f"steps.{number}.gate", message.gate) if message.HasField("gate") else None,
+        run_if=_read_condition(f"steps.{number}.run_if", message.run_if) if message.HasField("run_if") else None,
     )
 
 
-def _read_for_each(place: str, message: pb.ForEach) -> ForEach:
+def _read_for_each(place: str, message: pb.ForEach) -> FanOut:
     join = message.join or JoinPolicy.ALL
     if join not in [*JoinPolicy]:
         raise _invalid(f"{place}.join", f"must be one of {', '.join(JoinPolicy)}")
@@ -83,7 +102,27 @@ def _read_for_each(place: str, message: pb.ForEach) -> ForEach:
         if not isinstance(found, list):
             raise _invalid(f"{place}.items", "must be the JSON of a list")
         items = tuple(found)
-    return ForEach(message.to_field, message.from_step, message.from_field, items, JoinPolicy(join), message.quorum)
+    return FanOut(message.to_field, message.from_step, message.from_field, items, JoinPolicy(join), message.quorum)
+
+
+def _read_gate(place: str, message: pb.Gate) -> ApprovalGate:
+    kind, on_timeout = message.kind or GateKind.APPROVAL, message.on_timeout or GateTimeout.REJECT
+    if kind not in [*GateKind]:
+        raise _invalid(place, f"must be one of {', '.join(GateKind)}")
+    if on_timeout not in [*GateTimeout]:
+        raise _invalid(f"{place}.on_timeout", f"must be one of {', '.join(GateTimeout)}")
+    timeout = message.timeout_seconds if message.HasField("timeout_seconds") else GATE_SECONDS
+    return ApprovalGate(GateKind(kind), timeout, GateTimeout(on_timeout))
+
+
+def _read_condition(place: str, message: pb.Condition) -> Condition:
+    if message.op not in [*Comparison]:
+        raise _invalid(f"{place}.op", f"must be one of {', '.join(Comparison)}")
+    try:
+        value = orjson.loads(message.value_json)
+    except ValueError:
+        raise _invalid(f"{place}.value", "must be JSON") from None
+    return Condition(message.from_step, message.from_field, Comparison(message.op), value)
 
 
 def _given(place: str, message: pb.StepDefinition) -> dict[str, Any]:
@@ -118,11 +157,17 @@ def _write_step(step: StepDefinition, message: pb.StepDefinition) -> None:
     message.max_retries = step.max_retries
     if step.for_each is not None:
         _write_for_each(step.for_each, message.for_each)
+    if step.gate is not None:
+        gate = step.gate
+        message.gate.CopyFrom(pb.Gate(kind=gate.kind, timeout_seconds=gate.timeout, on_timeout=gate.on_timeout))
+    if (condition := step.run_if) is not None:
+        message.run_if.from_step, message.run_if.from_field = condition.from_step, condition.from_field
+        message.run_if.op, message.run_if.value_json = condition.op, orjson.dumps(condition.value).decode()
     for name, seed in step.seeds.items():
         message.drawn_seeds.add(field=name, seed=seed)
 
 
-def _write_for_each(each: ForEach, message: pb.ForEach) -> None:
+def _write_for_each(each: FanOut, message: pb.ForEach) -> None:
     message.to_field, message.from_step, message.from_field = each.to_field, each.from_step, each.from_field
     if each.items is not None:
         message.items_json = orjson.dumps(each.items).decode()
@@ -204,6 +249,11 @@ class WorkflowView:
         set_time(message.updated_at, row.ended_at or row.started_at or workflow.created_at)
         if step.for_each is not None:
             message.ClearField("task_id")
+        if (decision := row.decision) is not None:
+            message.decision.approved, message.decision.decided_by = decision.approved, decision.by
+            set_time(message.decision.at, decision.at)
+            if decision.comment is not None:
+                message.decision.comment = decision.comment
         for number, slot in enumerate(row.slots):
             name = unit_name(step.id, number)
             self._fill_row(workflow, name, slot, results, message.slots.add(slot_id=name))
@@ -235,8 +285,9 @@ class WorkflowView:
 
 
 def progress(workflow: Workflow) -> float:
-    """Percent: each step counts as much as any other."""
-    return round(100.0 * workflow.completed_steps / len(workflow.rows), 2)
+    """Percent: each step counts as much as any other, and one that was skipped is done."""
+    done = sum(row.state in (StepStatus.COMPLETED, StepStatus.SKIPPED) for row in workflow.rows)
+    return round(100.0 * done / len(workflow.rows), 2)
 
 
 def _current(workflow: Workflow, definition: Definition) -> str | None:

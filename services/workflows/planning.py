@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from services.catalog.enums import StepStatus, WorkflowStatus
+from services.catalog.enums import GateTimeout, StepStatus, WorkflowStatus
 from services.common.errors import InvalidRequest
 from services.workflows.definition import MAX_SLOTS, Definition, OnFailure
-from services.workflows.domain import Happening, Row, Unit, Workflow, WorkflowVerb
+from services.workflows.domain import LOOK_AGAIN, SECOND, Decision, Happening, Row, Unit, Workflow, WorkflowVerb
 from services.workflows.ports import unit_name
 
+_DONE = (StepStatus.COMPLETED, StepStatus.SKIPPED)
 _OVER = (StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED)
 
 
@@ -34,6 +35,8 @@ class Inputs(NamedTuple):
 
     width: Callable[[int], int]
     check: Callable[[Unit], None]
+    holds: Callable[[int], bool]
+    """Whether a step's condition does; of one without always."""
 
 
 class Plan(NamedTuple):
@@ -53,7 +56,24 @@ def plan(workflow: Workflow, definition: Definition, outcomes: Outcomes, now: in
     starts = draft.start() if workflow.state is WorkflowStatus.RUNNING else []
     if not draft.said and draft.state is workflow.state:
         return Plan(workflow, ())
-    return Plan(workflow.advanced(now, tuple(draft.rows), draft.said, draft.state), tuple(starts))
+    rows, state = tuple(draft.rows), draft.state
+    due = next_look(rows, state, definition, now)
+    return Plan(workflow.advanced(now, rows, draft.said, state, due), tuple(starts))
+
+
+def next_look(rows: Sequence[Row], state: WorkflowStatus, definition: Definition, now: int) -> int | None:
+    """When somebody must look again though nothing is heard: what runs may have ended, or a decision be overdue."""
+    if state not in (WorkflowStatus.RUNNING, WorkflowStatus.PAUSED):
+        return None
+    if any(row.state is StepStatus.RUNNING for row in rows):
+        return now + LOOK_AGAIN
+    waiting = [_until(definition, place, row) for place, row in enumerate(rows) if row.state is StepStatus.WAITING]
+    return max(min(waiting), now + 1) if waiting and state is WorkflowStatus.RUNNING else None
+
+
+def _until(definition: Definition, place: int, row: Row) -> int:
+    gate = definition.steps[place].gate
+    return (row.started_at or 0) + (gate.timeout if gate else 0) * SECOND
 
 
 class _Draft:
@@ -66,13 +86,15 @@ class _Draft:
         self._inputs = inputs
         self.rows = list(workflow.rows)
         self.said: list[Happening] = []
+        self._failed = any(row.state is StepStatus.FAILED for row in self.rows)
 
     @property
     def state(self) -> WorkflowStatus:
         states = {row.state for row in self.rows}
-        if states == {StepStatus.COMPLETED}:
+        if states <= set(_DONE):
             return WorkflowStatus.COMPLETED
-        if StepStatus.RUNNING in states or self._workflow.state is WorkflowStatus.PAUSED:
+        lives = StepStatus.RUNNING in states or (StepStatus.WAITING in states and not self._stops)
+        if lives or self._workflow.state is WorkflowStatus.PAUSED:
             return self._workflow.state
         # Nothing runs, and nothing more can start: what is left waits for a step that failed.
         return WorkflowStatus.FAILED
@@ -92,14 +114,50 @@ class _Draft:
         for place in self._definition.order:
             if self._stops:
                 break
-            if self._ready(place):
+            if self._ready(place) and self._passes(place):
                 starts += self._begin(place)
         return starts
+
+    def _passes(self, place: int) -> bool:
+        """Whether a step that is ready runs now; else it is skipped, waits, or was rejected."""
+        row, step = self.rows[place], self._definition.steps[place]
+        if row.state is StepStatus.PENDING and not self._wanted(place):
+            self.rows[place] = row._replace(state=StepStatus.SKIPPED, ended_at=self._now)
+            self._say(WorkflowVerb.STEP_SKIPPED, Unit(place), row.attempt)
+            return False
+        if step.gate is None:
+            return True
+        if row.state is StepStatus.PENDING:
+            self.rows[place] = row._replace(state=StepStatus.WAITING, started_at=self._now)
+            self._say(WorkflowVerb.STEP_WAITING, Unit(place), row.attempt + 1)
+            return False
+        decision = row.decision
+        if decision is None and self._now < _until(self._definition, place, row):
+            return False
+        if decision is None:
+            decision = Decision(step.gate.on_timeout is GateTimeout.APPROVE, "timeout", self._now)
+            verb = WorkflowVerb.STEP_APPROVED if decision.approved else WorkflowVerb.STEP_REJECTED
+            self._say(verb, Unit(place), row.attempt + 1)
+        if decision.approved:
+            self.rows[place] = row._replace(decision=decision)
+            return True
+        said = decision.comment or f"rejected by {decision.by}"
+        refused = row._replace(attempt=row.attempt + 1, decision=decision)
+        self._finish(Unit(place), refused, Ended(refused.attempt, 0, "STEP_REJECTED", said))
+        return False
+
+    def _wanted(self, place: int) -> bool:
+        """A step is skipped where its condition does not hold, or where it takes something of one that was skipped."""
+        step, index = self._definition.steps[place], self._definition.index
+        if any(self.rows[index[name]].state is StepStatus.SKIPPED for name in step.sources):
+            return False
+        return self._inputs.holds(place)
 
     def _begin(self, place: int) -> list[Unit]:
         row, step = self.rows[place], self._definition.steps[place]
         slots = row.slots
-        self.rows[place] = Row(StepStatus.RUNNING, row.attempt + 1, started_at=self._now, slots=slots)
+        begun = Row(StepStatus.RUNNING, row.attempt + 1, started_at=self._now, decision=row.decision, slots=slots)
+        self.rows[place] = begun
         self._say(WorkflowVerb.STEP_STARTED, Unit(place), row.attempt + 1)
         if step.for_each is None:
             return [Unit(place)] if self._checked(Unit(place)) else []
@@ -152,7 +210,7 @@ class _Draft:
         good = ended.reason is None
         state = StepStatus.COMPLETED if good else StepStatus.FAILED
         told = (ended.retries, ended.reason, ended.message)
-        self._put(unit, Row(state, row.attempt, row.started_at, self._now, *told, row.slots))
+        self._put(unit, Row(state, row.attempt, row.started_at, self._now, *told, row.decision, row.slots))
         verb = WorkflowVerb.STEP_COMPLETED if good else WorkflowVerb.STEP_FAILED
         self._say(verb, unit, row.attempt, ended.reason, ended.message)
 
@@ -165,21 +223,21 @@ class _Draft:
     def _put(self, unit: Unit, row: Row) -> None:
         if unit.slot is None:
             self.rows[unit.place] = row
+            self._failed = self._failed or row.state is StepStatus.FAILED
             return
         slots = list(self.rows[unit.place].slots)
         slots[unit.slot] = row
         self.rows[unit.place] = self.rows[unit.place]._replace(slots=tuple(slots))
 
     def _ready(self, place: int) -> bool:
-        if self.rows[place].state is not StepStatus.PENDING:
+        if self.rows[place].state not in (StepStatus.PENDING, StepStatus.WAITING):
             return False
-        return all(self.rows[before].state is StepStatus.COMPLETED for before in self._definition.before[place])
+        return all(self.rows[before].state in _DONE for before in self._definition.before[place])
 
     @property
     def _stops(self) -> bool:
         """A failed step lets nothing new start, unless the other branches are to end."""
-        stops = self._definition.on_failure is OnFailure.STOP
-        return stops and any(row.state is StepStatus.FAILED for row in self.rows)
+        return self._failed and self._definition.on_failure is OnFailure.STOP
 
     def _say(
         self, verb: WorkflowVerb, unit: Unit, attempt: int, reason: str | None = None, message: str | None = None

@@ -85,7 +85,6 @@ class NewStepTask(NamedTuple):
     task: CommonFields
     quiet: bool
     max_attempts: int
-    traceparent: str | None = None
 
 
 class StepTask(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from services.durable.codec import Codec
 from services.durable.repository import GroupRepository
 from services.durable.store import Collection, Database, Document, equals, persist, read
 from services.durable.write_log import WriteLog
-from services.workflows.domain import Entry, Happening, Row, Unit, Workflow, WorkflowVerb
+from services.workflows.domain import Decision, Entry, Happening, Row, Unit, Workflow, WorkflowVerb
 from services.workflows.messages import read_definition, write_definition
 from services.workflows.ports import StepName, StoredDefinition, WorkflowQuery
 
@@ -145,16 +145,23 @@ def to_document(workflow: Workflow) -> Document:
     document["_id"] = workflow.id
     document["listing"] = workflow.listing
     document["state"] = workflow.state.value
-    document["rows"] = orjson.dumps([_told(row) for row in workflow.rows]).decode()
+    document["rows"] = f"[{','.join(map(_text_of, workflow.rows))}]"
     if workflow.to_cancel:
         document["to_cancel"] = orjson.dumps([[*unit, attempt] for unit, attempt in workflow.to_cancel]).decode()
     document["outbox"] = orjson.dumps([_entry_told(entry) for entry in workflow.outbox]).decode()
     return document
 
 
+@lru_cache(maxsize=65_536)
+def _text_of(row: Row) -> str:
+    """Remembered: of a thousand rows one write changes a few."""
+    return orjson.dumps(_told(row)).decode()
+
+
 def _told(row: Row) -> list[Any]:
     """Without the nulls at its end; a step that has not begun is nothing."""
-    values: list[Any] = [*row[:-1], [_told(slot) for slot in row.slots]]
+    decision = None if row.decision is None else list(row.decision)
+    values: list[Any] = [*row[:-2], decision, [_told(slot) for slot in row.slots]]
     while values and values[-1] in (None, 0, [], StepStatus.PENDING):
         values.pop()
     return values
@@ -164,8 +171,9 @@ def _row(values: list[Any]) -> Row:
     if not values:
         return Row()
     state, *plain = values
-    slots = tuple(_row(slot) for slot in plain.pop()) if len(values) == len(Row._fields) else ()
-    return Row(StepStatus(state), *plain)._replace(slots=slots)
+    row = Row(StepStatus(state), *plain)
+    decision = None if row.decision is None else Decision(*row.decision)
+    return row._replace(decision=decision, slots=tuple(_row(list(slot)) for slot in row.slots))
 
 
 def _entry_told(entry: Entry) -> list[Any]:

@@ -9,7 +9,7 @@ from services.catalog.enums import StepStatus
 from services.common.errors import ComputeError, IllegalTransition, NotFound, Overloaded
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
-from services.workflows.domain import Row, Workflow
+from services.workflows.domain import Decision, Row, Workflow
 from services.workflows.inputs import gathered
 from services.workflows.ports import (
     DefinitionRepository,
@@ -37,7 +37,6 @@ class NewWorkflow(NamedTuple):
     origin_reference: str | None = None
     description: str | None = None
     webhook_url: str | None = None
-    traceparent: str | None = None
 
 
 class CleanupError(NamedTuple):
@@ -130,6 +129,17 @@ class WorkflowService:
     async def resume(self, tenant: str, workflow_id: str) -> Workflow:
         """Raises IllegalTransition unless it is FAILED or PAUSED."""
         return await self._change(tenant, workflow_id, lambda workflow: workflow.resumed(self._clock()))
+
+    async def signal(self, tenant: str, workflow_id: str, step_id: str, decision: Decision) -> Workflow:
+        """Raises NotFound for what is no step; IllegalTransition: STEP_NOT_WAITING."""
+        workflow = _visible(await self._workflows.get(workflow_id), tenant)
+        definition = (await self._definitions.get(workflow.id)).definition
+        place = definition.index.get(step_id)
+        if place is None:
+            raise NotFound(f"workflow {workflow_id} has no such step", reason="STEP_NOT_FOUND")
+        step, now = definition.steps[place], self._clock()
+        names, told = (step.id, step.task_type), decision._replace(at=now)
+        return await self._change(tenant, workflow_id, lambda workflow: workflow.decided(now, place, names, told))
 
     async def update(self, tenant: str, workflow_id: str, changes: Mapping[str, Any]) -> Workflow:
         """Name, description and webhook_url."""

@@ -19,8 +19,7 @@ from services.common.paging import fitting, next_token, read_window
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.net.addresses import AddressPolicy, parse_target
 from services.rpc.grpc_server import Context
-from services.telemetry.trace_context import current
-from services.workflows.domain import Workflow
+from services.workflows.domain import Decision, Workflow
 from services.workflows.inputs import draw_seeds
 from services.workflows.messages import STATE, WorkflowView, many, read_definition
 from services.workflows.ports import StepName, StoredDefinition, WorkflowQuery
@@ -32,6 +31,7 @@ _LIMIT = 50
 # A list shows the steps of its workflows where there are no more than these in all.
 _LISTED_STEPS = 1_000
 _SEEDS = 2**32
+_NAME, _COMMENT = 100, 1_000
 _CLEARABLE = ("description", "webhook_url")
 _CHANGEABLE: dict[str, TypeAdapter[Any]] = {
     "name": TypeAdapter(Name),
@@ -111,6 +111,16 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         return pb.ResumeWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
+    async def SignalStep(self, request: pb.SignalStepRequest, context: Context) -> pb.SignalStepResponse:
+        owner = _tenant()
+        check_field("decided_by", 1 <= len(request.decided_by) <= _NAME, f"must have 1 to {_NAME} characters")
+        check_field("comment", len(request.comment) <= _COMMENT, f"must have at most {_COMMENT} characters")
+        comment = request.comment if request.HasField("comment") else None
+        decision = Decision(request.approve, request.decided_by, 0, comment)
+        workflow = await self._service.signal(owner, _id(request), request.step_id, decision)
+        return pb.SignalStepResponse(workflow=await self._shown(workflow))
+
+    @needs(TO_CHANGE)
     async def CleanupWorkflow(self, request: pb.CleanupWorkflowRequest, context: Context) -> pb.CleanupWorkflowResponse:
         tasks = request.cleanup_tasks if request.HasField("cleanup_tasks") else True
         done = await self._service.clean(_tenant(), _id(request), tasks=tasks)
@@ -134,7 +144,7 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         assert stored is not None
         if any(TYPES[step.task_type].internal for step in stored.definition.steps):
             current_caller().require("admin")
-        return NewWorkflow(tenant, _seeded(stored), traceparent=current() or None, **fields)
+        return NewWorkflow(tenant, _seeded(stored), **fields)
 
     def _fields(self, message: pb.WorkflowDefinition) -> dict[str, Any]:
         origin = message.origin

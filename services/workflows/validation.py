@@ -9,18 +9,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.catalog.enums import JoinPolicy
+from services.catalog.enums import Comparison, JoinPolicy
 from services.catalog.partial import BESIDE_CONFIG, OF_THE_WORKFLOW, PARTIALS
 from services.catalog.schemas import ALL_SCHEMAS
 from services.catalog.shapes import Shape, ValueKind, inputs_of, outputs_of
 from services.catalog.transforms import TRANSFORMS, check_arguments
 from services.common.errors import InvalidRequest, Violation
 from services.workflows.definition import (
+    MAX_GATE_SECONDS,
     MAX_RETRIES,
     MAX_SLOTS,
     ON_FAILURE,
     Definition,
-    ForEach,
+    FanOut,
     InputMapping,
     OnFailure,
     StepDefinition,
@@ -32,6 +33,7 @@ _MOST_FINDINGS = 100
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}", re.ASCII)
 # Stands for a picture that is not made yet.
 _PICTURE = "references/of-an-earlier-step/picture.png"
+_ORDERED = (Comparison.LT, Comparison.LE, Comparison.GT, Comparison.GE)
 Findings = Iterator[Violation]
 
 
@@ -114,6 +116,8 @@ def _of_step(definition: Definition, number: int, step: StepDefinition, upstream
         yield Violation(f"{place}.max_retries", f"step {step.id}: must be 0 to {MAX_RETRIES}")
     defaults = definition.defaults(step)
     wrong = [*_of_given(place, step, step.given), *_of_defaults(step, defaults)]
+    wrong += _of_gate(place, step)
+    wrong += _of_condition(definition, place, step, upstream)
     taken: set[str] = set()
     wrong += _of_for_each(definition, place, step, upstream, taken)
     wrong += _of_mappings(definition, place, step, upstream, taken)
@@ -145,6 +149,28 @@ def _told(error: ValidationError) -> Iterator[tuple[str, str]]:
         yield ".".join(str(part) for part in item["loc"]), item["msg"]
 
 
+def _of_gate(place: str, step: StepDefinition) -> Findings:
+    if step.gate is not None and not 1 <= step.gate.timeout <= MAX_GATE_SECONDS:
+        why = f"step {step.id}: must be 1 to {MAX_GATE_SECONDS} seconds"
+        yield Violation(f"{place}.gate_timeout_seconds", why)
+
+
+def _of_condition(definition: Definition, place: str, step: StepDefinition, upstream: set[int]) -> Findings:
+    condition = step.run_if
+    if condition is None:
+        return
+    name, _, inside = condition.from_field.partition(".")
+    shape, wrong = _source(definition, condition.from_step, name, upstream)
+    if inside and shape is not None and shape != Shape(ValueKind.OBJECT):
+        wrong.append(("from_field", f"{name} is a {shape}, nothing lies inside it"))
+    if condition.op is Comparison.IN and not isinstance(condition.value, list):
+        wrong.append(("value", "must be a list, for op in"))
+    if condition.op in _ORDERED and not isinstance(condition.value, str | int | float):
+        wrong.append(("value", f"must be a number or a text, for op {condition.op}"))
+    for field, said in wrong:
+        yield Violation(f"{place}.run_if.{field}", f"step {step.id}: {said}")
+
+
 def _of_for_each(
     definition: Definition, place: str, step: StepDefinition, upstream: set[int], taken: set[str]
 ) -> Findings:
@@ -165,14 +191,14 @@ def _of_for_each(
         yield Violation(f"{place}.for_each.{name}", f"step {step.id}: {said}")
 
 
-def _of_join(each: ForEach) -> Iterator[tuple[str, str]]:
+def _of_join(each: FanOut) -> Iterator[tuple[str, str]]:
     if (each.join is JoinPolicy.QUORUM) != (each.quorum > 0):
         yield "quorum", "is how many slots must end well, with join quorum and with no other"
     if each.items is not None and each.quorum > len(each.items):
         yield "quorum", f"is more than there are items: {len(each.items)}"
 
 
-def _of_items(step: StepDefinition, each: ForEach, taken: set[str]) -> Iterator[tuple[str, str]]:
+def _of_items(step: StepDefinition, each: FanOut, taken: set[str]) -> Iterator[tuple[str, str]]:
     assert each.items is not None
     if each.from_step or each.from_field:
         yield "items", "go without from_step and from_field"
@@ -189,7 +215,7 @@ def _of_items(step: StepDefinition, each: ForEach, taken: set[str]) -> Iterator[
             yield f"items.{number}", next(_told(error))[1]
 
 
-def _as_taken(step: StepDefinition, each: ForEach, item: Any) -> Any:
+def _as_taken(step: StepDefinition, each: FanOut, item: Any) -> Any:
     lists = inputs_of(step.task_type)[each.to_field].shape.lists
     return [item] if lists and not isinstance(item, list) else item
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from deploy.local.failures import LocalError
-from tests.bench import memory, models, orchestration, profiling, report
+from tests.bench import memory, models, orchestration, profiling, report, workflows
 from tests.bench.figures import Row, complaints, losses, models_complaints
 
 # Of the short form, ten seconds each.
@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="300 tasks, ratios only: for CI")
     parser.add_argument("--models", action="store_true", help="pictures: through the system beside Triton alone")
     parser.add_argument("--memory", action="store_true", help="of every process, idle and after up to 60,000 tasks")
+    parser.add_argument("--workflows", action="store_true", help="steps of workflows: time and CPU beside their tasks")
     parser.add_argument("--together", action="store_true", help="also with all services in one process")
     parser.add_argument("--tasks", type=int, help="tasks of each pass")
     parser.add_argument("--concurrency", help="for instance 16,64; others are left out")
@@ -36,6 +37,8 @@ def _chosen(arguments: argparse.Namespace) -> Callable[[argparse.Namespace], Non
         return profile
     if arguments.models:
         return models_bench
+    if arguments.workflows:
+        return workflows_bench
     return memory_bench if arguments.memory else bench
 
 
@@ -45,6 +48,12 @@ def models_bench(_: argparse.Namespace) -> None:
     print(f"\nwritten to {report.update('orchestration.json', found)}")
     if short := models_complaints(found):
         raise SystemExit("\n" + "\n".join(short))
+
+
+def workflows_bench(_: argparse.Namespace) -> None:
+    found = workflows.measure()
+    print(json.dumps(found, indent=1))
+    print(f"\nwritten to {report.write('workflows.json', found)}")
 
 
 def memory_bench(_: argparse.Namespace) -> None:

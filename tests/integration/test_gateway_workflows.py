@@ -10,16 +10,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
 
-from services.rpc.grpc_client import Credentials
-from tests.integration.gateway_host import TOKEN, Stack, stack
+from tests.integration.gateway_host import Stack, stack
+from tests.integration.workflows_host import WORKFLOWS, Flows, exists, probe
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-WORKFLOWS = "/api/v1/workflows/"
-METADATA = Credentials(TOKEN).metadata()
-ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,92 +30,9 @@ async def admin(api: Stack) -> str:
     return f"Bearer {await api.key('acme', 'admin')}"
 
 
-class Flows:
-    """Workflows of probes as acme's administrator makes them, and a worker that ends their tasks."""
-
-    def __init__(self, api: Stack, authorization: str) -> None:
-        self._api = api
-        self.authorization = authorization
-        self._headers = {"authorization": authorization}
-        self._worker = worker_pb2_grpc.WorkerServiceStub(api.channel)
-
-    async def create(self, *steps: dict[str, Any], start: bool = True, **more: Any) -> dict[str, Any]:
-        body = {"name": "test", "origin_instance": "test", "steps": steps, **more}
-        answer = await self._api.http.post(f"{WORKFLOWS}?start={str(start).lower()}", json=body, headers=self._headers)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    async def get(self, workflow_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = (await self._api.http.get(WORKFLOWS + workflow_id)).json()
-        return found
-
-    async def post(self, workflow_id: str, verb: str, expected: int = 200) -> dict[str, Any]:
-        answer = await self._api.http.post(f"{WORKFLOWS}{workflow_id}/{verb}")
-        assert answer.status_code == expected, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    async def ask(self, workflow_id: str, verb: str) -> int:
-        return (await self._api.http.post(f"{WORKFLOWS}{workflow_id}/{verb}")).status_code
-
-    async def step(self, workflow_id: str, step_id: str, status: str = "RUNNING") -> dict[str, Any]:
-        """Once it has that status."""
-
-        async def look() -> dict[str, Any] | None:
-            steps = (await self.get(workflow_id))["steps"]
-            rows = {one["step_id"]: one for one in steps} | {
-                one["slot_id"]: one for step in steps for one in step["slots"]
-            }
-            found: dict[str, Any] | None = rows.get(step_id)
-            return found if found is not None and found["status"] == status else None
-
-        found: dict[str, Any] = await until(look)
-        return found
-
-    async def ended(self, workflow_id: str, status: str) -> dict[str, Any]:
-        async def look() -> dict[str, Any] | None:
-            found = await self.get(workflow_id)
-            return found if found["status"] == status else None
-
-        found: dict[str, Any] = await until(look)
-        return found
-
-    async def end(self, workflow_id: str, step_id: str, payload: str | None = None, **failure: Any) -> None:
-        """Runs its task as a worker does; what it answers is what it was sent unless said otherwise."""
-        task_id = (await self.step(workflow_id, step_id))["task_id"]
-        task = await until(lambda: self._claim(task_id))
-        request = worker_pb2.FinishTasksRequest(worker_id="worker-1")
-        said = task.spec.params.diagnostic.payload if payload is None else payload
-        outcome: dict[str, Any] = {
-            "result": params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult(payload=said))
-        }
-        if failure:
-            outcome = {"failure": worker_pb2.TaskFailure(**failure)}
-        request.finished.add(task_id=task_id, attempt=task.attempt, **outcome)
-        done = await self._worker.FinishTasks(request, metadata=METADATA, timeout=10)
-        assert list(done.accepted) == [True]
-
-    async def _claim(self, task_id: str) -> tasks_pb2.Task | None:
-        request = worker_pb2.ClaimTasksRequest(worker_id="worker-1")
-        request.tasks.add(task_id=task_id)
-        claim = (await self._worker.ClaimTasks(request, metadata=METADATA, timeout=10)).claims[0]
-        return claim.task if claim.HasField("task") else None
-
-
 @pytest.fixture
 def flows(api: Stack, admin: str) -> Flows:
     return Flows(api, admin)
-
-
-def probe(step_id: str, *before: str, **more: Any) -> dict[str, Any]:
-    """A step that answers what it is sent, or what the first of those before it answered."""
-    step: dict[str, Any] = {"id": step_id, "task_type": "DIAGNOSTIC", "config": {}, "depends_on": list(before)}
-    if before:
-        step["input_mappings"] = [{"from_step": before[0], "from_field": "payload", "to_field": "payload"}]
-    else:
-        step["config"] = {"payload": f"of {step_id}"}
-    return step | more
 
 
 async def test_a_chain_hands_on_what_its_steps_made(flows: Flows) -> None:
@@ -158,21 +71,16 @@ async def test_the_contracts_own_example_is_taken_and_its_stored_picture_goes_wh
     made = (await api.http.post(WORKFLOWS, json=body)).json()
     flows = Flows(api, api.http.headers["authorization"])
     task_id = (await flows.step(made["id"], "generate"))["task_id"]
-    await until(lambda: _exists(api, task_id))
+    await until(lambda: exists(api, task_id))
     await api.finish(task_id)
     refine = await flows.step(made["id"], "refine")
-    task = await until(lambda: _exists(api, refine["task_id"]))
+    task = await until(lambda: exists(api, refine["task_id"]))
     assert task["base_image_url"] == f"generations/{task_id}/picture.png"
     assert (task["upscale_factor"], task["origin_instance"]) == (2.0, "api-prod")
     drawn = (await api.http.get(f"/api/v1/tasks/{task_id}")).json()
     assert drawn["workflow_id"] == made["id"]
     assert isinstance(drawn["seed"], int)
     await api.http.delete(WORKFLOWS + made["id"])
-
-
-async def _exists(api: Stack, task_id: str) -> Any:
-    answer = await api.http.get(f"/api/v1/tasks/{task_id}")
-    return answer.json() if answer.status_code == 200 else None
 
 
 async def test_everything_that_is_wrong_is_told_by_step_and_field_before_anything_runs(
@@ -211,7 +119,7 @@ async def test_everything_that_is_wrong_is_told_by_step_and_field_before_anythin
     }
 
 
-@pytest.mark.parametrize("field", ["gate", "run_if", "cache"])
+@pytest.mark.parametrize("field", ["cache"])
 async def test_what_is_not_there_yet_is_refused_by_its_name(api: Stack, field: str) -> None:
     step = {"id": "a", "task_type": "GENERATION", "config": {"prompt": "a mug"}, field: "all"}
     answer = await api.http.post(WORKFLOWS, json={"name": "n", "origin_instance": "o", "steps": [step]})
@@ -305,7 +213,7 @@ async def test_a_task_that_its_owner_deletes_or_cancels_fails_its_step_alone(api
     made = await flows.create(probe("a"), probe("b"), probe("c"), config={"on_failure": "finish_independent"})
     tasks = {name: (await flows.step(made["id"], name))["task_id"] for name in "abc"}
     admin = {"authorization": flows.authorization}
-    await until(lambda: _exists(api, tasks["b"]))
+    await until(lambda: exists(api, tasks["b"]))
     assert (await api.http.delete(f"/api/v1/tasks/{tasks['a']}", headers=admin)).status_code == 200
     assert (await api.http.post(f"/api/v1/tasks/{tasks['b']}/cancel", headers=admin)).status_code == 200
     await flows.end(made["id"], "c")
@@ -448,3 +356,63 @@ async def test_a_cancel_takes_every_slot(api: Stack, flows: Flows) -> None:
         return not {slot["task_id"] for slot in answer["steps"][0]["slots"]} & {task["id"] for task in found}
 
     await until(alive, timeout=10)
+
+
+async def signal(api: Stack, workflow_id: str, step_id: str, **said: Any) -> Any:
+    answer = await api.http.post(f"{WORKFLOWS}{workflow_id}/steps/{step_id}/signal", json={"decided_by": "ada", **said})
+    return answer.status_code, answer.json()
+
+
+async def test_a_step_waits_for_approval_and_says_who_decided(api: Stack, flows: Flows) -> None:
+    made = await flows.create(probe("a"), probe("b", "a", gate="approval"), probe("c", "b", gate="approval"))
+    assert (await signal(api, made["id"], "b", approve=True))[1]["reason"] == "STEP_NOT_WAITING"
+    await flows.end(made["id"], "a")
+    waiting = await flows.step(made["id"], "b", "WAITING")
+    assert (waiting["task_id"], waiting["gate"], waiting["decision"]) == (None, "approval", None)
+    assert (await signal(api, made["id"], "b", approve=True, comment="fine"))[0] == 200
+    assert (await signal(api, made["id"], "b", approve=False))[0] == 409, "once"
+    decision = (await flows.step(made["id"], "b"))["decision"]
+    assert (decision["approved"], decision["decided_by"], decision["comment"]) == (True, "ada", "fine")
+    await flows.end(made["id"], "b")
+    await flows.step(made["id"], "c", "WAITING")
+    await signal(api, made["id"], "c", approve=False, comment="too red")
+    failed = await flows.ended(made["id"], "FAILED")
+    assert (failed["steps"][2]["error_reason"], failed["errors"]) == ("STEP_REJECTED", ["c: too red"])
+    await flows.post(made["id"], "resume")
+    await flows.step(made["id"], "c", "WAITING")
+    await signal(api, made["id"], "c", approve=True)
+    await flows.end(made["id"], "c")
+    await flows.ended(made["id"], "COMPLETED")
+    assert (await signal(api, made["id"], "z", approve=True))[1]["reason"] == "STEP_NOT_FOUND"
+    rival = await api.other.post(f"{WORKFLOWS}{made['id']}/steps/c/signal", json={"approve": True, "decided_by": "x"})
+    assert rival.json()["reason"] == "WORKFLOW_NOT_FOUND"
+
+
+async def test_a_step_runs_only_where_its_condition_holds(flows: Flows) -> None:
+    good = {"from_step": "a", "from_field": "payload", "op": "eq", "value": "good"}
+    better = probe("better", "a", run_if=good | {"op": "ne"})
+    made = await flows.create(probe("a"), better, probe("after", "better"), probe("keep", "a", run_if=good))
+    await flows.end(made["id"], "a", "good")
+    await flows.end(made["id"], "keep")
+    done = await flows.ended(made["id"], "COMPLETED")
+    assert [step["status"] for step in done["steps"]] == ["COMPLETED", "SKIPPED", "SKIPPED", "COMPLETED"]
+    assert done["steps"][1]["run_if"] == good | {"op": "ne"}
+    assert (done["completed_steps"], done["progress"]) == (2, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"run_if": {"from_step": "b", "from_field": "payload", "op": "eq", "value": 1}}, "run_if.from_step"),
+        ({"run_if": {"from_step": "a", "from_field": "size", "op": "eq", "value": 1}}, "run_if.from_field"),
+        ({"run_if": {"from_step": "a", "from_field": "payload.x", "op": "eq", "value": 1}}, "run_if.from_field"),
+        ({"run_if": {"from_step": "a", "from_field": "payload", "op": "in", "value": 1}}, "run_if.value"),
+        ({"run_if": {"from_step": "a", "from_field": "payload", "op": "lt", "value": None}}, "run_if.value"),
+    ],
+)
+async def test_a_condition_that_cannot_be_judged_is_told_before_anything_runs(
+    api: Stack, flows: Flows, fields: dict[str, Any], place: str
+) -> None:
+    body = {"name": "n", "origin_instance": "o", "steps": [probe("a"), probe("b", "a", **fields)]}
+    answer = await api.http.post(WORKFLOWS, json=body, headers={"authorization": flows.authorization})
+    assert [item["field"] for item in answer.json()["violations"]] == [f"steps.1.{place}"]

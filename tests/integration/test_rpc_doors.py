@@ -51,6 +51,9 @@ PLAIN = {
         "description",
         "webhook_url",
         "clear",
+        "step_id",
+        "decided_by",
+        "comment",
         "config",
         "config_json",
     ),
@@ -305,6 +308,8 @@ def naming_request(method: MethodDescriptor, field: str, given: dict[str, str]) 
         request.all = True
     if method.name == "UploadObject" and field != "path":
         request.header.path = "of/its/own.txt"
+    if method.name == "SignalStep":
+        request.decided_by = "rival"
     if method.name == "CopyObject":
         request.from_path, request.path = request.from_path or "of/nothing.txt", request.path or "of/its/own.txt"
     return request

@@ -40,10 +40,17 @@ async def ids_of_acme(api: Stack) -> dict[str, str]:
         "delivery_id": delivery["id"],
         "path": PICTURE,
         "workflow_id": made.json()["id"],
+        "step_id": "draw",
     }
 
 
 def ids_of_nobody() -> dict[str, str]:
     """As long as acme's, so that answers can be compared."""
     path = PICTURE.replace(MARK, "x" * len(MARK))
-    return {"task_id": str(uuid4()), "delivery_id": str(uuid4()), "path": path, "workflow_id": str(uuid4())}
+    return {
+        "task_id": str(uuid4()),
+        "delivery_id": str(uuid4()),
+        "path": path,
+        "workflow_id": str(uuid4()),
+        "step_id": "draw",
+    }

@@ -15,11 +15,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.catalog.enums import JoinPolicy, StepStatus, TransformType, WorkflowStatus
+from services.catalog.enums import Comparison, GateTimeout, JoinPolicy, StepStatus, TransformType, WorkflowStatus
 from services.common.errors import IllegalTransition
 from services.durable.write_log import WriteLog
-from services.workflows.definition import Definition, ForEach, InputMapping, OnFailure, StepDefinition
-from services.workflows.domain import SECOND, Row, Workflow
+from services.workflows.definition import (
+    ApprovalGate,
+    Condition,
+    Definition,
+    FanOut,
+    InputMapping,
+    OnFailure,
+    StepDefinition,
+)
+from services.workflows.domain import SECOND, Decision, Row, Workflow
 from services.workflows.engine import Engine
 from services.workflows.ports import NewStepTask, StepName, StoredDefinition
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
@@ -30,10 +38,11 @@ from tests.fakes.step_tasks import FakeStepTasks, TaskWorld
 
 LIVES = int(os.environ.get("WORKFLOW_LIVES", "300"))
 TENANT = "acme"
-_SLOTS = Row._fields.index("slots")
-NO_FANS: dict[int, ForEach] = {}
+_SLOTS, _DECISION = Row._fields.index("slots"), Row._fields.index("decision")
+_DONE = (StepStatus.COMPLETED, StepStatus.SKIPPED)
+NO_FANS: dict[int, FanOut] = {}
 FANS = st.builds(
-    lambda width, join: ForEach(
+    lambda width, join: FanOut(
         "payload",
         items=tuple(f"item {number}" for number in range(width)),
         join=join,
@@ -45,9 +54,16 @@ FANS = st.builds(
 
 
 def definition(
-    steps: int, edges: dict[int, list[int]], on_failure: OnFailure, fans: dict[int, ForEach] = NO_FANS
+    steps: int,
+    edges: dict[int, list[int]],
+    on_failure: OnFailure,
+    fans: dict[int, FanOut] = NO_FANS,
+    gates: frozenset[int] = frozenset(),
+    unwanted: frozenset[int] = frozenset(),
 ) -> Definition:
-    """Each step takes what its first predecessor made; those of `fans` have a slot for each of several items."""
+    """Each step takes what its first predecessor made; those of `fans` have a slot for each of several items,
+    those of `gates` wait to be approved, and those of `unwanted` are skipped.
+    """
     made = []
     for number in range(steps):
         before = sorted(set(edges.get(number, ())))
@@ -63,7 +79,9 @@ def definition(
             mapped = (InputMapping(names[0], "payload", "payload", transform, arguments),)
         elif each is None:
             given = {"payload": f"of s{number}"}
-        made.append(StepDefinition(f"s{number}", "DIAGNOSTIC", given, names, mapped, for_each=each))
+        gate = ApprovalGate() if number in gates else None
+        skips = Condition(names[0], "payload", Comparison.EQ, "never") if before and number in unwanted else None
+        made.append(StepDefinition(f"s{number}", "DIAGNOSTIC", given, names, mapped, 2, {}, each, gate, skips))
     return Definition(tuple(made), {"on_failure": on_failure.value})
 
 
@@ -72,7 +90,8 @@ def dags(draw: st.DrawFn) -> Definition:
     steps = draw(st.integers(1, 6))
     edges = {number: draw(st.lists(st.integers(0, number - 1), max_size=3)) for number in range(1, steps)}
     fans = {number: draw(FANS) for number in draw(st.sets(st.integers(0, steps - 1), max_size=2))}
-    return definition(steps, edges, draw(st.sampled_from(list(OnFailure))), fans)
+    places = st.frozensets(st.integers(0, steps - 1), max_size=2)
+    return definition(steps, edges, draw(st.sampled_from(list(OnFailure))), fans, draw(places), draw(places))
 
 
 class World:
@@ -130,13 +149,16 @@ class World:
         row = rows[place][_SLOTS][int(slot[:-1])] if bracket else rows[place]
         assert row[:2] == [StepStatus.RUNNING, new.name.attempt], "made before the head said so"
         for before in self.definition.before[place]:
-            assert rows[before][0] == StepStatus.COMPLETED, "made before what it depends on"
+            assert rows[before][0] in _DONE, "made before what it depends on"
+        step = self.definition.steps[place]
+        assert step.run_if is None, "made though its condition does not hold"
+        assert step.gate is None or rows[place][_DECISION][0] is True, "made without approval"
         assert self.stored()["state"] in ("RUNNING", "PAUSED"), "made for a workflow that has ended"
 
 
 async def act(world: World, data: st.DataObject) -> None:
     what = data.draw(
-        st.sampled_from(["advance", "advance", "end", "end", "notice", "pause", "resume", "cancel", "delete"])
+        st.sampled_from(["advance", "advance", "end", "end", "notice", "pause", "resume", "cancel", "delete", "decide"])
     )
     alive = world.tasks.alive
     if what in ("end", "notice", "delete") and not alive:
@@ -153,6 +175,9 @@ async def act(world: World, data: st.DataObject) -> None:
         elif what == "notice":
             name = data.draw(st.sampled_from(list(world.tasks.tasks)))  # late, doubled, or of one that lives
             await engine.advance(world.id, {name})
+        elif what == "decide":
+            step_id = f"s{data.draw(st.integers(0, len(world.definition.steps) - 1))}"
+            await service.signal(TENANT, world.id, step_id, Decision(data.draw(st.booleans()), "ada", 0))
         elif what == "cancel":
             if data.draw(st.integers(0, 3)) == 0:
                 await service.cancel(TENANT, world.id)
@@ -176,6 +201,9 @@ async def heal(world: World) -> None:
             return
         if (await world.head()).state is WorkflowStatus.PAUSED and not world.tasks.alive:
             await world.process()[1].resume(TENANT, world.id)
+        for place, row in enumerate((await world.head()).rows):
+            if row.state is StepStatus.WAITING and row.decision is None:
+                await world.process()[1].signal(TENANT, world.id, f"s{place}", Decision(True, "ada", 0))
         for name in world.tasks.alive:
             end(world, name, good=True)
     raise AssertionError(f"it never ends: {await world.head()}")
@@ -199,9 +227,15 @@ async def check_end(world: World) -> None:
     assert not world.tasks.alive, "something lives on"
     states = Counter(row.state for row in head.rows)
     if head.state is WorkflowStatus.COMPLETED:
-        assert states == {StepStatus.COMPLETED: len(head.rows)}
+        assert states.keys() <= {StepStatus.COMPLETED, StepStatus.SKIPPED}
         results = await world.process()[1].results(head)
         for number, step in enumerate(world.definition.steps):
+            if head.rows[number].state is StepStatus.SKIPPED:
+                without = [head.rows[world.definition.index[name]].state for name in step.sources]
+                assert step.run_if is not None or StepStatus.SKIPPED in without
+                assert step.id not in results
+                continue
+            assert step.gate is None or (head.rows[number].decision or Decision(False, "", 0)).approved
             made = results[step.id]["payload"]
             assert (made if step.for_each else [made]) == expected(world, head, number)
     elif head.state is WorkflowStatus.FAILED:
@@ -272,7 +306,7 @@ async def step_by_step(world: World, bad: set[str]) -> Workflow:
 
 def fan(join: JoinPolicy, quorum: int = 0) -> World:
     """Four slots, whose texts a last step joins."""
-    each = ForEach("payload", items=("a", "b", "c", "d"), join=join, quorum=quorum)
+    each = FanOut("payload", items=("a", "b", "c", "d"), join=join, quorum=quorum)
     return World(definition(2, {1: [0]}, OnFailure.STOP, {0: each}))
 
 
@@ -318,7 +352,7 @@ def test_a_join_goes_on_with_what_ended_well_where_that_is_enough(
 def test_too_wide_a_list_fails_its_step_before_any_slot_starts() -> None:
     async def lived() -> None:
         items = tuple(str(number) for number in range(1_200))
-        each = ForEach("payload", items=items)
+        each = FanOut("payload", items=items)
         world = World(definition(2, {}, OnFailure.STOP, {0: each, 1: each}))
         await world.create()
         await world.process()[0].advance(world.id)
@@ -327,3 +361,45 @@ def test_too_wide_a_list_fails_its_step_before_any_slot_starts() -> None:
         assert len(world.tasks.alive) == 1_200
 
     asyncio.run(lived())
+
+
+@pytest.mark.parametrize("then", [GateTimeout.REJECT, GateTimeout.APPROVE])
+def test_a_decision_that_nobody_makes_is_made_by_the_clock_and_nobody_looks_before(then: GateTimeout) -> None:
+    async def lived() -> None:
+        step = StepDefinition("s0", "DIAGNOSTIC", {"payload": "x"}, gate=ApprovalGate(timeout=3_600, on_timeout=then))
+        world = World(Definition((step,)))
+        await world.create()
+        await world.process()[0].advance(world.id)
+        waiting = await world.head()
+        assert (waiting.rows[0].state, waiting.due) == (StepStatus.WAITING, world.now + 3_600 * SECOND)
+        assert not world.tasks.tasks, "it holds no worker"
+        world.now += 3_599 * SECOND
+        await world.process()[0].advance(world.id)
+        assert (await world.head()).rows[0].state is StepStatus.WAITING
+        world.now += SECOND
+        await world.process()[0].advance(world.id)
+        row = (await world.head()).rows[0]
+        assert row.decision == Decision(then is GateTimeout.APPROVE, "timeout", world.now)
+        assert row.state is (StepStatus.RUNNING if then is GateTimeout.APPROVE else StepStatus.FAILED)
+
+    asyncio.run(lived())
+
+
+@pytest.mark.parametrize(
+    ("field", "op", "value", "holds"),
+    [
+        ("quality.passed", Comparison.EQ, False, True),
+        ("quality.passed", Comparison.EQ, 0, False),
+        ("quality.passed", Comparison.NE, True, True),
+        ("confidences", Comparison.EQ, [0.5], True),
+        ("width", Comparison.LT, 512, True),
+        ("width", Comparison.GE, 512, False),
+        ("width", Comparison.GT, "256", False),
+        ("width", Comparison.IN, [256.0, 512], True),
+        ("missing", Comparison.EQ, None, True),
+        ("missing.deeper", Comparison.LE, 1, False),
+    ],
+)
+def test_a_condition_compares_as_it_says(field: str, op: Comparison, value: Any, *, holds: bool) -> None:
+    result = {"quality": {"passed": False}, "width": 256, "confidences": [0.5]}
+    assert Condition("s0", field, op, value).holds(result) is holds

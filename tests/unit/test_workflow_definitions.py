@@ -15,7 +15,7 @@ from services.catalog.shapes import Shape, ValueKind, inputs_of, outputs_of
 from services.catalog.tasks import TYPES
 from services.catalog.transforms import MAX_TEXT, TRANSFORMS
 from services.common.errors import InvalidRequest
-from services.workflows.definition import Definition, ForEach, InputMapping, StepDefinition
+from services.workflows.definition import Definition, FanOut, InputMapping, StepDefinition
 from services.workflows.inputs import draw_seeds, task_of
 from services.workflows.messages import read_definition, write_definition
 from services.workflows.ports import StoredDefinition
@@ -111,29 +111,29 @@ WRONG = {
 CUT = StepDefinition("cut", "BACKGROUND_REMOVAL", {"input_image_paths": ["a.png", "b.png"]})
 
 
-def ground(each: ForEach, before: tuple[str, ...] = ("cut",), **given: Any) -> StepDefinition:
+def ground(each: FanOut, before: tuple[str, ...] = ("cut",), **given: Any) -> StepDefinition:
     given = {"background_color": "white", **given}
     return StepDefinition("ground", "BACKGROUND_FIX", given, before, for_each=each)
 
 
-EACH = ForEach("base_image", "cut", "result_image_paths")
-COLOURS = ForEach("background_color", items=("red", "#00ff00"))
+EACH = FanOut("base_image", "cut", "result_image_paths")
+COLOURS = FanOut("background_color", items=("red", "#00ff00"))
 WRONG_FANS = {
-    "no list": ((DRAW, ground(ForEach("base_image", "draw", "result_image_path"), ("draw",))), {"from_field"}),
-    "a list of something else": ((CUT, ground(ForEach("base_image", "cut", "confidences"))), {"to_field"}),
+    "no list": ((DRAW, ground(FanOut("base_image", "draw", "result_image_path"), ("draw",))), {"from_field"}),
+    "a list of something else": ((CUT, ground(FanOut("base_image", "cut", "confidences"))), {"to_field"}),
     "not upstream": ((CUT, ground(EACH, ())), {"from_step"}),
-    "unknown target": ((CUT, ground(ForEach("picture", "cut", "result_image_paths"))), {"to_field"}),
+    "unknown target": ((CUT, ground(FanOut("picture", "cut", "result_image_paths"))), {"to_field"}),
     "given as well": ((CUT, ground(EACH, base_image="a.png")), {"to_field"}),
     "items beside a step": (
-        (CUT, ground(ForEach("base_image", "cut", "result_image_paths", items=("a.png",)))),
+        (CUT, ground(FanOut("base_image", "cut", "result_image_paths", items=("a.png",)))),
         {"items"},
     ),
-    "no items": ((CUT, ground(ForEach("base_image", items=()))), {"items"}),
-    "an item that cannot fit": ((CUT, ground(ForEach("base_image", items=("a.png", 7)))), {"items.1"}),
+    "no items": ((CUT, ground(FanOut("base_image", items=()))), {"items"}),
+    "an item that cannot fit": ((CUT, ground(FanOut("base_image", items=("a.png", 7)))), {"items.1"}),
     "a quorum without its number": ((CUT, ground(replace(EACH, join=JoinPolicy.QUORUM))), {"quorum"}),
     "a number without quorum": ((CUT, ground(replace(EACH, quorum=1))), {"quorum"}),
     "a quorum of more than there are": (
-        (CUT, ground(ForEach("base_image", items=("a.png",), join=JoinPolicy.QUORUM, quorum=2))),
+        (CUT, ground(FanOut("base_image", items=("a.png",), join=JoinPolicy.QUORUM, quorum=2))),
         {"quorum"},
     ),
 }
@@ -152,7 +152,7 @@ def test_a_step_with_a_task_for_each_hands_on_lists() -> None:
     assert findings(CUT, grounds, refine(one, before=("ground",))) == {}
     assert findings(CUT, grounds, refine(large, before=("ground",))).keys() == {"steps.2.input_mappings.0.to_field"}
     again = StepDefinition(
-        "again", "REFINE", {}, ("ground",), for_each=ForEach("base_image_url", "ground", "result_image_path")
+        "again", "REFINE", {}, ("ground",), for_each=FanOut("base_image_url", "ground", "result_image_path")
     )
     assert findings(CUT, grounds, again) == {}
     made = {"result_image_paths": ["x.png", "y.png"]}
@@ -161,7 +161,7 @@ def test_a_step_with_a_task_for_each_hands_on_lists() -> None:
 
 
 def test_each_slot_draws_with_a_seed_of_its_own() -> None:
-    step = StepDefinition("draw", "GENERATION", {}, seeds={"seed": 40}, for_each=ForEach("prompt", items=("a", "b")))
+    step = StepDefinition("draw", "GENERATION", {}, seeds={"seed": 40}, for_each=FanOut("prompt", items=("a", "b")))
     tasks = [task_of(Definition((step,)), step, lambda _: {}, ORIGIN, slot) for slot in range(2)]
     assert [(task.prompt, task.seed) for task in tasks] == [("a", 40), ("b", 41)]  # type: ignore[attr-defined]
 

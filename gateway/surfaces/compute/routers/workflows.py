@@ -22,6 +22,7 @@ from services.catalog.schemas import ALL_SCHEMAS
 from services.catalog.workflows import (
     CreateAnyWorkflow,
     CreateWorkflow,
+    StepSignal,
     WorkflowCleanupResponse,
     WorkflowListResponse,
     WorkflowUpdate,
@@ -204,6 +205,26 @@ async def pause_workflow(request: Request, workflow_id: str) -> Response:
 async def resume_workflow(request: Request, workflow_id: str) -> Response:
     """Goes on with a FAILED or PAUSED workflow: failed steps start anew, finished ones keep their results."""
     return await _call(request, "ResumeWorkflow", pb.ResumeWorkflowRequest(workflow_id=workflow_id))
+
+
+@router.post(
+    "/{workflow_id}/steps/{step_id}/signal",
+    summary="Signal Step",
+    responses=WORKFLOW | refused(*CHANGES_A_WORKFLOW, *JSON_BODY, "STEP_NOT_FOUND", "STEP_NOT_WAITING"),
+    openapi_extra=body_of(StepSignal, approve=True, decided_by="ada"),
+)
+@needs(TO_CHANGE)
+async def signal_step(request: Request, workflow_id: str, step_id: str) -> Response:
+    """Decides of a step that waits for approval, once: it runs, or fails."""
+    said: StepSignal = validate(StepSignal, await read_json(request))
+    wanted = pb.SignalStepRequest(
+        workflow_id=workflow_id,
+        step_id=step_id,
+        approve=said.approve,
+        decided_by=said.decided_by,
+        comment=said.comment,
+    )
+    return await _call(request, "SignalStep", wanted)
 
 
 @router.post(

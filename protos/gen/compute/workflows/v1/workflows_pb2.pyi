@@ -30,6 +30,8 @@ class StepStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STEP_STATUS_COMPLETED: _ClassVar[StepStatus]
     STEP_STATUS_FAILED: _ClassVar[StepStatus]
     STEP_STATUS_CANCELLED: _ClassVar[StepStatus]
+    STEP_STATUS_WAITING: _ClassVar[StepStatus]
+    STEP_STATUS_SKIPPED: _ClassVar[StepStatus]
 WORKFLOW_STATUS_UNSPECIFIED: WorkflowStatus
 WORKFLOW_STATUS_PENDING: WorkflowStatus
 WORKFLOW_STATUS_RUNNING: WorkflowStatus
@@ -43,6 +45,8 @@ STEP_STATUS_RUNNING: StepStatus
 STEP_STATUS_COMPLETED: StepStatus
 STEP_STATUS_FAILED: StepStatus
 STEP_STATUS_CANCELLED: StepStatus
+STEP_STATUS_WAITING: StepStatus
+STEP_STATUS_SKIPPED: StepStatus
 
 class WorkflowDefinition(_message.Message):
     __slots__ = ("name", "description", "steps", "config_json", "origin", "webhook_url", "suppress_subtask_events")
@@ -63,7 +67,7 @@ class WorkflowDefinition(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepDefinition, _Mapping]]] = ..., config_json: _Optional[str] = ..., origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., webhook_url: _Optional[str] = ..., suppress_subtask_events: _Optional[bool] = ...) -> None: ...
 
 class StepDefinition(_message.Message):
-    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds", "for_each")
+    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds", "for_each", "gate", "run_if")
     ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +75,8 @@ class StepDefinition(_message.Message):
     MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
     DRAWN_SEEDS_FIELD_NUMBER: _ClassVar[int]
     FOR_EACH_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    RUN_IF_FIELD_NUMBER: _ClassVar[int]
     id: str
     spec: _tasks_pb2.TaskSpec
     depends_on: _containers.RepeatedScalarFieldContainer[str]
@@ -78,7 +84,31 @@ class StepDefinition(_message.Message):
     max_retries: int
     drawn_seeds: _containers.RepeatedCompositeFieldContainer[DrawnSeed]
     for_each: ForEach
-    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ..., for_each: _Optional[_Union[ForEach, _Mapping]] = ...) -> None: ...
+    gate: Gate
+    run_if: Condition
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ..., for_each: _Optional[_Union[ForEach, _Mapping]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., run_if: _Optional[_Union[Condition, _Mapping]] = ...) -> None: ...
+
+class Gate(_message.Message):
+    __slots__ = ("kind", "timeout_seconds", "on_timeout")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ON_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    timeout_seconds: int
+    on_timeout: str
+    def __init__(self, kind: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., on_timeout: _Optional[str] = ...) -> None: ...
+
+class Condition(_message.Message):
+    __slots__ = ("from_step", "from_field", "op", "value_json")
+    FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_FIELD_NUMBER: _ClassVar[int]
+    OP_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    from_step: str
+    from_field: str
+    op: str
+    value_json: str
+    def __init__(self, from_step: _Optional[str] = ..., from_field: _Optional[str] = ..., op: _Optional[str] = ..., value_json: _Optional[str] = ...) -> None: ...
 
 class ForEach(_message.Message):
     __slots__ = ("to_field", "from_step", "from_field", "items_json", "join", "quorum")
@@ -171,7 +201,7 @@ class Workflow(_message.Message):
     def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ..., definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., current_step: _Optional[str] = ..., final_step_id: _Optional[str] = ..., final_step_result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries", "slots")
+    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries", "slots", "decision")
     ID_FIELD_NUMBER: _ClassVar[int]
     STEP_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -186,6 +216,7 @@ class Step(_message.Message):
     RETRY_COUNT_FIELD_NUMBER: _ClassVar[int]
     MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
     id: str
     step_id: str
     task_type: str
@@ -200,7 +231,20 @@ class Step(_message.Message):
     retry_count: int
     max_retries: int
     slots: _containers.RepeatedCompositeFieldContainer[Slot]
-    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ...) -> None: ...
+    decision: Decision
+    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+
+class Decision(_message.Message):
+    __slots__ = ("approved", "decided_by", "at", "comment")
+    APPROVED_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    approved: bool
+    decided_by: str
+    at: _timestamp_pb2.Timestamp
+    comment: str
+    def __init__(self, approved: _Optional[bool] = ..., decided_by: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class Slot(_message.Message):
     __slots__ = ("slot_id", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "retry_count")
@@ -341,6 +385,26 @@ class ResumeWorkflowRequest(_message.Message):
     def __init__(self, workflow_id: _Optional[str] = ...) -> None: ...
 
 class ResumeWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class SignalStepRequest(_message.Message):
+    __slots__ = ("workflow_id", "step_id", "approve", "decided_by", "comment")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    APPROVE_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    step_id: str
+    approve: bool
+    decided_by: str
+    comment: str
+    def __init__(self, workflow_id: _Optional[str] = ..., step_id: _Optional[str] = ..., approve: _Optional[bool] = ..., decided_by: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
+
+class SignalStepResponse(_message.Message):
     __slots__ = ("workflow",)
     WORKFLOW_FIELD_NUMBER: _ClassVar[int]
     workflow: Workflow

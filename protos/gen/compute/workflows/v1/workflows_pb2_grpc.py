@@ -75,6 +75,11 @@ class WorkflowServiceStub:
                 request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowRequest.SerializeToString,
                 response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowResponse.FromString,
                 _registered_method=True)
+        self.SignalStep = channel.unary_unary(
+                '/compute.workflows.v1.WorkflowService/SignalStep',
+                request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.SerializeToString,
+                response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.FromString,
+                _registered_method=True)
         self.CleanupWorkflow = channel.unary_unary(
                 '/compute.workflows.v1.WorkflowService/CleanupWorkflow',
                 request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.CleanupWorkflowRequest.SerializeToString,
@@ -142,6 +147,13 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignalStep(self, request, context):
+        """Decides of a step that is WAITING, once: FAILED_PRECONDITION STEP_NOT_WAITING otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CleanupWorkflow(self, request, context):
         """Takes it out of the lists, cancelled first where it is not over; its tasks and their files too where that is wanted.
         """
@@ -191,6 +203,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.ResumeWorkflow,
                     request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowRequest.FromString,
                     response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowResponse.SerializeToString,
+            ),
+            'SignalStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignalStep,
+                    request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.FromString,
+                    response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.SerializeToString,
             ),
             'CleanupWorkflow': grpc.unary_unary_rpc_method_handler(
                     servicer.CleanupWorkflow,
@@ -415,6 +432,33 @@ class WorkflowService:
             '/compute.workflows.v1.WorkflowService/ResumeWorkflow',
             compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowRequest.SerializeToString,
             compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignalStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.workflows.v1.WorkflowService/SignalStep',
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.SerializeToString,
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,174 @@
+"""`make bench ARGS=--workflows`: what a step of a workflow costs beside its task, in time and in CPU."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import httpx2
+import uvloop
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from deploy.local import access
+from deploy.local.paths import StackFolder
+from tests.bench.figures import percentile
+from tests.bench.orchestration import fresh_home
+from tests.bench.our_side import OurSide, our_side
+from tests.bench.passes import submit_pass, warm_up
+from tests.bench.processes import Meter
+from tests.waiting import until
+
+_WORKFLOWS = "/api/v1/workflows/"
+_CHAIN, _CHAINS = 40, 5
+_LAYERS, _WIDE = 20, 50
+_FAN = 256
+_PLAIN_TASKS = 1_000
+_SECONDS = 180.0
+Step = dict[str, Any]
+
+
+def measure() -> dict[str, Any]:
+    """What `out/bench/workflows.json` holds; what was not measured is null. Raises LocalError, RuntimeError."""
+    with fresh_home("workflows") as home, our_side(StackFolder(home.folder / "ours")) as side:
+        return uvloop.run(_measure(side))
+
+
+async def _measure(side: OurSide) -> dict[str, Any]:
+    await warm_up(side)
+    key = access.create_key(side.environment, "bench", "bench")
+    url = f"http://{side.address[0]}:{side.address[1]}"
+    async with httpx2.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=60) as http:
+        bench = _Bench(side, http)
+        await bench.run(chain(5))
+        found = await bench.chains()
+        found |= await bench.cpu()
+        found |= await bench.fan_out()
+    return found | {"peer_step_to_step_p75_ms": None}
+
+
+class _Bench:
+    def __init__(self, side: OurSide, http: httpx2.AsyncClient) -> None:
+        self._side = side
+        self._http = http
+
+    async def chains(self) -> dict[str, Any]:
+        """One chain after another, on a machine that does nothing else for us."""
+        gaps: list[float] = []
+        firsts: list[float] = []
+        overheads: list[float] = []
+        for _ in range(_CHAINS):
+            workflow = await self.run(chain(_CHAIN))
+            times = await self._times([step["task_id"] for step in workflow["steps"]])
+            gaps += [(after[0] - before[1]) * 1e3 for before, after in pairwise(times)]
+            created = _seconds(workflow["created_at"])
+            firsts.append((times[0][0] - created) * 1e3)
+            busy = sum(ended - began for began, ended in times)
+            overheads.append((_seconds(workflow["completed_at"]) - created - busy) * 1e3)
+        return {
+            "chain_steps": _CHAIN,
+            **{f"step_to_step_p{share}_ms": round(percentile(gaps, share), 2) for share in (50, 75, 99)},
+            "first_step_p50_ms": round(percentile(firsts, 50), 2),
+            "workflow_overhead_p50_ms": round(percentile(overheads, 50), 1),
+        }
+
+    async def cpu(self) -> dict[str, Any]:
+        """CPU of all processes for a step, without what its task costs by itself in the same run."""
+        plain = await submit_pass(self._side, 64, _PLAIN_TASKS)
+        large, seconds = await self._cpu_of([layers(_LAYERS, _WIDE)])
+        small, _ = await self._cpu_of([layers(10, 5) for _ in range(20)])
+        return {
+            "cpu_us_per_plain_task": round(plain.cpu_us_total),
+            "cpu_us_per_step_1000x50": round(large - plain.cpu_us_total),
+            "cpu_us_per_step_50": round(small - plain.cpu_us_total),
+            "steps_per_s_1000x50": round(_LAYERS * _WIDE / seconds, 1),
+        }
+
+    async def fan_out(self) -> dict[str, Any]:
+        """From the write that begins the step to the start of its last slot."""
+        fan = probe("fan", "first")
+        fan.pop("input_mappings")
+        fan["for_each"] = {"to_field": "payload", "items": [f"item {number}" for number in range(_FAN)]}
+        workflow = await self.run([probe("first"), fan])
+        step = workflow["steps"][1]
+        times = await self._times([slot["task_id"] for slot in step["slots"]])
+        began = _seconds(step["started_at"])
+        return {f"fan_out_{_FAN}_start_s": round(max(start for start, _ in times) - began, 3)}
+
+    async def run(self, steps: Sequence[Step]) -> dict[str, Any]:
+        """The workflow once it has ended. Raises RuntimeError where that was not well."""
+        body = json.dumps({"name": "bench", "origin_instance": "bench", "steps": steps})
+        answer = await self._http.post(_WORKFLOWS, content=body, headers={"content-type": "application/json"})
+        if answer.status_code != 200:
+            raise RuntimeError(f"the gateway answered {answer.status_code}: {answer.text[:300]}")
+        return await self._ended(answer.json()["id"])
+
+    async def _ended(self, workflow_id: str) -> dict[str, Any]:
+        async def look() -> bool:
+            state = (await self._head(workflow_id))["state"]
+            if state not in ("RUNNING", "COMPLETED"):
+                raise RuntimeError(f"workflow {workflow_id} is {state}")
+            return bool(state == "COMPLETED")
+
+        await until(look, _SECONDS, every=0.05)
+        found: dict[str, Any] = (await self._http.get(_WORKFLOWS + workflow_id)).json()
+        return found
+
+    async def _head(self, workflow_id: str) -> dict[str, Any]:
+        """Looked up in the store: an answer with a thousand steps would be part of what is measured."""
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(self._side.mongodb_url)
+        try:
+            found = await client["atelier"]["workflows"].find_one({"_id": workflow_id})
+        finally:
+            client.close()
+        if found is None:
+            raise RuntimeError(f"workflow {workflow_id} is not there")
+        return found
+
+    async def _cpu_of(self, workflows: Sequence[Sequence[Step]]) -> tuple[float, float]:
+        """Microseconds for each step of all, and the seconds it took."""
+        meter, began = Meter(self._side.pids), time.perf_counter()
+        await asyncio.gather(*(self.run(steps) for steps in workflows))
+        seconds = time.perf_counter() - began
+        await self._side.drain((), 30.0)
+        roles, _, _ = meter.stop()
+        return sum(roles.values()) * 1e6 / sum(map(len, workflows)), seconds
+
+    async def _times(self, task_ids: Sequence[str]) -> list[tuple[float, float]]:
+        """When each task began and ended, as its own document says."""
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(self._side.mongodb_url)
+        try:
+            found = await client["atelier"]["tasks"].find({"_id": {"$in": list(task_ids)}}).to_list(None)
+        finally:
+            client.close()
+        known = {document["_id"]: document for document in found}
+        return [(known[name]["started_at"] / 1e6, known[name]["completed_at"] / 1e6) for name in task_ids]
+
+
+def probe(step_id: str, *before: str) -> Step:
+    """A step without work, which hands on what it was given."""
+    step: Step = {"id": step_id, "task_type": "DIAGNOSTIC", "config": {"duration_ms": 0}, "depends_on": list(before)}
+    if before:
+        step["input_mappings"] = [{"from_step": before[0], "from_field": "payload", "to_field": "payload"}]
+    else:
+        step["config"]["payload"] = f"of {step_id}"
+    return step
+
+
+def chain(steps: int) -> list[Step]:
+    return [probe("s0"), *(probe(f"s{number}", f"s{number - 1}") for number in range(1, steps))]
+
+
+def layers(count: int, width: int) -> list[Step]:
+    """So many steps side by side, each behind one of the layer before."""
+    first = [probe(f"s0-{column}") for column in range(width)]
+    later = [probe(f"s{row}-{column}", f"s{row - 1}-{column}") for row in range(1, count) for column in range(width)]
+    return first + later
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
