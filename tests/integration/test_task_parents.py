@@ -11,8 +11,8 @@ from uuid import uuid4
 import grpc
 import pytest
 import pytest_asyncio
+from compute.tasks.v1 import params_pb2, parents_pb2_grpc, tasks_pb2, worker_pb2
 from compute.tasks.v1 import parents_pb2 as wire
-from compute.tasks.v1 import parents_pb2_grpc, tasks_pb2, worker_pb2
 from google.rpc import status_pb2
 
 from services.common.errors import ComputeError
@@ -164,6 +164,22 @@ async def test_what_is_over_is_answered_as_it_ended(hosts: list[Host]) -> None:
         assert [one.status for one in await cancel(hosts[1], name)] == [tasks_pb2.TASK_STATUS_COMPLETED]
         [seen] = await get(hosts[1], name)
         assert (seen.result.diagnostic.payload, seen.HasField("spec")) == ("done", False)
+
+
+async def test_of_large_results_as_many_come_as_fit_and_the_rest_when_asked_again(hosts: list[Host]) -> None:
+    host, parents = hosts[0], [step() for _ in range(20)]
+    for task in await create(host, *(child(host, parent) for parent in parents)):
+        claim = await host.claim("w", task.id)
+        large = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult(payload="x" * 400_000))
+        assert await host.finish(task.id, claim.task.attempt, result=large)
+    seen: list[Any] = []
+    while len(seen) < len(parents):
+        found = await get(hosts[1], *parents[len(seen) :])
+        assert 0 < len(found) < 11
+        seen += found
+    assert [task.parent for task in seen] == parents and {len(task.result.diagnostic.payload) for task in seen} == {
+        400_000
+    }
 
 
 async def test_a_child_that_was_deleted_is_not_made_again(hosts: list[Host]) -> None:
