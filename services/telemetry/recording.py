@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +50,18 @@ def start(process: str, environment: Mapping[str, str]) -> None:
 
 
 async def flush() -> None:
-    """Sends what has been recorded, before the process ends."""
-    if _provider is not None:
-        await asyncio.to_thread(_provider.force_flush, int(_FLUSH_SECONDS * 1000))
+    """Sends what has been recorded, before the process ends; a receiver that is away is not waited for."""
+    if _provider is None:
+        return
+    sent, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def send() -> None:
+        _provider.force_flush(int(_FLUSH_SECONDS * 1000))
+        with contextlib.suppress(RuntimeError):  # the loop did not wait for it
+            loop.call_soon_threadsafe(sent.set)
+
+    # The exporter tries again beyond every limit: in a thread that ends with the process.
+    threading.Thread(target=send, name="flush traces", daemon=True).start()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FLUSH_SECONDS):
+            await sent.wait()

@@ -109,6 +109,12 @@ def test_of_a_failure_a_span_says_its_kind_and_no_word_of_a_caller(spans: InMemo
     assert "mug" not in found.to_json()
 
 
+def test_what_a_caller_does_not_want_recorded_is_handed_on_unrecorded(spans: InMemorySpanExporter) -> None:
+    with tracing.span("run task", parent=f"00-{TRACE}-{SPAN}-00"), tracing.span("model") as inner:
+        assert inner[:36] == f"00-{TRACE}-" and inner.endswith("-00")
+    assert not spans.get_finished_spans()
+
+
 async def test_a_span_opened_by_hand_ends_with_its_future(spans: InMemorySpanExporter) -> None:
     traceparent, end = tracing.opened("create task", SpanKind.PRODUCER, parent=GIVEN)
     written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
