@@ -27,6 +27,8 @@ _HALF, _OPAQUE = 128, 255
 _LEAST_TRANSPARENT = 0.01
 # Of the outermost pixels; around a subject that was cut out there is nothing.
 _LEAST_OPEN_BORDER = 0.5
+# Of a box around what is seen: with more of it seen it is a picture on a canvas, whose corners may be round.
+_LEAST_FILLED = 0.98
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -91,6 +93,17 @@ class TaskPicture:
             return False
         border = np.concatenate([self.alpha[0], self.alpha[-1], self.alpha[:, 0], self.alpha[:, -1]])
         return float((border < _HALF).mean()) >= _LEAST_OPEN_BORDER
+
+    def framed(self) -> tuple[slice, slice] | None:
+        """Rows and columns of a whole picture that lies on a transparent canvas; None for any other outline."""
+        if self.alpha is None:
+            return None
+        seen = self.alpha >= _HALF
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        if not len(rows):
+            return None
+        box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        return box if float(seen[box].mean()) >= _LEAST_FILLED else None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

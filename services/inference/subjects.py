@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from services.providers.pipelines.matting import LIKELY, matte_of
 from services.providers.ports import MATTING, Matte, Matting, ModelCard, Pixels
 
 log = structlog.get_logger()
+_SUBJECT, _LEAST_PART = 128, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,23 @@ class PictureSubject:
 async def find_subject(picture: TaskPicture, context: RunContext, *, with_people: bool = False) -> PictureSubject:
     """Of a cut-out its own transparency; of any other transparent picture what both leave.
 
+    A whole picture on a transparent canvas is no cut-out yet, where something in it can be told from the rest.
+
     Raises:
         InvalidRequest: RESULT_EMPTY, as nothing of the picture can be seen.
         ComputeError: what the provider raises.
     """
     await asyncio.to_thread(check_visible, picture.pixels)
-    if picture.alpha is not None and await asyncio.to_thread(picture.is_cut_out):
-        return PictureSubject(picture.alpha, {"subject_from": "transparency"})
+    cut_out = picture.alpha is not None and await asyncio.to_thread(picture.is_cut_out)
+    frame = await asyncio.to_thread(picture.framed) if cut_out else None
+    if cut_out and frame is None:
+        return PictureSubject(cast(Pixels, picture.alpha), {"subject_from": "transparency"})
     shown = await asyncio.to_thread(opaque_colours, picture.pixels)
-    matte, people = await context.ask(MATTING, lambda provider: _seen_by(provider, shown, with_people))
+    matte, people = await context.ask(MATTING, lambda provider: _seen_by(provider, shown, with_people, frame))
+    if frame is not None and not (matte.confidence >= LIKELY and _parts(matte.alpha[frame])):
+        confidence = matte.confidence if _parts(matte.alpha[frame]) else 1.0
+        own = {"subject_from": "transparency", "confidence": round(confidence, 4)}
+        return PictureSubject(cast(Pixels, picture.alpha), own, confidence, people=people)
     facts: dict[str, Any] = {"subject_from": model_facts(matte.model), "confidence": round(matte.confidence, 4)}
     if people is not None and people.faces:
         facts["people_from"] = model_facts(people.model)
@@ -70,9 +79,13 @@ async def find_subject(picture: TaskPicture, context: RunContext, *, with_people
     return PictureSubject(alpha, facts, matte.confidence, matte.alpha, matte.model, people)
 
 
-async def _seen_by(provider: Matting, shown: Pixels, with_people: bool) -> tuple[Matte, People | None]:
-    """People only by a provider that can find them."""
-    matte = await matte_of(shown, provider)
+async def _seen_by(
+    provider: Matting, shown: Pixels, with_people: bool, frame: tuple[slice, slice] | None
+) -> tuple[Matte, People | None]:
+    """A matte of what lies in the frame, if there is one. People only by a provider that can find them."""
+    matte = await matte_of(shown if frame is None else np.ascontiguousarray(shown[frame]), provider)
+    if frame is not None:
+        matte = await asyncio.to_thread(_on_canvas, matte, frame, shown)
     detector = DETECTING.of(provider) if with_people else None
     return matte, await detector.find_people(shown) if detector else None
 
@@ -86,6 +99,18 @@ async def find_heads(picture: TaskPicture, context: RunContext) -> tuple[Subject
         log.info("people not looked for", reason=error.reason)
         return ()
     return heads_of(people, shown.shape[1], shown.shape[0]) if people else ()
+
+
+def _on_canvas(matte: Matte, frame: tuple[slice, slice], shown: Pixels) -> Matte:
+    alpha = np.zeros(shown.shape[:2], np.uint8)
+    alpha[frame] = matte.alpha
+    return replace(matte, alpha=alpha)
+
+
+def _parts(alpha: Pixels) -> bool:
+    """Whether it takes something, and leaves something."""
+    share = float((alpha >= _SUBJECT).mean())
+    return _LEAST_PART < share < 1 - _LEAST_PART
 
 
 def _left_of(matte: Pixels, picture: TaskPicture) -> Pixels:

@@ -47,6 +47,42 @@ async def test_a_white_cut_out_keeps_its_own_outline(bench: PictureBench) -> Non
     assert np.array_equal(made[own[:, :, 3] > 0], own[own[:, :, 3] > 0])
 
 
+def on_canvas(picture: Pixels, alpha: int = 255) -> Pixels:
+    canvas = np.zeros((picture.shape[0] + 40, picture.shape[1] + 60, 4), np.uint8)
+    canvas[20:-20, 30:-30] = np.dstack([picture, np.full(picture.shape[:2], alpha, np.uint8)])
+    return canvas
+
+
+@pytest.mark.field("photograph-on-a-canvas")
+@pytest.mark.parametrize("alpha", [255, 200])
+async def test_a_photograph_on_a_transparent_canvas_is_cut_out(bench: PictureBench, alpha: int) -> None:
+    [plain] = await cut(bench, bench.put(mug()))
+    [made] = await cut(bench, bench.put(on_canvas(mug(), alpha)))
+    assert np.array_equal(made[20:-20, 30:-30, 3] > 127, plain[:, :, 3] > 127)
+    assert made[..., 3].max() == alpha
+    canvas = made.copy()
+    canvas[20:-20, 30:-30] = 0
+    assert not canvas.any()
+
+
+@pytest.mark.field("photograph-on-a-canvas")
+@pytest.mark.parametrize(
+    ("picture", "confidence", "told"),
+    [(mug(), 0.3, 0.3), (np.full((60, 80, 3), 200, np.uint8), 0.9, 1.0)],
+)
+async def test_where_nothing_can_be_told_apart_in_it_its_outline_stays(
+    bench: PictureBench, monkeypatch: pytest.MonkeyPatch, picture: Pixels, confidence: float, told: float
+) -> None:
+    """A photograph that is not understood, and a thing with four corners."""
+    monkeypatch.setattr(bench.matting, "confidence", confidence)
+    path = bench.put(on_canvas(picture))
+    result = await bench.run("BACKGROUND_REMOVAL", input_image_paths=many([path]))
+    assert list(result.confidences) == pytest.approx([told])
+    assert list(result.quality.reasons) == ["LOW_CONFIDENCE"] * (told < 0.5)
+    made = bench.pixels(result.result_image_paths.values[0])
+    assert np.array_equal(made[..., 3], bench.pixels(path)[..., 3])
+
+
 async def test_of_rounded_corners_and_a_matte_the_result_shows_what_both_leave(bench: PictureBench) -> None:
     rounded = np.dstack([mug(), np.full((60, 80), 255, np.uint8)])
     rounded[:6, :6] = rounded[-6:, -6:] = 0
