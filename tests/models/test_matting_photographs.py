@@ -150,3 +150,23 @@ def test_a_megapixel_takes_a_second_at_most_on_two_processors(matter: Matter) ->
 def test_the_sheet_shows_every_photograph_and_24_crops(matter: Matter) -> None:
     page = sheet(matter, ["astronaut.png", "camera.png", *{name for name, _, _ in CROPS}], PHOTOGRAPHS)
     assert len(CROPS) == 24 and page.width > 1500 and page.height > 4 * 128
+
+
+@needs_both
+@pytest.mark.field("ruler")
+@pytest.mark.parametrize(("height", "width"), [(60, 2000), (2000, 60), (90, 3000)])
+def test_a_thing_as_long_as_a_ruler_is_cut_out_and_judged(matter: Matter, height: int, width: int) -> None:
+    long, wide = max(height, width), min(height, width)
+    image = np.full((wide, long, 3), 240, np.uint8)
+    place = slice(wide // 3, wide - wide // 3), slice(long // 20, long - long // 20)
+    image[place] = (30, 60, 150)
+    if height > width:
+        image, place = np.ascontiguousarray(image.transpose(1, 0, 2)), place[::-1]
+    assert matter.photographs is not None
+    cut = matter.cut(image, MattingRequest())
+    truth = np.zeros((height, width), bool)
+    truth[place] = True
+    found = cut.matte > 127
+    assert (found & truth).sum() / (found | truth).sum() > 0.9
+    assert cut.info["confidence"] > 0.5
+    assert (cut.matte[truth] > 230).mean() > 0.8

@@ -31,6 +31,11 @@ def decide(likelihood: Array) -> Array:
     return softened((likelihood > 0.5).astype(np.float32), likelihood)
 
 
+def sharpened(likelihood: Array) -> Array:
+    """As likely as not stays so, what is three times as likely is sure: quarters of a small answer would look faint."""
+    return np.clip(likelihood * 2 - 0.5, 0, 1)
+
+
 def softened(matte: Array, likelihood: Array) -> Array:
     return cv2.GaussianBlur(tidied(matte, likelihood), (0, 0), 0.8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -23,8 +23,9 @@ from .combination import (
     settle_photograph,
 )
 from .errors import MattingError
-from .graphcut import shrink
+from .graphcut import sharpened, shrink
 from .network import MatteNetwork
+from .proportions import framed
 from .refinement import enlarge, refine
 from .request import MattingRequest
 from .selection import Rivals, prefers_photograph
@@ -34,6 +35,8 @@ Array = np.ndarray
 WORKING_SIDE = 192
 PHOTOGRAPH_SIDE = 320
 """Of what a network trained on photographs saw, whose answer is as fine."""
+LIKELY = 0.5
+"""From this confidence on a matte is more likely right than wrong."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Matter:
         self.check(image)
         watch = Stopwatch()
         with watch.time("total"):
-            choice, believed = self.coarse(image, request, watch)
+            choice, believed = self.in_proportion(image, request, watch)
             alpha = self.full_resolution(image, choice.matte, request.refine and not request.canary, watch)
             matte = np.ascontiguousarray(np.rint(alpha * 255).astype(np.uint8))
         about = {"models": [one.served for one in self.networks]} if request.canary else {}
@@ -99,6 +102,17 @@ class Matter:
         if image.shape[0] * image.shape[1] > self.max_pixels:
             raise MattingError("IMAGE_TOO_LARGE", f"{image.shape[1]}x{image.shape[0]} is over {self.max_pixels} pixels")
 
+    def in_proportion(self, image: Array, request: MattingRequest, watch: Stopwatch) -> tuple[Choice, MatteNetwork]:
+        """As `coarse`; what is as narrow as a ruler, which that cannot judge, is looked at with room around it, too."""
+        plain = self.coarse(image, request, watch)
+        frame = None if request.canary else framed(image)
+        if frame is None:
+            return plain
+        roomy, believed = self.coarse(frame.image, request, watch)
+        if roomy.confidence < LIKELY:
+            return plain
+        return replace(roomy, matte=frame.inner(roomy.matte)), believed
+
     def coarse(self, image: Array, request: MattingRequest, watch: Stopwatch) -> tuple[Choice, MatteNetwork]:
         """The matte at working size by the methods asked for, and the network that was believed."""
         small = shrink(image, WORKING_SIDE)
@@ -109,8 +123,10 @@ class Matter:
             answer, believed = self.answer(image, small, request)
         small = small if believed.draws else shrink(image, PHOTOGRAPH_SIDE)
         network, settler = fitted(answer, small), settler_for(believed)
-        if request.canary or not request.refine or min(small.shape[:2]) < LEAST_SIDE:
+        if request.canary or not request.refine:
             return network_alone(small, network, None), believed
+        if min(small.shape[:2]) < LEAST_SIDE:
+            return network_alone(small, sharpened(network), None), believed
         with watch.time("combine"):
             auto = request.method == "auto"
             return (choose if auto else network_alone)(small, network, settler), believed
