@@ -23,6 +23,7 @@ from services.imaging.loader import open_loader
 from services.inference.attempts import HandlerAttempt
 from services.inference.audience import Audience
 from services.inference.context import WorkerResources
+from services.inference.credentials import ContentSigner
 from services.inference.images import TaskImages
 from services.inference.registry import Handlers, discover_handlers
 from services.inference.served import announced
@@ -95,6 +96,13 @@ async def open_worker(
             await heartbeat.beat()
 
 
+def signer_of(settings: WorkerSettings) -> ContentSigner | None:
+    """Raises SystemExit where signatures are asked for and cannot be had."""
+    if settings.c2pa_certificate is None or settings.c2pa_key is None:
+        return None
+    return ContentSigner.load(settings.c2pa_certificate, settings.c2pa_key)
+
+
 @asynccontextmanager
 async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIterator[MountedService]:
     """The worker with everything it needs, and its own service on `server`."""
@@ -129,6 +137,7 @@ async def mount(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIter
             chosen.default_provider,
             schemas_at(chosen.public_url),
             audience,
+            signer_of(chosen),
         )
         runs = await stack.enter_async_context(
             open_worker(chosen, tasks, bus, resources, handlers, providers.checks, lambda: providers.served)

@@ -19,6 +19,7 @@ from services.imaging.embedding.edits import Part
 from services.imaging.notes import Note
 from services.imaging.recipes import BESIDE
 from services.inference.audience import Audience
+from services.inference.credentials import ContentSigner
 from services.inference.lineage import NO_LINEAGE, Lineage
 from services.inference.originals import (
     ALPHA_LAID_ON_WHITE,
@@ -73,6 +74,7 @@ class WorkerResources:
     default_provider: str
     schemas: str = NAMELESS
     audience: Audience = field(default_factory=Audience)
+    signer: ContentSigner | None = None
     threads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_THREADS_AT_ONCE))
 
 
@@ -90,7 +92,7 @@ class RunContext:
         kind = TYPES.get(run.task.task_type)
         # A task of a type that is not known here finds no handler that could store anything.
         folder = kind.folder if kind else ""
-        self.outputs = Outputs(self.tenant, folder, self.task_id, self.attempt, resources.store)
+        self.outputs = Outputs(self.tenant, folder, self.task_id, self.attempt, resources.store, resources.signer)
         default = kind.default_provider if kind else None
         self._fallback_chain = FallbackChain(
             run, resources.provider_context, default.value if default else resources.default_provider
@@ -213,6 +215,7 @@ class Outputs:
     task_id: str
     attempt: int
     store: ResultStore
+    signer: ContentSigner | None = None
     saved: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     """The SHA-256 of what the store has confirmed, by path."""
@@ -225,7 +228,7 @@ class Outputs:
         Raises:
             ComputeError: it stays away, or refuses.
         """
-        return await self._upload(self._path(name), [content])
+        return await self._upload(self._path(name), [await self._signed(content)])
 
     async def save_as_made(
         self,
@@ -240,6 +243,8 @@ class Outputs:
         The rest is as with `save`.
         """
         parts, beside = await asyncio.to_thread(mark, content, recipe, source, lineage)
+        if beside is None and self.signer is not None:
+            parts = [await self._signed(b"".join(parts))]
         path = await self._upload(self._path(name), parts)
         if beside is not None:
             await self._upload(path + BESIDE, [beside])
@@ -253,6 +258,9 @@ class Outputs:
         told = {**recipe, BESIDE_BECAUSE: "it holds the very pixels that came in"}
         await self._upload(path + BESIDE, [told_recipe(told, None, lineage).encode()])
         return path
+
+    async def _signed(self, content: bytes) -> bytes:
+        return content if self.signer is None else await asyncio.to_thread(self.signer.signed, content)
 
     def _path(self, name: str) -> str:
         plain = PurePosixPath(name)

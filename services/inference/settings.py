@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from services.catalog.base import QueueName
@@ -48,6 +49,17 @@ class WorkerSettings(TasksTargetSettings, StorageTargetSettings, ImageSettings):
     """How long a worker that stops may finish what it runs."""
     assumed_lease_seconds: float = Field(default=30.0, gt=0)
     """Length of a lease until the tasks service has said it."""
+
+    c2pa_certificate: Path | None = None
+    """Certificate chain (PEM) that results are signed with as Content Credentials (C2PA); none signs nothing."""
+    c2pa_key: Path | None = None
+    """Its private key (PEM, unencrypted)."""
+
+    @model_validator(mode="after")
+    def _both(self) -> WorkerSettings:
+        if (self.c2pa_certificate is None) != (self.c2pa_key is None):
+            raise ValueError("C2PA_CERTIFICATE and C2PA_KEY need each other")
+        return self
 
     @field_validator("worker_queues", mode="before")
     @classmethod
