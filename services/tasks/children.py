@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from services.common.errors import IllegalTransition, NotFound, Overloaded
 from services.common.parents import TaskParent
-from services.tasks.creation import child_deleted
 from services.tasks.domain import Task
 from services.tasks.ports import TaskClock, TaskRepository
-from services.tasks.service import TaskService, visible
+from services.tasks.service import TaskService, child_deleted, visible
 
 _TRIES = 8
 

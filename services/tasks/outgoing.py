@@ -10,7 +10,7 @@ from compute.tasks.v1 import tasks_pb2
 from services.common.parents import TaskParent
 from services.messaging.event_schemas import NAMELESS
 from services.messaging.publishing import OutgoingMessage
-from services.messaging.subjects.steps import step_subject
+from services.messaging.subjects.steps import step_hint_subject, step_subject
 from services.tasks.domain import Occurrence, Task, Verb
 from services.tasks.events import event_id, render
 from services.tasks.webhook_notices import webhook_notices
@@ -29,14 +29,23 @@ def outgoing(task: Task, occurrence: Occurrence, schemas: str = NAMELESS) -> Ite
     yield from webhook_notices(task, occurrence, event)
 
 
-def _step_notice(task: Task, parent: TaskParent, occurrence: Occurrence) -> OutgoingMessage:
-    message = pb.StepNotice(
+def step_hint(task: Task, parent: TaskParent) -> tuple[str, bytes]:
+    """Subject and content of what the parent of a task that is over is told at once: a hint ahead of the notice."""
+    return step_hint_subject(parent.kind), _said(task, parent, task.outbox[-1]).SerializeToString()
+
+
+def _said(task: Task, parent: TaskParent, occurrence: Occurrence) -> pb.StepNotice:
+    return pb.StepNotice(
         tenant=task.tenant,
         task_id=task.id,
         parent=tasks_pb2.TaskParent(**parent._asdict()),
         status=f"TASK_STATUS_{occurrence.status}",
         version=occurrence.version,
     )
+
+
+def _step_notice(task: Task, parent: TaskParent, occurrence: Occurrence) -> OutgoingMessage:
+    message = _said(task, parent, occurrence)
     name = f"{event_id(task.id, occurrence)}.step"
     return OutgoingMessage(
         step_subject(parent.kind, task.tenant), message.SerializeToString(), name, task.traceparent or ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 
+import nats.errors
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
@@ -35,7 +37,7 @@ from services.tasks.messages import Messages
 from services.tasks.metrics import count_write
 from services.tasks.orders import NatsWorkerOrders
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
-from services.tasks.outgoing import outgoing
+from services.tasks.outgoing import outgoing, step_hint
 from services.tasks.ports import Assignment, AttemptStart, FileStore
 from services.tasks.queue_records import QueueRecords
 from services.tasks.queues import KnownQueues
@@ -171,6 +173,13 @@ class TasksReplica:
         count_write(task, by_tenant=self._by_tenant)
         self._notice(task)
         self._feed.noticed(task)
+        if task.parent is not None and task.state.terminal and task.outbox:
+            self._soon(self._hint(*step_hint(task, task.parent)))
+
+    async def _hint(self, subject: str, content: bytes) -> None:
+        """Whoever misses it gets the notice."""
+        with suppress(nats.errors.Error):
+            await self._bus.publish(subject, content)
 
     def _notice(self, task: Task) -> None:
         self.dispatcher.noticed(task)

@@ -136,9 +136,7 @@ class Worker:
     async def _carry_out(self, run: Run) -> None:
         """Makes the attempt and tells what came of it."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
-        if traceparent := run.task.traceparent:
-            structlog.contextvars.bind_contextvars(trace_id=trace_context.trace_id(traceparent))
-        trace_context.enter(traceparent)
+        trace_context.enter(run.task.traceparent)
         with tracing.span("run task", SpanKind.CONSUMER, task_id=run.key.task_id, attempt=run.key.attempt):
             await self._carry_out_traced(run)
 

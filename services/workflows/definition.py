@@ -154,6 +154,23 @@ class Definition:
         return tuple(tuple(self.index[name] for name in step.depends_on) for step in self.steps)
 
     @cached_property
+    def after(self) -> tuple[tuple[int, ...], ...]:
+        """For each step those that depend on it themselves."""
+        found: list[list[int]] = [[] for _ in self.steps]
+        for number, names in enumerate(self.before):
+            for name in names:
+                found[name].append(number)
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def rank(self) -> tuple[int, ...]:
+        """For each step its place in `order`."""
+        found = [0] * len(self.steps)
+        for rank, number in enumerate(self.order):
+            found[number] = rank
+        return tuple(found)
+
+    @cached_property
     def order(self) -> tuple[int, ...]:
         """Each behind those it depends on; of several that could come next the one written first."""
         return tuple(topological(self.before))
@@ -161,8 +178,7 @@ class Definition:
     @cached_property
     def sinks(self) -> tuple[int, ...]:
         """Those nothing depends on."""
-        needed = {number for before in self.before for number in before}
-        return tuple(number for number in range(len(self.steps)) if number not in needed)
+        return tuple(number for number, later in enumerate(self.after) if not later)
 
     @property
     def on_failure(self) -> OnFailure:

@@ -34,6 +34,7 @@ Result: TypeAlias = Mapping[str, Any]
 _RESULTS, _RESULTS_BYTES = 20_000, 64 << 20
 # Each has written something, or is the last.
 _MOST_TURNS = 1_000
+_BEFORE = (StepStatus.PENDING, StepStatus.WAITING)
 # What a task is refused for however often it is asked for.
 _LASTING = (InvalidRequest, NotFound, PermissionDenied)
 
@@ -80,27 +81,29 @@ class Engine:
         if workflow.to_cancel:
             await self._tasks.cancel(workflow.tenant, turn.cancelled())
             return not await self._save(workflow.looked_at(turn.next_look()))
-        running = turn.running()
-        asked = running if news is None else [name for name in running if name in news]
+        whole = news is None
+        asked = turn.running() if news is None else [name for name in news if turn.waits_for(name)]
+        if not (whole or asked or refused):
+            return False
         found = await self._tasks.get(workflow.tenant, asked) if asked else {}
         turn.outcomes = {turn.unit(name): _ended(name, task) for name, task in found.items() if task.over}
         turn.outcomes |= {turn.unit(name): ended for name, ended in refused.items()}
         await self._keep({name: task.result for name, task in found.items() if task.result is not None})
-        await self._load(turn, turn.candidates())
+        await self._load(turn, turn.candidates(whole=whole))
         made_by = self._made_by
         inputs = Inputs(
             partial(turn.width, made_by=made_by),
             partial(turn.prepare, made_by=made_by),
             partial(turn.holds, made_by=made_by),
         )
-        planned = plan(workflow, stored.definition, turn.outcomes, turn.now, inputs)
+        planned = plan(workflow, stored.definition, turn.outcomes, turn.now, inputs, whole=whole)
         if planned.workflow is not workflow:
             if not await self._save(planned.workflow):
                 return True
             return await self._begin(turn, planned.workflow, planned.starts, refused)
-        if news is not None:
+        if not whole:
             return False
-        return await self._repair(turn, [turn.unit(name) for name in running if name not in found], refused)
+        return await self._repair(turn, [turn.unit(name) for name in asked if name not in found], refused)
 
     async def _save(self, workflow: Workflow) -> bool:
         if await self._workflows.save(workflow):
@@ -182,16 +185,30 @@ class Turn:
     def cancelled(self) -> list[StepName]:
         return [self.name(unit, attempt) for unit, attempt in self.workflow.to_cancel]
 
-    def candidates(self) -> list[int]:
-        """Steps that could start now, where all goes well."""
+    def waits_for(self, name: StepName) -> bool:
+        """Whether that try is what the workflow waits for; not of a step it never had."""
+        if name.step_id.partition("[")[0] not in self._definition.index:
+            return False
+        unit = self.unit(name)
+        if unit.slot is not None and unit.slot >= len(self.workflow.rows[unit.place].slots):
+            return False
+        row = self.workflow.row(unit)
+        return row.state is StepStatus.RUNNING and row.attempt == name.attempt
+
+    def candidates(self, *, whole: bool) -> list[int]:
+        """Steps that may start now, and some more."""
         rows = self.workflow.rows
-        done = {place for place, row in enumerate(rows) if row.state in (StepStatus.COMPLETED, StepStatus.SKIPPED)}
-        done |= {unit.place for unit in self.outcomes}
-        # What is skipped in this very turn lets others start: so whatever has not begun may.
-        waiting = [place for place, row in enumerate(rows) if row.state in (StepStatus.PENDING, StepStatus.WAITING)]
-        if any(self._definition.steps[place].run_if for place in waiting):
-            return [place for place in waiting if done & set(self._definition.before[place])]
-        return [place for place in waiting if done.issuperset(self._definition.before[place])]
+        if whole:
+            return [place for place, row in enumerate(rows) if row.state in _BEFORE]
+        found: set[int] = set()
+        left = [after for unit in self.outcomes for after in self._definition.after[unit.place]]
+        while left:
+            place = left.pop()
+            if place not in found and rows[place].state in _BEFORE:
+                found.add(place)
+                if self._definition.steps[place].run_if is not None:  # skipped, it lets those behind it start
+                    left += self._definition.after[place]
+        return sorted(found)
 
     def sources(self, places: Iterable[int]) -> list[StepName]:
         """The tries whose results these steps are made of."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Generic, TypeVar
 
@@ -12,7 +13,7 @@ from services.common.errors import ComputeError, name_of
 
 log = structlog.get_logger()
 NewsT = TypeVar("NewsT")
-_SOONEST, _LATEST = 0.2, 15.0
+_SOONEST, _LATEST, _LINGER = 0.2, 15.0, 0.05
 
 
 class Mailboxes(Generic[NewsT]):
@@ -54,7 +55,10 @@ class Mailboxes(Generic[NewsT]):
             async with self._room:
                 await asyncio.sleep(0)  # what this turn of the loop still brings joins it
                 while workflow_id in self._news:
-                    await self._once(workflow_id, self._news.pop(workflow_id))
+                    news, began = self._news.pop(workflow_id), time.monotonic()
+                    await self._once(workflow_id, news)
+                    if news is not None and len(news) > 1:  # much happens at once: let more of it share the next write
+                        await asyncio.sleep(min(time.monotonic() - began, _LINGER))
         finally:
             del self._turns[workflow_id]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import NamedTuple, TypeAlias
 
 from services.catalog.enums import GateTimeout, StepStatus, WorkflowStatus
@@ -46,17 +47,23 @@ class Plan(NamedTuple):
     starts: tuple[Unit, ...]
 
 
-def plan(workflow: Workflow, definition: Definition, outcomes: Outcomes, now: int, inputs: Inputs) -> Plan:
-    """The workflow itself where nothing comes next. A unit that cannot be given what it needs fails without a task."""
+def plan(
+    workflow: Workflow, definition: Definition, outcomes: Outcomes, now: int, inputs: Inputs, *, whole: bool = True
+) -> Plan:
+    """The workflow itself where nothing comes next. A unit that cannot be given what it needs fails without a task.
+
+    Not `whole` is enough where nothing has changed since the last time but that these have ended: of a thousand steps
+    only those are looked at that come behind them.
+    """
     if workflow.ended or workflow.state is WorkflowStatus.PENDING:
         return Plan(workflow, ())
     draft = _Draft(workflow, definition, now, inputs)
     for unit in sorted(outcomes, key=lambda unit: (unit.place, unit.slot or 0)):
         draft.end(unit, outcomes[unit])
-    starts = draft.start() if workflow.state is WorkflowStatus.RUNNING else []
-    if not draft.said and draft.state is workflow.state:
-        return Plan(workflow, ())
+    starts = draft.start(whole=whole) if workflow.state is WorkflowStatus.RUNNING else []
     rows, state = tuple(draft.rows), draft.state
+    if not draft.said and state is workflow.state:
+        return Plan(workflow, ())
     due = next_look(rows, state, definition, now)
     return Plan(workflow.advanced(now, rows, draft.said, state, due), tuple(starts))
 
@@ -86,6 +93,7 @@ class _Draft:
         self._inputs = inputs
         self.rows = list(workflow.rows)
         self.said: list[Happening] = []
+        self._ended: list[int] = []
         self._failed = any(row.state is StepStatus.FAILED for row in self.rows)
 
     @property
@@ -108,14 +116,23 @@ class _Draft:
         if unit.slot is not None:
             self._join(unit.place)
 
-    def start(self) -> list[Unit]:
-        """Those whose tasks are to be made."""
+    def start(self, *, whole: bool) -> list[Unit]:
+        """Those whose tasks are to be made; a step that is done at once lets those behind it start as well."""
         starts: list[Unit] = []
-        for place in self._definition.order:
-            if self._stops:
-                break
+        rank, order = self._definition.rank, self._definition.order
+        queue = (
+            list(range(len(order)))
+            if whole
+            else sorted({rank[after] for place in self._ended for after in self._definition.after[place]})
+        )
+        self._ended.clear()
+        while queue and not self._stops:
+            place = order[heappop(queue)]
             if self._ready(place) and self._passes(place):
                 starts += self._begin(place)
+            while self._ended and not whole:
+                for after in self._definition.after[self._ended.pop()]:
+                    heappush(queue, rank[after])
         return starts
 
     def _passes(self, place: int) -> bool:
@@ -123,6 +140,7 @@ class _Draft:
         row, step = self.rows[place], self._definition.steps[place]
         if row.state is StepStatus.PENDING and not self._wanted(place):
             self.rows[place] = row._replace(state=StepStatus.SKIPPED, ended_at=self._now)
+            self._ended.append(place)
             self._say(WorkflowVerb.STEP_SKIPPED, Unit(place), row.attempt)
             return False
         if step.gate is None:
@@ -149,7 +167,8 @@ class _Draft:
     def _wanted(self, place: int) -> bool:
         """A step is skipped where its condition does not hold, or where it takes something of one that was skipped."""
         step, index = self._definition.steps[place], self._definition.index
-        if any(self.rows[index[name]].state is StepStatus.SKIPPED for name in step.sources):
+        asked = {step.run_if.from_step} if step.run_if is not None else set()
+        if any(self.rows[index[name]].state is StepStatus.SKIPPED for name in step.sources | asked):
             return False
         return self._inputs.holds(place)
 
@@ -224,6 +243,8 @@ class _Draft:
         if unit.slot is None:
             self.rows[unit.place] = row
             self._failed = self._failed or row.state is StepStatus.FAILED
+            if row.state is StepStatus.COMPLETED:
+                self._ended.append(unit.place)
             return
         slots = list(self.rows[unit.place].slots)
         slots[unit.slot] = row

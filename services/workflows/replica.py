@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 from compute.workflows.v1 import workflows_pb2 as pb
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from services.common.errors import Unavailable
 from services.durable.change_feed import ChangeFeed
@@ -20,7 +21,7 @@ from services.durable.store import Database
 from services.messaging.event_schemas import schemas_at
 from services.messaging.publishing import Publisher
 from services.messaging.streams import ensure_streams
-from services.messaging.subjects.steps import STEPS_STREAM, intake_of_steps
+from services.messaging.subjects.steps import STEPS_STREAM, intake_of_steps, step_hint_subject
 from services.messaging.subjects.tasks import EVENTS_STREAM
 from services.messaging.subjects.webhooks import WEBHOOKS_STREAM
 from services.workflows.changes import WorkflowNews
@@ -29,7 +30,6 @@ from services.workflows.engine import Engine
 from services.workflows.events import WorkflowEvents
 from services.workflows.intake import StepIntake
 from services.workflows.mailboxes import Mailboxes
-from services.workflows.metrics import count_write
 from services.workflows.ports import StepName, StepTasks
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
 from services.workflows.service import WorkflowService
@@ -66,11 +66,12 @@ class WorkflowsReplica:
         self._engine = Engine(self._repository, definitions, results, tasks, now)
         self._mailboxes: Mailboxes[StepName] = Mailboxes(self._advance, at_once=settings.workflow_concurrency)
         self.service = WorkflowService(self._repository, definitions, results, tasks, now, on_due=self._due)
+        self._steps = StepIntake(self._mailboxes)
         self._intake = QueueIntake(
             bus,
             STEPS_STREAM,
             intake_of_steps("workflow", ack_seconds=settings.workflow_ack_seconds),
-            StepIntake(self._mailboxes).take,
+            self._steps.take,
             lambda: self._leadership.held,
         )
         self._feed: ChangeFeed[Workflow, pb.WorkflowChange] = ChangeFeed(bus, WorkflowNews(), owner, self._heard)
@@ -82,6 +83,11 @@ class WorkflowsReplica:
         await self._repository.prepare()
         await self._checkpoints.write()
         await self._feed.listen()
+        await self._bus.subscribe(step_hint_subject("workflow"), cb=self._hinted)
+
+    async def _hinted(self, message: Msg) -> None:
+        if self._leadership.held:
+            self._steps.hear(message.data)
 
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         return {
@@ -134,5 +140,4 @@ class WorkflowsReplica:
             self._mailboxes.put(change.id)
 
     def _written(self, workflow: Workflow) -> None:
-        count_write(workflow)
         self._feed.noticed(workflow)

@@ -148,7 +148,7 @@ def to_document(workflow: Workflow) -> Document:
     document["rows"] = f"[{','.join(map(_text_of, workflow.rows))}]"
     if workflow.to_cancel:
         document["to_cancel"] = orjson.dumps([[*unit, attempt] for unit, attempt in workflow.to_cancel]).decode()
-    document["outbox"] = orjson.dumps([_entry_told(entry) for entry in workflow.outbox]).decode()
+    document["outbox"] = f"[{','.join(map(_entry_text, workflow.outbox))}]"
     return document
 
 
@@ -176,8 +176,10 @@ def _row(values: list[Any]) -> Row:
     return row._replace(decision=decision, slots=tuple(_row(list(slot)) for slot in row.slots))
 
 
-def _entry_told(entry: Entry) -> list[Any]:
-    return [*entry[:-1], [list(happening) for happening in entry.happenings]]
+@lru_cache(maxsize=4_096)
+def _entry_text(entry: Entry) -> str:
+    """Remembered: it is written again until its events are surely published."""
+    return orjson.dumps([*entry[:-1], [list(happening) for happening in entry.happenings]]).decode()
 
 
 def _entry(values: list[Any]) -> Entry:

@@ -23,6 +23,11 @@ STEPS_STREAM = declared(
 )
 
 
+def step_hint_subject(kind: str) -> str:
+    """On core NATS, where a parent hears of an end before the relay has published it."""
+    return f"step-hints.v1.{kind}"
+
+
 def step_subject(kind: str, tenant: str) -> str:
     """Of a step of a parent of that kind."""
     return f"step.v1.{kind}.{tenant}"
