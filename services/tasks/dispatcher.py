@@ -20,6 +20,7 @@ from services.common.errors import ComputeError, Unavailable
 from services.durable.leases import Lease, LeaseTable
 from services.tasks.domain import Task, TaskState
 from services.tasks.fair_scheduler import FairScheduler
+from services.tasks.metrics import REMINDED
 from services.tasks.ports import Assignment, AttemptStart, TaskClock
 from services.tasks.queues import KnownQueues
 from services.tasks.scheduler import FreeWorker, QueuedTask, Scheduler
@@ -381,6 +382,7 @@ class Dispatcher:
                 continue
             try:
                 await self._orders.remind(inbox, lease.id, lease.fence)
+                REMINDED.count()
             except Exception as error:  # noqa: BLE001  # whatever the bus raises: the next one comes
                 log.warning("worker not reminded", task_id=lease.id, error=repr(error))
 

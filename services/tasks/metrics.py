@@ -23,6 +23,10 @@ OUTCOME = Label("outcome", ("completed", "failed", "retrying", "returned"))
 
 ENDED = Counter("atelier_tasks_ended_total", "Tasks that ended, and why.", STATUS, CATEGORY, REASON)
 RUNS_ENDED = Counter("atelier_task_runs_ended_total", "Runs that ended, and why.", OUTCOME, REASON)
+REMINDED = Counter(
+    "atelier_worker_reminders_total",
+    "Runs of which their worker had to be reminded: the message that told it was lost.",
+)
 REPLAYED = Counter("atelier_tasks_replayed_total", "Failed tasks that were resumed.")
 QUEUE_SECONDS = Histogram(
     "atelier_task_queue_seconds", "From creation to the first start.", QUEUE, buckets=LONG_SECONDS

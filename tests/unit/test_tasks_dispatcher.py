@@ -9,6 +9,7 @@ from services.common.errors import Unavailable
 from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import Task, TaskState
+from services.tasks.metrics import REMINDED
 from services.tasks.ports import Assignment, AttemptStart
 from tests.waiting import time_passes, turns, until
 
@@ -389,6 +390,7 @@ async def test_what_is_cancelled_before_it_is_handed_over_is_handed_to_nobody() 
 
 
 async def test_a_worker_that_says_nothing_of_its_run_is_reminded_until_it_does() -> None:
+    before = REMINDED.value()
     async with Desk(timing=DispatchTiming(claim=0.02, sweep=0.01)).open() as desk:
         given(desk)
         desk.create("t")
@@ -396,6 +398,7 @@ async def test_a_worker_that_says_nothing_of_its_run_is_reminded_until_it_does()
             while len(desk.orders.reminded) < 2:
                 desk.orders.arrived.clear()
                 await desk.orders.arrived.wait()
+        assert REMINDED.value() - before >= 1
         assert desk.books.confirm("t", 1, 0.0)
         desk.orders.reminded.clear()
         desk.create("u")
