@@ -134,12 +134,15 @@ async def end(api: Stack, task_id: str, ending: str) -> None:
         await api.finish(task_id, **outcome)
 
 
-async def test_the_steps_of_a_workflow_are_listed_and_say_so(api: Stack) -> None:
+async def test_the_steps_of_a_workflow_are_listed_say_so_and_are_deleted_together(api: Stack) -> None:
     task = await child(api, quiet=True)
     await api.create()
     for path in (TASKS, f"{TASKS}generation"):
         [shown] = (await api.http.get(path, params={"workflow_id": task.parent.id})).json()
         assert (shown["id"], shown["workflow_id"]) == (task.id, task.parent.id)
+    wanted = {"filter": {"workflow_id": task.parent.id}}
+    [gone] = (await api.http.post(f"{TASKS}delete", json=wanted)).json()["items"]
+    assert (gone["id"], gone["status"]) == (task.id, 200)
 
 
 async def test_the_end_of_every_child_is_told_through_a_bus_that_was_away(api: Stack, bus: Client) -> None:

@@ -51,6 +51,7 @@ class TaskFilter(BaseModel):
     origin_instance: Label | SkipJsonSchema[None] = Field(None, description="Only this origin instance")
     origin_zone: Label | SkipJsonSchema[None] = Field(None, description="Only this origin zone")
     origin_tenant_id: Label | SkipJsonSchema[None] = Field(None, description="Only this origin tenant")
+    workflow_id: Label | SkipJsonSchema[None] = Field(None, description="Only this workflow")
 
     @field_validator("*", mode="before")
     @classmethod
