@@ -53,6 +53,8 @@ PLAIN = {
         "clear",
         "step_id",
         "decided_by",
+        "traceparent",
+        "without",
         "comment",
         "config",
         "config_json",
