@@ -4,7 +4,7 @@ ATELIER = $(PYTHON) -m deploy.local
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status run models model test test-clients check reliability crash fuzz bench profile gallery photographs protos settings openapi asyncapi starter-models doctor setup clean distclean
+.PHONY: help demo up down status run models model test test-clients check reliability crash fuzz mutation bench profile gallery photographs protos settings openapi asyncapi starter-models doctor setup clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ crash:  ## load while kill -9 hits one process after the other, then the ledger;
 
 fuzz:  ## 20,000 hostile requests to every door, then the ledger of answers, memory and secrets; ARGS="--cases 500 --seed 2"
 	@$(ATELIER) fuzz $(ARGS)
+
+mutation:  ## faults put into the code that carries promises, one at a time; 90 % must fail a test; ARGS="--count 300 --seed 2 --only leases"
+	@$(ATELIER) mutation $(ARGS)
 
 bench:  ## the task path beside Celery in the same run: rates, latencies, CPU per task; ARGS="--short" is what CI runs
 	@$(ATELIER) bench $(ARGS)

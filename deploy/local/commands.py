@@ -37,6 +37,7 @@ COMMANDS = {
     "reliability": Command(("-m", "tests.reliability"), ALL),
     "crash": Command(("-m", "tests.crash"), ALL),
     "fuzz": Command(("-m", "tests.fuzz")),
+    "mutation": Command(("-m", "tests.mutation")),
     "bench": Command(("-m", "tests.bench")),
     "profile": Command(("-m", "tests.bench", "profile")),
     "check": Command(("-m", "deploy.local.check")),

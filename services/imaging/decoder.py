@@ -9,17 +9,19 @@ import tempfile
 from dataclasses import dataclass, field
 from math import prod
 from types import TracebackType
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from services.common.errors import ComputeError, InvalidRequest, PayloadTooLarge
 from services.imaging.decoder_process import DecoderDied, DecoderProcess
 from services.imaging.limits import MAX_PIXELS
 from services.imaging.notes import Note
 from services.imaging.rights import Rights
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +223,7 @@ def _anonymous_file() -> IO[bytes]:
 
 def _mapped(file: IO[bytes], facts: ImageFacts) -> NDArray[np.uint8]:
     """The pixels where the child wrote them, not a copy. Raises ValueError when their number is wrong."""
+    import numpy as np  # who only measures pictures does without
+
     shape = (facts.height, facts.width, facts.channels)
     return np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8, count=prod(shape)).reshape(shape)

@@ -189,7 +189,9 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         if REQUEST_ID_HEADER in given:
             structlog.contextvars.bind_contextvars(request_id=given[REQUEST_ID_HEADER])
         if trace_context.HEADER in given:
-            trace_context.enter(trace_context.checked(str(given[trace_context.HEADER])))
+            traceparent = trace_context.checked(str(given[trace_context.HEADER]))
+            trace_context.enter(traceparent)
+            structlog.contextvars.bind_contextvars(trace_id=trace_context.trace_id(traceparent))
         if hmac.compare_digest(key.encode(), self._token):
             set_caller(Caller(str(given.get(TENANT_HEADER, "")), internal=True))
         elif self._authenticator is not None:

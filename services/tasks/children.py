@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from services.common.errors import IllegalTransition, NotFound, Overloaded
 from services.common.parents import TaskParent
+from services.tasks.creation import child_deleted
 from services.tasks.domain import Task
 from services.tasks.ports import TaskClock, TaskRepository
-from services.tasks.service import TaskService, child_deleted, visible
+from services.tasks.service import TaskService, visible
 
 _TRIES = 8
 

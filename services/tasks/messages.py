@@ -31,12 +31,12 @@ from services.rpc.proto import (
     struct_to_dict,
     timestamp,
 )
+from services.tasks.creation import NewTask
 from services.tasks.domain import SECOND, Task, TaskState
 from services.tasks.provider_calls import ProviderCallRecord
 from services.tasks.reference_policy import ReferencePolicy
 from services.tasks.removal import folders_in
 from services.tasks.requests import ORIGIN, read_request
-from services.tasks.service import NewTask
 
 _SPECS, _SPECS_BYTES = 4_096, 64 * 1024 * 1024
 _STATUS: dict[TaskState, Any] = {state: pb.TaskStatus.Value(f"TASK_STATUS_{state}") for state in TaskState}

@@ -6,24 +6,19 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-from uuid import NAMESPACE_URL, uuid5
 
 from services.common.errors import (
     ComputeError,
-    IdempotencyConflict,
     IllegalTransition,
     NotFound,
     Overloaded,
     UnknownQueue,
 )
-from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
-from services.common.parents import TaskParent
 from services.durable.aggregates import InsertResult
 from services.durable.batch_writer import abandon
+from services.tasks.creation import CreateResult, NewTask, PendingCreate, check_joined, task_of
 from services.tasks.domain import SECOND, Failure, Task, TaskState
-from services.tasks.fingerprint import fingerprint, same_request
 from services.tasks.ports import (
     CompletionHook,
     QueueDirectory,
@@ -37,50 +32,6 @@ from services.tasks.provider_calls import ProviderCallRecord
 _CONTENTION_LIMIT = 8
 # A task that is replayed often has many attempts: more doublings than a float can hold.
 _DOUBLINGS = 60
-
-
-class NewTask(NamedTuple):
-    """What a caller asks for, validated."""
-
-    tenant: str
-    task_type: str
-    queue: str
-    spec: str
-    priority: int
-    origin_instance: str
-    origin_zone: str | None = None
-    origin_version: str | None = None
-    origin_tenant_id: str | None = None
-    workflow_id: str | None = None
-    idempotency_key: str = ""
-    inputs: str | None = None
-    steps: int = 1
-    parent: TaskParent | None = None
-    quiet: bool = False
-    max_attempts: int | None = None
-    traceparent: str | None = None
-
-    @property
-    def task_id(self) -> str:
-        """With a parent or a key the id follows from it: the store's own uniqueness makes concurrent posts one task."""
-        if self.parent is not None:
-            return self.parent.child_id(self.tenant)
-        if not self.idempotency_key:
-            return new_uuid()
-        return str(uuid5(NAMESPACE_URL, f"atelier:{len(self.tenant)}:{self.tenant}:{self.idempotency_key}"))
-
-
-class CreateResult(NamedTuple):
-    task: Task
-    replayed: bool
-
-
-class PendingCreate(NamedTuple):
-    """A task on its way into the store; `kept` if a worker's slot is reserved for it."""
-
-    task: Task
-    kept: bool
-    written: asyncio.Future[InsertResult[Task]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +99,7 @@ class TaskService:
 
         Raises Overloaded, and UnknownQueue.
         """
-        task = self._task(new)
+        task = task_of(new, self._clock(), self._retry.attempts)
         try:
             self._check_queue(task)
         except UnknownQueue as refusal:
@@ -178,33 +129,8 @@ class TaskService:
         self._cancel_reservation(task, kept=added.existing and kept)
         if not added.existing:
             return CreateResult(task, replayed=False)
-        _check_joined(added.stored, task)
+        check_joined(added.stored, task)
         return CreateResult(added.stored, replayed=True)
-
-    def _task(self, new: NewTask) -> Task:
-        now = self._clock()
-        return Task(
-            id=new.task_id,
-            tenant=new.tenant,
-            task_type=new.task_type,
-            queue=new.queue,
-            spec=new.spec,
-            priority=new.priority,
-            created_at=now,
-            updated_at=now,
-            max_attempts=new.max_attempts or self._retry.attempts,
-            origin_instance=new.origin_instance,
-            origin_zone=new.origin_zone,
-            origin_version=new.origin_version,
-            origin_tenant_id=new.origin_tenant_id,
-            workflow_id=new.workflow_id,
-            fingerprint=fingerprint(new.task_type, new.spec) if new.idempotency_key else None,
-            inputs=new.inputs,
-            steps=new.steps if new.steps > 1 else None,
-            parent=new.parent,
-            quiet=new.quiet or None,
-            traceparent=new.traceparent,
-        ).created()
 
     def _check_queue(self, task: Task) -> None:
         """Raises UnknownQueue: nobody would ever take it."""
@@ -386,23 +312,6 @@ class TaskService:
         if self._completion_hook is not None and task.orphaned_calls:
             await self._completion_hook.note(task)
         return await self._tasks.save(task)
-
-
-def _check_joined(stored: Task, asked: Task) -> None:
-    """Whether `asked` may be answered with what stands under its id. A child is joined whatever its spec."""
-    if asked.parent is not None:
-        if stored.erased:
-            raise child_deleted(stored.id)
-        return
-    if stored.erased:
-        said = "the task this Idempotency-Key made was deleted; use another key"
-        raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
-    if not same_request(stored, asked):
-        raise IdempotencyConflict("this Idempotency-Key was used before with another body")
-
-
-def child_deleted(task_id: str) -> NotFound:
-    return NotFound(f"task {task_id}, the child of a step, was deleted", reason="TASK_DELETED")
 
 
 def _is_of(task: Task | None, ending: RunReport) -> bool:

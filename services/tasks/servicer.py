@@ -26,12 +26,13 @@ from services.messaging.subjects.workers import progress_subject, watch_subject
 from services.rpc.grpc_server import Context
 from services.rpc.proto import check_objects
 from services.tasks.bulk import MOST, check_deletion, check_many, deleted, failure
+from services.tasks.creation import CreateResult, NewTask, PendingCreate
 from services.tasks.domain import Task
 from services.tasks.messages import Messages
 from services.tasks.ports import TaskQuery
 from services.tasks.removal import Remover
 from services.tasks.requests import check_forms, check_key, check_spec, for_services
-from services.tasks.service import CreateResult, NewTask, PendingCreate, TaskService
+from services.tasks.service import TaskService
 from services.tasks.worker_registry import RegisteredModel
 from services.telemetry import tracing
 from services.telemetry.trace_context import checked, current

@@ -36,6 +36,7 @@ def checked(given: str) -> str:
 
 
 def trace_id(traceparent: str) -> str:
+    """For logs."""
     return traceparent[3:35]
 
 

@@ -14,7 +14,6 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
 
 from services.common.errors import name_of
-from services.telemetry import trace_context
 from services.telemetry.trace_context import HEADER, carried, current, outgoing
 
 __all__ = ["HEADER", "SpanKind", "current", "opened", "recording", "span", "use"]
@@ -97,8 +96,3 @@ def _above(traceparent: str) -> Context:
 
 def _written(context: SpanContext) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-
-
-def traced_id() -> str:
-    """Of the trace at hand, for logs."""
-    return trace_context.trace_id(current())

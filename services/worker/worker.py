@@ -136,7 +136,9 @@ class Worker:
     async def _carry_out(self, run: Run) -> None:
         """Makes the attempt and tells what came of it."""
         structlog.contextvars.bind_contextvars(task_id=run.key.task_id, attempt=run.key.attempt)
-        trace_context.enter(run.task.traceparent)
+        if traceparent := run.task.traceparent:
+            structlog.contextvars.bind_contextvars(trace_id=trace_context.trace_id(traceparent))
+        trace_context.enter(traceparent)
         with tracing.span("run task", SpanKind.CONSUMER, task_id=run.key.task_id, attempt=run.key.attempt):
             await self._carry_out_traced(run)
 

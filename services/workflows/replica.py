@@ -30,6 +30,7 @@ from services.workflows.engine import Engine
 from services.workflows.events import WorkflowEvents
 from services.workflows.intake import StepIntake
 from services.workflows.mailboxes import Mailboxes
+from services.workflows.metrics import count_write
 from services.workflows.ports import StepName, StepTasks
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
 from services.workflows.service import WorkflowService
@@ -140,4 +141,5 @@ class WorkflowsReplica:
             self._mailboxes.put(change.id)
 
     def _written(self, workflow: Workflow) -> None:
+        count_write(workflow)
         self._feed.noticed(workflow)

@@ -60,6 +60,8 @@ def memory_bench(_: argparse.Namespace) -> None:
     found = memory.measure()
     print(memory.table(found))
     print(f"\nFlat is: {found['rule']}.\nwritten to {report.write('memory.json', found)}")
+    if not found["small"]:
+        raise SystemExit(f"\nnot small: {found['idle_mib']:.0f} MiB idle, where {memory.MOST_IDLE_MIB:.0f} are allowed")
     if grew := found["grown_mib"]:
         raise SystemExit("\nnot flat: " + ", ".join(f"{role} grew by {size:g} MiB" for role, size in grew.items()))
 

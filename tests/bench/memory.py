@@ -1,4 +1,4 @@
-"""`make bench ARGS=--memory`: what every process holds in memory, idle and after ever more tasks, until it is flat."""
+"""`make bench ARGS=--memory`: what every process takes of memory, idle and after ever more tasks, until it is flat."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from tests.bench.figures import FLAT, grown
 from tests.bench.orchestration import fresh_home
 from tests.bench.our_side import OurSide, our_side
 from tests.bench.passes import submit_pass, warm_up
-from tests.bench.processes import rss_mib
+from tests.bench.processes import taken_mib
 from tests.nats_server import connected
 from tests.waiting import time_passes
 
 CLIENTS = 64
 MARKS = (10_000, 20_000, 40_000, 60_000)
+# Of all processes together, without the model server.
+MOST_IDLE_MIB = 400.0
 _REST_SECONDS = 5.0
 _FILL_GROUP = 500
 
@@ -31,9 +33,9 @@ def measure() -> dict[str, Any]:
 
 async def _measure(side: OurSide) -> dict[str, Any]:
     await warm_up(side)
-    sizes, costs = {"idle": await _at_rest(side)}, {}
+    sizes, costs = {"idle": await at_rest(side)}, {}
     await _fill(side.nats_url, side.nats_credentials)
-    sizes["all events kept"] = await _at_rest(side)
+    sizes["all events kept"] = await at_rest(side)
     done = 0
     for mark in MARKS:
         row = await submit_pass(side, CLIENTS, mark - done)
@@ -41,9 +43,18 @@ async def _measure(side: OurSide) -> dict[str, Any]:
             raise RuntimeError(f"{row.lost} of {row.tasks} tasks were lost: there is nothing to compare")
         name, done = f"{mark:,} tasks", mark
         costs[name] = {role: round(cost) for role, cost in row.cpu_us.items()}
-        sizes[name] = await _at_rest(side)
+        sizes[name] = await at_rest(side)
     found = grown(sizes)
-    return {"memory_mib": sizes, "cpu_us_per_task": costs, "rule": FLAT, "grown_mib": found, "flat": not found}
+    idle = sum(sizes["idle"].values())
+    return {
+        "memory_mib": sizes,
+        "cpu_us_per_task": costs,
+        "rule": FLAT,
+        "grown_mib": found,
+        "flat": not found,
+        "idle_mib": round(idle, 1),
+        "small": idle <= MOST_IDLE_MIB,
+    }
 
 
 async def _fill(nats_url: str, credentials: str) -> None:
@@ -62,9 +73,9 @@ def _subject() -> str:
     return f"evt.v1.bench.task.{uuid4()}.created"
 
 
-async def _at_rest(side: OurSide) -> dict[str, float]:
+async def at_rest(side: OurSide) -> dict[str, float]:
     await time_passes(_REST_SECONDS, because="at rest")
-    return {role: round(rss_mib(pid), 1) for role, pid in side.pids.items()}
+    return {role: round(size, 1) for role, size in taken_mib(side.pids).items()}
 
 
 def table(found: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from services.durable.checkpoints import RelayCheckpoints
 from services.durable.relay import OutboxRelay
 from services.tasks.attempts import AttemptStarter
 from services.tasks.children import ChildTasks, TaskAddress
+from services.tasks.creation import CreateResult, NewTask
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
 from services.tasks.domain import SECOND, Failure, Occurrence, Task, TaskState
 from services.tasks.due import orphaned_calls_list, removals
@@ -41,7 +42,7 @@ from services.tasks.ports import Assignment, AttemptStart
 from services.tasks.provider_calls import CallOutcome, ProviderCallRecord
 from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import CODEC, MongoTaskRepository, remains_of
-from services.tasks.service import CreateResult, NewTask, RetryPolicy, RunReport, TaskService, lease_expired
+from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.jetstream import MemoryPublisher, Stream
 from tests.fakes.loops import SkippingLoop
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store

@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.paths import ROOT
 from deploy.local.ports import HOST, free_ports
+from services.catalog.enums import WorkflowStatus
 from services.tasks.domain import Failure, Task
 from services.tasks.metrics import ENDED, QUEUE, QUEUE_SECONDS, RUN_SECONDS, RUNS_ENDED, TENANT_ENDED, count_write
 from services.telemetry.exposition import serving_metrics
 from services.telemetry.instruments import REGISTRY, Counter, Gauge, Histogram, Instrument, plain
 from services.telemetry.labels import OTHER, Label
+from services.workflows import metrics as workflow_metrics
+from services.workflows.domain import Entry, Happening, Workflow, WorkflowVerb
 
 HOSTILE = 'a red mug"} 1\natelier_tasks_ended_total{status="COMPLETED'
 # Of one metric in one process; what Prometheus keeps of each bucket besides.
@@ -144,6 +148,27 @@ def test_each_write_counts_what_it_says_and_nothing_twice() -> None:
     assert [read() - then for read, then in zip(counts, before, strict=True)] == [1, 3, 1, 1, 1, 1, 1, 1]
 
 
+def test_a_workflows_writes_count_its_steps_and_its_end() -> None:
+    def counted() -> list[float]:
+        steps = [workflow_metrics.STEPS_ENDED.value(outcome) for outcome in ("completed", "failed")]
+        return [*steps, workflow_metrics.ENDED.value("FAILED"), workflow_metrics.SECONDS.count()]
+
+    before = counted()
+    happened = [Happening(verb) for verb in (WorkflowVerb.STEP_COMPLETED, WorkflowVerb.STEP_COMPLETED)]
+    first = Entry(2, 2_000_000, WorkflowStatus.RUNNING, 2, tuple(happened))
+    last = Entry(
+        3,
+        9_000_000,
+        WorkflowStatus.FAILED,
+        2,
+        (Happening(WorkflowVerb.STEP_FAILED), Happening(WorkflowVerb.FAILED, reason=HOSTILE)),
+    )
+    begun = Workflow("w", "acme", HOSTILE, 1_000_000, 1_000_000, (), "shop", started_at=1_500_000)
+    for version, outbox in ((2, (first,)), (3, (first, last)), (4, (first, last))):
+        workflow_metrics.count_write(replace(begun, version=version, outbox=outbox))
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [2, 1, 1, 1]
+
+
 def test_tenants_are_told_apart_only_where_that_is_asked_for() -> None:
     done = replace(_task(), tenant="tenant-of-the-metrics").claimed("w", 2).completed("{}", (), 3)
     count_write(done)
@@ -171,7 +196,10 @@ async def test_metrics_are_answered_on_their_port_and_nothing_else_is() -> None:
             family.name for family in text_string_to_metric_families(body.decode())
         }
         opened = await _ask(port, b"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text\r\n\r\n")
-        assert b"application/openmetrics-text" in opened and opened.endswith(b"# EOF\n")
+        head, _, body = opened.partition(b"\r\n\r\n")
+        assert b"application/openmetrics-text" in head
+        read = openmetrics.text_string_to_metric_families(body.decode())  # type: ignore[no-untyped-call]  # it has none
+        assert "atelier_tasks_ended" in {family.name for family in read}
         assert (await _ask(port, b"HEAD /metrics HTTP/1.1\r\n\r\n")).endswith(b"\r\n\r\n")
         assert b" 405 " in await _ask(port, b"POST /metrics HTTP/1.1\r\n\r\n")
         assert b" 404 " in await _ask(port, b"GET /api/v1/tasks/ HTTP/1.1\r\n\r\n")

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from services.tasks.clock import SteadyClock
+from services.tasks.creation import NewTask
 from services.tasks.dispatcher import DispatchTiming
 from services.tasks.domain import Failure, Task, TaskState
-from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
+from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 from tests.unit.test_tasks_dispatcher import CLOCK, Desk
 

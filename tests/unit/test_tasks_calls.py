@@ -8,11 +8,12 @@ import pytest
 
 from services.common.errors import IllegalTransition
 from services.tasks.clock import SteadyClock
+from services.tasks.creation import NewTask
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.messages import Messages, provider_call
 from services.tasks.provider_calls import CallOutcome, ProviderCallRecord, kept
 from services.tasks.repository import CODEC, to_document
-from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
+from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 
 INTENDED = ProviderCallRecord(

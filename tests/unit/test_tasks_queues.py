@@ -11,11 +11,12 @@ import pytest
 
 from services.common.errors import UnknownQueue
 from services.tasks.clock import SteadyClock
+from services.tasks.creation import NewTask
 from services.tasks.dispatcher import DispatchTiming
 from services.tasks.domain import Task
 from services.tasks.queue_records import QueueRecords
 from services.tasks.queues import KnownQueues
-from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
+from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from services.tasks.settings import TasksSettings
 from tests.fakes.task_repository import MemoryTaskRepository
 from tests.unit.test_tasks_dispatcher import CLOCK, Desk, task

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound
+from services.tasks.creation import NewTask
 from services.tasks.domain import SECOND, Failure, Task, TaskState, Verb
 from services.tasks.events import render
 from services.tasks.messages import Messages
 from services.tasks.ports import Removal
 from services.tasks.removal import RemovalDetails, Remover, folders_in
-from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService
+from services.tasks.service import RetryPolicy, RunReport, TaskService
 from tests.fakes.removals import MemoryFiles, MemoryRemovals
 from tests.fakes.task_repository import MemoryTaskRepository
 

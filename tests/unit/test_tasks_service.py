@@ -8,10 +8,11 @@ import pytest
 from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Unavailable
 from services.durable.aggregates import InsertResult
 from services.tasks.clock import SteadyClock
+from services.tasks.creation import NewTask
 from services.tasks.domain import SECOND, Failure, Task, TaskState, Verb
 from services.tasks.provider_calls import ProviderCallRecord
 from services.tasks.repository import CODEC, to_document
-from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
+from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.task_repository import MemoryTaskRepository
 
 PASSING = Failure("TRITON_DOWN", "the model died", "PROVIDER", retryable=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.common.errors import NotFound, OutcomeUnknown, Unavailable
+from services.tasks.creation import NewTask
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.due import orphaned_calls_list
 from services.tasks.messages import Messages
@@ -15,7 +16,7 @@ from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTim
 from services.tasks.ports import OrphanedCalls
 from services.tasks.provider_calls import CallOutcome, ProviderCallRecord
 from services.tasks.removal import RemovalDetails, Remover
-from services.tasks.service import NewTask, RetryPolicy, RunReport, TaskService, lease_expired
+from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from tests.fakes.due_items import MemoryDueItems
 from tests.fakes.mongo import Database, Life, Store
 from tests.fakes.removals import MemoryFiles, MemoryRemovals

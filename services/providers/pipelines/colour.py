@@ -8,7 +8,6 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.exposure import match_histograms
 
 from services.providers.pipelines.detail import strips
 from services.providers.ports import Pixels
@@ -58,6 +57,8 @@ def match_histogram(pixels: Pixels, like: Pixels) -> Pixels:
 
     Only the broad run of that correction is used: pixel by pixel it would make specks of what is rare.
     """
+    from skimage.exposure import match_histograms  # 2 MB that a worker at rest needs not
+
     matched = match_histograms(pixels, like, channel_axis=2)
     correction = matched.astype(np.float32) - pixels
     few = cv2.resize(correction, (_BROAD, _BROAD), interpolation=cv2.INTER_AREA)

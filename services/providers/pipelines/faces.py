@@ -6,17 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
-from skimage.data import lbp_frontal_face_cascade_filename
-from skimage.feature import Cascade
 
 from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.detecting import Detecting
 from services.providers.pipelines.detail import resized
 from services.providers.ports import ModelCard, Pixels
+
+if TYPE_CHECKING:
+    from skimage.feature import Cascade
 
 # The picture is looked at with these longer sides, each time mirrored too: what is a face is found in most of them.
 _LOOKS = (416, 608)
@@ -97,6 +98,9 @@ def _detect(pixels: Pixels) -> list[PixelBox]:
 
 @cache
 def _cascade() -> Cascade:
+    from skimage.data import lbp_frontal_face_cascade_filename  # brings SciPy: 25 MB that a worker at rest needs not
+    from skimage.feature import Cascade
+
     return Cascade(lbp_frontal_face_cascade_filename())
 
 

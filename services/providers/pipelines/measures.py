@@ -11,13 +11,13 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import FilePath
 from pydantic_settings import BaseSettings
-from skimage.metrics import structural_similarity
 
 from services.providers.capabilities.measures import COLOUR, DETAIL, DISTS, LPIPS, REFERENCE, SSIM, SimilarityScore
 from services.providers.pipelines.colour import blurred, to_lab
@@ -157,6 +157,12 @@ def judge(settings: MeasureSettings) -> SimilarityJudge:
     )
 
 
+def _structure(first: NDArray[Any], second: NDArray[Any], **how: Any) -> Any:
+    from skimage.metrics import structural_similarity  # brings SciPy: 25 MB that a worker at rest needs not
+
+    return structural_similarity(first, second, **how)
+
+
 def measure_ssim(before: Pixels, after: Pixels) -> float:
     """-1 to 1, 1 for the same picture; of the luminance, shrunk as Wang et al. suggest for pictures seen as a whole.
 
@@ -164,7 +170,7 @@ def measure_ssim(before: Pixels, after: Pixels) -> float:
     """
     first, second = _with_room(_grey(before)), _with_room(_grey(after))
     window = min(_SSIM_WINDOW, (min(first.shape) - 1) // 2 * 2 + 1)
-    return float(structural_similarity(first, second, win_size=window, data_range=255))
+    return float(_structure(first, second, win_size=window, data_range=255))
 
 
 def keep_alike(before: Pixels, after: Pixels, threshold: float) -> Pixels:
@@ -175,7 +181,7 @@ def keep_alike(before: Pixels, after: Pixels, threshold: float) -> Pixels:
     first, second = _grey(before), _grey(after)
     if not threshold or min(first.shape) < _SSIM_WINDOW:
         return after
-    _, local = structural_similarity(first, second, win_size=_SSIM_WINDOW, data_range=255, full=True)
+    _, local = _structure(first, second, win_size=_SSIM_WINDOW, data_range=255, full=True)
     smooth = cv2.GaussianBlur(local.astype(np.float32), (0, 0), _SSIM_WINDOW / 2)
     share = np.clip(smooth * 3 / threshold - 2, 0, 1)
     weights = cv2.resize(share, (before.shape[1], before.shape[0]), interpolation=cv2.INTER_LINEAR)[:, :, None]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
-from scipy.optimize import linear_sum_assignment
 
 from services.providers.pipelines.colour import Mask, from_lab, to_lab
 from services.providers.ports import Pixels
@@ -41,6 +39,8 @@ def match_palette(pixels: Pixels, like: Pixels, where: Mask, like_where: Mask) -
 
 def _palette(colours: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Main colours `[n, 3]` and their shares `[n]`."""
+    from scipy.cluster.vq import kmeans2  # 20 MB that a worker at rest needs not
+
     sample = colours[:: len(colours) // _SAMPLES + 1].astype(np.float64)
     count = min(_COLOURS, len(np.unique(sample, axis=0)))
     centres, labels = kmeans2(sample, count, minit="++", rng=np.random.default_rng(0))
@@ -52,6 +52,8 @@ def _transport(
     centres: NDArray[np.float64], shares: NDArray[np.float64], others: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """What each of `centres` becomes: the mean of the others that its parts are assigned to."""
+    from scipy.optimize import linear_sum_assignment  # as above
+
     own, theirs = _parts(shares), _parts(wanted)
     costs = ((centres[own][:, None] - others[theirs]) ** 2).sum(axis=2)
     _, assigned = linear_sum_assignment(costs)
