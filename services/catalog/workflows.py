@@ -84,6 +84,16 @@ class RunIf(BaseModel):
     value: Any = Field(description="What it is compared with; a list for `in`")
 
 
+class WorkflowFork(BaseModel):
+    """From which step a workflow is to run anew, as another one, and with what changes"""
+
+    model_config = _SENT
+
+    from_step: str = Field(max_length=100, description="That step, and whatever comes behind it, run anew")
+    config: JsonObject = Field({}, description="Parameters of that step that take the place of what it said")
+    name: Name | None = Field(None, description="Name of the new workflow; the old one's where it is left out")
+
+
 class StepSignal(BaseModel):
     """What somebody decides of a step that waits"""
 
@@ -277,6 +287,7 @@ class WorkflowPublic(BaseModel):
     updated_at: datetime = Field(description="Time of the last change")
     is_deleted: bool = Field(False, description="True when it was cleaned up")
     deleted_at: datetime | None = Field(None, description="Time of the clean-up")
+    forked_from: UUID | None = Field(None, description="The workflow it is a fork of")
     steps: list[WorkflowStepPublic] = Field(
         [], description="Its steps, as they were written; empty in a list whose workflows have more than 1,000 in all"
     )

@@ -52,6 +52,15 @@ def _read_step(step: WorkflowStepDefinition) -> BaseModel:
     return given
 
 
+def read_config(task_type: str, config: dict[str, Any]) -> BaseModel:
+    """What takes the place of what a step of that type said. Raises Unreadable."""
+    try:
+        given: BaseModel = read_model(PARTIALS[task_type], json.dumps(config).encode())
+    except Unreadable as error:
+        raise Unreadable([item | {"loc": ("config", *item["loc"])} for item in error.details]) from error
+    return given
+
+
 def _placed(number: int, place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     inside = () if place and place[0] in _IN_CONFIG else ("config",)
     return ("steps", number, *inside, *place)
@@ -147,6 +156,7 @@ def to_public(workflow: pb.Workflow) -> dict[str, Any]:
         **{name: _time(workflow, name) for name in ("started_at", "completed_at", "created_at", "updated_at")},
         "is_deleted": workflow.HasField("deleted_at"),
         "deleted_at": _time(workflow, "deleted_at"),
+        "forked_from": _text(workflow, "forked_from"),
         "steps": [
             _step(workflow, step, written) for step, written in zip(workflow.steps, definition.steps, strict=True)
         ],

@@ -180,6 +180,15 @@ class Definition:
         """Those nothing depends on."""
         return tuple(number for number, later in enumerate(self.after) if not later)
 
+    def behind(self, place: int) -> set[int]:
+        """That step, and all that wait for it, however indirectly."""
+        found, left = {place}, [place]
+        while left:
+            new = set(self.after[left.pop()]) - found
+            found |= new
+            left += new
+        return found
+
     @property
     def on_failure(self) -> OnFailure:
         return OnFailure(self.config.get(ON_FAILURE) or OnFailure.STOP)

@@ -117,6 +117,7 @@ class Workflow:
     deleted_at: int | None = None
     due: int | None = None
     to_cancel: tuple[tuple[Unit, int], ...] = ()
+    forked_from: str | None = None
     outbox: tuple[Entry, ...] = ()
 
     @property
@@ -279,6 +280,11 @@ def _cancelled(row: Row, now: int) -> Row:
         return row
     slots = tuple(_cancelled(slot, now) for slot in row.slots)
     return row._replace(state=StepStatus.CANCELLED, ended_at=now, slots=slots)
+
+
+def reused(row: Row) -> Row:
+    """As a fork has it: without a task of its own, which attempt 0 says."""
+    return row._replace(attempt=0, retries=0, slots=tuple(reused(slot) for slot in row.slots))
 
 
 def _anew(row: Row) -> Row:

@@ -198,6 +198,8 @@ class WorkflowView:
             current_step=_current(workflow, definition),
             final_step_id=definition.steps[definition.sinks[0]].id if len(definition.sinks) == 1 else None,
         )
+        if workflow.forked_from is not None:
+            message.forked_from = workflow.forked_from
         if message.errors:
             message.error_message = message.errors[0]
         for name in ("created_at", "updated_at", "started_at", "completed_at", "deleted_at"):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 from services.catalog.enums import StepStatus
 from services.common.errors import ComputeError, IllegalTransition, NotFound, Overloaded
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
-from services.workflows.domain import Decision, Row, Workflow
+from services.workflows.definition import Definition
+from services.workflows.domain import Decision, Row, Workflow, reused
 from services.workflows.inputs import gathered
 from services.workflows.ports import (
     DefinitionRepository,
@@ -23,6 +25,9 @@ from services.workflows.ports import (
 )
 
 _CONTENTION_LIMIT = 8
+_KEPT = (StepStatus.COMPLETED, StepStatus.SKIPPED)
+_ORIGIN = ("origin_instance", "origin_zone", "origin_tenant_id", "origin_reference")
+Change: TypeAlias = Callable[[Definition, int], Definition]
 
 
 class NewWorkflow(NamedTuple):
@@ -140,6 +145,42 @@ class WorkflowService:
         step, now = definition.steps[place], self._clock()
         names, told = (step.id, step.task_type), decision._replace(at=now)
         return await self._change(tenant, workflow_id, lambda workflow: workflow.decided(now, place, names, told))
+
+    async def fork(self, tenant: str, workflow_id: str, step_id: str, change: Change, name: str | None) -> Workflow:
+        """A new one that reuses what has ended well and does not lie behind that step; `change` makes its definition.
+
+        Raises NotFound; InvalidRequest: WORKFLOW_INVALID.
+        """
+        old = await self.get(tenant, workflow_id)
+        stored = await self._definitions.get(old.id)
+        place = stored.definition.index.get(step_id)
+        if place is None:
+            raise NotFound(f"workflow {workflow_id} has no such step", reason="STEP_NOT_FOUND")
+        changed = stored._replace(definition=change(stored.definition, place))
+        anew = stored.definition.behind(place)
+        kept = {number for number, row in enumerate(old.rows) if row.state in _KEPT and number not in anew}
+        rows = tuple(reused(row) if number in kept else Row() for number, row in enumerate(old.rows))
+        now, names = self._clock(), ("tenant", *_ORIGIN, "description", "webhook_url")
+        fields = {field: getattr(old, field) for field in names}
+        new = Workflow(new_uuid(), name=name or old.name, created_at=now, updated_at=now, rows=rows, **fields)
+        new = replace(new, forked_from=old.id).created(start=True)
+        await self._definitions.add(new.id, changed)
+        await self._copy_results(old, new, kept)
+        made = (await self._workflows.add(new)).stored
+        self._tell(made)
+        return made
+
+    async def _copy_results(self, old: Workflow, new: Workflow, kept: set[int]) -> None:
+        """Before the head that needs them."""
+        steps = (await self._definitions.get(old.id)).definition.steps
+        names = {}
+        for unit, row in old.units():
+            if unit.place in kept and row.state is StepStatus.COMPLETED:
+                name = unit_name(steps[unit.place].id, unit.slot)
+                names[StepName(old.id, name, row.attempt)] = StepName(new.id, name, 0)
+        if names:
+            found = await self._results.get(list(names))
+            await self._results.add({names[name]: result for name, result in found.items()})
 
     async def update(self, tenant: str, workflow_id: str, changes: Mapping[str, Any]) -> Workflow:
         """Name, description and webhook_url."""

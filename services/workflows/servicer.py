@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from compute.tasks.v1.tasks_pb2 import TaskSpec
 from compute.workflows.v1 import workflows_pb2 as pb
 from compute.workflows.v1 import workflows_pb2_grpc as rpc
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +20,8 @@ from services.common.paging import fitting, next_token, read_window
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.net.addresses import AddressPolicy, parse_target
 from services.rpc.grpc_server import Context
+from services.translation.workflows import given_of
+from services.workflows.definition import Definition
 from services.workflows.domain import Decision, Workflow
 from services.workflows.inputs import draw_seeds
 from services.workflows.messages import STATE, WorkflowView, many, read_definition
@@ -121,6 +124,21 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         return pb.SignalStepResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
+    async def ForkWorkflow(self, request: pb.ForkWorkflowRequest, context: Context) -> pb.ForkWorkflowResponse:
+        owner, name = _tenant(), None
+        if request.HasField("name"):
+            try:
+                name = _CHANGEABLE["name"].validate_python(request.name)
+            except ValidationError as error:
+                raise _invalid(error, "name") from error
+
+        def change(definition: Definition, place: int) -> Definition:
+            return changed(definition, place, request.changes)
+
+        workflow = await self._service.fork(owner, _id(request), request.from_step, change, name)
+        return pb.ForkWorkflowResponse(workflow=await self._shown(workflow))
+
+    @needs(TO_CHANGE)
     async def CleanupWorkflow(self, request: pb.CleanupWorkflowRequest, context: Context) -> pb.CleanupWorkflowResponse:
         tasks = request.cleanup_tasks if request.HasField("cleanup_tasks") else True
         done = await self._service.clean(_tenant(), _id(request), tasks=tasks)
@@ -193,6 +211,19 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         if not steps:
             return self._view.head(workflow, stored)
         return self._view.whole(workflow, stored, await self._service.results(workflow))
+
+
+def changed(definition: Definition, place: int, changes: TaskSpec) -> Definition:
+    """With one step's parameters changed. Raises InvalidRequest: WORKFLOW_INVALID."""
+    step = definition.steps[place]
+    given = given_of(pb.StepDefinition(spec=changes))
+    kind = (changes.params.WhichOneof("params") or step.task_type).upper()
+    check_field("changes", kind == step.task_type, f"must be of the step's type, which is {step.task_type}")
+    steps = list(definition.steps)
+    steps[place] = replace(step, given={**step.given, **given})
+    made = Definition(tuple(steps), definition.config)
+    check_definition(made)
+    return made
 
 
 def _seeded(stored: StoredDefinition) -> StoredDefinition:

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 BODIES: dict[str, dict[str, Any]] = {
     "update_task": {"json": {"priority": 9}},
     "update_generation_task": {"json": {"priority": 9}},
+    "fork_workflow": {"json": {"from_step": "draw"}},
     "signal_step": {"json": {"approve": True, "decided_by": "rival"}},
     "update_workflow": {"json": {"name": "of a rival"}},
     "enable_endpoint": {"json": {"url": f"https://shop.example/{MARK}"}},

@@ -416,3 +416,41 @@ async def test_a_condition_that_cannot_be_judged_is_told_before_anything_runs(
     body = {"name": "n", "origin_instance": "o", "steps": [probe("a"), probe("b", "a", **fields)]}
     answer = await api.http.post(WORKFLOWS, json=body, headers={"authorization": flows.authorization})
     assert [item["field"] for item in answer.json()["violations"]] == [f"steps.1.{place}"]
+
+
+async def test_a_fork_reuses_what_lies_before_and_runs_the_rest_with_other_parameters(api: Stack, flows: Flows) -> None:
+    fan = probe("fan", "a", for_each={"to_field": "payload", "items": ["x", "y"]}, input_mappings=[])
+    made = await flows.create(probe("a"), fan, probe("b", "a"), probe("c", "b"))
+    for name in ("a", "fan[0]", "fan[1]", "b", "c"):
+        await flows.end(made["id"], name)
+    old = await flows.ended(made["id"], "COMPLETED")
+    body = {"from_step": "b", "config": {"duration_ms": 5}, "name": "again"}
+    headers = {"authorization": flows.authorization}
+    answer = await api.http.post(f"{WORKFLOWS}{made['id']}/fork", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    fork = answer.json()
+    assert (fork["name"], fork["forked_from"], fork["completed_steps"]) == ("again", made["id"], 2)
+    assert [step["task_id"] for step in fork["steps"][:2]] == [None, None]
+    assert [step["result"] for step in fork["steps"][:2]] == [step["result"] for step in old["steps"][:2]]
+    assert fork["steps"][2]["config"] == {"duration_ms": 5}
+    await flows.end(fork["id"], "b", "anew")
+    await flows.end(fork["id"], "c")
+    done = await flows.ended(fork["id"], "COMPLETED")
+    assert done["steps"][3]["result"] == {"payload": "anew"}
+    assert (await flows.get(made["id"]))["steps"][3]["result"] == {"payload": "of a"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"from_step": "z"}, 404),
+        ({"from_step": "b", "config": {"hue": 1}}, 422),
+        ({"from_step": "b", "config": {"payload": "given and mapped"}}, 400),
+        ({}, 422),
+    ],
+)
+async def test_a_fork_that_cannot_run_is_refused(api: Stack, flows: Flows, body: dict[str, Any], status: int) -> None:
+    made = await flows.create(probe("a"), probe("b", "a"), start=False)
+    headers = {"authorization": flows.authorization}
+    answer = await api.http.post(f"{WORKFLOWS}{made['id']}/fork", json=body, headers=headers)
+    assert answer.status_code == status, answer.text

@@ -51,6 +51,8 @@ PLAIN = {
         "description",
         "webhook_url",
         "clear",
+        "from_step",
+        "changes",
         "step_id",
         "decided_by",
         "traceparent",

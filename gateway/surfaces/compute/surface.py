@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.edge.surface import Surface
 from gateway.surfaces.compute.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
 from gateway.surfaces.compute.routers.links import CreateLink
-from services.catalog.workflows import CreateWorkflow, StepSignal, WorkflowPublic, WorkflowUpdate
+from services.catalog.workflows import CreateWorkflow, StepSignal, WorkflowFork, WorkflowPublic, WorkflowUpdate
 from services.imaging.formats import ACCEPTED
 
 _FORM = {
@@ -31,7 +31,7 @@ SURFACE = Surface(
         "token": "What the link was made with",
         "path": "Where it lies, such as pictures/mug.png",
     },
-    body_models=(*BODY_MODELS, CreateLink, CreateWorkflow, WorkflowUpdate, StepSignal),
+    body_models=(*BODY_MODELS, CreateLink, CreateWorkflow, WorkflowUpdate, WorkflowFork, StepSignal),
     answer_models=(*ANSWER_MODELS, WorkflowPublic),
     schemas=UNIONS | {"Body_save_image_api_v1_storage_images__path__post": _FORM},
 )

@@ -24,10 +24,11 @@ from services.catalog.workflows import (
     CreateWorkflow,
     StepSignal,
     WorkflowCleanupResponse,
+    WorkflowFork,
     WorkflowListResponse,
     WorkflowUpdate,
 )
-from services.common.errors import InvalidRequest, Overloaded, PermissionDenied
+from services.common.errors import InvalidRequest, NotFound, Overloaded, PermissionDenied
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.translation import workflows as translation
 from services.translation.inline_images import InlineStore
@@ -205,6 +206,39 @@ async def pause_workflow(request: Request, workflow_id: str) -> Response:
 async def resume_workflow(request: Request, workflow_id: str) -> Response:
     """Goes on with a FAILED or PAUSED workflow: failed steps start anew, finished ones keep their results."""
     return await _call(request, "ResumeWorkflow", pb.ResumeWorkflowRequest(workflow_id=workflow_id))
+
+
+@router.post(
+    "/{workflow_id}/fork",
+    summary="Fork Workflow",
+    responses=WORKFLOW | refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, "STEP_NOT_FOUND"),
+    openapi_extra=body_of(WorkflowFork, from_step="refine", config={"upscale_factor": 4}),
+)
+@needs(TO_CHANGE)
+async def fork_workflow(request: Request, workflow_id: str) -> Response:
+    """Makes a new workflow that runs anew from one step on, changed if need be, and reuses what lies before."""
+    upstream, caller = upstream_of(request), caller_of(request)
+    wanted: WorkflowFork = validate(WorkflowFork, await read_json(request))
+    asked = pb.GetWorkflowRequest(workflow_id=workflow_id)
+    old = (await upstream.workflows.call("GetWorkflow", asked, request)).workflow
+    kind = next((step.task_type for step in old.steps if step.step_id == wanted.from_step), None)
+    if kind is None:
+        raise NotFound(f"workflow {workflow_id} has no such step", reason="STEP_NOT_FOUND")
+    try:
+        given = translation.read_config(kind, wanted.config)
+    except Unreadable as error:
+        raise RequestValidationError([item | {"loc": ("body", *item["loc"])} for item in error.details]) from error
+    inputs = InlineStore(upstream.storage, caller.tenant, "")
+    step = pb.StepDefinition()
+    translation.fill_spec(step, kind, await inputs.take(ALL_SCHEMAS[kind], given))
+    fork = pb.ForkWorkflowRequest(
+        workflow_id=workflow_id, from_step=wanted.from_step, changes=step.spec, name=wanted.name
+    )
+    try:
+        return await _call(request, "ForkWorkflow", fork)
+    except (InvalidRequest, Overloaded, NotFound):
+        await inputs.forget()
+        raise
 
 
 @router.post(

@@ -159,7 +159,7 @@ class TransformArguments(_message.Message):
     def __init__(self, index: _Optional[int] = ..., separator: _Optional[str] = ..., template: _Optional[str] = ...) -> None: ...
 
 class Workflow(_message.Message):
-    __slots__ = ("id", "tenant", "version", "status", "definition", "steps", "total_steps", "completed_steps", "progress", "current_step", "final_step_id", "final_step_result_json", "error_message", "errors", "created_at", "updated_at", "started_at", "completed_at", "deleted_at")
+    __slots__ = ("id", "tenant", "version", "status", "definition", "steps", "total_steps", "completed_steps", "progress", "current_step", "final_step_id", "final_step_result_json", "error_message", "errors", "created_at", "updated_at", "started_at", "completed_at", "deleted_at", "forked_from")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +179,7 @@ class Workflow(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
     DELETED_AT_FIELD_NUMBER: _ClassVar[int]
+    FORKED_FROM_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     version: int
@@ -198,7 +199,8 @@ class Workflow(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     completed_at: _timestamp_pb2.Timestamp
     deleted_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ..., definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., current_step: _Optional[str] = ..., final_step_id: _Optional[str] = ..., final_step_result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    forked_from: str
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ..., definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., current_step: _Optional[str] = ..., final_step_id: _Optional[str] = ..., final_step_result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., forked_from: _Optional[str] = ...) -> None: ...
 
 class Step(_message.Message):
     __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries", "slots", "decision")
@@ -405,6 +407,24 @@ class SignalStepRequest(_message.Message):
     def __init__(self, workflow_id: _Optional[str] = ..., step_id: _Optional[str] = ..., approve: _Optional[bool] = ..., decided_by: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class SignalStepResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: Workflow
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+
+class ForkWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "from_step", "changes", "name")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    from_step: str
+    changes: _tasks_pb2.TaskSpec
+    name: str
+    def __init__(self, workflow_id: _Optional[str] = ..., from_step: _Optional[str] = ..., changes: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ForkWorkflowResponse(_message.Message):
     __slots__ = ("workflow",)
     WORKFLOW_FIELD_NUMBER: _ClassVar[int]
     workflow: Workflow

@@ -80,6 +80,11 @@ class WorkflowServiceStub:
                 request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.SerializeToString,
                 response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.FromString,
                 _registered_method=True)
+        self.ForkWorkflow = channel.unary_unary(
+                '/compute.workflows.v1.WorkflowService/ForkWorkflow',
+                request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowRequest.SerializeToString,
+                response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowResponse.FromString,
+                _registered_method=True)
         self.CleanupWorkflow = channel.unary_unary(
                 '/compute.workflows.v1.WorkflowService/CleanupWorkflow',
                 request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.CleanupWorkflowRequest.SerializeToString,
@@ -154,6 +159,14 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForkWorkflow(self, request, context):
+        """A new workflow with the definition of this one: what has ended well before a step is reused, that step and whatever
+        comes behind it run anew, with changed parameters where that is wanted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CleanupWorkflow(self, request, context):
         """Takes it out of the lists, cancelled first where it is not over; its tasks and their files too where that is wanted.
         """
@@ -208,6 +221,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.SignalStep,
                     request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.FromString,
                     response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.SerializeToString,
+            ),
+            'ForkWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkWorkflow,
+                    request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowRequest.FromString,
+                    response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowResponse.SerializeToString,
             ),
             'CleanupWorkflow': grpc.unary_unary_rpc_method_handler(
                     servicer.CleanupWorkflow,
@@ -459,6 +477,33 @@ class WorkflowService:
             '/compute.workflows.v1.WorkflowService/SignalStep',
             compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.SerializeToString,
             compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.workflows.v1.WorkflowService/ForkWorkflow',
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowRequest.SerializeToString,
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowResponse.FromString,
             options,
             channel_credentials,
             insecure,
