@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,10 @@ from services.workflows.ports import NewStepTask, StepName, StepTask
 
 KIND = "workflow"
 _TIMEOUT = 20.0
+_DELETION_SECONDS = 1.0
 _CREATES, _NAMES = 100, 500
 _OVER = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
+_CANCELLED = StepTask(over=True, reason="STEP_TASK_CANCELLED", message="its task was cancelled")
 _DELETED = StepTask(over=True, reason="STEP_TASK_DELETED", message="its task was deleted")
 
 
@@ -44,6 +47,15 @@ class GrpcStepTasks:
         return refused
 
     async def get(self, tenant: str, names: Sequence[StepName]) -> dict[StepName, StepTask]:
+        found = await self._get(tenant, names)
+        # A task that is deleted is cancelled first: whoever looks at once takes the one for the other.
+        cancelled = [name for name, task in found.items() if task.reason == _CANCELLED.reason]
+        if cancelled:
+            await asyncio.sleep(_DELETION_SECONDS)
+            found |= await self._get(tenant, cancelled)
+        return found
+
+    async def _get(self, tenant: str, names: Sequence[StepName]) -> dict[StepName, StepTask]:
         found: dict[StepName, StepTask] = {}
         left = list(names)
         while left:
@@ -107,7 +119,7 @@ def _task(outcome: parents_pb2.TaskOutcome) -> StepTask | None:
     if task.status == tasks_pb2.TASK_STATUS_COMPLETED:
         return StepTask(over=True, retries=retries, result=result_of(task))
     if task.status == tasks_pb2.TASK_STATUS_CANCELLED:
-        return StepTask(over=True, retries=retries, reason="STEP_TASK_CANCELLED", message="its task was cancelled")
+        return _CANCELLED._replace(retries=retries)
     said = task.errors[-1] if task.errors else "its task failed"
     return StepTask(over=True, retries=retries, reason=task.error_reason or "STEP_TASK_FAILED", message=said)
 
