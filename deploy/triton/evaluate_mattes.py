@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "runtime"))
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 from matting import Matter, MattingRequest, Settings
 
-from services.providers.pipelines.layers import take_apart
+from services.imaging.processing.layers import take_apart
 
 LEAST_MEAN, LEAST = 0.93, 0.8
 MEGAPIXEL = 1_000_000

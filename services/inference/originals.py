@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from services.imaging.decoder import Density
+from services.imaging.processing.colour_matching import is_colourless, without_colours
+from services.imaging.processing.transparency import lay_on_white
 from services.imaging.rights import Rights
-from services.providers.media import lay_on_white
-from services.providers.pipelines.colour import is_colourless, without_colours
 from services.providers.ports import Pixels
 
 # A note for where transparency cannot be kept.

@@ -11,15 +11,15 @@ import numpy as np
 from services.catalog import results
 from services.catalog.quality import Reason
 from services.imaging.notes import Note
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.colour_matching import is_colourless, without_colours
+from services.imaging.processing.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.context import RunContext
-from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.lineage import Lineage
 from services.inference.originals import COLOURS_ADDED, TaskPicture
 from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource
-from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.measures import DebugPicture, SimilarityScore
-from services.providers.pipelines.colour import is_colourless, without_colours
 from services.providers.pipelines.redrawing import UNTOUCHED
 from services.providers.pipelines.refining import LANCZOS
 from services.providers.ports import DrawnPicture, Pixels

@@ -12,12 +12,12 @@ import structlog
 
 from services.catalog.quality import Reason
 from services.common.errors import InvalidRequest, Unavailable
+from services.imaging.processing.margins import SubjectBox
+from services.imaging.processing.transparency import check_visible, opaque_colours
 from services.inference.context import RunContext
 from services.inference.generation_facts import model_facts
-from services.inference.imaging.margins import SubjectBox
-from services.inference.imaging.people import heads_of
-from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.originals import TaskPicture
+from services.inference.people import heads_of
 from services.providers.capabilities.detecting import DETECTING, People
 from services.providers.pipelines.matting import LIKELY, matte_of
 from services.providers.ports import MATTING, Matte, Matting, ModelCard, Pixels

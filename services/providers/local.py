@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from PIL import Image, ImageOps
 from pydantic import PositiveInt, ValidationError
 from pydantic_settings import BaseSettings
 
@@ -19,6 +17,7 @@ from services.catalog.providers.local import REMBG_MODELS, LocalProviderConfig
 from services.common.background import running
 from services.common.errors import InvalidRequest
 from services.common.sharing import shared
+from services.imaging.processing.scaling import crop, fit
 from services.providers.calls import AccountTerms, UnrecordedCall, VendorCall
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.capabilities.detecting import People, Text
@@ -283,16 +282,3 @@ def _fitting_edit(edit: EditRequest) -> EditRequest:
     width, height = edit.width or width, edit.height or height
     mask = None if edit.mask is None else fit(edit.mask, width, height)
     return replace(edit, image=fit(edit.image, width, height), mask=mask, width=None, height=None)
-
-
-def fit(pixels: Pixels, width: int, height: int) -> Pixels:
-    """`[H, W, 3]` or `[H, W]` scaled to cover `width`x`height` and cut at the middle, so that proportions are kept."""
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    return np.asarray(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS))
-
-
-def crop(pixels: Pixels, width: int, height: int) -> Pixels:
-    """The middle of `[H, W, C]`."""
-    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-    return pixels[top : top + height, left : left + width]

@@ -24,7 +24,6 @@ _PAUSES = (0.3, 1.0, 3.0)
 # A file that is not there yet may be a moment later.
 _UNREACHED = ("URL_UNREACHABLE", "URL_UNAVAILABLE")
 # Rows are blended in strips: a picture in words of two bytes, several times over, would take four times its own memory.
-_STRIP_PIXELS = 1 << 20
 _OPAQUE = 255
 # Samples: 12 megapixels in three colours, about 25 MB as PNG. A mask has one, and packs well.
 _LARGEST_EXACT = 36_000_000
@@ -152,20 +151,6 @@ async def as_base64(pixels: Pixels, form: Format = "PNG", *, quality: int = 92) 
         return base64.b64encode(encode(pixels, form, quality=quality)).decode()
 
     return await asyncio.to_thread(pack)
-
-
-def lay_on_white(pixels: Pixels) -> Pixels:
-    """`[H, W, 3]` as it is, `[H, W, 4]` (straight alpha) to `[H, W, 3]`."""
-    height, width, channels = pixels.shape
-    if channels == 3:
-        return pixels
-    laid = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        part = pixels[top : top + rows]
-        alpha = part[:, :, 3:].astype(np.uint16)
-        laid[top : top + rows] = (part[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
-    return laid
 
 
 def _apart(pixels: Pixels) -> tuple[Pixels, Pixels | None]:

@@ -9,13 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from services.imaging.processing.arrays import Pixels as Pixels
 from services.providers.calls import AccountTerms, VendorCall
 
 CapabilityT = TypeVar("CapabilityT")
-Pixels: TypeAlias = NDArray[np.uint8]
 SIZE_UNUSUAL = "SIZE_UNUSUAL"
 # What models call it when so little was to be drawn anew that no step of theirs ran.
 STRENGTH = "strength"

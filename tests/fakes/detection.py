@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
 from services.providers.capabilities.detecting import Line, People, Sighting, Text
 from services.providers.ports import ModelCard, Pixels
 

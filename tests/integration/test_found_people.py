@@ -16,9 +16,9 @@ from skimage import data
 
 from deploy.triton.runtime.artefacts import registry
 from services.common.errors import InvalidRequest
+from services.imaging.processing.boxes import PixelBox
 from services.imaging.recipes import read_recipe
 from services.providers import local
-from services.providers.capabilities.boxes import PixelBox
 from services.providers.capabilities.detecting import Detecting, TextReading
 from services.providers.local import Local
 from services.providers.pipelines.faces import CASCADE, by_detector

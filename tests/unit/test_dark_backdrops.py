@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from services.inference.imaging.recolouring import BrightnessThresholds, Colour, ColourChange, Strategy, darkening
+from services.imaging.processing.recolouring import BrightnessThresholds, Colour, ColourChange, Strategy, darkening
 from services.providers.ports import Matte, Pixels
 from tests.fakes.diffusion import CARD
 from tests.picture_bench import PictureBench, opened

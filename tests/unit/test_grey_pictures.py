@@ -12,11 +12,11 @@ import pytest_asyncio
 from PIL import Image
 from skimage import data
 
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.colour_matching import is_colourless, without_colours
 from services.providers.capabilities.animating import Animation
-from services.providers.capabilities.boxes import PixelBox
 from services.providers.media import Made
 from services.providers.pipelines.animating import animate
-from services.providers.pipelines.colour import is_colourless, without_colours
 from services.providers.ports import Drawing, Pixels
 from tests.corpora.pictures import grey_profile
 from tests.fakes.diffusion import FakeDiffusion, idle

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from services.inference.imaging.adjusting import RESAMPLING, adjust, placed_part
-from services.inference.imaging.framing import FramingRequest, Mode, frame
-from services.inference.imaging.margins import Margins, SubjectBox, subject_box
-from services.inference.imaging.padding import pad
+from services.imaging.processing.adjusting import RESAMPLING, adjust, placed_part
+from services.imaging.processing.framing import FramingRequest, Mode, frame
+from services.imaging.processing.margins import Margins, SubjectBox, subject_box
+from services.imaging.processing.padding import pad
 from services.providers.ports import Pixels
 from tests.catalogue import garment_picture
 

@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.common.errors import InvalidRequest
-from services.inference.imaging.framing import Frame, FramingRequest, Mode, frame
-from services.inference.imaging.margins import Margins, SubjectBox, margins_around, subject_box
+from services.imaging.processing.framing import Frame, FramingRequest, Mode, frame
+from services.imaging.processing.margins import Margins, SubjectBox, margins_around, subject_box
 
 F = Fraction
 SIDES = st.integers(1, 400)

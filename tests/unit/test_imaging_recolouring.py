@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import color, data
 
-from services.inference.imaging.colours import dominant, from_lab, to_lab
-from services.inference.imaging.protection import protect, release_backdrop
-from services.inference.imaging.recolouring import (
+from services.imaging.processing.colours import dominant
+from services.imaging.processing.lab import from_lab, to_lab
+from services.imaging.processing.protection import protect, release_backdrop
+from services.imaging.processing.recolouring import (
     BrightnessThresholds,
     Colour,
     ColourChange,
@@ -164,7 +165,7 @@ def test_edges_are_as_soft_as_a_gaussian_makes_them(sigma: float) -> None:
 def test_the_fix_is_the_same_every_time_and_for_strips_of_any_height(monkeypatch: pytest.MonkeyPatch) -> None:
     picture, alpha = garment_picture()
     first = fixed(picture, alpha, SAND)
-    monkeypatch.setattr("services.inference.imaging.recolouring._STRIP_PIXELS", 7000)
+    monkeypatch.setattr("services.imaging.processing.recolouring._STRIP_PIXELS", 7000)
     assert np.array_equal(first, fixed(picture, alpha, SAND))
 
 

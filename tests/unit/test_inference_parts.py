@@ -17,16 +17,16 @@ from compute.tasks.v1.tasks_pb2 import Task
 from services.catalog.enums import ErrorCategory
 from services.catalog.tasks import TYPES
 from services.common import errors
+from services.imaging.processing.scaling import crop, fit
+from services.imaging.processing.transparency import lay_on_white, with_alpha
 from services.imaging.recipes import read_recipe
 from services.inference.context import RunContext, WorkerResources
 from services.inference.handlers.generation import strength_of
-from services.inference.imaging.transparency import with_alpha
 from services.inference.pictures import encode_png
 from services.inference.registry import discover_handlers
 from services.providers.calls import UnrecordedCall, VendorCall
 from services.providers.directory import Providers
-from services.providers.local import crop, find_lora, fit
-from services.providers.media import lay_on_white
+from services.providers.local import find_lora
 from services.providers.ports import DIFFUSION, Check
 from services.providers.triton.failures import ModelLost, error_of
 from services.providers.triton.processes import end_stub, is_here

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from services.imaging.processing.boxes import PixelBox
 from services.inference.masks import read_mask
 from services.inference.originals import TaskPicture
-from services.providers.capabilities.boxes import PixelBox
 from services.providers.pipelines.editing import paste
 from services.providers.ports import Pixels
 from tests.fakes.diffusion import idle

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from skimage import data
 
 from services.common.errors import Internal, InvalidRequest, Unavailable
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.framing import Frame, FramingRequest, Mode, frame, main_boxes
+from services.imaging.processing.margins import SubjectBox
 from services.imaging.recipes import read_recipe
-from services.inference.imaging.framing import Frame, FramingRequest, Mode, frame, main_boxes
-from services.inference.imaging.margins import SubjectBox
-from services.inference.imaging.people import box_with_people, heads_of
-from services.providers.capabilities.boxes import PixelBox
+from services.inference.people import box_with_people, heads_of
 from services.providers.capabilities.detecting import People, Sighting
 from services.providers.pipelines.faces import CASCADE, by_detector
 from services.providers.triton.answers import event_of

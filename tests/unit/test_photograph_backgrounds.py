@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 from skimage import data
 
+from services.imaging.processing.backdrops import is_plain, shadow_below
+from services.imaging.processing.lab import to_lab
+from services.imaging.processing.layers import take_apart
 from services.imaging.recipes import read_recipe
-from services.inference.imaging.backdrops import is_plain, shadow_below
-from services.inference.imaging.colours import to_lab
-from services.providers.pipelines.layers import take_apart
 from services.providers.ports import Matte, Pixels
 from tests.catalogue import garment_picture
 from tests.fakes.diffusion import CARD
@@ -171,6 +171,6 @@ async def test_layers_laid_on_each_other_are_the_picture_again(name: str, monkey
     assert np.array_equal(layers.subject[alpha == 255], picture[alpha == 255])
     assert np.array_equal(layers.ground[alpha == 0], picture[alpha == 0])
     assert apart(layers.mixed(alpha), picture).max() <= 40 and apart(layers.mixed(alpha), picture).mean() < 0.5
-    monkeypatch.setattr("services.providers.pipelines.detail._STRIP_PIXELS", 9000)
+    monkeypatch.setattr("services.imaging.processing.detail._STRIP_PIXELS", 9000)
     again = take_apart(picture, alpha)
     assert apart(again.subject, layers.subject).max() <= 1 and apart(again.ground, layers.ground).max() <= 1

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from services.common.errors import InvalidRequest
+from services.imaging.processing.detail import carry_detail, resized
 from services.providers.capabilities.editing import EditRequest
-from services.providers.pipelines.detail import carry_detail, resized
 from services.providers.pipelines.editing import around, edit
 from services.providers.pipelines.knowing import PROBE
 from services.providers.ports import (

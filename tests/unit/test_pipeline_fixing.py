@@ -11,9 +11,9 @@ import skimage.data
 from numpy.typing import NDArray
 from skimage import data
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.aligning import CutOut, find_homography
+from services.imaging.processing.boxes import PixelBox
 from services.providers.capabilities.fixing import FaceFix, GarmentFix
-from services.providers.pipelines.aligning import CutOut, find_homography
 from services.providers.pipelines.face_fixing import FaceSettings, fix_faces
 from services.providers.pipelines.faces import find_faces
 from services.providers.pipelines.garment_fixing import GarmentSettings, fix_garment

@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 from skimage import data
 
+from services.imaging.processing.colour_matching import keep_run, match_histogram, match_lab
+from services.imaging.processing.palette import match_palette
 from services.providers.capabilities.measures import SimilarityScore
-from services.providers.pipelines.colour import keep_run, match_histogram, match_lab
 from services.providers.pipelines.measures import (
     MeasureSettings,
     SimilarityJudge,
@@ -23,7 +24,6 @@ from services.providers.pipelines.measures import (
     measure_ssim,
     worst,
 )
-from services.providers.pipelines.palette import match_palette
 from services.providers.ports import Drawing, Pixels
 from tests.fakes.diffusion import discoloured, streaked
 from tests.fakes.onnx import mean_difference

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from services.providers.capabilities.boxes import PixelBox
-from services.providers.pipelines.blending import blend, feathered, join
-from services.providers.pipelines.tiles import Grid, cut, lay_out
+from services.imaging.processing.blending import blend, feathered, join
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.tiles import Grid, cut, lay_out
 from services.providers.ports import Pixels
 
 SIDES = some.integers(1, 500)

@@ -11,11 +11,10 @@ import numpy as np
 from services.catalog.colours import rgb_of
 from services.catalog.quality import Reason
 from services.catalog.tasks.background_fix import BackgroundFixParams, BackgroundFixResult
-from services.inference.context import RunContext
-from services.inference.generation_facts import result_model
-from services.inference.imaging.backdrops import is_plain, shadow_below
-from services.inference.imaging.protection import Shares, protect, release_backdrop
-from services.inference.imaging.recolouring import (
+from services.imaging.processing.backdrops import is_plain, shadow_below
+from services.imaging.processing.layers import take_apart
+from services.imaging.processing.protection import Shares, protect, release_backdrop
+from services.imaging.processing.recolouring import (
     BrightnessThresholds,
     Colour,
     ColourChange,
@@ -31,14 +30,15 @@ from services.inference.imaging.recolouring import (
     recolour,
     replace_background,
 )
-from services.inference.imaging.transparency import check_visible, opaque_colours
+from services.imaging.processing.transparency import check_visible, opaque_colours
+from services.inference.context import RunContext
+from services.inference.generation_facts import result_model
 from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.inference.similarity import judged
 from services.inference.subjects import PictureSubject, find_subject
-from services.providers.pipelines.layers import take_apart
 from services.providers.ports import Pixels
 
 _STAGES = 4

@@ -6,16 +6,16 @@ from services.catalog.quality import Reason
 from services.catalog.results import PictureModel
 from services.catalog.tasks.background_removal import BackgroundRemovalParams, BackgroundRemovalResult
 from services.common.errors import InvalidRequest
+from services.imaging.processing.layers import take_apart
+from services.imaging.processing.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.context import RunContext
 from services.inference.generation_facts import result_model
-from services.inference.imaging.transparency import check_visible, opaque_colours, with_alpha
 from services.inference.lineage import Lineage
 from services.inference.originals import OriginalPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.inference.similarity import judged
 from services.inference.subjects import PictureSubject, find_subject
-from services.providers.pipelines.layers import take_apart
 
 # A subject is as good as opaque somewhere; a matte that is not speaks of traces.
 _SEEN = 128

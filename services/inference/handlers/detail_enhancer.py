@@ -7,9 +7,9 @@ import asyncio
 from services.catalog.quality import Reason
 from services.catalog.results import Quality
 from services.catalog.tasks.detail_enhancer import DetailEnhancerParams, DetailEnhancerResult
+from services.imaging.processing.transparency import check_visible, opaque_colours
 from services.inference.context import RunContext
 from services.inference.generation_facts import chosen_seed, heard_facts, recipe_of, result_model, told_seed
-from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.similarity import around, encode_like, judged, save_debug, shown_measures
 from services.providers.capabilities.fixing import GARMENT_FIXING, FixResult, GarmentFix
 

@@ -13,9 +13,10 @@ from services.catalog.quality import Reason
 from services.catalog.results import Quality
 from services.catalog.tasks.editing import EditingParams, EditingResult
 from services.common.errors import InvalidRequest
+from services.imaging.processing.scaling import enlarge
+from services.imaging.processing.transparency import check_visible, opaque_colours
 from services.inference.context import RunContext
 from services.inference.generation_facts import chosen_seed, facts_of, recipe_of
-from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.lineage import Lineage
 from services.inference.masks import read_mask
 from services.inference.originals import TaskPicture
@@ -24,7 +25,6 @@ from services.inference.provenance import DigitalSource
 from services.inference.similarity import encode_like, judged
 from services.providers.capabilities.editing import EDITING, EditRequest
 from services.providers.pipelines.redrawing import UNTOUCHED
-from services.providers.pipelines.refining import enlarge
 from services.providers.ports import STRENGTH, DrawnPicture, ModelWarning, Pixels
 
 _LEAST_STRENGTH = 0.02

@@ -7,6 +7,7 @@ import asyncio
 from services.catalog.quality import Reason
 from services.catalog.results import Quality
 from services.catalog.tasks.face_enhancer import FaceEnhancerParams, FaceEnhancerResult
+from services.imaging.processing.transparency import check_visible, opaque_colours
 from services.inference.context import RunContext
 from services.inference.generation_facts import (
     chosen_seed,
@@ -16,7 +17,6 @@ from services.inference.generation_facts import (
     result_model,
     told_seed,
 )
-from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.similarity import encode_like, judged, save_debug, shown_measures, value_of
 from services.providers.capabilities.fixing import FACE_FIXING, FaceFix, FixResult
 from services.providers.capabilities.measures import DISTS, LPIPS, SSIM

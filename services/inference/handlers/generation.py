@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from services.catalog.tasks.generation import GenerationParams, GenerationResult
+from services.imaging.processing.scaling import enlarge
 from services.inference.context import RunContext
 from services.inference.generation_facts import chosen_seed, facts_of, recipe_of
 from services.inference.lineage import Lineage
@@ -13,7 +14,6 @@ from services.inference.originals import TaskPicture
 from services.inference.pictures import encode_png
 from services.inference.provenance import DigitalSource
 from services.inference.similarity import note_colours, shown
-from services.providers.pipelines.refining import enlarge
 from services.providers.ports import DIFFUSION, STRENGTH, Drawing, Lora
 
 _LEAST_STRENGTH = 0.02

@@ -15,16 +15,16 @@ from services.catalog.tasks.image_adjuster import ImageAdjusterParams, ImageAdju
 from services.common.errors import InvalidRequest
 from services.imaging.embedding.edits import CannotEmbed
 from services.imaging.limits import MAX_PIXELS, MAX_SIDE
+from services.imaging.processing.adjusting import adjust, placed_part, source_part
+from services.imaging.processing.framing import Frame, FramingRequest, Mode, frame, main_boxes
+from services.imaging.processing.margins import Margins, SubjectBox, margins_around
+from services.imaging.processing.transparency import check_visible
 from services.imaging.recipes import bared
 from services.inference.context import RunContext
 from services.inference.generation_facts import result_model
-from services.inference.imaging.adjusting import adjust, placed_part, source_part
-from services.inference.imaging.framing import Frame, FramingRequest, Mode, frame, main_boxes
-from services.inference.imaging.margins import Margins, SubjectBox, margins_around
-from services.inference.imaging.people import box_with_people
-from services.inference.imaging.transparency import check_visible
 from services.inference.lineage import Lineage
 from services.inference.originals import HEADS_CUT_OFF, OriginalPicture
+from services.inference.people import box_with_people
 from services.inference.pictures import encode_png, flat
 from services.inference.provenance import DigitalSource, software, xmp_packet
 from services.inference.similarity import judged

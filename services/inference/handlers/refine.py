@@ -10,9 +10,9 @@ from services.catalog.enums import RefineStrategy
 from services.catalog.quality import Reason
 from services.catalog.results import Quality
 from services.catalog.tasks.refine import RefineParams, RefineResult
+from services.imaging.processing.transparency import check_visible, opaque_colours
 from services.inference.context import RunContext
 from services.inference.generation_facts import chosen_seed, heard_facts, recipe_of, result_model
-from services.inference.imaging.transparency import check_visible, opaque_colours
 from services.inference.similarity import encode_like, judged, save_debug, shown_measures
 from services.providers.capabilities.refining import REFINING, DiffusionPass, Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import needed_capability

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
 from services.providers.capabilities.measures import DebugPicture, SimilarityScore
 from services.providers.ports import Capability, DrawnPicture, ModelCard, OnStep, Pixels
 

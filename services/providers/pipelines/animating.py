@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from services.imaging.processing.colour_matching import is_colourless, without_colours
+from services.imaging.processing.detail import carry_change, resized
+from services.imaging.processing.films import encode_mp4
 from services.providers.capabilities.animating import Animation, Film
 from services.providers.pipelines.camera import movement_of
-from services.providers.pipelines.colour import is_colourless, without_colours
-from services.providers.pipelines.detail import carry_change, resized
-from services.providers.pipelines.films import encode_mp4
 from services.providers.pipelines.knowing import PICTURE_UNLIKE_MODEL, is_like, unheard
 from services.providers.pipelines.matting import matte_of
 from services.providers.pipelines.parallax import MovingScene, StillScene, scene_of

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.common.errors import InvalidRequest
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.detail import carry_detail, resized, strips
 from services.providers.capabilities.editing import EditRequest
-from services.providers.pipelines.detail import carry_detail, resized, strips
 from services.providers.pipelines.knowing import UNLIKE, is_like, probe, unheard
 from services.providers.pipelines.redrawing import IDLE, all_of
 from services.providers.ports import STRENGTH, Diffusion, Drawing, DrawnPicture, OnStep, Pixels

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 
 from services.catalog.enums import RefineStrategy
 from services.common.errors import InvalidRequest
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.detail import resized
+from services.imaging.processing.scaling import enlarge
 from services.providers.capabilities.enlarging import Enlarged, Enlarging, OnTile, TileProgress
 from services.providers.capabilities.refining import Refinement, RefineResultPicture
-from services.providers.pipelines.detail import resized
 from services.providers.pipelines.face_fixing import surround
 from services.providers.pipelines.faces import FindFaces, by_cascade
 from services.providers.pipelines.measures import SimilarityJudge, SimilarityVerdict, worst
 from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
 from services.providers.pipelines.redrawing import UNTOUCHED, Redrawer
-from services.providers.pipelines.refining import LANCZOS, RefineJob, RefinerSettings, enlarge, output_size
+from services.providers.pipelines.refining import LANCZOS, RefineJob, RefinerSettings, output_size
 from services.providers.ports import DiffusionStep, DrawnPicture, OnStep, Pixels
 
 # What one pass through the network makes of a side.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.blending import blend, feathered
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.colour_matching import match_lab
 from services.providers.capabilities.fixing import FaceFix, FixResult
-from services.providers.pipelines.blending import blend, feathered
-from services.providers.pipelines.colour import match_lab
 from services.providers.pipelines.measures import SimilarityThresholds, keeps_detail, worst
 from services.providers.pipelines.pieces import redraw_pieces, show
 from services.providers.pipelines.progress import PieceProgress, PreviewCanvas

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import cv2
 import numpy as np
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.detail import resized
 from services.providers.capabilities.detecting import Detecting
-from services.providers.pipelines.detail import resized
 from services.providers.ports import ModelCard, Pixels
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.aligning import FARTHEST, CutOut, cut_part, dress
+from services.imaging.processing.blending import blend, feathered
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.colour_matching import match_lab
+from services.imaging.processing.tiles import Grid, cut
 from services.providers.capabilities.fixing import FixResult, GarmentFix
 from services.providers.capabilities.measures import DebugPicture
-from services.providers.pipelines.aligning import FARTHEST, CutOut, cut_part, dress
-from services.providers.pipelines.blending import blend, feathered
-from services.providers.pipelines.colour import match_lab
 from services.providers.pipelines.faces import FindFaces
 from services.providers.pipelines.garments import find_garment
 from services.providers.pipelines.matting import LIKELY, matte_of
@@ -22,7 +23,6 @@ from services.providers.pipelines.measures import SimilarityThresholds, comes_ne
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
 from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
 from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, all_of, doubted, drawn_picture
-from services.providers.pipelines.tiles import Grid, cut
 from services.providers.ports import Matting, OnStep, Pixels
 
 

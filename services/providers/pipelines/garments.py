@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.catalog.prompts import plain
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
 from services.providers.ports import Pixels
 
 _UPPER = "shirt tshirt tee top blouse sweater pullover jumper jacket hoodie coat cardigan vest blazer polo bra"

@@ -7,8 +7,8 @@ import asyncio
 import cv2
 import numpy as np
 
-from services.providers.pipelines.colour import to_lab
-from services.providers.pipelines.detail import resized
+from services.imaging.processing.detail import resized
+from services.imaging.processing.lab import to_lab
 from services.providers.ports import Diffusion, DiffusionStep, Drawing, ModelWarning, Pixels
 
 PICTURE_UNLIKE_MODEL = "PICTURE_UNLIKE_MODEL"

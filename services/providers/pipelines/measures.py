@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from pydantic import FilePath
 from pydantic_settings import BaseSettings
 
+from services.imaging.processing.colour_matching import blurred
+from services.imaging.processing.detail import resized
+from services.imaging.processing.lab import to_lab
 from services.providers.capabilities.measures import COLOUR, DETAIL, DISTS, LPIPS, REFERENCE, SSIM, SimilarityScore
-from services.providers.pipelines.colour import blurred, to_lab
-from services.providers.pipelines.detail import resized
 from services.providers.ports import Pixels
 
 # The shorter side SSIM is measured at; see `measure_ssim`.

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from services.imaging.processing.detail import resized
+from services.imaging.processing.layers import Layers, take_apart
 from services.providers.pipelines.camera import Movement
-from services.providers.pipelines.detail import resized
-from services.providers.pipelines.layers import Layers, take_apart
 from services.providers.ports import Matte, Pixels
 
 # What lies behind moves by this share of what the subject does: enough to be seen, too little to show what was filled.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.blending import join
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.tiles import Grid
 from services.providers.capabilities.measures import DebugPicture
-from services.providers.pipelines.blending import join
 from services.providers.pipelines.progress import PieceProgress
 from services.providers.pipelines.redrawing import Redrawer, Redrawn, RedrawRequest, all_of, redraw
-from services.providers.pipelines.tiles import Grid
 from services.providers.ports import Pixels
 
 

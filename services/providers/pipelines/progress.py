@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.providers.capabilities.boxes import PixelBox
-from services.providers.pipelines.detail import resized
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.detail import resized
 from services.providers.ports import DiffusionStep, OnStep, Pixels
 
 _LONGEST_SIDE = 256

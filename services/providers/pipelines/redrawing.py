@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 
 from services.common.errors import Internal
+from services.imaging.processing.colour_matching import Match, keep_run
+from services.imaging.processing.detail import carry_change, resized
 from services.providers.capabilities.measures import SimilarityScore
-from services.providers.pipelines.colour import Match, keep_run
-from services.providers.pipelines.detail import carry_change, resized
 from services.providers.pipelines.faces import FindFaces, by_cascade
 from services.providers.pipelines.knowing import UNLIKE, knows, unheard
 from services.providers.pipelines.measures import (

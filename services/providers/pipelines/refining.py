@@ -9,24 +9,22 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
-import numpy as np
-from PIL import Image, ImageOps
-
 from services.catalog.enums import ProviderCapability, RefineStrategy
 from services.common.errors import InvalidRequest
 from services.imaging.limits import MAX_PIXELS, MAX_SIDE
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.colour_matching import match_histogram, match_lab
+from services.imaging.processing.scaling import enlarge, scaled
+from services.imaging.processing.tiles import Grid, cut
 from services.providers.capabilities.measures import DebugPicture, SimilarityScore
 from services.providers.capabilities.refining import DiffusionPass, Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import target_size
-from services.providers.pipelines.colour import match_histogram, match_lab
 from services.providers.pipelines.face_fixing import PROMPT as FACE_PROMPT
 from services.providers.pipelines.face_fixing import lay_back, surround
 from services.providers.pipelines.measures import SimilarityThresholds, keeps_colours, keeps_detail, worst
 from services.providers.pipelines.pieces import join_tiles, redraw_pieces, show
 from services.providers.pipelines.progress import PieceProgress, PreviewCanvas
 from services.providers.pipelines.redrawing import UNTOUCHED, Redrawer, Redrawn, RedrawRequest, doubted, drawn_picture
-from services.providers.pipelines.tiles import Grid, cut
 from services.providers.ports import ModelCard, OnStep, Pixels
 
 CAPABILITIES = frozenset(
@@ -175,28 +173,13 @@ def output_size(wanted: Refinement, settings: RefinerSettings) -> tuple[int, int
     if wanted.upscale is None:
         return width, height
     if settings.version == "2":
-        return _scaled(width, height, FOUR_K / max(width, height))
+        return scaled(width, height, FOUR_K / max(width, height))
     size = target_size(wanted)
     if size[0] * size[1] > MAX_PIXELS or max(size) > MAX_SIDE:
         raise InvalidRequest(
             f"{size[0]}x{size[1]} is more than {MAX_PIXELS} pixels or {MAX_SIDE} on a side", reason="TOO_MANY_PIXELS"
         )
     return max(size[0], 1), max(size[1], 1)
-
-
-def _scaled(width: int, height: int, factor: float) -> tuple[int, int]:
-    return max(round(width * factor), 1), max(round(height * factor), 1)
-
-
-def enlarge(pixels: Pixels, width: int, height: int) -> Pixels:
-    """By Lanczos. Where the proportions differ, the picture covers the new ones and loses what is beyond them."""
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    source = Image.fromarray(pixels)
-    factors = width / source.width, height / source.height
-    if any(_scaled(*source.size, factor) == (width, height) for factor in factors):
-        return np.asarray(source.resize((width, height), Image.Resampling.LANCZOS))
-    return np.asarray(ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS))
 
 
 def _cut(wanted: Refinement, settings: RefinerSettings, redrawer: Redrawer, width: int, height: int) -> Grid | None:

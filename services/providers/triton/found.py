@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
 from services.providers.capabilities.detecting import Line, People, Sighting, Text
 from services.providers.triton.answers import CardEvent, ModelEvent, ModelsEvent
 

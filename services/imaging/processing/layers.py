@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.pipelines.detail import resized, strips
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.detail import resized, strips
 
 # The first look at colours nearby is worked out on a copy of about this side, in windows of a sixteenth of it.
 _WORKING_SIDE, _WIDE = 512, 33

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
 
 # Pixels beside a tile that the model sees and that are thrown away: its edges know too little of what goes on there.
 CONTEXT = 16

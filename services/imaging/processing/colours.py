@@ -1,33 +1,17 @@
-"""The colour that dominates a picture, and the way between sRGB and CIE L*a*b*."""
+"""The colour that dominates a picture."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.lab import to_lab
 
-Lab: TypeAlias = NDArray[np.float32]
 # Side of a cell of the colour space, in CIE L*a*b* units; a few just noticeable differences.
 _CELL = 4.0
 _CELLS = (26, 66, 66)
 _SAMPLES = 1 << 18
-
-
-def to_lab(pixels: Pixels) -> Lab:
-    """sRGB uint8 `[..., 3]` to L* 0 to 100, a* and b* (D65), float32 of the same shape (CIE 15, IEC 61966-2-1)."""
-    flat = np.ascontiguousarray(pixels.reshape(-1, 1, 3), np.float32) / np.float32(255)
-    return np.asarray(cv2.cvtColor(flat, cv2.COLOR_RGB2Lab), np.float32).reshape(pixels.shape)
-
-
-def from_lab(lab: Lab) -> NDArray[np.float32]:
-    """To sRGB 0 to 255, not rounded; what no screen can show is cut off."""
-    flat = np.ascontiguousarray(lab.reshape(-1, 1, 3), np.float32)
-    rgb = np.asarray(cv2.cvtColor(flat, cv2.COLOR_Lab2RGB), np.float32).reshape(lab.shape)
-    return np.clip(rgb, 0, 1) * np.float32(255)
 
 
 def dominant(pixels: Pixels, weights: NDArray[np.float32] | None = None) -> tuple[int, int, int]:

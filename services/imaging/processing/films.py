@@ -11,7 +11,7 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from services.common.errors import Internal
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
 
 _LAST_WORDS = 400
 _CLOSE_SECONDS = 60.0

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
 
 # A change of that many levels halves what is carried over.
 _CHANGE = 12.0

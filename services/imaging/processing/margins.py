@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from services.common.errors import InvalidRequest
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
 
 _SUBJECT_ALPHA = 128
 # A speck smaller than this share of the largest piece does not move the subject's box.

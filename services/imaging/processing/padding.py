@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.inference.imaging.colours import dominant
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.colours import dominant
 
 # Of the side across the border, and of the one along it; in pixels at least, as small pictures often have an edge of
 # one or two pixels that is darker than the rest, which would be carried on as a frame.

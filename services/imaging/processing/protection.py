@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.inference.imaging.colours import to_lab
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.lab import to_lab
 
 Shares: TypeAlias = NDArray[np.float32]
 

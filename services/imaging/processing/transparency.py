@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.common.errors import InvalidRequest
-from services.providers.pipelines.refining import enlarge
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.scaling import enlarge
 
 # Colours are carried on at about this size, so far in its pixels, and fade to white over as much again.
 _CARRIED_PIXELS = 1_000_000
 _REACH = 4.0
 # Alpha up to which nothing can be seen: a twentieth.
 _UNSEEN = 12
+_STRIP_PIXELS = 1 << 20
 
 
 def check_visible(pixels: Pixels, otherwise: str = "the picture is transparent everywhere") -> None:
@@ -39,6 +40,20 @@ def opaque_colours(pixels: Pixels) -> Pixels:
         return colours if seen.all() else np.full_like(colours, 255)
     shown: Pixels = np.where(seen[:, :, np.newaxis], colours, _carried_on(colours, seen))
     return shown
+
+
+def lay_on_white(pixels: Pixels) -> Pixels:
+    """`[H, W, 3]` as it is, `[H, W, 4]` (straight alpha) to `[H, W, 3]`."""
+    height, width, channels = pixels.shape
+    if channels == 3:
+        return pixels
+    laid = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        part = pixels[top : top + rows]
+        alpha = part[:, :, 3:].astype(np.uint16)
+        laid[top : top + rows] = (part[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return laid
 
 
 def with_alpha(pixels: Pixels, alpha: Pixels) -> Pixels:

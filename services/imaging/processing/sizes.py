@@ -9,7 +9,7 @@ from math import ceil, floor
 
 from services.common.errors import InvalidRequest
 from services.imaging.limits import MAX_SIDE
-from services.inference.imaging.margins import Axis, StartRange
+from services.imaging.processing.margins import Axis, StartRange
 
 Starts = Callable[[Axis, Fraction], StartRange]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from services.inference.imaging.colours import to_lab
-from services.inference.imaging.protection import Shares
-from services.providers.pipelines.detail import resized
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.detail import resized
+from services.imaging.processing.lab import to_lab
+from services.imaging.processing.protection import Shares
 
 # Both are looked at on a copy of this side at most.
 _SIDE = 256

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.common.errors import InvalidRequest
-from services.inference.imaging.margins import SubjectBox, around, subject_box
-from services.providers.capabilities.boxes import PixelBox
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.margins import SubjectBox, around, subject_box
 from services.providers.capabilities.detecting import People
 from services.providers.ports import Pixels
 

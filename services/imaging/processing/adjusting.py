@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
-from services.inference.imaging.framing import Frame
-from services.inference.imaging.margins import SubjectBox
-from services.inference.imaging.padding import pad
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.framing import Frame
+from services.imaging.processing.margins import SubjectBox
+from services.imaging.processing.padding import pad
 
 RESAMPLING = {filter.name.lower(): filter for filter in Image.Resampling}
 

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.inference.imaging.colours import dominant, from_lab, to_lab
-from services.inference.imaging.protection import Shares
-from services.providers.pipelines.layers import Layers
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.colours import dominant
+from services.imaging.processing.lab import from_lab, to_lab
+from services.imaging.processing.layers import Layers
+from services.imaging.processing.protection import Shares
 
 Colour: TypeAlias = tuple[int, int, int]
 # Rows are worked on in strips of about so many pixels: a picture as floats would take twelve times its bytes.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.pipelines.colour import Mask, from_lab, to_lab
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.colour_matching import Mask
+from services.imaging.processing.lab import pixels_of, to_lab
 
 _COLOURS = 4
 _SAMPLES = 20_000
@@ -32,7 +33,7 @@ def match_palette(pixels: Pixels, like: Pixels, where: Mask, like_where: Mask) -
     distances = ((lab[where][:, None] - centres) ** 2).sum(axis=2)
     weights = np.exp((distances.min(axis=1, keepdims=True) - distances) / (2 * _REACH**2))
     lab[where] += ((weights / weights.sum(axis=1, keepdims=True)) @ moves).astype(np.float32)
-    matched = from_lab(lab)
+    matched = pixels_of(lab)
     matched[~where] = pixels[~where]
     return matched
 

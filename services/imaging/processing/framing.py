@@ -13,8 +13,8 @@ from fractions import Fraction
 from math import ceil, floor
 
 from services.common.errors import InvalidRequest
-from services.inference.imaging.margins import NO_MARGINS, Axis, Margins, StartRange, SubjectBox, around
-from services.inference.imaging.sizes import PictureAxes, impossible, largest_inside, smallest_around
+from services.imaging.processing.margins import NO_MARGINS, Axis, Margins, StartRange, SubjectBox, around
+from services.imaging.processing.sizes import PictureAxes, impossible, largest_inside, smallest_around
 
 # Above this difference of aspect ratios 'auto' pads, so that nothing is lost; up to it, it crops.
 AUTO_DIFFERENCE = Fraction(5, 100)

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.pipelines.detail import strips
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.detail import strips
+from services.imaging.processing.lab import pixels_of, to_lab
 
 # Takes a picture and the one it is to look like.
 Match: TypeAlias = Callable[[Pixels, Pixels], Pixels]
@@ -46,7 +47,7 @@ def match_lab(
     stretch = np.clip(stretch, 1 / _LARGEST_STRETCH, _LARGEST_STRETCH)
     moved = (source - mean) * stretch + there.mean(0, dtype=np.float64)
     moved[:, :, channels:] = source[:, :, channels:]
-    matched = from_lab(moved.astype(np.float32))
+    matched = pixels_of(moved.astype(np.float32))
     if where is not None:
         matched[~where] = pixels[~where]
     return matched
@@ -97,7 +98,7 @@ def keep_run(pixels: Pixels, like: Pixels) -> Pixels:
     for channels, parts in ((slice(0, 1), _LIGHT_PARTS), (slice(1, 3), _COLOUR_PARTS)):
         broad = cv2.resize(blurred(apart[:, :, channels], parts), size, interpolation=cv2.INTER_LINEAR)
         lab[:, :, channels] += broad.reshape(lab[:, :, channels].shape)
-    return from_lab(lab)
+    return pixels_of(lab)
 
 
 def blurred(field: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
@@ -108,15 +109,3 @@ def blurred(field: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
     few = max(width // factor, 1), max(height // factor, 1)
     small = cv2.resize(field, few, interpolation=cv2.INTER_AREA) if factor > 1 else field
     return cv2.GaussianBlur(small, (0, 0), sigma / factor).astype(np.float32, copy=False)
-
-
-def to_lab(pixels: Pixels) -> NDArray[np.float32]:
-    """RGB to CIE Lab, L from 0 to 100."""
-    return cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).astype(np.float32, copy=False)
-
-
-def from_lab(lab: NDArray[np.float32]) -> Pixels:
-    """What RGB cannot show is cut off."""
-    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
-    pixels: Pixels = np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
-    return pixels

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.capabilities.boxes import PixelBox
-from services.providers.pipelines.colour import Mask, match_lab, to_lab
-from services.providers.pipelines.detail import resized
-from services.providers.pipelines.palette import match_palette
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.colour_matching import Mask, match_lab
+from services.imaging.processing.detail import resized
+from services.imaging.processing.lab import to_lab
+from services.imaging.processing.palette import match_palette
 
 _SUBJECT = 128
 # Of colours, from which on it is another thing rather than the same in other light: the astronaut's suit in a cup's

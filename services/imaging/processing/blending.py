@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.providers.capabilities.boxes import PixelBox
-from services.providers.pipelines.tiles import Grid
-from services.providers.ports import Pixels
+from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.boxes import PixelBox
+from services.imaging.processing.tiles import Grid
 
 
 def join(grid: Grid, pieces: Sequence[Pixels]) -> Pixels:

@@ -1,1 +1,0 @@
-"""Algorithms over pixels: no files, no network, no models."""
