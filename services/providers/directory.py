@@ -23,6 +23,8 @@ class Providers:
 
     def __init__(self, found: Mapping[str, Provider]) -> None:
         self.found = found
+        # Told once: looking a protocol's members up takes longer than the calls that need it.
+        self._serving = [provider for provider in found.values() if isinstance(provider, Serving)]
 
     @property
     def checks(self) -> dict[str, Check]:
@@ -35,9 +37,7 @@ class Providers:
     @property
     def served(self) -> tuple[LoadedModel, ...]:
         """The models of our own; what vendors have behind their doors is theirs to tell."""
-        return tuple(
-            model for provider in self.found.values() if isinstance(provider, Serving) for model in provider.served
-        )
+        return tuple(model for provider in self._serving for model in provider.served)
 
     def terms(self, name: str, config: Mapping[str, Any]) -> AccountTerms | None:
         """How its account may be used; None for our own. Raises InvalidRequest when there is no such provider."""
