@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
@@ -24,7 +25,7 @@ from services.workflows.ports import (
     unit_name,
 )
 
-_CONTENTION_LIMIT = 8
+_CONTENTION_LIMIT, _AT_ONCE = 8, 16
 _KEPT = (StepStatus.COMPLETED, StepStatus.SKIPPED)
 _ORIGIN = ("origin_instance", "origin_zone", "origin_tenant_id", "origin_reference")
 Change: TypeAlias = Callable[[Definition, int], Definition]
@@ -196,32 +197,42 @@ class WorkflowService:
         open_ = [StepName(workflow.id, name, try_[1]) for name, try_ in zip(names, workflow.to_cancel, strict=True)]
         if open_:
             await self._tasks.cancel(tenant, open_)
-        found = CleanupReport(workflow)
-        for unit, row in workflow.units() if tasks else ():
-            step = steps[unit.place]
-            for attempt in range(1, row.attempt + 1):
-                name = StepName(workflow.id, unit_name(step.id, unit.slot), attempt)
-                found = await self._cleaned(found, name, step.task_type)
+        found = await self._cleaned(workflow) if tasks else CleanupReport(workflow)
         cleaned = await self._change(tenant, workflow_id, lambda workflow: workflow.cleaned(self._clock()))
         return found._replace(workflow=cleaned)
 
-    async def _cleaned(self, so_far: CleanupReport, name: StepName, task_type: str) -> CleanupReport:
-        tenant = so_far.workflow.tenant
-        paths: list[str] = []
-        try:
-            paths, left = await self._tasks.clean(tenant, name)
-        except NotFound:
-            return so_far  # it was deleted, or never made
-        except ComputeError as error:
-            left = [error.message]
-        task_id = self._tasks.task_id(tenant, name)
-        errors = tuple(CleanupError(task_id, name.step_id, task_type, said) for said in left)
-        return so_far._replace(
-            tasks_processed=so_far.tasks_processed + 1,
-            tasks_cleaned=so_far.tasks_cleaned + (not errors),
-            deleted_paths=so_far.deleted_paths + tuple(paths),
-            errors=so_far.errors + errors,
+    async def _cleaned(self, workflow: Workflow) -> CleanupReport:
+        """Every task it ever made, several at a time."""
+        steps, room = (await self._definitions.get(workflow.id)).definition.steps, asyncio.Semaphore(_AT_ONCE)
+        tries = (
+            (StepName(workflow.id, unit_name(steps[unit.place].id, unit.slot), attempt), steps[unit.place].task_type)
+            for unit, row in workflow.units()
+            for attempt in range(1, row.attempt + 1)
         )
+        parts = await asyncio.gather(*(self._clean(workflow.tenant, *each, room) for each in tries))
+        done = [part for part in parts if part is not None]
+        errors = tuple(error for _, left in done for error in left)
+        return CleanupReport(
+            workflow,
+            tasks_processed=len(done),
+            tasks_cleaned=sum(not left for _, left in done),
+            deleted_paths=tuple(path for paths, _ in done for path in paths),
+            errors=errors,
+        )
+
+    async def _clean(
+        self, tenant: str, name: StepName, task_type: str, room: asyncio.Semaphore
+    ) -> tuple[list[str], list[CleanupError]] | None:
+        """Paths that went, and what could not go yet; None where there is no such task."""
+        try:
+            async with room:
+                paths, left = await self._tasks.clean(tenant, name)
+        except NotFound:
+            return None  # it was deleted, or never made
+        except ComputeError as error:
+            paths, left = [], [error.message]
+        task_id = self._tasks.task_id(tenant, name)
+        return paths, [CleanupError(task_id, name.step_id, task_type, said) for said in left]
 
     def _cancelled_if_live(self, workflow: Workflow) -> Workflow:
         return workflow if workflow.ended else workflow.cancelled(self._clock())

@@ -20,6 +20,8 @@ from services.workflows.ports import NewStepTask, StepName, StepTask
 
 KIND = "workflow"
 _TIMEOUT = 20.0
+# Of what a failure says; the task has all of it. Heads hold that of a thousand steps.
+_MESSAGE = 500
 _DELETION_SECONDS = 1.0
 _CREATES, _NAMES = 100, 500
 _OVER = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
@@ -120,7 +122,7 @@ def _task(outcome: parents_pb2.TaskOutcome) -> StepTask | None:
         return StepTask(over=True, retries=retries, result=result_of(task))
     if task.status == tasks_pb2.TASK_STATUS_CANCELLED:
         return _CANCELLED._replace(retries=retries)
-    said = task.errors[-1] if task.errors else "its task failed"
+    said = task.errors[-1][:_MESSAGE] if task.errors else "its task failed"
     return StepTask(over=True, retries=retries, reason=task.error_reason or "STEP_TASK_FAILED", message=said)
 
 

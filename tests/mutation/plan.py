@@ -31,7 +31,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/fair_scheduler.py": _DISPATCH,
     "services/tasks/worker_registry.py": _DISPATCH,
     "services/tasks/attempts.py": (*_DISPATCH, "test_tasks_claims"),
-    "services/durable/leases.py": ("test_durable_leases", "test_tasks_roster"),
+    "services/durable/leases.py": _DISPATCH,
     "services/durable/leadership.py": ("test_tasks_leadership",),
     "services/durable/repository.py": ("test_durable_repository", "test_durable_crashes", "test_tasks_repository"),
     "services/durable/relay.py": ("test_tasks_outbox", "test_durable_crashes"),
