@@ -22,6 +22,8 @@ from services.messaging.subjects.tasks import CHANGES_SUBJECT
 TERMINAL = frozenset({pb.TASK_STATUS_COMPLETED, pb.TASK_STATUS_FAILED, pb.TASK_STATUS_CANCELLED})
 _RECENT, _RECENT_BYTES = 10_000, 64 * 1024 * 1024
 _LISTEN_SECONDS = 1.0
+# After an end that cannot be read.
+_AGAIN_SECONDS = 0.5
 
 
 class Completions:
@@ -53,7 +55,11 @@ class Completions:
         deadline = time.monotonic() + seconds
         while task.status not in TERMINAL and (left := deadline - time.monotonic()) > 0:
             heard = await self._hear(task, left)
-            task = heard if heard is not None and heard.HasField("spec") else await _read_or_keep(task, read)
+            if heard is not None and heard.HasField("spec"):
+                return heard
+            known, task = task, await _read_or_keep(task, read)
+            if task is known:
+                await asyncio.sleep(max(0.0, min(_AGAIN_SECONDS, deadline - time.monotonic())))
         return task
 
     async def _hear(self, task: pb.Task, seconds: float) -> pb.Task | None:

@@ -377,6 +377,20 @@ async def test_an_end_too_large_for_the_bus_is_remembered_as_something_to_read()
             assert (await completions.wait(task(pb.TASK_STATUS_PENDING), 5, read)).version == 3
 
 
+async def test_an_end_that_cannot_be_read_is_not_asked_for_all_the_time() -> None:
+    bus, reads = FakeBus(), []
+    completions = Completions(cast("Client", bus), nothing_missed)
+
+    async def read() -> pb.Task:
+        reads.append(1)
+        raise Unavailable("the tasks service is away")
+
+    async with completions.listening():
+        await bus.tell(pb.Task(id="t", status=pb.TASK_STATUS_COMPLETED, version=3))
+        waited = await completions.wait(task(pb.TASK_STATUS_PENDING), 0.7, read)
+    assert waited.status == pb.TASK_STATUS_PENDING and 1 <= len(reads) <= 3
+
+
 async def test_a_wait_that_is_over_reads_once_more() -> None:
     completions = Completions(cast("Client", FakeBus()), nothing_missed)
 
