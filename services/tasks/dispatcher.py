@@ -140,8 +140,8 @@ class Dispatcher:
             if self._begin_lease(task) and task.spec and self._registry.inbox(task.worker):
                 self._assignments[task.worker or ""].append(task)
         else:
-            self._leases.drop(task.id)
-            self._learn(task)
+            if self._leases.drop(task.id) is not None:
+                self._learn(task)
             if task.state is TaskState.PENDING:
                 self._scheduler.add(self._queued(task), self._clock())
             else:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from services.common.errors import Unavailable
 from services.tasks.clock import SteadyClock
@@ -153,6 +154,17 @@ async def test_the_next_begins_while_the_end_of_the_one_before_is_being_written(
         desk.write(desk.stored["first"].completed("{}", (), CLOCK()))
         await desk.settle()
         assert desk.begun == ["first", "second"]
+
+
+def test_only_a_run_that_was_under_way_teaches_how_long_runs_take() -> None:
+    """A clean-up is written days later."""
+    desk = Desk()
+    books: Any = desk.books
+    running = task("t").created().claimed("w1", CLOCK())
+    done = running.completed("{}", (), (running.started_at or 0) + 4_000_000)
+    for written in (running, done, done, done.cleaned((running.started_at or 0) + 400_000_000)):
+        desk.books.noticed(written)
+    assert books._scheduler.estimate("GENERATION") == 4.0
 
 
 async def test_what_waited_is_handed_whole_to_the_worker_it_was_begun_for() -> None:
