@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
+from services.common.background import together
 from services.common.errors import IllegalTransition, Internal, NotFound
-from services.durable.batch_writer import abandon
 from services.tasks.domain import Task
 from services.tasks.ports import Assignment, AttemptStart, TaskRepository
 from services.tasks.service import TaskService
@@ -22,28 +21,12 @@ class AttemptStarter:
     async def begin(self, assignments: Sequence[Assignment]) -> list[AttemptStart]:
         """In the order asked, written together. Raises ComputeError."""
         found = await self._repository.get_many([asked.task_id for asked in assignments])
-        writes = [self._write(asked, found.get(asked.task_id)) for asked in assignments]
-        try:
-            return [await self._begun(*each) for each in zip(assignments, writes, strict=True)]
-        finally:
-            abandon(write[1] for write in writes if write is not None)
+        return await together([self._begin(asked, found.get(asked.task_id)) for asked in assignments])
 
-    def _write(self, asked: Assignment, task: Task | None) -> tuple[Task, asyncio.Future[bool]] | None:
-        """None where more must be done than to write."""
+    async def _begin(self, asked: Assignment, task: Task | None) -> AttemptStart:
         try:
             if task is not None:
                 self._check(task)
-                return self._service.begin_claim(asked.worker_id, task, asked.attempt)
-        except (NotFound, Internal):
-            pass  # who looks closer says so
-        return None
-
-    async def _begun(self, asked: Assignment, write: tuple[Task, asyncio.Future[bool]] | None) -> AttemptStart:
-        if write is not None and await write[1]:
-            return AttemptStart(write[0])
-        try:
-            task = await self._repository.get_fresh(asked.task_id)
-            self._check(task)
             return AttemptStart(await self._service.claim(asked.worker_id, task, asked.attempt))
         except (NotFound, Internal) as error:
             return AttemptStart(None, error.reason)

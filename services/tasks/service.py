@@ -183,13 +183,6 @@ class TaskService:
 
         return await self.change(task_id, amended)
 
-    def begin_claim(self, worker: str, task: Task, attempt: int) -> tuple[Task, asyncio.Future[bool]] | None:
-        """The first half of `claim`, for groups: the task as begun, and whether that stands. None where it cannot."""
-        if task.state is not TaskState.PENDING or attempt not in (0, task.attempt + 1):
-            return None
-        begun = task.claimed(worker, self._clock())
-        return begun, self._tasks.save(begun)
-
     async def claim(self, worker: str, task: Task | None, attempt: int) -> Task:
         """Begins an attempt of `task` for `worker`; 0 means whichever comes next.
 
