@@ -76,6 +76,7 @@ async def test_a_queue_is_known_once_a_worker_says_that_it_serves_it(api: Stack)
     assert "inference, providers, studio" in told["detail"]
 
 
+@pytest.mark.field("queue-after-restart")
 @pytest.mark.asyncio(loop_scope="function")
 async def test_a_queue_that_only_workers_serve_is_known_after_a_restart(mongodb_url: str, nats_url: str) -> None:
     """Before any worker has spoken again."""
