@@ -38,7 +38,7 @@ class BatchWriter(Generic[OpT, OutcomeT]):
     ) -> None:
         """`group` and `group_weight` bound one group, `in_flight` the groups that are out at the same time. While more
         than one tenant comes, `contended_group` bounds a group too, and no tenant is in all groups that are out: who
-        comes next need not wait for those of one that floods.
+        comes next need not wait for those of one that floods; where that one has every place, there is one more.
 
         `capacity` bounds what may wait for a tenant that is alone, and less beside others (see `FairQueue`); beyond it
         `put` raises Overloaded with the reason `busy`.
@@ -61,7 +61,7 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         self.check_room(tenant)
         future: asyncio.Future[OutcomeT] = asyncio.get_running_loop().create_future()
         self._waiting.put(tenant, (op, future))
-        if len(self._flights) < self._in_flight and tenant not in self._passed_over():
+        if self._may_fly(tenant):
             flight = asyncio.create_task(self._fly(), name="batch writer")
             self._flights.add(flight)
         return future
@@ -77,10 +77,18 @@ class BatchWriter(Generic[OpT, OutcomeT]):
         while self._flights:
             await asyncio.wait(set(self._flights))
 
+    def _may_fly(self, tenant: str) -> bool:
+        if len(self._flights) < self._in_flight:
+            return tenant not in self._passed_over()
+        newcomer = self._waiting.contended and not self._groups_out[tenant]
+        return newcomer and 1 < self._in_flight == len(self._flights)
+
     async def _fly(self) -> None:
+        flown = False
         try:
             await asyncio.sleep(0)  # what this turn of the loop still brings joins the group
-            while group := self._take():
+            while len(self._flights) <= self._in_flight + (not flown) and (group := self._take()):
+                flown = True
                 tenants = {self._tenant_of(op) for op, _ in group}
                 self._groups_out.update(tenants)
                 await self._send_group(group)

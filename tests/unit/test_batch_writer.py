@@ -131,6 +131,20 @@ async def test_who_comes_next_need_not_wait_for_the_groups_of_one_that_floods() 
     assert (await all_sent(sender, writer, writes))[4:] == [["a4", "a5"]]
 
 
+async def test_the_first_of_a_tenant_does_not_wait_where_another_has_every_place() -> None:
+    sender = Sender()
+    writer = BatchWriter(sender.send, in_flight=2, tenant_of=lambda op: op[0])
+    writes = []
+    for op in ("a1", "a2", "a3", "b1", "b2", "c1"):
+        writes.append(writer.put(op))
+        await turns()
+    assert sender.groups == [["a1"], ["a2"], ["b1"]], "one more, and no second one"
+    assert sorted(op for group in await all_sent(sender, writer, writes) for op in group) == sorted(
+        ["a1", "a2", "a3", "b1", "b2", "c1"]
+    )
+    assert not writer._flights  # none is left over
+
+
 async def test_one_tenant_alone_has_every_place() -> None:
     sender = Sender()
     writer = BatchWriter(sender.send, in_flight=2, tenant_of=lambda op: op[0])
