@@ -9,17 +9,23 @@ ROOT = Path(__file__).parents[2]
 
 _DISPATCH = (
     "test_tasks_dispatcher",
-    "test_tasks_roster",
     "test_tasks_reload",
     "test_tasks_queues",
     "test_tasks_batches",
+    "test_tasks_roster",
 )
 _LIFE = ("test_tasks_service", "test_tasks_claims", "test_tasks_batches", "test_tasks_removal", "test_tasks_tidying")
 _CALLS = ("test_inference_asking", "test_inference_tidying", "test_inference_asking_chaos")
 
 # Patterns of files, and the tests in tests/unit that are run for each.
 PLAN: dict[str, tuple[str, ...]] = {
-    "services/tasks/domain.py": (*_LIFE, "test_tasks_calls", "test_tasks_messages", "test_tasks_dispatcher"),
+    "services/tasks/domain.py": (
+        *_LIFE,
+        "test_tasks_domain",
+        "test_tasks_calls",
+        "test_tasks_messages",
+        "test_tasks_dispatcher",
+    ),
     "services/tasks/service.py": (*_LIFE, "test_tasks_calls", "test_tasks_queues"),
     "services/tasks/removal.py": ("test_tasks_removal",),
     "services/tasks/orphan_reaper.py": ("test_tasks_tidying",),
@@ -27,13 +33,13 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/fingerprint.py": ("test_tasks_fingerprint",),
     "services/tasks/reference_policy.py": ("test_tasks_door",),
     "services/tasks/dispatcher.py": _DISPATCH,
-    "services/tasks/backlog.py": _DISPATCH,
+    "services/tasks/backlog.py": ("test_tasks_backlog", *_DISPATCH),
     "services/tasks/fair_scheduler.py": _DISPATCH,
     "services/tasks/worker_registry.py": _DISPATCH,
     "services/tasks/attempts.py": (*_DISPATCH, "test_tasks_claims"),
     "services/durable/leases.py": _DISPATCH,
     "services/durable/leadership.py": ("test_tasks_leadership",),
-    "services/durable/repository.py": ("test_durable_repository", "test_durable_crashes", "test_tasks_repository"),
+    "services/durable/repository.py": ("test_durable_repository", "test_tasks_repository", "test_durable_crashes"),
     "services/durable/relay.py": ("test_tasks_outbox", "test_durable_crashes"),
     "services/durable/checkpoints.py": ("test_tasks_outbox", "test_durable_crashes"),
     "services/durable/batch_writer.py": ("test_batch_writer", "test_tasks_repository"),
@@ -44,7 +50,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/webhooks/sender.py": ("test_webhooks_sender", "test_webhooks_ready"),
     "services/webhooks/ready_queue.py": ("test_webhooks_ready", "test_webhooks_sender"),
     "services/webhooks/http_transport.py": ("test_webhooks_courier",),
-    "services/net/addresses.py": ("test_guarded_http", "test_tasks_door"),
+    "services/net/addresses.py": ("test_net_addresses", "test_guarded_http", "test_tasks_door"),
     "services/imaging/paths.py": ("test_storage_paths",),
     "services/access/domain.py": ("test_access_domain",),
     "services/access/service.py": ("test_access_domain",),

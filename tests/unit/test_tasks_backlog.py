@@ -1,125 +1,102 @@
-"""Who is next."""
+"""The waiting tasks of one queue: who is next, and that nothing is kept of those that are gone."""
 
-import gc
-
-from hypothesis import given
-from hypothesis import strategies as st
+from __future__ import annotations
 
 from services.tasks.backlog import Backlog
 from services.tasks.scheduler import AGE_PER_PRIORITY, QueuedTask
 
-
-def waiting(
-    name: str, *, tenant: str = "a", priority: int = 0, created: int = 0, after: int = 0, weight: float = 1.0
-) -> QueuedTask:
-    return QueuedTask(name, tenant, "inference", priority, created, 1, after, weight)
+NOW = 1_000
 
 
-def names(items: list[QueuedTask]) -> list[str]:
-    return [item.task_id for item in items]
+def task(name: str, tenant: str = "acme", *, priority: int = 50, created: int = 0, not_before: int = 0) -> QueuedTask:
+    return QueuedTask(name, tenant, "q", priority, created, 1, not_before)
 
 
-def test_a_higher_priority_goes_first() -> None:
+def names(backlog: Backlog, room: int = 100, now: int = NOW) -> list[str]:
+    return [item.task_id for item in backlog.pop(room, now)]
+
+
+def kept(backlog: Backlog) -> int:
+    """Entries in its heaps, those of tasks that are gone included."""
+    return len(backlog._delayed) + sum(map(len, backlog._ready.values()))
+
+
+def test_the_more_urgent_is_first_and_of_equals_the_older_and_of_those_the_first_to_come() -> None:
     backlog = Backlog()
-    for item in (waiting("low", created=1), waiting("high", created=2, priority=1)):
-        backlog.push(item, now=0)
-    assert names(backlog.pop(2, now=0)) == ["high", "low"]
+    for item in (
+        task("b", created=5),
+        task("late", created=6),
+        task("urgent", priority=51, created=9),
+        task("c", created=5),
+    ):
+        backlog.push(item, NOW)
+    assert names(backlog) == ["urgent", "b", "c", "late"]
+    assert len(backlog) == 0
 
 
-def test_only_what_is_due_is_ready() -> None:
+def test_age_outweighs_a_step_of_priority_in_the_end() -> None:
     backlog = Backlog()
-    assert not backlog.has_ready(now=0)
-    backlog.push(waiting("later", after=10), now=0)
-    assert not backlog.has_ready(now=9)
-    assert backlog.has_ready(now=10)
-    backlog.push(waiting("now"), now=0)
-    assert backlog.has_ready(now=0)
-    backlog.pop(1, now=0)
-    assert not backlog.has_ready(now=0)
+    backlog.push(task("urgent", priority=51, created=AGE_PER_PRIORITY + 1), NOW)
+    backlog.push(task("old", priority=50, created=0), NOW)
+    assert names(backlog) == ["old", "urgent"]
 
 
-def test_a_task_that_waited_long_enough_goes_before_a_higher_priority() -> None:
+def test_no_more_are_taken_than_there_is_room_for() -> None:
     backlog = Backlog()
-    backlog.push(waiting("old", created=0), now=0)
-    backlog.push(waiting("urgent", created=AGE_PER_PRIORITY + 1, priority=1), now=0)
-    assert names(backlog.pop(1, now=0)) == ["old"]
+    for number in range(5):
+        backlog.push(task(str(number), created=number), NOW)
+    assert names(backlog, 0) == [] and names(backlog, 2) == ["0", "1"] and len(backlog) == 3
+    assert "2" in backlog and "1" not in backlog
 
 
-def test_tenants_take_turns_however_much_one_of_them_sends() -> None:
+def test_what_is_put_off_waits_until_its_time() -> None:
     backlog = Backlog()
-    for number in range(10):
-        backlog.push(waiting(f"a{number}", tenant="a", created=number), now=0)
-    backlog.push(waiting("b0", tenant="b", created=100), now=0)
-    backlog.push(waiting("b1", tenant="b", created=101), now=0)
-    assert names(backlog.pop(4, now=0)) == ["a0", "b0", "a1", "b1"]
+    backlog.push(task("later", not_before=NOW + 10), NOW)
+    backlog.push(task("soon", not_before=NOW + 5), NOW)
+    assert backlog.next_due() == NOW + 5
+    assert not backlog.has_ready(NOW + 4) and names(backlog, now=NOW + 4) == []
+    assert backlog.has_ready(NOW + 5) and names(backlog, now=NOW + 5) == ["soon"]
+    assert names(backlog, now=NOW + 10) == ["later"] and backlog.next_due() is None
 
 
-def test_a_tenant_with_heavy_tasks_gets_fewer_of_them() -> None:
+def test_a_task_that_is_due_now_is_ready_at_once() -> None:
     backlog = Backlog()
-    for number in range(8):
-        backlog.push(waiting(f"a{number}", tenant="a", weight=3.0), now=0)
-        backlog.push(waiting(f"b{number}", tenant="b", weight=1.0), now=0)
-    taken = names(backlog.pop(8, now=0))
-    assert sum(name.startswith("b") for name in taken) == 6
+    backlog.push(task("t", not_before=NOW), NOW)
+    assert backlog.next_due() is None and names(backlog) == ["t"]
 
 
-def test_a_tenant_that_comes_back_has_saved_nothing_up() -> None:
+def test_tenants_take_turns_and_one_that_comes_back_has_saved_nothing_up() -> None:
     backlog = Backlog()
-    for number in range(20):
-        backlog.push(waiting(f"a{number}", tenant="a", created=number), now=0)
-    backlog.pop(10, now=0)
-    for number in range(10):
-        backlog.push(waiting(f"b{number}", tenant="b", created=number), now=0)
-    taken = names(backlog.pop(6, now=0))
-    assert 2 <= sum(name.startswith("b") for name in taken) <= 4
+    for number in range(3):
+        backlog.push(task(f"a{number}", "a", created=number), NOW)
+        backlog.push(task(f"b{number}", "b", created=number), NOW)
+    assert sorted(names(backlog, 2)) == ["a0", "b0"] and sorted(names(backlog, 2)) == ["a1", "b1"]
+    backlog.push(task("c0", "c"), NOW)
+    backlog.push(task("c1", "c"), NOW)
+    assert sorted(names(backlog, 3)) == ["a2", "b2", "c0"]
 
 
-def test_a_delayed_task_is_not_taken_before_its_time() -> None:
+def test_what_was_removed_or_replaced_is_not_taken() -> None:
     backlog = Backlog()
-    backlog.push(waiting("later", after=50), now=0)
-    assert backlog.pop(1, now=49) == []
-    assert backlog.next_due() == 50
-    assert names(backlog.pop(1, now=50)) == ["later"]
-
-
-def test_a_removed_task_is_never_taken() -> None:
-    backlog = Backlog()
-    backlog.push(waiting("gone"), now=0)
+    backlog.push(task("gone"), NOW)
+    backlog.push(task("t", priority=10), NOW)
+    backlog.push(task("t", priority=60), NOW)
+    backlog.push(task("other"), NOW)
     backlog.remove("gone")
-    assert backlog.pop(1, now=0) == []
+    backlog.remove("never heard of")
+    assert [(item.task_id, item.priority) for item in backlog.pop(9, NOW)] == [("t", 60), ("other", 50)]
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["push", "remove", "pop"]), st.integers(0, 9), st.sampled_from("abc"), st.integers(0, 3)
-        ),
-        max_size=60,
-    )
-)
-def test_every_pushed_task_is_taken_exactly_once_unless_removed(steps: list[tuple[str, int, str, int]]) -> None:
-    backlog, expected = Backlog(), set()
-    for action, number, tenant, priority in steps:
-        name = f"{tenant}{number}"
-        if action == "push":
-            backlog.push(waiting(name, tenant=tenant, priority=priority, created=number), now=0)
-            expected.add(name)
-        elif action == "remove":
-            backlog.remove(name)
-            expected.discard(name)
-        else:
-            taken = names(backlog.pop(2, now=0))
-            assert len(taken) == min(2, len(expected)) and set(taken) <= expected
-            expected -= set(taken)
-    assert set(names(backlog.pop(100, now=0))) == expected
-
-
-def test_what_was_removed_is_dropped_also_while_nobody_takes_anything() -> None:
+def test_of_tasks_that_are_gone_only_so_many_are_kept_though_nobody_takes_any() -> None:
+    """A tenant that creates and cancels all day, at a queue without a worker; ready and put off alike."""
     backlog = Backlog()
-    kept = waiting("kept")
-    backlog.push(kept, now=0)
     for number in range(5_000):
-        backlog.push(waiting(f"t{number}", after=number % 2), now=0)
-        backlog.remove(f"t{number}")
-    assert sum(type(held) is QueuedTask for held in gc.get_objects()) < 2_000
-    assert backlog.pop(9, now=10) == [kept]
+        name = f"t{number}"
+        backlog.push(task(name, not_before=0 if number % 2 else NOW * 2), NOW)
+        backlog.remove(name)
+        assert kept(backlog) <= 1_026
+    backlog.push(task("stays"), NOW)
+    for _ in range(3_000):
+        backlog.push(task("stays"), NOW)
+        assert kept(backlog) <= 1_027
+    assert names(backlog) == ["stays"]

@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from pymongo.errors import DuplicateKeyError
 
 from services.durable.leadership import Leadership
@@ -105,3 +106,77 @@ async def test_who_let_go_leads_no_more() -> None:
         await leadership.release()
         await loop
     assert leases.document is None and not leadership.held
+
+
+class Turned:
+    """A clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Turned:
+    turned = Turned()
+    monkeypatch.setattr("services.durable.leadership.time", turned)
+    return turned
+
+
+async def nothing() -> None: ...
+
+
+def leader(leases: Leases, owner: str) -> Leadership:
+    database: Any = {"leases": leases}
+    return Leadership(database, "dispatcher", owner, nothing, patience=10.0)
+
+
+async def test_who_leads_stops_before_anybody_else_may_begin(clock: Turned) -> None:
+    """By four fifths of the patience, counted from before it asked the store."""
+    leases = Leases()
+    one, other = leader(leases, "one"), leader(leases, "other")
+    await one._step()
+    await other._step()
+    assert one.held and not other.held
+    clock.now += 7.875
+    assert one.held
+    clock.now += 0.25
+    assert not one.held
+    await other._step()
+    assert not other.held
+    clock.now += 1.875
+    await other._step()
+    assert not other.held, "the patience is over, but not by more than nothing"
+    clock.now += 0.1
+    await other._step()
+    assert other.held and not one.held
+
+
+async def test_who_renews_leads_on_and_the_others_wait_anew(clock: Turned) -> None:
+    leases = Leases()
+    one, other = leader(leases, "one"), leader(leases, "other")
+    await one._step()
+    for _ in range(5):
+        await other._step()
+        clock.now += 7.0
+        await one._step()
+        assert one.held
+    await other._step()
+    assert not other.held
+
+
+async def test_who_lost_the_lease_leads_no_more_and_who_gives_it_up_makes_room_at_once(clock: Turned) -> None:
+    leases = Leases()
+    one, other = leader(leases, "one"), leader(leases, "other")
+    await one._step()
+    leases.document = {"_id": "dispatcher", "owner": "other", "beat": 1}
+    await one._step()
+    assert not one.held
+    await other._step()
+    assert other.held
+    await other.release()
+    assert not other.held and leases.document is None
+    await one._step()
+    assert one.held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -74,6 +75,16 @@ async def test_an_acknowledged_event_counts_only_after_the_hold() -> None:
         assert not outbox.settled
         await until(lambda: outbox.settled)
         assert outbox.through == number
+
+
+async def test_an_event_is_held_for_the_whole_hold_however_slow_this_machine_is() -> None:
+    server = Server()
+    async with relay(server) as outbox:
+        write(outbox, TASK)
+        await outbox.drain()
+        acknowledged = time.monotonic()
+        await until(lambda: outbox.settled, every=0.001)
+        assert time.monotonic() - acknowledged >= 0.95 * HOLD
 
 
 async def test_nothing_counts_while_the_server_does_not_answer() -> None:
