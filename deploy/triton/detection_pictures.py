@@ -83,9 +83,16 @@ class Photographs:
         for number in range(0, FACES, every):
             yield self._posed(number, np.random.default_rng([seed, number]))
 
-    def _posed(self, number: int, rng: Rng) -> Posed:
+    def unused_faces(self, seed: int = 1) -> Iterator[Posed]:
+        """A hundred more, of the twenty small faces in whose place `faces` shows the two photographs."""
+        for number in range(FACES):
+            face = self.wild()[5 * (number % (FACES // 5))]
+            portrait = Portrait(np.repeat(face[:, :, None], 3, axis=2), (12.5, 12.5), 25)
+            yield self._posed(number, np.random.default_rng([seed, number]), portrait)
+
+    def _posed(self, number: int, rng: Rng, portrait: Portrait | None = None) -> Posed:
         side = SMALLEST * (LARGEST / SMALLEST) ** (number / (FACES - 1))
-        portrait = self.portrait(number)
+        portrait = portrait or self.portrait(number)
         scale = side / portrait.side
         pixels = _resized(portrait.pixels, scale)
         middle = np.array(portrait.middle) * scale

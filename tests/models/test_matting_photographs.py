@@ -1,5 +1,6 @@
 """Photographs cut out, judged by outlines drawn by hand; the numbers are those of `make photographs`."""
 
+import json
 import sys
 import time
 import tomllib
@@ -12,10 +13,12 @@ import pytest
 from artefacts import registry
 from matting import Matter, MattingRequest, Settings
 from matting.combination import settle_photograph
+from matting.exposure import lit
 from matting.graphcut import tidied
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "deploy/triton"))
-from evaluate_mattes import CROPS, figures, judge, photograph, seconds, sheet, shortfalls
+from evaluate_mattes import CROPS, figures, held_out_shortfalls, judge, photograph, seconds, sheet, shortfalls
+from held_out import composed
 from photographs import report
 from trimaps import BAND, FINER, FOLDER, UNKNOWN, every, painted, read
 
@@ -70,6 +73,55 @@ def test_a_report_that_falls_short_is_written_beside_the_others_and_fails(tmp_pa
     with pytest.raises(SystemExit, match="least overlap of a matte"):
         report({"iou_min": 0.7}, shortfalls({"iou_mean": 0.95, "iou_min": 0.7}), path)
     assert path.read_text() == '{\n  "iou_mean": 0.95,\n  "iou_min": 0.7\n}\n'
+
+
+@needs_both
+@pytest.mark.field("twelve-of-sixteen-bits")
+@pytest.mark.parametrize(("name", "least"), [("chelsea", 0.95), ("coffee", 0.95), ("astronaut", 0.93)])
+def test_a_picture_that_uses_little_of_its_scale_is_cut_out_as_one_that_uses_it_all(
+    matter: Matter, name: str, least: float
+) -> None:
+    trimap = next(one for one in every() if one.photograph.startswith(name))
+    dark = photograph(PHOTOGRAPHS, trimap.photograph) // 16
+    cut = matter.cut(dark, MattingRequest())
+    assert trimap.overlap(cut.matte) > least
+    assert cut.info["confidence"] > 0.5
+
+
+@pytest.mark.parametrize(("top", "stretched"), [(0, False), (15, True), (60, True), (70, False), (255, False)])
+def test_only_what_is_dark_is_stretched_and_a_spark_makes_no_day(top: int, stretched: bool) -> None:
+    rows = np.linspace(0, top, 200).astype(np.uint8)
+    image = np.repeat(np.repeat(rows[:, None], 300, axis=1)[..., None], 3, axis=2)
+    image[8, 8] = 255
+    assert (lit(image) is image) == (not stretched)
+    if stretched:
+        assert lit(image).max() == 255 and (np.diff(lit(image)[:, 100, 0].astype(int)) >= 0).all()
+
+
+def test_figures_of_what_was_held_out_stand_apart(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    report({"iou_mean": 0.95}, {}, path, held_out={"iou_mean": 0.9, "iou_median": 0.97})
+    report({"faces_found_share": 0.97}, {}, path, held_out={"faces_found_share": 0.96})
+    report({"detail_share": 0.6}, {}, path)
+    assert json.loads(path.read_text()) == {
+        "iou_mean": 0.95,
+        "faces_found_share": 0.97,
+        "detail_share": 0.6,
+        "held_out": {"iou_mean": 0.9, "iou_median": 0.97, "faces_found_share": 0.96},
+    }
+    low = {"iou_mean": 0.5, "iou_median": 0.92, "iou_min": 0.1}
+    assert all(held_out_shortfalls(low).values())
+
+
+def test_what_is_held_out_is_composed_alike_every_time_and_its_outline_lies_on_its_subject() -> None:
+    first, again = (list(composed(PHOTOGRAPHS, every()[:3], each=1)) for _ in range(2))
+    assert len(first) == 3
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.picture, other.picture) and np.array_equal(one.trimap.values, other.trimap.values)
+        assert one.trimap.values.shape == one.picture.shape[:2]
+        assert one.trimap.overlap(np.where(one.trimap.values > 0, 255, 0).astype(np.uint8)) == 1.0
+    others = list(composed(PHOTOGRAPHS, every()[:3], seed=5, each=1))
+    assert all(one.picture.shape != other.picture.shape for one, other in zip(first, others, strict=True))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
