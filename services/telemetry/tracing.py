@@ -47,7 +47,7 @@ def recording() -> bool:
 def span(
     name: str, kind: SpanKind = SpanKind.INTERNAL, *, parent: str = "", **attributes: Any
 ) -> AbstractContextManager[str]:
-    """The block as a part of its trace, else of `parent`; answers the `traceparent` of what is asked of others in it.
+    """The block as a part of `parent`'s trace, else of the one at hand; answers the `traceparent` that holds within.
 
     Attributes have underscores where OpenTelemetry has dots.
     """

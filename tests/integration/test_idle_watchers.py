@@ -22,6 +22,7 @@ from services.rpc.grpc_client import Credentials
 from services.rpc.grpc_server import AuthInterceptor
 from tests.integration.gateway_host import TASKS, TOKEN, Stack, stack
 from tests.integration.tasks_host import Host, hosting
+from tests.integration.workflows_host import WORKFLOWS, Flows, probe
 from tests.nats_server import connected
 from tests.waiting import time_passes
 
@@ -51,7 +52,7 @@ class RequestCounter(monitoring.CommandListener, AuthInterceptor):
             self.asked.append(message.subject)
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        if "Task" in handler_call_details.method:
+        if handler_call_details.method.startswith(("/compute.tasks.", "/compute.workflows.")):
             self.asked.append(handler_call_details.method)
         return await super().intercept_service(continuation, handler_call_details)
 
@@ -74,8 +75,8 @@ async def ended_for_waiter(api: Stack, task_id: str) -> str:
     return str(answer.json()["status"])
 
 
-async def ended_for_stream(api: Stack, task_id: str) -> str:
-    async with api.http.stream("GET", f"{TASKS}{task_id}/events", timeout=90) as response:
+async def ended_for_stream(api: Stack, task_id: str, root: str = TASKS) -> str:
+    async with api.http.stream("GET", f"{root}{task_id}/events", timeout=90) as response:
         told = [line async for line in response.aiter_lines() if line.startswith("data: ")]
     return str(json.loads(told[-1].removeprefix("data: "))["status"])
 
@@ -98,12 +99,16 @@ async def test_whoever_waits_for_something_asks_nothing_until_it_happens(
         tasks = [(await api.create())["id"] for _ in range(OF_EACH_KIND)]
         ways = (ended_for_waiter, ended_for_stream, ended_for_grpc)
         watching = [asyncio.create_task(way(api, task)) for way in ways for task in tasks]
+        flows = Flows(api, f"Bearer {await api.key('acme', 'admin')}")
+        workflow = (await flows.create(probe("a"), start=False))["id"]
+        watching.append(asyncio.create_task(ended_for_stream(api, workflow, WORKFLOWS)))
         await time_passes(3.0, because="those who watch have begun")
-        counter.ids, counter.asked = set(tasks), []
+        counter.ids, counter.asked = {*tasks, workflow}, []
         await time_passes(IDLE_SECONDS, because="what idle watchers cost in so long")
         asked = list(counter.asked)
         for task in tasks:
             await api.http.post(f"{TASKS}{task}/cancel")
+        await api.http.delete(f"{WORKFLOWS}{workflow}")
         assert set(await asyncio.gather(*watching)) == {"CANCELLED"}
     assert asked == []
     assert counter.asked, "what is asked is counted"

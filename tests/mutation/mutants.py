@@ -113,7 +113,7 @@ def _variants(node: ast.expr | ast.stmt) -> Iterator[str]:
             yield str(value + 1)
         case ast.IfExp(test=test, body=body, orelse=other):
             yield f"(({ast.unparse(other)}) if ({ast.unparse(test)}) else ({ast.unparse(body)}))"
-        case ast.Return(value=value) if value is not None and not _is_none(value):
+        case ast.Return(value=value) if value is not None and not _is_nothing(value):
             yield "return None"
         case ast.Expr(value=ast.Call() | ast.Await()) if not ast.unparse(node).startswith(_TOLD):
             yield "pass"
@@ -125,5 +125,6 @@ def _variants(node: ast.expr | ast.stmt) -> Iterator[str]:
             yield "pass"
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_nothing(node: ast.expr) -> bool:
+    """None, or what passes for it wherever it is only asked whether it is there."""
+    return isinstance(node, ast.Constant) and not node.value

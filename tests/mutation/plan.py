@@ -37,7 +37,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/fair_scheduler.py": _DISPATCH,
     "services/tasks/worker_registry.py": _DISPATCH,
     "services/tasks/attempts.py": (*_DISPATCH, "test_tasks_claims"),
-    "services/durable/leases.py": _DISPATCH,
+    "services/durable/leases.py": ("test_durable_leases", "test_tasks_roster"),
     "services/durable/leadership.py": ("test_tasks_leadership",),
     "services/durable/repository.py": ("test_durable_repository", "test_tasks_repository", "test_durable_crashes"),
     "services/durable/relay.py": ("test_tasks_outbox", "test_durable_crashes"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import timeit
 from collections.abc import Callable
@@ -17,7 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.paths import ROOT
 from deploy.local.ports import HOST, free_ports
+from gateway.app import routed
+from gateway.edge.route_access import RouteAccessTable
+from gateway.metrics import ROUTE
 from services.catalog.enums import WorkflowStatus
+from services.rpc.metrics import METHOD
 from services.tasks.domain import Failure, Task
 from services.tasks.metrics import ENDED, QUEUE, QUEUE_SECONDS, RUN_SECONDS, RUNS_ENDED, TENANT_ENDED, count_write
 from services.telemetry.exposition import serving_metrics
@@ -65,6 +70,16 @@ def _give(item: Instrument, values: tuple[str, ...]) -> None:
     elif isinstance(item, Gauge):
         with item.read_from(lambda: {values: 1.0}):
             assert "mug" not in generate_latest(REGISTRY).decode()
+
+
+def test_every_route_and_every_method_there_is_has_room() -> None:
+    assert len({route.path for route in RouteAccessTable(routed()).all}) < ROUTE.most
+    methods = [
+        method
+        for file in (ROOT / "protos" / "compute").rglob("*.proto")
+        for method in re.findall(r"^\s+rpc ", file.read_text(), re.MULTILINE)
+    ]
+    assert 40 < len(methods) < METHOD.most
 
 
 def test_a_label_takes_no_more_than_it_has_room_for() -> None:
