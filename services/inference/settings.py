@@ -63,5 +63,5 @@ class WorkerSettings(TasksTargetSettings, StorageTargetSettings, ImageSettings):
 
     @field_validator("worker_queues", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_queues(cls, value: object) -> object:
         return split(value)

@@ -62,3 +62,9 @@ def test_queues_are_named_by_commas_and_both_that_providers_decide_are_served_by
         monkeypatch.setenv("WORKER_QUEUES", wrong)
         with pytest.raises(ValueError, match="worker_queues"):
             WorkerSettings(internal_token="x")
+
+
+def test_what_else_is_named_by_commas_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A validator takes the place of another of its name in a class above it."""
+    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "10.0.0.0/8, 127.0.0.1")
+    assert len(WorkerSettings(internal_token="x").allow_private_urls) == 2

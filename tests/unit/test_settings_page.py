@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from importlib import import_module
 from pkgutil import walk_packages
 
@@ -69,3 +70,11 @@ def test_no_secret_is_shown_on_the_page() -> None:
     secrets = [row for row in ROWS if re.search(r"KEY|TOKEN`|SECRET", row.variable) and "HEADER" not in row.variable]
     assert len(secrets) > 5
     assert {row.default for row in secrets} <= {"unset", "required"}
+
+
+def test_no_validator_takes_the_place_of_another_of_its_name() -> None:
+    """As pydantic has it for classes below: what is named by commas would be refused."""
+    for kind in settings_table.settings_classes():
+        validators = kind.__pydantic_decorators__.field_validators
+        owners = Counter(name for base in kind.__mro__ for name in validators.keys() & vars(base).keys())
+        assert [name for name, count in owners.items() if count > 1] == [], kind
