@@ -25,7 +25,7 @@ async def provider(triton: str, tmp_path: Path) -> AsyncIterator[Local]:
 
 
 class Steps:
-    """Remembers what it is shown; `begun` is set by the second step."""
+    """Remembers what it is shown; `begun` is set by a step after the first."""
 
     def __init__(self) -> None:
         self.seen: list[DiffusionStep] = []
@@ -33,7 +33,7 @@ class Steps:
 
     async def __call__(self, step: DiffusionStep) -> None:
         self.seen.append(step)
-        if step.step == 2:
+        if step.step >= 2:
             self.begun.set()
 
 
@@ -42,13 +42,14 @@ def drawing(seed: int = 1, **fields: object) -> Drawing:
     return Drawing("a red circle", seed, **fields)  # type: ignore[arg-type]
 
 
-async def test_a_picture_comes_with_a_preview_at_each_step(provider: Local) -> None:
+async def test_a_picture_comes_with_previews_on_its_way_ten_a_second_at_most(provider: Local) -> None:
     steps = Steps()
     picture = await provider.draw(drawing(seed=7), steps)
     native = await provider.diffusion.describe()
     assert picture.pixels.shape == (native.height, native.width, 3)
     assert (picture.seed, picture.steps) == (7, 6)
-    assert [step.step for step in steps.seen] == [1, 2, 3, 4, 5, 6]
+    numbers = [step.step for step in steps.seen]
+    assert (numbers[0], numbers[-1]) == (1, 6) and numbers == sorted(set(numbers))
     assert all(step.preview is not None and step.preview.shape[2] == 3 for step in steps.seen)
     assert len(picture.model.sha256) == 64
     assert picture.model.licence

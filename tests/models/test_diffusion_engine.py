@@ -11,6 +11,8 @@ from diffusion.errors import Unavailable
 from diffusion.painter import seeded, slerp
 from diffusion_stage import SIDE, Client, Stage, distance, open_stage, photo
 
+from tests.waiting import blocks_for
+
 POISON = 666
 
 
@@ -57,6 +59,17 @@ def test_steps_come_in_order_with_previews_and_the_result_last(stage: Stage) -> 
     assert set(result["model"]) == {"name", "sha256", "licence", "family"}
     assert min(result["queued_ms"], result["denoise_ms"], result["decode_ms"]) >= 0
     assert stage.ask(preview_every=0).wait().previews == [None] * 4
+
+
+def test_steps_that_come_fast_are_not_all_reported_but_the_last_is_with_the_newest_preview(stage: Stage) -> None:
+    client = stage.ask(steps=30, report_every_ms=10_000).wait()
+    assert [event["step"] for event in client.steps] == [1, 30]
+    assert [preview is not None for preview in client.previews] == [True, True]
+    assert stage.ask(steps=30, preview_every=7, report_every_ms=10_000).wait().previews[0] is None
+    assert distance(stage.draw(seed=5, report_every_ms=10_000), stage.draw(seed=5)) <= 1
+    slow = Client(lambda step: blocks_for(0.03, because="a step takes a while"))
+    rested = stage.ask(slow, steps=6, report_every_ms=20).wait()
+    assert [event["step"] for event in rested.steps] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_seed_that_was_not_given_is_told_and_repeats_the_picture(stage: Stage) -> None:

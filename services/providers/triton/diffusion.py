@@ -16,6 +16,8 @@ from services.providers.triton.processes import end_stub
 from services.providers.triton.supervisor import CanaryReply, ModelSupervisor, WatchedRequest
 
 _ASK_SECONDS = 10.0
+# Nobody is told more often.
+_REPORT_EVERY_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def _request(drawing: Drawing) -> dict[str, Any]:
         "negative_prompt": drawing.negative_prompt or None,
         "exact": drawing.exact or None,
         "preview_every": drawing.preview_every,
+        "report_every_ms": _REPORT_EVERY_MS,
         "variation_seed": drawing.variation_seed,
         "variation": drawing.variation or None,
         "loras": [{"path": lora.path, "weight": lora.weight} for lora in drawing.loras] or None,

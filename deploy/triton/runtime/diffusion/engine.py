@@ -158,14 +158,22 @@ class Engine:
     def _step(self, group: Sequence[Slot]) -> None:
         for slot, prediction in self._predict(group):
             try:
-                preview = self._painter.advance(slot, prediction)
-                of = len(slot.timesteps)
-                slot.sink.send({"event": "step", "step": slot.index, "of": of, "batch": len(group)}, preview)
+                self._advance(slot, prediction, batch=len(group))
                 self._meter.add("steps_total")
                 if slot.finished:
                     self._finish(slot)
             except Exception as error:  # noqa: BLE001  a request's border
                 self._drop(slot, _as_request_error(error))
+
+    def _advance(self, slot: Slot, prediction: torch.Tensor, *, batch: int) -> None:
+        now = time.perf_counter()
+        if not slot.reports_next(now):
+            self._painter.advance(slot, prediction, reported=False)
+            return
+        preview = self._painter.advance(slot, prediction)
+        slot.reported = now
+        of = len(slot.timesteps)
+        slot.sink.send({"event": "step", "step": slot.index, "of": of, "batch": batch}, preview)
 
     def _predict(self, group: Sequence[Slot]) -> list[tuple[Slot, torch.Tensor]]:
         """The group's predictions; where the call fails, each alone, so that only the guilty fail."""

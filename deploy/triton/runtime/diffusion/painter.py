@@ -134,12 +134,13 @@ class Painter:
     def predict(self, group: Sequence[Slot]) -> list[torch.Tensor]:
         return self._family.predict(group)
 
-    def advance(self, slot: Slot, prediction: torch.Tensor) -> Pixels | None:
-        """One step; the preview, where this step is to have one."""
+    def advance(self, slot: Slot, prediction: torch.Tensor, *, reported: bool = True) -> Pixels | None:
+        """One step; the preview, where this step is reported and is to have one."""
         estimate = self._family.advance(slot, prediction)
         every = slot.request.preview_every
-        if not every or slot.index % every:
+        if not reported or not every or slot.index - slot.previewed < every:
             return None
+        slot.previewed = slot.index
         size = (slot.request.height, slot.request.width)
         return self.model.preview.render(self._family.unpack(estimate, size))
 

@@ -12,13 +12,14 @@ from .ports import Pixels
 
 FIELDS = frozenset(
     {"prompt", "negative_prompt", "width", "height", "steps", "guidance", "seed", "strength", "loras"}
-    | {"preview_every", "exact", "variation_seed", "variation"}
+    | {"preview_every", "report_every_ms", "exact", "variation_seed", "variation"}
 )
 LORA_FIELDS = frozenset({"path", "weight", "sha256"})
 MAX_PROMPT = 4_000
 MAX_GUIDANCE = 30.0
 MAX_WEIGHT = 10.0
 MAX_SEED = 2**64 - 1
+MAX_SILENCE_MS = 10_000
 MAX_IMAGE_PIXELS = 64 * 2**20
 
 
@@ -61,6 +62,7 @@ class Request:
     strength: float = 1.0
     loras: tuple[LoraUse, ...] = ()
     preview_every: int = 1
+    report_every_ms: int = 0
     exact: bool = False
     chose_guidance: bool = False
     variation_seed: int = 0
@@ -90,6 +92,7 @@ def parse_request(
         strength=_strength(fields, image),
         loras=_loras(fields, limits),
         preview_every=_integer(fields, "preview_every", 1, 0, limits.max_steps),
+        report_every_ms=_integer(fields, "report_every_ms", 0, 0, MAX_SILENCE_MS),
         exact=_flag(fields, "exact"),
         chose_guidance=fields.get("guidance") is not None,
         variation_seed=_integer(fields, "variation_seed", 0, 0, MAX_SEED),

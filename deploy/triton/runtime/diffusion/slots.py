@@ -45,12 +45,19 @@ class Slot:
     ignored: tuple[dict[str, Any], ...] = ()
     warnings: tuple[dict[str, Any], ...] = ()
     index: int = 0
+    reported: float = 0.0
+    previewed: int = 0
     arrived: float = 0.0
     began: float = field(default_factory=time.perf_counter)
 
     @property
     def timestep(self) -> torch.Tensor:
         return self.timesteps[self.index]
+
+    def reports_next(self, now: float) -> bool:
+        """Whether its next step is to be told: of those that come fast not every one, but always the last."""
+        is_last = self.index + 1 >= len(self.timesteps)
+        return is_last or now - self.reported >= self.request.report_every_ms / 1e3
 
     @property
     def finished(self) -> bool:
