@@ -21,6 +21,7 @@ from deploy.local.paths import StackFolder
 from services.messaging.subjects.workers import progress_subject
 from tests.bench.figures import percentile
 from tests.bench.orchestration import fresh_home
+from tests.bench.processes import Meter
 from tests.bench.triton_batching import INTERVAL, PICTURES, PROMPTS, Bench
 from tests.nats_server import connected
 from tests.stack import RunningStack, running_stack
@@ -28,6 +29,7 @@ from tests.waiting import nothing_happens_for, time_passes
 
 STEPS, ROUNDS, CANCELS = 20, 8, 5
 CONCURRENCIES = (1, 2, 4, 8)
+_REST_SECONDS, _COST_ROUNDS = 5.0, 4
 _PATH = "/api/v1/tasks/"
 _STEPS_TOTAL = re.compile(r"^atelier_diffusion_steps_total\{[^}]*\} ([\d.e+]+)$", re.MULTILINE)
 
@@ -93,6 +95,7 @@ async def _measure(stack: RunningStack) -> dict[str, Any]:
         direct = Bench(triton, {"steps": STEPS, "guidance": 3.0})
         await asyncio.gather(*(system.draw(seed) for seed in range(8)))
         shares = [await _share(system, direct, turned=bool(number % 2)) for number in range(ROUNDS)]
+        costs = await _costs(system)
         rates = {count: await _rate(system, count) for count in CONCURRENCIES}
         async with system.watched():
             previews = await _previews(system)
@@ -107,6 +110,8 @@ async def _measure(stack: RunningStack) -> dict[str, Any]:
             "first_preview_s_p50": round(statistics.median(previews), 3),
             "first_preview_s_max": round(percentile(previews, 100), 3),
             "steps_after_cancel": cancels,
+            "cpu_ms_beside_the_model": round(sum(costs.values()), 1),
+            "cpu_ms_by_process": {role: round(cost, 1) for role, cost in costs.items()},
         },
     }
 
@@ -148,6 +153,20 @@ async def _rate(system: System, clients: int) -> float:
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return PICTURES / (time.perf_counter() - began)
+
+
+async def _costs(system: System) -> dict[str, float]:
+    """CPU ms that a picture takes of each process but Triton's, beyond what they take anyway, at eight clients."""
+    pids = {role: pid for role, pid in system.stack.pids.items() if role != "triton"}
+    meter = Meter(pids)
+    await time_passes(_REST_SECONDS, because="to know what they take at rest")
+    resting, _, _ = meter.stop()
+    meter, began = Meter(pids), time.perf_counter()
+    for _ in range(_COST_ROUNDS):
+        await _rate(system, 8)
+    seconds, (taken, _, _) = time.perf_counter() - began, meter.stop()
+    drawn = _COST_ROUNDS * PICTURES
+    return {role: (taken[role] - resting[role] * seconds / _REST_SECONDS) / drawn * 1e3 for role in pids}
 
 
 async def _previews(system: System) -> list[float]:
