@@ -15,7 +15,13 @@ _DISPATCH = (
     "test_tasks_roster",
 )
 _LIFE = ("test_tasks_service", "test_tasks_claims", "test_tasks_batches", "test_tasks_removal", "test_tasks_tidying")
-_CALLS = ("test_inference_asking", "test_inference_tidying", "test_inference_asking_chaos")
+_CALLS = (
+    "test_account_limits",
+    "test_orphaned_calls",
+    "test_inference_asking",
+    "test_inference_tidying",
+    "test_inference_asking_chaos",
+)
 
 # Patterns of files, and the tests in tests/unit that are run for each.
 PLAN: dict[str, tuple[str, ...]] = {
@@ -28,14 +34,14 @@ PLAN: dict[str, tuple[str, ...]] = {
     ),
     "services/tasks/service.py": (*_LIFE, "test_tasks_calls", "test_tasks_queues"),
     "services/tasks/removal.py": ("test_tasks_removal",),
-    "services/tasks/orphan_reaper.py": ("test_tasks_tidying",),
-    "services/tasks/provider_calls.py": ("test_tasks_calls",),
+    "services/tasks/orphan_reaper.py": ("test_tasks_tidying", "test_orphaned_calls"),
+    "services/tasks/provider_calls.py": ("test_tasks_calls", "test_orphaned_calls"),
     "services/tasks/fingerprint.py": ("test_tasks_fingerprint",),
     "services/tasks/reference_policy.py": ("test_tasks_door",),
     "services/tasks/dispatcher.py": _DISPATCH,
     "services/tasks/backlog.py": ("test_tasks_backlog", *_DISPATCH),
     "services/tasks/fair_scheduler.py": _DISPATCH,
-    "services/tasks/worker_registry.py": _DISPATCH,
+    "services/tasks/worker_registry.py": ("test_worker_facts", *_DISPATCH),
     "services/tasks/attempts.py": (*_DISPATCH, "test_tasks_claims"),
     "services/durable/leases.py": ("test_durable_leases", "test_tasks_roster"),
     "services/durable/leadership.py": ("test_tasks_leadership",),
@@ -43,11 +49,11 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/durable/relay.py": ("test_tasks_outbox", "test_durable_crashes"),
     "services/durable/checkpoints.py": ("test_tasks_outbox", "test_durable_crashes"),
     "services/durable/batch_writer.py": ("test_batch_writer", "test_tasks_repository"),
-    "services/durable/fair_queue.py": ("test_batch_writer", "test_gateway_parts"),
+    "services/durable/fair_queue.py": ("test_fair_queue", "test_batch_writer", "test_gateway_parts"),
     "services/durable/due_list.py": ("test_tasks_tidying", "test_tasks_removal", "test_webhooks_ready"),
     "services/providers/calling/*.py": (*_CALLS, "test_inference_asking_vendors"),
     "services/webhooks/domain.py": ("test_webhooks_schedule", "test_webhooks_sender"),
-    "services/webhooks/sender.py": ("test_webhooks_sender", "test_webhooks_ready"),
+    "services/webhooks/sender.py": ("test_webhooks_sender", "test_webhooks_limits", "test_webhooks_ready"),
     "services/webhooks/ready_queue.py": ("test_webhooks_ready", "test_webhooks_sender"),
     "services/webhooks/http_transport.py": ("test_webhooks_courier",),
     "services/net/addresses.py": ("test_net_addresses", "test_guarded_http", "test_tasks_door"),

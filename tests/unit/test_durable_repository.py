@@ -157,5 +157,19 @@ async def test_who_loses_to_another_process_sees_what_that_one_wrote(place: Plac
     assert (await place.parcels.get("p1")).courier == "c2"
 
 
+async def test_whoever_asks_for_many_afresh_sees_what_another_process_wrote_and_else_what_is_remembered(
+    place: Place,
+) -> None:
+    for parcel in await place.packed(3):
+        assert await Place(place.store).parcels.save(parcel.taken("c2"))
+    ids = [*NAMES[3], "nobody"]
+    assert {name: one.version for name, one in (await place.parcels.get_many(ids)).items()} == dict.fromkeys(
+        NAMES[3], 1
+    )
+    fresh = await place.parcels.get_many(ids, fresh=True)
+    assert {name: one.courier for name, one in fresh.items()} == dict.fromkeys(NAMES[3], "c2")
+    assert (await place.parcels.get("p1")).version == 2, "what is newer is remembered from then on"
+
+
 async def _at_once(_: float) -> None:
     await turns()

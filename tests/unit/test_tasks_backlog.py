@@ -87,6 +87,19 @@ def test_what_was_removed_or_replaced_is_not_taken() -> None:
     assert [(item.task_id, item.priority) for item in backlog.pop(9, NOW)] == [("t", 60), ("other", 50)]
 
 
+def test_of_tenants_that_have_nothing_waiting_nothing_is_kept() -> None:
+    """Those who were served more than the others are remembered until these have caught up."""
+    backlog = Backlog()
+    for number in range(500):
+        backlog.push(task(f"t{number}", f"tenant{number}"), NOW)
+    assert len(names(backlog, 500)) == 500 and names(backlog) == []
+    assert not backlog._ready and len(backlog._served) <= 500
+    for number in range(500):
+        backlog.push(task(f"u{number}", "last"), NOW)
+    assert len(names(backlog, 500)) == 500 and names(backlog) == []
+    assert not backlog._ready
+
+
 def test_of_tasks_that_are_gone_only_so_many_are_kept_though_nobody_takes_any() -> None:
     """A tenant that creates and cancels all day, at a queue without a worker; ready and put off alike."""
     backlog = Backlog()
