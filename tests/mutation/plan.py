@@ -38,7 +38,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/provider_calls.py": ("test_tasks_calls", "test_orphaned_calls"),
     "services/tasks/fingerprint.py": ("test_tasks_fingerprint",),
     "services/tasks/reference_policy.py": ("test_tasks_door",),
-    "services/tasks/dispatcher.py": _DISPATCH,
+    "services/tasks/dispatcher.py": ("test_lease_expiry", *_DISPATCH),
     "services/tasks/backlog.py": ("test_tasks_backlog", *_DISPATCH),
     "services/tasks/fair_scheduler.py": _DISPATCH,
     "services/tasks/worker_registry.py": ("test_worker_facts", *_DISPATCH),
