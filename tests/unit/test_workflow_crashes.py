@@ -403,3 +403,20 @@ def test_a_decision_that_nobody_makes_is_made_by_the_clock_and_nobody_looks_befo
 def test_a_condition_compares_as_it_says(field: str, op: Comparison, value: Any, *, holds: bool) -> None:
     result = {"quality": {"passed": False}, "width": 256, "confidences": [0.5]}
     assert Condition("s0", field, op, value).holds(result) is holds
+
+
+def test_a_decision_is_made_once_though_the_engine_has_not_looked_yet() -> None:
+    async def lived() -> None:
+        step = StepDefinition("s0", "DIAGNOSTIC", {"payload": "x"}, gate=ApprovalGate())
+        world = World(Definition((step,)))
+        await world.create()
+        await world.process()[0].advance(world.id)
+        await world.process()[1].signal(TENANT, world.id, "s0", Decision(False, "ada", 0))
+        with pytest.raises(IllegalTransition) as refused:
+            await world.process()[1].signal(TENANT, world.id, "s0", Decision(True, "bob", 0))
+        assert refused.value.reason == "STEP_NOT_WAITING"
+        await world.process()[0].advance(world.id)
+        row = (await world.head()).rows[0]
+        assert (row.state, row.reason, row.message) == (StepStatus.FAILED, "STEP_REJECTED", "rejected by ada")
+
+    asyncio.run(lived())
