@@ -171,3 +171,32 @@ def test_whoever_takes_over_leaves_out_the_same() -> None:
     page = [GOOD, POISON["no event can be made"][0], LATER]
     due = [message.id for task in page for message in outbox.messages_of(task)]
     assert due == ["good.1", "good.1.hook", "later.1", "later.1.hook"]
+
+
+async def test_what_was_being_sent_when_a_fault_interrupted_is_sent_first_of_all() -> None:
+    class Hanging(Server):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reached, self.hangs = asyncio.Event(), True
+
+        async def publish(self, messages: Sequence[OutgoingMessage]) -> None:
+            self.reached.set()
+            if self.hangs:
+                await asyncio.Event().wait()
+            await super().publish(messages)
+
+    server = Hanging()
+    outbox: OutboxRelay[Task] = OutboxRelay(server, nothing, outgoing, hold=HOLD)
+    write(outbox, TASK)
+    interrupted = asyncio.create_task(outbox.run())
+    await server.reached.wait()
+    write(outbox, replace(TASK, id="t2"))
+    interrupted.cancel()
+    await asyncio.gather(interrupted, return_exceptions=True)
+    assert (server.published, outbox.waiting) == ([], 2)
+    server.hangs = False
+    again = asyncio.create_task(outbox.run())
+    await drained(outbox)
+    assert server.published == ["t1.1", "t2.1"]
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
