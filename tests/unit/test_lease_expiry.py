@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from services.tasks.dispatcher import DispatchTiming
 from services.tasks.domain import TaskState
 from tests.unit.test_tasks_dispatcher import Desk, task
-from tests.waiting import turns, until
+from tests.waiting import turns
 
-QUICK = DispatchTiming(lease=0.05, sweep=0.01)
+QUICK = DispatchTiming(lease=0.2, sweep=0.02)
 
 
 async def test_a_run_that_the_store_knew_to_be_over_is_forgotten_with_its_lease() -> None:
@@ -29,7 +29,8 @@ async def test_what_began_while_the_old_run_was_ended_is_kept() -> None:
 
     async with Successor(timing=QUICK).open() as desk:
         desk.books.noticed(task("t", state=TaskState.EXECUTING, attempt=1))
-        await until(lambda: desk.expired[:1] == [("t", 1)])
-        await turns(5)
+        await desk.expiring.wait()
+        assert desk.expired == [("t", 1)]
+        await turns(2)
         lease = desk.books._leases.get("t")
         assert lease is not None and lease.fence == 2
