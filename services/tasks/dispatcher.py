@@ -136,8 +136,9 @@ class Dispatcher:
             changed.add(task.id)
         if task.state is TaskState.EXECUTING:
             self._scheduler.remove(task.id, task.queue)
+            kept = lease is not None and not lease.written and lease.holder == task.worker
             # What another replica wrote comes without what its worker needs; that one is reminded.
-            if self._begin_lease(task) and task.spec and self._registry.inbox(task.worker):
+            if self._begin_lease(task) and task.spec and (kept or self._registry.inbox(task.worker)):
                 self._assignments[task.worker or ""].append(task)
         else:
             if self._leases.drop(task.id) is not None:

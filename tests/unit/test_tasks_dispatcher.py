@@ -447,6 +447,21 @@ async def test_what_is_handed_over_where_nobody_listens_is_given_back() -> None:
         assert desk.books.reserve_worker(task("next")) is None  # nobody listens there
 
 
+async def test_what_was_being_written_while_its_worker_was_found_gone_is_given_back_too() -> None:
+    async with Desk(timing=DispatchTiming(sweep=0.01)).open() as desk:
+        given(desk)
+        waiting = task("late", spec="{...}").created()
+        assert desk.books.reserve_worker(waiting) == "w1"
+        desk.create("first")
+        desk.books.undelivered("_INBOX.w1", [("first", 1)])
+        desk.write(waiting.claimed("w1", CLOCK()))
+        async with asyncio.timeout(5):
+            while len(desk.returned) < 2:
+                desk.returning.clear()
+                await desk.returning.wait()
+        assert sorted(set(desk.returned)) == [("first", 1), ("late", 1)]
+
+
 async def test_a_task_whose_worker_left_before_it_was_handed_over_is_given_back() -> None:
     async with Desk(timing=DispatchTiming(sweep=0.01)).open() as desk:
         given(desk)
