@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.waiting import until
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,17 @@ class OtlpReceiver:
             [service] = [one.value.string_value for one in group.resource.attributes if one.key == "service.name"]
             self.spans += [_received(service, span) for scope in group.scope_spans for span in scope.spans]
 
-    def of(self, trace: str, *names: str, seconds: float = 30.0) -> dict[str, ReceivedSpan]:
+    async def of(self, trace: str, *names: str, seconds: float = 30.0) -> dict[str, ReceivedSpan]:
         """The trace's spans by name, once all of these are there; of several alike the last."""
-        end = time.monotonic() + seconds
-        while True:
-            found = {span.name: span for span in list(self.spans) if span.trace == trace}
-            if set(names) <= set(found):
-                return found
-            assert time.monotonic() < end, f"missing {set(names) - set(found)}; there: {sorted(found)}"
-            threading.Event().wait(0.1)
+        try:
+            return await until(lambda: self._all(trace, names), seconds, every=0.1)
+        except TimeoutError:
+            there = sorted(span.name for span in self.spans if span.trace == trace)
+            raise AssertionError(f"missing {set(names) - set(there)}; there: {there}") from None
+
+    def _all(self, trace: str, names: tuple[str, ...]) -> dict[str, ReceivedSpan] | None:
+        found = {span.name: span for span in list(self.spans) if span.trace == trace}
+        return found if set(names) <= set(found) else None
 
 
 def _received(service: str, span: Any) -> ReceivedSpan:

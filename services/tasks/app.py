@@ -58,7 +58,7 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
             server,
         )
         parents_pb2_grpc.add_ParentServiceServicer_to_server(ParentServicer(replica.children, replica.messages), server)
-        meters = metrics.sources(books, settings.task_queues)
+        meters = metrics.sources(books)
         async with running(**replica.loops()), reading(meters):
             yield MountedService(
                 ["compute.tasks.v1.TaskService", *_INTERNAL],

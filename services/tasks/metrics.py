@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from services.catalog.enums import ErrorCategory
-from services.catalog.queues import DEFAULT_QUEUES
 from services.catalog.tasks import TYPES
 from services.tasks.domain import Occurrence, Task, TaskState, Verb
 from services.telemetry.instruments import LONG_SECONDS, Counter, Gauge, Histogram, Key, Source, plain
 from services.telemetry.labels import Label
 from services.telemetry.reasons import REASON
 
-# Queues are declared by a setting or by the worker that serves them.
+# Declared as the tasks service learns of them: from its settings, and from the workers that serve them.
 QUEUE = Label("queue", room=64)
 TASK_TYPE = Label("task_type", TYPES)
 TENANT = Label("tenant", room=200)
@@ -59,20 +58,13 @@ _DONE = TaskState.COMPLETED.value
 _ENDS_A_RUN = {Verb.FAILED: "failed", Verb.RETRYING: "retrying", Verb.RETURNED: "returned"}
 
 
-def sources(dispatcher: QueueFigures, settings_queues: Iterable[str]) -> dict[Gauge, Source]:
-    """What the gauges of a replica are read from. A queue that workers serve is declared as soon as it is seen."""
-    QUEUE.declare(*DEFAULT_QUEUES, *settings_queues)
-
-    def slots() -> dict[str, list[int]]:
-        found = dispatcher.slots()
-        QUEUE.declare(*found)
-        return found
-
+def sources(dispatcher: QueueFigures) -> dict[Gauge, Source]:
+    """What the gauges of a replica are read from."""
     return {
         WAITING: lambda: _by_queue(dispatcher.depth()),
         RUNNING: lambda: _by_queue(dispatcher.running()),
-        SLOTS: lambda: _by_queue({queue: sum(workers) for queue, workers in slots().items()}),
-        WORKERS: lambda: _by_queue({queue: len(workers) for queue, workers in slots().items()}),
+        SLOTS: lambda: _by_queue({queue: sum(workers) for queue, workers in dispatcher.slots().items()}),
+        WORKERS: lambda: _by_queue({queue: len(workers) for queue, workers in dispatcher.slots().items()}),
         MODELS_AWAY: plain(lambda: dispatcher.models_away),
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from services.catalog.queues import DEFAULT_QUEUES
 from services.common.errors import UnknownQueue, Violation
+from services.tasks.metrics import QUEUE
 
 # Long enough for a worker that is replaced, or whose machine is.
 _REMEMBERED_SECONDS = 600.0
@@ -17,6 +18,7 @@ class KnownQueues:
 
     def __init__(self, declared: Iterable[str] = ()) -> None:
         self._until: dict[str, float] = dict.fromkeys((*DEFAULT_QUEUES, *declared), math.inf)
+        QUEUE.declare(*self._until)
 
     def __contains__(self, queue: str) -> bool:
         return queue in self._until
@@ -29,6 +31,7 @@ class KnownQueues:
     def serve(self, queue: str, now: float) -> None:
         """A worker says that it takes tasks from there."""
         self._until[queue] = max(self._until.get(queue, 0.0), now + _REMEMBERED_SECONDS)
+        QUEUE.declare(queue)
 
     def forget(self, now: float) -> None:
         """Those that nobody has served for long."""

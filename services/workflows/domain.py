@@ -118,6 +118,7 @@ class Workflow:
     due: int | None = None
     to_cancel: tuple[tuple[Unit, int], ...] = ()
     forked_from: str | None = None
+    traceparent: str | None = None
     outbox: tuple[Entry, ...] = ()
 
     @property

@@ -243,7 +243,8 @@ class Turn:
     def new_task(self, workflow: Workflow, unit: Unit) -> NewStepTask:
         """Of a unit that was prepared; `workflow` as it was written."""
         attempts = self._definition.steps[unit.place].max_retries + 1
-        return NewStepTask(self.name(unit, workflow.row(unit).attempt), self._prepared[unit], self._quiet, attempts)
+        name = self.name(unit, workflow.row(unit).attempt)
+        return NewStepTask(name, self._prepared[unit], self._quiet, attempts, workflow.traceparent)
 
     def _results(self, made_by: Callable[[StepName], Result]) -> Callable[[str], Result]:
         known: dict[str, Result] = {}

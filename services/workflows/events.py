@@ -51,7 +51,7 @@ class WorkflowEvents:
             "data": self._data(workflow, entry, happening),
         }
         subject = f"evt.v1.{workflow.tenant}.workflow.{workflow.id}.{happening.verb}"
-        return OutgoingMessage(subject, orjson.dumps(envelope), name)
+        return OutgoingMessage(subject, orjson.dumps(envelope), name, workflow.traceparent or "")
 
     def _data(self, workflow: Workflow, entry: Entry, happening: Happening) -> dict[str, Any]:
         data: dict[str, Any] = {
@@ -86,7 +86,8 @@ class WorkflowEvents:
             url=url,
             body=event.payload,
         )
-        return OutgoingMessage(webhook_subject(workflow.tenant), message.SerializeToString(), f"{event.id}.hook")
+        subject, name = webhook_subject(workflow.tenant), f"{event.id}.hook"
+        return OutgoingMessage(subject, message.SerializeToString(), name, event.traceparent)
 
 
 def _share(completed: int, workflow: Workflow) -> float:

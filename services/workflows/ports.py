@@ -85,6 +85,7 @@ class NewStepTask(NamedTuple):
     task: CommonFields
     quiet: bool
     max_attempts: int
+    traceparent: str | None = None
 
 
 class StepTask(NamedTuple):

@@ -43,6 +43,7 @@ class NewWorkflow(NamedTuple):
     origin_reference: str | None = None
     description: str | None = None
     webhook_url: str | None = None
+    traceparent: str | None = None
 
 
 class CleanupError(NamedTuple):

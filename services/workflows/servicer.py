@@ -20,6 +20,7 @@ from services.common.paging import fitting, next_token, read_window
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.net.addresses import AddressPolicy, parse_target
 from services.rpc.grpc_server import Context
+from services.telemetry.trace_context import current
 from services.translation.workflows import given_of
 from services.workflows.definition import Definition
 from services.workflows.domain import Decision, Workflow
@@ -162,7 +163,7 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         assert stored is not None
         if any(TYPES[step.task_type].internal for step in stored.definition.steps):
             current_caller().require("admin")
-        return NewWorkflow(tenant, _seeded(stored), **fields)
+        return NewWorkflow(tenant, _seeded(stored), traceparent=current() or None, **fields)
 
     def _fields(self, message: pb.WorkflowDefinition) -> dict[str, Any]:
         origin = message.origin

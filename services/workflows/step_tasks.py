@@ -15,6 +15,7 @@ from services.common.errors import ComputeError, NotFound
 from services.common.parents import TaskParent
 from services.rpc.grpc_client import Credentials, call
 from services.rpc.rpc_status import from_status
+from services.telemetry.trace_context import carried
 from services.translation.messages import create_request, result_of
 from services.workflows.ports import NewStepTask, StepName, StepTask
 
@@ -85,7 +86,9 @@ class GrpcStepTasks:
         return list(answer.deleted_paths), list(answer.errors)
 
     async def _call(self, method: Any, request: Any, tenant: str) -> Any:
-        return await call(method, request, timeout=_TIMEOUT, metadata=self._credentials.metadata(tenant))
+        with carried(""):  # each item says which trace it belongs to, whoever woke us
+            metadata = self._credentials.metadata(tenant)
+        return await call(method, request, timeout=_TIMEOUT, metadata=metadata)
 
 
 def _parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
@@ -104,7 +107,7 @@ def _item(tenant: str, new: NewStepTask) -> tasks_pb2.CreateTasksItem:
     request = create_request(TYPES[new.task.task_type], new.task)  # type: ignore[attr-defined]  # every Create…Task has it
     request.parent.CopyFrom(_parent(new.name))
     request.quiet, request.max_attempts = new.quiet, new.max_attempts
-    return tasks_pb2.CreateTasksItem(tenant=tenant, request=request)
+    return tasks_pb2.CreateTasksItem(tenant=tenant, request=request, traceparent=new.traceparent)
 
 
 def _task(outcome: parents_pb2.TaskOutcome) -> StepTask | None:

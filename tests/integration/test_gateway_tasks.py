@@ -329,6 +329,7 @@ async def test_health_names_every_dependency_and_needs_no_key(api: Stack) -> Non
     assert answer.status_code == 200
     assert {name: item["status"] for name, item in answer.json()["dependencies"].items()} == {
         "tasks": "up", "access": "up", "storage": "up", "workers": "down", "models": "up", "nats": "up",
+        "workflows": "up",
     }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from services.tasks.metrics import TENANT_ENDED
 from tests.integration.tasks_host import hosting
 from tests.scraping import PROCESSES, Scrape, scrape, scrape_all
 from tests.stack import RunningStack
-from tests.waiting import time_passes
+from tests.waiting import time_passes, until
 
 ORIGIN = {"origin_instance": "shop"}
 DRAWN = {"task_type": "GENERATION", "prompt": "a red mug", "seed": 7} | ORIGIN
@@ -39,6 +39,25 @@ async def done(http: httpx2.AsyncClient, body: dict[str, Any], status: str) -> d
     return task
 
 
+def cut_out_of(drawn: dict[str, Any]) -> dict[str, Any]:
+    path = f"generations/{drawn['id']}/picture-1.png"
+    return {"task_type": "BACKGROUND_REMOVAL", "input_image_paths": [path]} | ORIGIN
+
+
+async def cancelled(http: httpx2.AsyncClient) -> None:
+    """While it runs."""
+    body = {"task_type": "DIAGNOSTIC", "payload": "x", "duration_ms": 20_000} | ORIGIN
+    at_once = {"prefer": "wait=0"}
+    task = (await http.post(TASKS, json=body, headers=at_once)).json()
+
+    async def runs() -> bool:
+        shown = await http.get(f"{TASKS}{task['id']}", headers=at_once)
+        return bool(shown.json()["status"] == "EXECUTING")
+
+    await until(runs)
+    assert (await http.post(f"{TASKS}{task['id']}/cancel")).status_code == 200
+
+
 async def reads(read: Callable[[], float], wanted: float) -> None:
     """What is counted behind the answer is there a moment later."""
     async with asyncio.timeout(20):
@@ -52,6 +71,8 @@ async def test_every_process_counts_what_was_done_through_it(stack: RunningStack
     drawn = await done(http, DRAWN, "COMPLETED")
     await done(http, DRAWN | {"seed": 8}, "COMPLETED")
     await done(http, REFUSED, "FAILED")
+    await done(http, cut_out_of(drawn), "COMPLETED")
+    await cancelled(http)
     assert (await http.get(f"/api/v1/tasks/{SECRET}")).status_code in (404, 422)
     assert (await http.get(f"/{SECRET}")).status_code == 404
     assert (await http.post(TASKS, json=DRAWN | {"queue_name": SECRET})).status_code == 422
@@ -61,22 +82,26 @@ async def test_every_process_counts_what_was_done_through_it(stack: RunningStack
     def grown(process: str, sample: str, **labels: str) -> float:
         return scrape(process, stack.ports).total(sample, **labels) - before[process].total(sample, **labels)
 
-    await reads(lambda: grown("tasks", "atelier_tasks_ended_total", status="COMPLETED"), 2)
+    await reads(lambda: grown("tasks", "atelier_tasks_ended_total", status="COMPLETED"), 3)
     await reads(lambda: grown("tasks", "atelier_tasks_ended_total", status="FAILED"), 1)
-    await reads(lambda: grown("tasks", "atelier_store_writes_total", kind="task", operation="create"), 3)
-    await reads(lambda: grown("tasks", "atelier_task_queue_seconds_count", queue="inference"), 3)
+    await reads(lambda: grown("tasks", "atelier_tasks_ended_total", status="CANCELLED"), 1)
+    await reads(lambda: grown("tasks", "atelier_store_writes_total", kind="task", operation="create"), 5)
+    await reads(lambda: grown("tasks", "atelier_task_queue_seconds_count", queue="inference"), 5)
     await reads(lambda: grown("tasks", "atelier_task_run_seconds_count", task_type="GENERATION"), 2)
     await reads(lambda: grown("tasks", "atelier_task_runs_ended_total", outcome="failed"), 1)
-    await reads(lambda: grown("inference", "atelier_worker_runs_total", outcome="result"), 2)
+    await reads(lambda: grown("tasks", "atelier_task_run_seconds_count", task_type="BACKGROUND_REMOVAL"), 2)
+    await reads(lambda: grown("inference", "atelier_worker_runs_total", outcome="result"), 3)
+    await reads(lambda: grown("inference", "atelier_worker_runs_total", outcome="stopped"), 1)
     await reads(lambda: grown("inference", "atelier_worker_runs_total", outcome="failure"), 1)
-    await reads(lambda: grown("inference", "atelier_provider_calls_total", provider="LOCAL", outcome="SUCCEEDED"), 2)
+    await reads(lambda: grown("inference", "atelier_provider_calls_total", provider="LOCAL", outcome="SUCCEEDED"), 3)
     assert grown("inference", "atelier_model_requests_total", model="diffusion", result="ok") >= 2
+    assert grown("inference", "atelier_model_requests_total", model="segmentation", result="ok") >= 1
     assert grown("inference", "atelier_provider_call_seconds_sum", provider="LOCAL") > 0
     assert grown("storage", "atelier_storage_object_bytes_count") >= 2
     assert grown("storage", "atelier_storage_sent_bytes_total") >= len(content) > 100
     assert grown("storage", "atelier_rpc_calls_total", method="/compute.storage.v1.StorageService/UploadObject") >= 2
-    assert grown("tasks", "atelier_relay_messages_published_total") >= 9
-    assert grown("gateway", "atelier_http_requests_total", route=TASKS, method="POST") == 4
+    assert grown("tasks", "atelier_relay_messages_published_total") >= 15
+    assert grown("gateway", "atelier_http_requests_total", route=TASKS, method="POST") == 6
     assert grown("gateway", "atelier_http_requests_total", route=TASKS, status="422") == 1
     assert grown("gateway", "atelier_http_requests_total", route="other", status="404") == 1
     # All of these asked to wait; how long says nothing of the gateway.

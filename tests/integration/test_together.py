@@ -18,6 +18,7 @@ from deploy.local.paths import StackFolder
 from deploy.local.settings import ProcessLayout
 from tests.bench.connection import Connection, connections
 from tests.bench.our_side import TASKS_PATH, OurSide, our_side, task_body
+from tests.scraping import Scrape
 from tests.waiting import time_passes
 
 _PICTURE = "/api/v1/storage/images/references/a-folder-of-its-own/dot.png"
@@ -60,6 +61,28 @@ async def test_a_picture_is_kept_and_given_back(side: OurSide) -> None:
         missing = await client.get("/api/v1/storage/images/references/a-folder-of-its-own/nothing.png")
     assert found.content == _png()
     assert (missing.status_code, missing.json()["reason"]) == (404, "NOT_FOUND")
+
+
+async def test_one_port_apart_from_the_public_one_tells_what_every_service_counts(side: OurSide) -> None:
+    await _until_served(side)
+    open_ports = psutil.Process(side.pids["atelier"]).net_connections("tcp")
+    listening = {found.laddr.port for found in open_ports if found.status == psutil.CONN_LISTEN}
+    told = [scraped for port in listening - {side.address[1]} if (scraped := await _scraped(port)) is not None]
+    assert len(told) == 1
+    assert told[0].total("atelier_tasks_ended_total", status="COMPLETED") > 0
+    assert told[0].total("atelier_worker_runs_total", outcome="result") > 0
+    assert told[0].total("atelier_http_requests_total", method="POST") > 0
+    async with httpx2.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{side.address[1]}/metrics")).status_code == 404
+
+
+async def _scraped(port: int) -> Scrape | None:
+    """None where something else listens."""
+    async with httpx2.AsyncClient() as client:
+        try:
+            return Scrape((await client.get(f"http://127.0.0.1:{port}/metrics")).raise_for_status().text)
+        except httpx2.HTTPError:
+            return None
 
 
 async def test_what_was_accepted_before_a_sigterm_is_done_after_it(side: OurSide) -> None:

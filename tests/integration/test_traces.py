@@ -89,7 +89,7 @@ def chain(found: dict[str, ReceivedSpan], *names: str) -> list[str]:
 async def test_one_trace_leads_from_the_request_to_the_model(receiver: OtlpReceiver, http: httpx2.AsyncClient) -> None:
     trace, traceparent = given()
     answer, task = await draw(http, traceparent)
-    found = await asyncio.to_thread(receiver.of, trace, f"POST {TASKS}", CREATE, RUN, PROVIDER, MODEL, UPLOAD)
+    found = await receiver.of(trace, f"POST {TASKS}", CREATE, RUN, PROVIDER, MODEL, UPLOAD)
     services = chain(found, f"POST {TASKS}", CREATE, RUN, PROVIDER, MODEL)
     assert services[0] == "atelier-gateway" and services[1].startswith("atelier-access-tasks-")
     assert services[2:] == ["atelier-inference"] * 3
@@ -106,7 +106,7 @@ async def test_a_request_without_a_trace_begins_one_and_health_does_not(
 ) -> None:
     answer, _ = await draw(http, "", seed=8)
     trace = answer.headers["traceparent"][3:35]
-    found = await asyncio.to_thread(receiver.of, trace, f"POST {TASKS}", CREATE, RUN, PROVIDER, MODEL)
+    found = await receiver.of(trace, f"POST {TASKS}", CREATE, RUN, PROVIDER, MODEL)
     assert found[f"POST {TASKS}"].parent == ""
     assert "traceparent" not in (await http.get("/health")).headers
     assert not [span for span in receiver.spans if "health" in span.name.lower() or "Heartbeat" in span.name]
@@ -116,7 +116,7 @@ async def test_each_task_of_a_group_stays_in_its_own_trace(receiver: OtlpReceive
     asked = [given() for _ in range(6)]
     await asyncio.gather(*(draw(http, traceparent, seed=20 + number) for number, (_, traceparent) in enumerate(asked)))
     for trace, _ in asked:
-        found = await asyncio.to_thread(receiver.of, trace, f"POST {TASKS}", CREATE, RUN, PROVIDER, MODEL)
+        found = await receiver.of(trace, f"POST {TASKS}", CREATE, RUN, PROVIDER, MODEL)
         chain(found, f"POST {TASKS}", CREATE, RUN, PROVIDER, MODEL)
         assert len([span for span in receiver.spans if span.trace == trace and span.name == RUN]) == 1
 
@@ -134,7 +134,7 @@ async def test_a_run_after_a_crash_belongs_to_its_trace(
         return bool((await http.get(f"{TASKS}{task['id']}")).json()["status"] == "EXECUTING")
 
     await until(runs)
-    await asyncio.to_thread(receiver.of, trace, f"POST {TASKS}", CREATE)
+    await receiver.of(trace, f"POST {TASKS}", CREATE)
     for name in ("inference", "tasks"):
         traced.kill(name)
     await asyncio.to_thread(traced.wait_recovered)
@@ -143,9 +143,47 @@ async def test_a_run_after_a_crash_belongs_to_its_trace(
         return bool((await http.get(f"{TASKS}{task['id']}")).json()["status"] == "COMPLETED")
 
     await until(completed, 90)
-    found = await asyncio.to_thread(receiver.of, trace, f"POST {TASKS}", CREATE, RUN)
+    found = await receiver.of(trace, f"POST {TASKS}", CREATE, RUN)
     chain(found, f"POST {TASKS}", CREATE, RUN)
     assert int(found[RUN].attributes["attempt"]) >= 2
+
+
+async def test_every_step_of_a_workflow_belongs_to_the_trace_of_its_request(
+    receiver: OtlpReceiver, http: httpx2.AsyncClient
+) -> None:
+    """Two at the same time, so that neither gets into the other's."""
+
+    async def run(trace: str, traceparent: str) -> None:
+        config = {"payload": trace, "duration_ms": 100}
+        steps = [
+            {"id": name, "task_type": "DIAGNOSTIC", "config": config, "depends_on": before}
+            for name, before in (("one", []), ("two", ["one"]), ("three", ["two"]))
+        ]
+        body = {"name": "traced", "origin_instance": "shop", "steps": steps}
+        made = await http.post("/api/v1/workflows/", json=body, headers={"traceparent": traceparent})
+        assert made.status_code == 200, made.text
+        place = f"/api/v1/workflows/{made.json()['id']}"
+
+        async def ended() -> bool:
+            return bool((await http.get(place)).json()["status"] == "COMPLETED")
+
+        await until(ended, 60)
+
+    asked = [given() for _ in range(2)]
+    await asyncio.gather(*(run(*one) for one in asked))
+    for trace, _ in asked:
+
+        async def all_there(trace: str = trace) -> bool:
+            names = [span.name for span in list(receiver.spans) if span.trace == trace]
+            return min(names.count(RUN), names.count(CREATE)) >= 3  # exporters send theirs when they like
+
+        await until(all_there, 30)
+        found = await receiver.of(trace, "POST /api/v1/workflows/")
+        [request] = [span for span in receiver.spans if span.trace == trace and span.name.startswith("POST")]
+        created = [span for span in receiver.spans if span.trace == trace and span.name == CREATE]
+        runs = [span for span in receiver.spans if span.trace == trace and span.name == RUN]
+        assert len(created) == len(runs) == 3 and request is found["POST /api/v1/workflows/"]
+        assert {span.parent for span in runs} == {span.id for span in created}
 
 
 async def test_events_and_webhooks_carry_it(
@@ -156,7 +194,7 @@ async def test_events_and_webhooks_carry_it(
         url = f"http://127.0.0.1:{hook.port}/hook"
         _, task = await draw(http, traceparent, seed=40, webhook_url=url)
         [heard] = await hook.wait()
-    found = await asyncio.to_thread(receiver.of, trace, CREATE, "webhook")
+    found = await receiver.of(trace, CREATE, "webhook")
     chain(found, CREATE, "webhook")
     assert heard.headers["traceparent"] == f"00-{trace}-{found['webhook'].id}-01"
     message = await event_of(traced, task["id"], "completed")

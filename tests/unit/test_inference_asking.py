@@ -16,7 +16,9 @@ from structlog.testing import capture_logs
 
 from services.common import errors
 from services.common.errors import ComputeError
+from services.providers import metrics
 from services.providers.calling import provider_retries as tries
+from services.providers.calling.call_ledger import RecordedProviderCall
 from services.providers.calling.fallback_chain import FallbackChain
 from services.providers.calling.provider_retries import UnknownPolicy
 from services.providers.calls import JOB_UNKNOWN, AccountTerms, VendorJob
@@ -590,3 +592,27 @@ async def test_a_known_job_is_not_asked_for_before_a_rate_limit_is_over() -> Non
     await bench.ask()
     assert time.monotonic() - began >= 0.3
     assert bench.vendor.asked_for == ["job-1", "job-1"]
+
+
+async def test_each_call_is_counted_once_with_its_outcome_its_reason_and_what_it_cost() -> None:
+    metrics.PROVIDER.declare("ACME")
+
+    def counted() -> list[float]:
+        outcomes = [metrics.CALLS.value("ACME", outcome) for outcome in ("FAILED", "SUCCEEDED", "CANCELLED")]
+        took = metrics.SECONDS.count("ACME")
+        charged = [metrics.COST.value("ACME"), metrics.CALL_COST.count("ACME")]
+        return [*outcomes, took, *charged, metrics.FAILURES.value("ACME", "PROVIDER_FAILED")]
+
+    before = counted()
+    bench = Bench(Careful(Vendor(refusals=deque([FAILED, None]))))
+    await bench.ask()
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 0, 2, 0.5, 1, 1]
+    # A run that is cancelled once its answer is there settles the call again.
+
+    async def record(_: pb.ProviderCall) -> None:
+        pass
+
+    call = RecordedProviderCall(bench.calls[-1], record)
+    for outcome in ("SUCCEEDED", "CANCELLED"):
+        call.settle(outcome)
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 2, 0, 3, 1.0, 2, 1]

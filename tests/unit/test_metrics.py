@@ -25,6 +25,7 @@ from services.catalog.enums import WorkflowStatus
 from services.rpc.metrics import METHOD
 from services.tasks.domain import Failure, Task
 from services.tasks.metrics import ENDED, QUEUE, QUEUE_SECONDS, RUN_SECONDS, RUNS_ENDED, TENANT_ENDED, count_write
+from services.tasks.queues import KnownQueues
 from services.telemetry.exposition import serving_metrics
 from services.telemetry.instruments import REGISTRY, Counter, Gauge, Histogram, Instrument, plain
 from services.telemetry.labels import OTHER, Label
@@ -134,6 +135,13 @@ def test_counting_costs_less_than_a_microsecond() -> None:
 
 def _task() -> Task:
     return Task("t", "acme", "GENERATION", "studio", "{}", 0, created_at=1_000_000, updated_at=1_000_000).created()
+
+
+def test_a_queue_goes_by_its_name_once_a_setting_or_a_worker_names_it() -> None:
+    known = KnownQueues(["of-a-setting"])
+    assert QUEUE.bounded("of-a-setting") == "of-a-setting" and QUEUE.bounded("of-a-worker") == OTHER
+    known.serve("of-a-worker", 0.0)
+    assert QUEUE.bounded("of-a-worker") == "of-a-worker"
 
 
 def test_each_write_counts_what_it_says_and_nothing_twice() -> None:

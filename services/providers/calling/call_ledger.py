@@ -48,6 +48,7 @@ class RecordedProviderCall:
         self.entry = entry
         self.capabilities: frozenset[str] | None = None
         self.answered = False
+        self._counted = False
         self._record = record
 
     @property
@@ -122,7 +123,9 @@ class RecordedProviderCall:
         _describe(self.entry, error)
         if self.entry.HasField("started_at"):
             self.entry.duration_seconds = max(0.0, time.time() - self.entry.started_at.ToMicroseconds() / 1e6)
-            count_call(self.entry)
+            if not self._counted:
+                count_call(self.entry)
+            self._counted = True
 
     async def settle_now(self, outcome: str, error: BaseException | None = None) -> None:
         """Stored too: something else may be sent next, or nobody hears of the run again."""
