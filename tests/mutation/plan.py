@@ -35,7 +35,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/service.py": (*_LIFE, "test_tasks_calls", "test_tasks_queues"),
     "services/tasks/removal.py": ("test_tasks_removal",),
     "services/tasks/orphan_reaper.py": ("test_tasks_tidying", "test_orphaned_calls"),
-    "services/tasks/provider_calls.py": ("test_tasks_calls", "test_orphaned_calls"),
+    "services/tasks/provider_calls.py": ("test_tasks_calls", "test_orphaned_calls", "test_tasks_tidying"),
     "services/tasks/fingerprint.py": ("test_tasks_fingerprint",),
     "services/tasks/reference_policy.py": ("test_tasks_door",),
     "services/tasks/dispatcher.py": ("test_lease_expiry", *_DISPATCH),
