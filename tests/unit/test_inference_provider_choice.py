@@ -19,7 +19,14 @@ from tests.fakes.provider_context import provider_context_of
 def context_of(task: pb.Task) -> RunContext:
     provider_context = provider_context_of(Providers({}), cast("Any", None))
     resources = SimpleNamespace(
-        default_provider="LOCAL", provider_context=provider_context, store=None, bus=None, images=None, threads=None
+        default_provider="LOCAL",
+        provider_context=provider_context,
+        store=None,
+        bus=None,
+        audience=None,
+        images=None,
+        threads=None,
+        signer=None,
     )
     return RunContext(Run(AttemptKey("t", 1), task, cast("Any", None), 0.0), cast("Any", resources))
 
