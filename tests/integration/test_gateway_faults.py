@@ -141,7 +141,8 @@ async def test_a_service_that_is_gone_is_unavailable_and_said_so_by_health(nats_
         health = await client.get("/health")
     assert health.status_code == 503
     assert {name: item["status"] for name, item in health.json()["dependencies"].items()} == {
-        "tasks": "down", "access": "up", "storage": "down", "workers": "unknown", "models": "unknown", "nats": "up",
+        "tasks": "down", "workflows": "down", "access": "up", "storage": "down", "workers": "unknown",
+        "models": "unknown", "nats": "up",
     }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from services.rpc.grpc_server import Context
 from tests.integration.tasks_host import TOKEN, Host, Keys, hosting
 
 TASKS, WORKERS = "compute.tasks.v1.TaskService", "compute.tasks.v1.WorkerService"
+PARENTS = "compute.tasks.v1.ParentService"
 VERSIONS = ["v1", "v1alpha"]
 STANDARD = {"grpc.health.v1.Health", *(f"grpc.reflection.{version}.ServerReflection" for version in VERSIONS)}
 
@@ -66,7 +67,7 @@ def files(answer: reflection_pb2.ServerReflectionResponse) -> list[str]:
 async def test_reflection_shows_each_caller_what_it_may_call(host: Host, version: str) -> None:
     assert await listed(host, version, "acme-tasks") == {TASKS, *STANDARD}
     assert await listed(host, version, "acme-admin") == {TASKS, *STANDARD}
-    assert await listed(host, version, TOKEN) == {TASKS, WORKERS, *STANDARD}
+    assert await listed(host, version, TOKEN) == {TASKS, WORKERS, PARENTS, *STANDARD}
 
 
 @pytest.mark.field("41")
