@@ -64,10 +64,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
     Who kills a part of it waits for its recovery before the test ends.
     """
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("WEBHOOK_ALLOW_LOOPBACK", "true")
-        with running_stack(StackFolder(tmp_path_factory.mktemp("whole"))) as everything:
-            yield everything
+    with running_stack(StackFolder(tmp_path_factory.mktemp("whole")), WEBHOOK_ALLOW_LOOPBACK="true") as everything:
+        yield everything
 
 
 @pytest.fixture(scope="session")

@@ -109,10 +109,13 @@ def model_process(triton: int, model: str) -> int | None:
 
 
 @contextmanager
-def running_stack(home: StackFolder) -> Iterator[RunningStack]:
-    """All of it, on free ports; a server that NATS_URL, MONGODB_URL or TRITON_TARGET names is used instead of ours."""
+def running_stack(home: StackFolder, **settings: str) -> Iterator[RunningStack]:
+    """All of it, on free ports; a server that NATS_URL, MONGODB_URL or TRITON_TARGET names is used instead of ours.
+
+    `settings` are for the stack alone: what tests host in their own process reads the environment, too.
+    """
     elsewhere = ExternalServers.from_environment(os.environ)
-    with Stack(home, Ports.free(), elsewhere, given=os.environ) as stack:
+    with Stack(home, Ports.free(), elsewhere, given=os.environ | settings) as stack:
         yield RunningStack(stack)
 
 
