@@ -41,9 +41,10 @@ def scene() -> Image.Image:
 
 
 def outline() -> Image.Image:
-    """Opaque where the mug is, with a soft edge."""
+    """Opaque where the mug is, with a soft edge; without two corners, as a rectangle would be a photograph's."""
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
     alpha[18:72, 18:82], alpha[20:70, 20:80] = 128, 255
+    alpha[18:34, 18:30] = alpha[56:72, 70:82] = 0
     return Image.fromarray(alpha)
 
 
