@@ -39,6 +39,15 @@ _ATTRIBUTES = {
 }
 _LISTS = {"creators": (CREATOR, "rdf:Seq"), "owners": (OWNER, "rdf:Bag")}
 _TEXTS = {"notice": RIGHTS, "usage_terms": USAGE_TERMS}
+# Addresses of which Creative Commons and Dublin Core say that they are references and no texts.
+_REFERENCES = frozenset(
+    (
+        *(f"cc:{term}" for term in ("license", "permits", "requires", "prohibits", "jurisdiction", "legalcode")),
+        *(f"cc:{term}" for term in ("attributionURL", "morePermissions", "useGuidelines")),
+        *("dcterms:license", "dcterms:rightsHolder"),
+    )
+)
+_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 _PROPERTIES = {field: whole_name(name) for field, name in {**_ATTRIBUTES, **_TEXTS}.items()}
 _ABOUT, _RDF = map(whole_name, ("rdf:about", "rdf:RDF"))
 _DECLARED = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
@@ -105,16 +114,25 @@ def _alternative(name: str, text: str) -> str:
 
 def _statement(name: str, kind: str, values: list[Value]) -> str:
     if not kind:
-        return "".join(_element(name, value) for value in values[:1])
-    language = ' xml:lang="x-default"' if kind == "Alt" else ""
-    items = "".join(_element("rdf:li", value, language) for value in values)
+        return "".join(_item(name, name, value) for value in values[:1])
+    if kind == "Alt":
+        items = "".join(_element("rdf:li", value, ' xml:lang="x-default"') for value in values)
+    else:
+        items = "".join(_item("rdf:li", name, value) for value in values)
     return f"<{name}><rdf:{kind}>{items}</rdf:{kind}></{name}>"
+
+
+def _item(element: str, name: str, value: Value) -> str:
+    """Of the property of that name."""
+    if name in _REFERENCES and isinstance(value, str) and _ADDRESS.fullmatch(value):
+        return f"<{element} rdf:resource={quoteattr(_valid(value))}/>"
+    return _element(element, value)
 
 
 def _element(name: str, value: Value, attributes: str = "") -> str:
     if isinstance(value, str):
         return f"<{name}{attributes}>{escape(_valid(value))}</{name}>"
-    parts = "".join(_element(part, text) for part, text in value.items() if _NAME.fullmatch(part))
+    parts = "".join(_item(part, part, text) for part, text in value.items() if _NAME.fullmatch(part))
     return f'<{name} rdf:parseType="Resource">{parts}</{name}>'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -313,6 +314,30 @@ async def test_press_agencies_instructions_and_sources_are_read(decoder: Decoder
         "photoshop:AuthorsPosition": ["Staff"],
         "photoshop:Source": ["An agency"],
     }
+
+
+@pytest.mark.field("licence-as-text")
+async def test_addresses_that_are_references_leave_as_references() -> None:
+    """However they came; what is no address stays a text."""
+    by = "https://creativecommons.org/licenses/by/4.0/"
+    properties = f"""<cc:license>{by}</cc:license><cc:morePermissions rdf:resource="https://example.com/a?b=1&amp;c=2"/>
+<cc:attributionName>Ana</cc:attributionName><cc:jurisdiction>Chile</cc:jurisdiction>
+<cc:permits><rdf:Bag><rdf:li rdf:resource="http://creativecommons.org/ns#Sharing"/></rdf:Bag></cc:permits>
+<plus:LicensorURL>https://example.com/buy</plus:LicensorURL>"""
+    packet = re.sub(r"<plus:Licensor>.*</rdf:Descr", f"{properties}</rdf:Descr", FURTHER, flags=re.DOTALL).encode()
+    async with opened() as bench:
+        result = await bench.adjust(with_xmp("JPEG", packet), aspect_ratio=1.0, mode="crop")
+        with Image.open(io.BytesIO(bench.file(result.result_image_path))) as made:
+            written = made.info["xmp"].decode()
+    for told in (
+        f'<cc:license rdf:resource="{by}"/>',
+        '<cc:morePermissions rdf:resource="https://example.com/a?b=1&amp;c=2"/>',
+        '<cc:permits><rdf:Bag><rdf:li rdf:resource="http://creativecommons.org/ns#Sharing"/></rdf:Bag></cc:permits>',
+        "<cc:attributionName>Ana</cc:attributionName>",
+        "<cc:jurisdiction>Chile</cc:jurisdiction>",
+        "<plus:LicensorURL>https://example.com/buy</plus:LicensorURL>",
+    ):
+        assert told in written
 
 
 async def test_of_several_pictures_all_licensors_are_told_and_the_first_terms() -> None:
