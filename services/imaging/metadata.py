@@ -6,7 +6,7 @@ import mmap
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any
@@ -18,10 +18,12 @@ from services.imaging.notes import Note
 from services.imaging.packets import credentials_of, raw_exif, raw_iim, xmp_packets
 from services.imaging.recipes import HEAD_BYTES, TAIL_BYTES, read_recipe
 from services.imaging.rights import Rights, source_uri, strongest
-from services.imaging.statements import Statements, statements_of
+from services.imaging.statements import Statements, Value, statements_of
 
 _MOST_CREATORS = 20
 _MOST_CHARACTERS = 2000
+_ONE_WORD = ("credit", "notice", "usage_terms", "web_statement", "marked", "data_mining")
+_BETWEEN_NAMES = re.compile("[;,]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")
 _XMP_IN_INFO = ("xmp", "XML:com.adobe.xmp")
 _DENSEST = 100_000.0
@@ -32,6 +34,9 @@ _SIGNED_SOURCE = b"digitalSourceType\x78"
 _ONE_BY_ONE = frozenset((xmp.OWNER, xmp.MARKED, xmp.DATA_MINING, xmp.USAGE_TERMS, xmp.WEB_STATEMENT))
 _IIM_BY_LINE, _IIM_CREDIT, _IIM_COPYRIGHT = 80, 110, 116
 _IIM_STATEMENTS = {40: "photoshop:Instructions", 85: "photoshop:AuthorsPosition", 115: "photoshop:Source"}
+# In bytes; writers cut what is longer (IIM 4.2, 6), some of them at the end of a character.
+_IIM_ROOM = {40: 256, _IIM_BY_LINE: 32, 85: 32, _IIM_CREDIT: 32, 115: 32, _IIM_COPYRIGHT: 128}
+_LONGEST_CHARACTER = 4
 _IIM_IN_PHOTOSHOP = 0x0404
 _IIM_IN_TIFF = 33723
 
@@ -57,6 +62,26 @@ class _MetadataClaims:
         self.complete &= all(len(text) <= _MOST_CHARACTERS for text in texts)
         return _cleaned(texts)
 
+    def add_creators(self, texts: list[str]) -> None:
+        """Of a place that counts only where those before it name nobody."""
+        found = self.cleaned(texts)
+        if not self.creators:
+            self.creators += found
+        self.complete &= _names(found) <= _names(self.creators)
+
+    def add_statement(self, name: str, kind: str, values: Sequence[Value]) -> None:
+        """Whoever was asked before has the only place, which holds one value where there is no list."""
+        statement = {"kind": kind, "values": list(values if kind else values[:1])}
+        stated = self.statements.setdefault(name, statement)["values"]
+        self.complete &= all(_comparable(value) in map(_comparable, stated) for value in values)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that any place says is carried over: of several texts that differ only one can be."""
+        words = (set(map(_comparable, getattr(self, name))) for name in _ONE_WORD)
+        people = (set(self.creators), set(self.owners))
+        return self.complete and all(len(told) <= 1 for told in words) and max(map(len, people)) <= _MOST_CREATORS
+
 
 def density_of(picture: Image.Image) -> tuple[float, float] | None:
     """Dots per inch along the sides as stored; None where the file names none that can be."""
@@ -80,7 +105,7 @@ def rights_of(picture: Image.Image, content: IO[bytes]) -> tuple[Rights, tuple[N
     recipe = _recipe(content)
     own = str((recipe or {}).get("digital_source_type") or "")
     source = strongest(source_uri(text) for text in (*told.sources, own, _signed_source(picture, content)))
-    notes = (Note.METADATA_IGNORED,) * broken + (Note.RIGHTS_LEFT_OUT,) * (not told.complete)
+    notes = (Note.METADATA_IGNORED,) * broken + (Note.RIGHTS_LEFT_OUT,) * (not told.is_whole)
     return _rights(told, source, recipe), notes
 
 
@@ -171,10 +196,9 @@ def _read_packet(packet: bytes, told: _MetadataClaims) -> None:
     told.marked += told.cleaned(said.values(xmp.MARKED))
     told.data_mining += told.cleaned(said.values(xmp.DATA_MINING))
     found = statements_of(said.descriptions, _ONE_BY_ONE, told.cleaned)
-    told.statements |= found.said
-    told.complete &= found.complete and max(map(len, (told.creators, told.owners))) <= _MOST_CREATORS
-    # Of one text in several languages the one for everybody is carried over.
-    told.complete &= all(len(set(said.values(name))) <= 1 for name in (xmp.RIGHTS, xmp.USAGE_TERMS))
+    told.complete &= found.complete
+    for name, statement in found.said.items():
+        told.add_statement(name, **statement)
 
 
 def _read_exif(picture: Image.Image, told: _MetadataClaims) -> None:
@@ -183,8 +207,7 @@ def _read_exif(picture: Image.Image, told: _MetadataClaims) -> None:
 
 
 def _read_tags(exif: Image.Exif, told: _MetadataClaims) -> None:
-    if not told.creators:
-        told.creators += told.cleaned(_exif_texts(exif, ExifTags.Base.Artist, ";"))
+    told.add_creators(_exif_texts(exif, ExifTags.Base.Artist, ";"))
     told.notice += told.cleaned([", ".join(_exif_texts(exif, ExifTags.Base.Copyright, "\0"))])
 
 
@@ -195,16 +218,27 @@ def _exif_texts(exif: Image.Exif, tag: int, separator: str) -> list[str]:
 
 
 def _read_iim(picture: Image.Image, told: _MetadataClaims) -> None:
+    known: dict[int, list[Any]] = {
+        number: told.statements.get(name, {}).get("values", []) for number, name in _IIM_STATEMENTS.items()
+    }
+    known |= {_IIM_BY_LINE: told.creators, _IIM_CREDIT: told.credit, _IIM_COPYRIGHT: told.notice}
     found: dict[int, list[str]] = {}
     for number, value in _datasets(_iim_block(picture)):
-        found.setdefault(number, []).append(_decoded(value))
-    if not told.creators:
-        told.creators += told.cleaned(found.get(_IIM_BY_LINE, []))
+        if number in known:
+            found.setdefault(number, []).append(_uncut(value, _IIM_ROOM[number], known[number]))
+    told.add_creators(found.get(_IIM_BY_LINE, []))
     told.credit += told.cleaned(found.get(_IIM_CREDIT, []))
     for number, name in _IIM_STATEMENTS.items():
         if values := told.cleaned(found.get(number, [])):
-            told.statements.setdefault(name, {"kind": "", "values": values[:1]})
+            told.add_statement(name, "", values)
     told.notice += told.cleaned(found.get(_IIM_COPYRIGHT, []))
+
+
+def _uncut(value: bytes, room: int, known: list[Any]) -> str:
+    """As it is known from elsewhere, where there was no room for all of it."""
+    text = _decoded(value)
+    is_full = len(value) > room - _LONGEST_CHARACTER
+    return next((longer for longer in known if is_full and str(longer).startswith(text)), text)
 
 
 def _iim_block(picture: Image.Image) -> bytes:
@@ -228,8 +262,7 @@ def _read_text(picture: Image.Image, told: _MetadataClaims) -> None:
     """PNG's own keywords."""
     if picture.format != "PNG":
         return
-    if not told.creators:
-        told.creators += told.cleaned([picture.info.get("Author", "")])
+    told.add_creators([picture.info.get("Author", "")])
     told.notice += told.cleaned([picture.info.get("Copyright", "")])
 
 
@@ -243,6 +276,16 @@ def _decoded(value: bytes) -> str:
 def _cleaned(texts: list[str]) -> list[str]:
     plain = (_CONTROL.sub(" ", str(text)[: 2 * _MOST_CHARACTERS]).strip()[:_MOST_CHARACTERS] for text in texts)
     return [text for text in plain if text]
+
+
+def _names(texts: list[str]) -> set[str]:
+    """However several are written into one text."""
+    return {name for text in texts for part in _BETWEEN_NAMES.split(text) if (name := _comparable(part))}
+
+
+def _comparable(value: Value) -> str:
+    """White space makes no other text."""
+    return " ".join((value if isinstance(value, str) else str(sorted(value.items()))).split())
 
 
 def _first(texts: list[str]) -> str | None:

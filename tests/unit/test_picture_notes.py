@@ -168,6 +168,102 @@ def nested(depth: int) -> str:
     return f'<plus:Licensor><rdf:Seq><rdf:li rdf:parseType="Resource">{inner}</rdf:li></rdf:Seq></plus:Licensor>'
 
 
+def exif(artist: str, notice: str) -> bytes:
+    told = Image.Exif()
+    told[0x013B], told[0x8298] = artist.encode(), notice.encode()
+    return told.tobytes()
+
+
+def iim(*texts: tuple[int, str]) -> bytes:
+    """Photoshop's segment with these data sets."""
+    sets = b"".join(
+        b"\x1c\x02" + bytes((number,)) + len(text.encode()).to_bytes(2) + text.encode() for number, text in texts
+    )
+    return b"Photoshop 3.0\x008BIM\x04\x04\0\0" + len(sets).to_bytes(4) + sets + bytes(len(sets) % 2)
+
+
+def of_ana(form: str, **options: Any) -> bytes:
+    """Whose XMP names Ana and Bo, and a credit, a notice and a source."""
+    packet = xmp(
+        f'photoshop:Credit="{AGENCY}" photoshop:Source="Desk"',
+        "<dc:creator><rdf:Seq><rdf:li>Ana</rdf:li><rdf:li>Bo</rdf:li></rdf:Seq></dc:creator>"
+        + lines(("x-default", "© Ana 2024")),
+    )
+    if form == "PNG":
+        chunks = options.setdefault("pnginfo", PngInfo())
+        chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
+    elif form == "TIFF":
+        options["tiffinfo"] = {700: packet} | options.get("tiffinfo", {})
+    else:
+        options["xmp"] = packet
+    return save(DRAWN, form, **options)
+
+
+def with_iim(*texts: tuple[int, str]) -> bytes:
+    plain = of_ana("JPEG")
+    return plain[:2] + segment(0xED, iim(*texts)) + plain[2:]
+
+
+def words(**texts: str) -> PngInfo:
+    chunks = PngInfo()
+    for key, text in texts.items():
+        chunks.add_itxt(key, text)
+    return chunks
+
+
+AGENCY = "An agency whose name is longer than the room for it"
+SAME = {"artist": "Ana; Bo", "notice": "© Ana  2024 \0"}
+OTHERS: dict[str, Callable[[], bytes]] = {
+    **{
+        f"another {what} in the Exif of a {form}": partial(of_ana, form, exif=exif(**SAME | other))
+        for form in ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
+        for what, other in (("artist", {"artist": "Ana; Cy"}), ("notice", {"notice": "© Studio"}))
+    },
+    "an editor's notice in Exif": partial(of_ana, "JPEG", exif=exif("Ana", "© Ana 2024\0© Editor")),
+    "another artist of a TIFF": partial(of_ana, "TIFF", tiffinfo={0x013B: "Cy"}),
+    "another notice of a TIFF": partial(of_ana, "TIFF", tiffinfo={0x8298: "© Cy"}),
+    **{
+        f"another text in IPTC's data set {number}": partial(with_iim, (number, "of others"))
+        for number in (80, 110, 115, 116)
+    },
+    "two positions where one has room": partial(with_iim, (85, "Staff"), (85, "Editor")),
+    "a shorter credit that fills no room": partial(with_iim, (110, AGENCY[:12])),
+    "another author in PNG's words": lambda: of_ana("PNG", pnginfo=words(Author="Cy")),
+    "another notice in PNG's words": lambda: of_ana("PNG", pnginfo=words(Copyright="© Cy")),
+    "two places without XMP": lambda: save(DRAWN, "PNG", exif=exif("Ana", "© Ana"), pnginfo=words(Author="Bo")),
+    "more artists than are carried over": lambda: save(DRAWN, "PNG", exif=exif("; ".join(map(str, range(21))), "")),
+    "two credits": partial(with_xmp, xmp('photoshop:Credit="One"', "<photoshop:Credit>Two</photoshop:Credit>")),
+}
+EQUALS: dict[str, Callable[[], bytes]] = {
+    **{
+        f"the same in the Exif of a {form}": partial(of_ana, form, exif=exif(**SAME))
+        for form in ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
+    },
+    "one of the artists": partial(of_ana, "JPEG", exif=exif("Bo", "")),
+    "the artists as one text": partial(of_ana, "JPEG", exif=exif("Ana, Bo", "© Ana 2024")),
+    "the same in a TIFF": partial(of_ana, "TIFF", tiffinfo={0x013B: "Ana; Bo"}),
+    "the same in IPTC": partial(with_iim, (80, "Ana"), (80, "Bo"), (115, "Desk "), (116, "© Ana 2024")),
+    "a credit cut at its room": partial(with_iim, (110, AGENCY[:32])),
+    "the same in PNG's words": lambda: of_ana("PNG", pnginfo=words(Author="Ana", Copyright="© Ana 2024")),
+}
+
+
+@pytest.mark.field("exif-says-another")
+@pytest.mark.parametrize("name", OTHERS)
+async def test_of_places_that_differ_the_one_that_is_not_carried_over_is_told(decoder: Decoder, name: str) -> None:
+    content = OTHERS[name]()
+    for found in (await decoder.decode(content), await decoder.decode_original(content)):
+        assert found.notes == (Note.RIGHTS_LEFT_OUT,)
+
+
+@pytest.mark.field("exif-says-another")
+@pytest.mark.parametrize("name", EQUALS)
+async def test_places_that_say_the_same_lose_nothing(decoder: Decoder, name: str) -> None:
+    found = await decoder.decode(EQUALS[name]())
+    assert (found.rights.creators, found.rights.notice, found.rights.credit) == (("Ana", "Bo"), "© Ana 2024", AGENCY)
+    assert found.notes == ()
+
+
 MANIFEST = b"\0\0\0\x30jumb\0\0\0\x1ejumdc2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71\x03c2pa\0" + bytes(18)
 FORMS, TRANSPARENT = (
     ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"),
