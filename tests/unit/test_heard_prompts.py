@@ -113,3 +113,17 @@ async def test_a_film_tells_of_its_words() -> None:
     film = await animating.animate(SayingDiffusion(), wanted, _quiet, native_pixels=64 * 64)
     assert film.heard == HEARD.of_words
     assert film_recipe(film, wanted)["warnings"] == [UNKNOWN]
+
+
+@pytest.mark.field("camera-words-unknown")
+async def test_a_film_knows_the_words_of_its_camera() -> None:
+    class Unmoved(FakeDiffusion):
+        async def draw(self, drawing: Drawing, on_step: OnStep) -> DrawnPicture:
+            doubts = (
+                ModelWarning("PROMPT_SUBJECT_UNKNOWN", "nothing to draw"),
+                ModelWarning("PROMPT_WORDS_UNKNOWN", "unknown", ("pan", "left")),
+            )
+            return replace(await super().draw(drawing, on_step), heard=ModelFeedback((), doubts))
+
+    film = await animating.animate(Unmoved(), Animation(IMAGE, "pan left", 1, 1), _quiet, native_pixels=64 * 64)
+    assert film.heard == ModelFeedback()

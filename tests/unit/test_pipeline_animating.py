@@ -14,8 +14,17 @@ import pytest
 from services.common.errors import Unavailable
 from services.providers.capabilities.animating import Animation
 from services.providers.pipelines.animating import FPS, animate
-from services.providers.pipelines.camera import Movement, movement_of
-from services.providers.ports import DiffusionStep, Drawing, DrawnPicture, ModelCard, OnStep, Pixels
+from services.providers.pipelines.camera import Movement, heard_by_camera, movement_of
+from services.providers.ports import (
+    DiffusionStep,
+    Drawing,
+    DrawnPicture,
+    ModelCard,
+    ModelFeedback,
+    ModelWarning,
+    OnStep,
+    Pixels,
+)
 from tests.unit.test_pipeline_editing import ignore
 from tests.waiting import time_passes
 
@@ -107,6 +116,37 @@ async def test_a_model_that_fails_fails_the_film_and_the_other_drawings_end() ->
 )
 def test_the_prompt_moves_the_camera(prompt: str, movement: Movement) -> None:
     assert movement_of(prompt) == movement
+
+
+SUBJECT, WORDS = "PROMPT_SUBJECT_UNKNOWN", "PROMPT_WORDS_UNKNOWN"
+
+
+@pytest.mark.field("camera-words-unknown")
+@pytest.mark.parametrize(
+    ("prompt", "names_subject", "unknown", "left"),
+    [
+        ("pan left", False, ("pan", "left"), {}),
+        ("Static camera", False, ("static", "camera"), {}),
+        ("slow zoom in", False, ("slow", "zoom"), {}),
+        ("zoom-out", False, ("zoom-out",), {}),
+        ("panning slowly to the left, then zoom out", False, ("slowly", "left", "then"), {WORDS: ("then",)}),
+        ("a photo of a red cup, tilt up", True, ("tilt",), {}),
+        ("she smiles, pan left", False, ("she", "smiles", "pan", "left"), {SUBJECT: (), WORDS: ("she", "smiles")}),
+        ("her left hand, pan left", False, ("her", "left", "hand"), {SUBJECT: (), WORDS: ("her", "left", "hand")}),
+        ("moving dog on the left", False, ("moving", "dog", "left"), {SUBJECT: (), WORDS: ("dog",)}),
+        ("left", False, ("left",), {SUBJECT: (), WORDS: ("left",)}),
+        ("it turns", False, ("turns",), {SUBJECT: (), WORDS: ("turns",)}),
+    ],
+)
+def test_words_of_the_camera_are_known(
+    prompt: str, names_subject: bool, unknown: tuple[str, ...], left: dict[str, tuple[str, ...]]
+) -> None:
+    doubts = [] if names_subject else [ModelWarning(SUBJECT, "nothing to draw")]
+    negated = ModelWarning("PROMPT_NEGATED", "said by the way", ("pan",))
+    said = ModelFeedback((), (*doubts, ModelWarning(WORDS, "unknown", unknown), negated))
+    *told, last = heard_by_camera(said, prompt).model_warnings
+    assert {doubt.reason: doubt.words for doubt in told} == left
+    assert last == negated
 
 
 def test_a_camera_never_sees_beyond_the_picture() -> None:

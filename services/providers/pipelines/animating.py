@@ -24,7 +24,7 @@ from services.imaging.processing.colour_matching import is_colourless, without_c
 from services.imaging.processing.detail import carry_change, resized
 from services.imaging.processing.films import encode_mp4
 from services.providers.capabilities.animating import Animation, Film
-from services.providers.pipelines.camera import movement_of
+from services.providers.pipelines.camera import heard_by_camera, movement_of
 from services.providers.pipelines.knowing import PICTURE_UNLIKE_MODEL, is_like, unheard
 from services.providers.pipelines.matting import matte_of
 from services.providers.pipelines.parallax import MovingScene, StillScene, scene_of
@@ -89,7 +89,8 @@ async def animate(
     finally:
         # Of several that failed, the first has been raised.
         await _give_up(drawn)
-    film = Film(mp4, plan.width, plan.height, plan.frames, FPS, heard=first.heard.of_text, drawn=known)
+    heard = heard_by_camera(first.heard.of_text, wanted.prompt)
+    film = Film(mp4, plan.width, plan.height, plan.frames, FPS, heard=heard, drawn=known)
     if known:
         return replace(film, seed=wanted.seed, model=first.model)
     return replace(film, heard=replace(film.heard, model_warnings=(*film.heard.model_warnings, _UNLIKE)))

@@ -9,11 +9,29 @@ import cv2
 import numpy as np
 
 from services.catalog.prompts import plain
-from services.providers.ports import Pixels
+from services.providers.ports import ModelFeedback, ModelWarning, Pixels
 
+# What a model says of words, in its own vocabulary of reasons.
+PROMPT_WORDS_UNKNOWN, PROMPT_SUBJECT_UNKNOWN = "PROMPT_WORDS_UNKNOWN", "PROMPT_SUBJECT_UNKNOWN"
 _ZOOM = 0.08
 _PAN_ZOOM = 0.16
 _PANS = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
+_STATIC = re.compile(r"\b(static|still|fixed|locked)\b[\w\s-]{0,12}\b(camera|shot)\b")
+_PAN = re.compile(r"\b(?:pan|panning|tilt|tilting|move|moving)\b[\w\s-]{0,16}?\b(left|right|up|down)\b")
+_ZOOM_OUT = re.compile(r"\bzoom(?:s|ing)?[\s-]+out\b")
+_ZOOM_IN = re.compile(r"\bzoom(?:s|ing)?(?:[\s-]+in)?\b")
+_MOVES = (_STATIC, _PAN, _ZOOM_OUT, _ZOOM_IN)
+_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
+# What of a move's text says it; other words may lie between.
+_MOVE_WORDS = re.compile(
+    r"\b(?:static|still|fixed|locked|camera|shot|pan|panning|tilt|tilting|move|moving|left|right|up|down"
+    r"|zoom(?:s|ing)?(?:[\s-]+(?:in|out))?)\b"
+)
+# These, wherever they stand beside a move.
+_CAMERA_WORDS = re.compile(r"\b(?:camera|shot|slow(?:ly)?|gent(?:le|ly)|smooth(?:ly)?)\b")
+_JOINING = frozenset(
+    ["a", "an", "and", "at", "by", "for", "from", "in", "is", "it", "of", "on", "the", "then", "to", "with"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +74,35 @@ class Movement:
 def movement_of(prompt: str) -> Movement:
     """What the prompt says of the camera: "static camera", "zoom out", "pan left"; without a word, a slow zoom in."""
     words = plain(prompt)
-    if re.search(r"\b(static|still|fixed|locked)\b[\w\s-]{0,12}\b(camera|shot)\b", words):
+    if _STATIC.search(words):
         return Movement(end=1.0)
-    if found := re.search(r"\b(?:pan|panning|tilt|tilting|move|moving)\b[\w\s-]{0,16}?\b(left|right|up|down)\b", words):
+    if found := _PAN.search(words):
         return Movement(end=1.0 + _PAN_ZOOM, pan=_PANS[found[1]])
-    if re.search(r"\bzoom(?:s|ing)?[\s-]+out\b", words):
+    if _ZOOM_OUT.search(words):
         return Movement(start=1.0 + _ZOOM, end=1.0)
     return Movement()
+
+
+def heard_by_camera(heard: ModelFeedback, prompt: str) -> ModelFeedback:
+    """What a model says of a prompt, without what the camera understands of it.
+
+    A prompt that names a move and nothing else lacks no subject: what the film shows is the picture given.
+    """
+    words = plain(prompt)
+    if not any(move.search(words) for move in _MOVES):
+        return heard
+    for move in _MOVES:
+        words = move.sub(lambda found: _MOVE_WORDS.sub(" ", found[0]), words)
+    left = frozenset(_WORD.findall(_CAMERA_WORDS.sub(" ", words)))
+    doubts = (_beside_moves(doubt, left) for doubt in heard.model_warnings)
+    return replace(heard, model_warnings=tuple(doubt for doubt in doubts if doubt is not None))
+
+
+def _beside_moves(doubt: ModelWarning, left: frozenset[str]) -> ModelWarning | None:
+    """As far as it is about the words `left`; None where it is not."""
+    if doubt.reason == PROMPT_SUBJECT_UNKNOWN:
+        return doubt if left - _JOINING else None
+    if doubt.reason != PROMPT_WORDS_UNKNOWN:
+        return doubt
+    unknown = tuple(word for word in doubt.words if word in left)
+    return replace(doubt, words=unknown) if unknown else None
