@@ -21,7 +21,7 @@ class Reason(StrEnum):
     # Nothing to work on; the picture is as it was.
     FACE_NOT_FOUND = "FACE_NOT_FOUND"
     GARMENT_NOT_FOUND = "GARMENT_NOT_FOUND"
-    # The subject fills the picture.
+    # The subject fills the picture, or nothing was far enough from it to change.
     BACKGROUND_NOT_FOUND = "BACKGROUND_NOT_FOUND"
     # All of the background, or more than half of it, is darker than the thresholds let change.
     BACKGROUND_TOO_DARK = "BACKGROUND_TOO_DARK"

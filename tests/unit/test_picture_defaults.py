@@ -128,3 +128,23 @@ async def test_refused_tiles_and_faces_are_said(bench: PictureBench, monkeypatch
     plain = bench.put(np.full((80, 80, 3), 240, np.uint8))
     nothing = await bench.run("DETAIL_ENHANCER", base_image=plain, reference_image=plain)
     assert list(nothing.quality.reasons) == ["GARMENT_NOT_FOUND"]
+
+
+def narrow() -> Pixels:
+    """So narrow that all of its background lies beside the subject."""
+    pixels = np.full((512, 50, 3), 250, np.uint8)
+    pixels[:, 15:35] = (120, 40, 40)
+    return pixels
+
+
+@pytest.mark.field("background-left-without-a-word")
+@pytest.mark.parametrize("strategy", ["FLAT_FILL", "COLOR_SHIFT", "LUMINANCE_PRESERVING"])
+@pytest.mark.parametrize(("colour", "reasons"), [("#d8e6f0", ["BACKGROUND_NOT_FOUND"]), ("#fafafa", [])])
+async def test_a_background_left_as_it_is_passes_only_in_the_wanted_colour(
+    bench: PictureBench, strategy: str, colour: str, reasons: list[str]
+) -> None:
+    base = bench.put(narrow())
+    result = await bench.run("BACKGROUND_FIX", base_image=base, background_color=colour, strategy=strategy)
+    assert not result.HasField("background_color_before")
+    assert np.array_equal(bench.pixels(result.result_image_path), narrow())
+    assert (result.quality.passed, list(result.quality.reasons)) == (not reasons, reasons)

@@ -48,6 +48,8 @@ _PROTECTED, _SEEN, _LEAST_BACKGROUND = 0.5, 128, 0.01
 _SUBJECT = 127
 # Of the background's light: below the first nearly nothing changed, from the second on most of it did.
 _LEAST_CHANGED, _MOSTLY_CHANGED = 0.02, 0.5
+# In a channel; what a lossy file makes of a colour.
+_SAME = 3
 
 
 async def run(params: BackgroundFixParams, context: RunContext) -> BackgroundFixResult:
@@ -155,7 +157,8 @@ def _fix_backdrop(
     protection = release_backdrop(colours, subject.alpha, protection, light, reach=reach)
     before, model_warnings = background_colour(colours, protection, thresholds), _doubts(protection, light, base.alpha)
     if before is None:
-        return BackgroundChange(colours, protection, None, model_warnings)
+        is_wanted = _has_colour(colours, base.alpha, subject.alpha, palette.colour)
+        return BackgroundChange(colours, protection, None, () if is_wanted else _why_unchanged(model_warnings))
     change, strategy = ColourChange(before, palette.colour, palette.sample), Strategy(params.strategy.value)
     fix = BackgroundChange(
         recolour(colours, protection, change, thresholds, strategy), protection, before, model_warnings
@@ -183,6 +186,20 @@ def _doubts(protection: Shares, light: Shares, alpha: Pixels | None) -> tuple[Re
     if changed < _LEAST_CHANGED:
         return (Reason.BACKGROUND_TOO_DARK,)
     return (Reason.BACKGROUND_PARTLY_CHANGED,) if changed < _MOSTLY_CHANGED else ()
+
+
+def _why_unchanged(doubts: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """Where no background is left that is far enough from the subject to change, as in a narrow picture."""
+    return doubts if Reason.BACKGROUND_TOO_DARK in doubts else (Reason.BACKGROUND_NOT_FOUND,)
+
+
+def _has_colour(colours: Pixels, seen: Pixels | None, subject: Pixels, colour: Colour) -> bool:
+    """Whether there is a background, and all of it but specks is of that colour already."""
+    background = colours[(subject == 0) & (seen >= _SEEN if seen is not None else True)]
+    if len(background) < _LEAST_BACKGROUND * subject.size:
+        return False
+    far = np.abs(background.astype(np.int16) - np.array(colour, np.int16)).max(axis=1) > _SAME
+    return float(far.mean()) < _LEAST_BACKGROUND
 
 
 def _encode(base: OriginalPicture, fix: BackgroundChange, recipe: dict[str, Any]) -> tuple[bytes, bytes]:
