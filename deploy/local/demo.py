@@ -72,7 +72,7 @@ def demonstrate(home: StackFolder, record: DemoReport, console: Console, out: Pa
                 cutout = _cut_out(client, record, console)
                 _treat_photograph(client, record, console)
         except RequestFailed as error:
-            raise _blame(home, str(error)) from error
+            raise _blame(home, facts["components"], str(error)) from error
         save(record, picture, cutout, out)
         made = ", ".join(f"{name}.png" for name in ("generation", "cutout", *record.photographs, "contact_sheet"))
         console.print(f"saved in {shown(out)}: {made}, report.json")
@@ -178,10 +178,14 @@ def save(record: DemoReport, picture: bytes, cutout: bytes, out: Path) -> None:
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _blame(home: StackFolder, why: str) -> LocalError:
-    """The component that fell, else the one that answered wrongly, with the end of its log."""
+def _blame(home: StackFolder, before: dict[str, Any], why: str) -> LocalError:
+    """The component that fell meanwhile, else the one that answered wrongly, with the end of its log."""
     components = runfile.read(home)["components"]
-    fallen = [name for name, part in components.items() if part["state"] != "ready" or part["restarts"]]
+    fallen = [
+        name
+        for name, part in components.items()
+        if part["state"] != "ready" or part["restarts"] > before[name]["restarts"]
+    ]
     suspect = fallen[0] if fallen else "inference" if why.startswith("task ") else "gateway"
     log = home.log_of(suspect)
     return LocalError(f"{why}\n\nMost likely at fault: {suspect}. The last lines of {log}:\n{last_lines(log)}")
