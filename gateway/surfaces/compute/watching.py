@@ -198,6 +198,8 @@ class TaskWatch:
                     yield StreamMessage("status", event.payload, StreamCursor(event.sequence))
                 if event.verb == "deleted":
                     return
+            if (part := self._last_words()) is not None:  # what was read just now may have been all it waited for
+                break
             told = None
             left = min(self._events.look_at, self._give_up, alive) - time.monotonic()
             with suppress(TimeoutError):
