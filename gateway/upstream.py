@@ -113,17 +113,22 @@ class TasksClient:
         return self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
 
 
-class WebhooksClient:
-    """WebhookService for one tenant at a time; raises ComputeError."""
+class TenantClient:
+    """One service for one tenant at a time; every method raises ComputeError."""
 
-    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
-        self._stub = webhooks_pb2_grpc.WebhookServiceStub(channel)
+    def __init__(self, stub: Any, credentials: Credentials, *, timeout: float) -> None:
+        self._stub = stub
         self._credentials = credentials
         self._timeout = timeout
 
     async def call(self, method: str, wanted: Any, request: Request) -> Any:
         metadata = self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
         return await call(getattr(self._stub, method), wanted, timeout=self._timeout, metadata=metadata)
+
+
+class WebhooksClient(TenantClient):
+    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
+        super().__init__(webhooks_pb2_grpc.WebhookServiceStub(channel), credentials, timeout=timeout)
 
     async def list(
         self, request: Request, wanted: webhooks_pb2.ListDeliveriesRequest
@@ -132,17 +137,9 @@ class WebhooksClient:
         return await _page(lambda: self.call("ListDeliveries", wanted, request), wanted, "deliveries")
 
 
-class WorkflowsClient:
-    """WorkflowService for one tenant at a time; raises ComputeError."""
-
+class WorkflowsClient(TenantClient):
     def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
-        self._stub = workflows_pb2_grpc.WorkflowServiceStub(channel)
-        self._credentials = credentials
-        self._timeout = timeout
-
-    async def call(self, method: str, wanted: Any, request: Request) -> Any:
-        metadata = self._credentials.metadata(caller_of(request).tenant, request.scope["request_id"])
-        return await call(getattr(self._stub, method), wanted, timeout=self._timeout, metadata=metadata)
+        super().__init__(workflows_pb2_grpc.WorkflowServiceStub(channel), credentials, timeout=timeout)
 
     async def list(
         self, request: Request, wanted: workflows_pb2.ListWorkflowsRequest

@@ -44,7 +44,7 @@ PROBLEM = "problem"
 _RETRY = b"retry: 2000\n\n"
 _MARK = re.compile(r"([0-9]{1,18})(-end)?", re.ASCII)
 # How long an end that is known waits for its event, which the relay may still hold.
-_LAG_SECONDS = 10.0
+LAG_SECONDS = 10.0
 # Beyond it a reader that is slow slows down who writes for it.
 _DEPTH = 64
 
@@ -107,11 +107,10 @@ async def watch_task(request: Request, task_id: str, *, previews: bool) -> Respo
     if told_all(wanted, first.task, latest):
         return Response(status_code=204, headers=HEADERS)
     watch = TaskWatch(request, upstream.events, tenant, first.task, StreamStart.of(wanted, extent), latest)
-    body = _rendered(watch.parts(updates, upstream.settings.heartbeat_seconds))
-    return streamed(body)
+    return streamed(rendered(watch.parts(updates, upstream.settings.heartbeat_seconds)))
 
 
-async def _rendered(parts: AsyncIterator[StreamMessage]) -> AsyncIterator[bytes]:
+async def rendered(parts: AsyncIterator[StreamMessage]) -> AsyncIterator[bytes]:
     async for part in parts:
         yield part.rendered(None if part.mark is None else str(part.mark))
 
@@ -215,7 +214,7 @@ class TaskWatch:
     def _told(self, item: News) -> StreamMessage | None:
         """What one piece of news is to the reader; None where it waits."""
         if isinstance(item, ComputeError):
-            self._failure, self._give_up = item, time.monotonic() + (_LAG_SECONDS if isinstance(item, NotFound) else 0)
+            self._failure, self._give_up = item, time.monotonic() + (LAG_SECONDS if isinstance(item, NotFound) else 0)
             self._events.due((sys.maxsize,))  # that the task is gone has an event too
             return None
         if item.WhichOneof("update") == "progress":
@@ -227,7 +226,7 @@ class TaskWatch:
         return StreamMessage("task", to_json(item.task))
 
     def _ends(self, task: pb.Task) -> None:
-        self._end, self._give_up = task, time.monotonic() + (0.0 if task.quiet else _LAG_SECONDS)
+        self._end, self._give_up = task, time.monotonic() + (0.0 if task.quiet else LAG_SECONDS)
 
     def _last_words(self) -> StreamMessage | None:
         """Once every event up to the end has been sent, or is too late; None as long as there is more to come."""

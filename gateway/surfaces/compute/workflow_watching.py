@@ -20,11 +20,13 @@ from gateway.edge.paths import asked_path
 from gateway.events.event_log import EventReader
 from gateway.surfaces.compute.watching import (
     HEADERS,
+    LAG_SECONDS,
     PROBLEM,
     StreamCursor,
     StreamMessage,
     StreamStart,
     last_event_id,
+    rendered,
     reset_of,
     streamed,
 )
@@ -35,8 +37,6 @@ from services.translation.workflows import to_json
 ENTITY = "workflow"
 _ENDED = frozenset({pb.WORKFLOW_STATUS_COMPLETED, pb.WORKFLOW_STATUS_FAILED, pb.WORKFLOW_STATUS_CANCELLED})
 _ENDS = frozenset({"completed", "failed", "cancelled"})
-# How long an end that is known waits for its event, which the relay may still hold.
-_LAG_SECONDS = 10.0
 
 
 async def watch_workflow(request: Request, workflow_id: str) -> Response:
@@ -53,12 +53,7 @@ async def watch_workflow(request: Request, workflow_id: str) -> Response:
     if told and workflow.status in _ENDED:
         return Response(status_code=204, headers=HEADERS)
     parts = _parts(request, workflow, StreamStart.of(wanted, extent))
-    return streamed(_rendered(parts))
-
-
-async def _rendered(parts: AsyncIterator[StreamMessage]) -> AsyncIterator[bytes]:
-    async for part in parts:
-        yield part.rendered(None if part.mark is None else str(part.mark))
+    return streamed(rendered(parts))
 
 
 async def _parts(request: Request, workflow: pb.Workflow, start: StreamStart) -> AsyncIterator[StreamMessage]:
@@ -84,7 +79,7 @@ async def _followed(
     """What is stored behind that place; the workflow itself behind the event that ends it."""
     upstream, tenant = upstream_of(request), caller_of(request).tenant
     heartbeat = upstream.settings.heartbeat_seconds
-    give_up = time.monotonic() + _LAG_SECONDS if ended else math.inf
+    give_up = time.monotonic() + LAG_SECONDS if ended else math.inf
     seen: set[str] = set()
     events = EventReader(upstream.events, tenant, workflow.id, place=after, seen=(), entity=ENTITY)
     async with upstream.events.announcing(events):
