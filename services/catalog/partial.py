@@ -11,7 +11,10 @@ from services.catalog.schemas import ALL_SCHEMAS, TaskSchemas
 
 # Of the workflow, which all its tasks share; the type is the step's.
 OF_THE_WORKFLOW = frozenset(
-    {"origin_instance", "origin_zone", "origin_tenant_id", "origin_reference", "webhook_url", "task_type"}
+    {
+        *("origin_instance", "origin_zone", "origin_tenant_id", "origin_reference"),
+        *("webhook_url", "task_type", "workflow_id"),
+    }
 )
 # Beside a step's `config`, not in it.
 BESIDE_CONFIG = (

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from services.catalog.base import CommonFields
 from services.catalog.schemas import ALL_SCHEMAS
 from services.catalog.shapes import inputs_of
-from services.catalog.tasks import TYPES
 from services.catalog.transforms import TRANSFORMS
 from services.common.errors import InvalidRequest
 from services.workflows.definition import Definition, InputMapping, StepDefinition
@@ -62,8 +61,6 @@ def task_of(
         _put(values, step, mapping.to_field, _mapped(mapping, results(mapping.from_step)))
     if step.for_each is not None and slot is not None:
         _put(values, step, step.for_each.to_field, items_of(step, results)[slot])
-    if "workflow_id" in TYPES[step.task_type].params.model_fields:
-        values.pop("workflow_id", None)
     try:
         return ALL_SCHEMAS[step.task_type].create.model_validate({**values, "task_type": step.task_type})
     except ValidationError as error:

@@ -20,7 +20,7 @@ from services.catalog.enums import (
 )
 from services.catalog.free_json import check_json
 from services.catalog.partial import PARTIALS
-from services.common.errors import InvalidRequest, Violation, check_field
+from services.common.errors import InvalidRequest, Violation
 from services.rpc.proto import set_time
 from services.translation.workflows import fill_spec, given_of
 from services.workflows.definition import (
@@ -48,7 +48,8 @@ _ARGUMENTS = ("index", "separator", "template")
 
 def read_definition(message: pb.WorkflowDefinition) -> StoredDefinition:
     """Raises InvalidRequest: WORKFLOW_INVALID for what cannot even be looked at."""
-    check_field("definition", message.ByteSize() <= MAX_BYTES, f"must have at most {MAX_BYTES} bytes")
+    if message.ByteSize() > MAX_BYTES:
+        raise _invalid("definition", f"must have at most {MAX_BYTES} bytes")
     steps = tuple(_read_step(number, step) for number, step in enumerate(message.steps))
     quiet = message.suppress_subtask_events if message.HasField("suppress_subtask_events") else True
     return StoredDefinition(Definition(steps, _read_config(message.config_json)), quiet)

@@ -269,7 +269,7 @@ def _source(
 
 def _of_target(step: StepDefinition, to_field: str, made: Shape | None, taken: set[str]) -> Iterator[tuple[str, str]]:
     """`made` is the shape of what comes, where it is known."""
-    inputs = inputs_of(step.task_type)
+    inputs = {name: found for name, found in inputs_of(step.task_type).items() if name not in OF_THE_WORKFLOW}
     target = inputs.get(to_field)
     if target is None:
         yield "to_field", f"{_short(to_field)} is no parameter; there are {', '.join(sorted(inputs))}"

@@ -1,4 +1,7 @@
-"""What the contract says of workflows in sentences; each test is named by the line of seed 002 that says it."""
+"""What the contract says of workflows in sentences; each test is named by the line of seed 002 that says it.
+
+Its fields are in `test_rules_workflow_fields.py`.
+"""
 
 from __future__ import annotations
 
