@@ -23,6 +23,8 @@ _CALLS = (
     "test_inference_asking_chaos",
 )
 
+_WORKFLOWS = ("test_workflow_definitions", "test_workflow_crashes")
+
 # Patterns of files, and the tests in tests/unit that are run for each.
 PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/domain.py": (
@@ -60,6 +62,11 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/imaging/paths.py": ("test_storage_paths",),
     "services/access/domain.py": ("test_access_domain",),
     "services/access/service.py": ("test_access_domain",),
+    "services/workflows/domain.py": _WORKFLOWS,
+    "services/workflows/planning.py": _WORKFLOWS,
+    "services/workflows/inputs.py": _WORKFLOWS,
+    "services/workflows/validation.py": _WORKFLOWS,
+    "services/workflows/engine.py": _WORKFLOWS,
     "gateway/edge/authentication.py": ("test_gateway_authentication", "test_gateway_parts"),
     "gateway/edge/route_access.py": ("test_gateway_authentication",),
 }

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import compileall
+import json
 import os
 import queue
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from py_compile import PycInvalidationMode
+from types import TracebackType
+from typing import Self
 
 from tests.mutation.mutants import Mutant
 from tests.mutation.plan import ROOT
 
 _COPIED = ("services", "gateway", "deploy", "protos", "tests", "docs")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.safetensors", "*.onnx", "*.png", "*.jpg", "*.npz", "go", "node")
-# A fault may make a test wait for what never comes.
-_LONGEST_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +33,64 @@ class Trial:
     seconds: float
 
 
+class Tree:
+    """A copy of what tests need, with a process that runs them in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in _COPIED:
+            shutil.copytree(ROOT / name, folder / name, ignore=_LEFT_OUT)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        (folder / ".local").symlink_to(ROOT / ".local")
+        # Bytecode goes by time and size otherwise, which a fault need not change.
+        compileall.compile_dir(folder / "services", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+        compileall.compile_dir(folder / "gateway", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+        self._sound: dict[str, bool] = {}
+        self._runner = subprocess.Popen(
+            (sys.executable, "-m", "tests.mutation.runner"),
+            cwd=folder,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def is_sound(self, file: str, tests: Sequence[str]) -> bool:
+        """Whether the tests pass where there is no fault: otherwise they would notice everything."""
+        if file not in self._sound:
+            self._sound[file] = self.passes(file, tests, harmed=False)
+        return self._sound[file]
+
+    def passes(self, file: str, tests: Sequence[str], *, harmed: bool) -> bool:
+        asking, answering = self._runner.stdin, self._runner.stdout
+        assert asking and answering
+        print(json.dumps((file, tests, harmed)), file=asking, flush=True)
+        return bool(json.loads(answering.readline()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.communicate()
+
+
 class Trials:
     """`workers` copies of the tree below `folder`, each of which holds at most one fault."""
 
     def __init__(self, folder: Path, workers: int) -> None:
-        self._trees: queue.Queue[Path] = queue.Queue()
+        self._trees: queue.Queue[Tree] = queue.Queue()
         self._workers = workers
+        self._open = ExitStack()
         for number in range(workers):
-            tree = folder / str(number)
-            for name in _COPIED:
-                shutil.copytree(ROOT / name, tree / name, ignore=_LEFT_OUT)
-            shutil.copy(ROOT / "pyproject.toml", tree)
-            (tree / ".local").symlink_to(ROOT / ".local")
-            self._trees.put(tree)
+            self._trees.put(self._open.enter_context(Tree(folder / str(number))))
 
-    def unharmed(self, tests: tuple[str, ...]) -> bool:
-        """Whether the tests pass where there is no fault: otherwise they would kill everything."""
-        tree = self._trees.get()
-        try:
-            return _passes(tree, tests)
-        finally:
-            self._trees.put(tree)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
 
     def run(self, wanted: Iterable[tuple[Mutant, tuple[str, ...]]], tell: Callable[[Trial], None]) -> list[Trial]:
         def attempt(pair: tuple[Mutant, tuple[str, ...]]) -> Trial:
@@ -63,37 +103,14 @@ class Trials:
 
     def _attempt(self, mutant: Mutant, tests: tuple[str, ...]) -> Trial:
         tree, begun = self._trees.get(), time.monotonic()
-        file = tree / mutant.file
+        file = tree.folder / mutant.file
         whole = file.read_bytes()
         try:
+            if not tree.is_sound(mutant.file, tests):
+                raise SystemExit(f"these fail without any fault: {' '.join(tests) or 'no tests'}")
             file.write_bytes(mutant.applied(whole))
-            killed = not _passes(tree, tests)
+            killed = not tree.passes(mutant.file, tests, harmed=True)
         finally:
             file.write_bytes(whole)
             self._trees.put(tree)
         return Trial(mutant, killed, time.monotonic() - begun)
-
-
-def _passes(tree: Path, tests: tuple[str, ...]) -> bool:
-    """False too where the tests do not end in time."""
-    # Two thirds of a second each, which none of these tests needs: the stack's fixtures, and a plugin.
-    lean = ("--noconftest", "-p", "no:schemathesis", "-p", "no:cacheprovider")
-    options = ("-x", "-q", "--no-header", "--timeout=30", *lean)
-    # Bytecode goes by time and size, which a fault need not change.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen(
-        (sys.executable, "-m", "pytest", *options, *tests),
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(_LONGEST_SECONDS) == 0
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

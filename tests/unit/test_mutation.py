@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.__main__ import read_known, sample, share
+from tests.mutation.imports import resting_on
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.plan import PLAN, ROOT, files, parts
 from tests.mutation.trials import Trial
@@ -89,6 +90,17 @@ def test_every_fault_in_the_code_that_is_planned_for_is_python_and_all_have_name
 
 def test_every_pattern_of_the_plan_means_a_file() -> None:
     assert all(files(pattern) for pattern in PLAN)
+
+
+def test_a_fault_reaches_what_imports_its_module_by_any_way_and_nothing_else() -> None:
+    asked_for = {
+        "leases": ["clock"],
+        "dispatcher": ["leases", "backlog"],
+        "fakes": ["dispatcher"],
+        "backlog": ["clock"],
+    }
+    assert resting_on("leases", asked_for) == {"leases", "dispatcher", "fakes"}
+    assert resting_on("nobody", asked_for) == {"nobody"}
 
 
 def a_mutant(name: str) -> Mutant:

@@ -1,0 +1,85 @@
+"""Runs tests again and again, each time in a fork of one process that has imported whatever is not under trial."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+
+from tests.mutation.imports import forget_what_rests_on, imports
+
+_FRESH = ("tests.unit.test_", "__main__")
+# A fault may make a test wait for what never comes.
+_LONGEST_SECONDS = 90.0
+_OPTIONS = (
+    *("-x", "-q", "--no-header", "--timeout=30"),
+    # Two thirds of a second each, which none of these tests needs: the stack's fixtures, and a plugin.
+    *("--noconftest", "-p", "no:schemathesis", "-p", "no:cacheprovider"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
+
+
+def main() -> None:
+    """Lines of JSON on standard input: the file under trial, its tests, and whether it holds a fault.
+
+    Each is answered with whether all the tests pass.
+    """
+    for line in sys.stdin:
+        file, tests, harmed = json.loads(line)
+        told = _told_by_child(file, tests)
+        if not harmed:
+            _import_all(told.split()[1:])
+        print(json.dumps(told.startswith(b"0")), flush=True)
+
+
+def _told_by_child(file: str, tests: Sequence[str]) -> bytes:
+    """The status and the modules; nothing where the tests do not end in time."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _be_child(file, tests, writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        ready, _, _ = select.select([pipe], [], [], _LONGEST_SECONDS)
+        told = pipe.readline() if ready else b""
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return told
+
+
+def _be_child(file: str, tests: Sequence[str], writing: int) -> None:
+    """Tells, and waits to be killed with all that it started."""
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        import pytest
+
+        forget_what_rests_on(file)
+        status = int(pytest.main([*_OPTIONS, *tests]))
+        os.write(writing, " ".join((str(status), *sys.modules, "\n")).encode())
+        signal.pause()
+    finally:
+        os._exit(1)
+
+
+def _import_all(names: Sequence[bytes]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in (name.decode() for name in names):
+            if not name.startswith(_FRESH):
+                # What cannot be imported by itself is left to the tests.
+                with contextlib.suppress(ImportError, AttributeError):
+                    importlib.import_module(name)
+    imports()
+
+
+if __name__ == "__main__":
+    main()
