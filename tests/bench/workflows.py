@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import httpx2
 import uvloop
 from motor.motor_asyncio import AsyncIOMotorClient
+from nats.aio.msg import Msg
 
 from deploy.local import access
 from deploy.local.paths import StackFolder
@@ -21,7 +23,7 @@ from tests.bench.orchestration import fresh_home
 from tests.bench.our_side import OurSide, our_side
 from tests.bench.passes import submit_pass, warm_up
 from tests.bench.processes import Meter
-from tests.waiting import until
+from tests.nats_server import connected
 
 _WORKFLOWS = "/api/v1/workflows/"
 _CHAIN, _CHAINS = 40, 5
@@ -29,6 +31,7 @@ _LAYERS, _WIDE = 20, 50
 _FAN = 256
 _PLAIN_TASKS = 1_000
 _SECONDS = 180.0
+_ENDS = ("completed", "failed", "cancelled")
 Step = dict[str, Any]
 
 
@@ -44,17 +47,35 @@ async def _measure(side: OurSide) -> dict[str, Any]:
     url = f"http://{side.address[0]}:{side.address[1]}"
     async with httpx2.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=60) as http:
         bench = _Bench(side, http)
-        await bench.run(chain(5))
-        found = await bench.chains()
-        found |= await bench.cpu()
-        found |= await bench.fan_out()
+        async with _heard(side, bench):
+            await bench.run(chain(5))
+            found = await bench.chains()
+            found |= await bench.cpu()
+            found |= await bench.fan_out()
     return found | {"peer_step_to_step_p75_ms": None}
+
+
+@asynccontextmanager
+async def _heard(side: OurSide, bench: _Bench) -> AsyncIterator[None]:
+    """What happens to workflows reaches the bench."""
+
+    async def hear(message: Msg) -> None:
+        bench.hear(message.subject)
+
+    client = await connected(side.nats_url, side.nats_credentials)
+    try:
+        for verb in _ENDS:
+            await client.subscribe(f"evt.v1.*.workflow.*.{verb}", cb=hear)
+        yield
+    finally:
+        await client.close()
 
 
 class _Bench:
     def __init__(self, side: OurSide, http: httpx2.AsyncClient) -> None:
         self._side = side
         self._http = http
+        self._ended: dict[str, asyncio.Future[str]] = {}
 
     async def chains(self) -> dict[str, Any]:
         """One chain after another, on a machine that does nothing else for us."""
@@ -101,38 +122,34 @@ class _Bench:
 
     async def run(self, steps: Sequence[Step]) -> dict[str, Any]:
         """The workflow once it has ended. Raises RuntimeError where that was not well."""
+        found: dict[str, Any] = (await self._http.get(_WORKFLOWS + await self.ended(steps))).json()
+        return found
+
+    async def ended(self, steps: Sequence[Step]) -> str:
+        """Its id once it has ended, as its event says: looking at it would be part of what is measured."""
         body = json.dumps({"name": "bench", "origin_instance": "bench", "steps": steps})
         answer = await self._http.post(_WORKFLOWS, content=body, headers={"content-type": "application/json"})
         if answer.status_code != 200:
             raise RuntimeError(f"the gateway answered {answer.status_code}: {answer.text[:300]}")
-        return await self._ended(answer.json()["id"])
+        workflow_id: str = answer.json()["id"]
+        async with asyncio.timeout(_SECONDS):
+            if (verb := await self._end(workflow_id)) != "completed":
+                raise RuntimeError(f"workflow {workflow_id} is {verb}")
+        return workflow_id
 
-    async def _ended(self, workflow_id: str) -> dict[str, Any]:
-        async def look() -> bool:
-            state = (await self._head(workflow_id))["state"]
-            if state not in ("RUNNING", "COMPLETED"):
-                raise RuntimeError(f"workflow {workflow_id} is {state}")
-            return bool(state == "COMPLETED")
+    def hear(self, subject: str) -> None:
+        """Of an event of any workflow."""
+        *_, workflow_id, verb = subject.split(".")
+        if verb in _ENDS and not (end := self._end(workflow_id)).done():
+            end.set_result(verb)
 
-        await until(look, _SECONDS, every=0.05)
-        found: dict[str, Any] = (await self._http.get(_WORKFLOWS + workflow_id)).json()
-        return found
-
-    async def _head(self, workflow_id: str) -> dict[str, Any]:
-        """Looked up in the store: an answer with a thousand steps would be part of what is measured."""
-        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(self._side.mongodb_url)
-        try:
-            found = await client["atelier"]["workflows"].find_one({"_id": workflow_id})
-        finally:
-            client.close()
-        if found is None:
-            raise RuntimeError(f"workflow {workflow_id} is not there")
-        return found
+    def _end(self, workflow_id: str) -> asyncio.Future[str]:
+        return self._ended.setdefault(workflow_id, asyncio.get_running_loop().create_future())
 
     async def _cpu_of(self, workflows: Sequence[Sequence[Step]]) -> tuple[float, float]:
         """Microseconds for each step of all, and the seconds it took."""
         meter, began = Meter(self._side.pids), time.perf_counter()
-        await asyncio.gather(*(self.run(steps) for steps in workflows))
+        await asyncio.gather(*(self.ended(steps) for steps in workflows))
         seconds = time.perf_counter() - began
         await self._side.drain((), 30.0)
         roles, _, _ = meter.stop()
