@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
@@ -25,4 +26,10 @@ class TaskParent(NamedTuple):
 
     def child_id(self, tenant: str) -> str:
         """The same for ever: the store's own uniqueness makes concurrent creates one task."""
-        return str(uuid5(_CHILDREN, orjson.dumps([tenant, *self]).decode()))
+        return _child_id(tenant, self)
+
+
+@lru_cache(maxsize=16_384)
+def _child_id(tenant: str, parent: TaskParent) -> str:
+    """Remembered: it is asked for at each step of a child's life."""
+    return str(uuid5(_CHILDREN, orjson.dumps([tenant, *parent]).decode()))

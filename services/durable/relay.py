@@ -68,8 +68,10 @@ class OutboxRelay(WriteLog[PublishedT]):
         *,
         hold: float = 3.0,
         linger: float = 0.01,
+        combine: Callable[[Iterable[OutgoingMessage]], list[OutgoingMessage]] = list,
     ) -> None:
-        """`render` makes the messages for one entry of an outbox, each under an id that is the same every time.
+        """`render` makes the messages for one entry of an outbox, each under an id that is the same every time;
+        `combine` may make fewer messages of those of a group.
 
         `linger` seconds a small group waits for company: what happens to what is short goes out at once.
         """
@@ -79,6 +81,7 @@ class OutboxRelay(WriteLog[PublishedT]):
         self._render = render
         self._hold = hold
         self._linger = linger
+        self._combine = combine
         self._open: dict[int, None] = {}
         self._queue: deque[tuple[int, PublishedT]] = deque()
         self._group: list[tuple[int, PublishedT]] = []
@@ -192,7 +195,7 @@ class OutboxRelay(WriteLog[PublishedT]):
         for _, aggregate in group:
             for message in self.messages_of(aggregate, after=self._sent.get(aggregate.id, 0)):
                 found.setdefault(message.id, message)
-        return list(found.values())
+        return self._combine(found.values())
 
     def messages_of(self, aggregate: PublishedT, *, after: int = 0) -> Iterator[OutgoingMessage]:
         """What its outbox holds beyond that version.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from functools import partial
 
-import nats.errors
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 from nats.aio.client import Client
@@ -37,7 +35,7 @@ from services.tasks.messages import Messages
 from services.tasks.metrics import count_write
 from services.tasks.orders import NatsWorkerOrders
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
-from services.tasks.outgoing import outgoing, step_hint
+from services.tasks.outgoing import outgoing, together
 from services.tasks.ports import Assignment, AttemptStart, FileStore
 from services.tasks.queue_records import QueueRecords
 from services.tasks.queues import KnownQueues
@@ -46,6 +44,7 @@ from services.tasks.removal import RemovalDetails, Remover
 from services.tasks.repository import MongoTaskRepository, remains_of
 from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
 from services.tasks.settings import TasksSettings
+from services.tasks.step_hints import StepHints
 
 log = structlog.get_logger()
 # Those it publishes to.
@@ -64,6 +63,7 @@ class TasksReplica:
             partial(ensure_streams, bus, *_STREAMS),
             partial(outgoing, schemas=schemas_at(settings.public_url)),
             hold=settings.event_hold_seconds,
+            combine=together,
         )
         self.repository = MongoTaskRepository(database, self._relay, self._written)
         self._checkpoints = RelayCheckpoints(
@@ -114,6 +114,7 @@ class TasksReplica:
             grace=settings.removal_grace_seconds,
         )
         self._feed = ChangeFeed(bus, TaskNews(self.messages), owner, self._heard, self.watchers.missed)
+        self._hints = StepHints(bus)
         self.heartbeats = HeartbeatReceiver(bus, self.dispatcher, owner)
         self._stopping: set[asyncio.Task[None]] = set()
         self._bus = bus
@@ -173,13 +174,7 @@ class TasksReplica:
         count_write(task, by_tenant=self._by_tenant)
         self._notice(task)
         self._feed.noticed(task)
-        if task.parent is not None and task.state.terminal and task.outbox:
-            self._soon(self._hint(*step_hint(task, task.parent)))
-
-    async def _hint(self, subject: str, content: bytes) -> None:
-        """Whoever misses it gets the notice."""
-        with suppress(nats.errors.Error):
-            await self._bus.publish(subject, content)
+        self._hints.noticed(task)
 
     def _notice(self, task: Task) -> None:
         self.dispatcher.noticed(task)

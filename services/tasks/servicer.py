@@ -97,7 +97,7 @@ class TaskServicer(rpc.TaskServiceServicer):
         begun = [self._begin(item, key, caller) for item, key in zip(request.items, keys, strict=True)]
         try:
             for one in begun:
-                await self._end(one, answer.outcomes.add())
+                await self._end(one, answer.outcomes.add(), brief=request.brief)
         except asyncio.CancelledError:
             abandon(one.written for one in begun if isinstance(one, PendingCreate))
             raise
@@ -277,11 +277,16 @@ class TaskServicer(rpc.TaskServiceServicer):
             begun.written.add_done_callback(end)
         return begun
 
-    async def _end(self, begun: PendingCreate | Exception, outcome: pb.CreateTasksOutcome) -> None:
+    async def _end(self, begun: PendingCreate | Exception, outcome: pb.CreateTasksOutcome, *, brief: bool) -> None:
         try:
             if isinstance(begun, Exception):
                 raise begun
-            self._show(await self._service.created(begun), outcome.created)
+            created = await self._service.created(begun)
+            if brief:
+                outcome.created.task.CopyFrom(self._messages.brief(created.task))
+                outcome.created.replayed = created.replayed
+            else:
+                self._show(created, outcome.created)
         except Exception as error:  # noqa: BLE001  # of this one; its neighbours are made
             outcome.error = failure(error, "create failed")
 

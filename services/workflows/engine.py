@@ -7,7 +7,7 @@ at a head finds what is missing and does it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ from services.workflows.ports import (
     StepTask,
     StepTasks,
     StoredDefinition,
+    ToldEnd,
     WorkflowRepository,
     unit_name,
 )
@@ -34,6 +35,7 @@ Result: TypeAlias = Mapping[str, Any]
 _RESULTS, _RESULTS_BYTES = 20_000, 64 << 20
 # Each has written something, or is the last.
 _MOST_TURNS = 1_000
+_NOTHING: Mapping[StepName, ToldEnd] = {}
 _BEFORE = (StepStatus.PENDING, StepStatus.WAITING)
 # What a task is refused for however often it is asked for.
 _LASTING = (InvalidRequest, NotFound, PermissionDenied)
@@ -55,8 +57,11 @@ class Engine:
         self._clock = clock
         self._made: BoundedCache[StepName, Result] = BoundedCache(entries=_RESULTS, size=_RESULTS_BYTES)
 
-    async def advance(self, workflow_id: str, news: Collection[StepName] | None = None) -> None:
-        """Does what comes next until nothing does. `news` are the steps to be looked at, None means all of them.
+    async def advance(
+        self, workflow_id: str, news: Collection[StepName] | None = None, told: Mapping[StepName, ToldEnd] = _NOTHING
+    ) -> None:
+        """Does what comes next until nothing does. `news` are the steps to be looked at, None means all of them;
+        those of which an end is `told` need not be asked for.
 
         Raises ComputeError where somebody does not answer: look again later.
         """
@@ -68,12 +73,16 @@ class Engine:
                 return
             if workflow.due is None:
                 return
-            if not await self._turn(workflow, news, refused):
+            if not await self._turn(workflow, news, told, refused):
                 return
         raise Unavailable(f"workflow {workflow_id} does not come to rest", reason="CONTENTION", retry_after=1.0)
 
     async def _turn(
-        self, workflow: Workflow, news: Collection[StepName] | None, refused: dict[StepName, Ended]
+        self,
+        workflow: Workflow,
+        news: Collection[StepName] | None,
+        told: Mapping[StepName, ToldEnd],
+        refused: dict[StepName, Ended],
     ) -> bool:
         """One write at most; answers whether to look again at once."""
         stored = await self._definitions.get(workflow.id)
@@ -85,7 +94,7 @@ class Engine:
         asked = turn.running() if news is None else [name for name in news if turn.waits_for(name)]
         if not (whole or asked or refused):
             return False
-        found = await self._tasks.get(workflow.tenant, asked) if asked else {}
+        found = await self._found(workflow, asked, told)
         turn.outcomes = {turn.unit(name): _ended(name, task) for name, task in found.items() if task.over}
         turn.outcomes |= {turn.unit(name): ended for name, ended in refused.items()}
         await self._keep({name: task.result for name, task in found.items() if task.result is not None})
@@ -104,6 +113,13 @@ class Engine:
         if not whole:
             return False
         return await self._repair(turn, [turn.unit(name) for name in asked if name not in found], refused)
+
+    async def _found(
+        self, workflow: Workflow, asked: Sequence[StepName], told: Mapping[StepName, ToldEnd]
+    ) -> dict[StepName, StepTask]:
+        found = {name: told[name].task for name in asked if name in told and told[name].tenant == workflow.tenant}
+        unknown = [name for name in asked if name not in found]
+        return found | await self._tasks.get(workflow.tenant, unknown) if unknown else found
 
     async def _save(self, workflow: Workflow) -> bool:
         if await self._workflows.save(workflow):

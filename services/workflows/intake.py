@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
+import orjson
 from compute.tasks.v1 import parents_pb2 as pb
+from compute.tasks.v1 import tasks_pb2
 
 from services.workflows.mailboxes import Mailboxes
-from services.workflows.ports import StepName
+from services.workflows.ports import StepName, StepTask, ToldEnd
 
 
 class StepIntake:
-    def __init__(self, mailboxes: Mailboxes[StepName]) -> None:
+    def __init__(self, mailboxes: Mailboxes[StepName, ToldEnd]) -> None:
         self._mailboxes = mailboxes
 
     async def take(self, data: bytes, before: Callable[[], Awaitable[None]]) -> bool:
         """Only a hint: whatever fails is tried again by the workflow's own due time."""
-        turns = self.hear(data)
-        if turns is not None:
-            await turns
+        if turns := self.hear(data):
+            await asyncio.wait(turns)
         return True
 
-    def hear(self, data: bytes) -> asyncio.Task[None] | None:
-        """The turns that see to a notice, or to the hint ahead of it."""
-        parent = pb.StepNotice.FromString(data).parent
-        if not parent.id:
-            return None
-        return self._mailboxes.put(parent.id, StepName(parent.id, parent.step, parent.attempt))
+    def hear(self, data: bytes) -> set[asyncio.Task[None]]:
+        """The turns that see to notices, or to hints ahead of them. Raises DecodeError, ValueError."""
+        return {
+            self._mailboxes.put(parent.id, StepName(parent.id, parent.step, parent.attempt), _told(notice))
+            for notice in _each(pb.StepNotice.FromString(data))
+            if (parent := notice.parent).id
+        }
+
+
+def _each(notice: pb.StepNotice) -> Iterator[pb.StepNotice]:
+    yield notice
+    yield from notice.more
+
+
+def _told(notice: pb.StepNotice) -> ToldEnd | None:
+    """A task that COMPLETED stays so; whatever else is said of one has to be asked for."""
+    if notice.status != tasks_pb2.TASK_STATUS_COMPLETED or not notice.HasField("result_json"):
+        return None
+    result = orjson.loads(notice.result_json)
+    return ToldEnd(notice.tenant, StepTask(over=True, retries=max(notice.attempt - 1, 0), result=result))

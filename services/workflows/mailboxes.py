@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 import structlog
@@ -13,29 +13,32 @@ from services.common.errors import ComputeError, name_of
 
 log = structlog.get_logger()
 NewsT = TypeVar("NewsT")
+SaidT = TypeVar("SaidT")
 _SOONEST, _LATEST, _LINGER = 0.2, 15.0, 0.05
 
 
-class Mailboxes(Generic[NewsT]):
+class Mailboxes(Generic[NewsT, SaidT]):
     """`work` is done for one workflow at a time, and for at most `at_once` workflows; what fails is tried again."""
 
-    def __init__(self, work: Callable[[str, Collection[NewsT] | None], Awaitable[None]], *, at_once: int = 64) -> None:
-        """`work` gets all news of one workflow, None where everything is to be looked at."""
+    def __init__(
+        self, work: Callable[[str, Mapping[NewsT, SaidT | None] | None], Awaitable[None]], *, at_once: int = 64
+    ) -> None:
+        """`work` gets all news of one workflow with what was said of each, None where everything is to be looked at."""
         self._work = work
         self._room = asyncio.Semaphore(at_once)
-        self._news: dict[str, set[NewsT] | None] = {}
+        self._news: dict[str, dict[NewsT, SaidT | None] | None] = {}
         self._turns: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, int] = {}
         self._again: dict[str, asyncio.TimerHandle] = {}
 
-    def put(self, workflow_id: str, news: NewsT | None = None) -> asyncio.Task[None]:
+    def put(self, workflow_id: str, news: NewsT | None = None, said: SaidT | None = None) -> asyncio.Task[None]:
         """The turns that see to it; they raise nothing."""
         if news is None:
             self._news[workflow_id] = None
         else:
-            waiting = self._news.setdefault(workflow_id, set())
-            if waiting is not None:
-                waiting.add(news)
+            waiting = self._news.setdefault(workflow_id, {})
+            if waiting is not None and waiting.get(news) is None:
+                waiting[news] = said
         turn = self._turns.get(workflow_id)
         if turn is None:
             turn = asyncio.create_task(self._turn(workflow_id), name="workflow")
@@ -62,7 +65,7 @@ class Mailboxes(Generic[NewsT]):
         finally:
             del self._turns[workflow_id]
 
-    async def _once(self, workflow_id: str, news: set[NewsT] | None) -> None:
+    async def _once(self, workflow_id: str, news: Mapping[NewsT, SaidT | None] | None) -> None:
         try:
             await self._work(workflow_id, news)
             self._failures.pop(workflow_id, None)

@@ -98,6 +98,13 @@ class StepTask(NamedTuple):
     message: str | None = None
 
 
+class ToldEnd(NamedTuple):
+    """What somebody says came of a step's task, and whose it is; only an end that stays the end is believed."""
+
+    tenant: str
+    task: StepTask
+
+
 class StepTasks(Protocol):
     """The tasks that are steps. Every method is safe to repeat, and raises ComputeError where nobody answers."""
 

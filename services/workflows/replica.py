@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import structlog
@@ -31,7 +31,7 @@ from services.workflows.events import WorkflowEvents
 from services.workflows.intake import StepIntake
 from services.workflows.mailboxes import Mailboxes
 from services.workflows.metrics import count_write
-from services.workflows.ports import StepName, StepTasks
+from services.workflows.ports import StepName, StepTasks, ToldEnd
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
 from services.workflows.service import WorkflowService
 from services.workflows.settings import WorkflowsSettings
@@ -65,7 +65,7 @@ class WorkflowsReplica:
         self._leadership = Leadership(database, "workflows", owner, self._load, patience=patience)
         definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database)
         self._engine = Engine(self._repository, definitions, results, tasks, now)
-        self._mailboxes: Mailboxes[StepName] = Mailboxes(self._advance, at_once=settings.workflow_concurrency)
+        self._mailboxes: Mailboxes[StepName, ToldEnd] = Mailboxes(self._advance, at_once=settings.workflow_concurrency)
         self.service = WorkflowService(self._repository, definitions, results, tasks, now, on_due=self._due)
         self._steps = StepIntake(self._mailboxes)
         self._intake = QueueIntake(
@@ -115,9 +115,10 @@ class WorkflowsReplica:
         except (TimeoutError, Unavailable) as error:
             log.warning("left to the next replica", error=repr(error))
 
-    async def _advance(self, workflow_id: str, news: Collection[StepName] | None) -> None:
+    async def _advance(self, workflow_id: str, news: Mapping[StepName, ToldEnd | None] | None) -> None:
         if self._leadership.held:
-            await self._engine.advance(workflow_id, news)
+            told = {name: end for name, end in (news or {}).items() if end is not None}
+            await self._engine.advance(workflow_id, news, told)
 
     async def _load(self) -> None:
         """Whoever begins to lead looks at all that is under way: nobody knows what was told to whom."""

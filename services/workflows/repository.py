@@ -15,6 +15,7 @@ from services.catalog.enums import StepStatus, WorkflowStatus
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import NotFound
 from services.common.paging import ListPage, ListWindow
+from services.durable.batch_writer import BatchWriter
 from services.durable.codec import Codec
 from services.durable.repository import GroupRepository
 from services.durable.store import Collection, Database, Document, equals, persist, read
@@ -29,6 +30,7 @@ _DEFINITIONS, _DEFINITIONS_BYTES = 1_024, 64 << 20
 _OWN = ("id", "state", "rows", "to_cancel", "outbox")
 _PLAIN = tuple(name for name in Workflow.__dataclass_fields__ if name not in _OWN)
 _DUPLICATE = 11000
+_RESULTS_TOGETHER = 256
 
 
 class MongoWorkflowRepository(GroupRepository[Workflow]):
@@ -108,6 +110,9 @@ class MongoResultRepository:
 
     def __init__(self, database: Database) -> None:
         self._results: Collection = database[RESULTS]
+        self._adding: BatchWriter[list[Document], None] = BatchWriter(
+            self._add, weigh=len, group_weight=_RESULTS_TOGETHER, busy="STORE_BUSY"
+        )
 
     async def add(self, results: Mapping[StepName, Mapping[str, Any]]) -> None:
         """One that is there already is the same: nothing but a step's own task makes it."""
@@ -115,7 +120,12 @@ class MongoResultRepository:
             {"_id": _result_id(name), "workflow": name.workflow_id, "result": orjson.dumps(result).decode()}
             for name, result in results.items()
         ]
-        await persist(partial(self._insert, documents))
+        await self._adding.put(documents)
+
+    async def _add(self, groups: Sequence[list[Document]]) -> list[None]:
+        """What several workflows made goes together."""
+        await persist(partial(self._insert, [document for group in groups for document in group]))
+        return [None] * len(groups)
 
     async def _insert(self, documents: list[Document]) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from compute.tasks.v1 import parents_pb2, parents_pb2_grpc, tasks_pb2, tasks_pb2_grpc
@@ -13,6 +13,7 @@ from google.rpc import status_pb2
 from services.catalog.tasks import TYPES
 from services.common.errors import ComputeError, NotFound
 from services.common.parents import TaskParent
+from services.durable.batch_writer import BatchWriter
 from services.rpc.grpc_client import Credentials, call
 from services.rpc.rpc_status import from_status
 from services.telemetry.trace_context import carried
@@ -24,10 +25,17 @@ _TIMEOUT = 20.0
 # Of what a failure says; the task has all of it. Heads hold that of a thousand steps.
 _MESSAGE = 500
 _DELETION_SECONDS = 1.0
-_CREATES, _NAMES = 100, 500
+_CREATES, _CREATES_OUT, _NAMES = 100, 2, 500
 _OVER = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
 _CANCELLED = StepTask(over=True, reason="STEP_TASK_CANCELLED", message="its task was cancelled")
 _DELETED = StepTask(over=True, reason="STEP_TASK_DELETED", message="its task was deleted")
+
+
+class NewStepTasks(NamedTuple):
+    """What one workflow has made at once."""
+
+    tenant: str
+    wanted: Sequence[NewStepTask]
 
 
 class GrpcStepTasks:
@@ -35,18 +43,31 @@ class GrpcStepTasks:
         self._tasks = tasks_pb2_grpc.TaskServiceStub(channel)
         self._parents = parents_pb2_grpc.ParentServiceStub(channel)
         self._credentials = credentials
+        self._creating: BatchWriter[NewStepTasks, dict[StepName, ComputeError]] = BatchWriter(
+            self._create,
+            weigh=lambda new: len(new.wanted),
+            group_weight=_CREATES,
+            in_flight=_CREATES_OUT,
+            tenant_of=lambda new: new.tenant,
+        )
 
     def task_id(self, tenant: str, name: StepName) -> str:
         return TaskParent(KIND, name.workflow_id, name.step_id, name.attempt).child_id(tenant)
 
     async def create(self, tenant: str, wanted: Sequence[NewStepTask]) -> dict[StepName, ComputeError]:
-        refused = {}
-        for part in _parts(wanted, _CREATES):
-            request = tasks_pb2.CreateTasksRequest(items=[_item(tenant, new) for new in part])
-            answer: tasks_pb2.CreateTasksResponse = await self._call(self._tasks.CreateTasks, request, tenant)
-            for new, outcome in zip(part, answer.outcomes, strict=True):
+        return await self._creating.put(NewStepTasks(tenant, wanted))
+
+    async def _create(self, group: Sequence[NewStepTasks]) -> list[dict[StepName, ComputeError]]:
+        """What several workflows want goes together."""
+        refused: list[dict[StepName, ComputeError]] = [{} for _ in group]
+        items = [(number, new) for number, one in enumerate(group) for new in one.wanted]
+        for part in _parts(items, _CREATES):
+            asked = [_item(group[number].tenant, new) for number, new in part]
+            request = tasks_pb2.CreateTasksRequest(items=asked, brief=True)
+            answer: tasks_pb2.CreateTasksResponse = await self._call(self._tasks.CreateTasks, request, group[0].tenant)
+            for (number, new), outcome in zip(part, answer.outcomes, strict=True):
                 if outcome.WhichOneof("outcome") == "error":
-                    refused[new.name] = _error(outcome.error)
+                    refused[number][new.name] = _error(outcome.error)
         return refused
 
     async def get(self, tenant: str, names: Sequence[StepName]) -> dict[StepName, StepTask]:

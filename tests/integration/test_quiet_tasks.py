@@ -69,7 +69,10 @@ async def notices(bus: Client, kind: str, count: int) -> list[StepNotice]:
     while len(found) < count:
         [message] = await pull.fetch(1, timeout=15)
         await message.ack_sync()
-        found.append(StepNotice.FromString(message.data))
+        notice = StepNotice.FromString(message.data)
+        further = list(notice.more)
+        notice.ClearField("more")
+        found += [notice, *further]
     return found
 
 

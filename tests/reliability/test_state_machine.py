@@ -29,6 +29,7 @@ from services.common.errors import ComputeError, NotFound
 from services.common.parents import TaskParent
 from services.durable.checkpoints import RelayCheckpoints
 from services.durable.relay import OutboxRelay
+from services.messaging.publishing import OutgoingMessage
 from services.tasks.attempts import AttemptStarter
 from services.tasks.children import ChildTasks, TaskAddress
 from services.tasks.creation import CreateResult, NewTask
@@ -37,7 +38,7 @@ from services.tasks.domain import SECOND, Failure, Occurrence, Task, TaskState
 from services.tasks.due import orphaned_calls_list, removals
 from services.tasks.messages import Messages
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
-from services.tasks.outgoing import outgoing
+from services.tasks.outgoing import outgoing, together
 from services.tasks.ports import Assignment, AttemptStart
 from services.tasks.provider_calls import CallOutcome, ProviderCallRecord
 from services.tasks.removal import RemovalDetails, Remover
@@ -133,6 +134,7 @@ class World:
                 parent=message_of(task.parent),
                 status=f"TASK_STATUS_{item.status}",
                 version=item.version,
+                attempt=item.attempt,
             )
             for task, item in self.occurrences()
             if task.parent is not None and item.verb in ("completed", "failed", "cancelled")
@@ -146,6 +148,15 @@ class World:
                         yield task, item
 
 
+def notices_in(message: OutgoingMessage) -> list[StepNotice]:
+    if not message.subject.startswith("step."):
+        return []
+    first = StepNotice.FromString(message.payload)
+    further = list(first.more)
+    first.ClearField("more")
+    return [first, *further]
+
+
 class Replica:
     """One process."""
 
@@ -154,7 +165,7 @@ class Replica:
         self.publisher = MemoryPublisher(world.stream, self.life)
         database: Any = Database(world.store, self.life)
         publisher: Any = self.publisher
-        self.outbox: OutboxRelay[Task] = OutboxRelay(publisher, self._nothing, outgoing, hold=0.01)
+        self.outbox: OutboxRelay[Task] = OutboxRelay(publisher, self._nothing, outgoing, hold=0.01, combine=together)
         self.dispatcher = Dispatcher(
             Orders(world, self), self, world.clock, lambda: not self.life.over, DispatchTiming()
         )
@@ -468,8 +479,9 @@ class TaskLives(RuleBasedStateMachine):
     def nothing_is_told_that_did_not_happen(self) -> None:
         said, ends = self.world.said(), self.world.step_ends()
         for name, message in self.world.stream.heard.items():
-            if name.endswith(".step"):
-                assert StepNotice.FromString(message.payload) == ends[name]
+            if message.subject.startswith("step."):
+                for notice in notices_in(message):
+                    assert notice == ends[f"{notice.task_id}.{notice.version}.step"]
                 continue
             event = json.loads(message.payload)
             assert said[name] == (event["type"].split(".")[2], event["data"]["status"])
@@ -480,7 +492,9 @@ class TaskLives(RuleBasedStateMachine):
             self.loop.run_until_complete(self._settle())
             assert not [name for name, writes in self.world.history.items() if writes[-1].state is E], "forgotten"
             assert self.world.stream.kept >= set(self.world.said()), "an event is missing"
-            assert self.world.stream.kept >= set(self.world.step_ends()), "a parent was not told"
+            kept = [self.world.stream.heard[name] for name in self.world.stream.kept]
+            told = {f"{one.task_id}.{one.version}.step" for message in kept for one in notices_in(message)}
+            assert told >= set(self.world.step_ends()), "a parent was not told"
             assert not self.world.store.collections.get("removals"), "removals end"
             assert not self.world.store.collections.get("orphaned_calls"), "and so does what was left open"
             over = [writes for writes in self.world.history.values() if writes[-1].state.terminal]

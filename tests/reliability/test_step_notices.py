@@ -149,7 +149,8 @@ async def ends_told(nats_url: str, kind: str, expected: dict[str, str]) -> dict[
         while told != expected:
             for message in await pull.fetch(64, timeout=10):
                 notice = parents_pb2.StepNotice.FromString(message.data)
-                told[notice.task_id] = tasks_pb2.TaskStatus.Name(notice.status).removeprefix("TASK_STATUS_")
+                for one in (notice, *notice.more):
+                    told[one.task_id] = tasks_pb2.TaskStatus.Name(one.status).removeprefix("TASK_STATUS_")
                 await message.ack()
     await client.close()
     return told

@@ -8,11 +8,12 @@ from services.messaging.streams import declared
 from services.messaging.subjects.tasks import REPETITION_SECONDS
 
 STEPS = "STEPS"
+STEP_PREFIX = "step.v1."
 # Only until the parent has looked.
 STEPS_STREAM = declared(
     StreamConfig(
         name=STEPS,
-        subjects=["step.v1.*.*"],
+        subjects=[f"{STEP_PREFIX}*.*"],
         storage=StorageType.FILE,
         retention=RetentionPolicy.WORK_QUEUE,
         max_age=7 * 24 * 3600,
@@ -30,7 +31,7 @@ def step_hint_subject(kind: str) -> str:
 
 def step_subject(kind: str, tenant: str) -> str:
     """Of a step of a parent of that kind."""
-    return f"step.v1.{kind}.{tenant}"
+    return f"{STEP_PREFIX}{kind}.{tenant}"
 
 
 def intake_of_steps(kind: str, *, ack_seconds: float) -> ConsumerConfig:

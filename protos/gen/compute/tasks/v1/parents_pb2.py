@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from compute.tasks.v1 import tasks_pb2 as compute_dot_tasks_dot_v1_dot_tasks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ompute/tasks/v1/parents.proto\x12\x10\x63ompute.tasks.v1\x1a\x1c\x63ompute/tasks/v1/tasks.proto\"e\n\x08TaskName\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\x07task_id\x18\x02 \x01(\tH\x00\x12.\n\x06parent\x18\x03 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskParentH\x00\x42\x06\n\x04name\"<\n\x0fGetTasksRequest\x12)\n\x05tasks\x18\x01 \x03(\x0b\x32\x1a.compute.tasks.v1.TaskName\"C\n\x10GetTasksResponse\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.compute.tasks.v1.TaskOutcome\"?\n\x12\x43\x61ncelTasksRequest\x12)\n\x05tasks\x18\x01 \x03(\x0b\x32\x1a.compute.tasks.v1.TaskName\"F\n\x13\x43\x61ncelTasksResponse\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.compute.tasks.v1.TaskOutcome\"Q\n\x0bTaskOutcome\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.TaskH\x00\x12\x0f\n\x05\x65rror\x18\x02 \x01(\x0cH\x00\x42\t\n\x07outcome\"\x9a\x01\n\nStepNotice\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12,\n\x06parent\x18\x03 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskParent\x12,\n\x06status\x18\x04 \x01(\x0e\x32\x1c.compute.tasks.v1.TaskStatus\x12\x0f\n\x07version\x18\x05 \x01(\x03\x32\xbe\x01\n\rParentService\x12Q\n\x08GetTasks\x12!.compute.tasks.v1.GetTasksRequest\x1a\".compute.tasks.v1.GetTasksResponse\x12Z\n\x0b\x43\x61ncelTasks\x12$.compute.tasks.v1.CancelTasksRequest\x1a%.compute.tasks.v1.CancelTasksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ompute/tasks/v1/parents.proto\x12\x10\x63ompute.tasks.v1\x1a\x1c\x63ompute/tasks/v1/tasks.proto\"e\n\x08TaskName\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\x07task_id\x18\x02 \x01(\tH\x00\x12.\n\x06parent\x18\x03 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskParentH\x00\x42\x06\n\x04name\"<\n\x0fGetTasksRequest\x12)\n\x05tasks\x18\x01 \x03(\x0b\x32\x1a.compute.tasks.v1.TaskName\"C\n\x10GetTasksResponse\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.compute.tasks.v1.TaskOutcome\"?\n\x12\x43\x61ncelTasksRequest\x12)\n\x05tasks\x18\x01 \x03(\x0b\x32\x1a.compute.tasks.v1.TaskName\"F\n\x13\x43\x61ncelTasksResponse\x12/\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1d.compute.tasks.v1.TaskOutcome\"Q\n\x0bTaskOutcome\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x16.compute.tasks.v1.TaskH\x00\x12\x0f\n\x05\x65rror\x18\x02 \x01(\x0cH\x00\x42\t\n\x07outcome\"\x81\x02\n\nStepNotice\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12,\n\x06parent\x18\x03 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskParent\x12,\n\x06status\x18\x04 \x01(\x0e\x32\x1c.compute.tasks.v1.TaskStatus\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\x05\x12\x18\n\x0bresult_json\x18\x07 \x01(\tH\x00\x88\x01\x01\x12*\n\x04more\x18\x08 \x03(\x0b\x32\x1c.compute.tasks.v1.StepNoticeB\x0e\n\x0c_result_json2\xbe\x01\n\rParentService\x12Q\n\x08GetTasks\x12!.compute.tasks.v1.GetTasksRequest\x1a\".compute.tasks.v1.GetTasksResponse\x12Z\n\x0b\x43\x61ncelTasks\x12$.compute.tasks.v1.CancelTasksRequest\x1a%.compute.tasks.v1.CancelTasksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKOUTCOME']._serialized_start=453
   _globals['_TASKOUTCOME']._serialized_end=534
   _globals['_STEPNOTICE']._serialized_start=537
-  _globals['_STEPNOTICE']._serialized_end=691
-  _globals['_PARENTSERVICE']._serialized_start=694
-  _globals['_PARENTSERVICE']._serialized_end=884
+  _globals['_STEPNOTICE']._serialized_end=794
+  _globals['_PARENTSERVICE']._serialized_start=797
+  _globals['_PARENTSERVICE']._serialized_end=987
 # @@protoc_insertion_point(module_scope)

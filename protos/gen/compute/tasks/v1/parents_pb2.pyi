@@ -50,15 +50,21 @@ class TaskOutcome(_message.Message):
     def __init__(self, task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., error: _Optional[bytes] = ...) -> None: ...
 
 class StepNotice(_message.Message):
-    __slots__ = ("tenant", "task_id", "parent", "status", "version")
+    __slots__ = ("tenant", "task_id", "parent", "status", "version", "attempt", "result_json", "more")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     task_id: str
     parent: _tasks_pb2.TaskParent
     status: _tasks_pb2.TaskStatus
     version: int
-    def __init__(self, tenant: _Optional[str] = ..., task_id: _Optional[str] = ..., parent: _Optional[_Union[_tasks_pb2.TaskParent, _Mapping]] = ..., status: _Optional[_Union[_tasks_pb2.TaskStatus, str]] = ..., version: _Optional[int] = ...) -> None: ...
+    attempt: int
+    result_json: str
+    more: _containers.RepeatedCompositeFieldContainer[StepNotice]
+    def __init__(self, tenant: _Optional[str] = ..., task_id: _Optional[str] = ..., parent: _Optional[_Union[_tasks_pb2.TaskParent, _Mapping]] = ..., status: _Optional[_Union[_tasks_pb2.TaskStatus, str]] = ..., version: _Optional[int] = ..., attempt: _Optional[int] = ..., result_json: _Optional[str] = ..., more: _Optional[_Iterable[_Union[StepNotice, _Mapping]]] = ...) -> None: ...

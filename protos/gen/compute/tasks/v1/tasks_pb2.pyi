@@ -201,12 +201,14 @@ class CreateTaskResponse(_message.Message):
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
 class CreateTasksRequest(_message.Message):
-    __slots__ = ("items", "idempotency_key")
+    __slots__ = ("items", "idempotency_key", "brief")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    BRIEF_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[CreateTasksItem]
     idempotency_key: str
-    def __init__(self, items: _Optional[_Iterable[_Union[CreateTasksItem, _Mapping]]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    brief: bool
+    def __init__(self, items: _Optional[_Iterable[_Union[CreateTasksItem, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., brief: _Optional[bool] = ...) -> None: ...
 
 class CreateTasksItem(_message.Message):
     __slots__ = ("tenant", "request", "traceparent")
