@@ -72,6 +72,7 @@ class StepStatus(StrEnum):
     WAITING = "WAITING"
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
+    CACHED = "CACHED"
     SKIPPED = "SKIPPED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"

@@ -9,6 +9,7 @@ from compute.tasks.v1 import tasks_pb2 as pb
 from pydantic import ValidationError
 
 from services.catalog.base import CommonFields, TaskKind, TaskParams
+from services.catalog.folders import is_inputs_folder
 from services.catalog.tasks import TYPES
 from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field, wrong_field
 from services.common.parents import TaskParent
@@ -23,7 +24,6 @@ ORIGIN = {
     "origin_reference": "reference",
 }
 _KIND = re.compile(r"[a-z]{1,32}")
-_INPUTS = re.compile(r"references/[A-Za-z0-9\-]{16,64}/")
 
 
 class TaskRequest(NamedTuple):
@@ -105,7 +105,7 @@ def check_key(key: str) -> None:
 
 
 def _inputs(folder: str) -> str | None:
-    if folder and not _INPUTS.fullmatch(folder):
+    if folder and not is_inputs_folder(folder):
         raise wrong_field("inputs_folder", "is no folder of a request's pictures")
     return folder or None
 

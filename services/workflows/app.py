@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import grpc
 from compute.workflows.v1 import workflows_pb2_grpc as rpc
 
+from services.clients.storage_client import StorageClient
 from services.common.background import running
 from services.durable import store
 from services.host.mount import MountedService
@@ -28,9 +29,11 @@ async def mount(server: grpc.aio.Server, settings: WorkflowsSettings) -> AsyncIt
         store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
         nats_bus.open_bus(settings.nats_url, "workflows", credentials=settings.nats_credentials, echo=False) as bus,
         connect(settings.tasks_target) as channel,
+        connect(settings.storage_target) as storage_channel,
     ):
-        tasks = GrpcStepTasks(channel, Credentials(settings.internal_token.get_secret_value()))
-        replica = WorkflowsReplica(database, bus, tasks, settings)
+        credentials = Credentials(settings.internal_token.get_secret_value())
+        tasks, files = GrpcStepTasks(channel, credentials), StorageClient(storage_channel, credentials)
+        replica = WorkflowsReplica(database, bus, tasks, files, settings)
         await replica.prepare()
         servicer = WorkflowServicer(replica.service, tasks.task_id, settings.webhook_address_policy)
         rpc.add_WorkflowServiceServicer_to_server(servicer, server)

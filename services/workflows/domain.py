@@ -15,6 +15,10 @@ SECOND = 1_000_000
 # After so long without news somebody looks at a workflow that is under way: hints may be lost.
 LOOK_AGAIN = 15 * SECOND
 _MOST_ERRORS = 100
+# For so long somebody who has not heard of a clean-up may still store something for the workflow.
+LATE = 120 * SECOND
+# What has a result.
+MADE = (StepStatus.COMPLETED, StepStatus.CACHED)
 
 
 class WorkflowVerb(StrEnum):
@@ -95,7 +99,8 @@ class Entry(NamedTuple):
 @dataclass(frozen=True)
 class Workflow:
     """`due` is when somebody must look at it, None once nothing is left to be done. `to_cancel` are tries at
-    units whose tasks are to be cancelled yet. `rows` stand as the definition has its steps.
+    units whose tasks are to be cancelled yet, `to_clean` says that its files are to go. `rows` stand as the definition
+    has its steps.
     """
 
     id: str
@@ -118,6 +123,8 @@ class Workflow:
     due: int | None = None
     to_cancel: tuple[tuple[Unit, int], ...] = ()
     forked_from: str | None = None
+    inputs_folder: str | None = None
+    to_clean: bool | None = None
     traceparent: str | None = None
     outbox: tuple[Entry, ...] = ()
 
@@ -136,7 +143,7 @@ class Workflow:
 
     @property
     def completed_steps(self) -> int:
-        return sum(row.state is StepStatus.COMPLETED for row in self.rows)
+        return sum(row.state in MADE for row in self.rows)
 
     @property
     def running(self) -> list[Unit]:
@@ -210,11 +217,18 @@ class Workflow:
             due=now if alive else None,
         )
 
-    def cleaned(self, now: int) -> Workflow:
-        """Only of one that has ended."""
-        if self.deleted_at is not None:
-            return self
-        return self._moved(now, WorkflowVerb.CLEANED, deleted_at=now)
+    def cleaned(self, now: int, *, files: bool) -> Workflow:
+        """Only of one that has ended. With its `files` somebody looks once more for what came late."""
+        again: dict[str, Any] = {}
+        if files:
+            again = {"to_clean": True, "due": now if self.to_cancel else now + LATE}
+        if self.deleted_at is None:
+            return self._moved(now, WorkflowVerb.CLEANED, deleted_at=now, **again)
+        return replace(self, version=self.version + 1, **again) if again else self
+
+    def without_files(self) -> Workflow:
+        """Once nobody can store any more."""
+        return replace(self, version=self.version + 1, due=None, to_clean=None)
 
     def renamed(self, now: int, changes: Mapping[str, Any]) -> Workflow:
         """Name, description and webhook_url."""
@@ -253,7 +267,7 @@ class Workflow:
             failures = [row.message or "" for row in rows if row.state is StepStatus.FAILED]
             last = Happening(WorkflowVerb(state.lower()), message="; ".join(failures[:3]) or None)
             happenings = (*happenings, last)
-        completed = sum(row.state is StepStatus.COMPLETED for row in rows)
+        completed = sum(row.state in MADE for row in rows)
         entry = Entry(self.version + 1, now, state, completed, happenings)
         return replace(
             self,
@@ -285,7 +299,8 @@ def _cancelled(row: Row, now: int) -> Row:
 
 def reused(row: Row) -> Row:
     """As a fork has it: without a task of its own, which attempt 0 says."""
-    return row._replace(attempt=0, retries=0, slots=tuple(reused(slot) for slot in row.slots))
+    state = StepStatus.COMPLETED if row.state in MADE else row.state
+    return row._replace(state=state, attempt=0, retries=0, slots=tuple(reused(slot) for slot in row.slots))
 
 
 def _anew(row: Row) -> Row:

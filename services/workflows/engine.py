@@ -15,7 +15,8 @@ from services.catalog.base import CommonFields
 from services.catalog.enums import StepStatus
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import ComputeError, InvalidRequest, NotFound, PermissionDenied, Unavailable
-from services.workflows.domain import Unit, Workflow
+from services.workflows.domain import LATE, MADE, Unit, Workflow
+from services.workflows.files import WorkflowFiles
 from services.workflows.inputs import gathered, items_of, task_of
 from services.workflows.planning import Ended, Inputs, next_look, plan
 from services.workflows.ports import (
@@ -49,12 +50,14 @@ class Engine:
         results: ResultRepository,
         tasks: StepTasks,
         clock: Callable[[], int],
+        files: WorkflowFiles,
     ) -> None:
         self._workflows = workflows
         self._definitions = definitions
         self._results = results
         self._tasks = tasks
         self._clock = clock
+        self._files = files
         self._made: BoundedCache[StepName, Result] = BoundedCache(entries=_RESULTS, size=_RESULTS_BYTES)
 
     async def advance(
@@ -90,6 +93,8 @@ class Engine:
         if workflow.to_cancel:
             await self._tasks.cancel(workflow.tenant, turn.cancelled())
             return not await self._save(workflow.looked_at(turn.next_look()))
+        if workflow.to_clean:
+            return await self._remove_files(workflow, turn.now)
         whole = news is None
         asked = turn.running() if news is None else [name for name in news if turn.waits_for(name)]
         if not (whole or asked or refused):
@@ -120,6 +125,13 @@ class Engine:
         found = {name: told[name].task for name in asked if name in told and told[name].tenant == workflow.tenant}
         unknown = [name for name in asked if name not in found]
         return found | await self._tasks.get(workflow.tenant, unknown) if unknown else found
+
+    async def _remove_files(self, workflow: Workflow, now: int) -> bool:
+        """Once more: what was under way when it was cleaned up may have stored some."""
+        if workflow.due is None or workflow.due > now:
+            return False
+        await self._files.remove(workflow)
+        return not await self._save(workflow.without_files())
 
     async def _save(self, workflow: Workflow) -> bool:
         if await self._workflows.save(workflow):
@@ -234,6 +246,8 @@ class Turn:
         return [name for step_id in sorted(named) for name in self._made(self._definition.index[step_id])]
 
     def next_look(self) -> int | None:
+        if self.workflow.to_clean:
+            return self.now + LATE
         return next_look(self.workflow.rows, self.workflow.state, self._definition, self.now)
 
     def holds(self, place: int, made_by: Callable[[StepName], Result]) -> bool:
@@ -286,7 +300,7 @@ class Turn:
         row = self.workflow.row(unit)
         if row.state is StepStatus.RUNNING and ended is not None:
             return ended.reason is None
-        return row.state is StepStatus.COMPLETED
+        return row.state in MADE
 
 
 def _origin(workflow: Workflow) -> dict[str, str | None]:
@@ -295,7 +309,7 @@ def _origin(workflow: Workflow) -> dict[str, str | None]:
 
 
 def _ended(name: StepName, task: StepTask) -> Ended:
-    return Ended(name.attempt, task.retries, task.reason, task.message)
+    return Ended(name.attempt, task.retries, task.reason, task.message, task.cached)
 
 
 def _refusal(name: StepName, error: ComputeError) -> Ended:

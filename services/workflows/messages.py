@@ -33,7 +33,7 @@ from services.workflows.definition import (
     InputMapping,
     StepDefinition,
 )
-from services.workflows.domain import Row, Workflow
+from services.workflows.domain import MADE, Row, Workflow
 from services.workflows.ports import StepName, StoredDefinition, unit_name
 from services.workflows.validation import MAX_BYTES
 
@@ -271,7 +271,7 @@ class WorkflowView:
     ) -> None:
         """What a step and a slot of one have in common."""
         message.status, message.retry_count = _STEP_STATUS[row.state], row.retries
-        if row.attempt:
+        if row.attempt and row.state is not StepStatus.CACHED:
             message.task_id = self._task_id(workflow.tenant, StepName(workflow.id, name, row.attempt))
         if (result := results.get(name)) is not None:
             message.result_json = orjson.dumps(result).decode()
@@ -289,7 +289,7 @@ class WorkflowView:
 
 def progress(workflow: Workflow) -> float:
     """Percent: each step counts as much as any other, and one that was skipped is done."""
-    done = sum(row.state in (StepStatus.COMPLETED, StepStatus.SKIPPED) for row in workflow.rows)
+    done = sum(row.state in (*MADE, StepStatus.SKIPPED) for row in workflow.rows)
     return round(100.0 * done / len(workflow.rows), 2)
 
 

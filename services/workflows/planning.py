@@ -9,20 +9,21 @@ from typing import NamedTuple, TypeAlias
 from services.catalog.enums import GateTimeout, StepStatus, WorkflowStatus
 from services.common.errors import InvalidRequest
 from services.workflows.definition import MAX_SLOTS, Definition, OnFailure
-from services.workflows.domain import LOOK_AGAIN, SECOND, Decision, Happening, Row, Unit, Workflow, WorkflowVerb
+from services.workflows.domain import LOOK_AGAIN, MADE, SECOND, Decision, Happening, Row, Unit, Workflow, WorkflowVerb
 from services.workflows.ports import unit_name
 
-_DONE = (StepStatus.COMPLETED, StepStatus.SKIPPED)
-_OVER = (StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED)
+_DONE = (*MADE, StepStatus.SKIPPED)
+_OVER = (*MADE, StepStatus.FAILED, StepStatus.CANCELLED)
 
 
 class Ended(NamedTuple):
-    """What came of a unit's task of that attempt; a failure has a reason."""
+    """What came of a unit's task of that attempt; a failure has a reason. `cached`: no task had to be made for it."""
 
     attempt: int
     retries: int = 0
     reason: str | None = None
     message: str | None = None
+    cached: bool = False
 
 
 Outcomes: TypeAlias = Mapping[Unit, Ended]
@@ -217,9 +218,10 @@ class _Draft:
         if row.state is not StepStatus.RUNNING or any(slot.state not in _OVER for slot in row.slots):
             return
         assert step.for_each is not None
-        failed = [slot for slot in row.slots if slot.state is not StepStatus.COMPLETED]
+        failed = [slot for slot in row.slots if slot.state not in MADE]
         retries = sum(slot.retries for slot in row.slots)
-        ended = Ended(row.attempt, retries)
+        cached = bool(row.slots) and all(slot.state is StepStatus.CACHED for slot in row.slots)
+        ended = Ended(row.attempt, retries, cached=cached)
         if not step.for_each.enough(len(row.slots) - len(failed), len(row.slots)):
             said = f"{len(failed)} of {len(row.slots)} slots failed: {failed[0].message}"
             ended = Ended(row.attempt, retries, failed[0].reason, said)
@@ -227,7 +229,7 @@ class _Draft:
 
     def _finish(self, unit: Unit, row: Row, ended: Ended) -> None:
         good = ended.reason is None
-        state = StepStatus.COMPLETED if good else StepStatus.FAILED
+        state = StepStatus.FAILED if not good else StepStatus.CACHED if ended.cached else StepStatus.COMPLETED
         told = (ended.retries, ended.reason, ended.message)
         self._put(unit, Row(state, row.attempt, row.started_at, self._now, *told, row.decision, row.slots))
         verb = WorkflowVerb.STEP_COMPLETED if good else WorkflowVerb.STEP_FAILED
@@ -243,7 +245,7 @@ class _Draft:
         if unit.slot is None:
             self.rows[unit.place] = row
             self._failed = self._failed or row.state is StepStatus.FAILED
-            if row.state is StepStatus.COMPLETED:
+            if row.state in MADE:
                 self._ended.append(unit.place)
             return
         slots = list(self.rows[unit.place].slots)

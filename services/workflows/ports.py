@@ -89,13 +89,17 @@ class NewStepTask(NamedTuple):
 
 
 class StepTask(NamedTuple):
-    """A step's task as it is stored: its `result` once it is COMPLETED, a `reason` once it is over otherwise."""
+    """A step's task as it is stored: its `result` once it is COMPLETED, a `reason` once it is over otherwise.
+
+    `cached`: the result is one that an identical step made before.
+    """
 
     over: bool
     retries: int = 0
     result: Mapping[str, Any] | None = None
     reason: str | None = None
     message: str | None = None
+    cached: bool = False
 
 
 class ToldEnd(NamedTuple):

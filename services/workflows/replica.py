@@ -28,6 +28,7 @@ from services.workflows.changes import WorkflowNews
 from services.workflows.domain import Workflow
 from services.workflows.engine import Engine
 from services.workflows.events import WorkflowEvents
+from services.workflows.files import FileStore, WorkflowFiles
 from services.workflows.intake import StepIntake
 from services.workflows.mailboxes import Mailboxes
 from services.workflows.metrics import count_write
@@ -51,7 +52,9 @@ def now() -> int:
 class WorkflowsReplica:
     """Every replica answers calls; the one that leads moves workflows on."""
 
-    def __init__(self, database: Database, bus: Client, tasks: StepTasks, settings: WorkflowsSettings) -> None:
+    def __init__(
+        self, database: Database, bus: Client, tasks: StepTasks, store: FileStore, settings: WorkflowsSettings
+    ) -> None:
         events = WorkflowEvents(tasks.task_id, schemas_at(settings.public_url))
         hold, patience = settings.workflow_event_hold_seconds, settings.workflow_leader_patience_seconds
         self._relay: OutboxRelay[Workflow] = OutboxRelay(
@@ -64,9 +67,10 @@ class WorkflowsReplica:
         owner = self._relay.owner
         self._leadership = Leadership(database, "workflows", owner, self._load, patience=patience)
         definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database)
-        self._engine = Engine(self._repository, definitions, results, tasks, now)
+        files = WorkflowFiles(store)
+        self._engine = Engine(self._repository, definitions, results, tasks, now, files)
         self._mailboxes: Mailboxes[StepName, ToldEnd] = Mailboxes(self._advance, at_once=settings.workflow_concurrency)
-        self.service = WorkflowService(self._repository, definitions, results, tasks, now, on_due=self._due)
+        self.service = WorkflowService(self._repository, definitions, results, tasks, now, files, on_due=self._due)
         self._steps = StepIntake(self._mailboxes)
         self._intake = QueueIntake(
             bus,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from services.catalog.enums import StepStatus
@@ -12,7 +11,9 @@ from services.common.errors import ComputeError, IllegalTransition, NotFound, Ov
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
 from services.workflows.definition import Definition
-from services.workflows.domain import Decision, Row, Workflow, reused
+from services.workflows.domain import MADE, Decision, Row, Workflow
+from services.workflows.files import WorkflowFiles, folder_of
+from services.workflows.forks import Forking, TakenOver
 from services.workflows.inputs import gathered
 from services.workflows.ports import (
     DefinitionRepository,
@@ -26,7 +27,7 @@ from services.workflows.ports import (
 )
 
 _CONTENTION_LIMIT, _AT_ONCE = 8, 16
-_KEPT = (StepStatus.COMPLETED, StepStatus.SKIPPED)
+_KEPT = (*MADE, StepStatus.SKIPPED)
 _ORIGIN = ("origin_instance", "origin_zone", "origin_tenant_id", "origin_reference")
 Change: TypeAlias = Callable[[Definition, int], Definition]
 
@@ -43,7 +44,17 @@ class NewWorkflow(NamedTuple):
     origin_reference: str | None = None
     description: str | None = None
     webhook_url: str | None = None
+    inputs_folder: str | None = None
     traceparent: str | None = None
+
+
+class Fork(NamedTuple):
+    """From which step on a workflow is to run anew, as what, and where the pictures of the change are."""
+
+    step_id: str
+    change: Change
+    name: str | None = None
+    inputs_folder: str | None = None
 
 
 class CleanupError(NamedTuple):
@@ -73,6 +84,7 @@ class WorkflowService:
         results: ResultRepository,
         tasks: StepTasks,
         clock: Callable[[], int],
+        files: WorkflowFiles,
         *,
         on_due: Callable[[Workflow], None],
     ) -> None:
@@ -82,6 +94,7 @@ class WorkflowService:
         self._results = results
         self._tasks = tasks
         self._clock = clock
+        self._files = files
         self._on_due = on_due
 
     async def create(self, new: NewWorkflow, *, start: bool) -> Workflow:
@@ -111,12 +124,12 @@ class WorkflowService:
     async def results(self, workflow: Workflow) -> dict[str, Mapping[str, Any]]:
         """What its steps and their slots made, by their names; that of a step with slots is what they made together."""
         steps = (await self._definitions.get(workflow.id)).definition.steps
-        done = [(unit, row.attempt) for unit, row in workflow.units() if row.state is StepStatus.COMPLETED]
+        done = [(unit, row.attempt) for unit, row in workflow.units() if row.state in MADE]
         names = [StepName(workflow.id, unit_name(steps[unit.place].id, unit.slot), attempt) for unit, attempt in done]
         found = await self._results.get(names) if names else {}
         made = {name.step_id: found[name] for name in names if name in found}
         for step, row in zip(steps, workflow.rows, strict=True):
-            if step.for_each is not None and row.state is StepStatus.COMPLETED:
+            if step.for_each is not None and row.state in MADE:
                 slots = (made.get(unit_name(step.id, number)) for number in range(len(row.slots)))
                 made[step.id] = gathered([result for result in slots if result is not None])
         return made
@@ -148,41 +161,42 @@ class WorkflowService:
         names, told = (step.id, step.task_type), decision._replace(at=now)
         return await self._change(tenant, workflow_id, lambda workflow: workflow.decided(now, place, names, told))
 
-    async def fork(self, tenant: str, workflow_id: str, step_id: str, change: Change, name: str | None) -> Workflow:
-        """A new one that reuses what has ended well and does not lie behind that step; `change` makes its definition.
+    async def fork(self, tenant: str, workflow_id: str, fork: Fork) -> Workflow:
+        """A new one that reuses what has ended well and does not lie behind that step.
 
-        Raises NotFound; InvalidRequest: WORKFLOW_INVALID.
+        Raises NotFound; IllegalTransition: WORKFLOW_CLEANED; InvalidRequest: WORKFLOW_INVALID.
         """
         old = await self.get(tenant, workflow_id)
+        if old.deleted_at is not None:
+            raise IllegalTransition(f"workflow {old.id} was cleaned up", reason="WORKFLOW_CLEANED")
         stored = await self._definitions.get(old.id)
-        place = stored.definition.index.get(step_id)
+        place = stored.definition.index.get(fork.step_id)
         if place is None:
             raise NotFound(f"workflow {workflow_id} has no such step", reason="STEP_NOT_FOUND")
-        changed = stored._replace(definition=change(stored.definition, place))
-        anew = stored.definition.behind(place)
+        changed, anew = fork.change(stored.definition, place), stored.definition.behind(place)
         kept = {number for number, row in enumerate(old.rows) if row.state in _KEPT and number not in anew}
-        rows = tuple(reused(row) if number in kept else Row() for number, row in enumerate(old.rows))
+        new_id = new_uuid()
+        try:
+            made = await self._forked(Forking(old, stored.definition, new_id, kept), changed)
+        except ComputeError:
+            await self._files.forget(tenant, folder_of(new_id))
+            raise
+        await self._definitions.add(new_id, stored._replace(definition=made.definition))
+        if made.results:
+            await self._results.add(made.results)
         now, names = self._clock(), ("tenant", *_ORIGIN, "description", "webhook_url")
         fields = {field: getattr(old, field) for field in names}
-        new = Workflow(new_uuid(), name=name or old.name, created_at=now, updated_at=now, rows=rows, **fields)
-        new = replace(new, forked_from=old.id).created(start=True)
-        await self._definitions.add(new.id, changed)
-        await self._copy_results(old, new, kept)
-        made = (await self._workflows.add(new)).stored
-        self._tell(made)
-        return made
+        fields |= {"name": fork.name or old.name, "rows": made.rows, "inputs_folder": fork.inputs_folder}
+        new = Workflow(new_id, created_at=now, updated_at=now, forked_from=old.id, **fields)
+        told = (await self._workflows.add(new.created(start=True))).stored
+        self._tell(told)
+        return told
 
-    async def _copy_results(self, old: Workflow, new: Workflow, kept: set[int]) -> None:
-        """Before the head that needs them."""
-        steps = (await self._definitions.get(old.id)).definition.steps
-        names = {}
-        for unit, row in old.units():
-            if unit.place in kept and row.state is StepStatus.COMPLETED:
-                name = unit_name(steps[unit.place].id, unit.slot)
-                names[StepName(old.id, name, row.attempt)] = StepName(new.id, name, 0)
-        if names:
-            found = await self._results.get(list(names))
-            await self._results.add({names[name]: result for name, result in found.items()})
+    async def _forked(self, forking: Forking, changed: Definition) -> TakenOver:
+        """Before the head that needs it."""
+        names = [*forking.made.values()]
+        found = await self._results.get(names) if names else {}
+        return await forking.take_over(self._files, found, self._tasks.task_id, changed)
 
     async def update(self, tenant: str, workflow_id: str, changes: Mapping[str, Any]) -> Workflow:
         """Name, description and webhook_url."""
@@ -199,7 +213,7 @@ class WorkflowService:
         if open_:
             await self._tasks.cancel(tenant, open_)
         found = await self._cleaned(workflow) if tasks else CleanupReport(workflow)
-        cleaned = await self._change(tenant, workflow_id, lambda workflow: workflow.cleaned(self._clock()))
+        cleaned = await self._change(tenant, workflow_id, lambda workflow: workflow.cleaned(self._clock(), files=tasks))
         return found._replace(workflow=cleaned)
 
     async def _cleaned(self, workflow: Workflow) -> CleanupReport:
@@ -212,13 +226,18 @@ class WorkflowService:
         )
         parts = await asyncio.gather(*(self._clean(workflow.tenant, *each, room) for each in tries))
         done = [part for part in parts if part is not None]
-        errors = tuple(error for _, left in done for error in left)
+        errors = [error for _, left in done for error in left]
+        paths = [path for part, _ in done for path in part]
+        try:
+            paths += await self._files.remove(workflow)
+        except ComputeError as error:  # looked at again, and gone then
+            errors.append(CleanupError(workflow.id, "", "", f"the workflow's own files: {error.message}"))
         return CleanupReport(
             workflow,
             tasks_processed=len(done),
             tasks_cleaned=sum(not left for _, left in done),
-            deleted_paths=tuple(path for paths, _ in done for path in paths),
-            errors=errors,
+            deleted_paths=tuple(paths),
+            errors=tuple(errors),
         )
 
     async def _clean(

@@ -12,6 +12,7 @@ from compute.workflows.v1 import workflows_pb2 as pb
 from compute.workflows.v1 import workflows_pb2_grpc as rpc
 from pydantic import TypeAdapter, ValidationError
 
+from services.catalog.folders import is_inputs_folder
 from services.catalog.tasks import TYPES
 from services.catalog.workflows import Description, Name, WebhookUrl, WorkflowOrigin
 from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field
@@ -27,7 +28,7 @@ from services.workflows.domain import Decision, Workflow
 from services.workflows.inputs import draw_seeds
 from services.workflows.messages import STATE, WorkflowView, many, read_definition
 from services.workflows.ports import StepName, StoredDefinition, WorkflowQuery
-from services.workflows.service import NewWorkflow, WorkflowService
+from services.workflows.service import Fork, NewWorkflow, WorkflowService
 from services.workflows.validation import check_definition
 
 ResponseT = TypeVar("ResponseT")
@@ -55,7 +56,7 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
 
     @needs(TO_CHANGE)
     async def CreateWorkflow(self, request: pb.CreateWorkflowRequest, context: Context) -> pb.CreateWorkflowResponse:
-        new = self._new(_tenant(), request.definition)
+        new = self._new(_tenant(), request.definition)._replace(inputs_folder=_inputs(request))
         start = request.start if request.HasField("start") else True
         return pb.CreateWorkflowResponse(workflow=await self._shown(await self._service.create(new, start=start)))
 
@@ -136,7 +137,8 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         def change(definition: Definition, place: int) -> Definition:
             return changed(definition, place, request.changes)
 
-        workflow = await self._service.fork(owner, _id(request), request.from_step, change, name)
+        fork = Fork(request.from_step, change, name, _inputs(request))
+        workflow = await self._service.fork(owner, _id(request), fork)
         return pb.ForkWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
@@ -237,6 +239,12 @@ def _tenant() -> str:
     name = current_caller().tenant
     check_field("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
     return check_tenant(name)
+
+
+def _inputs(request: Any) -> str | None:
+    folder: str = request.inputs_folder
+    check_field("inputs_folder", not folder or is_inputs_folder(folder), "is no folder of a request's pictures")
+    return folder or None
 
 
 def _id(request: Any) -> str:

@@ -102,7 +102,7 @@ def workflow_lives() -> Iterator[Workflow]:
     stored = Definition((step,))
     made = Workflow(ID, "acme", "w", 1, 1, (Row(),), "o", origin_zone="eu", webhook_url="https://example.com/hook")
     running = plan(made.created(start=True), stored, {}, 2, INPUTS).workflow
-    yield plan(running, stored, {Unit(0): Ended(1)}, 3, INPUTS).workflow.cleaned(4)
+    yield plan(running, stored, {Unit(0): Ended(1)}, 3, INPUTS).workflow.cleaned(4, files=True)
     yield plan(running, stored, {Unit(0): Ended(1, 2, "DOWN", "no model")}, 3, INPUTS).workflow.resumed(4)
     yield running.paused(3).cancelled(4)
     gated = Definition((replace(step, gate=ApprovalGate()), replace(step, id="never")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, field
 
 from compute.storage.v1.storage_pb2 import ObjectInfo
@@ -30,6 +30,32 @@ class FakeObjects:
     async def delete(self, path: str, *, tenant: str, with_results: bool = False) -> None:
         self.deleted.append(path)
         self.kept.pop((tenant, path), None)
+
+    async def copy(
+        self, source: str, path: str, *, tenant: str, if_absent: bool = False, result: bool = False
+    ) -> ObjectInfo:
+        if (tenant, source) not in self.kept:
+            raise NotFound("there is no such object")
+        return await self.upload(path, self.kept[tenant, source], tenant=tenant, result=result)
+
+    async def head(self, path: str, *, tenant: str) -> ObjectInfo:
+        if (tenant, path) not in self.kept:
+            raise NotFound("there is no such object")
+        return ObjectInfo(path=path, sha256=hashlib.sha256(self.kept[tenant, path]).hexdigest())
+
+    async def list(
+        self, *, tenant: str, prefix: str = "", limit: int | None = None, start_after: str = ""
+    ) -> tuple[Sequence[ObjectInfo], bool]:
+        paths = sorted(path for owner, path in self.kept if owner == tenant and path.startswith(prefix))
+        after = [path for path in paths if path > start_after]
+        page = after[:limit]
+        return [await self.head(path, tenant=tenant) for path in page], len(after) > len(page)
+
+    async def delete_prefix(self, prefix: str, *, tenant: str, with_results: bool = False) -> Sequence[str]:
+        paths = [path for owner, path in self.kept if owner == tenant and path.startswith(prefix)]
+        for path in paths:
+            await self.delete(path, tenant=tenant)
+        return paths
 
 
 @dataclass

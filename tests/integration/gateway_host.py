@@ -134,7 +134,7 @@ async def services(
         tasks.mount(server, TasksSettings(**shared, storage_target=target)) as all_tasks,
         storage.mount(server, kept) as files,
         webhooks.mount(server, webhooks.Settings(**shared)) as hooks,
-        workflows.mount(server, workflows.Settings(**shared, tasks_target=target)) as flows,
+        workflows.mount(server, workflows.Settings(**shared, tasks_target=target, storage_target=target)) as flows,
     ):
         mounted = (keys, all_tasks, files, hooks, flows)
         checks = {name: check for one in mounted for name, check in one.checks.items()}

@@ -29,11 +29,13 @@ from services.workflows.definition import (
 )
 from services.workflows.domain import SECOND, Decision, Row, Workflow
 from services.workflows.engine import Engine
+from services.workflows.files import WorkflowFiles
 from services.workflows.ports import NewStepTask, StepName, StoredDefinition
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
 from services.workflows.service import NewWorkflow, WorkflowService
 from services.workflows.validation import check_definition
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
+from tests.fakes.objects import FakeObjects
 from tests.fakes.step_tasks import FakeStepTasks, TaskWorld
 
 LIVES = int(os.environ.get("WORKFLOW_LIVES", "300"))
@@ -102,6 +104,7 @@ class World:
         self.now = 1_000 * SECOND
         self.store = Store(self._written)
         self.tasks = TaskWorld(self._made)
+        self.objects = FakeObjects()
         self.happened: Counter[tuple[Any, ...]] = Counter()
         self.seen: set[int] = set()
         self.id = ""
@@ -113,8 +116,9 @@ class World:
         heads = MongoWorkflowRepository(database, WriteLog())
         definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database)
         clock = lambda: self.now  # noqa: E731
-        engine = Engine(heads, definitions, results, tasks, clock)
-        return engine, WorkflowService(heads, definitions, results, tasks, clock, on_due=lambda _: None)
+        files = WorkflowFiles(self.objects)
+        engine = Engine(heads, definitions, results, tasks, clock, files)
+        return engine, WorkflowService(heads, definitions, results, tasks, clock, files, on_due=lambda _: None)
 
     async def create(self) -> None:
         new = NewWorkflow(TENANT, StoredDefinition(self.definition, suppress_subtask_events=True), "test", "test")
@@ -418,5 +422,27 @@ def test_a_decision_is_made_once_though_the_engine_has_not_looked_yet() -> None:
         await world.process()[0].advance(world.id)
         row = (await world.head()).rows[0]
         assert (row.state, row.reason, row.message) == (StepStatus.FAILED, "STEP_REJECTED", "rejected by ada")
+
+    asyncio.run(lived())
+
+
+def test_what_is_stored_for_a_workflow_after_its_clean_up_goes_as_well() -> None:
+    async def lived() -> None:
+        world = World(definition(1, {}, OnFailure.STOP))
+        await world.create()
+        await world.process()[0].advance(world.id)
+        place = (TENANT, f"workflows/{world.id}/inputs/late.png")
+        world.objects.kept[place] = b"early"
+        done = await world.process()[1].clean(TENANT, world.id, tasks=True)
+        assert place[1] in done.deleted_paths
+        world.objects.kept[place] = b"by somebody who had not heard of it"
+        for _ in range(2):
+            world.now += 60 * SECOND
+            await world.process()[0].advance(world.id)
+        for _ in range(3):
+            world.now += 60 * SECOND
+            await world.process()[0].advance(world.id)
+        assert place not in world.objects.kept
+        assert (await world.head()).due is None
 
     asyncio.run(lived())

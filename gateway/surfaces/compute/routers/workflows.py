@@ -28,7 +28,7 @@ from services.catalog.workflows import (
     WorkflowListResponse,
     WorkflowUpdate,
 )
-from services.common.errors import InvalidRequest, NotFound, Overloaded, PermissionDenied
+from services.common.errors import IllegalTransition, InvalidRequest, NotFound, Overloaded, PermissionDenied
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.translation import workflows as translation
 from services.translation.inline_images import InlineStore
@@ -98,7 +98,7 @@ async def create_workflow(request: Request, query: Annotated[_Started, Query()])
     try:
         steps = translation.read_steps(wanted)
         definition = await translation.definition_of(wanted, steps, store)
-        made = pb.CreateWorkflowRequest(definition=definition, start=query.start)
+        made = pb.CreateWorkflowRequest(definition=definition, start=query.start, inputs_folder=inputs.folder)
         workflow = (await upstream.workflows.call("CreateWorkflow", made, request)).workflow
     except Unreadable as error:
         raise RequestValidationError([item | {"loc": ("body", *item["loc"])} for item in error.details]) from error
@@ -211,7 +211,7 @@ async def resume_workflow(request: Request, workflow_id: str) -> Response:
 @router.post(
     "/{workflow_id}/fork",
     summary="Fork Workflow",
-    responses=WORKFLOW | refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, "STEP_NOT_FOUND"),
+    responses=WORKFLOW | refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, "STEP_NOT_FOUND", "WORKFLOW_CLEANED"),
     openapi_extra=body_of(WorkflowFork, from_step="refine", config={"upscale_factor": 4}),
 )
 @needs(TO_CHANGE)
@@ -232,11 +232,15 @@ async def fork_workflow(request: Request, workflow_id: str) -> Response:
     step = pb.StepDefinition()
     translation.fill_spec(step, kind, await inputs.take(ALL_SCHEMAS[kind], given))
     fork = pb.ForkWorkflowRequest(
-        workflow_id=workflow_id, from_step=wanted.from_step, changes=step.spec, name=wanted.name
+        workflow_id=workflow_id,
+        from_step=wanted.from_step,
+        changes=step.spec,
+        name=wanted.name,
+        inputs_folder=inputs.folder,
     )
     try:
         return await _call(request, "ForkWorkflow", fork)
-    except (InvalidRequest, Overloaded, NotFound):
+    except (IllegalTransition, InvalidRequest, Overloaded, NotFound):
         await inputs.forget()
         raise
 

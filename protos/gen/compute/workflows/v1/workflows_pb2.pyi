@@ -32,6 +32,7 @@ class StepStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STEP_STATUS_CANCELLED: _ClassVar[StepStatus]
     STEP_STATUS_WAITING: _ClassVar[StepStatus]
     STEP_STATUS_SKIPPED: _ClassVar[StepStatus]
+    STEP_STATUS_CACHED: _ClassVar[StepStatus]
 WORKFLOW_STATUS_UNSPECIFIED: WorkflowStatus
 WORKFLOW_STATUS_PENDING: WorkflowStatus
 WORKFLOW_STATUS_RUNNING: WorkflowStatus
@@ -47,6 +48,7 @@ STEP_STATUS_FAILED: StepStatus
 STEP_STATUS_CANCELLED: StepStatus
 STEP_STATUS_WAITING: StepStatus
 STEP_STATUS_SKIPPED: StepStatus
+STEP_STATUS_CACHED: StepStatus
 
 class WorkflowDefinition(_message.Message):
     __slots__ = ("name", "description", "steps", "config_json", "origin", "webhook_url", "suppress_subtask_events")
@@ -271,12 +273,14 @@ class Slot(_message.Message):
     def __init__(self, slot_id: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ...) -> None: ...
 
 class CreateWorkflowRequest(_message.Message):
-    __slots__ = ("definition", "start")
+    __slots__ = ("definition", "start", "inputs_folder")
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FOLDER_FIELD_NUMBER: _ClassVar[int]
     definition: WorkflowDefinition
     start: bool
-    def __init__(self, definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., start: _Optional[bool] = ...) -> None: ...
+    inputs_folder: str
+    def __init__(self, definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., start: _Optional[bool] = ..., inputs_folder: _Optional[str] = ...) -> None: ...
 
 class CreateWorkflowResponse(_message.Message):
     __slots__ = ("workflow",)
@@ -413,16 +417,18 @@ class SignalStepResponse(_message.Message):
     def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
 
 class ForkWorkflowRequest(_message.Message):
-    __slots__ = ("workflow_id", "from_step", "changes", "name")
+    __slots__ = ("workflow_id", "from_step", "changes", "name", "inputs_folder")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FOLDER_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     from_step: str
     changes: _tasks_pb2.TaskSpec
     name: str
-    def __init__(self, workflow_id: _Optional[str] = ..., from_step: _Optional[str] = ..., changes: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+    inputs_folder: str
+    def __init__(self, workflow_id: _Optional[str] = ..., from_step: _Optional[str] = ..., changes: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., name: _Optional[str] = ..., inputs_folder: _Optional[str] = ...) -> None: ...
 
 class ForkWorkflowResponse(_message.Message):
     __slots__ = ("workflow",)
