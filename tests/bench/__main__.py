@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from deploy.local.failures import LocalError
 from tests.bench import memory, models, orchestration, profiling, report, workflows
-from tests.bench.figures import Row, complaints, losses, models_complaints
+from tests.bench.figures import Row, complaints, losses, models_complaints, workflow_complaints
 
 # Of the short form, ten seconds each.
 _MORE_TRIES = 4
@@ -54,6 +54,8 @@ def workflows_bench(_: argparse.Namespace) -> None:
     found = workflows.measure()
     print(json.dumps(found, indent=1))
     print(f"\nwritten to {report.write('workflows.json', found)}")
+    if short := workflow_complaints(found):
+        raise SystemExit("\n" + "\n".join(short))
 
 
 def memory_bench(_: argparse.Namespace) -> None:

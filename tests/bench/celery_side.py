@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -77,22 +77,31 @@ class CelerySide:
     async def ends(self, ids: Collection[str]) -> dict[str, float]:
         found: dict[str, float] = {}
         for group in batched(list(ids), _GROUP):
-            found |= await self._ends(group)
+            found |= await self._values(group, "completed_at", "task")
+        return found
+
+    async def step_times(self, steps: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """When each step of a workflow began and ended, of those that have; what only ends began then."""
+        found: dict[str, tuple[float, float]] = {}
+        for group in batched(list(steps), _GROUP):
+            ended = await self._values(group, "completed_at")
+            began = await self._values(group, "started_at")
+            found |= {name: (began.get(name, end), end) for name, end in ended.items()}
         return found
 
     async def doubled(self, ids: Collection[str]) -> int:
         """Its rows do not tell."""
         return 0
 
-    async def _ends(self, ids: list[str]) -> dict[str, float]:
+    async def _values(self, names: list[str], field: str, kind: str = "step") -> dict[str, float]:
         """Redis takes plain lines as commands and answers each with a length and the value."""
         reader, writer = await asyncio.open_connection(*self.redis)
-        writer.write(b"SELECT 1\r\n" + "".join(f"HGET task:{task_id} completed_at\r\n" for task_id in ids).encode())
+        writer.write(b"SELECT 1\r\n" + "".join(f"HGET {kind}:{name} {field}\r\n" for name in names).encode())
         await reader.readline()
         found = {}
-        for task_id in ids:
+        for name in names:
             if await reader.readline() != b"$-1\r\n":
-                found[task_id] = float(await reader.readline())
+                found[name] = float(await reader.readline())
         writer.close()
         return found
 

@@ -14,6 +14,8 @@ LEAST_RATIO, MOST_CPU_US = 4.0, 900.0
 QUIET_SHARE = 0.2
 # Pictures: the share of Triton's own rate, the gain of batching at 8 clients, seconds to the first preview.
 LEAST_SHARE, LEAST_GAIN, LATEST_PREVIEW = 0.95, 2.5, 0.3
+# A step of a workflow, its CPU beside what its task costs; of workflows of 50 steps it may be more.
+MOST_STEP_TO_STEP_MS, MOST_STEP_CPU_US, MOST_SMALL_STEP_CPU_US, MOST_FAN_OUT_S = 10.0, 400.0, 1.3 * 400.0, 1.0
 # Memory that is flat: the kernel and Go's and Python's heaps breathe by as much without any growth.
 MOST_GROWN_MIB, MOST_GROWN_SHARE = 8.0, 0.05
 FLAT = f"between the last two marks no process grows by more than {MOST_GROWN_MIB:g} MiB and {MOST_GROWN_SHARE:.0%}"
@@ -105,6 +107,19 @@ def grown(moments: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     before, after = list(moments.values())[-2:]
     found = {role: round(after[role] - before[role], 1) for role in after}
     return {role: more for role, more in found.items() if more > max(MOST_GROWN_MIB, MOST_GROWN_SHARE * before[role])}
+
+
+def workflow_complaints(found: Mapping[str, Any]) -> list[str]:
+    """What the workflows' part of the bench did not reach, in words; nothing where others had much of the machine."""
+    if found["foreign_cpu_share"] > QUIET_SHARE:
+        return []
+    bars = {
+        "step_to_step_p75_ms": MOST_STEP_TO_STEP_MS,
+        "cpu_us_per_step_1000x50": MOST_STEP_CPU_US,
+        "cpu_us_per_step_50": MOST_SMALL_STEP_CPU_US,
+        "fan_out_256_start_s": MOST_FAN_OUT_S,
+    }
+    return [f"{name}: {found[name]:g}, wanted at most {most:g}" for name, most in bars.items() if found[name] > most]
 
 
 def models_complaints(found: Mapping[str, Any]) -> list[str]:

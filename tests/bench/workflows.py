@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import httpx2
 import uvloop
@@ -18,11 +19,13 @@ from nats.aio.msg import Msg
 
 from deploy.local import access
 from deploy.local.paths import StackFolder
+from tests.bench import workflow_peers
 from tests.bench.figures import percentile
 from tests.bench.orchestration import fresh_home
 from tests.bench.our_side import OurSide, our_side
 from tests.bench.passes import submit_pass, warm_up
 from tests.bench.processes import Meter
+from tests.bench.workflow_peers import PeerShapes, Shape, gaps_told
 from tests.nats_server import connected
 
 _WORKFLOWS = "/api/v1/workflows/"
@@ -30,15 +33,21 @@ _CHAIN, _CHAINS = 40, 5
 _LAYERS, _WIDE = 20, 50
 _FAN = 256
 _PLAIN_TASKS = 1_000
+_ROUNDS = 3
+_MANY, _MANY_STEPS = 100, 10
 _SECONDS = 180.0
 _ENDS = ("completed", "failed", "cancelled")
 Step = dict[str, Any]
 
 
 def measure() -> dict[str, Any]:
-    """What `out/bench/workflows.json` holds; what was not measured is null. Raises LocalError, RuntimeError."""
-    with fresh_home("workflows") as home, our_side(StackFolder(home.folder / "ours")) as side:
-        return uvloop.run(_measure(side))
+    """What `out/bench/workflows.json` holds: ours, then others one after another. Raises LocalError, RuntimeError."""
+    with fresh_home("workflows") as home:
+        with our_side(StackFolder(home.folder / "ours")) as side:
+            found = uvloop.run(_measure(side))
+        shapes = PeerShapes(_CHAINS, _CHAIN, Shape(_WIDE, _LAYERS), _FAN, Shape(_MANY, _MANY_STEPS))
+        found |= uvloop.run(workflow_peers.celery(StackFolder(home.folder / "celery"), shapes))
+        return found | uvloop.run(workflow_peers.dbos(StackFolder(home.folder / "dbos")))
 
 
 async def _measure(side: OurSide) -> dict[str, Any]:
@@ -51,8 +60,9 @@ async def _measure(side: OurSide) -> dict[str, Any]:
             await bench.run(chain(5))
             found = await bench.chains()
             found |= await bench.cpu()
+            found |= await bench.many()
             found |= await bench.fan_out()
-    return found | {"peer_step_to_step_p75_ms": None}
+    return found
 
 
 @asynccontextmanager
@@ -69,6 +79,14 @@ async def _heard(side: OurSide, bench: _Bench) -> AsyncIterator[None]:
         yield
     finally:
         await client.close()
+
+
+class _Cost(NamedTuple):
+    """Microseconds of CPU for each step, the seconds all took, and the share of the machine others had meanwhile."""
+
+    cpu_us: float
+    seconds: float
+    foreign: float
 
 
 class _Bench:
@@ -92,21 +110,43 @@ class _Bench:
             overheads.append((_seconds(workflow["completed_at"]) - created - busy) * 1e3)
         return {
             "chain_steps": _CHAIN,
-            **{f"step_to_step_p{share}_ms": round(percentile(gaps, share), 2) for share in (50, 75, 99)},
+            **gaps_told("", gaps),
             "first_step_p50_ms": round(percentile(firsts, 50), 2),
             "workflow_overhead_p50_ms": round(percentile(overheads, 50), 1),
         }
 
     async def cpu(self) -> dict[str, Any]:
-        """CPU of all processes for a step, without what its task costs by itself in the same run."""
-        plain = await submit_pass(self._side, 64, _PLAIN_TASKS)
-        large, seconds = await self._cpu_of([layers(_LAYERS, _WIDE)])
-        small, _ = await self._cpu_of([layers(10, 5) for _ in range(20)])
+        """CPU of all processes for a step, without what its task costs by itself in the same run; the medians of
+        several rounds, since the kernel counts in steps of 10 ms.
+        """
+        await self._cpu_of([layers(5, _WIDE)])
+        rounds = [await self._round() for _ in range(_ROUNDS)]
+        plain, large, small, rate, foreign = (median(values) for values in zip(*rounds, strict=True))
         return {
-            "cpu_us_per_plain_task": round(plain.cpu_us_total),
-            "cpu_us_per_step_1000x50": round(large - plain.cpu_us_total),
-            "cpu_us_per_step_50": round(small - plain.cpu_us_total),
-            "steps_per_s_1000x50": round(_LAYERS * _WIDE / seconds, 1),
+            "cpu_us_per_plain_task": round(plain),
+            "cpu_us_per_whole_step_1000x50": round(large),
+            "cpu_us_per_whole_step_50": round(small),
+            "cpu_us_per_step_1000x50": round(large - plain),
+            "cpu_us_per_step_50": round(small - plain),
+            "steps_per_s_1000x50": round(rate, 1),
+            "foreign_cpu_share": round(foreign, 2),
+        }
+
+    async def _round(self) -> tuple[float, float, float, float, float]:
+        """Microseconds for a plain task, for a step of a large workflow and of small ones, the rate of the large one's,
+        and the share of the machine that others took meanwhile.
+        """
+        plain = await submit_pass(self._side, 64, _PLAIN_TASKS)
+        large = await self._cpu_of([layers(_LAYERS, _WIDE)])
+        small = await self._cpu_of([layers(10, 5) for _ in range(20)])
+        return plain.cpu_us_total, large.cpu_us, small.cpu_us, _LAYERS * _WIDE / large.seconds, large.foreign
+
+    async def many(self) -> dict[str, Any]:
+        """A hundred chains at once, from the first request to the last end."""
+        cost = await self._cpu_of([chain(_MANY_STEPS) for _ in range(_MANY)])
+        return {
+            f"steps_per_s_{_MANY}_workflows": round(_MANY * _MANY_STEPS / cost.seconds, 1),
+            f"cpu_us_per_whole_step_{_MANY}_workflows": round(cost.cpu_us),
         }
 
     async def fan_out(self) -> dict[str, Any]:
@@ -146,14 +186,13 @@ class _Bench:
     def _end(self, workflow_id: str) -> asyncio.Future[str]:
         return self._ended.setdefault(workflow_id, asyncio.get_running_loop().create_future())
 
-    async def _cpu_of(self, workflows: Sequence[Sequence[Step]]) -> tuple[float, float]:
-        """Microseconds for each step of all, and the seconds it took."""
+    async def _cpu_of(self, workflows: Sequence[Sequence[Step]]) -> _Cost:
         meter, began = Meter(self._side.pids), time.perf_counter()
         await asyncio.gather(*(self.ended(steps) for steps in workflows))
         seconds = time.perf_counter() - began
         await self._side.drain((), 30.0)
-        roles, _, _ = meter.stop()
-        return sum(roles.values()) * 1e6 / sum(map(len, workflows)), seconds
+        roles, _, foreign = meter.stop()
+        return _Cost(sum(roles.values()) * 1e6 / sum(map(len, workflows)), seconds, foreign)
 
     async def _times(self, task_ids: Sequence[str]) -> list[tuple[float, float]]:
         """When each task began and ended, as its own document says."""

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from tests.bench import report
-from tests.bench.figures import CELERY, OURS, Row, complaints, grown, percentile, ratio_cpu, ratio_done
+from tests.bench.figures import (
+    CELERY,
+    OURS,
+    Row,
+    complaints,
+    grown,
+    percentile,
+    ratio_cpu,
+    ratio_done,
+    workflow_complaints,
+)
 
 ROW = Row(
     stack=OURS,
@@ -96,3 +106,20 @@ def test_the_file_names_what_was_not_measured_as_null(tmp_path: Path, monkeypatc
     assert written["through_system_share"] is None
     assert written["cancel_steps_max"] == 1
     assert [row["stack"] for row in written["rows"]] == [OURS, CELERY]
+
+
+STEPS = {
+    "step_to_step_p75_ms": 10.0,
+    "cpu_us_per_step_1000x50": 400,
+    "cpu_us_per_step_50": 520,
+    "fan_out_256_start_s": 1.0,
+    "foreign_cpu_share": 0.1,
+}
+
+
+def test_what_workflows_missed_is_said_each_and_only_on_a_quiet_machine() -> None:
+    assert workflow_complaints(STEPS) == []
+    for name in STEPS.keys() - {"foreign_cpu_share"}:
+        slower = {**STEPS, name: STEPS[name] * 1.01}
+        assert [said.partition(":")[0] for said in workflow_complaints(slower)] == [name]
+        assert workflow_complaints({**slower, "foreign_cpu_share": 0.5}) == []

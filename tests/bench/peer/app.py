@@ -1,4 +1,5 @@
-"""The peer's API: POST /tasks writes a row and enqueues a job, GET /tasks/{id} reads the row.
+"""The peer's API: POST /tasks writes a row and enqueues a job, GET /tasks/{id} reads the row; POST /workflows begins
+chains of steps, several of them joined by a chord.
 
 PEER_STYLE=sync is a plain function in FastAPI's threads, the way the documentation shows Celery; async calls the
 queue on the event loop.
@@ -10,11 +11,12 @@ import os
 import uuid
 from typing import Any
 
+from celery import chain, chord
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
 from tests.bench.peer import rows
-from tests.bench.peer.worker import noop
+from tests.bench.peer.worker import joined, noop, step
 
 app = FastAPI()
 
@@ -36,6 +38,15 @@ class TaskOut(BaseModel):
     created_at: float
     completed_at: float | None = None
     result: str | None = None
+
+
+class WorkflowIn(BaseModel):
+    """So many lines of so many steps side by side, behind one step or from the beginning."""
+
+    id: str
+    lines: int = 1
+    steps: int = 1
+    behind_one: bool = False
 
 
 def _shown(row: dict[str, str]) -> TaskOut:
@@ -71,3 +82,18 @@ async def show(task_id: str) -> TaskOut:
     if not raw:
         raise HTTPException(404)
     return _shown({name.decode(): value.decode() for name, value in raw.items()})
+
+
+@app.post("/workflows", status_code=202)
+def begin(wanted: WorkflowIn) -> str:
+    before = [step.s("of the first", f"{wanted.id}.first")] if wanted.behind_one else []
+    lines = [_line(wanted, number) for number in range(wanted.lines)]
+    behind = [chord(lines, joined.s(wanted.id))] if len(lines) > 1 else lines
+    chain(*before, *behind).apply_async()
+    return wanted.id
+
+
+def _line(wanted: WorkflowIn, number: int) -> Any:
+    names = [f"{wanted.id}.{number}.{place}" for place in range(wanted.steps)]
+    first = step.s(names[0]) if wanted.behind_one else step.s(f"of line {number}", names[0])
+    return chain(first, *(step.s(name) for name in names[1:]))
