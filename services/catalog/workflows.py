@@ -252,6 +252,15 @@ class WorkflowStepPublic(BaseModel):
     decision: StepDecision | None = Field(None, description="What was decided while it waited")
 
 
+class PinnedPicture(BaseModel):
+    """A picture by address, as it was when the workflow first used it"""
+
+    url: str = Field(description="Address")
+    path: str = Field(description="Where it is stored, until the workflow is cleaned up")
+    sha256: str = Field(description="Hash of its content")
+    fetched_at: datetime = Field(description="When it was fetched")
+
+
 class WorkflowPublic(BaseModel):
     """A workflow as the API shows it"""
 
@@ -288,6 +297,9 @@ class WorkflowPublic(BaseModel):
     is_deleted: bool = Field(False, description="True when it was cleaned up")
     deleted_at: datetime | None = Field(None, description="Time of the clean-up")
     forked_from: UUID | None = Field(None, description="The workflow it is a fork of")
+    pinned: list[PinnedPicture] = Field(
+        [], description="Pictures by address that its steps used: every try, resume and fork sees these; none in a list"
+    )
     steps: list[WorkflowStepPublic] = Field(
         [], description="Its steps, as they were written; empty in a list whose workflows have more than 1,000 in all"
     )

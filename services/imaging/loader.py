@@ -8,28 +8,25 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import NoDecode
 
-from services.common.errors import InvalidRequest, NotFound, PayloadTooLarge, Unavailable
+from services.common.errors import NotFound, PayloadTooLarge
 from services.common.settings import split
 from services.imaging.decoder import DecodedOriginal, DecodedPicture, DecodeLimits, Decoder
 from services.imaging.formats import ACCEPTED
 from services.imaging.limits import MAX_PIXELS
 from services.imaging.local_files import LocalFiles
+from services.imaging.remote import PictureFetcher, RemotePictureSettings, fetch_picture
 from services.imaging.sources import SourceKind, inline_type, read_inline, tell_apart
-from services.net.addresses import PORTS, parse_target
-from services.net.guarded_http import FetchedContent, GuardedHttp, HttpLimits
+from services.net.guarded_http import GuardedHttp, HttpLimits
 
 
-class ImageSettings(BaseSettings):
+class ImageSettings(RemotePictureSettings):
     """To be inherited by the settings of a process that loads pictures.
 
-    `allow_private_urls` lists host:port of inward servers that may be fetched from (development and tests only);
-    `local_image_roots` folders of this machine whose pictures every tenant may name, where a task type allows it.
+    `local_image_roots` are folders of this machine whose pictures every tenant may name, where a task type allows it.
     """
 
-    max_image_bytes: int = 50 << 20
-    """Largest picture, in bytes."""
     max_image_pixels: int = MAX_PIXELS
     """Largest picture, in pixels."""
     image_workers: int = Field(default=2, ge=1)
@@ -38,14 +35,10 @@ class ImageSettings(BaseSettings):
     """How long decoding one may take."""
     image_memory_bytes: int = 2 << 30
     """Memory of one such process."""
-    allow_private_urls: Annotated[frozenset[str], NoDecode] = frozenset()
-    """host:port of inward servers that may be fetched from, by commas; for development and tests only."""
-    allowed_url_ports: Annotated[frozenset[int], NoDecode] = PORTS
-    """Ports that may be fetched from, by commas."""
     local_image_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders of this machine whose pictures every tenant may name where a task type allows it, by commas."""
 
-    @field_validator("allow_private_urls", "allowed_url_ports", "local_image_roots", mode="before")
+    @field_validator("local_image_roots", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return split(value)
@@ -55,12 +48,6 @@ class PictureStore(Protocol):
     """The storage service, as far as loading needs it."""
 
     async def read(self, path: str, *, tenant: str, limit: int) -> bytes: ...
-
-
-class PictureFetcher(Protocol):
-    """The guarded client, as far as loading needs it."""
-
-    async def get(self, url: str, *, max_bytes: int) -> FetchedContent: ...
 
 
 class ImageLoader:
@@ -108,22 +95,10 @@ class ImageLoader:
         if named.kind is SourceKind.FILE:
             return await (self._files if local else LocalFiles()).read(named.text, max_bytes=self._max_bytes)
         if named.kind is SourceKind.URL:
-            return await self._fetch_url(named.text)
+            return await fetch_picture(self._http, named.text, max_bytes=self._max_bytes)
         if named.kind is SourceKind.PATH:
             return await self._read_path(named.text, tenant)
         return await read_inline(named, max_bytes=self._max_bytes)
-
-    async def _fetch_url(self, url: str) -> bytes:
-        try:
-            return (await self._http.get(url, max_bytes=self._max_bytes)).content
-        except PayloadTooLarge as error:
-            raise PayloadTooLarge(error.message, reason="IMAGE_TOO_LARGE") from error
-        except (InvalidRequest, Unavailable) as error:
-            if error.reason == "URL_NOT_ALLOWED":
-                raise
-            # The host only: the rest of an address may be a secret.
-            told = f"{parse_target(url).host}: {error.message}"
-            raise type(error)(told, reason=error.reason, retry_after=error.retry_after) from error
 
     async def _read_path(self, path: str, tenant: str) -> bytes:
         try:
@@ -148,7 +123,6 @@ async def open_loader(
         seconds=settings.image_timeout_seconds,
         memory_bytes=settings.image_memory_bytes,
     )
-    reach = HttpLimits(ports=settings.allowed_url_ports, allowed_private=settings.allow_private_urls)
-    async with Decoder(limits, workers=settings.image_workers) as decoder, http(reach) as client:
+    async with Decoder(limits, workers=settings.image_workers) as decoder, http(settings.reach) as client:
         files = LocalFiles(settings.local_image_roots)
         yield ImageLoader(store=store, http=client, decoder=decoder, max_bytes=settings.max_image_bytes, files=files)

@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from services.imaging.encoding import CONTENT_TYPES, Format, encode
 from services.imaging.loader import ImageSettings
 from services.imaging.sniffing import HEAD_BYTES, content_type_of
 from services.imaging.sources import PictureSource, SourceKind, read_inline
-from services.net.guarded_http import FetchedContent, GuardedHttp, HttpLimits
+from services.net.guarded_http import FetchedContent, GuardedHttp
 from services.providers.ports import DrawnPicture, ModelCard, Pixels
 
 _PAUSES = (0.3, 1.0, 3.0)
@@ -125,11 +125,7 @@ async def open_media(settings: MediaSettings) -> AsyncIterator[Media]:
         seconds=settings.image_timeout_seconds,
         memory_bytes=settings.image_memory_bytes,
     )
-    reach = HttpLimits(
-        ports=settings.allowed_url_ports,
-        allowed_private=settings.allow_private_urls,
-        total_seconds=settings.media_timeout_seconds,
-    )
+    reach = replace(settings.reach, total_seconds=settings.media_timeout_seconds)
     async with Decoder(limits, workers=1) as decoder, GuardedHttp(reach) as http:
         yield Media(http, decoder, max_bytes=settings.max_media_bytes)
 

@@ -157,6 +157,7 @@ def to_public(workflow: pb.Workflow) -> dict[str, Any]:
         "is_deleted": workflow.HasField("deleted_at"),
         "deleted_at": _time(workflow, "deleted_at"),
         "forked_from": _text(workflow, "forked_from"),
+        "pinned": [_pinned(picture) for picture in workflow.pinned],
         "steps": [
             _step(workflow, step, written) for step, written in zip(workflow.steps, definition.steps, strict=True)
         ],
@@ -233,6 +234,11 @@ def _mapping(message: pb.FieldMapping) -> dict[str, Any]:
     if message.HasField("transform_args"):
         found["transform_args"] = {field.name: value for field, value in message.transform_args.ListFields()}
     return found
+
+
+def _pinned(message: pb.PinnedPicture) -> dict[str, Any]:
+    found: dict[str, Any] = {name: getattr(message, name) for name in ("url", "path", "sha256")}
+    return found | {"fetched_at": public_time(message.fetched_at)}
 
 
 def _text(message: Any, name: str) -> Any:

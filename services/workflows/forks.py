@@ -16,11 +16,14 @@ from services.workflows.ports import StepName, unit_name
 
 
 class TakenOver(NamedTuple):
-    """`rows` are those of the fork, `results` what its finished units made, all with the fork's own files."""
+    """`rows` are those of the fork, `results` what its finished units made, all with the fork's own files: `paths` are
+    those by where they were.
+    """
 
     rows: tuple[Row, ...]
     definition: Definition
     results: dict[StepName, Mapping[str, Any]]
+    paths: Mapping[str, str]
 
 
 class Forking:
@@ -65,7 +68,7 @@ class Forking:
             for unit, name in self.made.items()
             if unit.place in kept
         }
-        return TakenOver(rows, with_paths(changed, paths), told)
+        return TakenOver(rows, with_paths(changed, paths), told, paths)
 
     def _inputs(self) -> dict[str, str]:
         target = inputs_of_workflow(self._new_id)

@@ -87,6 +87,11 @@ class NewStepTask(NamedTuple):
     max_attempts: int
     traceparent: str | None = None
 
+    @property
+    def task_type(self) -> str:
+        named: str = self.task.task_type  # type: ignore[attr-defined]  # every Create…Task has it
+        return named
+
 
 class StepTask(NamedTuple):
     """A step's task as it is stored: its `result` once it is COMPLETED, a `reason` once it is over otherwise.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Protocol
 
 import structlog
 from compute.workflows.v1 import workflows_pb2 as pb
@@ -24,6 +25,7 @@ from services.messaging.streams import ensure_streams
 from services.messaging.subjects.steps import STEPS_STREAM, intake_of_steps, step_hint_subject
 from services.messaging.subjects.tasks import EVENTS_STREAM
 from services.messaging.subjects.webhooks import WEBHOOKS_STREAM
+from services.net.guarded_http import GuardedHttp
 from services.workflows.changes import WorkflowNews
 from services.workflows.domain import Workflow
 from services.workflows.engine import Engine
@@ -32,7 +34,10 @@ from services.workflows.files import FileStore, WorkflowFiles
 from services.workflows.intake import StepIntake
 from services.workflows.mailboxes import Mailboxes
 from services.workflows.metrics import count_write
+from services.workflows.pin_records import MongoPinRepository
+from services.workflows.pinning import PictureStore, Pins
 from services.workflows.ports import StepName, StepTasks, ToldEnd
+from services.workflows.preparation import PreparedTasks
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
 from services.workflows.service import WorkflowService
 from services.workflows.settings import WorkflowsSettings
@@ -49,11 +54,15 @@ def now() -> int:
     return time.time_ns() // 1_000
 
 
+class PictureStorage(FileStore, PictureStore, Protocol):
+    """The storage service, as far as workflows need it."""
+
+
 class WorkflowsReplica:
     """Every replica answers calls; the one that leads moves workflows on."""
 
     def __init__(
-        self, database: Database, bus: Client, tasks: StepTasks, store: FileStore, settings: WorkflowsSettings
+        self, database: Database, bus: Client, tasks: StepTasks, store: PictureStorage, settings: WorkflowsSettings
     ) -> None:
         events = WorkflowEvents(tasks.task_id, schemas_at(settings.public_url))
         hold, patience = settings.workflow_event_hold_seconds, settings.workflow_leader_patience_seconds
@@ -67,10 +76,15 @@ class WorkflowsReplica:
         owner = self._relay.owner
         self._leadership = Leadership(database, "workflows", owner, self._load, patience=patience)
         definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database)
-        files = WorkflowFiles(store)
-        self._engine = Engine(self._repository, definitions, results, tasks, now, files)
+        self._pin_records = MongoPinRepository(database)
+        files, http = WorkflowFiles(store), partial(GuardedHttp, settings.reach)
+        pins = Pins(self._pin_records, store, http, now, max_bytes=settings.max_image_bytes)
+        self._tasks = PreparedTasks(tasks, pins, self._wake)
+        self._engine = Engine(self._repository, definitions, results, self._tasks, now, files)
         self._mailboxes: Mailboxes[StepName, ToldEnd] = Mailboxes(self._advance, at_once=settings.workflow_concurrency)
-        self.service = WorkflowService(self._repository, definitions, results, tasks, now, files, on_due=self._due)
+        self.service = WorkflowService(
+            self._repository, definitions, results, self._tasks, now, files, pins, on_due=self._due
+        )
         self._steps = StepIntake(self._mailboxes)
         self._intake = QueueIntake(
             bus,
@@ -86,6 +100,7 @@ class WorkflowsReplica:
         """Before the first call is taken."""
         await ensure_streams(self._bus, *_STREAMS)
         await self._repository.prepare()
+        await self._pin_records.prepare()
         await self._checkpoints.write()
         await self._feed.listen()
         await self._bus.subscribe(step_hint_subject("workflow"), cb=self._hinted)
@@ -110,6 +125,7 @@ class WorkflowsReplica:
         """Everything written is published, then others may lead at once. What cannot be done now the next one does."""
         try:
             await self._mailboxes.drain(5.0)
+            await self._tasks.close()
             await self._intake.close(1.0)
             await self._repository.drain()
             await self._repository.settled()
@@ -134,6 +150,10 @@ class WorkflowsReplica:
     async def _look_at(self, before: int, *, limit: int) -> None:
         for workflow_id in await self._repository.due(before, limit=limit):
             self._mailboxes.put(workflow_id)
+
+    def _wake(self, name: StepName) -> None:
+        if self._leadership.held:
+            self._mailboxes.put(name.workflow_id, name)
 
     def _due(self, workflow: Workflow) -> None:
         """A caller changed it, here."""

@@ -15,6 +15,7 @@ from services.workflows.domain import MADE, Decision, Row, Workflow
 from services.workflows.files import WorkflowFiles, folder_of
 from services.workflows.forks import Forking, TakenOver
 from services.workflows.inputs import gathered
+from services.workflows.pinning import Pin, Pins
 from services.workflows.ports import (
     DefinitionRepository,
     ResultRepository,
@@ -85,6 +86,7 @@ class WorkflowService:
         tasks: StepTasks,
         clock: Callable[[], int],
         files: WorkflowFiles,
+        pins: Pins,
         *,
         on_due: Callable[[Workflow], None],
     ) -> None:
@@ -95,6 +97,7 @@ class WorkflowService:
         self._tasks = tasks
         self._clock = clock
         self._files = files
+        self._pins = pins
         self._on_due = on_due
 
     async def create(self, new: NewWorkflow, *, start: bool) -> Workflow:
@@ -133,6 +136,10 @@ class WorkflowService:
                 slots = (made.get(unit_name(step.id, number)) for number in range(len(row.slots)))
                 made[step.id] = gathered([result for result in slots if result is not None])
         return made
+
+    async def pins(self, workflow_id: str) -> list[Pin]:
+        """The pictures that its addresses stand for."""
+        return await self._pins.of(workflow_id)
 
     async def start(self, tenant: str, workflow_id: str) -> Workflow:
         """Raises IllegalTransition unless it is PENDING."""
@@ -181,6 +188,7 @@ class WorkflowService:
         except ComputeError:
             await self._files.forget(tenant, folder_of(new_id))
             raise
+        await self._pins.take_over(old.id, new_id, made.paths)
         await self._definitions.add(new_id, stored._replace(definition=made.definition))
         if made.results:
             await self._results.add(made.results)

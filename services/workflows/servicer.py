@@ -21,6 +21,7 @@ from services.common.paging import fitting, next_token, read_window
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.net.addresses import AddressPolicy, parse_target
 from services.rpc.grpc_server import Context
+from services.rpc.proto import set_time
 from services.telemetry.trace_context import current
 from services.translation.workflows import given_of
 from services.workflows.definition import Definition
@@ -85,7 +86,7 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
         )
         found, total = await self._service.find(wanted, window), await self._service.count(wanted)
         whole = many(found.items) <= _LISTED_STEPS
-        shown = fitting([await self._shown(item, steps=whole) for item in found.items])
+        shown = fitting([await self._listed(item, steps=whole) for item in found.items])
         token = next_token(window, found, len(shown))
         return pb.ListWorkflowsResponse(workflows=shown, next_page_token=token, total=total)
 
@@ -209,7 +210,14 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
                 f"webhook_url {why}", reason="URL_NOT_ALLOWED", violations=(Violation("webhook_url", why),)
             ) from error
 
-    async def _shown(self, workflow: Workflow, *, steps: bool = True) -> pb.Workflow:
+    async def _shown(self, workflow: Workflow) -> pb.Workflow:
+        shown = await self._listed(workflow, steps=True)
+        for pin in await self._service.pins(workflow.id):
+            picture = shown.pinned.add(url=pin.url, path=pin.path, sha256=pin.sha256)
+            set_time(picture.fetched_at, pin.at)
+        return shown
+
+    async def _listed(self, workflow: Workflow, *, steps: bool) -> pb.Workflow:
         stored = await self._service.definition(workflow.id)
         if not steps:
             return self._view.head(workflow, stored)

@@ -7,10 +7,13 @@ from pydantic import Field
 from services.clients.storage_client import StorageTargetSettings
 from services.clients.tasks_client import TasksTargetSettings
 from services.clients.workflows_client import WorkflowsTargetSettings
+from services.imaging.remote import RemotePictureSettings
 from services.net.settings import WebhookAddressSettings
 
 
-class WorkflowsSettings(WebhookAddressSettings, TasksTargetSettings, StorageTargetSettings, WorkflowsTargetSettings):
+class WorkflowsSettings(
+    WebhookAddressSettings, TasksTargetSettings, StorageTargetSettings, WorkflowsTargetSettings, RemotePictureSettings
+):
     """How workflows are kept going."""
 
     workflow_leader_patience_seconds: float = Field(default=3.0, gt=0)

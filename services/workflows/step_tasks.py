@@ -125,7 +125,7 @@ def _name(name: StepName) -> parents_pb2.TaskName:
 
 
 def _item(tenant: str, new: NewStepTask) -> tasks_pb2.CreateTasksItem:
-    request = create_request(TYPES[new.task.task_type], new.task)  # type: ignore[attr-defined]  # every Create…Task has it
+    request = create_request(TYPES[new.task_type], new.task)
     request.parent.CopyFrom(_parent(new.name))
     request.quiet, request.max_attempts = new.quiet, new.max_attempts
     return tasks_pb2.CreateTasksItem(tenant=tenant, request=request, traceparent=new.traceparent)

@@ -21,7 +21,13 @@ class FakeObjects:
     deleted: list[str] = field(default_factory=list)
 
     async def upload(
-        self, path: str, content: bytes | AsyncIterable[bytes], *, tenant: str, result: bool = False
+        self,
+        path: str,
+        content: bytes | AsyncIterable[bytes],
+        *,
+        tenant: str,
+        must_be_image: bool = False,
+        result: bool = False,
     ) -> ObjectInfo:
         whole = content if isinstance(content, bytes) else b"".join([part async for part in content])
         self.kept[tenant, path] = whole

@@ -80,6 +80,14 @@ class Flows:
         done = await self._worker.FinishTasks(request, metadata=METADATA, timeout=10)
         assert list(done.accepted) == [True]
 
+    async def end_badly(self, task_id: str) -> None:
+        """For good, whatever its type."""
+        task = await until(lambda: self._claim(task_id))
+        request = worker_pb2.FinishTasksRequest(worker_id="worker-1")
+        failure = worker_pb2.TaskFailure(reason="PROMPT_REFUSED", message="no", category="VALIDATION")
+        request.finished.add(task_id=task_id, attempt=task.attempt, failure=failure)
+        assert list((await self._worker.FinishTasks(request, metadata=METADATA, timeout=10)).accepted) == [True]
+
     async def _claim(self, task_id: str) -> tasks_pb2.Task | None:
         request = worker_pb2.ClaimTasksRequest(worker_id="worker-1")
         request.tasks.add(task_id=task_id)

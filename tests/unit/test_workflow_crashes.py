@@ -30,6 +30,8 @@ from services.workflows.definition import (
 from services.workflows.domain import SECOND, Decision, Row, Workflow
 from services.workflows.engine import Engine
 from services.workflows.files import WorkflowFiles
+from services.workflows.pin_records import MongoPinRepository
+from services.workflows.pinning import Pins
 from services.workflows.ports import NewStepTask, StepName, StoredDefinition
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
 from services.workflows.service import NewWorkflow, WorkflowService
@@ -96,6 +98,10 @@ def dags(draw: st.DrawFn) -> Definition:
     return definition(steps, edges, draw(st.sampled_from(list(OnFailure))), fans, draw(places), draw(places))
 
 
+def nothing_to_fetch() -> Any:
+    raise AssertionError("nothing here lies elsewhere")
+
+
 class World:
     """Everything that outlives a process, and what is wrong with what was written there."""
 
@@ -118,7 +124,8 @@ class World:
         clock = lambda: self.now  # noqa: E731
         files = WorkflowFiles(self.objects)
         engine = Engine(heads, definitions, results, tasks, clock, files)
-        return engine, WorkflowService(heads, definitions, results, tasks, clock, files, on_due=lambda _: None)
+        pins = Pins(MongoPinRepository(database), self.objects, nothing_to_fetch, clock, max_bytes=1 << 20)
+        return engine, WorkflowService(heads, definitions, results, tasks, clock, files, pins, on_due=lambda _: None)
 
     async def create(self) -> None:
         new = NewWorkflow(TENANT, StoredDefinition(self.definition, suppress_subtask_events=True), "test", "test")
