@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 from skimage import data
 
-from services.imaging.processing.backdrops import is_plain, shadow_below
+from services.imaging.processing.backdrops import is_plain
 from services.imaging.processing.lab import to_lab
 from services.imaging.processing.layers import take_apart
+from services.imaging.processing.shadows import shadow_below
 from services.imaging.recipes import read_recipe
 from services.providers.ports import Matte, Pixels
 from tests.catalogue import garment_picture

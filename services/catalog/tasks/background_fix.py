@@ -42,7 +42,8 @@ class BackgroundFixParams(TaskParams):
         SHADOW, description="Brightness below which no colour shift applies, 0-255"
     )
     mask_expansion_percentage: Annotated[Share, null_is(EXPANSION, Share | None)] = Field(
-        EXPANSION, description="How far the mask of the person grows, as a part of the longer side, 0-1"
+        EXPANSION,
+        description="How far the mask of the person grows, 0-1: part of the longer side, at most of 4 times the other",
     )
     edge_blur_sigma: Annotated[Sigma, null_is(BLUR, Sigma | None)] = Field(
         BLUR, description="Sigma of the blur that softens edges, in pixels"

@@ -1,27 +1,33 @@
-"""What is behind a subject: a plain backdrop as in a studio, or a place with things in it; and the subject's shadow."""
+"""What is behind a subject: a plain backdrop as in a studio, evenly lit or not, or a place with things in it."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from services.imaging.processing.arrays import Pixels
-from services.imaging.processing.detail import resized
+from services.imaging.processing.detail import copies
 from services.imaging.processing.lab import to_lab
 from services.imaging.processing.protection import Shares
+from services.imaging.processing.recolouring import BrightnessThresholds, ColourChange, Strategy, light_share
+from services.imaging.processing.shadows import beyond_shadow
 
-# Both are looked at on a copy of this side at most.
+# All are looked at on a copy of this side at most.
 _SIDE = 256
 # Alpha up to which a pixel is background, and how far from the subject it must be, in pixels of the copy.
 _BACKGROUND, _AWAY = 12, 3
 # A backdrop has one hue, and its light changes slowly: so far from the median of a* and b*, and by so much of L* from
 # one pixel of the copy to the next. This much of it at least is so.
 _SAME_HUE, _SLOWLY, _PLAIN = 9.0, 1.0, 0.85
-# A shadow is soft over the first of these shares of the copy's side, beside what lies within the second; it reaches as
-# far below the subject as the third, and takes no more than the fourth of the light.
-_SOFT, _BESIDE, _REACH, _DEEPEST = 0.02, 0.16, 0.10, 0.6
-# So much of the lower edge belongs to a subject that goes on below the picture, and stands on nothing that is seen.
-_CUT_OFF = 0.05
+# It is lit evenly where its dark parts are as light as that beside its light ones; all of it changes where the least
+# does by so much.
+_AS_LIGHT, _WHOLLY = 0.85, 0.95
+_ENDS = (2, 98)
+# Less of a backdrop than that says nothing about it.
+_LEAST_KNOWN = 0.02
+# Distance in CIE L*a*b* from which on what is left of an old colour shows.
+_SHOWS = 5.0
 
 
 def is_plain(pixels: Pixels, alpha: Pixels) -> bool:
@@ -29,7 +35,7 @@ def is_plain(pixels: Pixels, alpha: Pixels) -> bool:
 
     So is taken, too, what no subject was found in: nothing then tells its background from the rest.
     """
-    small, matte = _copies(pixels, alpha)
+    small, matte = copies(_SIDE, pixels, alpha)
     away = cv2.dilate(matte, np.ones((2 * _AWAY + 1,) * 2, np.uint8)) <= _BACKGROUND
     if not away.any() or not (matte > 127).any():
         return True
@@ -40,41 +46,36 @@ def is_plain(pixels: Pixels, alpha: Pixels) -> bool:
     return float(calm[away].mean()) >= _PLAIN
 
 
-def shadow_below(pixels: Pixels, alpha: Pixels) -> Shares:
-    """How much of the light the subject takes from the background, `[H, W]` in 0 to 1, softly.
+def is_evenly_lit(pixels: Pixels, alpha: Pixels, thresholds: BrightnessThresholds) -> bool:
+    """Whether brightness can tell a backdrop's light from the subject's shadow: it is alike everywhere but there.
 
-    Where the picture is darker right below the subject than round about, that is taken for its shadow.
+    A spot of light, a gradient, dark corners or clouds on a canvas are part of the backdrop, though as dark as shadows;
+    unless all of it lies above the thresholds.
     """
-    height, width = alpha.shape
-    small, matte = _copies(pixels, alpha)
-    if float((matte[-1] > 128).mean()) > _CUT_OFF:
-        return np.zeros((height, width), np.float32)
-    known = (cv2.dilate(matte, np.ones((3, 3), np.uint8)) <= _BACKGROUND).astype(np.float32)
-    light = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    near, beside = (_mean(light, known, share * max(matte.shape)) for share in (_SOFT, _BESIDE))
-    dark = np.clip(1 - near / np.maximum(beside, 1), 0, _DEEPEST)
-    shadow = cv2.GaussianBlur(dark * _below(matte), (0, 0), _SOFT * max(matte.shape) / 2)
-    return np.asarray(cv2.resize(shadow, (width, height), interpolation=cv2.INTER_CUBIC), np.float32).clip(0, 1)
+    small, matte = copies(_SIDE, pixels, alpha)
+    known = beyond_shadow(matte)
+    if float(known.mean()) < _LEAST_KNOWN or not (matte > 127).any():
+        return True
+    smooth = np.asarray(cv2.GaussianBlur(small, (0, 0), 1.5), np.uint8)
+    least = np.percentile(light_share(smooth, thresholds)[known], _ENDS[0])
+    dark, light = np.percentile(cv2.cvtColor(smooth, cv2.COLOR_RGB2GRAY)[known], _ENDS)
+    return bool(least >= _WHOLLY or dark >= _AS_LIGHT * light)
 
 
-def _below(matte: Pixels) -> Shares:
-    """1 under the subject, less and less downwards and aside."""
-    share = matte.astype(np.float32) / np.float32(255)
-    steps = max(2, round(_REACH * max(matte.shape)))
-    reached = share
-    for _ in range(steps):
-        lower = np.vstack([reached[:1], reached[:-1]]) * np.float32(1 - 2 / steps)
-        reached = np.maximum(share, cv2.GaussianBlur(lower, (3, 1), 0.6))
-    return np.asarray(reached, np.float32)
+def left_over(
+    pixels: Pixels, alpha: Pixels, change: ColourChange, thresholds: BrightnessThresholds, strategy: Strategy
+) -> float:
+    """The part of a backdrop, beyond the subject's shadow, in which its old colour still shows."""
+    small, matte = copies(_SIDE, pixels, alpha)
+    known = beyond_shadow(matte)
+    if float(known.mean()) < _LEAST_KNOWN:
+        return 0.0
+    before, after = to_lab(np.array([change.before, change.after], np.uint8))
+    first = 1 if strategy is Strategy.LUMINANCE_PRESERVING else 0
+    apart = np.float32(np.linalg.norm((after - before)[first:]))
+    return float((_unchanged(small, thresholds)[known] * apart > _SHOWS).mean())
 
 
-def _mean(light: Shares, known: Shares, sigma: float) -> Shares:
-    weights = cv2.GaussianBlur(known, (0, 0), sigma)
-    return np.asarray(cv2.GaussianBlur(light * known, (0, 0), sigma) / np.maximum(weights, 1e-6), np.float32)
-
-
-def _copies(pixels: Pixels, alpha: Pixels) -> tuple[Pixels, Pixels]:
-    height, width = alpha.shape
-    scale = min(1.0, _SIDE / max(height, width))
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return resized(pixels, *size), resized(alpha, *size)
+def _unchanged(pixels: Pixels, thresholds: BrightnessThresholds) -> NDArray[np.float32]:
+    share: Shares = light_share(np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1.5), np.uint8), thresholds)
+    return np.asarray(1 - share, np.float32)

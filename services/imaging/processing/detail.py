@@ -15,6 +15,8 @@ _CHANGE = 12.0
 _STRIP_PIXELS = 1 << 20
 # Rows beyond a strip that the smoothing of a change looks at: its sigma of 2, seven times.
 _HALO = 14
+# What is longer than so many times its other side.
+_NARROW = 4
 
 
 def carry_detail(original: Pixels, drawn: Pixels, idle: Pixels) -> Pixels:
@@ -70,3 +72,16 @@ def resized(pixels: Pixels, width: int, height: int) -> Pixels:
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     scaled = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=how)
     return scaled.astype(np.uint8, copy=False)
+
+
+def span(height: int, width: int) -> int:
+    """The side that shares of a picture are taken of: the longer, of a narrow one four times the shorter."""
+    return min(max(height, width), _NARROW * min(height, width))
+
+
+def copies(side: int, *pictures: Pixels) -> list[Pixels]:
+    """Of pictures of one size, with a span of `side` at most."""
+    height, width = pictures[0].shape[:2]
+    scale = min(1.0, side / span(height, width))
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return [resized(picture, *size) for picture in pictures]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.imaging.processing.arrays import Pixels
-from services.imaging.processing.detail import resized, strips
+from services.imaging.processing.detail import copies, strips
 
 # The first look at colours nearby is worked out on a copy of about this side, in windows of a sixteenth of it.
 _WORKING_SIDE, _WIDE = 512, 33
@@ -70,12 +70,9 @@ def _edge(alpha: Pixels) -> NDArray[np.bool_]:
 
 
 def _first_look(pixels: Pixels, alpha: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    height, width = alpha.shape
-    scale = min(1.0, _WORKING_SIDE / max(height, width))
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    small = resized(pixels, *size).astype(np.float32)
-    share = resized(alpha, *size).astype(np.float32)[..., np.newaxis] / np.float32(255)
-    return _means(small, small, share, _WIDE)
+    small, matte = copies(_WORKING_SIDE, pixels, alpha)
+    seen, share = small.astype(np.float32), matte.astype(np.float32)[..., np.newaxis] / np.float32(255)
+    return _means(seen, seen, share, _WIDE)
 
 
 def _means(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.imaging.processing.arrays import Pixels
+from services.imaging.processing.detail import span
 from services.imaging.processing.lab import to_lab
 
 Shares: TypeAlias = NDArray[np.float32]
@@ -17,6 +18,8 @@ _HALF = 128
 # Distance in CIE L*a*b* from the backdrop beside it up to which a pixel is taken for it, and from which it is not.
 _LIKE, _UNLIKE = 4.0, 12.0
 _SURE = 0.02
+# With less of it, sure background says nothing of the rest.
+_LEAST_KNOWN = 0.01
 # Alpha from which on a pixel is taken for a mixture of subject and background; a twentieth.
 _MIXED = 13
 _EDGE_SIGMA = 1.5
@@ -28,10 +31,10 @@ _REDUCED_SIGMA = 4.0
 def protect(alpha: Pixels, *, growth: float, sigma: float) -> Shares:
     """1 on the subject, 0 on the background, `[H, W]`.
 
-    `alpha` is the subject's matte, `growth` a share of the longer side by which it grows, `sigma` in pixels that of
+    `alpha` is the subject's matte, `growth` a share of the picture's span by which it grows, `sigma` in pixels that of
     the Gaussian its edge is softened with. What the matte calls subject is never less protected than it says.
     """
-    grown = _grown(alpha, round(growth * max(alpha.shape)))
+    grown = _grown(alpha, round(growth * span(*alpha.shape)))
     softened = _blurred(grown, sigma) if sigma > 0 else grown
     protection: Shares = np.maximum(softened, alpha.astype(np.float32) / np.float32(255))
     return protection
@@ -41,13 +44,18 @@ def release_backdrop(pixels: Pixels, alpha: Pixels, protection: Shares, light: S
     """`protection` without the halo: beside the subject, what looks like the backdrop there is not protected.
 
     The backdrop is the mean of sure background within about `reach` pixels, as far as `light` is above a half there,
-    so without its shadows. Growth and softening then guard hair, shadows and busy backgrounds, but no rim of the old
-    colour stays on a plain one. The matte itself is left as it is.
+    so without its shadows; where all of a small or narrow picture is near the subject, of what the matte calls
+    background. Growth and softening then guard hair, shadows and busy backgrounds, but no rim of the old colour stays
+    on a plain one. The matte itself is left as it is.
     """
     doubtful = (protection > 0) & (alpha < _MIXED)
     if not doubtful.any():
         return protection
-    backdrop = _backdrop(pixels, (protection < _SURE) & (light > 0.5), reach)
+    lit = light > 0.5
+    known = (protection < _SURE) & lit
+    if float(known.mean()) < _LEAST_KNOWN:
+        known = _away(alpha) & lit
+    backdrop = _backdrop(pixels, known, reach)
     distance = np.linalg.norm(to_lab(pixels[doubtful]) - to_lab(backdrop[doubtful]), axis=1)
     unlike = np.zeros_like(protection)
     unlike[doubtful] = np.clip((distance - _LIKE) / (_UNLIKE - _LIKE), 0, 1)
@@ -55,6 +63,11 @@ def release_backdrop(pixels: Pixels, alpha: Pixels, protection: Shares, light: S
         protection * _carried_in(unlike, doubtful), alpha.astype(np.float32) / np.float32(255)
     )
     return released
+
+
+def _away(alpha: Pixels) -> NDArray[np.bool_]:
+    """From the subject, by what an edge is wide."""
+    return np.asarray(cv2.dilate(alpha, np.ones((5, 5), np.uint8)) < _MIXED)
 
 
 def _carried_in(unlike: Shares, doubtful: NDArray[np.bool_]) -> Shares:

@@ -11,7 +11,8 @@ import numpy as np
 from services.catalog.colours import rgb_of
 from services.catalog.quality import Reason
 from services.catalog.tasks.background_fix import BackgroundFixParams, BackgroundFixResult
-from services.imaging.processing.backdrops import is_plain, shadow_below
+from services.imaging.processing.backdrops import is_evenly_lit, is_plain, left_over
+from services.imaging.processing.detail import span
 from services.imaging.processing.layers import take_apart
 from services.imaging.processing.protection import Shares, protect, release_backdrop
 from services.imaging.processing.recolouring import (
@@ -30,6 +31,7 @@ from services.imaging.processing.recolouring import (
     recolour,
     replace_background,
 )
+from services.imaging.processing.shadows import shadow_below
 from services.imaging.processing.transparency import check_visible, opaque_colours
 from services.inference.context import RunContext
 from services.inference.generation_facts import result_model
@@ -48,6 +50,8 @@ _PROTECTED, _SEEN, _LEAST_BACKGROUND = 0.5, 128, 0.01
 _SUBJECT = 127
 # Of the background's light: below the first nearly nothing changed, from the second on most of it did.
 _LEAST_CHANGED, _MOSTLY_CHANGED = 0.02, 0.5
+# Of the backdrop; more of it in its old colour is not what was asked for.
+_LEFT_OVER = 0.05
 # In a channel; what a lossy file makes of a colour.
 _SAME = 3
 
@@ -126,11 +130,19 @@ async def _palette(params: BackgroundFixParams, profile: bytes | None, context: 
 def _fix(
     base: OriginalPicture, subject: PictureSubject, palette: Palette, params: BackgroundFixParams
 ) -> BackgroundChange:
-    """A plain backdrop changes where its light says so; anything else wherever the matte says so."""
+    """A plain, even backdrop changes where its light says so; anything else wherever the matte says so."""
     colours = opaque_colours(base.pixels)
-    if subject.matte is not None and not is_plain(colours, subject.alpha):
+    if subject.matte is not None and not _is_studio(colours, subject.alpha, _thresholds(params)):
         return _fix_place(colours, subject.alpha, palette, Strategy(params.strategy.value))
     return _fix_backdrop(np.ascontiguousarray(base.pixels[:, :, :3]), base, subject, palette, params)
+
+
+def _thresholds(params: BackgroundFixParams) -> BrightnessThresholds:
+    return BrightnessThresholds(params.light_threshold, params.shadow_threshold)
+
+
+def _is_studio(colours: Pixels, alpha: Pixels, thresholds: BrightnessThresholds) -> bool:
+    return is_plain(colours, alpha) and is_evenly_lit(colours, alpha, thresholds)
 
 
 def _fix_place(colours: Pixels, alpha: Pixels, palette: Palette, strategy: Strategy) -> BackgroundChange:
@@ -150,25 +162,32 @@ def _fix_backdrop(
     colours: Pixels, base: OriginalPicture, subject: PictureSubject, palette: Palette, params: BackgroundFixParams
 ) -> BackgroundChange:
     growth, sigma = params.mask_expansion_percentage, params.edge_blur_sigma
-    thresholds = BrightnessThresholds(params.light_threshold, params.shadow_threshold)
+    thresholds = _thresholds(params)
     light = light_share(colours, thresholds)
     protection = protect(subject.alpha, growth=growth, sigma=sigma)
-    reach = growth * max(base.size) + 2 * sigma
+    reach = growth * span(*base.size) + 2 * sigma
     protection = release_backdrop(colours, subject.alpha, protection, light, reach=reach)
-    before, model_warnings = background_colour(colours, protection, thresholds), _doubts(protection, light, base.alpha)
+    before, doubts = background_colour(colours, protection, thresholds), _doubts(protection, light, base.alpha)
     if before is None:
         is_wanted = _has_colour(colours, base.alpha, subject.alpha, palette.colour)
-        return BackgroundChange(colours, protection, None, () if is_wanted else _why_unchanged(model_warnings))
+        return BackgroundChange(colours, protection, None, () if is_wanted else _why_unchanged(doubts))
     change, strategy = ColourChange(before, palette.colour, palette.sample), Strategy(params.strategy.value)
-    fix = BackgroundChange(
-        recolour(colours, protection, change, thresholds, strategy), protection, before, model_warnings
-    )
+    recoloured = recolour(colours, protection, change, thresholds, strategy)
     share = darkening(change, thresholds, strategy)
     if not share or subject.matte is None or not (subject.alpha > _SUBJECT).any():
-        return fix
+        doubts = doubts or _leftovers(colours, subject.alpha, change, thresholds, strategy)
+        return BackgroundChange(recoloured, protection, before, doubts)
     layers = take_apart(colours, subject.alpha)
     darkened = darken_backdrop(layers, subject.alpha, change, thresholds, strategy)
-    return _darkened(fix, darkened, subject.alpha, share)
+    return _darkened(BackgroundChange(recoloured, protection, before, doubts), darkened, subject.alpha, share)
+
+
+def _leftovers(
+    colours: Pixels, alpha: Pixels, change: ColourChange, thresholds: BrightnessThresholds, strategy: Strategy
+) -> tuple[Reason, ...]:
+    """Whether the old colour still shows beyond the subject's shadow."""
+    left = left_over(colours, alpha, change, thresholds, strategy)
+    return (Reason.BACKGROUND_PARTLY_CHANGED,) if left > _LEFT_OVER else ()
 
 
 def _darkened(fix: BackgroundChange, colours: Pixels, alpha: Pixels, share: float) -> BackgroundChange:
