@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
 
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
-from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from google.rpc import status_pb2
 
 from services.common.errors import ComputeError, Internal
 from services.durable.batch_writer import BatchWriter
-from services.rpc.grpc_client import Credentials, call
 from services.rpc.rpc_status import from_status
 from services.telemetry.trace_context import current
 
@@ -27,10 +25,8 @@ _GROUP, _CONTENDED_GROUP = 128, 16
 class CreateBatcher:
     """Sends CreateTasks with at most two calls in flight."""
 
-    def __init__(self, stub: rpc.TaskServiceStub, credentials: Credentials, *, timeout: float) -> None:
-        self._stub = stub
-        self._metadata = credentials.metadata()
-        self._timeout = timeout
+    def __init__(self, create_tasks: Callable[[pb.CreateTasksRequest], Awaitable[pb.CreateTasksResponse]]) -> None:
+        self._create_tasks = create_tasks
         self._creates: BatchWriter[pb.CreateTasksItem, pb.CreateTaskResponse] = BatchWriter(
             self._send,
             group=_GROUP,
@@ -53,11 +49,8 @@ class CreateBatcher:
         self._creates.check_room(tenant)
 
     async def _send(self, items: Sequence[pb.CreateTasksItem]) -> list[pb.CreateTaskResponse | Exception]:
-        request = pb.CreateTasksRequest(items=items)
         try:
-            answer: pb.CreateTasksResponse = await call(
-                self._stub.CreateTasks, request, timeout=self._timeout, metadata=self._metadata
-            )
+            answer = await self._create_tasks(pb.CreateTasksRequest(items=items))
         except ComputeError:
             raise
         except Exception as error:

@@ -22,22 +22,24 @@ from services.clients.storage_client import StorageClient
 from services.common.errors import InvalidRequest
 from services.common.identity import Caller
 from services.durable.watchers import WatchedName
-from services.rpc.grpc_client import Credentials, call
+from services.rpc.grpc_client import Credentials, RepeatedCall, call
 from services.rpc.rpc_status import from_rpc_error
+
+_CREATE_TASKS = pb.DESCRIPTOR.services_by_name["TaskService"].methods_by_name["CreateTasks"]
 
 
 class TasksClient:
     """TaskService for one tenant at a time; every method raises ComputeError."""
 
     def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, settings: GatewaySettings) -> None:
-        self._stub = stub = rpc.TaskServiceStub(channel)
+        self._stub = rpc.TaskServiceStub(channel)
         self._parents = parents_pb2_grpc.ParentServiceStub(channel)
         self._credentials = credentials
         # Of calls that serve many requests at once, and belong to the trace of none.
         self._of_nobody = credentials.metadata()
         self._timeout = settings.call_timeout_seconds
         self._stream_timeout = settings.max_stream_seconds
-        self._creates = CreateBatcher(stub, credentials, timeout=self._timeout)
+        self._creates = CreateBatcher(RepeatedCall(channel, _CREATE_TASKS, credentials, timeout=self._timeout))
 
     def check_room(self, tenant: str) -> None:
         """Raises Overloaded where `create` would."""

@@ -11,7 +11,7 @@ from compute.tasks.v1 import worker_pb2 as pb
 from compute.tasks.v1 import worker_pb2_grpc as rpc
 
 from services.common.settings import ServiceSettings
-from services.rpc.grpc_client import Credentials, call
+from services.rpc.grpc_client import Credentials, RepeatedCall, call
 
 
 class TasksTargetSettings(ServiceSettings):
@@ -29,6 +29,9 @@ class WorkerFacts(NamedTuple):
     uptime: float
 
 
+_METHODS = pb.DESCRIPTOR.services_by_name["WorkerService"].methods_by_name
+
+
 class WorkerTasksClient:
     """WorkerService in the worker's own name. Every method raises ComputeError; times are seconds."""
 
@@ -37,6 +40,9 @@ class WorkerTasksClient:
     ) -> None:
         self.worker_id = worker_id
         self._stub = rpc.WorkerServiceStub(channel)
+        self._finish: RepeatedCall[pb.FinishTasksResponse] = RepeatedCall(
+            channel, _METHODS["FinishTasks"], credentials, timeout=timeout
+        )
         self._metadata = credentials.metadata()
         self._timeout = timeout
 
@@ -85,5 +91,4 @@ class WorkerTasksClient:
         return list(answer.calls)
 
     async def finish(self, finished: Sequence[pb.FinishedTask]) -> pb.FinishTasksResponse:
-        request = pb.FinishTasksRequest(worker_id=self.worker_id, finished=finished)
-        return await call(self._stub.FinishTasks, request, timeout=self._timeout, metadata=self._metadata)
+        return await self._finish(pb.FinishTasksRequest(worker_id=self.worker_id, finished=finished))

@@ -24,6 +24,7 @@ from services.common.errors import (
 from services.common.identity import REQUEST_ID_HEADER, TENANT_HEADER, Authenticator, Caller, set_caller
 from services.common.scopes import OURS, check_scopes, needed_scopes
 from services.rpc import metrics
+from services.rpc.repeated_calls import SUFFIX, RepeatedMethod, over_stream
 from services.rpc.rpc_status import to_status
 from services.rpc.traced_calls import traced
 from services.telemetry import trace_context, tracing
@@ -92,10 +93,13 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_OPEN):
-            return handler
         method = handler_call_details.method
+        if method.endswith(SUFFIX):
+            details = RepeatedMethod(handler_call_details)
+            return self._repeated(details.method, await self.intercept_service(continuation, details))
+        handler = await continuation(handler_call_details)
+        if handler is None or method.startswith(_OPEN):
+            return handler
         build = {
             (False, False): (grpc.unary_unary_rpc_method_handler, self._unary, handler.unary_unary),
             (False, True): (grpc.unary_stream_rpc_method_handler, self._stream, handler.unary_stream),
@@ -138,6 +142,20 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
             await _fail(context, method, failure, began)
 
         return call
+
+    def _repeated(self, method: str, handler: Handler | None) -> Handler | None:
+        """A unary method's stream; of others there is none."""
+        if handler is None or handler.unary_unary is None:
+            return None
+
+        async def admit(context: Context) -> None:
+            try:
+                await self._identify(context, OURS)
+            except ComputeError as error:
+                await _fail(context, method, error, None)
+
+        served = over_stream(admit, handler.unary_unary)
+        return grpc.stream_stream_rpc_method_handler(served, handler.request_deserializer, handler.response_serializer)
 
     def _stream(self, method: str, inner: Any, needed: frozenset[str]) -> Callable[[Any, Context], AsyncIterator[Any]]:
         endless = method.rpartition("/")[2].startswith(_ENDLESS)

@@ -23,7 +23,6 @@ from services.catalog.schemas import SCHEMAS
 from services.common import errors
 from services.common.errors import Unavailable
 from services.durable.watchers import WatchedName
-from services.rpc.grpc_client import Credentials
 from services.rpc.rpc_status import to_status
 from services.translation.messages import create_request, to_json
 from tests.waiting import turns
@@ -169,7 +168,7 @@ class FakeTasks:
         self.gate = asyncio.Semaphore(0)
         self.called = asyncio.Condition()
 
-    async def CreateTasks(self, request: pb.CreateTasksRequest, **_: Any) -> pb.CreateTasksResponse:
+    async def CreateTasks(self, request: pb.CreateTasksRequest) -> pb.CreateTasksResponse:
         self.groups.append([item.request.idempotency_key for item in request.items])
         async with self.called:
             self.called.notify_all()
@@ -192,7 +191,7 @@ Batching: TypeAlias = tuple[FakeTasks, CreateBatcher]
 @pytest.fixture
 def batching() -> Batching:
     tasks = FakeTasks()
-    return tasks, CreateBatcher(cast("Any", tasks), Credentials("t"), timeout=5)
+    return tasks, CreateBatcher(tasks.CreateTasks)
 
 
 def start(batcher: CreateBatcher, key: str) -> asyncio.Task[pb.CreateTaskResponse]:
@@ -241,10 +240,10 @@ async def test_a_create_whose_caller_hung_up_is_not_sent(batching: Batching) -> 
 
 async def test_a_fault_of_the_service_reaches_every_waiting_create() -> None:
     class Broken:
-        async def CreateTasks(self, request: object, **_: object) -> None:
+        async def CreateTasks(self, request: object) -> None:
             raise ValueError
 
-    batcher = CreateBatcher(cast("Any", Broken()), Credentials("t"), timeout=5)
+    batcher = CreateBatcher(cast("Any", Broken().CreateTasks))
     answers = await asyncio.gather(start(batcher, "1"), start(batcher, "2"), return_exceptions=True)
     assert [type(answer) for answer in answers] == [errors.Internal, errors.Internal]
 
