@@ -100,12 +100,18 @@ class RunningStack:
 
 def model_process(triton: int, model: str) -> int | None:
     """The pid of a model's own process below the Triton server; None while it has none."""
+    return next(iter(sorted(model_processes(triton, model))), None)
+
+
+def model_processes(triton: int, model: str) -> set[int]:
+    """Those of its loads, one of each that has not ended."""
+    found = set()
     for process in psutil.Process(triton).children(recursive=True):
         # A killed process stays visible until Triton has noticed its end.
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             if any(f"/{model}/1/" in argument for argument in process.cmdline()):
-                return process.pid
-    return None
+                found.add(process.pid)
+    return found
 
 
 @contextmanager

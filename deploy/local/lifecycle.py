@@ -16,14 +16,16 @@ from typing import Any
 
 import psutil
 
-from deploy.local import runfile, terminal
+from deploy.local import runfile, terminal, triton
 from deploy.local.failures import LocalError
 from deploy.local.paths import ROOT, StackFolder, shown
 from deploy.local.ports import HOST
+from deploy.local.process import kill_families
 from deploy.local.settings import ExternalServers, Ports
 from deploy.local.stack import Stack
 
-STOP_SECONDS = 90.0
+# A little more than a stack takes that ends by itself.
+STOP_SECONDS = 13.0
 _LOOPBACK = "WEBHOOK_ALLOW_LOOPBACK"
 # Triton's own among them.
 METRICS_PORT = "_METRICS_PORT"
@@ -46,7 +48,7 @@ def _run(home: StackFolder, when_ready: Callable[[], None]) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    with _new_stack(home):
+    with _new_stack(home, stopping):
         when_ready()
         # In slices: a wait without end would keep the signal's handler from running.
         while not stopping.wait(1.0):
@@ -66,16 +68,28 @@ def serve(home: StackFolder) -> None:
 
 
 def down(home: StackFolder) -> None:
-    """Raises LocalError when the stack does not end."""
+    """Whatever its processes do: those that do not end when they are asked to are killed, and named."""
     process = runfile.supervisor(home)
     if process is None:
         print("No stack is running here.")
         return
     process.send_signal(signal.SIGTERM)
-    gone, _ = psutil.wait_procs([process], timeout=STOP_SECONDS)
-    if not gone:
-        raise LocalError(f"the supervisor (pid {process.pid}) does not end; its log: {home.log_of('stack')}")
+    _, left = psutil.wait_procs([process], timeout=STOP_SECONDS)
+    if left:
+        _kill_all(home, process)
     print("The stack is down; its data stays in .local/data.")
+
+
+def _kill_all(home: StackFolder, supervisor: psutil.Process) -> None:
+    """The supervisor first, which would start the others again."""
+    supervisor.kill()
+    left = runfile.components(home)
+    kill_families(list(left.values()))
+    psutil.wait_procs([supervisor, *left.values()], timeout=1)
+    triton.remove_regions(home)
+    runfile.write(home, runfile.read(home) | {"state": "stopped"})
+    names = ", ".join(["the supervisor", *left])
+    print(f"It did not end within {STOP_SECONDS:.0f} s: {names} had to be killed; {shown(home.log)} may say why.")
 
 
 def status(home: StackFolder) -> None:
@@ -97,7 +111,7 @@ def describe(facts: dict[str, Any]) -> str:
             f"  gRPC       tasks {facts['targets']['tasks']}, storage {facts['targets']['storage']}",
             f"  API key    {facts['api_key']}      (a development key, tenant demo)",
             f"  webhooks   {_webhooks(facts)}",
-            *_not_loaded(facts),
+            *_without(facts),
             f"  draws      {_draws(facts)}",
             "             (make models lists all models, make model ID=owner/name takes another)",
             f"  events     {_events(facts)}",
@@ -107,15 +121,15 @@ def describe(facts: dict[str, Any]) -> str:
 
 
 def _draws(facts: dict[str, Any]) -> str:
-    lost = "diffusion" in facts.get("models_not_loaded", {})
+    lost = "diffusion" in facts.get("models_unusable", {})
     return f"{'nothing; chosen is ' if lost else ''}{facts.get('generation_model', '')}"
 
 
-def _not_loaded(facts: dict[str, Any]) -> Iterator[str]:
+def _without(facts: dict[str, Any]) -> Iterator[str]:
     """The models that the stack runs without, as found at its start."""
-    for name, why in facts.get("models_not_loaded", {}).items():
+    for name, why in facts.get("models_unusable", {}).items():
         reason, _, way_back = why.partition("\n")
-        yield f"  WITHOUT    the model {name}, which could not be loaded: {reason}"
+        yield f"  WITHOUT    the model {name}, which cannot be used: {reason}"
         yield f"             {way_back}"
 
 
@@ -150,10 +164,10 @@ def _metrics(facts: dict[str, Any]) -> str:
     return "\n             ".join((*rows, "(what to watch for: docs/monitoring.md)"))
 
 
-def _new_stack(home: StackFolder) -> Stack:
+def _new_stack(home: StackFolder, stopping: threading.Event) -> Stack:
     ports, elsewhere = Ports.from_environment(os.environ), ExternalServers.from_environment(os.environ)
     # On the developer's own machine a receiver of webhooks is there, too.
-    return Stack(home, ports, elsewhere, given={_LOOPBACK: "true"} | os.environ)
+    return Stack(home, ports, elsewhere, given={_LOOPBACK: "true"} | os.environ, stopping=stopping)
 
 
 def _start_in_background(home: StackFolder) -> None:
@@ -211,7 +225,7 @@ def stack_at_hand(home: StackFolder) -> Iterator[tuple[dict[str, Any], float]]:
 
 def _require_models(facts: dict[str, Any]) -> None:
     """Raises LocalError: who has every model draw at once has no use for a stack without one."""
-    if lost := "\n".join(_not_loaded(facts)):
+    if lost := "\n".join(_without(facts)):
         raise LocalError(lost)
 
 

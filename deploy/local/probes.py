@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,18 +69,22 @@ def ask_grpc_health(target: str) -> None:
         raise NotReady(f"{target} says {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}")
 
 
-def ask_worker(target: str, token: str, *, without: Collection[str] = ()) -> None:
-    """Has the worker run a canary through each of its models but those. Raises NotReady with its words."""
+def ask_worker(target: str, token: str) -> dict[str, str]:
+    """Has the worker run a canary through each of its models; answers those that cannot be used, each with the reason.
+
+    Raises NotReady, with its words, while one of the others does not answer.
+    """
     import grpc
     from compute.inference.v1 import inference_pb2 as pb
     from compute.inference.v1 import inference_pb2_grpc as rpc
 
-    request, key = pb.CheckModelsRequest(without=without), (("authorization", f"Bearer {token}"),)
+    request, key = pb.CheckModelsRequest(), (("authorization", f"Bearer {token}"),)
     with grpc.insecure_channel(target) as channel:
         try:
-            rpc.InferenceServiceStub(channel).CheckModels(request, metadata=key, timeout=5 * ASKING_SECONDS)
+            answer = rpc.InferenceServiceStub(channel).CheckModels(request, metadata=key, timeout=5 * ASKING_SECONDS)
         except grpc.RpcError as error:
             raise NotReady(f"the models of the worker at {target}: {error.code().name} {error.details()}") from error
+    return {model.model: model.unusable for model in answer.models if model.unusable}
 
 
 def ask_gateway(url: str) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 from deploy.local.component import Component
 from deploy.local.failures import ComponentFailed
@@ -18,6 +22,7 @@ from deploy.local.probes import NeverReady, NotReady
 
 TAIL_LINES, _TAIL_BYTES, _LINE_WIDTH = 25, 32_000, 400
 _ASK_EVERY_SECONDS = 0.1
+_KILLED_SECONDS = 2.0
 _PARENT_DEATH_GUARD = Path(__file__).with_name("parent_death_guard.py")
 
 
@@ -63,20 +68,27 @@ class ChildProcess:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def stop(self) -> None:
-        """SIGTERM, and SIGKILL for whatever of its group is left when the component's grace is over."""
+    def stop(self, grace: float = math.inf) -> bool:
+        """SIGTERM, and SIGKILL for whatever it started when its grace is over, `grace` seconds at most.
+
+        Answers whether it had to be killed.
+        """
+        family = _family_of(self.pid)
         if self.running():
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(self.component.grace)
+                self._process.wait(min(grace, self.component.grace))
+        killed = self.running()
         self.kill_group()
-        self._process.wait()
+        _kill(family)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel holds it: no signal ends it
+            self._process.wait(_KILLED_SECONDS)
         self.component.clear()
+        return killed
 
     def kill_group(self) -> None:
         """Ends the process and what it started, at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        _kill_group(self.pid)
 
     def failure(self, why: str) -> ComponentFailed:
         return ComponentFailed(self.component.name, why, shown(self.log), self.tail())
@@ -94,6 +106,34 @@ class ChildProcess:
             raise self.failure(f"will not become ready: {error}") from error
         # Another process may answer in its place.
         return None if self.running() else "it has ended"
+
+
+def kill_families(processes: Sequence[psutil.Process]) -> None:
+    """Ends each, which leads a group of its own, and all that it started, at once."""
+    for process in processes:
+        family = _family_of(process.pid)
+        _kill_group(process.pid)
+        _kill(family)
+
+
+def _family_of(pid: int) -> list[psutil.Process]:
+    """Also those that left its group."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _environment(component: Component) -> dict[str, str]:

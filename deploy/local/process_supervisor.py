@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from deploy.local.process import ChildProcess
 log = logging.getLogger("stack")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+_LEAST_GRACE = 1.0
 # Who ran this long before it died starts again without delay.
 STEADY_SECONDS = 30.0
 
@@ -46,15 +48,18 @@ class ProcessSupervisor(threading.Thread):
         except LocalError as error:
             self._fail(error)
 
-    def stop(self) -> None:
-        """Ends the component and the keeping; nothing happens when it is called again."""
+    def stop(self, until: float = math.inf) -> None:
+        """Ends the component and the keeping; nothing happens when it is called again.
+
+        From the monotonic moment `until` on its grace is over, but for a second.
+        """
         begun = time.monotonic()
         self._stopping.set()
         if self.child is not None:
-            self.child.stop()
-            log.info("%s stopped after %.1f s", self.name, time.monotonic() - begun)
+            killed = self.child.stop(max(_LEAST_GRACE, until - begun))
+            log.info("%s stopped after %.1f s%s", self.name, time.monotonic() - begun, ", by force" if killed else "")
         if self.is_alive():
-            self.join()
+            self.join(_LEAST_GRACE)  # it may hang in what it asks a component that hangs
         self._turn("stopped")
 
     def _needs_are_ready(self) -> bool:
@@ -81,6 +86,7 @@ class ProcessSupervisor(threading.Thread):
         """Raises ComponentFailed."""
         self._turn("starting" if self.restarts == 0 else "restarting")
         self.child = ChildProcess(self.component, self._home.log_of(self.name))
+        self._changed()  # with its id, so that it is found should this process be killed now
         self.seconds_to_ready = self.child.wait_ready(self._stopping)
         log.info("%s is ready after %.1f s (pid %d)", self.name, self.seconds_to_ready, self.child.pid)
         self._turn("ready")

@@ -36,8 +36,13 @@ def supervisor(home: StackFolder) -> psutil.Process | None:
 
 def leftovers(home: StackFolder) -> list[psutil.Process]:
     """Components of an earlier run that outlived their supervisor."""
-    known = read(home).get("components", {}).values()
-    return [found for facts in known if (found := _same_process(facts))]
+    return list(components(home).values())
+
+
+def components(home: StackFolder) -> dict[str, psutil.Process]:
+    """Those that run, by name."""
+    known = read(home).get("components", {}).items()
+    return {name: found for name, facts in known if (found := _same_process(facts))}
 
 
 def identity(pid: int) -> dict[str, float]:

@@ -11,7 +11,6 @@ from deploy.local.component import Component
 from deploy.local.paths import APP_PYTHON, StackFolder
 from deploy.local.ports import HOST
 from deploy.local.settings import Addresses, Ports, ProcessLayout, metrics_of, setting_of
-from deploy.local.triton import not_loaded_yet
 from services.access.nats_setup import OPERATOR, SERVICES
 
 # Of the stack's own parts; those that run elsewhere are left out by the supervisor.
@@ -41,6 +40,8 @@ def environment(home: StackFolder, addresses: Addresses, token: str, given: Mapp
         "MODELS_ROOT": given.get("MODELS_ROOT") or str(home.data / "models"),
         "WEBHOOK_ALLOW_LOOPBACK": given.get("WEBHOOK_ALLOW_LOOPBACK") or "false",
         "GRPC_REFLECTION": given.get("GRPC_REFLECTION") or "true",
+        # So that runs are given back before the process is killed.
+        "DRAIN_SECONDS": given.get("DRAIN_SECONDS") or "3",
         "PUBLIC_URL": given.get("PUBLIC_URL") or addresses.gateway_url,
         "PYTHONUNBUFFERED": "1",
     }
@@ -64,16 +65,19 @@ def serves_the_api(names: Collection[str]) -> bool:
     return _TOGETHER in names or {"tasks", "gateway"} <= set(names)
 
 
+def worker_target(names: Collection[str], ports: Ports) -> str | None:
+    """Where the worker among these components listens."""
+    port = ports.tasks if _TOGETHER in names else ports.inference if "inference" in names else None
+    return None if port is None else f"{HOST}:{port}"
+
+
 def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
     """Everything of ours in one process, whose parts call each other without sockets."""
     listen = f"{HOST}:{ports.tasks}"
-    broken = partial(not_loaded_yet, f"{HOST}:{ports.triton_http}")
 
     def probe() -> None:
-        without = broken()
-        if not without:  # the health of the whole includes that of the models
+        if not probes.ask_worker(listen, shared["INTERNAL_TOKEN"]):  # the health of the whole includes the models'
             probes.ask_grpc_health(listen)
-        probes.ask_worker(listen, shared["INTERNAL_TOKEN"], without=without)
         probes.ask_gateway(f"http://{HOST}:{ports.gateway}")
 
     targets = dict.fromkeys(_TARGETS, _INPROCESS)
@@ -91,10 +95,8 @@ def _together(ports: Ports, shared: Mapping[str, str]) -> Component:
 
 
 def _apart(ports: Ports, shared: Mapping[str, str]) -> list[Component]:
-    broken = partial(not_loaded_yet, f"{HOST}:{ports.triton_http}")
-
     def worker_probe() -> None:
-        probes.ask_worker(f"{HOST}:{ports.inference}", shared["INTERNAL_TOKEN"], without=broken())
+        probes.ask_worker(f"{HOST}:{ports.inference}", shared["INTERNAL_TOKEN"])
 
     together = ("services.host", "access", "tasks", "webhooks", "workflows")
     # The workflows call the tasks beside them without a socket.

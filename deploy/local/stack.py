@@ -8,9 +8,10 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any
 
@@ -21,11 +22,13 @@ from deploy.local.component import Component
 from deploy.local.failures import LocalError, PortBusy
 from deploy.local.paths import StackFolder
 from deploy.local.ports import HOST, holder_of, is_free
+from deploy.local.process import kill_families
 from deploy.local.process_supervisor import ProcessSupervisor
 from deploy.local.settings import Addresses, ExternalServers, Ports, ProcessLayout
-from deploy.local.triton import generation_model, not_loaded, triton, way_back
+from deploy.local.triton import first_paragraph, generation_model, not_loaded, triton, way_back
 
 log = logging.getLogger("stack")
+STOP_SECONDS = 10.0
 
 
 class Stack:
@@ -39,8 +42,11 @@ class Stack:
         *,
         given: Mapping[str, str],
         only: Sequence[str] = (),
+        stopping: threading.Event | None = None,
     ) -> None:
+        """`stopping`, once set, ends a start that is not through yet."""
         self.home = home
+        self._stopping = stopping or threading.Event()
         self.ports = ports
         self._layout = ProcessLayout.from_environment(given)
         self.addresses = Addresses.of(ports, elsewhere, self._layout)
@@ -53,7 +59,7 @@ class Stack:
         self.supervisors: dict[str, ProcessSupervisor] = {}
         served = elsewhere.triton_target
         self._generation_model = f"whichever {served} serves" if served else generation_model(home)
-        self._not_loaded: dict[str, str] = {}
+        self._unusable: dict[str, str] = {}
         self._state = "starting"
         self._writing = threading.Lock()
         self._held = ExitStack()
@@ -84,21 +90,21 @@ class Stack:
         for supervisor in self.supervisors.values():
             supervisor.start()
         self._wait_ready()
-        if "triton" in self.supervisors:
-            self._not_loaded = self._models_not_loaded()
+        self._unusable = self._unusable_models()
         if services.serves_the_api(self.supervisors):
             self.api_key = access.development_key(self.home, self.addresses, self.environment)
         self._turn("ready")
 
     def stop(self) -> None:
-        """Those that need others go first, together where they may."""
+        """Those that need others go first, together where they may; all of them within STOP_SECONDS."""
         self._turn("stopping")
+        until = time.monotonic() + STOP_SECONDS
         left = list(self.supervisors.values())
         while left:
             needed = {other for supervisor in left for other in supervisor.needs}
             layer = [supervisor for supervisor in left if supervisor not in needed]
             with ThreadPoolExecutor(len(layer)) as threads:
-                list(threads.map(ProcessSupervisor.stop, layer))
+                list(threads.map(lambda one: one.stop(until), layer))
             left = [supervisor for supervisor in left if supervisor not in layer]
         self._turn("stopped")
         self._held.close()
@@ -131,14 +137,22 @@ class Stack:
         for supervisor in self.supervisors.values():
             while not supervisor.ready.wait(0.05):
                 self._raise_failures()
+                if self._stopping.is_set():
+                    raise LocalError("the stack was stopped before it was ready")
         self._raise_failures()
 
-    def _models_not_loaded(self) -> dict[str, str]:
-        """Each with the reason and what to do."""
-        broken = not_loaded(f"{HOST}:{self.ports.triton_http}")
-        for name, why in broken.items():
-            log.warning("the model %s could not be loaded: %s", name, why)
-        return {name: f"{why}\n{way_back(name)}" for name, why in broken.items()}
+    def _unusable_models(self) -> dict[str, str]:
+        """Each with the reason and what to do; without a worker, who knows, those that could not be loaded."""
+        broken: dict[str, str] = {}
+        with suppress(probes.NotReady):  # one has died since, and is being loaded anew
+            if worker := services.worker_target(self.supervisors, self.ports):
+                broken = probes.ask_worker(worker, self._token)
+            elif "triton" in self.supervisors:
+                broken = not_loaded(f"{HOST}:{self.ports.triton_http}")
+        told = {name: first_paragraph(why) for name, why in broken.items()}
+        for name, why in told.items():
+            log.warning("the model %s cannot be used: %s", name, why)
+        return {name: f"{why}\n{way_back(name)}" for name, why in told.items()}
 
     def _raise_failures(self) -> None:
         for supervisor in self.supervisors.values():
@@ -166,7 +180,7 @@ class Stack:
             "webhooks_on_loopback": self.environment["WEBHOOK_ALLOW_LOOPBACK"].lower() in ("true", "1", "yes", "on"),
             "internal_token": self._token,
             "generation_model": self._generation_model,
-            "models_not_loaded": self._not_loaded,
+            "models_unusable": self._unusable,
             "nats_accounts": bool(self.environment["NATS_OPERATOR_KEY"]),
             "targets": {name: getattr(self.addresses, name) for name in Addresses.__slots__},
             "components": {name: self._facts_of(supervisor) for name, supervisor in list(self.supervisors.items())},
@@ -199,5 +213,4 @@ def _end_leftovers(home: StackFolder) -> None:
     for process in left:
         log.warning("ending %s (pid %d), left by an earlier run", process.name(), process.pid)
         process.send_signal(signal.SIGTERM)
-    for process in psutil.wait_procs(left, timeout=10)[1]:
-        process.kill()
+    kill_families(psutil.wait_procs(left, timeout=10)[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,13 @@ from deploy.triton.runtime.artefacts import ArtefactRefused, artefact_at, regist
 
 SHARED_MEMORY = Path("/dev/shm")
 STARTER = "atelier-starter"
+# What our models' own failures begin with; Triton's are prose.
+_OF_A_MODEL = re.compile(r"[A-Z][A-Z_]+: ")
 
 
 def triton(home: StackFolder, ports: Ports) -> Component:
-    """Serves every model of the repository that can be loaded; ready when each of them answers and `diffusion` passes
-    its canary.
+    """Serves every model of the repository that can be loaded; ready when each of them is, and `diffusion` answers its
+    canary, be it that it is broken.
     """
     models = model_names()
     prefix = _region_prefix(home)
@@ -85,15 +88,7 @@ def ask(http: str, grpc: str, models: list[str]) -> None:
 def not_loaded(http: str) -> dict[str, str]:
     """The models that Triton tried to load in vain, each with the reason. Raises NotReady."""
     index = json.loads(probes.ask_http(f"http://{http}/v2/repository/index", method="POST"))
-    return {one["name"]: _first_paragraph(one["reason"]) for one in index if _is_broken(one)}
-
-
-def not_loaded_yet(http: str) -> list[str]:
-    """The names of those, for whom waiting is in vain; none while Triton cannot be asked."""
-    try:
-        return list(not_loaded(http))
-    except probes.NotReady:
-        return []
+    return {one["name"]: first_paragraph(one["reason"]) for one in index if _is_broken(one)}
 
 
 def _is_broken(said: dict[str, str]) -> bool:
@@ -101,13 +96,15 @@ def _is_broken(said: dict[str, str]) -> bool:
     return said.get("state") == "UNAVAILABLE" and said.get("reason", "") not in ("", "unloaded")
 
 
-def _first_paragraph(text: str) -> str:
+def first_paragraph(text: str) -> str:
     """Without the stack of the program that loaded it."""
     return " ".join(text.partition("\n\nAt:")[0].split())
 
 
 def ask_diffusion(target: str) -> None:
-    """Has the network compute once. Raises NotReady with the model's own words."""
+    """Has the network compute once. Raises NotReady until there is an answer of the model's own, whatever it says: the
+    worker asks whether it can be used.
+    """
     import queue
 
     import numpy as np
@@ -126,8 +123,8 @@ def ask_diffusion(target: str) -> None:
             raise probes.NotReady(f"the model 'diffusion' does not answer: {failure!r}") from failure
         finally:
             server.stop_stream(cancel_requests=True)
-    if error is not None:
-        raise probes.NotReady(f"the model 'diffusion' is broken: {error}")
+    if error is not None and not _OF_A_MODEL.match(str(error.message())):
+        raise probes.NotReady(f"the model 'diffusion' does not answer: {error}")
 
 
 def _environment() -> dict[str, str]:
@@ -158,17 +155,23 @@ def _chosen_model(home: StackFolder) -> dict[str, str]:
 
 
 def way_back(model: str) -> str:
-    """What to do about a model that could not be loaded, in a line."""
-    if model != "diffusion":
-        return "the rest works without it; once that is mended: make down, make up"
-    if os.environ.get("MODEL_PATH"):
-        return "unset MODEL_PATH to go back to the starter model; then make down, make up"
-    return "make model ID=starter goes back to the one that came along; then make down, make up"
+    """What to do about a model that cannot be used, in a line."""
+    setting = {"diffusion": "MODEL_PATH", "segmentation": "MATTE_MODEL_PATH"}.get(model, "")
+    if setting and os.environ.get(setting):
+        return f"unset {setting} to go back to the one that came along; then make down, make up"
+    if model == "diffusion":
+        return "make model ID=starter goes back to the one that came along; then make down, make up"
+    return "the rest works without it; make setup fetches its files anew; then make down, make up"
 
 
 def _region_prefix(home: StackFolder) -> str:
     """A killed server leaves its shared memory behind; a prefix per stack tells ours from others'."""
     return f"atelier_{hashlib.sha256(str(home.folder).encode()).hexdigest()[:8]}_"
+
+
+def remove_regions(home: StackFolder) -> None:
+    """Of a server that was killed, and cannot do it itself."""
+    _remove_regions(_region_prefix(home))
 
 
 def _remove_regions(prefix: str) -> None:

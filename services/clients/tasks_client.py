@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import grpc
@@ -58,7 +58,7 @@ class WorkerTasksClient:
         *,
         inbox: str,
         draining: bool,
-        unwell: Sequence[str],
+        unwell: Mapping[str, str],
         models: Sequence[tasks_pb2.ServedModel],
         facts: WorkerFacts,
         timeout: float,
@@ -70,7 +70,8 @@ class WorkerTasksClient:
             running=running,
             draining=draining,
             inbox=inbox,
-            unavailable_models=unwell,
+            unavailable_models=list(unwell),
+            unavailable_reasons=list(unwell.values()),
             models=models,
             memory_bytes=facts.memory_bytes,
             tasks_completed=facts.tasks_completed,

@@ -13,7 +13,8 @@ ComputeError
 ├── Overloaded            try again later; says when
 │   └── RateLimited       an outside provider allows no more for now
 ├── Unavailable           a dependency does not answer
-│   └── OutOfSpace        it answers, but its disk is full
+│   ├── OutOfSpace        it answers, but its disk is full
+│   └── ModelUnusable     a model of our own is there and broken
 ├── DeadlineExceeded      it took longer than the caller allows
 ├── ContentRefused        an outside provider's content policy forbids it
 ├── ProviderFailed        an outside provider failed; another try may go well
@@ -181,6 +182,25 @@ class OutOfSpace(Unavailable):
 
     default_reason = "STORAGE_FULL"
     reasons: ClassVar[frozenset[str]] = frozenset({"STORAGE_FULL", "STORE_FULL"})
+
+
+class ModelUnusable(Unavailable):
+    """A model of our own cannot be used, and waiting mends nothing: somebody must act.
+
+    `why` is in words for callers, `detail` for those who run the deployment: it may name files.
+    """
+
+    default_reason = "MODEL_UNAVAILABLE"
+    exhausted = True
+
+    def __init__(self, model: str, why: str, detail: str) -> None:
+        super().__init__(
+            f"the model {model} of this deployment cannot be used: {why}. Name another provider, or try again once its "
+            "operator has mended it (`make status` names the way back)",
+            retry_after=5.0,
+        )
+        self.why = why
+        self.detail = detail
 
 
 class DeadlineExceeded(ComputeError):

@@ -10,13 +10,16 @@ import grpc
 from compute.inference.v1 import inference_pb2 as pb
 from compute.inference.v1 import inference_pb2_grpc as rpc
 
+from services.common.errors import ModelUnusable
 from services.common.scopes import TO_OPERATE, needs
 from services.inference.settings import WorkerSettings
 from services.worker.runs import Runs
 
 
 class InferenceServicer(rpc.InferenceServiceServicer):
-    """`canaries` run one tiny inference each; they raise Unavailable when the model does not answer."""
+    """`canaries` run one tiny inference each; they raise Unavailable when the model does not answer, and ModelUnusable
+    where waiting mends nothing.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,10 @@ class InferenceServicer(rpc.InferenceServiceServicer):
         for model, canary in self._canaries.items():
             if model in request.without:
                 continue
-            began = time.perf_counter()
-            await canary()
-            response.models.add(model=model, seconds=time.perf_counter() - began)
+            began, unusable = time.perf_counter(), ""
+            try:
+                await canary()
+            except ModelUnusable as error:
+                unusable = error.detail
+            response.models.add(model=model, seconds=time.perf_counter() - began, unusable=unusable)
         return response

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from services.tasks.queues import KnownQueues
 from services.tasks.scheduler import FreeWorker, QueuedTask, Scheduler
 from services.tasks.worker_registry import (
     NO_FACTS,
+    NOTHING_UNWELL,
     RegisteredFacts,
     RegisteredModel,
     RegisteredWorker,
@@ -165,12 +166,13 @@ class Dispatcher:
         running: int = 0,
         draining: bool = False,
         inbox: str = "",
-        unwell: tuple[str, ...] = (),
+        unwell: Mapping[str, str] = NOTHING_UNWELL,
         models: tuple[RegisteredModel, ...] = (),
         facts: RegisteredFacts = NO_FACTS,
     ) -> None:
         """A worker is alive and has this many slots; while it drains, no more than it still runs. `unwell` are the
-        models that do not answer it, `models` those that do; `facts` only describe it.
+        models that do not answer it, with the reason where one cannot be used, `models` those that do; `facts` only
+        describe it.
         """
         if draining:
             capacity, inbox = min(capacity, running), ""
@@ -195,7 +197,12 @@ class Dispatcher:
     async def check_models(self) -> None:
         """Raises Unavailable: MODELS_AWAY, with their names, where some do not answer a worker."""
         if unwell := self._registry.unwell:
-            raise Unavailable(f"models that do not answer: {', '.join(unwell)}", reason="MODELS_AWAY")
+            told = (f"{name} ({why})" if why else name for name, why in unwell.items())
+            raise Unavailable(f"models that do not answer: {', '.join(told)}", reason="MODELS_AWAY")
+
+    def serves_elsewhere(self, worker_id: str) -> bool:
+        """Whether another worker takes the same tasks, and has all of its models."""
+        return self._registry.has_well(self._registry.queues_of(worker_id), but=worker_id)
 
     def undelivered(self, inbox: str, attempts: Iterable[tuple[str, int]]) -> None:
         """These were handed over where nobody listens."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import structlog
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import worker_pb2 as wire
@@ -46,7 +48,7 @@ class HeartbeatReceiver:
             running=len(beat.running),
             draining=beat.draining,
             inbox=beat.inbox,
-            unwell=tuple(beat.unavailable_models),
+            unwell=dict(zip_longest(beat.unavailable_models, beat.unavailable_reasons, fillvalue="")),
             models=tuple(map(_model, beat.models)),
             facts=RegisteredFacts(beat.memory_bytes, beat.tasks_completed, beat.uptime_seconds),
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
@@ -40,6 +41,7 @@ class RegisteredFacts(NamedTuple):
 
 
 NO_FACTS = RegisteredFacts()
+NOTHING_UNWELL: Mapping[str, str] = MappingProxyType({})
 
 
 class RegisteredWorker(NamedTuple):
@@ -49,7 +51,7 @@ class RegisteredWorker(NamedTuple):
     capacity: int
     until: float
     inbox: str
-    unwell: tuple[str, ...] = ()
+    unwell: Mapping[str, str] = NOTHING_UNWELL
     models: tuple[RegisteredModel, ...] = ()
     facts: RegisteredFacts = NO_FACTS
 
@@ -66,9 +68,14 @@ class WorkerRegistry:
         return bool(self._workers)
 
     @property
-    def unwell(self) -> list[str]:
-        """What does not answer one worker or another, in the alphabet's order."""
-        return sorted({name for worker in self._workers.values() for name in worker.unwell})
+    def unwell(self) -> dict[str, str]:
+        """What does not answer one worker or another, in the alphabet's order; why it cannot be used, where that is
+        known.
+        """
+        found: dict[str, str] = {}
+        for worker in self._workers.values():
+            found |= {name: why or found.get(name, "") for name, why in worker.unwell.items()}
+        return dict(sorted(found.items()))
 
     @property
     def models(self) -> list[RegisteredModel]:
@@ -81,18 +88,19 @@ class WorkerRegistry:
         queues: Sequence[str],
         capacity: int,
         inbox: str,
-        unwell: tuple[str, ...] = (),
+        unwell: Mapping[str, str] = NOTHING_UNWELL,
         models: tuple[RegisteredModel, ...] = (),
         facts: RegisteredFacts = NO_FACTS,
     ) -> bool:
         """Whether there may be room that was not there before."""
         known = self._workers.get(worker_id)
+        was_unwell = known is not None and known.unwell
         if capacity <= 0:
             self._workers.pop(worker_id, None)
         else:
             until = time.monotonic() + self._patience
             self._workers[worker_id] = RegisteredWorker(tuple(queues), capacity, until, inbox, unwell, models, facts)
-        return known is None or (known.capacity, known.inbox) != (capacity, inbox)
+        return known is None or (known.capacity, known.inbox) != (capacity, inbox) or was_unwell != unwell
 
     def workers(self) -> dict[str, RegisteredWorker]:
         """Each as it described itself last."""
@@ -100,14 +108,33 @@ class WorkerRegistry:
 
     def free(self, now: float, taken: Callable[[str], int]) -> list[FreeWorker]:
         """Those that can be given more, when so many of their slots are taken. One that is late with a heartbeat may be
-        gone.
+        gone, and one that lacks a model is given nothing of a queue that another serves with all of its own.
         """
         punctual = now + self._patience / 2
         return [
-            FreeWorker(worker_id, worker.queues, slots)
+            FreeWorker(worker_id, queues, slots)
             for worker_id, worker in self._workers.items()
-            if worker.inbox and worker.until > punctual and (slots := worker.capacity - taken(worker_id)) > 0
+            if worker.inbox
+            and worker.until > punctual
+            and (slots := worker.capacity - taken(worker_id)) > 0
+            and (queues := self._queues_for(worker_id, worker))
         ]
+
+    def _queues_for(self, worker_id: str, worker: RegisteredWorker) -> tuple[str, ...]:
+        if not worker.unwell:
+            return worker.queues
+        return tuple(queue for queue in worker.queues if not self.has_well((queue,), but=worker_id))
+
+    def queues_of(self, worker_id: str) -> tuple[str, ...]:
+        worker = self._workers.get(worker_id)
+        return worker.queues if worker else ()
+
+    def has_well(self, queues: Sequence[str], *, but: str) -> bool:
+        """Whether a worker other than that one takes tasks of one of these queues, and has all of its models."""
+        return any(
+            worker_id != but and worker.inbox and not worker.unwell and set(worker.queues) & set(queues)
+            for worker_id, worker in self._workers.items()
+        )
 
     def slots(self) -> dict[str, list[int]]:
         """What each worker of a queue can run at the same time, by queue."""

@@ -10,7 +10,7 @@ from compute.tasks.v1 import worker_pb2 as wire
 from compute.tasks.v1 import worker_pb2_grpc as rpc
 from google.protobuf.duration_pb2 import Duration
 
-from services.common.errors import InvalidRequest, NotFound
+from services.common.errors import InvalidRequest, ModelUnusable, NotFound
 from services.common.scopes import OURS, needs
 from services.rpc.grpc_server import Context
 from services.rpc.proto import put_object
@@ -104,12 +104,12 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     @needs(OURS)
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)
-        endings = [self._ending(item) for item in request.finished]
+        endings = [self._ending(item, request.worker_id) for item in request.finished]
         for ending in endings:
             self._dispatcher.reported(ending.task_id, ending.attempt)
         return wire.FinishTasksResponse(accepted=await self._service.finish_all(endings))
 
-    def _ending(self, item: wire.FinishedTask) -> RunReport:
+    def _ending(self, item: wire.FinishedTask, worker_id: str) -> RunReport:
         """Raises InvalidRequest."""
         kind = item.WhichOneof("outcome")
         calls = self._messages.service_calls(item)
@@ -120,10 +120,15 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         if kind == "failure":
             said = item.failure
             pause = said.retry_after.ToMicroseconds()
-            failure = Failure(said.reason, said.message, said.category, said.retryable, said.exhausted, pause)
+            exhausted = said.exhausted and not self._is_served_elsewhere(said, worker_id)
+            failure = Failure(said.reason, said.message, said.category, said.retryable, exhausted, pause)
         elif kind is None:
             raise InvalidRequest("an ending needs a result, a failure or a return", reason="OUTCOME_MISSING")
         return RunReport(item.task_id, item.attempt, failure=failure, calls=calls)
+
+    def _is_served_elsewhere(self, failure: wire.TaskFailure, worker_id: str) -> bool:
+        """A model that one worker cannot use may serve another."""
+        return failure.reason == ModelUnusable.default_reason and self._dispatcher.serves_elsewhere(worker_id)
 
     async def _is_lost(self, worker_id: str, ref: wire.TaskRef) -> bool:
         """The dispatcher does not know the run; the store decides."""

@@ -11,7 +11,7 @@ from compute.tasks.v1 import worker_pb2 as pb
 from compute.tasks.v1.tasks_pb2 import ServedModel
 
 from services.clients.tasks_client import WorkerFacts, WorkerTasksClient
-from services.common.errors import ComputeError
+from services.common.errors import ComputeError, ModelUnusable
 from services.common.memory import memory_in_use
 from services.rpc.health import Check
 from services.worker.reports import Reports
@@ -47,6 +47,7 @@ class Heartbeat:
         self._served = served
         self._answering = True
         self._told = ""
+        self._told_unwell: dict[str, str] = {}
         self._began = time.monotonic()
         self.draining = False
 
@@ -58,10 +59,15 @@ class Heartbeat:
             await self._pause(period if answered else min(1.0, period))
 
     async def _pause(self, seconds: float) -> None:
-        """Ends early when this worker hears again or no more: whether it is given tasks depends on that."""
+        """Ends early when this worker hears again or no more, or a model of its comes or goes: what it is given depends
+        on that.
+        """
         until = time.monotonic() + seconds
-        while self._inbox() == self._told and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110  # the bus tells nobody
+        while (left := until - time.monotonic()) > 0 and not await self._has_news():  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(min(_LOOK_SECONDS, left))
+
+    async def _has_news(self) -> bool:
+        return self._inbox() != self._told or await self._unwell() != self._told_unwell
 
     async def watch_leases(self) -> None:
         """Stops, until cancelled, every run whose lease nobody renewed: another worker may have it by now."""
@@ -77,6 +83,7 @@ class Heartbeat:
             for run in self._runs
         ]
         sent_at, self._told = time.monotonic(), self._inbox()
+        self._told_unwell = await self._unwell()
         try:
             answer = await self._client.heartbeat(
                 self._queues,
@@ -84,7 +91,7 @@ class Heartbeat:
                 running,
                 inbox=self._told,
                 draining=self.draining,
-                unwell=await self._unwell(),
+                unwell=self._told_unwell,
                 models=self._served(),
                 facts=WorkerFacts(memory_in_use(), self._runs.completed, time.monotonic() - self._began),
                 timeout=max(1.0, self._reports.lease / 3),
@@ -98,14 +105,17 @@ class Heartbeat:
         self._apply(answer, {AttemptKey(item.task_id, item.attempt) for item in running}, sent_at)
         return True
 
-    async def _unwell(self) -> list[str]:
-        names = []
+    async def _unwell(self) -> dict[str, str]:
+        """The models that do not answer; with the reason where one cannot be used."""
+        found = {}
         for name, check in self._models.items():
             try:
                 await check()
+            except ModelUnusable as error:
+                found[name] = error.why
             except ComputeError:
-                names.append(name)
-        return names
+                found[name] = ""
+        return found
 
     def _apply(self, answer: pb.HeartbeatTasksResponse, sent: set[AttemptKey], sent_at: float) -> None:
         if answer.HasField("lease"):

@@ -65,10 +65,12 @@ class Host:
         capacity: int = 8,
         running: list[tuple[str, int]] = [],  # noqa: B006
         inbox: str = "",
+        unwell: str | None = None,
     ) -> list[str]:
         request = worker_pb2.HeartbeatTasksRequest(
             worker_id=worker_id, queues=[self.queue], capacity=capacity, inbox=inbox
         )
+        request.unavailable_models.extend([unwell] if unwell else [])
         request.running.extend(worker_pb2.RunningTask(task_id=name, attempt=attempt) for name, attempt in running)
         answer = await self.worker.HeartbeatTasks(request, timeout=20, metadata=self.metadata)
         return [ref.task_id for ref in answer.lost]

@@ -49,8 +49,9 @@ def refusing(client: httpx2.AsyncClient) -> Callable[[], Awaitable[bool]]:
     return refuses
 
 
-async def beat(api: Stack, *unwell: str) -> None:
+async def beat(api: Stack, *unwell: str, why: str = "") -> None:
     request = worker_pb2.HeartbeatTasksRequest(worker_id="w1", queue="inference", capacity=1, unavailable_models=unwell)
+    request.unavailable_reasons.extend([why] if why else [])
     stub = worker_pb2_grpc.WorkerServiceStub(api.channel)
     await stub.HeartbeatTasks(request, metadata=Credentials(TOKEN).metadata(), timeout=10)
 
@@ -69,6 +70,13 @@ async def test_without_workers_or_models_tasks_are_accepted_and_health_says_what
         assert await until(healthy(api.stranger, 200, "degraded", ["models"]))
         assert await detail(api.stranger, "models") == "MODELS_AWAY: models that do not answer: diffusion"
         assert (await api.http.post(TASKS, json=generation())).status_code == 200
+        await beat(api, "diffusion", why="the network answers no numbers")
+        away = "MODELS_AWAY: models that do not answer: diffusion (the network answers no numbers)"
+
+        async def says_why() -> bool:
+            return await detail(api.stranger, "models") == away
+
+        assert await until(says_why)
         await beat(api)
         assert await until(healthy(api.stranger, 200, "up", []))
 

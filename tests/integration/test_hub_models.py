@@ -21,7 +21,7 @@ from deploy.local.ports import HOST
 from deploy.local.settings import Ports
 from deploy.triton.runtime.artefacts import Artefact, artefact_at
 from tests.fakes.hub import HubServer, Shelf
-from tests.stack import running, running_stack
+from tests.stack import model_processes, running, running_stack
 from tests.waiting import blocks_for
 
 _BUILD = """
@@ -87,13 +87,64 @@ def test_beside_a_model_that_was_swapped_since_the_rest_of_the_stack_works_and_t
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with running_stack(home) as stack:
         told = describe(runfile.read(home))
-        assert "WITHOUT    the model diffusion, which could not be loaded: " in told
+        assert "WITHOUT    the model diffusion, which cannot be used: " in told
         assert f"{weights} is not the file that the registry names for the model maker/sdxl" in told
         assert "make model ID=starter goes back" in told and "draws      nothing; chosen is maker/sdxl" in told
         with httpx2.Client(base_url=stack.base_url, headers={"Authorization": f"Bearer {stack.api_key}"}) as http:
             assert _cut_out(http)["status"] == "COMPLETED"
-            assert _health_of_models(http) == (200, ["models"], "MODELS_AWAY: models that do not answer: diffusion")
+            away = "MODELS_AWAY: models that do not answer: diffusion (it could not be loaded)"
+            assert _health_of_models(http) == (200, ["models"], away)
+            failed = _drawn(http)
+            assert (failed["status"], failed["error_reason"]) == ("FAILED", "MODEL_UNAVAILABLE"), failed
+            assert str(home.folder.parent) not in str(failed["errors"])
             assert "diffusion" not in {model["serves"] for model in http.get("/api/v1/models").json()["models"]}
+
+
+@STARTING
+@pytest.mark.field("model-without-numbers")
+def test_beside_a_model_that_answers_no_numbers_the_rest_works_and_its_tasks_fail_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shelves: dict[str, Shelf]
+) -> None:
+    monkeypatch.delenv("MODEL_PATH", raising=False)
+    home, folder = StackFolder(tmp_path / "home"), tmp_path / "model"
+    for name, content in shelves["maker/sdxl"].files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(_without_numbers(content) if name.startswith("unet/diffusion") else content)
+    kept.keep(home.settings_file, "MODEL_PATH", str(folder))
+    with running_stack(home) as stack:
+        told = describe(runfile.read(home))
+        assert "the model diffusion, which cannot be used: ArithmeticError: the network answers no numbers" in told
+        assert "make model ID=starter goes back" in told and "draws      nothing; chosen is" in told
+        with httpx2.Client(base_url=stack.base_url, headers={"Authorization": f"Bearer {stack.api_key}"}) as http:
+            begun = time.monotonic()
+            failed = [_drawn(http) for _ in range(3)]
+            assert time.monotonic() - begun < 15
+            assert {(one["status"], one["error_reason"]) for one in failed} == {("FAILED", "MODEL_UNAVAILABLE")}
+            assert "no numbers" in failed[0]["errors"][-1] and "make status" in failed[0]["errors"][-1]
+            assert _cut_out(http)["status"] == "COMPLETED"
+            status, degraded, detail = _health_of_models(http)
+            assert (status, degraded) == (200, ["models"]) and "diffusion (ArithmeticError: the network" in detail
+        # It was loaded again meanwhile, and no process has outlived its load.
+        first = model_processes(stack.pids["triton"], "diffusion")
+        end = time.monotonic() + 60
+        while first & (now := model_processes(stack.pids["triton"], "diffusion")) or not now:
+            assert time.monotonic() < end, (first, now)
+            blocks_for(0.2, because="pauses between loads grow")
+        assert len(now) == 1
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 15
+
+
+def _without_numbers(weights: bytes) -> bytes:
+    """The same tensors, each number of them none: all bits are set, whatever its width."""
+    data = 8 + int.from_bytes(weights[:8], "little")
+    return weights[:data] + b"\xff" * (len(weights) - data)
+
+
+def _drawn(http: httpx2.Client) -> dict[str, Any]:
+    asked = {"task_type": "GENERATION", "origin_instance": "test", "prompt": "a red mug"}
+    done = http.post("/api/v1/tasks/", json=asked, headers={"Prefer": "wait=30"}, timeout=60.0)
+    return cast("dict[str, Any]", done.raise_for_status().json())
 
 
 def _health_of_models(http: httpx2.Client) -> tuple[int, list[str], str]:

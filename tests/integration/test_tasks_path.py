@@ -133,6 +133,25 @@ async def test_a_task_that_fails_every_time_becomes_a_dead_letter_and_can_be_rep
     assert (await host.claim("w1", task.id, 4)).HasField("task")
 
 
+async def test_a_model_that_no_worker_can_use_fails_a_task_at_once_and_else_another_worker_has_it(host: Host) -> None:
+    failure = worker_pb2.TaskFailure(
+        reason="MODEL_UNAVAILABLE", message="no numbers", category="UNAVAILABLE", retryable=True, exhausted=True
+    )
+    first, second = await host.create(), await host.create()
+    await host.beat("w", inbox=host.inbox, unwell="diffusion")
+    assert await host.order() == [(first.id, 1), (second.id, 1)]
+    await host.beat("w2", inbox=host.inbox)
+    assert await host.finish(first.id, 1, failure=failure)
+    assert (await host.get(first.id)).status == tasks_pb2.TASK_STATUS_PENDING
+    assert await host.order() == [(first.id, 2)]
+    assert (await host.get(first.id)).executor_instance == "w2"
+    await host.beat("w2", inbox=host.inbox, unwell="diffusion")
+    for task, attempt in ((first, 2), (second, 1)):
+        assert await host.finish(task.id, attempt, failure=failure)
+        ended = await host.get(task.id)
+        assert (ended.status, ended.error_reason) == (tasks_pb2.TASK_STATUS_FAILED, "MODEL_UNAVAILABLE")
+
+
 async def test_a_watcher_sees_states_and_progress_and_the_end(host: Host) -> None:
     task = await host.create()
     seen: list[str] = []

@@ -8,12 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from services.common.errors import Internal, InvalidRequest
+from services.common.errors import InvalidRequest
 from services.providers.capabilities.detecting import People, Text
 from services.providers.ports import Pixels
 from services.providers.triton.answers import EventT, event_of
 from services.providers.triton.connection import TritonConnection
-from services.providers.triton.failures import ModelLost
+from services.providers.triton.failures import BROKEN, ModelLost
 from services.providers.triton.found import PeopleEvent, SeeingEvent, TextEvent
 from services.providers.triton.optional import OptionalModel
 from services.providers.triton.supervisor import CanaryReply, WatchedRequest
@@ -73,8 +73,8 @@ class TritonDetection(OptionalModel):
             request = {"canary": True}
             answer = await self._connection.infer(self.model, request, {}, timeout=_CANARY_SECONDS)
             said = event_of(answer.event, SeeingEvent)
-        except (Internal, InvalidRequest) as error:
-            raise ModelLost(error.message) from error
+        except BROKEN as error:
+            raise ModelLost(error.message, told=True) from error
         self._known = said.can
         return CanaryReply(process=said.pid, models=said.served())
 

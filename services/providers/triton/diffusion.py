@@ -7,11 +7,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from services.common.errors import Internal, InvalidRequest
 from services.providers.ports import DiffusionStep, Drawing, DrawnPicture, OnStep
 from services.providers.triton.answers import CanaryEvent, DescribeEvent, EventT, event_of, picture_of, step_of
 from services.providers.triton.connection import TritonConnection
-from services.providers.triton.failures import ModelLost
+from services.providers.triton.failures import BROKEN, ModelLost
 from services.providers.triton.processes import end_stub
 from services.providers.triton.supervisor import CanaryReply, ModelSupervisor, WatchedRequest
 
@@ -81,8 +80,8 @@ class TritonDiffusion:
                 return event_of(await self._connection.ask(self.model, request), kind)
         except TimeoutError as error:
             raise ModelLost(f"no answer within {_ASK_SECONDS:g} s") from error
-        except (Internal, InvalidRequest) as error:
-            raise ModelLost(error.message) from error
+        except BROKEN as error:
+            raise ModelLost(error.message, told=True) from error
 
 
 def _description(event: DescribeEvent) -> ModelDescription:

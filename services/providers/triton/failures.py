@@ -7,6 +7,8 @@ import re
 from services.common.errors import ComputeError, Internal, InvalidRequest, Overloaded, Unavailable
 
 MATTE_MODEL_MISSING = "MATTE_MODEL_MISSING"
+# What a model must not answer to its canary.
+BROKEN = (Internal, InvalidRequest, Unavailable)
 _OURS = re.compile(r"^([A-Z][A-Z_]+): (.*)", re.DOTALL)
 _CALLERS_FAULT = {
     "INVALID_ARGUMENT",
@@ -23,13 +25,15 @@ _CALLERS_FAULT = {
 class ModelLost(Exception):
     """The model's process is gone, or with `server` all of Triton: nothing of the request survives it.
 
-    With `refused` the request was turned away before it began, so it can't be what killed the model.
+    With `refused` the request was turned away before it began, so it can't be what killed the model. With `told` the
+    model is there, and answers that it is broken, or what makes no sense.
     """
 
-    def __init__(self, message: str, *, server: bool = False, refused: bool = False) -> None:
+    def __init__(self, message: str, *, server: bool = False, refused: bool = False, told: bool = False) -> None:
         super().__init__(message)
         self.server = server
         self.refused = refused
+        self.told = told
 
 
 def error_of(text: str) -> ComputeError | ModelLost:

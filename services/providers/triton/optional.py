@@ -12,8 +12,6 @@ from services.providers.triton.processes import end_stub
 from services.providers.triton.supervisor import Canary, ModelSupervisor
 
 _LOOK_SECONDS = 15.0
-# As the index of the repository says it; a model that was never loaded has no state.
-_SERVED = ("READY", "LOADING", "UNLOADING")
 
 
 class OptionalModel:
@@ -41,7 +39,9 @@ class OptionalModel:
         """Whether this deployment has the model. Raises Unavailable while Triton cannot be asked."""
         if not self._served:
             try:
-                self._served = await self._connection.state(self.model) in _SERVED
+                state = await self._connection.state(self.model)
+                # One that could not be loaded is there all the same, and broken.
+                self._served = state.name == "READY" or state.in_passing or state.failed
             except ModelLost as error:
                 self._served = None
                 raise Unavailable(f"{self.model}: {error}", reason="MODEL_UNAVAILABLE", retry_after=5.0) from error

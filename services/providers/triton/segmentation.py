@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.common.errors import Internal, InvalidRequest
 from services.providers.ports import Matte, Pixels
 from services.providers.triton.answers import ModelsEvent, event_of, matte_of
 from services.providers.triton.connection import TritonConnection
-from services.providers.triton.failures import ModelLost
+from services.providers.triton.failures import BROKEN, ModelLost
 from services.providers.triton.supervisor import CanaryReply, ModelSupervisor, WatchedRequest
 
 _PROBE = np.zeros((32, 32, 3), np.uint8)
@@ -43,6 +42,6 @@ class TritonSegmentation:
             answer = await self._connection.infer(self._model, request, {"IMAGE": _PROBE}, timeout=_CANARY_SECONDS)
             matte_of(answer.event, answer.pixels, _PROBE)
             models = event_of(answer.event, ModelsEvent).served()
-        except (Internal, InvalidRequest) as error:
-            raise ModelLost(error.message) from error
+        except BROKEN as error:
+            raise ModelLost(error.message, told=True) from error
         return CanaryReply(models=models)

@@ -14,11 +14,12 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from services.common.errors import Internal, Overloaded, Unavailable
+from services.common.errors import Internal, ModelUnusable, Overloaded, Unavailable
 from services.providers.metrics import MODEL, MODEL_LOSSES, model_request
 from services.providers.ports import LoadedModel
-from services.providers.triton.connection import TritonConnection
+from services.providers.triton.connection import ModelState, TritonConnection
 from services.providers.triton.failures import ModelLost
+from services.providers.triton.reloads import Reloads
 from services.telemetry import tracing
 from services.telemetry.tracing import SpanKind
 
@@ -37,7 +38,8 @@ class CanaryReply(NamedTuple):
 # Raises ModelLost.
 Canary = Callable[[], Awaitable[CanaryReply]]
 _RESUBMITS = 2
-_LONGEST_PAUSE = 30.0
+# Nobody waits for a model that cannot be used.
+_LOOK_SECONDS = 5.0
 
 
 class WatchedRequest:
@@ -60,7 +62,11 @@ class WatchedRequest:
 
 
 class ModelSupervisor:
-    """`every` seconds a canary; a request silent for `silence` seconds is taken for dead; a dead model is reloaded."""
+    """`every` seconds a canary; a request silent for `silence` seconds is taken for dead; a dead model is reloaded.
+
+    A model that stays dead however often it is loaded, or that never worked and says itself that it is broken, cannot
+    be used: whoever needs it is told at once, and it is loaded anew now and then.
+    """
 
     def __init__(
         self,
@@ -86,12 +92,15 @@ class ModelSupervisor:
         self._every = every
         self._silence = silence
         self._recovery = recovery
-        self._up = asyncio.Event()
+        # Set while it answers, and while it is known that it cannot be used.
+        self._known = asyncio.Event()
+        self._up = False
+        self._unusable: ModelUnusable | None = None
         self._down = True
         # As the last canary said.
         self.served: tuple[LoadedModel, ...] = ()
         self._process = 0
-        self._pause = every
+        self._reloads = Reloads(every)
         self._suspected = asyncio.Event()
         self._guards: set[WatchedRequest] = set()
         self._why = "no canary has answered yet"
@@ -101,17 +110,27 @@ class ModelSupervisor:
         while True:
             await self._look()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
+                async with asyncio.timeout(self._seconds_to_next):
                     await self._suspected.wait()
             self._suspected.clear()
 
+    @property
+    def _seconds_to_next(self) -> float:
+        return (
+            self._every if self._unusable is None else max(self._every, min(_LOOK_SECONDS, self._reloads.seconds_left))
+        )
+
     async def check(self) -> None:
-        """How the last canary went. Raises Unavailable while the model does not answer."""
-        if not self._up.is_set():
+        """How the last canary went. Raises Unavailable while the model does not answer, ModelUnusable where waiting
+        mends nothing.
+        """
+        if not self._up:
             raise self._unavailable()
 
     async def ask(self) -> None:
-        """A canary now. Raises Unavailable."""
+        """A canary now, unless the model cannot be used. Raises as `check` does."""
+        if self._unusable is not None:
+            raise self._unavailable()
         try:
             await self._canary()
         except ModelLost as error:
@@ -119,6 +138,8 @@ class ModelSupervisor:
             raise self._unavailable() from error
 
     def _unavailable(self) -> Unavailable:
+        if known := self._unusable:
+            return ModelUnusable(self.model, known.why, known.detail)
         return Unavailable(f"{self.model}: {self._why}", reason="MODEL_UNAVAILABLE", retry_after=5.0)
 
     async def carry(self, ask: Callable[[WatchedRequest], Awaitable[AnswerT]]) -> AnswerT:
@@ -126,6 +147,7 @@ class ModelSupervisor:
 
         Raises:
             Unavailable: the model stays away, or is lost each time.
+            ModelUnusable: it cannot be used, which is known at once.
         """
         losses, give_up = 0, time.monotonic() + self._recovery
         while losses <= _RESUBMITS and time.monotonic() < give_up:
@@ -159,9 +181,11 @@ class ModelSupervisor:
     async def _ready(self) -> None:
         try:
             async with asyncio.timeout(self._recovery):
-                await self._up.wait()
+                while not self._up and self._unusable is None:
+                    await self._known.wait()
         except TimeoutError:
-            await self.check()
+            pass
+        await self.check()
 
     async def _guarded(self, ask: Callable[[WatchedRequest], Awaitable[AnswerT]]) -> AnswerT:
         limit = asyncio.timeout(None)
@@ -184,9 +208,14 @@ class ModelSupervisor:
             self._guards.discard(guard)
 
     def _suspect(self, why: str) -> None:
-        self._up.clear()
-        self._why = why
+        self._note_lost(why)
         self._suspected.set()
+
+    def _note_lost(self, why: str) -> None:
+        self._up = False
+        self._why = why
+        if self._unusable is None:
+            self._known.clear()
 
     async def _look(self) -> None:
         """One canary, and what follows from it."""
@@ -195,15 +224,19 @@ class ModelSupervisor:
         except ModelLost as error:
             news = self._fall(error)
             if not error.server:
-                await self._repair(certain=news)
+                await self._repair(error, certain=news)
         else:
-            if self._down:
-                log.info("model answers", model=self.model)
-            self._down = False
-            self.served = pulse.models
-            self._up.set()
+            self._rise(pulse)
             self._note_process(pulse.process)
             self._wake_silent(pulse.queued)
+
+    def _rise(self, pulse: CanaryReply) -> None:
+        if self._down:
+            log.info("model answers", model=self.model)
+        self._down, self._unusable, self._up = False, None, True
+        self._known.set()
+        self._reloads.well()
+        self.served = pulse.models
 
     def _fall(self, error: ModelLost) -> bool:
         """Whatever was running there is gone. True when it was up until now."""
@@ -212,8 +245,8 @@ class ModelSupervisor:
             MODEL_LOSSES.count(self.model)
             log.warning("model does not answer", model=self.model, error=str(error), requests=len(self._guards))
         self._down = True
-        self._up.clear()
-        self._why = str(error)
+        self.served = ()
+        self._note_lost(str(error))
         for guard in list(self._guards):
             guard.wake()
         return news
@@ -234,24 +267,31 @@ class ModelSupervisor:
             if guard.heard_at < before and (guard.started or queued == 0):
                 guard.wake()
 
-    async def _repair(self, *, certain: bool) -> None:
-        """Reloads, unless another worker is at it: the first of them is enough.
+    async def _repair(self, error: ModelLost, *, certain: bool) -> None:
+        """Reloads when it is time, unless another worker is at it: the first of them is enough.
 
         What failed just after it had worked is `certain`; else the failure may be older than somebody's reload.
         """
         await asyncio.sleep(random.uniform(0.0, 0.3))
         try:
-            if await self._connection.state(self.model) in ("LOADING", "UNLOADING"):
+            state = await self._connection.state(self.model)
+            if state.in_passing:
                 return
-            if not certain and await self._lives():
-                return
-            await self._reload()
-            self._pause = self._every
-            self._suspected.set()
-        except ModelLost as error:
-            log.warning("model not reloaded", model=self.model, error=str(error), next_try_seconds=self._pause)
-            await asyncio.sleep(self._pause)
-            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+            self._judge(state, error)
+            if self._reloads.is_due and (certain or not await self._lives()):
+                await self._reload()
+        except ModelLost as failure:
+            log.warning("model not reloaded", model=self.model, error=str(failure))
+
+    def _judge(self, state: ModelState, error: ModelLost) -> None:
+        """Whether it cannot be used."""
+        if not self._reloads.is_given_up(told=error.told or state.failed):
+            return
+        why, detail = ("it could not be loaded", state.reason) if state.failed else (str(error), str(error))
+        if self._unusable is None:
+            log.error("model cannot be used", model=self.model, why=detail)
+        self._unusable = ModelUnusable(self.model, why, detail)
+        self._known.set()
 
     async def _lives(self) -> bool:
         try:
@@ -267,5 +307,10 @@ class ModelSupervisor:
         # Unloading would wait for the requests of a process that hangs.
         if self._process and self._end_process is not None and self._end_process(self._process, self.model):
             log.warning("hanging model process ended", model=self.model, pid=self._process)
-        await self._connection.reload(self.model)
+        self._reloads.begun()
+        try:
+            await self._connection.reload(self.model)
+        finally:
+            self._reloads.ended()
+            self._suspected.set()
         log.info("model reloaded", model=self.model, seconds=round(time.monotonic() - began, 1))

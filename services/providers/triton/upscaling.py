@@ -7,12 +7,11 @@ from contextlib import aclosing
 
 import numpy as np
 
-from services.common.errors import Internal, InvalidRequest
 from services.providers.capabilities.enlarging import Enlarged, OnTile, TileProgress
 from services.providers.ports import Pixels
 from services.providers.triton.answers import CanaryEvent, UpscaledEvent, event_of, tile_of, unusable
 from services.providers.triton.connection import TritonConnection
-from services.providers.triton.failures import ModelLost
+from services.providers.triton.failures import BROKEN, ModelLost
 from services.providers.triton.optional import OptionalModel
 from services.providers.triton.supervisor import CanaryReply, WatchedRequest
 
@@ -65,8 +64,8 @@ class TritonUpscaling(OptionalModel):
                 event = event_of(await self._connection.ask(self.model, {"canary": True}), CanaryEvent)
         except TimeoutError as error:
             raise ModelLost(f"no answer within {_ASK_SECONDS:g} s") from error
-        except (Internal, InvalidRequest) as error:
-            raise ModelLost(error.message) from error
+        except BROKEN as error:
+            raise ModelLost(error.message, told=True) from error
         return CanaryReply(event.queued, event.pid, event.served())
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from compute.tasks.v1 import tasks_pb2 as compute_dot_tasks_dot_v1_dot_tasks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compute/inference/v1/inference.proto\x12\x14\x63ompute.inference.v1\x1a\x1c\x63ompute/tasks/v1/tasks.proto\"\x17\n\x15\x44\x65scribeWorkerRequest\"\x85\x01\n\x16\x44\x65scribeWorkerResponse\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x11\n\x05queue\x18\x02 \x01(\tB\x02\x18\x01\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12\x0f\n\x07running\x18\x04 \x01(\x05\x12\x12\n\ntask_types\x18\x05 \x03(\t\x12\x0e\n\x06queues\x18\x06 \x03(\t\"%\n\x12\x43heckModelsRequest\x12\x0f\n\x07without\x18\x01 \x03(\t\"G\n\x13\x43heckModelsResponse\x12\x30\n\x06models\x18\x01 \x03(\x0b\x32 .compute.inference.v1.ModelCheck\",\n\nModelCheck\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\":\n\tWorkOrder\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.compute.inference.v1.WorkItem\"`\n\x08WorkItem\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12)\n\x04task\x18\x03 \x01(\x0b\x32\x16.compute.tasks.v1.TaskH\x00\x88\x01\x01\x42\x07\n\x05_task\"<\n\x0b\x43\x61ncelOrder\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.compute.inference.v1.WorkItem\"&\n\x13ResolveOrphansOrder\x12\x0f\n\x07task_id\x18\x01 \x01(\t2\xe3\x01\n\x10InferenceService\x12k\n\x0e\x44\x65scribeWorker\x12+.compute.inference.v1.DescribeWorkerRequest\x1a,.compute.inference.v1.DescribeWorkerResponse\x12\x62\n\x0b\x43heckModels\x12(.compute.inference.v1.CheckModelsRequest\x1a).compute.inference.v1.CheckModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$compute/inference/v1/inference.proto\x12\x14\x63ompute.inference.v1\x1a\x1c\x63ompute/tasks/v1/tasks.proto\"\x17\n\x15\x44\x65scribeWorkerRequest\"\x85\x01\n\x16\x44\x65scribeWorkerResponse\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x11\n\x05queue\x18\x02 \x01(\tB\x02\x18\x01\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12\x0f\n\x07running\x18\x04 \x01(\x05\x12\x12\n\ntask_types\x18\x05 \x03(\t\x12\x0e\n\x06queues\x18\x06 \x03(\t\"%\n\x12\x43heckModelsRequest\x12\x0f\n\x07without\x18\x01 \x03(\t\"G\n\x13\x43heckModelsResponse\x12\x30\n\x06models\x18\x01 \x03(\x0b\x32 .compute.inference.v1.ModelCheck\">\n\nModelCheck\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x10\n\x08unusable\x18\x03 \x01(\t\":\n\tWorkOrder\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.compute.inference.v1.WorkItem\"`\n\x08WorkItem\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12)\n\x04task\x18\x03 \x01(\x0b\x32\x16.compute.tasks.v1.TaskH\x00\x88\x01\x01\x42\x07\n\x05_task\"<\n\x0b\x43\x61ncelOrder\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.compute.inference.v1.WorkItem\"&\n\x13ResolveOrphansOrder\x12\x0f\n\x07task_id\x18\x01 \x01(\t2\xe3\x01\n\x10InferenceService\x12k\n\x0e\x44\x65scribeWorker\x12+.compute.inference.v1.DescribeWorkerRequest\x1a,.compute.inference.v1.DescribeWorkerResponse\x12\x62\n\x0b\x43heckModels\x12(.compute.inference.v1.CheckModelsRequest\x1a).compute.inference.v1.CheckModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,15 +43,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKMODELSRESPONSE']._serialized_start=292
   _globals['_CHECKMODELSRESPONSE']._serialized_end=363
   _globals['_MODELCHECK']._serialized_start=365
-  _globals['_MODELCHECK']._serialized_end=409
-  _globals['_WORKORDER']._serialized_start=411
-  _globals['_WORKORDER']._serialized_end=469
-  _globals['_WORKITEM']._serialized_start=471
-  _globals['_WORKITEM']._serialized_end=567
-  _globals['_CANCELORDER']._serialized_start=569
-  _globals['_CANCELORDER']._serialized_end=629
-  _globals['_RESOLVEORPHANSORDER']._serialized_start=631
-  _globals['_RESOLVEORPHANSORDER']._serialized_end=669
-  _globals['_INFERENCESERVICE']._serialized_start=672
-  _globals['_INFERENCESERVICE']._serialized_end=899
+  _globals['_MODELCHECK']._serialized_end=427
+  _globals['_WORKORDER']._serialized_start=429
+  _globals['_WORKORDER']._serialized_end=487
+  _globals['_WORKITEM']._serialized_start=489
+  _globals['_WORKITEM']._serialized_end=585
+  _globals['_CANCELORDER']._serialized_start=587
+  _globals['_CANCELORDER']._serialized_end=647
+  _globals['_RESOLVEORPHANSORDER']._serialized_start=649
+  _globals['_RESOLVEORPHANSORDER']._serialized_end=687
+  _globals['_INFERENCESERVICE']._serialized_start=690
+  _globals['_INFERENCESERVICE']._serialized_end=917
 # @@protoc_insertion_point(module_scope)

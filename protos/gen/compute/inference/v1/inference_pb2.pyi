@@ -40,12 +40,14 @@ class CheckModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[ModelCheck, _Mapping]]] = ...) -> None: ...
 
 class ModelCheck(_message.Message):
-    __slots__ = ("model", "seconds")
+    __slots__ = ("model", "seconds", "unusable")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    UNUSABLE_FIELD_NUMBER: _ClassVar[int]
     model: str
     seconds: float
-    def __init__(self, model: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+    unusable: str
+    def __init__(self, model: _Optional[str] = ..., seconds: _Optional[float] = ..., unusable: _Optional[str] = ...) -> None: ...
 
 class WorkOrder(_message.Message):
     __slots__ = ("items",)

@@ -58,7 +58,7 @@ class InferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckModels(self, request, context):
-        """Runs one tiny inference on each model. UNAVAILABLE when a model does not answer.
+        """Runs one tiny inference on each model. UNAVAILABLE when a model does not answer and may come to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,7 @@ class Claim(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...
 
 class HeartbeatTasksRequest(_message.Message):
-    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unavailable_models", "models", "queues", "memory_bytes", "tasks_completed", "uptime_seconds")
+    __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unavailable_models", "models", "queues", "memory_bytes", "tasks_completed", "uptime_seconds", "unavailable_reasons")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class HeartbeatTasksRequest(_message.Message):
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     TASKS_COMPLETED_FIELD_NUMBER: _ClassVar[int]
     UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_REASONS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     queue: str
     capacity: int
@@ -72,7 +73,8 @@ class HeartbeatTasksRequest(_message.Message):
     memory_bytes: int
     tasks_completed: int
     uptime_seconds: float
-    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unavailable_models: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[_tasks_pb2.ServedModel, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., tasks_completed: _Optional[int] = ..., uptime_seconds: _Optional[float] = ...) -> None: ...
+    unavailable_reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_id: _Optional[str] = ..., queue: _Optional[str] = ..., capacity: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningTask, _Mapping]]] = ..., draining: _Optional[bool] = ..., inbox: _Optional[str] = ..., unavailable_models: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[_tasks_pb2.ServedModel, _Mapping]]] = ..., queues: _Optional[_Iterable[str]] = ..., memory_bytes: _Optional[int] = ..., tasks_completed: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., unavailable_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RunningTask(_message.Message):
     __slots__ = ("task_id", "attempt", "progress")
