@@ -29,6 +29,11 @@ _SHOWN = ConfigDict(protected_namespaces=())
 Name = Annotated[Text, Field(min_length=1, max_length=255)]
 Description = Annotated[Text, Field(max_length=1000)]
 WebhookUrl = Annotated[str, Field(max_length=512), AfterValidator(check_webhook)]
+_RESULT_PATH = "Where the result lies in storage as JSON, when it has more than 8 KiB"
+_RESULT_OMITTED = (
+    "True where the answer has no room for the result: one shows up to 4 MiB of results, those of final steps first. "
+    "It lies at result_path, or the task has it"
+)
 _AnyType: Any = Literal[tuple(TYPES)]
 
 
@@ -211,6 +216,8 @@ class WorkflowSlotPublic(BaseModel):
     status: StepStatus = Field(description="Status")
     task_id: UUID | None = Field(None, description="Its task, the latest of several")
     result: dict[str, Any] | None = Field(None, description="What its task made")
+    result_path: str | None = Field(None, description=_RESULT_PATH)
+    result_omitted: bool = Field(False, description=_RESULT_OMITTED)
     error_message: str | None = Field(None, description="Why it failed, for people")
     error_reason: str | None = Field(None, description="Why it failed, for programs")
     started_at: datetime | None = Field(None, description="When its task was asked for")
@@ -237,6 +244,8 @@ class WorkflowStepPublic(BaseModel):
     status: StepStatus = Field(description="Status")
     task_id: UUID | None = Field(None, description="Its task, the latest of several")
     result: dict[str, Any] | None = Field(None, description="What its task made")
+    result_path: str | None = Field(None, description=_RESULT_PATH)
+    result_omitted: bool = Field(False, description=_RESULT_OMITTED)
     error_message: str | None = Field(None, description="Why it failed, for people")
     error_reason: str | None = Field(None, description="Why it failed, for programs")
     started_at: datetime | None = Field(None, description="When its task was asked for")
@@ -303,6 +312,7 @@ class WorkflowPublic(BaseModel):
     steps: list[WorkflowStepPublic] = Field(
         [], description="Its steps, as they were written; empty in a list whose workflows have more than 1,000 in all"
     )
+    steps_omitted: bool = Field(False, description="True where such a list has left them out: ask for the workflow")
 
 
 class WorkflowListResponse(BaseModel):

@@ -8,6 +8,8 @@ from uuid import UUID, uuid5
 
 import orjson
 
+# A longer result travels with no message that somebody may not need, and lies in no document.
+SHORT_RESULT_BYTES = 8 << 10
 # Ids of keys are made in another namespace, so that no caller can reach a child's.
 _CHILDREN = UUID("7a1f5a0e-3c0b-5b0e-9f0a-6d9c54a3b2e1")
 

@@ -11,13 +11,11 @@ import nats.errors
 from compute.tasks.v1 import parents_pb2 as pb
 from nats.aio.client import Client
 
-from services.common.parents import TaskParent
+from services.common.parents import SHORT_RESULT_BYTES, TaskParent
 from services.messaging.subjects.steps import step_hint_subject
 from services.tasks.domain import Task, TaskState
 from services.tasks.outgoing import step_notice
 
-# A longer result is read when it is asked for.
-_RESULT_BYTES = 8 << 10
 _MESSAGE_BYTES = 512 << 10
 
 
@@ -52,7 +50,7 @@ def _hint(task: Task, parent: TaskParent) -> pb.StepNotice:
     hint = step_notice(task, parent, task.outbox[-1])
     if task.state is TaskState.COMPLETED and task.result is not None:
         result = task.result.partition("\n")[0]  # the files it names lie behind it
-        if len(result) <= _RESULT_BYTES:
+        if len(result) <= SHORT_RESULT_BYTES:
             hint.result_json = result
     return hint
 

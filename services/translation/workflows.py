@@ -158,6 +158,7 @@ def to_public(workflow: pb.Workflow) -> dict[str, Any]:
         "deleted_at": _time(workflow, "deleted_at"),
         "forked_from": _text(workflow, "forked_from"),
         "pinned": [_pinned(picture) for picture in workflow.pinned],
+        "steps_omitted": workflow.steps_omitted,
         "steps": [
             _step(workflow, step, written) for step, written in zip(workflow.steps, definition.steps, strict=True)
         ],
@@ -195,6 +196,8 @@ def _row(message: pb.Step | pb.Slot) -> dict[str, Any]:
     return {
         "status": _STEP_STATUS[message.status],
         "result": _json(message, "result_json"),
+        "result_path": _text(message, "result_path"),
+        "result_omitted": message.result_omitted,
         **{name: _text(message, name) for name in ("task_id", "error_message", "error_reason")},
         **{name: _time(message, name) for name in ("started_at", "completed_at")},
         "retry_count": message.retry_count,

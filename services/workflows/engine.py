@@ -102,7 +102,9 @@ class Engine:
         found = await self._found(workflow, asked, told)
         turn.outcomes = {turn.unit(name): _ended(name, task) for name, task in found.items() if task.over}
         turn.outcomes |= {turn.unit(name): ended for name, ended in refused.items()}
-        await self._keep({name: task.result for name, task in found.items() if task.result is not None})
+        await self._keep(
+            workflow.tenant, {name: task.result for name, task in found.items() if task.result is not None}
+        )
         await self._load(turn, turn.candidates(whole=whole))
         made_by = self._made_by
         inputs = Inputs(
@@ -139,10 +141,10 @@ class Engine:
         await self._workflows.get_fresh(workflow.id)
         return False
 
-    async def _keep(self, results: Mapping[StepName, Result]) -> None:
+    async def _keep(self, tenant: str, results: Mapping[StepName, Result]) -> None:
         """Before the head says that there are any."""
         if results:
-            await self._results.add(results)
+            await self._results.add(tenant, results)
             self._remember(results)
 
     async def _load(self, turn: Turn, places: Iterable[int]) -> None:

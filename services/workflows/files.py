@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Protocol
 
 import structlog
@@ -41,6 +42,14 @@ class FileStore(Protocol):
 
     async def delete_prefix(self, prefix: str, *, tenant: str, with_results: bool = False) -> Sequence[str]: ...
 
+    async def upload(
+        self, path: str, content: bytes, *, tenant: str, must_be_image: bool = False, result: bool = False
+    ) -> StoredFile: ...
+
+    async def read(self, path: str, *, tenant: str, limit: int) -> bytes:
+        """Raises NotFound."""
+        ...
+
 
 def folder_of(workflow_id: str) -> str:
     """All of it goes with the workflow's clean-up."""
@@ -50,6 +59,11 @@ def folder_of(workflow_id: str) -> str:
 def inputs_of_workflow(workflow_id: str) -> str:
     """For the pictures it is given."""
     return f"{folder_of(workflow_id)}inputs/"
+
+
+def path_of_result(workflow_id: str, name: str, attempt: int) -> str:
+    """For what a try at a step or a slot made, where that is long; stores may not tell `A` from `a`."""
+    return f"{folder_of(workflow_id)}results/{sha256(f'{name}/{attempt}'.encode()).hexdigest()[:32]}.json"
 
 
 def folder_of_unit(workflow_id: str, name: str) -> str:

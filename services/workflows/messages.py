@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -23,6 +23,7 @@ from services.catalog.partial import PARTIALS
 from services.common.errors import InvalidRequest, Violation
 from services.rpc.proto import set_time
 from services.translation.workflows import fill_spec, given_of
+from services.workflows.answers import ShownResults
 from services.workflows.definition import (
     GATE_SECONDS,
     RETRIES,
@@ -209,17 +210,15 @@ class WorkflowView:
         self._fill_definition(workflow, stored, message.definition)
         return message
 
-    def whole(
-        self, workflow: Workflow, stored: StoredDefinition, results: Mapping[str, Mapping[str, Any]]
-    ) -> pb.Workflow:
+    def whole(self, workflow: Workflow, stored: StoredDefinition, results: ShownResults) -> pb.Workflow:
         """With its steps and what they made."""
         message, definition = self.head(workflow, stored), stored.definition
         for step in definition.steps:
             _write_step(step, message.definition.steps.add())
         for step, row in zip(definition.steps, workflow.rows, strict=True):
             self._fill_step(workflow, step, row, results, message.steps.add())
-        final = {definition.steps[place].id: results.get(definition.steps[place].id) for place in definition.sinks}
-        made = {name: result for name, result in final.items() if result is not None}
+        final = [definition.steps[place].id for place in definition.sinks]
+        made = {name: results.made[name] for name in final if name in results.made}
         if made:
             told: Any = next(iter(made.values())) if len(final) == 1 else made
             message.final_step_result_json = orjson.dumps(told).decode()
@@ -243,7 +242,7 @@ class WorkflowView:
         workflow: Workflow,
         step: StepDefinition,
         row: Row,
-        results: Mapping[str, Mapping[str, Any]],
+        results: ShownResults,
         message: pb.Step,
     ) -> None:
         message.id = str(uuid5(_STEPS, f"{workflow.id}/{step.id}"))
@@ -266,15 +265,18 @@ class WorkflowView:
         workflow: Workflow,
         name: str,
         row: Row,
-        results: Mapping[str, Mapping[str, Any]],
+        results: ShownResults,
         message: pb.Step | pb.Slot,
     ) -> None:
         """What a step and a slot of one have in common."""
         message.status, message.retry_count = _STEP_STATUS[row.state], row.retries
         if row.attempt and row.state is not StepStatus.CACHED:
             message.task_id = self._task_id(workflow.tenant, StepName(workflow.id, name, row.attempt))
-        if (result := results.get(name)) is not None:
+        if (result := results.made.get(name)) is not None:
             message.result_json = orjson.dumps(result).decode()
+        if (path := results.paths.get(name)) is not None:
+            message.result_path = path
+        message.result_omitted = name in results.omitted
         for field, value in (("error_message", row.message), ("error_reason", row.reason)):
             if value is not None:
                 setattr(message, field, value)

@@ -72,12 +72,31 @@ class StepName(NamedTuple):
     attempt: int
 
 
+class StoredResult(NamedTuple):
+    """JSON of `size` bytes, as `text` or under a `path` in the tenant's storage."""
+
+    size: int
+    text: str = ""
+    path: str | None = None
+    tenant: str = ""
+
+
 class ResultRepository(Protocol):
     """What steps made: written once each, before the head says so."""
 
-    async def add(self, results: Mapping[StepName, Mapping[str, Any]]) -> None: ...
+    async def add(self, tenant: str, results: Mapping[StepName, Mapping[str, Any]]) -> None: ...
 
-    async def get(self, names: Sequence[StepName]) -> dict[StepName, Mapping[str, Any]]: ...
+    async def get(self, names: Sequence[StepName]) -> dict[StepName, Mapping[str, Any]]:
+        """Those that are there."""
+        ...
+
+    async def find(self, names: Sequence[StepName]) -> dict[StepName, StoredResult]:
+        """Without reading those that lie in storage."""
+        ...
+
+    async def read(self, found: Mapping[StepName, StoredResult]) -> dict[StepName, Mapping[str, Any]]:
+        """Those that are still there."""
+        ...
 
 
 class NewStepTask(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -15,14 +16,16 @@ from services.catalog.enums import StepStatus, WorkflowStatus
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import NotFound
 from services.common.paging import ListPage, ListWindow
+from services.common.parents import SHORT_RESULT_BYTES
 from services.durable.batch_writer import BatchWriter
 from services.durable.codec import Codec
 from services.durable.repository import GroupRepository
 from services.durable.store import Collection, Database, Document, equals, persist, read
 from services.durable.write_log import WriteLog
 from services.workflows.domain import Decision, Entry, Happening, Row, Unit, Workflow, WorkflowVerb
+from services.workflows.files import FileStore, path_of_result
 from services.workflows.messages import read_definition, write_definition
-from services.workflows.ports import StepName, StoredDefinition, WorkflowQuery
+from services.workflows.ports import StepName, StoredDefinition, StoredResult, WorkflowQuery
 
 HEADS, DEFINITIONS, RESULTS = "workflows", "workflow_definitions", "workflow_results"
 _CACHE, _CACHE_BYTES = 4_096, 64 << 20
@@ -31,6 +34,9 @@ _OWN = ("id", "state", "rows", "to_cancel", "outbox")
 _PLAIN = tuple(name for name in Workflow.__dataclass_fields__ if name not in _OWN)
 _DUPLICATE = 11000
 _RESULTS_TOGETHER = 256
+_FILES_AT_ONCE = 16
+# Tasks tell of their results in messages of 16 MiB.
+_LONGEST_RESULT = 32 << 20
 
 
 class MongoWorkflowRepository(GroupRepository[Workflow]):
@@ -106,21 +112,28 @@ class MongoDefinitionRepository:
 
 
 class MongoResultRepository:
-    """One document for each result; its text is JSON."""
+    """One document for each result, as JSON; a long one lies in storage, and its document says where."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, files: FileStore) -> None:
         self._results: Collection = database[RESULTS]
+        self._files = files
+        self._room = asyncio.Semaphore(_FILES_AT_ONCE)
         self._adding: BatchWriter[list[Document], None] = BatchWriter(
             self._add, weigh=len, group_weight=_RESULTS_TOGETHER, busy="STORE_BUSY"
         )
 
-    async def add(self, results: Mapping[StepName, Mapping[str, Any]]) -> None:
+    async def add(self, tenant: str, results: Mapping[StepName, Mapping[str, Any]]) -> None:
         """One that is there already is the same: nothing but a step's own task makes it."""
-        documents = [
-            {"_id": _result_id(name), "workflow": name.workflow_id, "result": orjson.dumps(result).decode()}
-            for name, result in results.items()
-        ]
-        await self._adding.put(documents)
+        texts = {name: orjson.dumps(result) for name, result in results.items()}
+        long = {name: text for name, text in texts.items() if len(text) > SHORT_RESULT_BYTES}
+        if long:
+            await asyncio.gather(*(self._upload(tenant, name, text) for name, text in long.items()))
+        await self._adding.put([_result_document(tenant, name, text) for name, text in texts.items()])
+
+    async def _upload(self, tenant: str, name: StepName, text: bytes) -> None:
+        """Before the document that says so. The same again is the same content."""
+        async with self._room:
+            await self._files.upload(path_of_result(*name), text, tenant=tenant, result=True)
 
     async def _add(self, groups: Sequence[list[Document]]) -> list[None]:
         """What several workflows made goes together."""
@@ -140,13 +153,43 @@ class MongoResultRepository:
                 raise
 
     async def get(self, names: Sequence[StepName]) -> dict[StepName, Mapping[str, Any]]:
+        return await self.read(await self.find(names))
+
+    async def find(self, names: Sequence[StepName]) -> dict[StepName, StoredResult]:
         ids = {_result_id(name): name for name in names}
         found = await read(lambda: self._results.find({"_id": {"$in": list(ids)}}))
-        return {ids[document["_id"]]: orjson.loads(document["result"]) for document in found}
+        return {ids[document["_id"]]: _stored_result(document) for document in found}
+
+    async def read(self, found: Mapping[StepName, StoredResult]) -> dict[StepName, Mapping[str, Any]]:
+        texts = await asyncio.gather(*(self._text(result) for result in found.values()))
+        return {name: orjson.loads(text) for name, text in zip(found, texts, strict=True) if text}
+
+    async def _text(self, result: StoredResult) -> str | bytes:
+        """Empty for one whose file went with a clean-up."""
+        if result.path is None:
+            return result.text
+        async with self._room:
+            try:
+                return await self._files.read(result.path, tenant=result.tenant, limit=_LONGEST_RESULT)
+            except NotFound:
+                return b""
 
 
 def _result_id(name: StepName) -> str:
     return f"{name.workflow_id}/{name.step_id}/{name.attempt}"
+
+
+def _result_document(tenant: str, name: StepName, text: bytes) -> Document:
+    document: Document = {"_id": _result_id(name), "workflow": name.workflow_id}
+    if len(text) <= SHORT_RESULT_BYTES:
+        return document | {"result": text.decode()}
+    return document | {"path": path_of_result(*name), "size": len(text), "tenant": tenant}
+
+
+def _stored_result(document: Document) -> StoredResult:
+    if "path" in document:
+        return StoredResult(document["size"], "", document["path"], document["tenant"])
+    return StoredResult(len(document["result"]), document["result"])
 
 
 def to_document(workflow: Workflow) -> Document:

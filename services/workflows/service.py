@@ -10,11 +10,11 @@ from services.catalog.enums import StepStatus
 from services.common.errors import ComputeError, IllegalTransition, NotFound, Overloaded
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
+from services.workflows.answers import AnswerRoom, ShownResults, shown_results
 from services.workflows.definition import Definition
 from services.workflows.domain import MADE, Decision, Row, Workflow
 from services.workflows.files import WorkflowFiles, folder_of
 from services.workflows.forks import Forking, TakenOver
-from services.workflows.inputs import gathered
 from services.workflows.pinning import Pin, Pins
 from services.workflows.ports import (
     DefinitionRepository,
@@ -124,18 +124,10 @@ class WorkflowService:
     async def count(self, wanted: WorkflowQuery) -> int:
         return await self._workflows.count(wanted)
 
-    async def results(self, workflow: Workflow) -> dict[str, Mapping[str, Any]]:
-        """What its steps and their slots made, by their names; that of a step with slots is what they made together."""
-        steps = (await self._definitions.get(workflow.id)).definition.steps
-        done = [(unit, row.attempt) for unit, row in workflow.units() if row.state in MADE]
-        names = [StepName(workflow.id, unit_name(steps[unit.place].id, unit.slot), attempt) for unit, attempt in done]
-        found = await self._results.get(names) if names else {}
-        made = {name.step_id: found[name] for name in names if name in found}
-        for step, row in zip(steps, workflow.rows, strict=True):
-            if step.for_each is not None and row.state in MADE:
-                slots = (made.get(unit_name(step.id, number)) for number in range(len(row.slots)))
-                made[step.id] = gathered([result for result in slots if result is not None])
-        return made
+    async def results(self, workflow: Workflow, room: AnswerRoom) -> ShownResults:
+        """What its steps and their slots made, as far as an answer has room."""
+        definition = (await self._definitions.get(workflow.id)).definition
+        return await shown_results(workflow, definition, self._results, room)
 
     async def pins(self, workflow_id: str) -> list[Pin]:
         """The pictures that its addresses stand for."""
@@ -191,7 +183,7 @@ class WorkflowService:
         await self._pins.take_over(old.id, new_id, made.paths)
         await self._definitions.add(new_id, stored._replace(definition=made.definition))
         if made.results:
-            await self._results.add(made.results)
+            await self._results.add(tenant, made.results)
         now, names = self._clock(), ("tenant", *_ORIGIN, "description", "webhook_url")
         fields = {field: getattr(old, field) for field in names}
         fields |= {"name": fork.name or old.name, "rows": made.rows, "inputs_folder": fork.inputs_folder}

@@ -24,6 +24,7 @@ from services.rpc.grpc_server import Context
 from services.rpc.proto import set_time
 from services.telemetry.trace_context import current
 from services.translation.workflows import given_of
+from services.workflows.answers import AnswerRoom
 from services.workflows.definition import Definition
 from services.workflows.domain import Decision, Workflow
 from services.workflows.inputs import draw_seeds
@@ -36,6 +37,7 @@ ResponseT = TypeVar("ResponseT")
 _LIMIT = 50
 # A list shows the steps of its workflows where there are no more than these in all.
 _LISTED_STEPS = 1_000
+_LISTED_BYTES = 1 << 20
 _SEEDS = 2**32
 _NAME, _COMMENT = 100, 1_000
 _CLEARABLE = ("description", "webhook_url")
@@ -85,8 +87,8 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
             request.include_deleted,
         )
         found, total = await self._service.find(wanted, window), await self._service.count(wanted)
-        whole = many(found.items) <= _LISTED_STEPS
-        shown = fitting([await self._listed(item, steps=whole) for item in found.items])
+        whole, room = many(found.items) <= _LISTED_STEPS, AnswerRoom(_LISTED_BYTES)
+        shown = fitting([await self._listed(item, room, steps=whole) for item in found.items])
         token = next_token(window, found, len(shown))
         return pb.ListWorkflowsResponse(workflows=shown, next_page_token=token, total=total)
 
@@ -211,17 +213,19 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
             ) from error
 
     async def _shown(self, workflow: Workflow) -> pb.Workflow:
-        shown = await self._listed(workflow, steps=True)
+        shown = await self._listed(workflow, AnswerRoom(), steps=True)
         for pin in await self._service.pins(workflow.id):
             picture = shown.pinned.add(url=pin.url, path=pin.path, sha256=pin.sha256)
             set_time(picture.fetched_at, pin.at)
         return shown
 
-    async def _listed(self, workflow: Workflow, *, steps: bool) -> pb.Workflow:
+    async def _listed(self, workflow: Workflow, room: AnswerRoom, *, steps: bool) -> pb.Workflow:
         stored = await self._service.definition(workflow.id)
-        if not steps:
-            return self._view.head(workflow, stored)
-        return self._view.whole(workflow, stored, await self._service.results(workflow))
+        if steps:
+            return self._view.whole(workflow, stored, await self._service.results(workflow, room))
+        head = self._view.head(workflow, stored)
+        head.steps_omitted = True
+        return head
 
 
 def changed(definition: Definition, place: int, changes: TaskSpec) -> Definition:

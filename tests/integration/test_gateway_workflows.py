@@ -454,3 +454,36 @@ async def test_a_fork_that_cannot_run_is_refused(api: Stack, flows: Flows, body:
     headers = {"authorization": flows.authorization}
     answer = await api.http.post(f"{WORKFLOWS}{made['id']}/fork", json=body, headers=headers)
     assert answer.status_code == status, answer.text
+
+
+async def test_results_larger_than_any_message_are_answered_as_far_as_there_is_room(api: Stack, flows: Flows) -> None:
+    """24 MB of them, where a message takes 16."""
+    names = [f"s{number}" for number in range(24)]
+    last = {**probe("last"), "depends_on": names}
+    made = await flows.create(*(probe(name) for name in names), last)
+    for name in names:
+        await flows.end(made["id"], name, "x" * 1_000_000)
+    await flows.end(made["id"], "last", "the end")
+    done = await flows.ended(made["id"], "COMPLETED")
+    assert done["final_step_result"] == {"payload": "the end"}
+    steps = {step["step_id"]: step for step in done["steps"]}
+    assert (steps["last"]["result_omitted"], steps["last"]["result_path"]) == (False, None)
+    assert [steps[name]["result_omitted"] for name in names] == [steps[name]["result"] is None for name in names]
+    shown = [name for name in names if steps[name]["result"] is not None]
+    assert shown == names[:4]
+    path = steps["s23"]["result_path"]
+    stored = await api.http.get(f"/api/v1/storage/images/{path}")
+    assert json.loads(stored.content) == {"payload": "x" * 1_000_000}
+    listed = (await api.http.get(WORKFLOWS, params={"limit": 1})).json()["workflows"]
+    assert listed[0]["id"] == made["id"] and not listed[0]["steps_omitted"]
+    assert sum(step["result"] is not None for step in listed[0]["steps"]) == 2
+
+
+async def test_a_list_says_where_it_leaves_out_steps(api: Stack, flows: Flows) -> None:
+    large = [probe(f"s{number}") for number in range(501)]
+    for _ in range(2):
+        await flows.create(*large, start=False)
+    listed = (await api.http.get(WORKFLOWS, params={"limit": 2})).json()["workflows"]
+    assert [(one["steps"], one["steps_omitted"], one["total_steps"]) for one in listed] == [([], True, 501)] * 2
+    [one] = (await api.http.get(WORKFLOWS, params={"limit": 1})).json()["workflows"]
+    assert (len(one["steps"]), one["steps_omitted"]) == (501, False)

@@ -38,6 +38,7 @@ from services.workflows.ports import NewStepTask, StepName, StepTask, ToldEnd
 from services.workflows.repository import MongoResultRepository
 from services.workflows.step_tasks import GrpcStepTasks
 from tests.fakes.mongo import Collection, Database, Life, Store
+from tests.fakes.objects import Shelf
 from tests.fakes.step_tasks import FakeStepTasks
 from tests.unit.test_workflow_crashes import TENANT, World, definition
 from tests.waiting import turns
@@ -252,7 +253,7 @@ async def test_what_several_workflows_want_made_is_one_call_and_each_hears_of_it
 
 async def test_results_of_several_workflows_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
     database: Any = Database(Store(), Life(None))
-    results, groups = MongoResultRepository(database), list[int]()
+    results, groups = MongoResultRepository(database, Shelf()), list[int]()
     insert_many = Collection.insert_many
 
     async def counted(self: Collection, documents: list[Any], **given: Any) -> None:
@@ -261,9 +262,9 @@ async def test_results_of_several_workflows_are_written_together(monkeypatch: py
 
     monkeypatch.setattr(Collection, "insert_many", counted)
     names = [StepName(f"w{n}", "s", 1) for n in range(50)]
-    await asyncio.gather(*(results.add({name: {"payload": name.workflow_id}}) for name in names))
+    await asyncio.gather(*(results.add("acme", {name: {"payload": name.workflow_id}}) for name in names))
     assert groups == [50]
-    await results.add({names[0]: {"payload": "w0"}, StepName("w0", "t", 1): {"payload": "new"}})
+    await results.add("acme", {names[0]: {"payload": "w0"}, StepName("w0", "t", 1): {"payload": "new"}})
     assert await results.get([names[0], names[49], StepName("w0", "t", 1)]) == {
         names[0]: {"payload": "w0"},
         names[49]: {"payload": "w49"},

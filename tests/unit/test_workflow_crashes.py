@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from services.catalog.enums import Comparison, GateTimeout, JoinPolicy, StepStatus, TransformType, WorkflowStatus
 from services.common.errors import IllegalTransition
 from services.durable.write_log import WriteLog
+from services.workflows.answers import AnswerRoom
 from services.workflows.definition import (
     ApprovalGate,
     Condition,
@@ -37,7 +38,7 @@ from services.workflows.repository import MongoDefinitionRepository, MongoResult
 from services.workflows.service import NewWorkflow, WorkflowService
 from services.workflows.validation import check_definition
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
-from tests.fakes.objects import FakeObjects
+from tests.fakes.objects import Shelf
 from tests.fakes.step_tasks import FakeStepTasks, TaskWorld
 
 LIVES = int(os.environ.get("WORKFLOW_LIVES", "300"))
@@ -110,7 +111,7 @@ class World:
         self.now = 1_000 * SECOND
         self.store = Store(self._written)
         self.tasks = TaskWorld(self._made)
-        self.objects = FakeObjects()
+        self.objects = Shelf()
         self.happened: Counter[tuple[Any, ...]] = Counter()
         self.seen: set[int] = set()
         self.id = ""
@@ -120,7 +121,7 @@ class World:
         database: Any = Database(self.store, life)
         tasks = FakeStepTasks(self.tasks, life)
         heads = MongoWorkflowRepository(database, WriteLog())
-        definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database)
+        definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database, self.objects)
         clock = lambda: self.now  # noqa: E731
         files = WorkflowFiles(self.objects)
         engine = Engine(heads, definitions, results, tasks, clock, files)
@@ -239,7 +240,7 @@ async def check_end(world: World) -> None:
     states = Counter(row.state for row in head.rows)
     if head.state is WorkflowStatus.COMPLETED:
         assert states.keys() <= {StepStatus.COMPLETED, StepStatus.SKIPPED}
-        results = await world.process()[1].results(head)
+        results = (await world.process()[1].results(head, AnswerRoom())).made
         for number, step in enumerate(world.definition.steps):
             if head.rows[number].state is StepStatus.SKIPPED:
                 without = [head.rows[world.definition.index[name]].state for name in step.sources]
@@ -353,7 +354,7 @@ def test_a_join_goes_on_with_what_ended_well_where_that_is_enough(
         world = fan(join, quorum)
         await world.create()
         head = await step_by_step(world, {f"s0[{'abcd'.index(letter)}]" for letter in bad})
-        results = await world.process()[1].results(head)
+        results = (await world.process()[1].results(head, AnswerRoom())).made
         assert results.get("s1", {}).get("payload") == joined
         assert (head.state is WorkflowStatus.COMPLETED) == (joined is not None)
 

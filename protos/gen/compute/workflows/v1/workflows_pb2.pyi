@@ -161,7 +161,7 @@ class TransformArguments(_message.Message):
     def __init__(self, index: _Optional[int] = ..., separator: _Optional[str] = ..., template: _Optional[str] = ...) -> None: ...
 
 class Workflow(_message.Message):
-    __slots__ = ("id", "tenant", "version", "status", "definition", "steps", "total_steps", "completed_steps", "progress", "current_step", "final_step_id", "final_step_result_json", "error_message", "errors", "created_at", "updated_at", "started_at", "completed_at", "deleted_at", "forked_from", "pinned")
+    __slots__ = ("id", "tenant", "version", "status", "definition", "steps", "total_steps", "completed_steps", "progress", "current_step", "final_step_id", "final_step_result_json", "error_message", "errors", "created_at", "updated_at", "started_at", "completed_at", "deleted_at", "forked_from", "pinned", "steps_omitted")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +183,7 @@ class Workflow(_message.Message):
     DELETED_AT_FIELD_NUMBER: _ClassVar[int]
     FORKED_FROM_FIELD_NUMBER: _ClassVar[int]
     PINNED_FIELD_NUMBER: _ClassVar[int]
+    STEPS_OMITTED_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     version: int
@@ -204,7 +205,8 @@ class Workflow(_message.Message):
     deleted_at: _timestamp_pb2.Timestamp
     forked_from: str
     pinned: _containers.RepeatedCompositeFieldContainer[PinnedPicture]
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ..., definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., current_step: _Optional[str] = ..., final_step_id: _Optional[str] = ..., final_step_result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., forked_from: _Optional[str] = ..., pinned: _Optional[_Iterable[_Union[PinnedPicture, _Mapping]]] = ...) -> None: ...
+    steps_omitted: bool
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ..., definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., total_steps: _Optional[int] = ..., completed_steps: _Optional[int] = ..., progress: _Optional[float] = ..., current_step: _Optional[str] = ..., final_step_id: _Optional[str] = ..., final_step_result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., errors: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., forked_from: _Optional[str] = ..., pinned: _Optional[_Iterable[_Union[PinnedPicture, _Mapping]]] = ..., steps_omitted: _Optional[bool] = ...) -> None: ...
 
 class PinnedPicture(_message.Message):
     __slots__ = ("url", "path", "sha256", "fetched_at")
@@ -219,7 +221,7 @@ class PinnedPicture(_message.Message):
     def __init__(self, url: _Optional[str] = ..., path: _Optional[str] = ..., sha256: _Optional[str] = ..., fetched_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries", "slots", "decision")
+    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries", "slots", "decision", "result_path", "result_omitted")
     ID_FIELD_NUMBER: _ClassVar[int]
     STEP_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -235,6 +237,8 @@ class Step(_message.Message):
     MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
+    RESULT_PATH_FIELD_NUMBER: _ClassVar[int]
+    RESULT_OMITTED_FIELD_NUMBER: _ClassVar[int]
     id: str
     step_id: str
     task_type: str
@@ -250,7 +254,9 @@ class Step(_message.Message):
     max_retries: int
     slots: _containers.RepeatedCompositeFieldContainer[Slot]
     decision: Decision
-    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+    result_path: str
+    result_omitted: bool
+    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., result_path: _Optional[str] = ..., result_omitted: _Optional[bool] = ...) -> None: ...
 
 class Decision(_message.Message):
     __slots__ = ("approved", "decided_by", "at", "comment")
@@ -265,7 +271,7 @@ class Decision(_message.Message):
     def __init__(self, approved: _Optional[bool] = ..., decided_by: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class Slot(_message.Message):
-    __slots__ = ("slot_id", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "retry_count")
+    __slots__ = ("slot_id", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "retry_count", "result_path", "result_omitted")
     SLOT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +281,8 @@ class Slot(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
     RETRY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_PATH_FIELD_NUMBER: _ClassVar[int]
+    RESULT_OMITTED_FIELD_NUMBER: _ClassVar[int]
     slot_id: str
     status: StepStatus
     task_id: str
@@ -284,7 +292,9 @@ class Slot(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     completed_at: _timestamp_pb2.Timestamp
     retry_count: int
-    def __init__(self, slot_id: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ...) -> None: ...
+    result_path: str
+    result_omitted: bool
+    def __init__(self, slot_id: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., result_path: _Optional[str] = ..., result_omitted: _Optional[bool] = ...) -> None: ...
 
 class CreateWorkflowRequest(_message.Message):
     __slots__ = ("definition", "start", "inputs_folder")
