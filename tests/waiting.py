@@ -15,14 +15,6 @@ from typing import TypeVar, overload
 T = TypeVar("T")
 # A test may put another one in its place for what it tests.
 _sleep = asyncio.sleep
-# A test may put another one in its place for what it tests.
-_sleep = asyncio.sleep
-# A test may put another one in its place for what it tests.
-_sleep = asyncio.sleep
-# A test may put another one in its place for what it tests.
-_sleep = asyncio.sleep
-# A test may put another one in its place for what it tests.
-_sleep = asyncio.sleep
 
 
 @overload

@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import time
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.plan import ROOT, parts
@@ -26,7 +28,7 @@ REPORT = ROOT / "out" / "mutation.json"
 
 def main() -> None:
     given = arguments()
-    known = read_known()
+    known = Known.read()
     tests_of = dict(parts(given.only))
     every = [mutant for file in tests_of for mutant in mutants_of(file, (ROOT / file).read_text(encoding="utf-8"))]
     chosen = sample(every, given.count, given.seed)
@@ -51,23 +53,39 @@ def sample(every: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     return random.Random(seed).sample(list(every), min(count or len(every), len(every)))
 
 
-def read_known(path: Path = KNOWN) -> dict[str, str]:
-    """Reasons by key of those that change nothing."""
-    return {row["fault"]: row["why"] for row in tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", ())}
+class Known:
+    """The faults that change nothing, with the reasons; in the name of one, `…` stands for anything."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        self.reasons = reasons
+        self._patterns = [re.compile(".*".join(map(re.escape, name.split("…")))) for name in reasons]
+
+    @classmethod
+    def read(cls, path: Path = KNOWN) -> Self:
+        rows = tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", ())
+        return cls({row["fault"]: row["why"] for row in rows})
+
+    def __contains__(self, key: str) -> bool:
+        return any(pattern.fullmatch(key) for pattern in self._patterns)
+
+    def without_a_fault(self, keys: Collection[str]) -> list[str]:
+        """The names that fit none of `keys`."""
+        named = zip(self.reasons, self._patterns, strict=True)
+        return [name for name, pattern in named if not any(pattern.fullmatch(key) for key in keys)]
 
 
-def tell(trial: Trial, known: Collection[str]) -> None:
+def tell(trial: Trial, known: Known) -> None:
     if not trial.killed and trial.mutant.key not in known:
         print(f"survived  {trial.mutant.key}  (line {trial.mutant.line}, {trial.seconds:.1f} s)", flush=True)
 
 
-def share(trials: Sequence[Trial], known: dict[str, str]) -> tuple[int, int]:
+def share(trials: Sequence[Trial], known: Known) -> tuple[int, int]:
     """How many were killed, and of how many that count."""
     counting = [trial for trial in trials if trial.killed or trial.mutant.key not in known]
     return sum(trial.killed for trial in counting), len(counting)
 
 
-def finish(trials: Sequence[Trial], known: dict[str, str], seconds: float, seed: int) -> None:
+def finish(trials: Sequence[Trial], known: Known, seconds: float, seed: int) -> None:
     killed, counting = share(trials, known)
     survived = [trial.mutant.key for trial in trials if not trial.killed]
     report = {"seed": seed, "faults": len(trials), "killed": killed, "equivalent": len(trials) - counting}

@@ -41,6 +41,7 @@ class Mutant:
     line: int
     before: str
     after: str
+    last_line: int
     occurrence: int
     start: int
     end: int
@@ -49,6 +50,10 @@ class Mutant:
     def key(self) -> str:
         number = f" #{self.occurrence}" if self.occurrence else ""
         return f"{self.file}::{self.place}: {self.before} -> {self.after}{number}"
+
+    @property
+    def lines(self) -> range:
+        return range(self.line, self.last_line + 1)
 
     def applied(self, source: bytes) -> bytes:
         return source[: self.start] + self.after.encode() + source[self.end :]
@@ -62,12 +67,13 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
         offsets.append(offsets[-1] + len(line.encode()))
     content, seen, found = source.encode(), dict[tuple[str, str, str], int](), list[Mutant]()
     for place, node, after in sorted(_changes(tree, ()), key=lambda change: (change[1].lineno, change[1].col_offset)):
+        last = node.end_lineno or node.lineno
         start = offsets[node.lineno - 1] + node.col_offset
-        end = offsets[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+        end = offsets[last - 1] + (node.end_col_offset or 0)
         before = content[start:end].decode()
         name = (place, " ".join(before.split()), " ".join(after.split()))
         occurrence = seen[name] = seen.get(name, -1) + 1
-        found.append(Mutant(file, place, node.lineno, name[1], after, occurrence, start, end))
+        found.append(Mutant(file, place, node.lineno, name[1], after, last, occurrence, start, end))
     return found
 
 

@@ -11,8 +11,12 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
+
+import pytest
 
 from tests.mutation.imports import forget_what_rests_on, imports
+from tests.mutation.reach import Reach
 
 _FRESH = ("tests.unit.test_", "__main__")
 # A fault may make a test wait for what never comes.
@@ -28,22 +32,21 @@ _OPTIONS = (
 def main() -> None:
     """Lines of JSON on standard input: the file under trial, its tests, and whether it holds a fault.
 
-    Each is answered with whether all the tests pass.
+    Each is answered with whether all the tests pass; where there is no fault, with which of them reach which line.
     """
     for line in sys.stdin:
         file, tests, harmed = json.loads(line)
-        told = _told_by_child(file, tests)
-        if not harmed:
-            _import_all(told.split()[1:])
-        print(json.dumps(told.startswith(b"0")), flush=True)
+        answer = json.loads(_told_by_child(file, tests, harmed) or "{}")
+        _import_all(answer.pop("modules", ()))
+        print(json.dumps(answer), flush=True)
 
 
-def _told_by_child(file: str, tests: Sequence[str]) -> bytes:
-    """The status and the modules; nothing where the tests do not end in time."""
+def _told_by_child(file: str, tests: Sequence[str], harmed: bool) -> bytes:
+    """Nothing where the tests do not end in time."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _be_child(file, tests, writing)
+        _be_child(file, tests, harmed, writing)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         ready, _, _ = select.select([pipe], [], [], _LONGEST_SECONDS)
@@ -53,27 +56,35 @@ def _told_by_child(file: str, tests: Sequence[str]) -> bytes:
     return told
 
 
-def _be_child(file: str, tests: Sequence[str], writing: int) -> None:
+def _be_child(file: str, tests: Sequence[str], harmed: bool, writing: int) -> None:
     """Tells, and waits to be killed with all that it started."""
     try:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nothing, stream)
-        import pytest
-
         forget_what_rests_on(file)
-        status = int(pytest.main([*_OPTIONS, *tests]))
-        os.write(writing, " ".join((str(status), *sys.modules, "\n")).encode())
+        answer = _tried(tests) if harmed else _looked_at(file, tests)
+        os.write(writing, json.dumps(answer).encode() + b"\n")
         signal.pause()
     finally:
         os._exit(1)
 
 
-def _import_all(names: Sequence[bytes]) -> None:
+def _tried(tests: Sequence[str]) -> dict[str, Any]:
+    return {"passed": pytest.main([*_OPTIONS, *tests]) == 0}
+
+
+def _looked_at(file: str, tests: Sequence[str]) -> dict[str, Any]:
+    reach = Reach(file)
+    passed = pytest.main([*_OPTIONS, *tests], plugins=[reach]) == 0
+    return {"passed": passed, "modules": [*sys.modules], "tests_by_line": reach.tests_by_line()}
+
+
+def _import_all(names: Sequence[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in (name.decode() for name in names):
+        for name in names:
             if not name.startswith(_FRESH):
                 # What cannot be imported by itself is left to the tests.
                 with contextlib.suppress(ImportError, AttributeError):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.mutation.mutants import Mutant
 from tests.mutation.plan import ROOT
@@ -45,7 +45,7 @@ class Tree:
         # Bytecode goes by time and size otherwise, which a fault need not change.
         compileall.compile_dir(folder / "services", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
         compileall.compile_dir(folder / "gateway", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
-        self._sound: dict[str, bool] = {}
+        self._reached: dict[str, dict[str, list[str]]] = {}
         self._runner = subprocess.Popen(
             (sys.executable, "-m", "tests.mutation.runner"),
             cwd=folder,
@@ -55,17 +55,29 @@ class Tree:
             text=True,
         )
 
-    def is_sound(self, file: str, tests: Sequence[str]) -> bool:
-        """Whether the tests pass where there is no fault: otherwise they would notice everything."""
-        if file not in self._sound:
-            self._sound[file] = self.passes(file, tests, harmed=False)
-        return self._sound[file]
+    def tests_for(self, mutant: Mutant, tests: Sequence[str]) -> Sequence[str]:
+        """Those of `tests` that reach the fault; all where none does, as with what is read at the import.
 
-    def passes(self, file: str, tests: Sequence[str], *, harmed: bool) -> bool:
+        Raises:
+            SystemExit: they fail where there is no fault: they would notice everything.
+        """
+        if mutant.file not in self._reached:
+            answer = self._ask(mutant.file, tests, harmed=False)
+            if not answer.get("passed"):
+                raise SystemExit(f"these fail without any fault: {' '.join(tests) or 'no tests'}")
+            self._reached[mutant.file] = answer["tests_by_line"]
+        by_line = self._reached[mutant.file]
+        return list(dict.fromkeys(test for line in mutant.lines for test in by_line.get(str(line), ()))) or tests
+
+    def passes(self, file: str, tests: Sequence[str]) -> bool:
+        return bool(self._ask(file, tests, harmed=True).get("passed"))
+
+    def _ask(self, file: str, tests: Sequence[str], *, harmed: bool) -> dict[str, Any]:
         asking, answering = self._runner.stdin, self._runner.stdout
         assert asking and answering
         print(json.dumps((file, tests, harmed)), file=asking, flush=True)
-        return bool(json.loads(answering.readline()))
+        answer: dict[str, Any] = json.loads(answering.readline())
+        return answer
 
     def __enter__(self) -> Self:
         return self
@@ -101,15 +113,14 @@ class Trials:
         with ThreadPoolExecutor(self._workers) as pool:
             return list(pool.map(attempt, wanted))
 
-    def _attempt(self, mutant: Mutant, tests: tuple[str, ...]) -> Trial:
+    def _attempt(self, mutant: Mutant, tests: Sequence[str]) -> Trial:
         tree, begun = self._trees.get(), time.monotonic()
         file = tree.folder / mutant.file
         whole = file.read_bytes()
         try:
-            if not tree.is_sound(mutant.file, tests):
-                raise SystemExit(f"these fail without any fault: {' '.join(tests) or 'no tests'}")
+            tests = tree.tests_for(mutant, tests)
             file.write_bytes(mutant.applied(whole))
-            killed = not tree.passes(mutant.file, tests, harmed=True)
+            killed = not tree.passes(mutant.file, tests)
         finally:
             file.write_bytes(whole)
             self._trees.put(tree)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.__main__ import read_known, sample, share
+from tests.mutation.__main__ import Known, sample, share
 from tests.mutation.imports import resting_on
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.plan import PLAN, ROOT, files, parts
@@ -117,12 +117,19 @@ def test_the_same_seed_takes_the_same_sample() -> None:
 def test_what_changes_nothing_does_not_count_and_a_killed_one_does_whatever_the_list_says() -> None:
     killed, survived, equivalent = (a_mutant(name) for name in ("killed", "survived", "equivalent"))
     trials = [Trial(killed, True, 1.0), Trial(survived, False, 1.0), Trial(equivalent, False, 1.0)]
-    assert share(trials, {}) == (1, 3)
-    assert share(trials, {equivalent.key: "why", killed.key: "wrong"}) == (1, 2)
+    assert share(trials, Known({})) == (1, 3)
+    assert share(trials, Known({equivalent.key: "why", killed.key: "wrong"})) == (1, 2)
 
 
 def test_the_list_of_those_that_change_nothing_names_faults_that_are_there(tmp_path: Path) -> None:
     every = {mutant.key for file, _ in parts() for mutant in mutants_of(file, (ROOT / file).read_text("utf-8"))}
-    known = read_known()
-    assert set(known) <= every, sorted(set(known) - every)
-    assert all(len(why) > 10 for why in known.values())
+    known = Known.read()
+    assert known.without_a_fault(every) == []
+    assert all(len(why) > 10 for why in known.reasons.values())
+
+
+def test_one_entry_of_the_list_may_name_several_faults() -> None:
+    known = Known({"a.py::A.__init__: … -> …": "defaults"})
+    assert "a.py::A.__init__: 3.0 * x[0] -> 4.0 * x[0]" in known
+    assert "a.py::A.run: 3.0 -> 4.0" not in known and "bXpy::A.__init__: 3 -> 4" not in known
+    assert known.without_a_fault(["a.py::A.run: 3.0 -> 4.0"]) == ["a.py::A.__init__: … -> …"]
