@@ -17,6 +17,7 @@ _DISPATCH = (
 _LIFE = ("test_tasks_service", "test_tasks_claims", "test_tasks_batches", "test_tasks_removal", "test_tasks_tidying")
 _CALLS = (
     "test_inference_asking",
+    "test_inference_pauses",
     "test_account_limits",
     "test_orphaned_calls",
     "test_inference_tidying",

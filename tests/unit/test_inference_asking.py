@@ -616,3 +616,69 @@ async def test_each_call_is_counted_once_with_its_outcome_its_reason_and_what_it
     for outcome in ("SUCCEEDED", "CANCELLED"):
         call.settle(outcome)
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 2, 0, 3, 1.0, 2, 1]
+
+
+async def test_a_task_cancelled_before_anything_was_sent_owes_nothing() -> None:
+    bench = Bench()
+    bench.provider_context.limiters.of(AccountTerms("acme.1")).pause(4.0)
+    asking = asyncio.create_task(bench.ask())
+    await turns(3)
+    assert bench.run is not None and bench.fallback_chain is not None
+    bench.run.stop(StopReason.CANCELLED)
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    [told] = bench.fallback_chain.ledger.entries
+    assert (told.outcome, told.call_id, bench.recorder.said) == ("CANCELLED", "", [])
+
+
+async def test_a_timeout_of_the_adapters_own_is_not_taken_for_the_end_of_the_try() -> None:
+    bench = Bench(Careful(Vendor(troubles=_queue(TimeoutError("of its own")))))
+    with pytest.raises(TimeoutError, match="of its own"):
+        await bench.ask()
+
+
+async def test_one_that_answers_at_once_and_does_not_in_time_may_have_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.providers.calling.call_ledger._LAST_SECONDS", 0.01)
+    bench = Bench(Prompt(Vendor(), AccountTerms("acme.1", seconds=0.05)), other=Careful(Vendor()))
+    bench.vendor.counter.clear()
+    with pytest.raises(errors.OutcomeUnknown):
+        await bench.ask()
+    assert (bench.outcomes, bench.other.vendor.charged) == (["UNKNOWN"], [])
+
+
+async def test_one_whose_answer_is_lost_may_be_sent_again_where_a_deployment_rather_pays_twice() -> None:
+    bench = Bench(Careful(Vendor(refusals=_queue(LOST_LINE))), unknown="retry")
+    assert (await bench.ask()).model.name == "job-2"
+    assert bench.outcomes == ["UNKNOWN", "SUCCEEDED"]
+
+
+async def test_a_job_that_nobody_can_stop_keeps_the_fallback_from_being_asked() -> None:
+    bench = Bench(Acme(Vendor(troubles=_queue(*[AWAY] * 3))), other=Careful(Vendor()))
+    with pytest.raises(errors.OutcomeUnknown):
+        await bench.ask()
+    assert (bench.outcomes, bench.other.vendor.charged) == (["UNKNOWN"], [])
+
+
+async def test_what_is_being_sent_while_its_task_is_cancelled_may_have_been_charged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.providers.calling.call_ledger._LAST_SECONDS", 0.01)
+    bench = Bench(Prompt(Vendor()))
+    bench.vendor.counter.clear()
+    await bench.ask_stopped(StopReason.CANCELLED, bench.vendor.submitting)
+    assert bench.recorder.said == [("INTENDED", ""), ("UNKNOWN", "")]
+
+
+async def test_a_job_that_was_done_before_it_could_be_stopped_is_asked_for_one_more_time_only() -> None:
+    late = errors.DeadlineExceeded("too slow", reason="PROVIDER_TOO_SLOW")
+    bench = Bench(Careful(Vendor(troubles=_queue(late, AWAY, AWAY), cancelling=False), AccountTerms("acme.1", tries=1)))
+    with pytest.raises(errors.OutcomeUnknown):
+        await bench.ask()
+    assert len(bench.vendor.asked_for) == 2
+
+
+async def test_a_lost_answer_of_an_earlier_attempt_stays_on_record_as_paid_for() -> None:
+    bench = Bench(Prompt(Vendor()), earlier=[call("SUCCEEDED")], attempt=2)
+    with pytest.raises(errors.OutcomeUnknown):
+        await bench.ask()
+    assert (bench.outcomes, bench.recorder.said) == (["SUCCEEDED"], [])
