@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.common.errors import UnknownQueue
+from services.common.parents import TaskParent
 from services.tasks.clock import SteadyClock
 from services.tasks.creation import NewTask
 from services.tasks.dispatcher import DispatchTiming
@@ -122,8 +123,10 @@ class Shop:
             raise self.known.refusal()
 
     async def create(self, queue: str, key: str = "") -> Task:
-        new = NewTask("acme", "GENERATION", queue, "{}", 0, "test", idempotency_key=key)
-        return (await self.service.create(new)).task
+        return (await self.service.create(self.new(queue, idempotency_key=key))).task
+
+    def new(self, queue: str, **more: Any) -> NewTask:
+        return NewTask("acme", "GENERATION", queue, "{}", 0, "test", **more)
 
 
 @pytest.mark.parametrize("key", ["", "k"])
@@ -138,7 +141,22 @@ async def test_a_repeated_key_finds_its_task_though_its_queue_is_gone() -> None:
     shop = Shop()
     made = await shop.create("studio", "k")
     shop.known = KnownQueues()
-    assert (await shop.create("studio", "k")).id == made.id
+    again = await shop.service.create(shop.new("studio", idempotency_key="k"))
+    assert (again.task.id, again.replayed) == (made.id, True)
+
+
+async def test_a_step_finds_its_child_though_its_queue_is_gone() -> None:
+    shop = Shop()
+    child = shop.new("studio", parent=TaskParent("workflow", "w", "draw", 1))
+    made = (await shop.service.create(child)).task
+    shop.known = KnownQueues()
+    assert (await shop.service.create(child)).task.id == made.id
+
+
+async def test_an_unknown_queue_is_refused_before_anything_is_awaited() -> None:
+    shop = Shop()
+    with pytest.raises(UnknownQueue):
+        shop.service.begin(shop.new("typo"))
 
 
 async def test_a_failed_task_is_not_run_again_where_nobody_would_take_it() -> None:

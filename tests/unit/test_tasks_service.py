@@ -1,15 +1,20 @@
 """The life of a task."""
 
+import asyncio
+import gc
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Unavailable
+from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Overloaded, Unavailable
+from services.common.paging import ListWindow
 from services.durable.aggregates import InsertResult
 from services.tasks.clock import SteadyClock
 from services.tasks.creation import NewTask
 from services.tasks.domain import SECOND, Failure, Task, TaskState, Verb
+from services.tasks.ports import TaskQuery
 from services.tasks.provider_calls import ProviderCallRecord
 from services.tasks.repository import CODEC, to_document
 from services.tasks.service import RetryPolicy, RunReport, TaskService, lease_expired
@@ -48,7 +53,13 @@ async def test_a_task_is_created_claimed_and_completed(service: TaskService) -> 
 
 async def test_another_tenants_task_looks_unknown(service: TaskService) -> None:
     task = (await service.create(new())).task
-    for attempt in (service.get("other", task.id), service.cancel("other", task.id), service.get("acme", "nope")):
+    for attempt in (
+        service.get("other", task.id),
+        service.cancel("other", task.id),
+        service.amend("other", task.id, None, lambda task: (task.spec, 1)),
+        service.replay("other", task.id),
+        service.get("acme", "nope"),
+    ):
         with pytest.raises(NotFound) as caught:
             await attempt
         assert caught.value.reason == "TASK_NOT_FOUND"
@@ -174,6 +185,64 @@ async def test_a_claim_that_overtook_its_own_first_asking_is_granted(service: Ta
     assert await service.claim("w1", task, 1) == claimed  # from what a cache showed before the first was written
 
 
+async def test_a_claim_of_a_task_nobody_knows_says_so(service: TaskService) -> None:
+    with pytest.raises(NotFound):
+        await service.claim("w1", None, 1)
+
+
+async def test_a_list_shows_what_the_store_finds(service: TaskService) -> None:
+    tasks = [(await service.create(new())).task for _ in range(2)]
+    found = await service.find(TaskQuery("acme"), ListWindow(10))
+    assert {task.id for task in found.items} == {task.id for task in tasks}
+
+
+async def test_a_cache_that_is_behind_refuses_nothing_that_the_store_allows() -> None:
+    behind = Behind()
+    service = TaskService(behind, SteadyClock(), RetryPolicy(attempts=1, first=0.0))
+    task = await started(service)
+    behind.shown[task.id] = task
+    await service.finish(RunReport(task.id, 1, failure=FINAL))
+    assert (await service.replay("acme", task.id)).state is TaskState.PENDING
+
+
+class Behind(MemoryTaskRepository):
+    """What it shows of its cache was true once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: dict[str, Task] = {}
+
+    async def get(self, task_id: str) -> Task:
+        return self.shown.get(task_id) or await super().get(task_id)
+
+
+async def test_of_ends_that_fail_together_each_is_somebodys_business(
+    service: TaskService, repository: MemoryTaskRepository
+) -> None:
+    tasks = [await started(service) for _ in range(3)]
+    unheard = list[dict[str, Any]]()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unheard.append(context))
+
+    def failing(_: Task) -> asyncio.Future[bool]:
+        future: asyncio.Future[bool] = loop.create_future()
+        future.set_exception(Unavailable("the store is away"))
+        return future
+
+    with pytest.MonkeyPatch.context() as away:
+        away.setattr(repository, "save", failing)
+        with pytest.raises(Unavailable):
+            await service.finish_all([RunReport(task.id, 1, result="{}") for task in tasks])
+    gc.collect()
+    assert not unheard
+
+
+def test_the_delay_doubles_from_try_to_try() -> None:
+    for attempt, seconds in ((1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0)):
+        delays = [RetryPolicy(first=1.0, longest=60.0).backoff(attempt) / SECOND for _ in range(20)]
+        assert seconds <= min(delays) < max(delays) <= seconds * 1.25
+
+
 def test_the_delay_stops_growing_however_often_a_task_is_replayed() -> None:
     assert RetryPolicy().backoff(5_000) <= 60 * 1.25 * 1_000_000
 
@@ -247,6 +316,21 @@ async def test_a_task_the_store_refuses_keeps_no_place() -> None:
     desk.repository.add = refuse  # type: ignore[method-assign, assignment]  # a store that is full
     with pytest.raises(Unavailable):
         await desk.service.create(new())
+    assert desk.grants.granted and desk.grants.places == []
+
+
+async def test_a_task_for_which_there_is_no_room_keeps_no_place_and_is_refused_at_once() -> None:
+    desk = Granted()
+
+    def full(_: object) -> Any:
+        raise Overloaded("too many are created at once")
+
+    desk.repository.add = full  # type: ignore[method-assign, assignment]
+    desk.repository.check_room = full  # type: ignore[method-assign, assignment]
+    with pytest.raises(Overloaded):
+        desk.service.begin(new())
+    with pytest.raises(Overloaded):
+        desk.service.check_room("acme")
     assert desk.grants.granted and desk.grants.places == []
 
 
