@@ -259,6 +259,9 @@ class WorkflowStepPublic(BaseModel):
     gate: GateKind | None = Field(None, description="What it waits for before it runs")
     run_if: dict[str, Any] | None = Field(None, description="When it runs")
     decision: StepDecision | None = Field(None, description="What was decided while it waited")
+    predicted_seconds: float | None = Field(
+        None, description="What its task was expected to run at the creation; null where no step of its type had ended"
+    )
 
 
 class PinnedPicture(BaseModel):
@@ -281,7 +284,7 @@ class WorkflowPublic(BaseModel):
     status: WorkflowStatus = Field(description="Status")
     total_steps: int = Field(description="Steps that were written")
     completed_steps: int = Field(description="Steps that are COMPLETED")
-    progress: float = Field(description="Progress, 0 to 100; each step counts as much as any other")
+    progress: float = Field(description="Progress, 0 to 100; each step by its predicted seconds")
     current_step: str | None = Field(None, description="First running step in topological order")
     final_step_id: str | None = Field(
         None, description="The only step nothing depends on; null where there are several"

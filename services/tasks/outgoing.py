@@ -12,7 +12,7 @@ from services.common.parents import TaskParent
 from services.messaging.event_schemas import NAMELESS
 from services.messaging.publishing import OutgoingMessage
 from services.messaging.subjects.steps import STEP_PREFIX, step_subject
-from services.tasks.domain import Occurrence, Task, Verb
+from services.tasks.domain import SECOND, Occurrence, Task, Verb
 from services.tasks.events import event_id, render
 from services.tasks.webhook_notices import webhook_notices
 
@@ -60,6 +60,7 @@ def _joined(messages: Sequence[OutgoingMessage]) -> OutgoingMessage:
 
 def step_notice(task: Task, parent: TaskParent, occurrence: Occurrence) -> pb.StepNotice:
     """What a parent is told of an end."""
+    ran = task.time_run / SECOND if task.first_start is not None else None
     return pb.StepNotice(
         tenant=task.tenant,
         task_id=task.id,
@@ -67,6 +68,7 @@ def step_notice(task: Task, parent: TaskParent, occurrence: Occurrence) -> pb.St
         status=f"TASK_STATUS_{occurrence.status}",
         version=occurrence.version,
         attempt=occurrence.attempt,
+        run_seconds=ran,
     )
 
 

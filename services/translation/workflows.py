@@ -186,6 +186,7 @@ def _step(workflow: pb.Workflow, step: pb.Step, written: pb.StepDefinition) -> d
         "gate": written.gate.kind if written.HasField("gate") else None,
         "run_if": _condition(written.run_if) if written.HasField("run_if") else None,
         "decision": _decision(step.decision) if step.HasField("decision") else None,
+        "predicted_seconds": written.predicted_seconds if written.HasField("predicted_seconds") else None,
         "created_at": _time(workflow, "created_at"),
         "updated_at": _time(step, "updated_at"),
     }

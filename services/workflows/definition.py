@@ -15,6 +15,8 @@ from services.catalog.partial import BESIDE_CONFIG, PARTIALS
 
 MAX_RETRIES, RETRIES = 9, 2
 MAX_SLOTS = 2_000
+# No step counts for nothing.
+LEAST_SECONDS = 0.05
 GATE_SECONDS, MAX_GATE_SECONDS = 86_400, 30 * 86_400
 
 
@@ -119,6 +121,8 @@ class StepDefinition:
     for_each: FanOut | None = None
     gate: ApprovalGate | None = None
     run_if: Condition | None = None
+    seconds: float | None = None
+    """What its task is expected to run; None where nobody knows."""
 
     @property
     def sources(self) -> set[str]:
@@ -161,6 +165,13 @@ class Definition:
             for name in names:
                 found[name].append(number)
         return tuple(map(tuple, found))
+
+    @cached_property
+    def weights(self) -> tuple[float, ...]:
+        """For each step its part of the progress; where nothing is foreseen, that of the others on average."""
+        known = [step.seconds for step in self.steps if step.seconds is not None]
+        average = sum(known) / len(known) if known else 1.0
+        return tuple(max(average if step.seconds is None else step.seconds, LEAST_SECONDS) for step in self.steps)
 
     @cached_property
     def rank(self) -> tuple[int, ...]:

@@ -94,13 +94,14 @@ class Entry(NamedTuple):
     state: WorkflowStatus
     completed: int
     happenings: tuple[Happening, ...]
+    progress: float = 0.0
 
 
 @dataclass(frozen=True)
 class Workflow:
     """`due` is when somebody must look at it, None once nothing is left to be done. `to_cancel` are tries at
     units whose tasks are to be cancelled yet, `to_clean` says that its files are to go. `rows` stand as the definition
-    has its steps.
+    has its steps; `progress` is how far it was when the engine wrote last.
     """
 
     id: str
@@ -126,6 +127,7 @@ class Workflow:
     inputs_folder: str | None = None
     to_clean: bool | None = None
     traceparent: str | None = None
+    progress: float = 0.0
     outbox: tuple[Entry, ...] = ()
 
     @property
@@ -248,7 +250,7 @@ class Workflow:
         rows = (*self.rows[:place], row._replace(decision=decision), *self.rows[place + 1 :])
         verb = WorkflowVerb.STEP_APPROVED if decision.approved else WorkflowVerb.STEP_REJECTED
         said = Happening(verb, *step, row.attempt + 1, None, decision.comment)
-        entry = Entry(self.version + 1, now, self.state, self.completed_steps, (said,))
+        entry = Entry(self.version + 1, now, self.state, self.completed_steps, (said,), self.progress)
         outbox = (*self.outbox, entry)
         return replace(self, version=entry.version, updated_at=now, rows=rows, due=now, outbox=outbox)
 
@@ -259,8 +261,9 @@ class Workflow:
         said: Iterable[Happening],
         state: WorkflowStatus,
         due: int | None,
+        progress: float,
     ) -> Workflow:
-        """The engine's step."""
+        """The engine's step; `progress` is how far it is then."""
         ended = state in (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED)
         happenings = tuple(said)
         if ended:
@@ -268,7 +271,7 @@ class Workflow:
             last = Happening(WorkflowVerb(state.lower()), message="; ".join(failures[:3]) or None)
             happenings = (*happenings, last)
         completed = sum(row.state in MADE for row in rows)
-        entry = Entry(self.version + 1, now, state, completed, happenings)
+        entry = Entry(self.version + 1, now, state, completed, happenings, progress)
         return replace(
             self,
             version=self.version + 1,
@@ -277,12 +280,13 @@ class Workflow:
             state=state,
             completed_at=now if ended else None,
             due=due,
+            progress=progress,
             outbox=(*self.outbox, entry),
         )
 
     def _moved(self, now: int, verb: WorkflowVerb, **changes: Any) -> Workflow:
         state = changes.get("state", self.state)
-        entry = Entry(self.version + 1, now, state, self.completed_steps, (Happening(verb),))
+        entry = Entry(self.version + 1, now, state, self.completed_steps, (Happening(verb),), self.progress)
         return replace(self, version=entry.version, updated_at=now, outbox=(*self.outbox, entry), **changes)
 
     @property

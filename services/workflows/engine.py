@@ -15,6 +15,7 @@ from services.catalog.base import CommonFields
 from services.catalog.enums import StepStatus
 from services.common.bounded_cache import BoundedCache
 from services.common.errors import ComputeError, InvalidRequest, NotFound, PermissionDenied, Unavailable
+from services.workflows.definition import Definition, StepDefinition
 from services.workflows.domain import LATE, MADE, Unit, Workflow
 from services.workflows.files import WorkflowFiles
 from services.workflows.inputs import gathered, items_of, task_of
@@ -33,6 +34,7 @@ from services.workflows.ports import (
 )
 
 Result: TypeAlias = Mapping[str, Any]
+Learn: TypeAlias = Callable[[Definition, StepDefinition, float], None]
 _RESULTS, _RESULTS_BYTES = 20_000, 64 << 20
 # Each has written something, or is the last.
 _MOST_TURNS = 1_000
@@ -51,13 +53,16 @@ class Engine:
         tasks: StepTasks,
         clock: Callable[[], int],
         files: WorkflowFiles,
+        learn: Learn = lambda *_: None,
     ) -> None:
+        """`learn` hears how long tasks of steps ran."""
         self._workflows = workflows
         self._definitions = definitions
         self._results = results
         self._tasks = tasks
         self._clock = clock
         self._files = files
+        self._learn = learn
         self._made: BoundedCache[StepName, Result] = BoundedCache(entries=_RESULTS, size=_RESULTS_BYTES)
 
     async def advance(
@@ -105,6 +110,9 @@ class Engine:
         await self._keep(
             workflow.tenant, {name: task.result for name, task in found.items() if task.result is not None}
         )
+        for name, task in found.items():
+            if task.seconds is not None and not task.cached:
+                self._learn(stored.definition, turn.step(name), task.seconds)
         await self._load(turn, turn.candidates(whole=whole))
         made_by = self._made_by
         inputs = Inputs(
@@ -208,6 +216,9 @@ class Turn:
     def unit(self, name: StepName) -> Unit:
         step_id, bracket, slot = name.step_id.partition("[")
         return Unit(self._definition.index[step_id], int(slot[:-1]) if bracket else None)
+
+    def step(self, name: StepName) -> StepDefinition:
+        return self._definition.steps[self.unit(name).place]
 
     def running(self) -> list[StepName]:
         return [self.name(unit) for unit in self.workflow.running]

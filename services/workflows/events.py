@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 from compute.webhooks.v1 import webhooks_pb2 as pb
 
-from services.catalog.enums import WorkflowStatus
 from services.messaging.event_schemas import NAMELESS, schema_address
 from services.messaging.publishing import OutgoingMessage
 from services.messaging.subjects.webhooks import webhook_subject
@@ -66,7 +65,7 @@ class WorkflowEvents:
             "workflow_id": workflow.id,
             "total_steps": len(workflow.rows),
             "completed_steps": entry.completed,
-            "progress": 100.0 if entry.state is WorkflowStatus.COMPLETED else _share(entry.completed, workflow),
+            "progress": entry.progress,
         }
         if workflow.origin_zone is not None:
             data["origin_zone"] = workflow.origin_zone
@@ -88,7 +87,3 @@ class WorkflowEvents:
         )
         subject, name = webhook_subject(workflow.tenant), f"{event.id}.hook"
         return OutgoingMessage(subject, message.SerializeToString(), name, event.traceparent)
-
-
-def _share(completed: int, workflow: Workflow) -> float:
-    return round(100.0 * completed / len(workflow.rows), 2)

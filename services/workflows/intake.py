@@ -42,4 +42,6 @@ def _told(notice: pb.StepNotice) -> ToldEnd | None:
     if notice.status != tasks_pb2.TASK_STATUS_COMPLETED or not notice.HasField("result_json"):
         return None
     result = orjson.loads(notice.result_json)
-    return ToldEnd(notice.tenant, StepTask(over=True, retries=max(notice.attempt - 1, 0), result=result))
+    seconds = notice.run_seconds if notice.HasField("run_seconds") else None
+    task = StepTask(over=True, retries=max(notice.attempt - 1, 0), result=result, seconds=seconds)
+    return ToldEnd(notice.tenant, task)

@@ -34,7 +34,8 @@ from services.workflows.definition import (
     InputMapping,
     StepDefinition,
 )
-from services.workflows.domain import MADE, Row, Workflow
+from services.workflows.domain import Row, Workflow
+from services.workflows.planning import progress
 from services.workflows.ports import StepName, StoredDefinition, unit_name
 from services.workflows.validation import MAX_BYTES
 
@@ -88,6 +89,7 @@ def _read_step(number: int, message: pb.StepDefinition) -> StepDefinition:
         for_each=_read_for_each(f"steps.{number}.for_each", message.for_each) if message.HasField("for_each") else None,
         gate=_read_gate(f"steps.{number}.gate", message.gate) if message.HasField("gate") else None,
         run_if=_read_condition(f"steps.{number}.run_if", message.run_if) if message.HasField("run_if") else None,
+        seconds=message.predicted_seconds if message.HasField("predicted_seconds") else None,
     )
 
 
@@ -157,6 +159,8 @@ def _write_step(step: StepDefinition, message: pb.StepDefinition) -> None:
         for name, value in item.arguments.items():
             setattr(mapping.transform_args, name, value)
     message.max_retries = step.max_retries
+    if step.seconds is not None:
+        message.predicted_seconds = step.seconds
     if step.for_each is not None:
         _write_for_each(step.for_each, message.for_each)
     if step.gate is not None:
@@ -195,7 +199,7 @@ class WorkflowView:
             status=_STATUS[workflow.state],
             total_steps=len(workflow.rows),
             completed_steps=workflow.completed_steps,
-            progress=progress(workflow),
+            progress=progress(workflow.rows, definition),
             errors=self._errors(workflow, definition),
             current_step=_current(workflow, definition),
             final_step_id=definition.steps[definition.sinks[0]].id if len(definition.sinks) == 1 else None,
@@ -287,12 +291,6 @@ class WorkflowView:
     def _errors(self, workflow: Workflow, definition: Definition) -> list[str]:
         named = zip(workflow.failed, workflow.errors, strict=False)
         return [f"{definition.steps[place].id}: {said}" for place, said in named]
-
-
-def progress(workflow: Workflow) -> float:
-    """Percent: each step counts as much as any other, and one that was skipped is done."""
-    done = sum(row.state in (*MADE, StepStatus.SKIPPED) for row in workflow.rows)
-    return round(100.0 * done / len(workflow.rows), 2)
 
 
 def _current(workflow: Workflow, definition: Definition) -> str | None:

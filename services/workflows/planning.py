@@ -66,7 +66,21 @@ def plan(
     if not draft.said and state is workflow.state:
         return Plan(workflow, ())
     due = next_look(rows, state, definition, now)
-    return Plan(workflow.advanced(now, rows, draft.said, state, due), tuple(starts))
+    advanced = workflow.advanced(now, rows, draft.said, state, due, progress(rows, definition))
+    return Plan(advanced, tuple(starts))
+
+
+def progress(rows: Sequence[Row], definition: Definition) -> float:
+    """Percent: each step by its weight, one with slots as far as they have ended well; what was skipped is done."""
+    weights = definition.weights
+    done = sum(weight * _done(row) for weight, row in zip(weights, rows, strict=True))
+    return round(100.0 * done / sum(weights), 2)
+
+
+def _done(row: Row) -> float:
+    if row.state in _DONE:
+        return 1.0
+    return sum(slot.state in _DONE for slot in row.slots) / len(row.slots) if row.slots else 0.0
 
 
 def next_look(rows: Sequence[Row], state: WorkflowStatus, definition: Definition, now: int) -> int | None:

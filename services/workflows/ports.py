@@ -115,7 +115,7 @@ class NewStepTask(NamedTuple):
 class StepTask(NamedTuple):
     """A step's task as it is stored: its `result` once it is COMPLETED, a `reason` once it is over otherwise.
 
-    `cached`: the result is one that an identical step made before.
+    `cached`: the result is one that an identical step made before. `seconds` are what it ran, all attempts together.
     """
 
     over: bool
@@ -124,6 +124,7 @@ class StepTask(NamedTuple):
     reason: str | None = None
     message: str | None = None
     cached: bool = False
+    seconds: float | None = None
 
 
 class ToldEnd(NamedTuple):

@@ -29,6 +29,8 @@ from services.net.guarded_http import GuardedHttp
 from services.workflows.changes import WorkflowNews
 from services.workflows.domain import Workflow
 from services.workflows.engine import Engine
+from services.workflows.estimate_records import EstimateRecords
+from services.workflows.estimates import StepEstimates
 from services.workflows.events import WorkflowEvents
 from services.workflows.files import FileStore, WorkflowFiles
 from services.workflows.intake import StepIntake
@@ -80,10 +82,20 @@ class WorkflowsReplica:
         files, http = WorkflowFiles(store), partial(GuardedHttp, settings.reach)
         pins = Pins(self._pin_records, store, http, now, max_bytes=settings.max_image_bytes)
         self._tasks = PreparedTasks(tasks, pins, self._wake)
-        self._engine = Engine(self._repository, definitions, results, self._tasks, now, files)
+        estimates = StepEstimates()
+        self._estimates = EstimateRecords(database, estimates, lambda: self._leadership.held)
+        self._engine = Engine(self._repository, definitions, results, self._tasks, now, files, estimates.learn)
         self._mailboxes: Mailboxes[StepName, ToldEnd] = Mailboxes(self._advance, at_once=settings.workflow_concurrency)
         self.service = WorkflowService(
-            self._repository, definitions, results, self._tasks, now, files, pins, on_due=self._due
+            self._repository,
+            definitions,
+            results,
+            self._tasks,
+            now,
+            files,
+            pins,
+            on_due=self._due,
+            foresee=estimates.foreseen,
         )
         self._steps = StepIntake(self._mailboxes)
         self._intake = QueueIntake(
@@ -101,6 +113,7 @@ class WorkflowsReplica:
         await ensure_streams(self._bus, *_STREAMS)
         await self._repository.prepare()
         await self._pin_records.prepare()
+        await self._estimates.load()
         await self._checkpoints.write()
         await self._feed.listen()
         await self._bus.subscribe(step_hint_subject("workflow"), cb=self._hinted)
@@ -115,6 +128,7 @@ class WorkflowsReplica:
             "settle": self._relay.settle,
             "checkpoint": self._checkpoints.run,
             "announce": self._feed.announce,
+            "estimates": self._estimates.run,
             "leadership": self._leadership.run,
             "intake": self._intake.run,
             "sweep": self._leadership.every(1.0, self._sweep),

@@ -232,17 +232,18 @@ def _row(values: list[Any]) -> Row:
 @lru_cache(maxsize=4_096)
 def _entry_text(entry: Entry) -> str:
     """Remembered: it is written again until its events are surely published."""
-    return orjson.dumps([*entry[:-1], [list(happening) for happening in entry.happenings]]).decode()
+    said = [list(happening) for happening in entry.happenings]
+    return orjson.dumps([*entry._replace(happenings=said)]).decode()  # type: ignore[arg-type]  # as JSON has it
 
 
 def _entry(values: list[Any]) -> Entry:
-    version, at, state, completed, happenings = values
+    version, at, state, completed, happenings, *progress = values
     said = tuple(Happening(WorkflowVerb(verb), *rest) for verb, *rest in happenings)
-    return Entry(version, at, WorkflowStatus(state), completed, said)
+    return Entry(version, at, WorkflowStatus(state), completed, said, *progress)
 
 
 def _workflow_of(document: Document) -> Workflow:
-    plain: dict[str, Any] = {name: document.get(name) for name in _PLAIN}
+    plain: dict[str, Any] = {name: document[name] for name in _PLAIN if name in document}
     return Workflow(
         id=document["_id"],
         state=WorkflowStatus(document["state"]),

@@ -89,8 +89,9 @@ class WorkflowService:
         pins: Pins,
         *,
         on_due: Callable[[Workflow], None],
+        foresee: Callable[[Definition], Definition] = lambda definition: definition,
     ) -> None:
-        """`on_due` hears of what there is something to be done for."""
+        """`on_due` hears of what there is something to be done for; `foresee` says what steps are expected to take."""
         self._workflows = workflows
         self._definitions = definitions
         self._results = results
@@ -99,6 +100,7 @@ class WorkflowService:
         self._files = files
         self._pins = pins
         self._on_due = on_due
+        self._foresee = foresee
 
     async def create(self, new: NewWorkflow, *, start: bool) -> Workflow:
         """Its definition is stored before the head that needs it."""
@@ -106,10 +108,13 @@ class WorkflowService:
         fields = {name: value for name, value in new._asdict().items() if name != "stored"}
         rows = (Row(),) * len(new.stored.definition.steps)
         workflow = Workflow(id=new_uuid(), created_at=now, updated_at=now, rows=rows, **fields).created(start=start)
-        await self._definitions.add(workflow.id, new.stored)
+        await self._definitions.add(workflow.id, self._foreseen(new.stored))
         stored = (await self._workflows.add(workflow)).stored
         self._tell(stored)
         return stored
+
+    def _foreseen(self, stored: StoredDefinition) -> StoredDefinition:
+        return stored._replace(definition=self._foresee(stored.definition))
 
     async def get(self, tenant: str, workflow_id: str) -> Workflow:
         """Raises NotFound, also for another tenant's."""
@@ -181,7 +186,7 @@ class WorkflowService:
             await self._files.forget(tenant, folder_of(new_id))
             raise
         await self._pins.take_over(old.id, new_id, made.paths)
-        await self._definitions.add(new_id, stored._replace(definition=made.definition))
+        await self._definitions.add(new_id, self._foreseen(stored._replace(definition=made.definition)))
         if made.results:
             await self._results.add(tenant, made.results)
         now, names = self._clock(), ("tenant", *_ORIGIN, "description", "webhook_url")

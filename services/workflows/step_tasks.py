@@ -143,7 +143,8 @@ def _task(outcome: parents_pb2.TaskOutcome) -> StepTask | None:
         return StepTask(over=False, retries=max(task.attempt - 1, 0))
     retries = max(task.attempt - 1, 0)
     if task.status == tasks_pb2.TASK_STATUS_COMPLETED:
-        return StepTask(over=True, retries=retries, result=result_of(task))
+        seconds = task.run_seconds if task.HasField("first_started_at") else None
+        return StepTask(over=True, retries=retries, result=result_of(task), seconds=seconds)
     if task.status == tasks_pb2.TASK_STATUS_CANCELLED:
         return _CANCELLED._replace(retries=retries)
     said = task.errors[-1][:_MESSAGE] if task.errors else "its task failed"

@@ -487,3 +487,20 @@ async def test_a_list_says_where_it_leaves_out_steps(api: Stack, flows: Flows) -
     assert [(one["steps"], one["steps_omitted"], one["total_steps"]) for one in listed] == [([], True, 501)] * 2
     [one] = (await api.http.get(WORKFLOWS, params={"limit": 1})).json()["workflows"]
     assert (len(one["steps"]), one["steps_omitted"]) == (501, False)
+
+
+async def test_progress_goes_by_what_steps_like_these_took(flows: Flows) -> None:
+    long = {"id": "long", "task_type": "DIAGNOSTIC", "config": {"duration_ms": 500_000}}
+    short = {"id": "short", "task_type": "DIAGNOSTIC", "config": {"duration_ms": 2}}
+    made = await flows.create(short, long)
+    await flows.end(made["id"], "short")
+    flows.takes = 1.5
+    await flows.end(made["id"], "long")
+    flows.takes = 0.0
+    await flows.ended(made["id"], "COMPLETED")
+    again = await flows.create(short, long)
+    predicted = {step["step_id"]: step["predicted_seconds"] for step in again["steps"]}
+    assert predicted["long"] >= 1.5 > predicted["short"] >= 0
+    await flows.end(again["id"], "long")
+    await flows.step(again["id"], "long", "COMPLETED")
+    assert 60 < (await flows.get(again["id"]))["progress"] < 100

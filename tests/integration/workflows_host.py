@@ -8,7 +8,7 @@ from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
 
 from services.rpc.grpc_client import Credentials
 from tests.integration.gateway_host import TOKEN, Stack
-from tests.waiting import until
+from tests.waiting import time_passes, until
 
 WORKFLOWS = "/api/v1/workflows/"
 METADATA = Credentials(TOKEN).metadata()
@@ -18,6 +18,8 @@ class Flows:
     """Workflows of probes as acme's administrator makes them, and a worker that ends their tasks."""
 
     def __init__(self, api: Stack, authorization: str) -> None:
+        self.takes = 0.0
+        """Seconds that its tasks run."""
         self._api = api
         self.authorization = authorization
         self._headers = {"authorization": authorization}
@@ -69,6 +71,7 @@ class Flows:
         """Runs its task as a worker does; what it answers is what it was sent unless said otherwise."""
         task_id = (await self.step(workflow_id, step_id))["task_id"]
         task = await until(lambda: self._claim(task_id))
+        await time_passes(self.takes, because="its task runs so long")
         request = worker_pb2.FinishTasksRequest(worker_id="worker-1")
         said = task.spec.params.diagnostic.payload if payload is None else payload
         outcome: dict[str, Any] = {

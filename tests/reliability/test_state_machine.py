@@ -135,6 +135,7 @@ class World:
                 status=f"TASK_STATUS_{item.status}",
                 version=item.version,
                 attempt=item.attempt,
+                run_seconds=task.time_run / SECOND if task.first_start is not None else None,
             )
             for task, item in self.occurrences()
             if task.parent is not None and item.verb in ("completed", "failed", "cancelled")

@@ -288,7 +288,9 @@ async def test_all_notices_of_a_message_reach_their_workflows_and_only_completed
 
     assert await StepIntake(mailboxes).take(data, nobody)
     good, bad = StepName("w1", "good", 1), StepName("w1", "bad", 1)
-    assert heard == {"w1": {good: ToldEnd("acme", StepTask(over=True, result={"payload": "done"})), bad: None}}
+    assert heard == {
+        "w1": {good: ToldEnd("acme", StepTask(over=True, result={"payload": "done"}, seconds=1e-6)), bad: None}
+    }
 
 
 def replace_status(task: Task) -> Any:

@@ -141,7 +141,7 @@ class World:
     def _written(self, collection: str, document: Document) -> None:
         if collection != "workflows":
             return
-        for version, _, _, _, happenings in orjson.loads(document["outbox"]):
+        for version, _, _, _, happenings, *_ in orjson.loads(document["outbox"]):
             if version not in self.seen:
                 self.seen.add(version)
                 self.happened.update((verb, step, attempt) for verb, step, _, attempt, *_ in happenings)

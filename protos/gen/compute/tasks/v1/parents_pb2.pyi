@@ -50,7 +50,7 @@ class TaskOutcome(_message.Message):
     def __init__(self, task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., error: _Optional[bytes] = ...) -> None: ...
 
 class StepNotice(_message.Message):
-    __slots__ = ("tenant", "task_id", "parent", "status", "version", "attempt", "result_json", "more")
+    __slots__ = ("tenant", "task_id", "parent", "status", "version", "attempt", "result_json", "run_seconds", "more")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class StepNotice(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
+    RUN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     task_id: str
@@ -66,5 +67,6 @@ class StepNotice(_message.Message):
     version: int
     attempt: int
     result_json: str
+    run_seconds: float
     more: _containers.RepeatedCompositeFieldContainer[StepNotice]
-    def __init__(self, tenant: _Optional[str] = ..., task_id: _Optional[str] = ..., parent: _Optional[_Union[_tasks_pb2.TaskParent, _Mapping]] = ..., status: _Optional[_Union[_tasks_pb2.TaskStatus, str]] = ..., version: _Optional[int] = ..., attempt: _Optional[int] = ..., result_json: _Optional[str] = ..., more: _Optional[_Iterable[_Union[StepNotice, _Mapping]]] = ...) -> None: ...
+    def __init__(self, tenant: _Optional[str] = ..., task_id: _Optional[str] = ..., parent: _Optional[_Union[_tasks_pb2.TaskParent, _Mapping]] = ..., status: _Optional[_Union[_tasks_pb2.TaskStatus, str]] = ..., version: _Optional[int] = ..., attempt: _Optional[int] = ..., result_json: _Optional[str] = ..., run_seconds: _Optional[float] = ..., more: _Optional[_Iterable[_Union[StepNotice, _Mapping]]] = ...) -> None: ...

@@ -69,7 +69,7 @@ class WorkflowDefinition(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepDefinition, _Mapping]]] = ..., config_json: _Optional[str] = ..., origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., webhook_url: _Optional[str] = ..., suppress_subtask_events: _Optional[bool] = ...) -> None: ...
 
 class StepDefinition(_message.Message):
-    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds", "for_each", "gate", "run_if")
+    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds", "for_each", "gate", "run_if", "predicted_seconds")
     ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +79,7 @@ class StepDefinition(_message.Message):
     FOR_EACH_FIELD_NUMBER: _ClassVar[int]
     GATE_FIELD_NUMBER: _ClassVar[int]
     RUN_IF_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_SECONDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     spec: _tasks_pb2.TaskSpec
     depends_on: _containers.RepeatedScalarFieldContainer[str]
@@ -88,7 +89,8 @@ class StepDefinition(_message.Message):
     for_each: ForEach
     gate: Gate
     run_if: Condition
-    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ..., for_each: _Optional[_Union[ForEach, _Mapping]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., run_if: _Optional[_Union[Condition, _Mapping]] = ...) -> None: ...
+    predicted_seconds: float
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ..., for_each: _Optional[_Union[ForEach, _Mapping]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., run_if: _Optional[_Union[Condition, _Mapping]] = ..., predicted_seconds: _Optional[float] = ...) -> None: ...
 
 class Gate(_message.Message):
     __slots__ = ("kind", "timeout_seconds", "on_timeout")
