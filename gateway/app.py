@@ -29,7 +29,7 @@ from gateway.settings import GatewaySettings
 from gateway.surfaces import discover_surfaces, merged
 from gateway.surfaces.compute.hot_paths import HotPaths
 from gateway.tracing import TraceMiddleware
-from gateway.upstream import Services, TasksClient, WebhooksClient, WorkflowsClient
+from gateway.upstream import Services, TasksClient, TasksMonitor, WebhooksClient, WorkflowsClient, WorkflowsMonitor
 from services.clients.access_client import AccessClient
 from services.clients.storage_client import StorageClient
 from services.messaging.bus import open_bus
@@ -147,6 +147,8 @@ async def _running(settings: GatewaySettings, app: FastAPI) -> AsyncIterator[Non
             ),
             webhooks=WebhooksClient(webhooks_channel, credentials, timeout=settings.call_timeout_seconds),
             workflows=WorkflowsClient(workflows_channel, credentials, timeout=settings.call_timeout_seconds),
+            tasks_monitor=TasksMonitor(tasks_channel, credentials, timeout=settings.call_timeout_seconds),
+            workflows_monitor=WorkflowsMonitor(workflows_channel, credentials, timeout=settings.call_timeout_seconds),
             completions=completions,
             events=EventLog(bus),
         )

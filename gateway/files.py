@@ -10,6 +10,7 @@ from compute.storage.v1 import storage_pb2 as pb
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from gateway.edge.paths import prefix
 from gateway.edge.refusals import READS_A_PICTURE, refused
 from gateway.objects import describe_object, serve_object
 from gateway.upstream import upstream_of
@@ -23,6 +24,12 @@ _FOUND: dict[int | str, dict[str, Any]] = {
 }
 _REFUSED = refused(*READS_A_PICTURE, "LINK_INVALID", "LINK_EXPIRED", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 router = APIRouter(prefix=ROOT, tags=["Storage"])
+
+
+def link_to(request: Request, token: str) -> str:
+    """Where this deployment is reached from outside: as it was told, else as this caller reached it."""
+    told = upstream_of(request).settings.public_url.rstrip("/")
+    return f"{told or f'{request.url.scheme}://{request.url.netloc}{prefix(request.scope)}'}{ROOT}/{token}"
 
 
 @router.get("/{token}", summary="Get File By Link", response_class=Response, responses=_FOUND | _REFUSED)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
-from compute.tasks.v1 import parents_pb2, parents_pb2_grpc
+from compute.tasks.v1 import monitor_pb2_grpc, parents_pb2, parents_pb2_grpc
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import tasks_pb2_grpc as rpc
 from compute.webhooks.v1 import webhooks_pb2, webhooks_pb2_grpc
+from compute.workflows.v1 import monitor_pb2_grpc as workflows_monitor_grpc
 from compute.workflows.v1 import workflows_pb2, workflows_pb2_grpc
 from fastapi import Request
 
@@ -128,6 +129,16 @@ class TenantClient:
         return await call(getattr(self._stub, method), wanted, timeout=self._timeout, metadata=metadata)
 
 
+class TasksMonitor(TenantClient):
+    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
+        super().__init__(monitor_pb2_grpc.MonitorServiceStub(channel), credentials, timeout=timeout)
+
+
+class WorkflowsMonitor(TenantClient):
+    def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
+        super().__init__(workflows_monitor_grpc.MonitorServiceStub(channel), credentials, timeout=timeout)
+
+
 class WebhooksClient(TenantClient):
     def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
         super().__init__(webhooks_pb2_grpc.WebhookServiceStub(channel), credentials, timeout=timeout)
@@ -192,6 +203,8 @@ class Services:
     storage: StorageClient
     webhooks: WebhooksClient
     workflows: WorkflowsClient
+    tasks_monitor: TasksMonitor
+    workflows_monitor: WorkflowsMonitor
     completions: Completions
     events: EventLog
 

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.common.errors import InvalidRequest, PermissionDenied, Unauthenticated, Violation
+from services.common.errors import InvalidRequest, PermissionDenied, Unauthenticated, Violation, check_field
 
 TENANT_HEADER = "atelier-tenant"
 REQUEST_ID_HEADER = "x-request-id"
@@ -66,3 +66,10 @@ def check_tenant(name: str) -> str:
     if not name:
         raise InvalidRequest(f"tenant: {why}", reason="TENANT_MISSING", violations=(Violation("tenant", why),))
     raise InvalidRequest(f"tenant: {why}", reason="TENANT_INVALID", violations=(Violation("tenant", why),))
+
+
+def calling_tenant() -> str:
+    """The caller's own. Raises InvalidRequest where a service of ours forgot to name one."""
+    name = current_caller().tenant
+    check_field("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
+    return check_tenant(name)

@@ -116,6 +116,10 @@ class LeaseTable:
         lease = self._leases.get(name)
         return lease is not None and lease.fence == fence and lease.unconfirmed
 
+    def unconfirmed_by_group(self) -> dict[str, int]:
+        """How many of each group nobody has confirmed yet."""
+        return Counter(lease.group for lease in self._leases.values() if not lease.written or lease.unconfirmed)
+
     def to_remind(self, now: float) -> list[Lease]:
         """Those whose holders ought to have spoken of them; the next reminder is due later."""
         found = [lease for lease in self._leases.values() if lease.remind_at <= now]

@@ -257,6 +257,16 @@ def read_time(moment: Timestamp, field: str) -> datetime:
         raise wrong_field(field, "must be a moment in the years 1 to 9999") from None
 
 
+def microseconds(moment: Timestamp) -> int:
+    """Since the epoch."""
+    return moment.seconds * 1_000_000 + moment.nanos // 1000
+
+
+def optional(message: Any, name: str) -> Any:
+    """None where it is left out."""
+    return getattr(message, name) if message.HasField(name) else None
+
+
 def timestamp(microseconds: int) -> Timestamp:
     message = Timestamp()
     set_time(message, microseconds)

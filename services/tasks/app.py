@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-from compute.tasks.v1 import parents_pb2_grpc, tasks_pb2_grpc, worker_pb2_grpc
+from compute.tasks.v1 import monitor_pb2_grpc, parents_pb2_grpc, tasks_pb2_grpc, worker_pb2_grpc
 
 from services.clients.storage_client import StorageClient
 from services.common.background import running
@@ -15,6 +15,9 @@ from services.host.mount import MountedService
 from services.messaging import bus as nats_bus
 from services.rpc.grpc_client import Credentials, connect
 from services.tasks import metrics
+from services.tasks.clock import SteadyClock
+from services.tasks.monitor_repository import MongoTaskMonitor
+from services.tasks.monitor_servicer import TaskMonitorServicer
 from services.tasks.parent_servicer import ParentServicer
 from services.tasks.replica import TasksReplica
 from services.tasks.servicer import TaskServicer
@@ -28,7 +31,7 @@ _INTERNAL = ["compute.tasks.v1.WorkerService", "compute.tasks.v1.ParentService"]
 
 @asynccontextmanager
 async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterator[MountedService]:
-    """Adds TaskService, WorkerService and ParentService to `server` and keeps their loops running."""
+    """Adds TaskService, MonitorService, WorkerService and ParentService to `server` and keeps their loops running."""
     async with (
         store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
         nats_bus.open_bus(settings.nats_url, "tasks", credentials=settings.nats_credentials, echo=False) as bus,
@@ -58,10 +61,14 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
             server,
         )
         parents_pb2_grpc.add_ParentServiceServicer_to_server(ParentServicer(replica.children, replica.messages), server)
+        monitor = TaskMonitorServicer(
+            MongoTaskMonitor(database), replica.messages, books, replica.histories, SteadyClock()
+        )
+        monitor_pb2_grpc.add_MonitorServiceServicer_to_server(monitor, server)
         meters = metrics.sources(books)
         async with running(**replica.loops()), reading(meters):
             yield MountedService(
-                ["compute.tasks.v1.TaskService", *_INTERNAL],
+                ["compute.tasks.v1.TaskService", "compute.tasks.v1.MonitorService", *_INTERNAL],
                 {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
                 internal=_INTERNAL,
                 conditions={"workers": replica.dispatcher.check_workers, "models": replica.dispatcher.check_models},

@@ -26,6 +26,7 @@ class NewTask(NamedTuple):
     origin_zone: str | None = None
     origin_version: str | None = None
     origin_tenant_id: str | None = None
+    provider_type: str | None = None
     workflow_id: str | None = None
     idempotency_key: str = ""
     inputs: str | None = None
@@ -74,6 +75,7 @@ def task_of(new: NewTask, now: int, attempts: int) -> Task:
         origin_zone=new.origin_zone,
         origin_version=new.origin_version,
         origin_tenant_id=new.origin_tenant_id,
+        provider_type=new.provider_type,
         workflow_id=new.workflow_id,
         fingerprint=fingerprint(new.task_type, new.spec) if new.idempotency_key else None,
         inputs=new.inputs,

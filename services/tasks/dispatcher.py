@@ -230,6 +230,15 @@ class Dispatcher:
         """Running tasks of each queue."""
         return self._leases.by_group
 
+    def reserved(self) -> dict[str, int]:
+        """Tasks of each queue that were given to a worker which has not said yet that it runs them."""
+        return self._leases.unconfirmed_by_group()
+
+    @property
+    def queues(self) -> list[str]:
+        """All that tasks may be created in, and those in which some are."""
+        return sorted({*self._queues, *self._scheduler.depth(), *self._leases.by_group})
+
     def slots(self) -> dict[str, list[int]]:
         """What each worker of a queue can run at the same time, by queue."""
         return self._registry.slots()

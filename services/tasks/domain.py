@@ -122,6 +122,7 @@ class Task:
     origin_zone: str | None = None
     origin_version: str | None = None
     origin_tenant_id: str | None = None
+    provider_type: str | None = None
     workflow_id: str | None = None
     fingerprint: str | None = None
     inputs: str | None = None

@@ -12,7 +12,6 @@ import orjson
 from compute.tasks.v1 import params_pb2
 from compute.tasks.v1 import tasks_pb2 as pb
 from compute.tasks.v1 import worker_pb2 as wire
-from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 
 from services.catalog import webhook_events
@@ -26,6 +25,7 @@ from services.rpc.proto import (
     fill,
     get_object,
     invalid,
+    microseconds,
     read,
     set_time,
     struct_to_dict,
@@ -72,6 +72,7 @@ class Messages:
             origin_zone=common.origin_zone,
             origin_version=common.origin_version,
             origin_tenant_id=common.origin_tenant_id,
+            provider_type=common.provider_type.value if common.provider_type else None,
             workflow_id=workflow_id,
             idempotency_key=request.idempotency_key,
             inputs=inputs,
@@ -139,14 +140,15 @@ class Messages:
             queue=message.queue,
             spec="",
             priority=message.priority,
-            created_at=_microseconds(message.created_at),
-            updated_at=_microseconds(message.updated_at),
-            started_at=_microseconds(message.started_at) or None,
+            created_at=microseconds(message.created_at),
+            updated_at=microseconds(message.updated_at),
+            started_at=microseconds(message.started_at) or None,
+            completed_at=microseconds(message.completed_at) or None,
             version=message.version,
             state=_STATE[message.status],
             attempt=message.attempt,
             max_attempts=message.max_attempts,
-            not_before=_microseconds(message.not_before),
+            not_before=microseconds(message.not_before),
             worker=message.executor_instance or None,
         )
 
@@ -194,7 +196,7 @@ class Messages:
             cost=item.cost_usd if item.HasField("cost_usd") else None,
             id=item.call_id,
             sequence=item.sequence,
-            started_at=_microseconds(item.started_at) if item.HasField("started_at") else None,
+            started_at=microseconds(item.started_at) if item.HasField("started_at") else None,
             fallback=item.fallback,
             job_details=_job_details(item) if item.HasField("job_details") else "",
             reason=item.reason,
@@ -337,10 +339,6 @@ def provider_call(call: ProviderCallRecord) -> pb.ProviderCall:
     if call.job_details:
         message.job_details.update(orjson.loads(call.job_details))
     return message
-
-
-def _microseconds(moment: Timestamp) -> int:
-    return moment.seconds * 1_000_000 + moment.nanos // 1000
 
 
 def _unreadable(task: Task) -> Internal:

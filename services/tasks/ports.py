@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from services.common.numbered_pages import FIRST_PAGE, NumberedPage
 from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import CachingRepository
 from services.tasks.domain import Task, TaskState
@@ -26,6 +27,42 @@ class TaskQuery:
     dead_letter: bool | None = None
     without_types: tuple[str, ...] = ()
     include_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMonitorQuery(TaskQuery):
+    """What a page shows, or what is counted."""
+
+    provider_type: str | None = None
+    page: NumberedPage = FIRST_PAGE
+
+
+class TaskMonitorPage(NamedTuple):
+    """Tasks without spec and result. `bounded`: the conditions find more than `total`."""
+
+    tasks: list[Task]
+    total: int
+    bounded: bool
+
+
+class TaskCounts(NamedTuple):
+    """How many there are, of what there is any; created in the last hour and in the last 24. As TaskMonitorPage."""
+
+    total: int
+    by_status: dict[str, int]
+    by_provider: dict[str, int]
+    by_task_type: dict[str, int]
+    last_hour: int
+    last_day: int
+    bounded: bool
+
+
+class TaskMonitor(Protocol):
+    """Reads of many tasks at once."""
+
+    async def page(self, wanted: TaskMonitorQuery) -> TaskMonitorPage: ...
+
+    async def counts(self, wanted: TaskMonitorQuery, now: int) -> TaskCounts: ...
 
 
 class TaskRepository(CachingRepository[Task], Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from services.catalog.queues import DEFAULT_QUEUES
 from services.common.errors import UnknownQueue, Violation
@@ -19,6 +19,9 @@ class KnownQueues:
     def __init__(self, declared: Iterable[str] = ()) -> None:
         self._until: dict[str, float] = dict.fromkeys((*DEFAULT_QUEUES, *declared), math.inf)
         QUEUE.declare(*self._until)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._until)
 
     def __contains__(self, queue: str) -> bool:
         return queue in self._until

@@ -37,6 +37,7 @@ from services.tasks.orders import NatsWorkerOrders
 from services.tasks.orphan_reaper import OrphanReaper, OrphanRecorder, OrphanTiming
 from services.tasks.outgoing import outgoing, together
 from services.tasks.ports import Assignment, AttemptStart, FileStore
+from services.tasks.queue_history import QueueHistories
 from services.tasks.queue_records import QueueRecords
 from services.tasks.queues import KnownQueues
 from services.tasks.reload import Reload
@@ -56,6 +57,7 @@ class TasksReplica:
 
     def __init__(self, database: Database, bus: Client, files: FileStore, settings: TasksSettings) -> None:
         self.messages = Messages(settings.reference_policy)
+        self.histories = QueueHistories()
         self.watchers: Watchers[Task] = Watchers(self._stored)
         clock = SteadyClock()
         self._relay: OutboxRelay[Task] = OutboxRelay(
@@ -177,6 +179,7 @@ class TasksReplica:
         self._hints.noticed(task)
 
     def _notice(self, task: Task) -> None:
+        self.histories.noticed(task)
         self.dispatcher.noticed(task)
         self.watchers.noticed(task)
         if task.state is TaskState.CANCELLED and task.attempt:
@@ -187,6 +190,7 @@ class TasksReplica:
         task = self.messages.from_brief(message)
         if not self.repository.forget(task.id, task.version):
             return  # overtaken on its way
+        self.histories.noticed(task)
         self.dispatcher.noticed(task)
         self.watchers.noticed(task)
 

@@ -66,7 +66,7 @@ class MongoTaskRepository(GroupRepository[Task]):
         """Oldest first, of every tenant, without what only their run needs. They may be many."""
         query = {"state": equals(state.value)}
         found = partial(self._tasks.find, query, dict.fromkeys(_SCHEDULING, 1))
-        async for tasks in self.read_in_parts(lambda: found().sort("created_at", 1).limit(limit), _BRIEF):
+        async for tasks in self.read_in_parts(lambda: found().sort("created_at", 1).limit(limit), BRIEF):
             yield tasks
 
 
@@ -133,4 +133,4 @@ def _brief_of(document: Document) -> Task:
 
 
 CODEC: Codec[Task] = Codec("task", to_document, _task_of, "TASK_NOT_FOUND", "TASK_UNREADABLE")
-_BRIEF: Codec[Task] = Codec("task", to_document, _brief_of, "TASK_NOT_FOUND", "TASK_UNREADABLE")
+BRIEF: Codec[Task] = Codec("task", to_document, _brief_of, "TASK_NOT_FOUND", "TASK_UNREADABLE")

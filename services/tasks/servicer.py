@@ -13,8 +13,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.catalog.tasks import TYPES
-from services.common.errors import ComputeError, Overloaded, ViolationCollector, check_field, wrong_field
-from services.common.identity import Caller, check_tenant, current_caller
+from services.common.errors import ComputeError, Overloaded, ViolationCollector, wrong_field
+from services.common.identity import Caller, calling_tenant, check_tenant, current_caller
 from services.common.ids import distinct, part_key
 from services.common.merging import merged
 from services.common.paging import fitting, next_token, read_window
@@ -24,7 +24,7 @@ from services.durable.batch_writer import abandon
 from services.durable.watchers import Watchers
 from services.messaging.subjects.workers import progress_subject, watch_subject
 from services.rpc.grpc_server import Context
-from services.rpc.proto import check_objects
+from services.rpc.proto import check_objects, optional
 from services.tasks.bulk import MOST, check_deletion, check_many, deleted, failure
 from services.tasks.creation import CreateResult, NewTask, PendingCreate
 from services.tasks.domain import Task
@@ -77,7 +77,7 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     @needs(TO_CHANGE)
     async def CreateTask(self, request: pb.CreateTaskRequest, context: Context) -> pb.CreateTaskResponse:
-        await self._admit(owner := tenant())
+        await self._admit(owner := calling_tenant())
         _check_asking(request, current_caller())
         answer = pb.CreateTaskResponse()
         with tracing.span(_CREATE, SpanKind.PRODUCER) as traceparent:
@@ -105,17 +105,17 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     @needs(TO_READ)
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
-        tenant()
+        calling_tenant()
         return pb.ListModelsResponse(models=[pb.ServedModel(**model._asdict()) for model in self._models()])
 
     @needs(TO_READ)
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
-        task = await self._service.get(tenant(), _task_id(request), _optional(request, "task_type"))
+        task = await self._service.get(calling_tenant(), _task_id(request), optional(request, "task_type"))
         return pb.GetTaskResponse(task=self._shown(task))
 
     @needs(TO_READ)
     async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
-        owner, refusals, state = tenant(), ViolationCollector(), None
+        owner, refusals, state = calling_tenant(), ViolationCollector(), None
         with refusals:
             window = read_window(request, f"{owner}/")
         with refusals:
@@ -125,11 +125,11 @@ class TaskServicer(rpc.TaskServiceServicer):
         wanted = TaskQuery(
             owner,
             state=state,
-            task_type=_optional(request, "task_type"),
-            origin_instance=_optional(request, "origin_instance"),
-            origin_zone=_optional(request, "origin_zone"),
-            origin_tenant_id=_optional(request, "origin_tenant_id"),
-            workflow_id=_optional(request, "workflow_id"),
+            task_type=optional(request, "task_type"),
+            origin_instance=optional(request, "origin_instance"),
+            origin_zone=optional(request, "origin_zone"),
+            origin_tenant_id=optional(request, "origin_tenant_id"),
+            workflow_id=optional(request, "workflow_id"),
             dead_letter=request.dead_letter if request.HasField("dead_letter") else None,
             without_types=_INTERNAL if request.public_types_only or not caller.may("admin") else (),
             include_deleted=request.include_deleted,
@@ -140,23 +140,23 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     @needs(TO_CHANGE)
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Context) -> pb.CancelTaskResponse:
-        task = await self._service.cancel(tenant(), _task_id(request), _optional(request, "task_type"))
+        task = await self._service.cancel(calling_tenant(), _task_id(request), optional(request, "task_type"))
         return pb.CancelTaskResponse(task=self._shown(task))
 
     @needs(TO_CHANGE)
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Context) -> pb.UpdateTaskResponse:
         edit = self._messages.edit(request)
         check_forms(check_objects(request))
-        task = await self._service.amend(tenant(), _task_id(request), _optional(request, "task_type"), edit)
+        task = await self._service.amend(calling_tenant(), _task_id(request), optional(request, "task_type"), edit)
         return pb.UpdateTaskResponse(task=self._shown(task))
 
     @needs(TO_CHANGE)
     async def ReplayTask(self, request: pb.ReplayTaskRequest, context: Context) -> pb.ReplayTaskResponse:
-        return pb.ReplayTaskResponse(task=self._shown(await self._service.replay(tenant(), _task_id(request))))
+        return pb.ReplayTaskResponse(task=self._shown(await self._service.replay(calling_tenant(), _task_id(request))))
 
     @needs(TO_CHANGE)
     async def DeleteTask(self, request: pb.DeleteTaskRequest, context: Context) -> pb.DeleteTaskResponse:
-        done = await self._remover.delete(tenant(), _task_id(request), _optional(request, "task_type"))
+        done = await self._remover.delete(calling_tenant(), _task_id(request), optional(request, "task_type"))
         return pb.DeleteTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
     @needs(TO_CHANGE)
@@ -177,19 +177,19 @@ class TaskServicer(rpc.TaskServiceServicer):
 
     @needs(TO_CHANGE)
     async def CleanupTask(self, request: pb.CleanupTaskRequest, context: Context) -> pb.CleanupTaskResponse:
-        done = await self._remover.clean(tenant(), _task_id(request), _optional(request, "task_type"))
+        done = await self._remover.clean(calling_tenant(), _task_id(request), optional(request, "task_type"))
         return pb.CleanupTaskResponse(task=self._shown(done.task), deleted_paths=done.paths, errors=done.errors)
 
     @needs(TO_READ)
     async def WatchTask(self, request: pb.WatchTaskRequest, context: Context) -> AsyncIterator[pb.WatchTaskResponse]:
         """The task as it is, then its changes and progress; ends behind the terminal one."""
-        async for update in self._watched(tenant(), request):
+        async for update in self._watched(calling_tenant(), request):
             yield update
 
     @needs(TO_READ)
     async def WatchTasks(self, request: pb.WatchTasksRequest, context: Context) -> AsyncIterator[pb.WatchTasksResponse]:
         """What the caller has seen of a task is not shown again."""
-        owner, given = tenant(), {item.task_id: item.version for item in request.tasks}
+        owner, given = calling_tenant(), {item.task_id: item.version for item in request.tasks}
         seen = {name: given[name] for name in distinct(given)}
         check_many("tasks", len(seen))
         each = (pb.WatchTaskRequest(task_id=name, without_previews=request.without_previews) for name in seen)
@@ -307,17 +307,6 @@ def _check_asking(request: pb.CreateTaskRequest, caller: Caller) -> None:
         caller.require_internal()
 
 
-def tenant() -> str:
-    """The caller's own; raises InvalidRequest when a service of ours forgot to name one."""
-    name = current_caller().tenant
-    check_field("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
-    return check_tenant(name)
-
-
 def _task_id(request: Named) -> str:
     """As it is stored: UUIDs name the same in any case (RFC 9562)."""
     return request.task_id.lower()
-
-
-def _optional(request: object, name: str) -> str | None:
-    return getattr(request, name) if request.HasField(name) else None  # type: ignore[attr-defined]

@@ -51,6 +51,10 @@ def status_number(status: TaskStatus) -> Any:
     return _NUMBER[status]
 
 
+def public_status(status: int) -> str:
+    return _STATUS[status]
+
+
 def to_json(task: pb.Task) -> bytes:
     return orjson.dumps(to_public(task), option=orjson.OPT_UTC_Z)
 
@@ -65,6 +69,12 @@ def to_public(task: pb.Task) -> dict[str, Any]:
     if view is None:
         raise NotFound(f"task {task.id} does not exist", reason="TASK_NOT_FOUND")
     return _common(task) | view(task)
+
+
+def particular(task: pb.Task) -> dict[str, Any]:
+    """The fields of its type alone. Raises NotFound for a task of a type this version does not know."""
+    common = _common(task)
+    return {name: value for name, value in to_public(task).items() if name not in common}
 
 
 def _common(task: pb.Task) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from services.catalog.base import CommonFields
 from services.catalog.enums import WorkflowStatus
 from services.common.errors import ComputeError
+from services.common.numbered_pages import FIRST_PAGE, NumberedPage
 from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import CachingRepository
 from services.workflows.definition import Definition
@@ -24,6 +25,41 @@ class WorkflowQuery:
     origin_instance: str | None = None
     origin_tenant_id: str | None = None
     include_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowMonitorQuery(WorkflowQuery):
+    """What a page shows, or what is counted."""
+
+    origin_zone: str | None = None
+    page: NumberedPage = FIRST_PAGE
+
+
+class WorkflowMonitorPage(NamedTuple):
+    """`bounded`: the conditions find more than `total`."""
+
+    workflows: list[Workflow]
+    total: int
+    bounded: bool
+
+
+class WorkflowCounts(NamedTuple):
+    """How many there are, of what there is any; created in the last hour and in the last 24. As WorkflowMonitorPage."""
+
+    total: int
+    by_status: dict[str, int]
+    last_hour: int
+    last_day: int
+    average_steps: float
+    bounded: bool
+
+
+class WorkflowMonitor(Protocol):
+    """Reads of many workflows at once."""
+
+    async def page(self, wanted: WorkflowMonitorQuery) -> WorkflowMonitorPage: ...
+
+    async def counts(self, wanted: WorkflowMonitorQuery, now: int) -> WorkflowCounts: ...
 
 
 class StoredDefinition(NamedTuple):

@@ -78,6 +78,7 @@ class WorkflowsReplica:
         owner = self._relay.owner
         self._leadership = Leadership(database, "workflows", owner, self._load, patience=patience)
         definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database, store)
+        self.definitions = definitions
         self._pin_records = MongoPinRepository(database)
         files, http = WorkflowFiles(store), partial(GuardedHttp, settings.reach)
         pins = Pins(self._pin_records, store, http, now, max_bytes=settings.max_image_bytes)

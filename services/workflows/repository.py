@@ -198,6 +198,7 @@ def to_document(workflow: Workflow) -> Document:
     document["_id"] = workflow.id
     document["listing"] = workflow.listing
     document["state"] = workflow.state.value
+    document["step_count"] = len(workflow.rows)
     document["rows"] = f"[{','.join(map(_text_of, workflow.rows))}]"
     if workflow.to_cancel:
         document["to_cancel"] = orjson.dumps([[*unit, attempt] for unit, attempt in workflow.to_cancel]).decode()

@@ -16,7 +16,7 @@ from services.catalog.folders import is_inputs_folder
 from services.catalog.tasks import TYPES
 from services.catalog.workflows import Description, Name, WebhookUrl, WorkflowOrigin
 from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field
-from services.common.identity import check_tenant, current_caller
+from services.common.identity import calling_tenant, current_caller
 from services.common.paging import fitting, next_token, read_window
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.net.addresses import AddressPolicy, parse_target
@@ -59,18 +59,18 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
 
     @needs(TO_CHANGE)
     async def CreateWorkflow(self, request: pb.CreateWorkflowRequest, context: Context) -> pb.CreateWorkflowResponse:
-        new = self._new(_tenant(), request.definition)._replace(inputs_folder=_inputs(request))
+        new = self._new(calling_tenant(), request.definition)._replace(inputs_folder=_inputs(request))
         start = request.start if request.HasField("start") else True
         return pb.CreateWorkflowResponse(workflow=await self._shown(await self._service.create(new, start=start)))
 
     @needs(TO_READ)
     async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: Context) -> pb.GetWorkflowResponse:
-        workflow = await self._service.get(_tenant(), _id(request))
+        workflow = await self._service.get(calling_tenant(), _id(request))
         return pb.GetWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_READ)
     async def ListWorkflows(self, request: pb.ListWorkflowsRequest, context: Context) -> pb.ListWorkflowsResponse:
-        owner, refusals, state = _tenant(), ViolationCollector(), None
+        owner, refusals, state = calling_tenant(), ViolationCollector(), None
         if not request.HasField("limit"):
             request.limit = _LIMIT
         with refusals:
@@ -95,32 +95,32 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
     @needs(TO_CHANGE)
     async def UpdateWorkflow(self, request: pb.UpdateWorkflowRequest, context: Context) -> pb.UpdateWorkflowResponse:
         changes = self._changes(request)
-        workflow = await self._service.update(_tenant(), _id(request), changes)
+        workflow = await self._service.update(calling_tenant(), _id(request), changes)
         return pb.UpdateWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def StartWorkflow(self, request: pb.StartWorkflowRequest, context: Context) -> pb.StartWorkflowResponse:
-        workflow = await self._service.start(_tenant(), _id(request))
+        workflow = await self._service.start(calling_tenant(), _id(request))
         return pb.StartWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def CancelWorkflow(self, request: pb.CancelWorkflowRequest, context: Context) -> pb.CancelWorkflowResponse:
-        workflow = await self._service.cancel(_tenant(), _id(request))
+        workflow = await self._service.cancel(calling_tenant(), _id(request))
         return pb.CancelWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def PauseWorkflow(self, request: pb.PauseWorkflowRequest, context: Context) -> pb.PauseWorkflowResponse:
-        workflow = await self._service.pause(_tenant(), _id(request))
+        workflow = await self._service.pause(calling_tenant(), _id(request))
         return pb.PauseWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def ResumeWorkflow(self, request: pb.ResumeWorkflowRequest, context: Context) -> pb.ResumeWorkflowResponse:
-        workflow = await self._service.resume(_tenant(), _id(request))
+        workflow = await self._service.resume(calling_tenant(), _id(request))
         return pb.ResumeWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def SignalStep(self, request: pb.SignalStepRequest, context: Context) -> pb.SignalStepResponse:
-        owner = _tenant()
+        owner = calling_tenant()
         check_field("decided_by", 1 <= len(request.decided_by) <= _NAME, f"must have 1 to {_NAME} characters")
         check_field("comment", len(request.comment) <= _COMMENT, f"must have at most {_COMMENT} characters")
         comment = request.comment if request.HasField("comment") else None
@@ -130,7 +130,7 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
 
     @needs(TO_CHANGE)
     async def ForkWorkflow(self, request: pb.ForkWorkflowRequest, context: Context) -> pb.ForkWorkflowResponse:
-        owner, name = _tenant(), None
+        owner, name = calling_tenant(), None
         if request.HasField("name"):
             try:
                 name = _CHANGEABLE["name"].validate_python(request.name)
@@ -147,7 +147,7 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
     @needs(TO_CHANGE)
     async def CleanupWorkflow(self, request: pb.CleanupWorkflowRequest, context: Context) -> pb.CleanupWorkflowResponse:
         tasks = request.cleanup_tasks if request.HasField("cleanup_tasks") else True
-        done = await self._service.clean(_tenant(), _id(request), tasks=tasks)
+        done = await self._service.clean(calling_tenant(), _id(request), tasks=tasks)
         return pb.CleanupWorkflowResponse(
             workflow=await self._shown(done.workflow),
             tasks_processed=done.tasks_processed,
@@ -245,12 +245,6 @@ def _seeded(stored: StoredDefinition) -> StoredDefinition:
     drawn = draw_seeds(stored.definition, lambda: secrets.randbelow(_SEEDS))
     steps = tuple(replace(step, seeds=drawn.get(step.id, {})) for step in stored.definition.steps)
     return stored._replace(definition=replace(stored.definition, steps=steps))
-
-
-def _tenant() -> str:
-    name = current_caller().tenant
-    check_field("tenant", bool(name), "is missing: name it in the metadata atelier-tenant")
-    return check_tenant(name)
 
 
 def _inputs(request: Any) -> str | None:

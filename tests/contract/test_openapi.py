@@ -15,7 +15,7 @@ from gateway.app import routed
 from gateway.edge.paging import SAID_ONCE
 
 HERE = Path(__file__).parent
-PREFIXES = "/api/v1/tasks,/api/v1/workflows,/api/v1/storage,/health"
+PREFIXES = "/api/v1/tasks,/api/v1/workflows,/api/v1/monitoring,/api/v1/storage,/health"
 
 
 @pytest.fixture(scope="module")

@@ -68,17 +68,20 @@ async def provenance_of(request: Request, task_id: str) -> Provenance:
     task = await upstream.tasks.get(request, task_id)
     made = {file.path: file.sha256 for file in task.result.files}
     files = [await _file(upstream.storage, path, tenant, made) for path in _result_paths(task)]
-    calls = [_call(call) for call in task.provider_calls]
+    calls = [call_of(call) for call in task.provider_calls]
     return Provenance(task_id=UUID(task.id), files=files, provider_calls=calls)
 
 
 def _result_paths(task: pb.Task) -> list[str]:
-    """What the public task names as a result's file: `result_…_path`, `result_…paths`."""
-    shown = to_public(task)
-    found: list[str] = []
+    return [path for _, path in result_files(to_public(task))]
+
+
+def result_files(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the public task names as a result's files, `result_…_path` and `result_…paths`: the field and the path."""
+    found: list[tuple[str, str]] = []
     for name, value in shown.items():
         if name.startswith("result_") and name.endswith(("_path", "_paths")) and value:
-            found += value if isinstance(value, list) else [value]
+            found += [(name, path) for path in (value if isinstance(value, list) else [value])]
     return found
 
 
@@ -130,7 +133,7 @@ async def _part(storage: StorageClient, path: str, tenant: str, offset: int, len
     return b"".join([chunk async for chunk in chunks])
 
 
-def _call(made: pb.ProviderCall) -> ProviderCall:
+def call_of(made: pb.ProviderCall) -> ProviderCall:
     return ProviderCall(
         provider=made.provider,
         attempt=made.attempt,

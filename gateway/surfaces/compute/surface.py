@@ -20,6 +20,7 @@ SURFACE = Surface(
         {"name": "Tasks", "description": "Submit, watch, change, cancel"},
         {"name": "Workflows", "description": "Several tasks as one, each after those it depends on"},
         {"name": "Storage", "description": f"The caller's pictures, taken as {ACCEPTED}"},
+        {"name": "Monitoring", "description": "What there is, what runs, and who works"},
         {"name": "Models", "description": "What the deployment draws and cuts out with"},
         {"name": "Webhooks", "description": "Calls to the addresses that tasks name"},
     ),

@@ -9,9 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.edge.paths import prefix
 from gateway.edge.refusals import JSON_BODY, OF_A_PICTURE, refused
-from gateway.files import ROOT
+from gateway.files import link_to
 from gateway.surfaces.compute.bodies import read_json, validate
 from gateway.surfaces.compute.documents import body_of
 from gateway.upstream import caller_of, upstream_of
@@ -63,15 +62,9 @@ async def create_link(request: Request) -> Response:
         wanted.path, tenant=caller_of(request).tenant, seconds=wanted.expires_in, download_name=wanted.download_name
     )
     link = {
-        "url": f"{_base(request)}{ROOT}/{made.token}",
+        "url": link_to(request, made.token),
         "expires_at": made.expires_at.ToDatetime(UTC),
         "path": made.object.path,
         "etag": made.object.etag,
     }
     return Response(orjson.dumps(link, option=orjson.OPT_UTC_Z), media_type="application/json")
-
-
-def _base(request: Request) -> str:
-    """Where this deployment is reached from outside: as it was told, else as this caller reached it."""
-    told = upstream_of(request).settings.public_url.rstrip("/")
-    return told or f"{request.url.scheme}://{request.url.netloc}{prefix(request.scope)}"
