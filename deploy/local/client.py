@@ -17,7 +17,7 @@ class RequestFailed(Exception):
 
 
 class StreamedEvent(NamedTuple):
-    """`name` is "task" (its state changed) or "progress" (a step was made)."""
+    """`name` is "task" or "workflow" (it as it is now), "status" (what happened) or "progress" (a step was made)."""
 
     name: str
     data: dict[str, Any]
@@ -41,16 +41,31 @@ class GatewayClient:
     def download(self, path: str) -> bytes:
         return self._ask("GET", f"/api/v1/storage/images/{path}").content
 
+    def create_workflow(self, definition: dict[str, Any]) -> dict[str, Any]:
+        """Answers the workflow as created. Raises RequestFailed."""
+        created: dict[str, Any] = self._ask("POST", "/api/v1/workflows/", json=definition).json()
+        return created
+
+    def get_workflow(self, workflow_id: str) -> dict[str, Any]:
+        workflow: dict[str, Any] = self._ask("GET", f"/api/v1/workflows/{workflow_id}").json()
+        return workflow
+
     def events(self, task_id: str) -> Iterator[StreamedEvent]:
         """Everything that happens to the task, to its end. Raises RequestFailed after 90 s of silence."""
-        address = f"/api/v1/tasks/{task_id}/events"
+        return self._events(f"/api/v1/tasks/{task_id}/events", "task")
+
+    def workflow_events(self, workflow_id: str) -> Iterator[StreamedEvent]:
+        """Everything that happens to the workflow and its steps, to its end. Raises RequestFailed as `events` does."""
+        return self._events(f"/api/v1/workflows/{workflow_id}/events", "workflow")
+
+    def _events(self, address: str, whole: str) -> Iterator[StreamedEvent]:
         try:
             with self._http.stream("GET", address, timeout=_SILENCE_SECONDS) as answer:
                 if answer.status_code != 200:
                     raise RequestFailed(f"GET {address} answered {answer.status_code}: {answer.read().decode()}")
                 for event in parse_events(answer.iter_lines()):
                     yield event
-                    if event.name == "task" and event.data["status"] in TERMINAL:
+                    if event.name == whole and event.data["status"] in TERMINAL:
                         return
         except httpx2.HTTPError as error:
             raise RequestFailed(f"GET {address}: {error!r}") from error

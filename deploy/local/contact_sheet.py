@@ -1,8 +1,8 @@
-"""The contact sheet of a demonstration: a picture taking shape, its cut-out, and what was made of a photograph."""
+"""The contact sheet of a demonstration: a picture taking shape, each step of a workflow, and a photograph."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 Picture: TypeAlias = Image.Image
 
 WIDTH, MARGIN, GAP = 1600, 64, 16
-LARGE = (WIDTH - 2 * MARGIN - 2 * GAP) // 2
+_BETWEEN = 40
 MOST_PREVIEWS = 10
 THUMBNAIL = (WIDTH - 2 * MARGIN - GAP * (MOST_PREVIEWS - 1)) // MOST_PREVIEWS
 PAPER, INK, FAINT = (250, 249, 246), (28, 28, 32), (128, 126, 122)
@@ -28,20 +28,20 @@ class DenoisingPreview(NamedTuple):
 def draw(
     prompt: str,
     previews: Sequence[DenoisingPreview],
-    picture: Picture,
-    cutout: Picture,
+    steps: Mapping[str, Picture],
     footer: str,
     treated: Sequence[Picture] = (),
     credit: str = "",
 ) -> Picture:
     """`previews` are in the order of their steps; the sheet shows at most ten, first and last among them.
 
-    `treated` are a photograph, its cut-out, it on another ground, and that enlarged; `credit` says whose it is.
+    `steps` are what the steps of a workflow made, by their names. `treated` are a photograph, its cut-out, it on
+    another ground, and that enlarged; `credit` says whose it is.
     """
     shown = _spread(previews)
     large = _ROW + (THUMBNAIL + 70 if shown else 0)
-    strip = _strip(treated, credit)
-    end = large + LARGE + 60
+    chain, strip = _chain(steps), _strip(treated, credit)
+    end = large + chain.height + 20
     sheet = Image.new("RGB", (WIDTH, end + strip.height + 70), PAPER)
     write = ImageDraw.Draw(sheet)
     write.text((MARGIN, 52), "Atelier", fill=FAINT, font=font(26))
@@ -49,14 +49,28 @@ def draw(
     for column, (step, preview) in enumerate(shown):
         left = MARGIN + round(column * (WIDTH - 2 * MARGIN - THUMBNAIL) / max(len(shown) - 1, 4))
         sheet.paste(scaled(preview.convert("RGB"), THUMBNAIL), (left, _ROW))
-        write.text((left, _ROW + THUMBNAIL + 10), f"step {step}", fill=FAINT, font=font(18))
-    sheet.paste(scaled(picture.convert("RGB"), LARGE), (MARGIN, large))
-    sheet.paste(over_squares(scaled(cutout.convert("RGBA"), LARGE)), (MARGIN + LARGE + 2 * GAP, large))
-    write.text((MARGIN, large + LARGE + 14), "generation", fill=FAINT, font=font(20))
-    write.text((MARGIN + LARGE + 2 * GAP, large + LARGE + 14), "background removed", fill=FAINT, font=font(20))
+        write.text((left, _ROW + THUMBNAIL + 10), f"denoising {step}", fill=FAINT, font=font(18))
+    sheet.paste(chain, (MARGIN, large))
     sheet.paste(strip, (MARGIN, end))
     write.text((MARGIN, end + strip.height + 12), fitted(footer, WIDTH - 2 * MARGIN, 18), fill=FAINT, font=font(18))
     return sheet
+
+
+def _chain(steps: Mapping[str, Picture]) -> Picture:
+    """What each step made, an arrow between one and the next."""
+    side = (WIDTH - 2 * MARGIN - _BETWEEN * (len(steps) - 1)) // len(steps)
+    chain = Image.new("RGB", (WIDTH - 2 * MARGIN, side + 70), PAPER)
+    write = ImageDraw.Draw(chain)
+    for number, (name, picture) in enumerate(steps.items()):
+        left, middle = number * (side + _BETWEEN), side // 2
+        made = scaled(picture, side)
+        chain.paste(over_squares(made) if made.mode == "RGBA" else made.convert("RGB"), (left, 0))
+        title = f"{number + 1}  {name}   {picture.width} x {picture.height}"
+        write.text((left, side + 14), fitted(title, side, 20), fill=FAINT, font=font(20))
+        if number:
+            point = left - _BETWEEN // 2 + 8
+            write.polygon([(point - 16, middle - 12), (point, middle), (point - 16, middle + 12)], fill=FAINT)
+    return chain
 
 
 def _strip(treated: Sequence[Picture], credit: str) -> Picture:

@@ -1,4 +1,4 @@
-"""`make demo`: a picture drawn and cut out; a photograph cut out, put on another ground and enlarged."""
+"""`make demo`: a small production as one workflow, step by step; then a photograph, one task after the other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import base64
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from skimage import data
 
-from deploy.local import contact_sheet, runfile, terminal
+from deploy.local import contact_sheet, productions, runfile, terminal
 from deploy.local.client import GatewayClient, RequestFailed, ask_model
 from deploy.local.failures import LocalError
 from deploy.local.lifecycle import stack_at_hand
@@ -26,7 +27,7 @@ from deploy.local.paths import ROOT, StackFolder, shown
 from deploy.local.process import last_lines
 
 OUT = ROOT / "out" / "demo"
-PROMPT = "a red dotted mug on a beige background"
+WORKFLOW = "packshot"
 CREDIT = "Rachel Michetti, CC0"
 """Of the photograph, which scikit-image ships."""
 PHOTOGRAPH_SIZE, GROUND = (240, 160), "#d9e4e8"
@@ -41,6 +42,8 @@ class DemoReport:
     seconds: dict[str, float] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     previews: list[contact_sheet.DenoisingPreview] = field(default_factory=list)
+    produced: dict[str, bytes] = field(default_factory=dict)
+    """What each step of the workflow made, in their order."""
     photographs: dict[str, bytes] = field(default_factory=dict)
     """What was made of the photograph, by the name of its file; the photograph first."""
     model: dict[str, str] = field(default_factory=dict)
@@ -51,11 +54,17 @@ class DemoReport:
         yield
         self.seconds[stage] = round(time.monotonic() - begun, 2)
 
+    def see(self, step: Mapping[str, Any]) -> None:
+        """Keeps what the picture looks like while it is drawn."""
+        if preview := step.get("preview"):
+            picture = Image.open(io.BytesIO(base64.b64decode(preview.partition(",")[2])))
+            self.previews.append(contact_sheet.DenoisingPreview(step["step"], picture))
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("prompt", nargs="*", default=[PROMPT], help='make demo ARGS="a blue vase"')
-    prompt = " ".join(parser.parse_args().prompt)
+    parser.add_argument("prompt", nargs="*", help='make demo ARGS="a blue bottle on a wooden table"')
+    prompt = " ".join(parser.parse_args().prompt) or productions.read(WORKFLOW)["steps"][0]["config"]["prompt"]
     terminal.log_to()
     terminal.said_plainly(lambda: demonstrate(StackFolder(), DemoReport(prompt), Console(highlight=False)))
 
@@ -67,38 +76,52 @@ def demonstrate(home: StackFolder, record: DemoReport, console: Console, out: Pa
         console.print(f"the stack is ready at {facts['gateway_url']} ({record.seconds['start']:.1f} s)")
         try:
             with closing(GatewayClient(facts["gateway_url"], facts["api_key"])) as client:
-                picture = _generate(client, record, console)
+                _produce(client, record, console)
                 record.model = ask_model(facts["targets"]["tasks"], facts["api_key"], record.tasks[0]["id"])
-                cutout = _cut_out(client, record, console)
                 _treat_photograph(client, record, console)
         except RequestFailed as error:
             raise _blame(home, facts["components"], str(error)) from error
-        save(record, picture, cutout, out)
-        made = ", ".join(f"{name}.png" for name in ("generation", "cutout", *record.photographs, "contact_sheet"))
+        save(record, out)
+        made = ", ".join(f"{name}.png" for name in (*record.produced, *record.photographs, "contact_sheet"))
         console.print(f"saved in {shown(out)}: {made}, report.json")
 
 
-def _generate(client: GatewayClient, record: DemoReport, console: Console) -> bytes:
-    console.print(f"\n[bold]GENERATION[/]  “{record.prompt}”")
-    with record.timed("generation"):
-        task = client.create({"task_type": "GENERATION", "origin_instance": "demo", "prompt": record.prompt})
-        task = _follow(client, task["id"], record, console)
-    with record.timed("download"):
-        return client.download(task["result_image_path"])
+def _produce(client: GatewayClient, record: DemoReport, console: Console) -> None:
+    """The workflow in `examples/workflows`, with this prompt; each of its steps leaves a picture."""
+    definition = productions.read(WORKFLOW)
+    definition["steps"][0]["config"]["prompt"] = record.prompt
+    names = [step["id"] for step in definition["steps"]]
+    console.print(f"\n[bold]{definition['name']}[/]  “{record.prompt}”: {' → '.join(names)}")
+    with record.timed("workflow"):
+        workflow = productions.follow(
+            client,
+            client.create_workflow(definition),
+            console,
+            lambda step_id, step: record.see(step) if step_id == names[0] else None,
+        )
+    for step in workflow["steps"]:
+        task = client.get(step["task_id"])
+        record.tasks.append(task)
+        record.seconds[step["step_id"]] = round(_seconds(step), 2)
+        record.produced[step["step_id"]] = client.download(_path(task))
 
 
-def _cut_out(client: GatewayClient, record: DemoReport, console: Console) -> bytes:
-    console.print("\n[bold]BACKGROUND_REMOVAL[/]  of that picture")
-    source = record.tasks[0]["result_image_path"]
-    asked = {"task_type": "BACKGROUND_REMOVAL", "origin_instance": "demo", "input_image_paths": [source]}
-    with record.timed("background removal"):
-        task = _follow(client, client.create(asked)["id"], record, console)
-    [path] = task["result_image_paths"]
-    return client.download(path)
+def _seconds(step: dict[str, Any]) -> float:
+    begun, ended = (datetime.fromisoformat(step[name]) for name in ("started_at", "completed_at"))
+    return (ended - begun).total_seconds()
+
+
+def _path(task: dict[str, Any]) -> str:
+    return str(task.get("result_image_path") or task["result_image_paths"][0])
 
 
 def _treat_photograph(client: GatewayClient, record: DemoReport, console: Console) -> None:
     """Cuts it out, puts it on another ground and enlarges that."""
+    with record.timed("photograph"):
+        _treat(client, record, console)
+
+
+def _treat(client: GatewayClient, record: DemoReport, console: Console) -> None:
     photograph = Image.fromarray(data.coffee()).resize(PHOTOGRAPH_SIZE, Image.Resampling.LANCZOS)
     target = io.BytesIO()
     photograph.save(target, "PNG")
@@ -121,9 +144,9 @@ def _make(client: GatewayClient, record: DemoReport, console: Console, wanted: t
     """Name of the file, words for the title, and the request; answers with the path of what was made."""
     name, title, asked = wanted
     console.print(f"\n[bold]{asked['task_type']}[/]  {title}")
-    with record.timed(name.removeprefix("photograph_")):
+    with record.timed(name):
         task = _follow(client, client.create({"origin_instance": "demo", **asked})["id"], record, console)
-    path = str(task.get("result_image_path") or task["result_image_paths"][0])
+    path = _path(task)
     record.photographs[name] = client.download(path)
     return path
 
@@ -134,8 +157,8 @@ def _follow(client: GatewayClient, task_id: str, record: DemoReport, console: Co
     with Progress(*columns, console=console) as bars:
         bar = bars.add_task("waiting", total=None)
         for event in client.events(task_id):
-            if event.name == "progress":
-                _show_step(bars, bar, event.data, record)
+            if event.name == "progress" and event.data.get("total_steps"):
+                bars.update(bar, completed=event.data["step"], total=event.data["total_steps"])
             elif event.name == "task":
                 bars.update(bar, description=event.data["status"].lower())
     task = client.get(task_id)
@@ -146,27 +169,18 @@ def _follow(client: GatewayClient, task_id: str, record: DemoReport, console: Co
     return task
 
 
-def _show_step(bars: Progress, bar: Any, step: dict[str, Any], record: DemoReport) -> None:
-    if step.get("total_steps"):
-        bars.update(bar, completed=step["step"], total=step["total_steps"])
-    if (preview := step.get("preview")) and not record.tasks:
-        picture = Image.open(io.BytesIO(base64.b64decode(preview.partition(",")[2])))
-        record.previews.append(contact_sheet.DenoisingPreview(step["step"], picture))
-
-
-def save(record: DemoReport, picture: bytes, cutout: bytes, out: Path) -> None:
+def save(record: DemoReport, out: Path) -> None:
     """Writes the pictures as they came, the contact sheet and the report."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "generation.png").write_bytes(picture)
-    (out / "cutout.png").write_bytes(cutout)
-    for name, content in record.photographs.items():
+    pictures = record.produced | record.photographs
+    for name, content in pictures.items():
         (out / f"{name}.png").write_bytes(content)
-    times = " · ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.seconds.items() if stage != "download")
+    opened = {name: Image.open(io.BytesIO(content)) for name, content in pictures.items()}
+    times = " · ".join(f"{stage} {record.seconds[stage]:.1f} s" for stage in ("start", "workflow", "photograph"))
     footer = f"{times} · model {record.model['name']} ({record.model['licence']})"
-    images = [Image.open(io.BytesIO(content)) for content in (picture, cutout)]
-    treated = [Image.open(io.BytesIO(content)) for content in record.photographs.values()]
-    sheet = contact_sheet.draw(record.prompt, record.previews, images[0], images[1], footer, treated, CREDIT)
-    sheet.save(out / "contact_sheet.png")
+    steps = {name: opened[name] for name in record.produced}
+    treated = [opened[name] for name in record.photographs]
+    contact_sheet.draw(record.prompt, record.previews, steps, footer, treated, CREDIT).save(out / "contact_sheet.png")
     kept = ("id", "task_type", "status", "created_at", "started_at", "completed_at", "retry_count")
     report = {
         "prompt": record.prompt,
