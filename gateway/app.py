@@ -12,7 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway import files, health
+from gateway import approvals, files, health
 from gateway.documentation import routes as documentation_routes
 from gateway.documentation.description import TITLE, VERSION, document
 from gateway.edge.admission import AdmissionControl
@@ -74,7 +74,7 @@ def routed(lifespan: Lifespan | None = None) -> FastAPI:
 
 def _routes() -> APIRouter:
     """Those of all surfaces, and the gateway's own."""
-    own = (health.router, files.router, documentation_routes.router)
+    own = (health.router, files.router, approvals.router, documentation_routes.router)
     return merged((*own, *(router for found in discover_surfaces() for router in found.routers)))
 
 

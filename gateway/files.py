@@ -10,10 +10,9 @@ from compute.storage.v1 import storage_pb2 as pb
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from gateway.edge.paths import prefix
 from gateway.edge.refusals import READS_A_PICTURE, refused
 from gateway.objects import describe_object, serve_object
-from gateway.upstream import upstream_of
+from gateway.upstream import public_address, upstream_of
 
 ROOT = "/files"
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -27,9 +26,8 @@ router = APIRouter(prefix=ROOT, tags=["Storage"])
 
 
 def link_to(request: Request, token: str) -> str:
-    """Where this deployment is reached from outside: as it was told, else as this caller reached it."""
-    told = upstream_of(request).settings.public_url.rstrip("/")
-    return f"{told or f'{request.url.scheme}://{request.url.netloc}{prefix(request.scope)}'}{ROOT}/{token}"
+    """The whole address."""
+    return f"{public_address(request)}{ROOT}/{token}"
 
 
 @router.get("/{token}", summary="Get File By Link", response_class=Response, responses=_FOUND | _REFUSED)

@@ -16,6 +16,7 @@ from compute.workflows.v1 import workflows_pb2, workflows_pb2_grpc
 from fastapi import Request
 
 from gateway.batching import CreateBatcher
+from gateway.edge.paths import prefix
 from gateway.events.completions import Completions
 from gateway.events.event_log import EventLog
 from gateway.settings import GatewaySettings
@@ -154,6 +155,12 @@ class WorkflowsClient(TenantClient):
     def __init__(self, channel: grpc.aio.Channel, credentials: Credentials, *, timeout: float) -> None:
         super().__init__(workflows_pb2_grpc.WorkflowServiceStub(channel), credentials, timeout=timeout)
 
+    async def by_link(self, method: str, wanted: Any) -> Any:
+        """For nobody whose key is known: the token in `wanted` says for which tenant."""
+        return await call(
+            getattr(self._stub, method), wanted, timeout=self._timeout, metadata=self._credentials.metadata()
+        )
+
     async def list(
         self, request: Request, wanted: workflows_pb2.ListWorkflowsRequest
     ) -> tuple[list[workflows_pb2.Workflow], int, str]:
@@ -216,3 +223,9 @@ def upstream_of(request: Request) -> Services:
 def caller_of(request: Request) -> Caller:
     """The middleware has authenticated it."""
     return cast("Caller", request.scope["caller"])
+
+
+def public_address(request: Request) -> str:
+    """Where this deployment is reached from outside: as it was told, else as this caller reached it."""
+    told = upstream_of(request).settings.public_url.rstrip("/")
+    return told or f"{request.url.scheme}://{request.url.netloc}{prefix(request.scope)}"

@@ -27,6 +27,9 @@ log = structlog.get_logger()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
 
+_LINKS = ("/files/", "/approvals/")
+
+
 class RequestConnection(Protocol):
     """The connection a request comes over; `late` once its body should have come, `receiving` while it comes."""
 
@@ -136,8 +139,8 @@ def _as_the_caller_sees_it(error: ComputeError, scope: Scope) -> ComputeError:
 
 
 def _shown(path: str) -> str:
-    """For logs: a link's token opens a picture for whoever reads it."""
-    return "/files/…" if path.startswith("/files/") else path
+    """For logs: a link's token opens a picture, or decides, for whoever reads it."""
+    return next((f"{place}…" for place in _LINKS if path.startswith(place)), path)
 
 
 def _request_id(given: bytes) -> bytes:

@@ -54,6 +54,7 @@ REASONS: dict[int, dict[str, str]] = {
         "WORKFLOW_NOT_RESUMABLE": "only a FAILED or PAUSED workflow can be resumed",
         "WORKFLOW_NOT_CANCELLABLE": "the workflow has ended",
         "STEP_NOT_WAITING": "the step waits for no decision, or one was made",
+        "LINK_USED": "the step no longer waits: it was decided, or its workflow has ended",
         "WORKFLOW_CLEANED": "the workflow was cleaned up",
         "RESULT_IMMUTABLE": "the results of a task stay as they were made",
         "SECRET_ROTATED": "somebody else has just rotated the secret",

@@ -22,6 +22,7 @@ OPEN = {
     "/openapi.json": "generators of clients fetch it; it says nothing of a tenant",
     "/asyncapi.json": "generators of clients fetch it; it says nothing of a tenant",
     "/files/{token}": "the token is signed, expires and names one picture",
+    "/approvals/{token}": "the token is signed, expires, and is good for one decision on one step",
     EVENT_SCHEMAS + "{name}": "whoever receives an event may look up its schema",
 }
 

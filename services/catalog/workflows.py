@@ -109,6 +109,18 @@ class StepSignal(BaseModel):
     comment: Annotated[Text, Field(max_length=1000)] | None = Field(None, description="Why, kept with it")
 
 
+class ApprovalAnswer(BaseModel):
+    """What somebody decides by a link"""
+
+    model_config = _SENT
+
+    approve: bool = Field(description="True lets the step run, false fails it with STEP_REJECTED")
+    decided_by: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
+        None, description="Who decides; needed where the link names nobody, and without effect where it does"
+    )
+    comment: Annotated[Text, Field(max_length=1000)] | None = Field(None, description="Why, kept with it")
+
+
 class WorkflowStepDefinition(BaseModel):
     """One step of a workflow: a task, and the steps it waits for"""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from services.common.settings import ServiceSettings
+from services.common.link_settings import LinkSettings
 from services.imaging.limits import MAX_PIXELS
 
 
@@ -14,7 +14,7 @@ def _local_folder() -> str:
     return (Path.cwd() / ".local" / "data" / "objects").as_uri()
 
 
-class StorageSettings(ServiceSettings):
+class StorageSettings(LinkSettings):
     """`storage_url` is `file:///folder` or `s3://bucket/prefix`; S3 is set up further by the AWS_* variables.
 
     AWS_ENDPOINT_URL names another S3-compatible store; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION as usual.
@@ -28,9 +28,6 @@ class StorageSettings(ServiceSettings):
     """Whether the object store may be asked without TLS."""
     cdn_url: str = ""
     """Public address of the store's root; pictures are then fetched there, at `<cdn_url>/<tenant>/<path>`."""
-    link_keys: SecretStr = SecretStr("")
-    """Secrets that sign links to stored objects, by commas: the first signs, all verify, so a new one goes in front and
-    the old one goes once its links have expired (seven days at most). Unset: derived from INTERNAL_TOKEN."""
     max_upload_bytes: int = 100 << 20
     """Largest object."""
     upload_idle_seconds: float = 30.0
@@ -41,8 +38,3 @@ class StorageSettings(ServiceSettings):
     """Processes that look at pictures."""
     image_timeout_seconds: float = 20.0
     """How long one look may take."""
-
-    @property
-    def link_secrets(self) -> list[bytes]:
-        given = [part.strip().encode() for part in self.link_keys.get_secret_value().split(",") if part.strip()]
-        return given or [self.internal_token.get_secret_value().encode()]

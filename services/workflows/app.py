@@ -15,6 +15,7 @@ from services.durable import store
 from services.host.mount import MountedService
 from services.messaging import bus as nats_bus
 from services.rpc.grpc_client import Credentials, connect
+from services.workflows.approvals import Approvals
 from services.workflows.messages import WorkflowView
 from services.workflows.monitor_repository import MongoWorkflowMonitor
 from services.workflows.monitor_servicer import WorkflowMonitorServicer
@@ -39,7 +40,8 @@ async def mount(server: grpc.aio.Server, settings: WorkflowsSettings) -> AsyncIt
         tasks, files = GrpcStepTasks(channel, credentials), StorageClient(storage_channel, credentials)
         replica = WorkflowsReplica(database, bus, tasks, files, settings)
         await replica.prepare()
-        servicer = WorkflowServicer(replica.service, tasks.task_id, settings.webhook_address_policy)
+        approvals = Approvals(replica.service, settings.link_secrets, now)
+        servicer = WorkflowServicer(replica.service, approvals, tasks.task_id, settings.webhook_address_policy)
         rpc.add_WorkflowServiceServicer_to_server(servicer, server)
         monitor = WorkflowMonitorServicer(
             MongoWorkflowMonitor(database), replica.definitions, WorkflowView(tasks.task_id), now

@@ -34,7 +34,7 @@ from services.workflows.definition import (
     InputMapping,
     StepDefinition,
 )
-from services.workflows.domain import Row, Workflow
+from services.workflows.domain import Decision, Row, Workflow
 from services.workflows.planning import progress
 from services.workflows.ports import StepName, StoredDefinition, unit_name
 from services.workflows.validation import MAX_BYTES
@@ -255,11 +255,8 @@ class WorkflowView:
         set_time(message.updated_at, row.ended_at or row.started_at or workflow.created_at)
         if step.for_each is not None:
             message.ClearField("task_id")
-        if (decision := row.decision) is not None:
-            message.decision.approved, message.decision.decided_by = decision.approved, decision.by
-            set_time(message.decision.at, decision.at)
-            if decision.comment is not None:
-                message.decision.comment = decision.comment
+        if row.decision is not None:
+            fill_decision(row.decision, message.decision)
         for number, slot in enumerate(row.slots):
             name = unit_name(step.id, number)
             self._fill_row(workflow, name, slot, results, message.slots.add(slot_id=name))
@@ -291,6 +288,13 @@ class WorkflowView:
     def _errors(self, workflow: Workflow, definition: Definition) -> list[str]:
         named = zip(workflow.failed, workflow.errors, strict=False)
         return [f"{definition.steps[place].id}: {said}" for place, said in named]
+
+
+def fill_decision(decision: Decision, message: pb.Decision) -> None:
+    message.approved, message.decided_by = decision.approved, decision.by
+    set_time(message.at, decision.at)
+    if decision.comment is not None:
+        message.comment = decision.comment
 
 
 def _current(workflow: Workflow, definition: Definition) -> str | None:

@@ -154,8 +154,13 @@ class WorkflowService:
         """Raises IllegalTransition unless it is FAILED or PAUSED."""
         return await self._change(tenant, workflow_id, lambda workflow: workflow.resumed(self._clock()))
 
-    async def signal(self, tenant: str, workflow_id: str, step_id: str, decision: Decision) -> Workflow:
-        """Raises NotFound for what is no step; IllegalTransition: STEP_NOT_WAITING."""
+    async def signal(
+        self, tenant: str, workflow_id: str, step_id: str, decision: Decision, *, attempt: int | None = None
+    ) -> Workflow:
+        """`attempt` is the one that must follow, where that is known.
+
+        Raises NotFound for what is no step; IllegalTransition: STEP_NOT_WAITING.
+        """
         workflow = _visible(await self._workflows.get(workflow_id), tenant)
         definition = (await self._definitions.get(workflow.id)).definition
         place = definition.index.get(step_id)
@@ -163,7 +168,13 @@ class WorkflowService:
             raise NotFound(f"workflow {workflow_id} has no such step", reason="STEP_NOT_FOUND")
         step, now = definition.steps[place], self._clock()
         names, told = (step.id, step.task_type), decision._replace(at=now)
-        return await self._change(tenant, workflow_id, lambda workflow: workflow.decided(now, place, names, told))
+
+        def decide(workflow: Workflow) -> Workflow:
+            if attempt not in (None, workflow.rows[place].attempt + 1):
+                raise IllegalTransition(f"step {step_id} waits anew since", reason="STEP_NOT_WAITING")
+            return workflow.decided(now, place, names, told)
+
+        return await self._change(tenant, workflow_id, decide)
 
     async def fork(self, tenant: str, workflow_id: str, fork: Fork) -> Workflow:
         """A new one that reuses what has ended well and does not lie behind that step.

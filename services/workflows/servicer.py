@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from compute.tasks.v1.tasks_pb2 import TaskSpec
 from compute.workflows.v1 import workflows_pb2 as pb
-from compute.workflows.v1 import workflows_pb2_grpc as rpc
 from pydantic import TypeAdapter, ValidationError
 
 from services.catalog.folders import is_inputs_folder
@@ -25,6 +24,9 @@ from services.rpc.proto import set_time
 from services.telemetry.trace_context import current
 from services.translation.workflows import given_of
 from services.workflows.answers import AnswerRoom
+from services.workflows.approval_calls import ApprovalCalls
+from services.workflows.approvals import Approvals
+from services.workflows.calls import COMMENT_LENGTH, NAME_LENGTH, workflow_id_of
 from services.workflows.definition import Definition
 from services.workflows.domain import Decision, Workflow
 from services.workflows.inputs import draw_seeds
@@ -39,7 +41,6 @@ _LIMIT = 50
 _LISTED_STEPS = 1_000
 _LISTED_BYTES = 1 << 20
 _SEEDS = 2**32
-_NAME, _COMMENT = 100, 1_000
 _CLEARABLE = ("description", "webhook_url")
 _CHANGEABLE: dict[str, TypeAdapter[Any]] = {
     "name": TypeAdapter(Name),
@@ -48,11 +49,16 @@ _CHANGEABLE: dict[str, TypeAdapter[Any]] = {
 }
 
 
-class WorkflowServicer(rpc.WorkflowServiceServicer):
+class WorkflowServicer(ApprovalCalls):
     def __init__(
-        self, service: WorkflowService, task_id: Callable[[str, StepName], str], webhooks: AddressPolicy
+        self,
+        service: WorkflowService,
+        approvals: Approvals,
+        task_id: Callable[[str, StepName], str],
+        webhooks: AddressPolicy,
     ) -> None:
         """`webhooks` says which addresses may be called."""
+        super().__init__(approvals)
         self._service = service
         self._view = WorkflowView(task_id)
         self._webhooks = webhooks
@@ -65,7 +71,7 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
 
     @needs(TO_READ)
     async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: Context) -> pb.GetWorkflowResponse:
-        workflow = await self._service.get(calling_tenant(), _id(request))
+        workflow = await self._service.get(calling_tenant(), workflow_id_of(request))
         return pb.GetWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_READ)
@@ -95,37 +101,39 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
     @needs(TO_CHANGE)
     async def UpdateWorkflow(self, request: pb.UpdateWorkflowRequest, context: Context) -> pb.UpdateWorkflowResponse:
         changes = self._changes(request)
-        workflow = await self._service.update(calling_tenant(), _id(request), changes)
+        workflow = await self._service.update(calling_tenant(), workflow_id_of(request), changes)
         return pb.UpdateWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def StartWorkflow(self, request: pb.StartWorkflowRequest, context: Context) -> pb.StartWorkflowResponse:
-        workflow = await self._service.start(calling_tenant(), _id(request))
+        workflow = await self._service.start(calling_tenant(), workflow_id_of(request))
         return pb.StartWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def CancelWorkflow(self, request: pb.CancelWorkflowRequest, context: Context) -> pb.CancelWorkflowResponse:
-        workflow = await self._service.cancel(calling_tenant(), _id(request))
+        workflow = await self._service.cancel(calling_tenant(), workflow_id_of(request))
         return pb.CancelWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def PauseWorkflow(self, request: pb.PauseWorkflowRequest, context: Context) -> pb.PauseWorkflowResponse:
-        workflow = await self._service.pause(calling_tenant(), _id(request))
+        workflow = await self._service.pause(calling_tenant(), workflow_id_of(request))
         return pb.PauseWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def ResumeWorkflow(self, request: pb.ResumeWorkflowRequest, context: Context) -> pb.ResumeWorkflowResponse:
-        workflow = await self._service.resume(calling_tenant(), _id(request))
+        workflow = await self._service.resume(calling_tenant(), workflow_id_of(request))
         return pb.ResumeWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def SignalStep(self, request: pb.SignalStepRequest, context: Context) -> pb.SignalStepResponse:
         owner = calling_tenant()
-        check_field("decided_by", 1 <= len(request.decided_by) <= _NAME, f"must have 1 to {_NAME} characters")
-        check_field("comment", len(request.comment) <= _COMMENT, f"must have at most {_COMMENT} characters")
+        check_field(
+            "decided_by", 1 <= len(request.decided_by) <= NAME_LENGTH, f"must have 1 to {NAME_LENGTH} characters"
+        )
+        check_field("comment", len(request.comment) <= COMMENT_LENGTH, f"must have at most {COMMENT_LENGTH} characters")
         comment = request.comment if request.HasField("comment") else None
         decision = Decision(request.approve, request.decided_by, 0, comment)
-        workflow = await self._service.signal(owner, _id(request), request.step_id, decision)
+        workflow = await self._service.signal(owner, workflow_id_of(request), request.step_id, decision)
         return pb.SignalStepResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
@@ -141,13 +149,13 @@ class WorkflowServicer(rpc.WorkflowServiceServicer):
             return changed(definition, place, request.changes)
 
         fork = Fork(request.from_step, change, name, _inputs(request))
-        workflow = await self._service.fork(owner, _id(request), fork)
+        workflow = await self._service.fork(owner, workflow_id_of(request), fork)
         return pb.ForkWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
     async def CleanupWorkflow(self, request: pb.CleanupWorkflowRequest, context: Context) -> pb.CleanupWorkflowResponse:
         tasks = request.cleanup_tasks if request.HasField("cleanup_tasks") else True
-        done = await self._service.clean(calling_tenant(), _id(request), tasks=tasks)
+        done = await self._service.clean(calling_tenant(), workflow_id_of(request), tasks=tasks)
         return pb.CleanupWorkflowResponse(
             workflow=await self._shown(done.workflow),
             tasks_processed=done.tasks_processed,
@@ -251,11 +259,6 @@ def _inputs(request: Any) -> str | None:
     folder: str = request.inputs_folder
     check_field("inputs_folder", not folder or is_inputs_folder(folder), "is no folder of a request's pictures")
     return folder or None
-
-
-def _id(request: Any) -> str:
-    """As it is stored: UUIDs name the same in any case (RFC 9562)."""
-    return str(request.workflow_id).lower()
 
 
 def _invalid(error: ValidationError, name: str = "") -> InvalidRequest:

@@ -7,12 +7,18 @@ from pydantic import Field
 from services.clients.storage_client import StorageTargetSettings
 from services.clients.tasks_client import TasksTargetSettings
 from services.clients.workflows_client import WorkflowsTargetSettings
+from services.common.link_settings import LinkSettings
 from services.imaging.remote import RemotePictureSettings
 from services.net.settings import WebhookAddressSettings
 
 
 class WorkflowsSettings(
-    WebhookAddressSettings, TasksTargetSettings, StorageTargetSettings, WorkflowsTargetSettings, RemotePictureSettings
+    LinkSettings,
+    WebhookAddressSettings,
+    TasksTargetSettings,
+    StorageTargetSettings,
+    WorkflowsTargetSettings,
+    RemotePictureSettings,
 ):
     """How workflows are kept going."""
 

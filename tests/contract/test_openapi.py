@@ -68,6 +68,8 @@ def test_every_operation_but_health_and_signed_links_needs_a_key(document: dict[
         ("/health", "get"),
         ("/files/{token}", "get"),
         ("/files/{token}", "head"),
+        ("/approvals/{token}", "get"),
+        ("/approvals/{token}", "post"),
     ]
 
 

@@ -26,6 +26,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "update_task": {"json": {"priority": 9}},
     "update_generation_task": {"json": {"priority": 9}},
     "fork_workflow": {"json": {"from_step": "draw"}},
+    "create_approval_link": {"json": {}},
     "signal_step": {"json": {"approve": True, "decided_by": "rival"}},
     "update_workflow": {"json": {"name": "of a rival"}},
     "enable_endpoint": {"json": {"url": f"https://shop.example/{MARK}"}},

@@ -55,6 +55,7 @@ PLAIN = {
         "changes",
         "step_id",
         "decided_by",
+        "approver",
         "traceparent",
         "without",
         "comment",
@@ -74,6 +75,8 @@ WITHOUT_NOT_FOUND = {"CreateTask", "CreateTasks", "DeleteTasks", "ListDeliveries
 STEP = tasks_pb2.TaskParent(kind="workflow", id="w", step="s")
 # These tell nothing of any tenant, and when they were asked.
 OF_THE_DEPLOYMENT = {"ListQueues", "ListWorkers"}
+# For whom a link speaks; the gateway asks on its behalf.
+BY_LINK = {"ResolveLink", "ResolveApprovalLink", "DecideByLink"}
 MAKES = {"CreateTask", "CreateTasks", "UploadObject", "GetSecret", "RotateSecret"}
 
 
@@ -216,7 +219,7 @@ async def test_each_service_is_for_whom_it_should_be(here: Deployment) -> None:
     for method in METHODS:
         await here.ask(method, "")
         needed, service = here.auth_interceptor.declared[path_of(method)] or OURS, method.containing_service.name
-        ours = service in ("WorkerService", "ParentService", "AccessService") or method.name == "ResolveLink"
+        ours = service in ("WorkerService", "ParentService", "AccessService") or method.name in BY_LINK
         assert (needed == OURS) == ours, method.full_name
         of_all = service == "InferenceService" or method.name in OF_THE_DEPLOYMENT
         assert ("operator" in needed) == of_all, method.full_name

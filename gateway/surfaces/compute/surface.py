@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from gateway.edge.surface import Surface
 from gateway.surfaces.compute.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
+from gateway.surfaces.compute.routers.approvals import CreateApprovalLink
 from gateway.surfaces.compute.routers.links import CreateLink
-from services.catalog.workflows import CreateWorkflow, StepSignal, WorkflowFork, WorkflowPublic, WorkflowUpdate
+from services.catalog.workflows import (
+    ApprovalAnswer,
+    CreateWorkflow,
+    StepSignal,
+    WorkflowFork,
+    WorkflowPublic,
+    WorkflowUpdate,
+)
 from services.imaging.formats import ACCEPTED
 
 _FORM = {
@@ -32,7 +40,16 @@ SURFACE = Surface(
         "token": "What the link was made with",
         "path": "Where it lies, such as pictures/mug.png",
     },
-    body_models=(*BODY_MODELS, CreateLink, CreateWorkflow, WorkflowUpdate, WorkflowFork, StepSignal),
+    body_models=(
+        *BODY_MODELS,
+        CreateLink,
+        CreateWorkflow,
+        WorkflowUpdate,
+        WorkflowFork,
+        StepSignal,
+        CreateApprovalLink,
+        ApprovalAnswer,
+    ),
     answer_models=(*ANSWER_MODELS, WorkflowPublic),
     schemas=UNIONS | {"Body_save_image_api_v1_storage_images__path__post": _FORM},
 )

@@ -442,6 +442,74 @@ class SignalStepResponse(_message.Message):
     workflow: Workflow
     def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
 
+class CreateApprovalLinkRequest(_message.Message):
+    __slots__ = ("workflow_id", "step_id", "approver")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    APPROVER_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    step_id: str
+    approver: str
+    def __init__(self, workflow_id: _Optional[str] = ..., step_id: _Optional[str] = ..., approver: _Optional[str] = ...) -> None: ...
+
+class CreateApprovalLinkResponse(_message.Message):
+    __slots__ = ("token", "expires_at")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, token: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ResolveApprovalLinkRequest(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    def __init__(self, token: _Optional[str] = ...) -> None: ...
+
+class ResolveApprovalLinkResponse(_message.Message):
+    __slots__ = ("tenant", "workflow_id", "workflow_name", "description", "step_id", "task_type", "approver", "expires_at", "pictures")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
+    APPROVER_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    workflow_id: str
+    workflow_name: str
+    description: str
+    step_id: str
+    task_type: str
+    approver: str
+    expires_at: _timestamp_pb2.Timestamp
+    pictures: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tenant: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_name: _Optional[str] = ..., description: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., approver: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pictures: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DecideByLinkRequest(_message.Message):
+    __slots__ = ("token", "approve", "decided_by", "comment")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    APPROVE_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    approve: bool
+    decided_by: str
+    comment: str
+    def __init__(self, token: _Optional[str] = ..., approve: _Optional[bool] = ..., decided_by: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
+
+class DecideByLinkResponse(_message.Message):
+    __slots__ = ("workflow_name", "step_id", "decision")
+    WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    workflow_name: str
+    step_id: str
+    decision: Decision
+    def __init__(self, workflow_name: _Optional[str] = ..., step_id: _Optional[str] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+
 class ForkWorkflowRequest(_message.Message):
     __slots__ = ("workflow_id", "from_step", "changes", "name", "inputs_folder")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]

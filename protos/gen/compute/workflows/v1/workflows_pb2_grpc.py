@@ -80,6 +80,21 @@ class WorkflowServiceStub:
                 request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.SerializeToString,
                 response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.FromString,
                 _registered_method=True)
+        self.CreateApprovalLink = channel.unary_unary(
+                '/compute.workflows.v1.WorkflowService/CreateApprovalLink',
+                request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.CreateApprovalLinkRequest.SerializeToString,
+                response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.CreateApprovalLinkResponse.FromString,
+                _registered_method=True)
+        self.ResolveApprovalLink = channel.unary_unary(
+                '/compute.workflows.v1.WorkflowService/ResolveApprovalLink',
+                request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResolveApprovalLinkRequest.SerializeToString,
+                response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResolveApprovalLinkResponse.FromString,
+                _registered_method=True)
+        self.DecideByLink = channel.unary_unary(
+                '/compute.workflows.v1.WorkflowService/DecideByLink',
+                request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.DecideByLinkRequest.SerializeToString,
+                response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.DecideByLinkResponse.FromString,
+                _registered_method=True)
         self.ForkWorkflow = channel.unary_unary(
                 '/compute.workflows.v1.WorkflowService/ForkWorkflow',
                 request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowRequest.SerializeToString,
@@ -159,6 +174,29 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateApprovalLink(self, request, context):
+        """A link with which whoever has it decides of a step that is WAITING, without a key: bound to this wait, good for one
+        decision, until the gate's time is up. FAILED_PRECONDITION STEP_NOT_WAITING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveApprovalLink(self, request, context):
+        """What a link asks; nothing is decided by it. For this deployment's own services. NOT_FOUND LINK_INVALID, LINK_EXPIRED;
+        FAILED_PRECONDITION LINK_USED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideByLink(self, request, context):
+        """Decides by a link. For this deployment's own services; refused as ResolveApprovalLink is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ForkWorkflow(self, request, context):
         """A new workflow with the definition of this one: what has ended well before a step is reused, that step and whatever
         comes behind it run anew, with changed parameters where that is wanted.
@@ -221,6 +259,21 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.SignalStep,
                     request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.FromString,
                     response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.SerializeToString,
+            ),
+            'CreateApprovalLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApprovalLink,
+                    request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.CreateApprovalLinkRequest.FromString,
+                    response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.CreateApprovalLinkResponse.SerializeToString,
+            ),
+            'ResolveApprovalLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveApprovalLink,
+                    request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResolveApprovalLinkRequest.FromString,
+                    response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResolveApprovalLinkResponse.SerializeToString,
+            ),
+            'DecideByLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideByLink,
+                    request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.DecideByLinkRequest.FromString,
+                    response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.DecideByLinkResponse.SerializeToString,
             ),
             'ForkWorkflow': grpc.unary_unary_rpc_method_handler(
                     servicer.ForkWorkflow,
@@ -477,6 +530,87 @@ class WorkflowService:
             '/compute.workflows.v1.WorkflowService/SignalStep',
             compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepRequest.SerializeToString,
             compute_dot_workflows_dot_v1_dot_workflows__pb2.SignalStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApprovalLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.workflows.v1.WorkflowService/CreateApprovalLink',
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.CreateApprovalLinkRequest.SerializeToString,
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.CreateApprovalLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveApprovalLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.workflows.v1.WorkflowService/ResolveApprovalLink',
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.ResolveApprovalLinkRequest.SerializeToString,
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.ResolveApprovalLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideByLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.workflows.v1.WorkflowService/DecideByLink',
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.DecideByLinkRequest.SerializeToString,
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.DecideByLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,
