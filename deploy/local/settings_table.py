@@ -34,7 +34,7 @@ environment goes first.
 
 This page is written by `make settings` from the classes named in it; `make check` fails where it is not up to date.
 """
-_CLASS = re.compile(r"^class \w+\(.*Settings", re.MULTILINE)
+_CLASS = re.compile(r"^class \w+\([^)]*Settings", re.MULTILINE)
 _MADE = {"worker_id": "host, process and chance", "storage_url": "`.local/data/objects`"}
 # Of the models': derived from another one.
 _NO_VARIABLE = frozenset({"artefacts"})
