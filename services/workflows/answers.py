@@ -55,7 +55,7 @@ async def shown_results(
             continue
         slots = [unit_name(step.id, number) for number in range(len(row.slots))]
         if omitted.isdisjoint(slots):
-            made[step.id] = gathered([made[name] for name in slots if name in made])
+            made[step.id] = gathered([made[name] for name in slots if name in made], step.task_type)
         else:
             omitted.add(step.id)
     paths = {name.step_id: result.path for name, result in found.items() if result.path is not None}

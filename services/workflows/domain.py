@@ -196,12 +196,16 @@ class Workflow:
         """Failed steps start anew, finished ones keep their results, running ones are adopted."""
         if self.state not in (WorkflowStatus.FAILED, WorkflowStatus.PAUSED):
             raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_RESUMABLE")
-        if self.deleted_at is not None:
-            raise IllegalTransition(f"workflow {self.id} was cleaned up", reason="WORKFLOW_CLEANED")
+        self.check_kept()
         rows = tuple(_anew(row) for row in self.rows)
         return self._moved(
             now, WorkflowVerb.RESUMED, state=WorkflowStatus.RUNNING, rows=rows, completed_at=None, due=now
         )
+
+    def check_kept(self) -> None:
+        """Raises IllegalTransition: WORKFLOW_CLEANED, for what its steps made may be gone."""
+        if self.deleted_at is not None:
+            raise IllegalTransition(f"workflow {self.id} was cleaned up", reason="WORKFLOW_CLEANED")
 
     def cancelled(self, now: int) -> Workflow:
         """With every task it has made or was about to make."""
@@ -220,7 +224,12 @@ class Workflow:
         )
 
     def cleaned(self, now: int, *, files: bool) -> Workflow:
-        """Only of one that has ended. With its `files` somebody looks once more for what came late."""
+        """With its `files` somebody looks once more for what came late.
+
+        Raises IllegalTransition unless it has ended: it may have been resumed since.
+        """
+        if not self.ended:
+            raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_ENDED")
         again: dict[str, Any] = {}
         if files:
             again = {"to_clean": True, "due": now if self.to_cancel else now + LATE}

@@ -8,7 +8,7 @@ at a head finds what is missing and does it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from heapq import heapify, heappop, heappush
 from typing import Any, TypeAlias
 
 from services.catalog.base import CommonFields
@@ -76,7 +76,7 @@ class Engine:
         refused: dict[StepName, Ended] = {}
         for _ in range(_MOST_TURNS):
             try:
-                workflow = await self._workflows.get(workflow_id)
+                workflow = await self._head(workflow_id, whole=news is None)
             except NotFound:
                 return
             if workflow.due is None:
@@ -84,6 +84,12 @@ class Engine:
             if not await self._turn(workflow, news, told, refused):
                 return
         raise Unavailable(f"workflow {workflow_id} does not come to rest", reason="CONTENTION", retry_after=1.0)
+
+    async def _head(self, workflow_id: str, *, whole: bool) -> Workflow:
+        """Whoever wants all of it looked at before it is due by what is remembered here may know more: it is read."""
+        known = await self._workflows.get(workflow_id)
+        early = known.due is None or known.due > self._clock()
+        return await self._workflows.get_fresh(workflow_id) if whole and early else known
 
     async def _turn(
         self,
@@ -107,27 +113,20 @@ class Engine:
         found = await self._found(workflow, asked, told)
         turn.outcomes = {turn.unit(name): _ended(name, task) for name, task in found.items() if task.over}
         turn.outcomes |= {turn.unit(name): ended for name, ended in refused.items()}
-        await self._keep(
-            workflow.tenant, {name: task.result for name, task in found.items() if task.result is not None}
-        )
+        await self._keep(turn, {name: task.result for name, task in found.items() if task.result is not None})
         for name, task in found.items():
             if task.seconds is not None and not task.cached:
                 self._learn(stored.definition, turn.step(name), task.seconds)
         await self._load(turn, turn.candidates(whole=whole))
-        made_by = self._made_by
-        inputs = Inputs(
-            partial(turn.width, made_by=made_by),
-            partial(turn.prepare, made_by=made_by),
-            partial(turn.holds, made_by=made_by),
-        )
+        inputs = Inputs(turn.width, turn.prepare, turn.holds)
         planned = plan(workflow, stored.definition, turn.outcomes, turn.now, inputs, whole=whole)
+        missing = [turn.unit(name) for name in asked if whole and name not in found and name not in refused]
         if planned.workflow is not workflow:
             if not await self._save(planned.workflow):
                 return True
-            return await self._begin(turn, planned.workflow, planned.starts, refused)
-        if not whole:
-            return False
-        return await self._repair(turn, [turn.unit(name) for name in asked if name not in found], refused)
+            starts = [*planned.starts, *await self._ready(turn, missing, refused)]
+            return await self._begin(turn, planned.workflow, starts, refused)
+        return await self._repair(turn, missing, refused) if whole else False
 
     async def _found(
         self, workflow: Workflow, asked: Sequence[StepName], told: Mapping[StepName, ToldEnd]
@@ -149,35 +148,47 @@ class Engine:
         await self._workflows.get_fresh(workflow.id)
         return False
 
-    async def _keep(self, tenant: str, results: Mapping[StepName, Result]) -> None:
+    async def _keep(self, turn: Turn, results: Mapping[StepName, Result]) -> None:
         """Before the head says that there are any."""
         if results:
-            await self._results.add(tenant, results)
-            self._remember(results)
+            await self._results.add(turn.workflow.tenant, results)
+            self._remember(turn, results)
 
     async def _load(self, turn: Turn, places: Iterable[int]) -> None:
         """What earlier steps made for these."""
-        needed = [name for name in turn.sources(places) if self._made.get(name) is None]
+        needed = []
+        for name in turn.sources(places):
+            if (known := self._made.get(name)) is None:
+                needed.append(name)
+            else:
+                turn.made[name] = known
         if needed:
-            self._remember(await self._results.get(needed))
+            self._remember(turn, await self._results.get(needed))
 
-    def _remember(self, results: Mapping[StepName, Result]) -> None:
+    def _remember(self, turn: Turn, results: Mapping[StepName, Result]) -> None:
+        """For this turn all of them, for others as many as there is room for."""
+        turn.made.update(results)
         for name, result in results.items():
             self._made.put(name, result, sum(len(value) for value in result.values() if isinstance(value, str)))
 
-    def _made_by(self, name: StepName) -> Result:
-        found = self._made.get(name)
-        if found is None:
-            raise Unavailable(f"the result of step {name.step_id} is not there", reason="RESULT_MISSING", retry_after=1)
-        return found
+    async def _ready(self, turn: Turn, missing: Iterable[Unit], refused: dict[StepName, Ended]) -> list[Unit]:
+        """What the head says runs without a task, as far as it can be made; what cannot be made any more is refused."""
+        units, ready = list(missing), []
+        await self._load(turn, {unit.place for unit in units})
+        for unit in units:
+            try:
+                turn.prepare(unit)
+            except InvalidRequest as error:
+                refused[turn.name(unit)] = _refusal(turn.name(unit), error)
+            else:
+                ready.append(unit)
+        return ready
 
     async def _repair(self, turn: Turn, missing: list[Unit], refused: dict[StepName, Ended]) -> bool:
         """Nothing is new; what the head says runs is made where it is not there, and the next look is put off."""
-        workflow = turn.workflow
-        await self._load(turn, {unit.place for unit in missing})
-        for unit in missing:
-            turn.prepare(unit, self._made_by)
-        if await self._begin(turn, workflow, missing, refused):
+        workflow, known = turn.workflow, len(refused)
+        await self._begin(turn, workflow, await self._ready(turn, missing, refused), refused)
+        if len(refused) > known:
             return True
         if workflow.due is not None and workflow.due <= turn.now:
             return not await self._save(workflow.looked_at(turn.next_look()))
@@ -205,9 +216,11 @@ class Turn:
         self.workflow = workflow
         self.now = now
         self.outcomes: dict[Unit, Ended] = {}
+        self.made: dict[StepName, Result] = {}
         self._definition = stored.definition
         self._quiet = stored.suppress_subtask_events
         self._prepared: dict[Unit, CommonFields] = {}
+        self._results: dict[str, Result] = {}
 
     def name(self, unit: Unit, attempt: int | None = None) -> StepName:
         given = self.workflow.row(unit).attempt if attempt is None else attempt
@@ -241,14 +254,21 @@ class Turn:
         rows = self.workflow.rows
         if whole:
             return [place for place, row in enumerate(rows) if row.state in _BEFORE]
+        steps, after, rank = self._definition.steps, self._definition.after, self._definition.rank
         found: set[int] = set()
-        left = [after for unit in self.outcomes for after in self._definition.after[unit.place]]
+        at_once: set[str] = {steps[place].id for place, row in enumerate(rows) if row.state is StepStatus.SKIPPED}
+        left = [(rank[place], place) for unit in self.outcomes for place in after[unit.place]]
+        heapify(left)
         while left:
-            place = left.pop()
-            if place not in found and rows[place].state in _BEFORE:
-                found.add(place)
-                if self._definition.steps[place].run_if is not None:  # skipped, it lets those behind it start
-                    left += self._definition.after[place]
+            place = heappop(left)[1]
+            step = steps[place]
+            if place in found or rows[place].state not in _BEFORE:
+                continue
+            found.add(place)
+            if step.run_if or step.for_each or at_once & step.sources:  # done at once, it lets those behind it start
+                at_once.add(step.id)
+                for behind in after[place]:
+                    heappush(left, (rank[behind], behind))
         return sorted(found)
 
     def sources(self, places: Iterable[int]) -> list[StepName]:
@@ -263,7 +283,7 @@ class Turn:
             return self.now + LATE
         return next_look(self.workflow.rows, self.workflow.state, self._definition, self.now)
 
-    def holds(self, place: int, made_by: Callable[[StepName], Result]) -> bool:
+    def holds(self, place: int) -> bool:
         """Whether a step's condition does; one on a step that was skipped does not."""
         condition = self._definition.steps[place].run_if
         if condition is None:
@@ -271,17 +291,17 @@ class Turn:
         source = self._definition.index[condition.from_step]
         if self.workflow.rows[source].state is StepStatus.SKIPPED:
             return False
-        return condition.holds(self._results(made_by)(condition.from_step))
+        return condition.holds(self._result(condition.from_step))
 
-    def width(self, place: int, made_by: Callable[[StepName], Result]) -> int:
+    def width(self, place: int) -> int:
         """Raises InvalidRequest: STEP_INPUT_INVALID."""
-        return len(items_of(self._definition.steps[place], self._results(made_by)))
+        return len(items_of(self._definition.steps[place], self._result))
 
-    def prepare(self, unit: Unit, made_by: Callable[[StepName], Result]) -> None:
+    def prepare(self, unit: Unit) -> None:
         """Raises InvalidRequest: STEP_INPUT_INVALID."""
         step = self._definition.steps[unit.place]
         origin = _origin(self.workflow)
-        self._prepared[unit] = task_of(self._definition, step, self._results(made_by), origin, unit.slot)
+        self._prepared[unit] = task_of(self._definition, step, self._result, origin, unit.slot)
 
     def new_task(self, workflow: Workflow, unit: Unit) -> NewStepTask:
         """Of a unit that was prepared; `workflow` as it was written."""
@@ -289,17 +309,19 @@ class Turn:
         name = self.name(unit, workflow.row(unit).attempt)
         return NewStepTask(name, self._prepared[unit], self._quiet, attempts, workflow.traceparent)
 
-    def _results(self, made_by: Callable[[StepName], Result]) -> Callable[[str], Result]:
-        known: dict[str, Result] = {}
+    def _result(self, step_id: str) -> Result:
+        """What a step has made, by all of its slots together."""
+        if step_id not in self._results:
+            place = self._definition.index[step_id]
+            step, made = self._definition.steps[place], [self._made_by(name) for name in self._made(place)]
+            self._results[step_id] = gathered(made, step.task_type) if step.for_each else made[0]
+        return self._results[step_id]
 
-        def result_of(step_id: str) -> Result:
-            if step_id not in known:
-                place = self._definition.index[step_id]
-                made = [made_by(name) for name in self._made(place)]
-                known[step_id] = gathered(made) if self._definition.steps[place].for_each else made[0]
-            return known[step_id]
-
-        return result_of
+    def _made_by(self, name: StepName) -> Result:
+        found = self.made.get(name)
+        if found is None:
+            raise Unavailable(f"the result of step {name.step_id} is not there", reason="RESULT_MISSING", retry_after=1)
+        return found
 
     def _made(self, place: int) -> list[StepName]:
         """What a step, or each slot of it that ended well, made it by; as far as is known now."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from services.catalog.base import CommonFields
 from services.catalog.schemas import ALL_SCHEMAS
-from services.catalog.shapes import inputs_of
+from services.catalog.shapes import inputs_of, outputs_of
 from services.catalog.transforms import TRANSFORMS
 from services.common.errors import InvalidRequest
 from services.workflows.definition import Definition, InputMapping, StepDefinition
@@ -41,9 +41,12 @@ def items_of(step: StepDefinition, results: Results) -> Sequence[Any]:
     return found
 
 
-def gathered(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """What the slots of a step made, as one result: a list for each field, without what is null."""
-    names = dict.fromkeys(name for result in results for name in result)
+def gathered(results: Sequence[Mapping[str, Any]], task_type: str) -> dict[str, list[Any]]:
+    """What the slots of a step made, as one result: a list for each field, without what is null.
+
+    Of no slots it is an empty list for each field that the type has.
+    """
+    names = dict.fromkeys(name for result in results for name in result) or outputs_of(task_type)
     return {name: [value for result in results if (value := result.get(name)) is not None] for name in names}
 
 

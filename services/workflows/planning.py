@@ -66,6 +66,8 @@ def plan(
     if not draft.said and state is workflow.state:
         return Plan(workflow, ())
     due = next_look(rows, state, definition, now)
+    if not whole and due is not None and workflow.due is not None:
+        due = min(due, workflow.due)  # or it would never be looked at as a whole while news keep coming
     advanced = workflow.advanced(now, rows, draft.said, state, due, progress(rows, definition))
     return Plan(advanced, tuple(starts))
 
@@ -87,10 +89,11 @@ def next_look(rows: Sequence[Row], state: WorkflowStatus, definition: Definition
     """When somebody must look again though nothing is heard: what runs may have ended, or a decision be overdue."""
     if state not in (WorkflowStatus.RUNNING, WorkflowStatus.PAUSED):
         return None
-    if any(row.state is StepStatus.RUNNING for row in rows):
-        return now + LOOK_AGAIN
-    waiting = [_until(definition, place, row) for place, row in enumerate(rows) if row.state is StepStatus.WAITING]
-    return max(min(waiting), now + 1) if waiting and state is WorkflowStatus.RUNNING else None
+    looks = [now + LOOK_AGAIN] if any(row.state is StepStatus.RUNNING for row in rows) else []
+    if state is WorkflowStatus.RUNNING:
+        waiting = (place for place, row in enumerate(rows) if row.state is StepStatus.WAITING)
+        looks += [_until(definition, place, rows[place]) for place in waiting]
+    return max(min(looks), now + 1) if looks else None
 
 
 def _until(definition: Definition, place: int, row: Row) -> int:

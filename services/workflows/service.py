@@ -182,8 +182,7 @@ class WorkflowService:
         Raises NotFound; IllegalTransition: WORKFLOW_CLEANED; InvalidRequest: WORKFLOW_INVALID.
         """
         old = await self.get(tenant, workflow_id)
-        if old.deleted_at is not None:
-            raise IllegalTransition(f"workflow {old.id} was cleaned up", reason="WORKFLOW_CLEANED")
+        old.check_kept()
         stored = await self._definitions.get(old.id)
         place = stored.definition.index.get(fork.step_id)
         if place is None:
@@ -220,6 +219,22 @@ class WorkflowService:
 
     async def clean(self, tenant: str, workflow_id: str, *, tasks: bool) -> CleanupReport:
         """Cancels it first where it has not ended. Files that cannot go yet are told of, and go later."""
+        gone: tuple[str, ...] = ()
+        for _ in range(_CONTENTION_LIMIT):
+            workflow = await self._ended(tenant, workflow_id)
+            found = await self._cleaned(workflow) if tasks else CleanupReport(workflow)
+            gone += found.deleted_paths
+            try:
+                cleaned = await self._change(
+                    tenant, workflow_id, lambda workflow: workflow.cleaned(self._clock(), files=tasks)
+                )
+            except IllegalTransition:
+                continue  # somebody resumed it meanwhile
+            return found._replace(workflow=cleaned, deleted_paths=gone)
+        raise Overloaded(f"workflow {workflow_id} changes too fast", reason="CONTENTION", retry_after=0.1)
+
+    async def _ended(self, tenant: str, workflow_id: str) -> Workflow:
+        """With none of its tasks alive."""
         workflow = await self.get(tenant, workflow_id)
         if not workflow.ended:
             workflow = await self._change(tenant, workflow_id, self._cancelled_if_live)
@@ -228,9 +243,7 @@ class WorkflowService:
         open_ = [StepName(workflow.id, name, try_[1]) for name, try_ in zip(names, workflow.to_cancel, strict=True)]
         if open_:
             await self._tasks.cancel(tenant, open_)
-        found = await self._cleaned(workflow) if tasks else CleanupReport(workflow)
-        cleaned = await self._change(tenant, workflow_id, lambda workflow: workflow.cleaned(self._clock(), files=tasks))
-        return found._replace(workflow=cleaned)
+        return workflow
 
     async def _cleaned(self, workflow: Workflow) -> CleanupReport:
         """Every task it ever made, several at a time."""

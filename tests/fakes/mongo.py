@@ -78,7 +78,7 @@ class Cursor:
         return self
 
     def limit(self, count: int) -> Cursor:
-        self._found = self._found[:count]
+        self._found = self._found[:count] if count else self._found
         return self
 
     def batch_size(self, _: int) -> Cursor:

@@ -15,9 +15,12 @@ LIVE = StepTask(over=False)
 
 @dataclass
 class TaskWorld:
-    """What every process shares. `on_made` hears of each task that is really made."""
+    """What every process shares. `on_made` hears of each task that is really made, `on_again` of one that is asked for
+    once more, after how it was asked for first.
+    """
 
     on_made: Callable[[NewStepTask], None] = lambda _: None
+    on_again: Callable[[NewStepTask, NewStepTask], None] = lambda *_: None
     tasks: dict[StepName, StepTask | None] = field(default_factory=dict)
     wanted: dict[StepName, NewStepTask] = field(default_factory=dict)
     refuse: dict[str, ComputeError] = field(default_factory=dict)
@@ -58,6 +61,8 @@ class FakeStepTasks:
                 self._world.on_made(new)
                 self._world.tasks[new.name] = LIVE
                 self._world.wanted[new.name] = new
+            elif new.name in self._world.wanted:
+                self._world.on_again(self._world.wanted[new.name], new)
         await self._life.step()
         return refused
 
@@ -77,4 +82,5 @@ class FakeStepTasks:
         await self._life.step()
         if name not in self._world.wanted:
             raise NotFound("never made", reason="TASK_NOT_FOUND")
+        self._world.delete(name)
         return [f"diagnostics/{self.task_id(tenant, name)}/picture.png"], []

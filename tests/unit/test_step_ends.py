@@ -40,7 +40,8 @@ from services.workflows.step_tasks import GrpcStepTasks
 from tests.fakes.mongo import Collection, Database, Life, Store
 from tests.fakes.objects import Shelf
 from tests.fakes.step_tasks import FakeStepTasks
-from tests.unit.test_workflow_crashes import TENANT, World, definition
+from tests.reliability.workflow_world import TENANT
+from tests.unit.test_workflow_crashes import World, definition
 from tests.waiting import turns
 
 RESULT = '{"payload":"done"}'

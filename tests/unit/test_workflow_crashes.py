@@ -1,23 +1,15 @@
-"""Random workflows and an engine that dies between any two commands, with notices lost, doubled and late."""
+"""Lives of workflows whose engine dies, whose slots fail and whose people do not decide."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
-from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from services.catalog.enums import Comparison, GateTimeout, JoinPolicy, StepStatus, TransformType, WorkflowStatus
 from services.common.errors import IllegalTransition
-from services.durable.write_log import WriteLog
 from services.workflows.answers import AnswerRoom
 from services.workflows.definition import (
     ApprovalGate,
@@ -28,34 +20,13 @@ from services.workflows.definition import (
     OnFailure,
     StepDefinition,
 )
-from services.workflows.domain import SECOND, Decision, Row, Workflow
+from services.workflows.domain import SECOND, Decision, Workflow
 from services.workflows.engine import Engine
-from services.workflows.files import WorkflowFiles
-from services.workflows.pin_records import MongoPinRepository
-from services.workflows.pinning import Pins
-from services.workflows.ports import NewStepTask, StepName, StoredDefinition
-from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
-from services.workflows.service import NewWorkflow, WorkflowService
-from services.workflows.validation import check_definition
-from tests.fakes.mongo import Database, DiedError, Document, Life, Store
-from tests.fakes.objects import Shelf
-from tests.fakes.step_tasks import FakeStepTasks, TaskWorld
+from services.workflows.service import WorkflowService
+from tests.fakes.mongo import DiedError
+from tests.reliability.workflow_world import TENANT, Process, WorkflowWorld, check_end, heal
 
-LIVES = int(os.environ.get("WORKFLOW_LIVES", "300"))
-TENANT = "acme"
-_SLOTS, _DECISION = Row._fields.index("slots"), Row._fields.index("decision")
-_DONE = (StepStatus.COMPLETED, StepStatus.SKIPPED)
 NO_FANS: dict[int, FanOut] = {}
-FANS = st.builds(
-    lambda width, join: FanOut(
-        "payload",
-        items=tuple(f"item {number}" for number in range(width)),
-        join=join,
-        quorum=max(1, width // 2) if join is JoinPolicy.QUORUM else 0,
-    ),
-    st.integers(1, 4),
-    st.sampled_from(list(JoinPolicy)),
-)
 
 
 def definition(
@@ -90,197 +61,24 @@ def definition(
     return Definition(tuple(made), {"on_failure": on_failure.value})
 
 
-@st.composite
-def dags(draw: st.DrawFn) -> Definition:
-    steps = draw(st.integers(1, 6))
-    edges = {number: draw(st.lists(st.integers(0, number - 1), max_size=3)) for number in range(1, steps)}
-    fans = {number: draw(FANS) for number in draw(st.sets(st.integers(0, steps - 1), max_size=2))}
-    places = st.frozensets(st.integers(0, steps - 1), max_size=2)
-    return definition(steps, edges, draw(st.sampled_from(list(OnFailure))), fans, draw(places), draw(places))
-
-
-def nothing_to_fetch() -> Any:
-    raise AssertionError("nothing here lies elsewhere")
-
-
-class World:
-    """Everything that outlives a process, and what is wrong with what was written there."""
+class World(WorkflowWorld):
+    """With one workflow in it."""
 
     def __init__(self, wanted: Definition) -> None:
+        super().__init__()
         self.definition = wanted
-        self.now = 1_000 * SECOND
-        self.store = Store(self._written)
-        self.tasks = TaskWorld(self._made)
-        self.objects = Shelf()
-        self.happened: Counter[tuple[Any, ...]] = Counter()
-        self.seen: set[int] = set()
         self.id = ""
 
-    def process(self, steps_left: int | None = None) -> tuple[Engine, WorkflowService]:
-        life = Life(steps_left)
-        database: Any = Database(self.store, life)
-        tasks = FakeStepTasks(self.tasks, life)
-        heads = MongoWorkflowRepository(database, WriteLog())
-        definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database, self.objects)
-        clock = lambda: self.now  # noqa: E731
-        files = WorkflowFiles(self.objects)
-        engine = Engine(heads, definitions, results, tasks, clock, files)
-        pins = Pins(MongoPinRepository(database), self.objects, nothing_to_fetch, clock, max_bytes=1 << 20)
-        return engine, WorkflowService(heads, definitions, results, tasks, clock, files, pins, on_due=lambda _: None)
-
     async def create(self) -> None:
-        new = NewWorkflow(TENANT, StoredDefinition(self.definition, suppress_subtask_events=True), "test", "test")
-        self.id = (await self.process()[1].create(new, start=True)).id
+        self.id = await self.add(self.definition)
+
+    def process(self, steps_left: int | None = None) -> tuple[Engine, WorkflowService]:
+        process = Process(self)
+        process.life.steps_left = steps_left
+        return process.engine, process.service
 
     async def head(self) -> Workflow:
-        return await self.process()[1].get(TENANT, self.id)
-
-    def stored(self) -> Document:
-        return self.store.collections["workflows"][self.id]
-
-    def _written(self, collection: str, document: Document) -> None:
-        if collection != "workflows":
-            return
-        for version, _, _, _, happenings, *_ in orjson.loads(document["outbox"]):
-            if version not in self.seen:
-                self.seen.add(version)
-                self.happened.update((verb, step, attempt) for verb, step, _, attempt, *_ in happenings)
-        rows = orjson.loads(document["rows"])
-        results = self.store.collections.get("workflow_results", {})
-        for number, row in enumerate(rows):
-            slots = row[_SLOTS] if len(row) > _SLOTS else []
-            units = [(f"s{number}[{place}]", slot) for place, slot in enumerate(slots)] or [(f"s{number}", row)]
-            for name, told in units:
-                if told and told[0] == StepStatus.COMPLETED:
-                    assert f"{document['_id']}/{name}/{told[1]}" in results, "completed before its result was stored"
-
-    def _made(self, new: NewStepTask) -> None:
-        rows = orjson.loads(self.stored()["rows"])
-        step_id, bracket, slot = new.name.step_id.partition("[")
-        place = int(step_id[1:])
-        row = rows[place][_SLOTS][int(slot[:-1])] if bracket else rows[place]
-        assert row[:2] == [StepStatus.RUNNING, new.name.attempt], "made before the head said so"
-        for before in self.definition.before[place]:
-            assert rows[before][0] in _DONE, "made before what it depends on"
-        step = self.definition.steps[place]
-        assert step.run_if is None, "made though its condition does not hold"
-        assert step.gate is None or rows[place][_DECISION][0] is True, "made without approval"
-        assert self.stored()["state"] in ("RUNNING", "PAUSED"), "made for a workflow that has ended"
-
-
-async def act(world: World, data: st.DataObject) -> None:
-    what = data.draw(
-        st.sampled_from(["advance", "advance", "end", "end", "notice", "pause", "resume", "cancel", "delete", "decide"])
-    )
-    alive = world.tasks.alive
-    if what in ("end", "notice", "delete") and not alive:
-        what = "advance"
-    world.now += data.draw(st.sampled_from([0, SECOND, 20 * SECOND]))
-    engine, service = world.process(data.draw(st.one_of(st.none(), st.integers(1, 25))))
-    with suppress(DiedError, IllegalTransition):
-        if what == "advance":
-            await engine.advance(world.id)
-        elif what == "end":
-            end(world, data.draw(st.sampled_from(alive)), good=data.draw(st.integers(0, 4)) > 0)
-        elif what == "delete":
-            world.tasks.delete(data.draw(st.sampled_from(alive)))
-        elif what == "notice":
-            name = data.draw(st.sampled_from(list(world.tasks.tasks)))  # late, doubled, or of one that lives
-            await engine.advance(world.id, {name})
-        elif what == "decide":
-            step_id = f"s{data.draw(st.integers(0, len(world.definition.steps) - 1))}"
-            await service.signal(TENANT, world.id, step_id, Decision(data.draw(st.booleans()), "ada", 0))
-        elif what == "cancel":
-            if data.draw(st.integers(0, 3)) == 0:
-                await service.cancel(TENANT, world.id)
-        else:
-            await getattr(service, what)(TENANT, world.id)
-
-
-def end(world: World, name: StepName, *, good: bool) -> None:
-    """As its worker does."""
-    new = world.tasks.wanted[name]
-    payload = f"{new.task.payload}>{name.step_id}"  # type: ignore[attr-defined]  # of DIAGNOSTIC
-    world.tasks.end(name, result={"payload": payload} if good else None)
-
-
-async def heal(world: World) -> None:
-    """Nobody dies any more, and every notice is lost: looking again must do."""
-    for _ in itertools.repeat(None, 4 * len(world.definition.steps) + 8):
-        world.now += 20 * SECOND
-        await world.process()[0].advance(world.id)
-        if (await world.head()).over:
-            return
-        if (await world.head()).state is WorkflowStatus.PAUSED and not world.tasks.alive:
-            await world.process()[1].resume(TENANT, world.id)
-        for place, row in enumerate((await world.head()).rows):
-            if row.state is StepStatus.WAITING and row.decision is None:
-                await world.process()[1].signal(TENANT, world.id, f"s{place}", Decision(True, "ada", 0))
-        for name in world.tasks.alive:
-            end(world, name, good=True)
-    raise AssertionError(f"it never ends: {await world.head()}")
-
-
-def expected(world: World, head: Workflow, step: int) -> list[str]:
-    """What a step and its slots make, as far as they have ended well."""
-    before, slots = world.definition.before[step], head.rows[step].slots
-    given = expected(world, head, before[0]) if before else [f"of s{step}"]
-    each = world.definition.steps[step].for_each
-    if each is None:
-        return [f"{','.join(given)}>s{step}"]
-    items = list(each.items) if each.items is not None else given
-    assert len(slots) == len(items)
-    done = [number for number, slot in enumerate(slots) if slot.state is StepStatus.COMPLETED]
-    return [f"{items[number]}>s{step}[{number}]" for number in done]
-
-
-async def check_end(world: World) -> None:
-    head = await world.head()
-    assert not world.tasks.alive, "something lives on"
-    states = Counter(row.state for row in head.rows)
-    if head.state is WorkflowStatus.COMPLETED:
-        assert states.keys() <= {StepStatus.COMPLETED, StepStatus.SKIPPED}
-        results = (await world.process()[1].results(head, AnswerRoom())).made
-        for number, step in enumerate(world.definition.steps):
-            if head.rows[number].state is StepStatus.SKIPPED:
-                without = [head.rows[world.definition.index[name]].state for name in step.sources]
-                assert step.run_if is not None or StepStatus.SKIPPED in without
-                assert step.id not in results
-                continue
-            assert step.gate is None or (head.rows[number].decision or Decision(False, "", 0)).approved
-            made = results[step.id]["payload"]
-            assert (made if step.for_each else [made]) == expected(world, head, number)
-    elif head.state is WorkflowStatus.FAILED:
-        assert states[StepStatus.FAILED]
-        assert not states[StepStatus.RUNNING]
-    else:
-        assert head.state is WorkflowStatus.CANCELLED
-        assert not head.to_cancel
-    resumes = sum(count for (verb, *_), count in world.happened.items() if verb == "resumed")
-    completed: Counter[str] = Counter()
-    for (verb, step, attempt), count in world.happened.items():
-        if verb.startswith("step_"):
-            assert count == 1, f"{verb} of step {step}, attempt {attempt}, was told {count} times"
-        if verb == "step_completed":
-            completed[step] += 1
-    assert all(count == 1 for count in completed.values()), "what was finished was done again"
-    for _, row in head.units():
-        assert row.attempt <= 1 + resumes
-
-
-async def live(world: World, data: st.DataObject) -> None:
-    await world.create()
-    for _ in range(data.draw(st.integers(0, 14))):
-        await act(world, data)
-    await heal(world)
-    await check_end(world)
-
-
-@settings(max_examples=LIVES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(dags(), st.data())
-def test_whatever_dies_every_step_is_done_once_and_nothing_lives_on(wanted: Definition, data: st.DataObject) -> None:
-    check_definition(wanted)
-    asyncio.run(live(World(wanted), data))
+        return self.heads[self.id]
 
 
 def test_a_death_between_the_head_and_the_tasks_is_mended_whichever_command_it_comes_before() -> None:
@@ -296,9 +94,9 @@ def test_a_death_between_the_head_and_the_tasks_is_mended_whichever_command_it_c
             except DiedError:
                 died = True
             for name in world.tasks.alive:
-                end(world, name, good=True)
+                world.end(name, good=True)
         await heal(world)
-        await check_end(world)
+        await check_end(world, world.id)
         assert (await world.head()).state is WorkflowStatus.COMPLETED
         return died
 
@@ -312,7 +110,7 @@ async def step_by_step(world: World, bad: set[str]) -> Workflow:
         world.now += 20 * SECOND
         await world.process()[0].advance(world.id)
         for name in world.tasks.alive:
-            end(world, name, good=name.step_id not in bad)
+            world.end(name, good=name.step_id not in bad)
     return await world.head()
 
 
@@ -332,7 +130,7 @@ def test_a_resume_tries_the_failed_slots_again_and_no_other() -> None:
         done = await step_by_step(world, set())
         assert done.state is WorkflowStatus.COMPLETED
         assert [slot.attempt for slot in done.rows[0].slots] == [1, 2, 1, 2]
-        await check_end(world)
+        await check_end(world, world.id)
 
     asyncio.run(lived())
 

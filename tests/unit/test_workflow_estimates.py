@@ -16,7 +16,8 @@ from services.workflows.messages import read_definition, write_definition
 from services.workflows.planning import progress
 from services.workflows.ports import StepName, StepTask, StoredDefinition, ToldEnd
 from tests.fakes.mongo import Database, Life, Store
-from tests.unit.test_workflow_crashes import TENANT, World, definition
+from tests.reliability.workflow_world import TENANT
+from tests.unit.test_workflow_crashes import World, definition
 
 DONE, OPEN = Row(StepStatus.COMPLETED, 1), Row()
 

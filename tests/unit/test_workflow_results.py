@@ -18,7 +18,8 @@ from services.workflows.repository import MongoResultRepository
 from services.workflows.service import Fork
 from tests.fakes.mongo import Database, Life, Store
 from tests.fakes.objects import Shelf
-from tests.unit.test_workflow_crashes import TENANT, World, definition, heal
+from tests.reliability.workflow_world import TENANT, heal
+from tests.unit.test_workflow_crashes import World, definition
 
 SHORT, LONG = {"payload": "x" * 8_000}, {"payload": "x" * 9_000}
 
