@@ -13,6 +13,7 @@ LONG = {
     "SIGTERM_STOPS": "50",
     "STORE_AWAY_SECONDS": "30",
     "TASK_LIVES": "3000",
+    "WORKFLOW_LIVES": "30000",
     "FLOOD_SECONDS": "30",
 }
 
