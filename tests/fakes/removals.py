@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from services.common.errors import Unavailable
@@ -26,13 +27,19 @@ class MemoryRemovals(MemoryDueItems[Removal]):
 
 
 class MemoryFiles:
-    """`away` makes every deletion fail."""
+    """`away` makes every deletion fail, `hangs` none ever end. Results go only where that is said."""
 
     def __init__(self) -> None:
         self.stored: set[tuple[str, str]] = set()
         self.away = False
+        self.hangs = False
+        self.asked = 0
 
     async def delete_prefix(self, prefix: str, *, tenant: str, with_results: bool = False) -> Sequence[str]:
+        self.asked += 1
+        assert with_results, "what a task made is protected otherwise"
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.away:
             raise Unavailable("the store is away")
         found = {item for item in self.stored if item[0] == tenant and item[1].startswith(prefix)}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound
+from services.common.errors import IdempotencyConflict, IllegalTransition, NotFound, Overloaded
 from services.tasks.creation import NewTask
 from services.tasks.domain import SECOND, Failure, Task, TaskState, Verb
 from services.tasks.events import render
@@ -24,7 +24,7 @@ RESULT = '{"result_image_path":"%s","seed":1,"width":1,"height":1}'
 class Place:
     """A tasks service whose clock is set by hand; a process that dies is one whose step raises."""
 
-    def __init__(self) -> None:
+    def __init__(self, **timing: float) -> None:
         self.now = 1_000 * SECOND
         self.tasks = MemoryTaskRepository()
         self.log = MemoryRemovals(self.tasks)
@@ -40,7 +40,7 @@ class Place:
             details,
             self.clock,
             lambda one: self.log.bury(one),
-            grace=60.0,
+            **{"grace": 60.0, **timing},
         )
 
     def clock(self) -> int:
@@ -239,6 +239,96 @@ async def test_a_key_whose_task_was_deleted_makes_no_other_task(place: Place) ->
     with pytest.raises(IdempotencyConflict) as caught:
         await place.create(key="once")
     assert caught.value.reason == "IDEMPOTENCY_KEY_SPENT"
+
+
+async def failed(place: Place) -> Task:
+    task = await place.create()
+    await place.service.claim("w1", task, 1)
+    await place.service.finish(RunReport(task.id, 1, failure=Failure("BAD", "no", "VALIDATION", retryable=False)))
+    return task
+
+
+async def test_one_that_runs_again_in_between_is_cancelled_and_removed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await failed(place)
+    begin = place.log.begin
+
+    async def meanwhile(removal: Removal) -> None:
+        await begin(removal)
+        monkeypatch.setattr(place.log, "begin", begin)
+        await place.service.replay("acme", task.id)
+
+    monkeypatch.setattr(place.log, "begin", meanwhile)
+    assert (await place.remover.delete("acme", task.id)).task.state is TaskState.CANCELLED
+    assert not place.tasks.stored
+
+
+async def test_one_that_always_runs_again_is_not_chased_for_ever(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = await failed(place)
+
+    async def changed(*_: Any) -> Task:
+        raise IllegalTransition("it runs again")
+
+    monkeypatch.setattr(place.service, "change", changed)
+    with pytest.raises(Overloaded) as refused:
+        await place.remover.delete("acme", task.id)
+    assert refused.value.reason == "CONTENTION"
+
+
+async def test_whoever_began_a_removal_is_left_alone_with_it_for_three_times_its_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = Place(patience=5.0)
+    task = await place.finished()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.tasks, "save", died)
+        with pytest.raises(Died):
+            await place.remover.delete("acme", task.id)
+    await place.pass_time(14.9)
+    assert task.id in place.tasks.stored
+    await place.pass_time(0.2)
+    assert task.id not in place.tasks.stored
+
+
+async def died(*_: Any) -> bool:
+    raise Died
+
+
+async def test_a_store_that_is_away_is_asked_again_every_two_seconds(place: Place) -> None:
+    task = await place.finished()
+    place.files.away = True
+    await place.remover.clean("acme", task.id)
+    await place.pass_time(20)
+    asked = place.files.asked
+    await place.pass_time(1.9)
+    assert place.files.asked == asked
+    await place.pass_time(0.2)
+    assert place.files.asked == asked + 1
+
+
+async def test_a_store_that_hangs_is_told_of_and_left_for_later() -> None:
+    place = Place(patience=0.01)
+    task = await place.finished()
+    place.files.hangs = True
+    done = await place.remover.clean("acme", task.id)
+    assert done.errors == (f"generations/{task.id}/: the store takes longer than 0.01 s",)
+    place.files.hangs = False
+    await place.pass_time(5)
+    assert not place.files.stored
+
+
+async def test_a_clean_task_whose_deletion_was_cut_short_is_deleted_all_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await place.finished()
+    await place.remover.clean("acme", task.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(place.tasks, "save", died)
+        with pytest.raises(Died):
+            await place.remover.delete("acme", task.id)
+    await place.pass_time(20)
+    assert task.id not in place.tasks.stored
 
 
 def test_folders_named_for_the_task_are_found_in_its_result() -> None:
