@@ -23,6 +23,9 @@ class HandClock:
     def time(self) -> float:
         return 1_700_000_000 + self.now
 
+    def time_ns(self) -> int:
+        return int(self.time() * 1_000_000_000)
+
     async def sleep(self, seconds: float) -> None:
         if seconds:
             self.slept.append(seconds)

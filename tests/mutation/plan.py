@@ -16,6 +16,7 @@ _DISPATCH = (
 )
 _LIFE = ("test_tasks_service", "test_tasks_claims", "test_tasks_batches", "test_tasks_removal", "test_tasks_tidying")
 _CALLS = (
+    "test_call_ledger",
     "test_inference_asking",
     "test_inference_pauses",
     "test_account_limits",
@@ -49,7 +50,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/durable/leases.py": ("test_durable_leases", "test_tasks_roster"),
     "services/durable/leadership.py": ("test_tasks_leadership",),
     "services/durable/repository.py": ("test_durable_repository", "test_tasks_repository", "test_durable_crashes"),
-    "services/durable/relay.py": ("test_tasks_outbox", "test_durable_crashes"),
+    "services/durable/relay.py": ("test_durable_relay", "test_tasks_outbox", "test_durable_crashes"),
     "services/durable/checkpoints.py": ("test_durable_checkpoints", "test_durable_crashes"),
     "services/durable/batch_writer.py": ("test_batch_writer", "test_tasks_repository"),
     "services/durable/fair_queue.py": ("test_fair_queue", "test_batch_writer", "test_gateway_parts"),
@@ -59,7 +60,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/providers/calling/fallback_chain.py": _CALLS,
     "services/providers/calling/orphan_resolver.py": ("test_orphaned_calls", "test_inference_tidying"),
     "services/providers/calling/provider_retries.py": _CALLS,
-    "services/webhooks/domain.py": ("test_webhooks_schedule", "test_webhooks_sender"),
+    "services/webhooks/domain.py": ("test_webhooks_domain", "test_webhooks_schedule", "test_webhooks_sender"),
     "services/webhooks/sender.py": ("test_webhooks_sender", "test_webhooks_limits", "test_webhooks_ready"),
     "services/webhooks/ready_queue.py": ("test_webhooks_ready", "test_webhooks_sender"),
     "services/webhooks/http_transport.py": ("test_webhooks_courier",),

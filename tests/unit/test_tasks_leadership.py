@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from pymongo.errors import DuplicateKeyError
 
+from services.durable import metrics
 from services.durable.leadership import Leadership
-from tests.waiting import time_passes
+from tests.fakes.clocks import HandClock, hand_clock
+from tests.waiting import time_passes, turns, until
 
 
 class Leases:
@@ -108,21 +110,9 @@ async def test_who_let_go_leads_no_more() -> None:
     assert leases.document is None and not leadership.held
 
 
-class Turned:
-    """A clock that stands still until it is turned."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Turned:
-    turned = Turned()
-    monkeypatch.setattr("services.durable.leadership.time", turned)
-    return turned
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    return hand_clock(monkeypatch, "services.durable.leadership")
 
 
 async def nothing() -> None: ...
@@ -133,7 +123,7 @@ def leader(leases: Leases, owner: str) -> Leadership:
     return Leadership(database, "dispatcher", owner, nothing, patience=10.0)
 
 
-async def test_who_leads_stops_before_anybody_else_may_begin(clock: Turned) -> None:
+async def test_who_leads_stops_before_anybody_else_may_begin(clock: HandClock) -> None:
     """By four fifths of the patience, counted from before it asked the store."""
     leases = Leases()
     one, other = leader(leases, "one"), leader(leases, "other")
@@ -154,7 +144,7 @@ async def test_who_leads_stops_before_anybody_else_may_begin(clock: Turned) -> N
     assert other.held and not one.held
 
 
-async def test_who_renews_leads_on_and_the_others_wait_anew(clock: Turned) -> None:
+async def test_who_renews_leads_on_and_the_others_wait_anew(clock: HandClock) -> None:
     leases = Leases()
     one, other = leader(leases, "one"), leader(leases, "other")
     await one._step()
@@ -167,7 +157,7 @@ async def test_who_renews_leads_on_and_the_others_wait_anew(clock: Turned) -> No
     assert not other.held
 
 
-async def test_who_lost_the_lease_leads_no_more_and_who_gives_it_up_makes_room_at_once(clock: Turned) -> None:
+async def test_who_lost_the_lease_leads_no_more_and_who_gives_it_up_makes_room_at_once(clock: HandClock) -> None:
     leases = Leases()
     one, other = leader(leases, "one"), leader(leases, "other")
     await one._step()
@@ -180,3 +170,62 @@ async def test_who_lost_the_lease_leads_no_more_and_who_gives_it_up_makes_room_a
     assert not other.held and leases.document is None
     await one._step()
     assert one.held
+
+
+async def test_a_lease_is_renewed_four_times_in_its_patience(clock: HandClock) -> None:
+    loop = asyncio.create_task(leader(Leases(), "one").run())
+    await until(lambda: len(clock.slept) > 3, every=0)
+    loop.cancel()
+    assert set(clock.slept) == {2.5}
+
+
+async def test_a_loop_of_the_leader_works_at_its_pace_for_as_long_as_it_leads(clock: HandClock) -> None:
+    leadership, done = leader(Leases(), "one"), list[float]()
+
+    async def work() -> None:
+        done.append(clock.now)
+
+    await leadership._step()
+    loop = asyncio.ensure_future(leadership.every(3.0, work)())
+    await until(lambda: clock.now > 30, every=0)
+    loop.cancel()
+    assert done == [3.5, 6.5], "its lease was over at eight"
+
+
+async def test_a_beginning_under_way_ends_with_the_process(clock: HandClock) -> None:
+    ended = asyncio.Event()
+
+    async def load() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    database: Any = {"leases": Leases()}
+    clock.stands = True
+    loop = asyncio.create_task(Leadership(database, "dispatcher", "one", load).run())
+    await turns(10)
+    loop.cancel()
+    async with asyncio.timeout(5):
+        await ended.wait()
+
+
+async def test_one_that_never_led_stops_as_well(clock: HandClock) -> None:
+    leases = Leases()
+    leases.document = {"_id": "dispatcher", "owner": "other", "beat": 1}
+    clock.stands = True
+    loop = asyncio.create_task(leader(leases, "one").run())
+    await turns(10)
+    loop.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loop
+
+
+async def test_what_a_process_leads_is_shown_by_its_name(clock: HandClock) -> None:
+    database: Any = {"leases": Leases()}
+    clock.stands = True
+    loop = asyncio.create_task(Leadership(database, "parcels", "one", nothing).run())
+    await turns(10)
+    [family] = metrics.LEADING.collect()
+    assert {sample.labels["role"]: sample.value for sample in family.samples}["parcels"] == 1
+    loop.cancel()
