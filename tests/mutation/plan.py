@@ -25,7 +25,14 @@ _CALLS = (
     "test_inference_asking_chaos",
 )
 
-_WORKFLOWS = ("test_workflow_planning", "test_workflow_domain", "test_workflow_definitions", "test_workflow_crashes", "test_workflow_looks")
+_WORKFLOWS = (
+    "test_workflow_planning",
+    "test_workflow_domain",
+    "test_workflow_validation",
+    "test_workflow_definitions",
+    "test_workflow_looks",
+    "test_workflow_crashes",
+)
 
 # Patterns of files, and the tests in tests/unit that are run for each.
 PLAN: dict[str, tuple[str, ...]] = {

@@ -91,7 +91,8 @@ def test_each_verb_is_for_its_own_states(verb: str, state: WorkflowStatus) -> No
 
 
 def test_a_pause_stops_nothing_that_runs() -> None:
-    paused = running(Row(RUNNING, 1), due=NOW).paused(NOW)
+    paused = running(Row(RUNNING, 1), due=NOW, progress=0.4).paused(NOW)
+    assert paused.outbox[-1].progress == 0.4
     assert (paused.state, paused.rows, paused.due) == (WorkflowStatus.PAUSED, (Row(RUNNING, 1),), NOW)
     assert last(paused) == (2, NOW, WorkflowStatus.PAUSED, 0, [WorkflowVerb.PAUSED])
 
@@ -193,16 +194,19 @@ def test_nothing_is_decided_that_does_not_wait_for_it(found: Workflow) -> None:
 
 def test_the_end_is_told_with_the_first_failures() -> None:
     rows = (Row(CACHED, 1), *(Row(FAILED, 1, message=text) for text in ("one", None, "three", "four")))
-    failed = running(*rows).advanced(NOW, rows, [Happening(WorkflowVerb.STEP_FAILED, "e")], WorkflowStatus.FAILED, None)
+    failed = running(*rows).advanced(
+        NOW, rows, [Happening(WorkflowVerb.STEP_FAILED, "e")], WorkflowStatus.FAILED, None, 0.4
+    )
     assert failed.outbox[-1].happenings == (
         Happening(WorkflowVerb.STEP_FAILED, "e"),
         Happening(WorkflowVerb.FAILED, message="one; ; three"),
     )
     assert (failed.completed_at, failed.outbox[-1].completed) == (NOW, 1)
+    assert failed.progress == failed.outbox[-1].progress == 0.4
     assert failed.errors == ["one", "", "three", "four"]
-    done = running(Row()).advanced(NOW, (Row(COMPLETED),), [], WorkflowStatus.COMPLETED, None)
+    done = running(Row()).advanced(NOW, (Row(COMPLETED),), [], WorkflowStatus.COMPLETED, None, 1.0)
     assert done.outbox[-1].happenings == (Happening(WorkflowVerb.COMPLETED),)
-    under_way = running(Row()).advanced(NOW, (Row(RUNNING),), [], WorkflowStatus.RUNNING, NOW + 1)
+    under_way = running(Row()).advanced(NOW, (Row(RUNNING),), [], WorkflowStatus.RUNNING, NOW + 1, 0.4)
     assert (under_way.completed_at, under_way.due, under_way.outbox[-1].happenings) == (None, NOW + 1, ())
 
 

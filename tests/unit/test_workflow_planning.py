@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -187,6 +188,19 @@ def test_a_step_that_cannot_be_given_what_it_needs_fails_without_a_task() -> Non
     assert course.turn() == []
     assert course.workflow.rows == (Row(FAILED, 1, NOW, NOW, 0, "STEP_INPUT_INVALID", "no such picture"), Row())
     assert course.state is WorkflowStatus.FAILED
+
+
+def test_progress_is_the_share_of_what_steps_take_and_slots_count_as_they_end() -> None:
+    course = Course(step("a", seconds=10.0), replace(fan("b"), seconds=20.0), step("c", "a"), width=4)
+    course.turn()
+    assert course.workflow.progress == 0.0
+    course.turn({Unit(1, 0): Ended(1)})
+    assert course.workflow.progress == round(100 * 5 / 45, 2)
+    course.unwanted = {2}
+    course.turn({Unit(0): Ended(1)})
+    assert course.workflow.progress == round(100 * 30 / 45, 2), "what is skipped is done"
+    course.turn({Unit(1, slot): Ended(1) for slot in (1, 2, 3)})
+    assert course.workflow.progress == 100.0
 
 
 # Skipped steps.
