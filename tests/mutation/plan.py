@@ -68,7 +68,12 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/providers/calling/orphan_resolver.py": ("test_orphaned_calls", "test_inference_tidying"),
     "services/providers/calling/provider_retries.py": _CALLS,
     "services/webhooks/domain.py": ("test_webhooks_domain", "test_webhooks_schedule", "test_webhooks_sender"),
-    "services/webhooks/sender.py": ("test_webhooks_sender", "test_webhooks_limits", "test_webhooks_ready"),
+    "services/webhooks/sender.py": (
+        "test_webhooks_turns",
+        "test_webhooks_sender",
+        "test_webhooks_limits",
+        "test_webhooks_ready",
+    ),
     "services/webhooks/ready_queue.py": ("test_webhooks_ready", "test_webhooks_sender"),
     "services/webhooks/http_transport.py": ("test_webhooks_courier",),
     "services/net/addresses.py": ("test_net_addresses", "test_guarded_http", "test_tasks_door"),

@@ -56,7 +56,8 @@ class Course:
     def turn(self, outcomes: dict[Unit, Ended] | None = None, *, whole: bool = True) -> list[Unit]:
         """What is started."""
         inputs = Inputs(lambda _: self.width, self._check, lambda place: place not in self.unwanted)
-        found: Plan = plan(self.workflow, self.definition, outcomes or {}, self.now, inputs, whole=whole)
+        part = {} if whole else {"whole": False}
+        found: Plan = plan(self.workflow, self.definition, outcomes or {}, self.now, inputs, **part)
         self.workflow = found.workflow
         return list(found.starts)
 
@@ -265,7 +266,8 @@ def test_a_rejected_step_has_failed_and_says_why(comment: str | None, message: s
     course.workflow = course.workflow.decided(NOW, 0, ("a", "DIAGNOSTIC"), Decision(False, "Ada", NOW, comment))
     assert course.turn() == []
     row = course.workflow.rows[0]
-    assert (row.state, row.attempt, row.reason, row.message) == (FAILED, 1, "STEP_REJECTED", message)
+    assert (row.state, row.attempt, row.retries) == (FAILED, 1, 0)
+    assert (row.reason, row.message) == ("STEP_REJECTED", message)
     assert course.state is WorkflowStatus.FAILED
 
 
@@ -403,10 +405,11 @@ def test_a_resume_starts_the_slots_anew_that_failed_under_the_next_attempt() -> 
     course = Course(fan("a"))
     course.turn()
     course.turn(ends(0, Ended(1), BROKEN))
-    course.workflow = course.workflow.resumed(NOW)
-    assert course.turn() == [Unit(0, 1)]
-    row = course.workflow.rows[0]
-    assert (row.attempt, [slot.attempt for slot in row.slots]) == (2, [1, 2])
-    assert [slot.state for slot in row.slots] == [COMPLETED, RUNNING]
-    course.turn({Unit(0, 1): Ended(2)})
+    for attempt in (2, 3):
+        course.workflow = course.workflow.resumed(NOW)
+        assert course.turn() == [Unit(0, 1)]
+        row = course.workflow.rows[0]
+        assert (row.attempt, [slot.attempt for slot in row.slots]) == (attempt, [1, attempt])
+        assert [slot.state for slot in row.slots] == [COMPLETED, RUNNING]
+        course.turn({Unit(0, 1): Ended(attempt) if attempt == 3 else BROKEN._replace(attempt=attempt)})
     assert course.state is WorkflowStatus.COMPLETED
