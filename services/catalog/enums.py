@@ -115,7 +115,8 @@ class TransformType(StrEnum):
     """What a mapping does to a value on its way. None is printed in the contract; these are ours.
 
     FIRST, LAST and AT_INDEX take one item of a list, TO_LIST makes a list of one item, FLATTEN one list of several,
-    JOIN one text of a list, LENGTH counts, TEMPLATE puts a value into a text.
+    JOIN one text of a list, LENGTH counts, TEMPLATE puts a value into a text, MERGE makes one object of several, and
+    RESIZE_REFERENCE takes a side of one picture as the reference for a side of another.
     """
 
     FIRST = "FIRST"
@@ -126,6 +127,8 @@ class TransformType(StrEnum):
     JOIN = "JOIN"
     LENGTH = "LENGTH"
     TEMPLATE = "TEMPLATE"
+    MERGE = "MERGE"
+    RESIZE_REFERENCE = "RESIZE_REFERENCE"
 
 
 class TaskPriority(IntEnum):

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.catalog.enums import TransformType
+from services.catalog.free_json import check_json
 from services.catalog.shapes import Shape, ValueKind
 
 MAX_TEXT = 65_536
 MAX_ITEMS = 10_000
+MAX_SIDE = 16_384
 # Beyond, a template is taken for a mistake.
 MAX_PLACES = 64
 PLACE = "{value}"
+_NUMBERS = (ValueKind.INTEGER, ValueKind.NUMBER)
 _PLAIN = (ValueKind.TEXT, ValueKind.INTEGER, ValueKind.NUMBER, ValueKind.TRUTH, ValueKind.PICTURE, ValueKind.VIDEO)
 
 
@@ -21,13 +24,13 @@ _PLAIN = (ValueKind.TEXT, ValueKind.INTEGER, ValueKind.NUMBER, ValueKind.TRUTH, 
 class Transform:
     """`shape` says what comes of a value of some shape, None where it takes none such; `apply` may raise ValueError.
 
-    `argument` is the one it needs, if any, with the type it has.
+    `needs` names the arguments it cannot do without, `takes` those it may be given as well.
     """
 
     shape: Callable[[Shape], Shape | None]
     apply: Callable[[Any, Mapping[str, Any]], Any]
-    argument: str | None = None
-    kind: type = str
+    needs: frozenset[str] = frozenset()
+    takes: frozenset[str] = frozenset()
 
 
 def _item(shape: Shape) -> Shape | None:
@@ -52,6 +55,14 @@ def _text_of_plain(shape: Shape) -> Shape | None:
 
 def _count(shape: Shape) -> Shape | None:
     return Shape(ValueKind.INTEGER) if shape.lists or shape.kind is ValueKind.TEXT else None
+
+
+def _one_object(shape: Shape) -> Shape | None:
+    return Shape(ValueKind.OBJECT) if shape.kind is ValueKind.OBJECT and shape.lists < 2 else None
+
+
+def _side(shape: Shape) -> Shape | None:
+    return Shape(ValueKind.INTEGER) if not shape.lists and shape.kind in _NUMBERS else None
 
 
 def _at(value: list[Any], index: int) -> Any:
@@ -80,6 +91,21 @@ def _filled(value: Any, template: str) -> str:
     return template.replace(PLACE, told)
 
 
+def _merged(value: dict[str, Any] | list[dict[str, Any]], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Of members of the same name the last one counts."""
+    made: dict[str, Any] = {}
+    for part in value if isinstance(value, list) else [value]:
+        made |= part
+    return check_json({**made, **over})
+
+
+def _resized(side: float, factor: float, multiple_of: int, most: int) -> int:
+    """The nearest multiple; at most `most`, and at least one of them."""
+    if side <= 0:
+        raise ValueError("is no side of a picture")
+    return max(min(round(side * factor / multiple_of), most // multiple_of), 1) * multiple_of
+
+
 def _told(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -95,27 +121,37 @@ def _bounded(text: str) -> str:
 TRANSFORMS: dict[TransformType, Transform] = {
     TransformType.FIRST: Transform(_item, lambda value, _: _at(value, 0)),
     TransformType.LAST: Transform(_item, lambda value, _: _at(value, -1)),
-    TransformType.AT_INDEX: Transform(_item, lambda value, given: _at(value, given["index"]), "index", int),
+    TransformType.AT_INDEX: Transform(_item, lambda value, given: _at(value, given["index"]), frozenset({"index"})),
     TransformType.TO_LIST: Transform(_in_list, lambda value, _: [value]),
     TransformType.FLATTEN: Transform(_flat, lambda value, _: _flattened(value)),
     TransformType.JOIN: Transform(
-        _text_of_list, lambda value, given: _joined(value, given["separator"]), "separator", str
+        _text_of_list, lambda value, given: _joined(value, given["separator"]), frozenset({"separator"})
     ),
     TransformType.LENGTH: Transform(_count, lambda value, _: len(value)),
     TransformType.TEMPLATE: Transform(
-        _text_of_plain, lambda value, given: _filled(value, given["template"]), "template", str
+        _text_of_plain, lambda value, given: _filled(value, given["template"]), frozenset({"template"})
+    ),
+    TransformType.MERGE: Transform(
+        _one_object, lambda value, given: _merged(value, given.get("values", {})), takes=frozenset({"values"})
+    ),
+    TransformType.RESIZE_REFERENCE: Transform(
+        _side,
+        lambda value, given: _resized(value, given["factor"], given.get("multiple_of", 1), given.get("most", MAX_SIDE)),
+        frozenset({"factor"}),
+        frozenset({"multiple_of", "most"}),
     ),
 }
 
 
 def check_arguments(kind: TransformType | None, given: Mapping[str, Any]) -> list[str]:
     """What is wrong with the arguments, in words."""
-    wanted = TRANSFORMS[kind].argument if kind else None
-    wrong = [f"transform_args.{name} is no argument of {kind or 'a mapping without transform'}"
-             for name in given if name != wanted]  # fmt: skip
-    if wanted is not None and wanted not in given:
-        wrong.append(f"transform {kind} needs transform_args.{wanted}")
+    needs, takes = (TRANSFORMS[kind].needs, TRANSFORMS[kind].takes) if kind else (frozenset(), frozenset())
+    of = kind or "a mapping without transform"
+    wrong = [f"transform_args.{name} is no argument of {of}" for name in given if name not in needs | takes]
+    wrong += [f"transform {kind} needs transform_args.{name}" for name in sorted(needs - given.keys())]
     template = given.get("template")
-    if isinstance(template, str) and wanted == "template" and not 1 <= template.count(PLACE) <= MAX_PLACES:
+    if isinstance(template, str) and "template" in needs and not 1 <= template.count(PLACE) <= MAX_PLACES:
         wrong.append(f"transform_args.template must hold {PLACE} once, and at most {MAX_PLACES} times")
+    if given.get("most", MAX_SIDE) < given.get("multiple_of", 1):
+        wrong.append("transform_args.most is less than transform_args.multiple_of")
     return wrong

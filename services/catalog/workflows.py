@@ -47,6 +47,10 @@ class TransformArguments(BaseModel):
     template: Annotated[str, Field(max_length=4_000)] | None = Field(
         None, description="Of TEMPLATE: a text in which {value} stands for the value; nothing else has a meaning"
     )
+    values: JsonObject | None = Field(None, description="Of MERGE: what is laid over what came, member by member")
+    factor: float | None = Field(None, gt=0, le=64, description="Of RESIZE_REFERENCE: how many times as long")
+    multiple_of: int | None = Field(None, ge=1, le=1_024, description="Of RESIZE_REFERENCE: rounded to; 1 if left out")
+    most: int | None = Field(None, ge=1, le=16_384, description="Of RESIZE_REFERENCE: the longest; 16384 if left out")
 
 
 class FieldMapping(BaseModel):

@@ -116,8 +116,10 @@ def _fill_mapping(message: pb.FieldMapping, mapping: FieldMapping) -> None:
     message.from_step, message.from_field, message.to_field = mapping.from_step, mapping.from_field, mapping.to_field
     if mapping.transform is not None:
         message.transform = mapping.transform
-    if mapping.transform_args is not None:
-        fill(message.transform_args, mapping.transform_args)
+    if (arguments := mapping.transform_args) is not None:
+        fill(message.transform_args, arguments)
+        if arguments.values is not None:
+            message.transform_args.values_json = orjson.dumps(arguments.values).decode()
 
 
 def given_of(message: pb.StepDefinition) -> dict[str, Any]:
@@ -236,7 +238,10 @@ def _mapping(message: pb.FieldMapping) -> dict[str, Any]:
     found: dict[str, Any] = {name: getattr(message, name) for name in ("from_step", "from_field", "to_field")}
     found["transform"] = _text(message, "transform")
     if message.HasField("transform_args"):
-        found["transform_args"] = {field.name: value for field, value in message.transform_args.ListFields()}
+        given = {field.name: value for field, value in message.transform_args.ListFields()}
+        if (values := given.pop("values_json", None)) is not None:
+            given["values"] = orjson.loads(values)
+        found["transform_args"] = given
     return found
 
 

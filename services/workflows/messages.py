@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 import orjson
 from compute.workflows.v1 import workflows_pb2 as pb
+from pydantic import ValidationError
 
 from services.catalog.enums import (
     Comparison,
@@ -20,6 +21,7 @@ from services.catalog.enums import (
 )
 from services.catalog.free_json import check_json
 from services.catalog.partial import PARTIALS
+from services.catalog.workflows import TransformArguments
 from services.common.errors import InvalidRequest, Violation
 from services.rpc.proto import set_time
 from services.translation.workflows import fill_spec, given_of
@@ -45,7 +47,7 @@ _STATUS: dict[WorkflowStatus, Any] = {
 }
 STATE = {number: state for state, number in _STATUS.items()}
 _STEP_STATUS: dict[StepStatus, Any] = {state: pb.StepStatus.Value(f"STEP_STATUS_{state}") for state in StepStatus}
-_ARGUMENTS = ("index", "separator", "template")
+_ARGUMENTS = ("index", "separator", "template", "factor", "multiple_of", "most")
 
 
 def read_definition(message: pb.WorkflowDefinition) -> StoredDefinition:
@@ -67,13 +69,17 @@ def write_definition(stored: StoredDefinition) -> pb.WorkflowDefinition:
 
 
 def _read_config(text: str) -> dict[str, Any]:
+    return _read_object("config", text)
+
+
+def _read_object(place: str, text: str) -> dict[str, Any]:
     try:
         found = orjson.loads(text or "{}")
         if not isinstance(found, dict):
             raise ValueError("must be an object")
         return check_json(found)
     except ValueError as error:
-        raise _invalid("config", f"must be the JSON of an object: {error}") from None
+        raise _invalid(place, f"must be the JSON of an object: {error}") from None
 
 
 def _read_step(number: int, message: pb.StepDefinition) -> StepDefinition:
@@ -143,9 +149,20 @@ def _read_mapping(place: str, message: pb.FieldMapping) -> InputMapping:
             why = f"must be one of {', '.join(TransformType)}"
             raise _invalid(f"{place}.input_mappings.transform", why)
         transform = TransformType(message.transform)
-    given = message.transform_args
-    arguments = {name: getattr(given, name) for name in _ARGUMENTS if given.HasField(name)}
+    arguments = _read_arguments(f"{place}.input_mappings.transform_args", message.transform_args)
     return InputMapping(message.from_step, message.from_field, message.to_field, transform, arguments)
+
+
+def _read_arguments(place: str, given: pb.TransformArguments) -> dict[str, Any]:
+    arguments = {name: getattr(given, name) for name in _ARGUMENTS if given.HasField(name)}
+    if given.HasField("values_json"):
+        arguments["values"] = _read_object(f"{place}.values", given.values_json)
+    try:
+        TransformArguments.model_validate(arguments)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise _invalid(f"{place}.{'.'.join(map(str, first['loc']))}", first["msg"]) from None
+    return arguments
 
 
 def _write_step(step: StepDefinition, message: pb.StepDefinition) -> None:
@@ -156,8 +173,11 @@ def _write_step(step: StepDefinition, message: pb.StepDefinition) -> None:
         mapping = message.input_mappings.add(
             from_step=item.from_step, from_field=item.from_field, to_field=item.to_field, transform=item.transform
         )
-        for name, value in item.arguments.items():
-            setattr(mapping.transform_args, name, value)
+        for name in _ARGUMENTS:
+            if name in item.arguments:
+                setattr(mapping.transform_args, name, item.arguments[name])
+        if "values" in item.arguments:
+            mapping.transform_args.values_json = orjson.dumps(item.arguments["values"]).decode()
     message.max_retries = step.max_retries
     if step.seconds is not None:
         message.predicted_seconds = step.seconds

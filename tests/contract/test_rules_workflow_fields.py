@@ -234,28 +234,66 @@ async def test_line_9598_the_webhook_is_called_at_every_end(api: Stack, flows: F
     assert delivery["event_type"] == f"atelier.workflow.{end.lower()}.v1"
 
 
-async def test_line_10055_every_transform_may_stand_in_a_mapping(flows: Flows) -> None:
-    sources = {"LIST": probe("list", for_each={"to_field": "payload", "items": ["x"]}, config={}), "ONE": probe("one")}
-    steps = list(sources.values())
-    for kind, (source, arguments) in TAKES.items():
-        origin = sources[source]["id"]
-        mapping = {"from_step": origin, "from_field": "payload", "to_field": "payload", "transform": kind}
-        steps.append(probe(kind.lower(), origin, input_mappings=[mapping | {"transform_args": arguments}]))
+async def test_lines_10055_and_11241_every_transform_may_stand_in_a_mapping(flows: Flows) -> None:
+    fan = probe("list", for_each={"to_field": "payload", "items": ["x"]}, config={})
+    draw = {"id": "draw", "task_type": "GENERATION", "config": {"prompt": "a mug"}}
+    app = {**APP, "id": "app"}
+    steps = [fan, probe("one"), draw, app]
+    for kind, (source, from_field, target, to_field, arguments) in TAKES.items():
+        mapping = {"from_step": source, "from_field": from_field, "to_field": to_field, "transform": kind}
+        step = {**target, "id": kind.lower(), "depends_on": [source]}
+        steps.append({**step, "input_mappings": [mapping | ({"transform_args": arguments} if arguments else {})]})
     made = await flows.create(*steps, start=False)
-    shown = [step["input_mappings"][0] for step in made["steps"][2:]]
+    shown = [step["input_mappings"][0] for step in made["steps"][4:]]
     assert [(one["transform"], one.get("transform_args", {})) for one in shown] == [
-        (kind, arguments) for kind, (_, arguments) in TAKES.items()
+        (kind, arguments) for kind, (*_, arguments) in TAKES.items()
     ]
 
 
-# Of those that make a text, as a probe takes no other.
-TAKES: dict[str, tuple[str, dict[str, Any]]] = {
-    "FIRST": ("LIST", {}),
-    "LAST": ("LIST", {}),
-    "AT_INDEX": ("LIST", {"index": 0}),
-    "JOIN": ("LIST", {"separator": "+"}),
-    "TEMPLATE": ("ONE", {"template": "of {value}"}),
+PROBE: dict[str, Any] = {"task_type": "DIAGNOSTIC"}
+CUT: dict[str, Any] = {"task_type": "BACKGROUND_REMOVAL"}
+APP: dict[str, Any] = {"task_type": "EXPERIMENTAL_FAL", "config": {"fal_app_id": "fal-ai/any"}}
+SIZED: dict[str, Any] = {"task_type": "GENERATION", "config": {"prompt": "a mug"}}
+# Source, its field, target, its field, arguments.
+TAKES: dict[str, tuple[str, str, dict[str, Any], str, dict[str, Any]]] = {
+    "FIRST": ("list", "payload", PROBE, "payload", {}),
+    "LAST": ("list", "payload", PROBE, "payload", {}),
+    "AT_INDEX": ("list", "payload", PROBE, "payload", {"index": 0}),
+    "JOIN": ("list", "payload", PROBE, "payload", {"separator": "+"}),
+    "TEMPLATE": ("one", "payload", PROBE, "payload", {"template": "of {value}"}),
+    "LENGTH": ("one", "payload", PROBE, "duration_ms", {}),
+    "TO_LIST": ("draw", "result_image_path", CUT, "input_image_paths", {}),
+    "MERGE": ("app", "output", APP, "fal_parameters", {"values": {"steps": 4}}),
+    "RESIZE_REFERENCE": ("draw", "width", SIZED, "width", {"factor": 1.5, "multiple_of": 64, "most": 1024}),
 }
+# FLATTEN takes lists of lists, which only a fan-out of lists makes.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ({}, "transform_args"),
+        ({"factor": 2, "index": 1}, "transform_args"),
+        ({"factor": 2, "multiple_of": 64, "most": 32}, "transform_args"),
+        ({"factor": 0}, "factor"),
+        ({"factor": 65}, "factor"),
+        ({"factor": 2, "most": 100_000}, "most"),
+    ],
+)
+async def test_arguments_of_a_transform_are_checked_before_anything_runs(
+    api: Stack, arguments: dict[str, Any], place: str
+) -> None:
+    mapping = {"from_step": "draw", "from_field": "width", "to_field": "width", "transform": "RESIZE_REFERENCE"}
+    step = {**SIZED, "id": "b", "depends_on": ["draw"], "input_mappings": [mapping | {"transform_args": arguments}]}
+    answer = await api.http.post(WORKFLOWS, json={**WHOLE, "steps": [DRAW, step]})
+    assert answer.status_code in (400, 422), answer.text
+    said = answer.json()
+    places = (
+        [item["field"] for item in said["violations"]]
+        if "violations" in said
+        else [".".join(map(str, item["loc"])) for item in said["detail"]]
+    )
+    assert [one.rpartition(".")[2] for one in places] == [place]
 
 
 async def test_lines_11547_to_11602_a_workflow_has_every_field_that_is_printed(api: Stack) -> None:

@@ -241,6 +241,8 @@ def test_what_a_step_cannot_take_is_refused_when_it_is_there(result: dict[str, A
 
 
 TEXT, TEXTS = Shape(ValueKind.TEXT), Shape(ValueKind.TEXT, 1)
+OBJECT, SIDE = Shape(ValueKind.OBJECT), Shape(ValueKind.INTEGER)
+APP = {"fal_app_id": "fal-ai/any"}
 APPLIED = [
     (TransformType.FIRST, TEXTS, ["a", "b"], {}, TEXT, "a"),
     (TransformType.LAST, TEXTS, ["a", "b"], {}, TEXT, "b"),
@@ -250,6 +252,19 @@ APPLIED = [
     (TransformType.JOIN, Shape(ValueKind.NUMBER, 1), [1, 2.5], {"separator": ", "}, TEXT, "1, 2.5"),
     (TransformType.LENGTH, TEXTS, ["a", "b"], {}, Shape(ValueKind.INTEGER), 2),
     (TransformType.TEMPLATE, TEXT, "mug", {"template": "a {value} of {values}"}, TEXT, "a mug of {values}"),
+    (TransformType.MERGE, OBJECT, {"a": 1, "b": 2}, {"values": {"b": 3}}, OBJECT, {"a": 1, "b": 3}),
+    (TransformType.MERGE, Shape(ValueKind.OBJECT, 1), [{"a": 1}, {"a": 2, "b": 1}], {}, OBJECT, {"a": 2, "b": 1}),
+    (TransformType.RESIZE_REFERENCE, SIDE, 131, {"factor": 2}, SIDE, 262),
+    (TransformType.RESIZE_REFERENCE, SIDE, 131, {"factor": 2, "multiple_of": 64}, SIDE, 256),
+    (TransformType.RESIZE_REFERENCE, SIDE, 1, {"factor": 0.1, "multiple_of": 8}, SIDE, 8),
+    (
+        TransformType.RESIZE_REFERENCE,
+        Shape(ValueKind.NUMBER),
+        3_000.0,
+        {"factor": 8, "multiple_of": 64, "most": 2_000},
+        SIDE,
+        1_984,
+    ),
     (
         TransformType.TEMPLATE,
         Shape(ValueKind.TRUTH),
@@ -267,6 +282,53 @@ def test_a_transform_makes_what_the_table_says(
 ) -> None:
     assert TRANSFORMS[kind].shape(takes) == makes
     assert TRANSFORMS[kind].apply(value, arguments) == made
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        (TransformType.MERGE, TEXT),
+        (TransformType.MERGE, Shape(ValueKind.OBJECT, 2)),
+        (TransformType.RESIZE_REFERENCE, TEXT),
+        (TransformType.RESIZE_REFERENCE, Shape(ValueKind.INTEGER, 1)),
+    ],
+)
+def test_a_transform_takes_nothing_else(kind: TransformType, shape: Shape) -> None:
+    assert TRANSFORMS[kind].shape(shape) is None
+
+
+@pytest.mark.parametrize("side", [0, -3])
+def test_what_is_no_side_is_told(side: int) -> None:
+    with pytest.raises(ValueError, match="no side"):
+        TRANSFORMS[TransformType.RESIZE_REFERENCE].apply(side, {"factor": 2})
+
+
+def test_what_is_merged_is_bounded() -> None:
+    parts = [{f"m{number}": "x" * 60_000} for number in range(3)]
+    with pytest.raises(ValueError, match="65536"):
+        TRANSFORMS[TransformType.MERGE].apply(parts, {})
+
+
+def test_what_a_vendors_app_answered_becomes_the_parameters_of_the_next_one() -> None:
+    first = StepDefinition("a", "EXPERIMENTAL_FAL", APP)
+    mapping = InputMapping("a", "output", "fal_parameters", TransformType.MERGE, {"values": {"steps": 4}})
+    second = StepDefinition("b", "EXPERIMENTAL_FAL", APP, ("a",), (mapping,))
+    assert findings(first, second) == {}
+    definition = Definition((first, second))
+    task: Any = task_of(definition, second, {"a": {"output": {"mask": "m.png", "steps": 9}}}.__getitem__, ORIGIN)
+    assert task.fal_parameters == {"mask": "m.png", "steps": 4}
+
+
+def test_a_picture_is_adjusted_to_a_multiple_of_anothers_size() -> None:
+    sides = [
+        InputMapping("draw", name, f"target_{name}", TransformType.RESIZE_REFERENCE, {"factor": 1.5})
+        for name in ("width", "height")
+    ]
+    given = {"input_image": "shop/logo.png", "mode": "pad"}
+    step = StepDefinition("adjust", "IMAGE_ADJUSTER", given, ("draw",), tuple(sides))
+    assert findings(DRAW, step) == {}
+    made: Any = task_of(Definition((DRAW, step)), step, {"draw": {"width": 128, "height": 200}}.__getitem__, ORIGIN)
+    assert (made.target_width, made.target_height) == (192, 300)
 
 
 def test_every_transform_is_in_the_table_and_tried_here() -> None:

@@ -153,14 +153,22 @@ class FieldMapping(_message.Message):
     def __init__(self, from_step: _Optional[str] = ..., from_field: _Optional[str] = ..., to_field: _Optional[str] = ..., transform: _Optional[str] = ..., transform_args: _Optional[_Union[TransformArguments, _Mapping]] = ...) -> None: ...
 
 class TransformArguments(_message.Message):
-    __slots__ = ("index", "separator", "template")
+    __slots__ = ("index", "separator", "template", "values_json", "factor", "multiple_of", "most")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     SEPARATOR_FIELD_NUMBER: _ClassVar[int]
     TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    VALUES_JSON_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLE_OF_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
     index: int
     separator: str
     template: str
-    def __init__(self, index: _Optional[int] = ..., separator: _Optional[str] = ..., template: _Optional[str] = ...) -> None: ...
+    values_json: str
+    factor: float
+    multiple_of: int
+    most: int
+    def __init__(self, index: _Optional[int] = ..., separator: _Optional[str] = ..., template: _Optional[str] = ..., values_json: _Optional[str] = ..., factor: _Optional[float] = ..., multiple_of: _Optional[int] = ..., most: _Optional[int] = ...) -> None: ...
 
 class Workflow(_message.Message):
     __slots__ = ("id", "tenant", "version", "status", "definition", "steps", "total_steps", "completed_steps", "progress", "current_step", "final_step_id", "final_step_result_json", "error_message", "errors", "created_at", "updated_at", "started_at", "completed_at", "deleted_at", "forked_from", "pinned", "steps_omitted")
