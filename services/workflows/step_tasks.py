@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 from compute.tasks.v1 import parents_pb2, parents_pb2_grpc, tasks_pb2, tasks_pb2_grpc
@@ -25,10 +25,16 @@ _TIMEOUT = 20.0
 # Of what a failure says; the task has all of it. Heads hold that of a thousand steps.
 _MESSAGE = 500
 _DELETION_SECONDS = 1.0
+# A message takes 16 MiB.
+_CALL_BYTES = 8 << 20
 _CREATES, _CREATES_OUT, _NAMES = 100, 2, 500
 _OVER = (tasks_pb2.TASK_STATUS_COMPLETED, tasks_pb2.TASK_STATUS_FAILED, tasks_pb2.TASK_STATUS_CANCELLED)
 _CANCELLED = StepTask(over=True, reason="STEP_TASK_CANCELLED", message="its task was cancelled")
 _DELETED = StepTask(over=True, reason="STEP_TASK_DELETED", message="its task was deleted")
+
+
+# Which of a group wants it, what, and as a message.
+_Asked: TypeAlias = tuple[int, NewStepTask, tasks_pb2.CreateTasksItem]
 
 
 class NewStepTasks(NamedTuple):
@@ -60,12 +66,11 @@ class GrpcStepTasks:
     async def _create(self, group: Sequence[NewStepTasks]) -> list[dict[StepName, ComputeError]]:
         """What several workflows want goes together."""
         refused: list[dict[StepName, ComputeError]] = [{} for _ in group]
-        items = [(number, new) for number, one in enumerate(group) for new in one.wanted]
-        for part in _parts(items, _CREATES):
-            asked = [_item(group[number].tenant, new) for number, new in part]
-            request = tasks_pb2.CreateTasksRequest(items=asked, brief=True)
+        asked = ((number, new, _item(one.tenant, new)) for number, one in enumerate(group) for new in one.wanted)
+        for part in _fitting(asked):
+            request = tasks_pb2.CreateTasksRequest(items=[item for _, _, item in part], brief=True)
             answer: tasks_pb2.CreateTasksResponse = await self._call(self._tasks.CreateTasks, request, group[0].tenant)
-            for (number, new), outcome in zip(part, answer.outcomes, strict=True):
+            for (number, new, _), outcome in zip(part, answer.outcomes, strict=True):
                 if outcome.WhichOneof("outcome") == "error":
                     refused[number][new.name] = _error(outcome.error)
         return refused
@@ -110,6 +115,21 @@ class GrpcStepTasks:
         with carried(""):  # each item says which trace it belongs to, whoever woke us
             metadata = self._credentials.metadata(tenant)
         return await call(method, request, timeout=_TIMEOUT, metadata=metadata)
+
+
+def _fitting(asked: Iterable[_Asked]) -> Iterator[list[_Asked]]:
+    """In calls of as many as a message takes."""
+    part: list[_Asked] = []
+    size = 0
+    for one in asked:
+        more = one[2].ByteSize()
+        if part and (len(part) == _CREATES or size + more > _CALL_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += more
+    if part:
+        yield part
 
 
 def _parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:

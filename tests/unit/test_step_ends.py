@@ -252,6 +252,18 @@ async def test_what_several_workflows_want_made_is_one_call_and_each_hears_of_it
     assert said == {*((f"tenant{n}", f"w{n}") for n in range(20)), ("large", "w")}
 
 
+async def test_large_tasks_are_made_in_calls_that_a_message_takes() -> None:
+    channel: Any = Channel()
+    long = {"payload": "x" * 60_000, "config": {"note": "x" * 60_000}}
+    given = {"task_type": "DIAGNOSTIC", "origin_instance": "test", **long}
+    large = ALL_SCHEMAS["DIAGNOSTIC"].create.model_validate(given)
+    wanted = [NewStepTask(StepName("w", f"s{n}", 1), large, quiet=True, max_attempts=3) for n in range(100)]
+    assert await GrpcStepTasks(channel, Credentials("t")).create("acme", wanted) == {}
+    assert [item.request.parent.step for call in channel.calls for item in call.items] == [f"s{n}" for n in range(100)]
+    sizes = [call.ByteSize() for call in channel.calls]
+    assert sum(sizes) > 11 << 20 and max(sizes) <= 8 << 20 and len(sizes) < 10
+
+
 async def test_results_of_several_workflows_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
     database: Any = Database(Store(), Life(None))
     results, groups = MongoResultRepository(database, Shelf()), list[int]()
