@@ -213,9 +213,11 @@ class Dispatcher:
         """A worker says it runs this. False if that is known to be wrong: the attempt is over or another's."""
         return self._leases.renew(task_id, attempt, progress)
 
-    def reported(self, task_id: str, attempt: int) -> None:
-        """Its worker says that this run is over, which is about to be written: the slot is free already."""
-        self._leases.vacate(task_id, attempt)
+    def reported(self, worker_id: str, runs: Iterable[tuple[str, int]]) -> None:
+        """Their worker says that these are over, which is about to be written: the slots are free already."""
+        self._registry.alive(worker_id)
+        for task_id, attempt in runs:
+            self._leases.vacate(task_id, attempt)
         self._wake.set()
 
     def progress(self, task_id: str) -> float:

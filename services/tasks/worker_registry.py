@@ -102,6 +102,11 @@ class WorkerRegistry:
             self._workers[worker_id] = RegisteredWorker(tuple(queues), capacity, until, inbox, unwell, models, facts)
         return known is None or (known.capacity, known.inbox) != (capacity, inbox) or was_unwell != unwell
 
+    def alive(self, worker_id: str) -> None:
+        """It said something else than a heartbeat, which may be late on a busy machine."""
+        if worker := self._workers.get(worker_id):
+            self._workers[worker_id] = worker._replace(until=time.monotonic() + self._patience)
+
     def workers(self) -> dict[str, RegisteredWorker]:
         """Each as it described itself last."""
         return dict(self._workers)

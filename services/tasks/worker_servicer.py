@@ -105,8 +105,7 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     async def FinishTasks(self, request: wire.FinishTasksRequest, context: Context) -> wire.FinishTasksResponse:
         _check_worker(request.worker_id)
         endings = [self._ending(item, request.worker_id) for item in request.finished]
-        for ending in endings:
-            self._dispatcher.reported(ending.task_id, ending.attempt)
+        self._dispatcher.reported(request.worker_id, [(ending.task_id, ending.attempt) for ending in endings])
         return wire.FinishTasksResponse(accepted=await self._service.finish_all(endings))
 
     def _ending(self, item: wire.FinishedTask, worker_id: str) -> RunReport:

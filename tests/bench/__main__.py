@@ -25,6 +25,9 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="also with all services in one process")
     parser.add_argument("--tasks", type=int, help="tasks of each pass")
     parser.add_argument("--concurrency", help="for instance 16,64; others are left out")
+    parser.add_argument(
+        "--slots", type=int, help="how many tasks the worker runs at once: with 8 nearly every one waits"
+    )
     arguments = parser.parse_args()
     try:
         _chosen(arguments)(arguments)
@@ -73,6 +76,8 @@ def bench(arguments: argparse.Namespace) -> None:
     plan = replace(plan, together=arguments.together)
     if arguments.tasks:
         plan = replace(plan, tasks=arguments.tasks)
+    if arguments.slots:
+        plan = replace(plan, slots=arguments.slots)
     if arguments.concurrency:
         plan = replace(plan, concurrencies=tuple(map(int, arguments.concurrency.split(","))))
     rows, found = _measure(plan, short=arguments.short)

@@ -14,7 +14,7 @@ from deploy.local.settings import ProcessLayout
 from tests.bench import report
 from tests.bench.celery_side import DEFAULT_STYLE, LEAN_STYLE, celery_side
 from tests.bench.figures import Row
-from tests.bench.our_side import our_side
+from tests.bench.our_side import SLOTS, our_side
 from tests.bench.passes import PASSES, warm_up
 from tests.bench.sides import Side
 
@@ -24,7 +24,9 @@ HOME = LOCAL / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure. `poll` is in seconds; `together` adds Atelier with all of its services in one process."""
+    """What to measure. `poll` is in seconds; `together` adds Atelier with all of its services in one process; with few
+    `slots` nearly every task waits for the worker.
+    """
 
     tasks: int = 2_000
     concurrencies: tuple[int, ...] = (1, 16, 64)
@@ -32,6 +34,7 @@ class Plan:
     lean: bool = True
     together: bool = False
     poll: float = 0.01
+    slots: int = SLOTS
 
 
 SHORT = Plan(tasks=300, concurrencies=(64,), kinds=("submit",), lean=False)
@@ -42,7 +45,8 @@ def measure(plan: Plan) -> list[Row]:
     with fresh_home("orchestration") as home, ExitStack() as stack:
         layouts = ProcessLayout if plan.together else (ProcessLayout.APART,)
         sides: list[Side] = [
-            stack.enter_context(our_side(StackFolder(home.folder / layout), layout)) for layout in layouts
+            stack.enter_context(our_side(StackFolder(home.folder / layout), layout, slots=plan.slots))
+            for layout in layouts
         ]
         for style in (DEFAULT_STYLE, LEAN_STYLE) if plan.lean else (DEFAULT_STYLE,):
             peer_home = StackFolder(home.folder / style.name.replace(" ", "-"))

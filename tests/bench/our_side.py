@@ -35,7 +35,7 @@ _PARAMS = {"prompt": PROMPT, "width": 1024, "height": 1024, "steps": 28, "guidan
 _seeds = itertools.count()
 _PARTS = ("nats", "mongodb", "tasks", "storage", "inference", "gateway", "atelier")
 # No task here draws anything, so as many may run at once as the peer would prefetch and more.
-_CAPACITY = "1024"
+SLOTS = 1_024
 _WORKERS = ("inference", "atelier")
 _ROLES = {"mongodb": "store", "inference": "worker"}
 
@@ -113,11 +113,13 @@ class OurSide:
 
 
 @contextmanager
-def our_side(home: StackFolder, layout: ProcessLayout = ProcessLayout.APART) -> Iterator[OurSide]:
-    """On free ports, with its data below `home`. Raises LocalError."""
+def our_side(
+    home: StackFolder, layout: ProcessLayout = ProcessLayout.APART, *, slots: int = SLOTS
+) -> Iterator[OurSide]:
+    """On free ports, with its data below `home`; its worker runs as many tasks at once. Raises LocalError."""
     given = {**os.environ, "ATELIER_LAYOUT": layout}
     stack = Stack(home, Ports.free(), ExternalServers(), given=given, only=_PARTS)
-    stack.components = [_fitted(component, stack.addresses.gateway_url) for component in stack.components]
+    stack.components = [_fitted(component, stack.addresses.gateway_url, slots) for component in stack.components]
     with stack:
         parts = urlsplit(stack.addresses.gateway_url)
         yield OurSide(
@@ -143,11 +145,11 @@ def task_body() -> bytes:
     return json.dumps(wanted).encode()
 
 
-def _fitted(component: Component, url: str) -> Component:
+def _fitted(component: Component, url: str, slots: int) -> Component:
     if component.name not in _WORKERS:
         return component
     # Without models it never calls itself ready; the warm-up shows that it works.
-    variables = {**component.environment, "WORKER_CAPACITY": _CAPACITY}
+    variables = {**component.environment, "WORKER_CAPACITY": str(slots)}
 
     def probe() -> None:
         if component.name != "inference":

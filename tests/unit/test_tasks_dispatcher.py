@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from services.common.errors import Unavailable
 from services.tasks.clock import SteadyClock
 from services.tasks.dispatcher import Dispatcher, DispatchTiming
@@ -143,12 +145,12 @@ async def test_the_next_begins_while_the_end_of_the_one_before_is_being_written(
         for name in ("first", "second", "third"):
             desk.write(task(name).created())
         await desk.settle()
-        desk.books.reported("first", 2)
-        desk.books.reported("second", 1)
+        desk.books.reported("w1", [("first", 2)])
+        desk.books.reported("w1", [("second", 1)])
         await desk.settle()
         assert desk.begun == ["first"]
         for _ in range(2):
-            desk.books.reported("first", 1)
+            desk.books.reported("w1", [("first", 1)])
         await desk.settle()
         assert desk.begun == ["first", "second"]
         desk.write(desk.stored["first"].completed("{}", (), CLOCK()))
@@ -327,6 +329,27 @@ async def test_nothing_is_granted_before_what_waits_already() -> None:
         assert desk.books.reserve_worker(task("late")) is None
         await desk.settle()
         assert desk.begun == ["waits"] and desk.books.confirm(first.id, 1, 0.0)
+
+
+@pytest.mark.parametrize("reports", [True, False])
+async def test_a_worker_whose_heartbeat_is_late_is_given_more_while_it_reports(reports: bool) -> None:
+    """On a busy machine heartbeats are: what waits would wait for the next one, seconds long."""
+    async with Desk(timing=DispatchTiming(lease=2.0)).open() as desk:
+        given(desk, capacity=1)
+        desk.create("first")
+        desk.write(task("waits").created())
+        await desk.settle()
+        await time_passes(0.8, because="soon the heartbeat is later than half a lease")
+        if reports:
+            desk.books.reported("w1", [("first", 1)])
+            desk.write(desk.stored["first"].completed("{}", (), CLOCK()))
+            await desk.settle()
+            assert desk.begun == ["waits"]
+        await time_passes(0.4, because="now it is")
+        desk.write(task("more").created())
+        desk.write(desk.stored["waits" if reports else "first"].completed("{}", (), CLOCK()))
+        await desk.settle()
+        assert desk.begun == (["waits", "more"] if reports else [])
 
 
 async def test_a_retry_that_is_not_due_yet_holds_nobody_up() -> None:

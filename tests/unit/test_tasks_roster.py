@@ -281,7 +281,7 @@ class Books(RuleBasedStateMachine):
         """Its end is about to be written; or that fails."""
         task = self.stored.get(name)
         if task is not None and task.state is TaskState.EXECUTING:
-            self.books.reported(name, task.attempt)
+            self.books.reported(task.worker or "", [(name, task.attempt)])
 
     @rule(name=NAMES)
     def find_nobody_listening(self, name: str) -> None:
