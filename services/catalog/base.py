@@ -124,7 +124,8 @@ class TaskKind:
     name none, before the deployment's choice. An `internal` type is absent from the public schema. `schema_stem` is
     for public names that do not follow from `name`. `one_by_one` is the parameter whose
     entries are worked on one after another, the task's steps. `alpha` says of each parameter that names a picture what
-    becomes of its transparency. `example` is what a small task of it says, beside what all say.
+    becomes of its transparency. `repeatable`: the same parameters make the same result, seeds included. `example` is
+    what a small task of it says, beside what all say.
     """
 
     name: str
@@ -143,6 +144,7 @@ class TaskKind:
     schema_stem: str = ""
     one_by_one: str = ""
     alpha: Mapping[str, Alpha] = field(default_factory=dict)
+    repeatable: bool = False
     example: Mapping[str, Any] = field(default_factory=dict)
 
     @property

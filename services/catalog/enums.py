@@ -78,6 +78,17 @@ class StepStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class CacheMode(StrEnum):
+    """Whether a step may be given what an identical one made before.
+
+    `use` and `refresh` also where its type draws at random without a seed; `refresh` makes it anew for later ones.
+    """
+
+    USE = "use"
+    REFRESH = "refresh"
+    OFF = "off"
+
+
 class GateKind(StrEnum):
     """What a step waits for before it runs"""
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.catalog.base import Capabilities, Text
 from services.catalog.enums import (
+    CacheMode,
     Comparison,
     GateKind,
     GateTimeout,
@@ -160,6 +161,11 @@ class WorkflowStepDefinition(BaseModel):
     gate_timeout_seconds: int = Field(86_400, ge=1, le=30 * 86_400, description="How long it waits at most")
     gate_on_timeout: GateTimeout = Field(GateTimeout.REJECT, description="What becomes of it then")
     run_if: RunIf | None = Field(None, description="When it runs; else it is skipped")
+    cache: CacheMode | None = Field(
+        None,
+        description="Whether it may be given what an identical step made before: `use`, `refresh` (made anew, for "
+        "later ones) or `off`. Left out, `cache` in the workflow's config decides, then its type",
+    )
 
 
 class AnyStepDefinition(WorkflowStepDefinition):
@@ -225,6 +231,17 @@ class StepDecision(BaseModel):
     comment: str | None = Field(None, description="Why")
 
 
+class CachedResult(BaseModel):
+    """Where the result of a CACHED step comes from, and what that saved"""
+
+    workflow_id: UUID = Field(description="The workflow whose step made it; it may be gone by now")
+    step_id: str = Field(description="That step, or a slot of it")
+    task_id: UUID = Field(description="Its task")
+    made_at: datetime = Field(description="When it was made")
+    saved_seconds: float = Field(description="Seconds that its task ran")
+    saved_cost_usd: float | None = Field(None, description="What its calls to providers cost; null where nothing")
+
+
 class WorkflowSlotPublic(BaseModel):
     """One task of a step that has a task for each item of a list"""
 
@@ -239,6 +256,7 @@ class WorkflowSlotPublic(BaseModel):
     started_at: datetime | None = Field(None, description="When its task was asked for")
     completed_at: datetime | None = Field(None, description="When it ended")
     retry_count: int = Field(description="Retries of its task")
+    cached: CachedResult | None = Field(None, description="Of a CACHED slot: where its result comes from")
 
 
 class WorkflowStepPublic(BaseModel):
@@ -275,6 +293,10 @@ class WorkflowStepPublic(BaseModel):
     gate: GateKind | None = Field(None, description="What it waits for before it runs")
     run_if: dict[str, Any] | None = Field(None, description="When it runs")
     decision: StepDecision | None = Field(None, description="What was decided while it waited")
+    cache: CacheMode | None = Field(None, description="Whether it may be given what an identical step made")
+    cached: CachedResult | None = Field(
+        None, description="Of a CACHED step, which has no task of its own: where its result comes from"
+    )
     predicted_seconds: float | None = Field(
         None, description="What its task was expected to run at the creation; null where no step of its type had ended"
     )
@@ -299,7 +321,7 @@ class WorkflowPublic(BaseModel):
     description: str | None = Field(None, description="More about it")
     status: WorkflowStatus = Field(description="Status")
     total_steps: int = Field(description="Steps that were written")
-    completed_steps: int = Field(description="Steps that are COMPLETED")
+    completed_steps: int = Field(description="Steps that are COMPLETED or CACHED")
     progress: float = Field(description="Progress, 0 to 100; each step by its predicted seconds")
     current_step: str | None = Field(None, description="First running step in topological order")
     final_step_id: str | None = Field(

@@ -25,6 +25,7 @@ from services.providers.capabilities.editing import EditRequest
 from services.providers.capabilities.fixing import FaceFix, FixResult, GarmentFix
 from services.providers.capabilities.refining import Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import check_capabilities, target_size
+from services.providers.lora_files import find_lora
 from services.providers.media import Media
 from services.providers.pipelines import animating, editing, enlarging, face_fixing, garment_fixing, measures, refining
 from services.providers.pipelines.face_fixing import FaceSettings
@@ -239,25 +240,6 @@ async def _open(settings: Settings) -> AsyncIterator[Local]:
             detection=detection.run,
         ):
             yield Local(diffusion, segmentation, upscaling, detection, settings.models_root.absolute(), judge)
-
-
-def find_lora(root: Path, path: str) -> Path:
-    """The file `path` names below `root`, which it cannot leave, through links neither.
-
-    Raises:
-        InvalidRequest: it would, or there is no such file.
-    """
-    missing = InvalidRequest(f"there is no model {path!r}", reason="LORA_NOT_FOUND")
-    try:
-        wanted = (root / path).resolve()
-        is_there = wanted.is_file()
-    except (OSError, ValueError) as error:  # a name that no file can have
-        raise missing from error
-    if Path(path).is_absolute() or not wanted.is_relative_to(root.resolve()):
-        raise InvalidRequest("a model path must lie below the models' folder", reason="MODEL_PATH_INVALID")
-    if not is_there:
-        raise missing
-    return wanted
 
 
 def _fitting(drawing: Drawing, width: int, height: int, model: ModelDescription) -> Drawing:

@@ -90,6 +90,8 @@ def _fill_step(message: pb.StepDefinition, step: WorkflowStepDefinition, given: 
     message.id, message.max_retries = step.id, step.max_retries
     message.depends_on.extend(step.depends_on)
     fill_spec(message, step.task_type, given)
+    if step.cache is not None:
+        message.cache = step.cache
     for mapping in step.input_mappings:
         _fill_mapping(message.input_mappings.add(), mapping)
     if step.for_each is not None:
@@ -189,6 +191,7 @@ def _step(workflow: pb.Workflow, step: pb.Step, written: pb.StepDefinition) -> d
         "run_if": _condition(written.run_if) if written.HasField("run_if") else None,
         "decision": _decision(step.decision) if step.HasField("decision") else None,
         "predicted_seconds": written.predicted_seconds if written.HasField("predicted_seconds") else None,
+        "cache": _text(written, "cache"),
         "created_at": _time(workflow, "created_at"),
         "updated_at": _time(step, "updated_at"),
     }
@@ -204,7 +207,15 @@ def _row(message: pb.Step | pb.Slot) -> dict[str, Any]:
         **{name: _text(message, name) for name in ("task_id", "error_message", "error_reason")},
         **{name: _time(message, name) for name in ("started_at", "completed_at")},
         "retry_count": message.retry_count,
+        "cached": _cached(message.cached) if message.HasField("cached") else None,
     }
+
+
+def _cached(message: pb.CacheHit) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        name: getattr(message, name) for name in ("workflow_id", "step_id", "task_id", "saved_seconds")
+    }
+    return found | {"made_at": public_time(message.made_at), "saved_cost_usd": _text(message, "saved_cost_usd")}
 
 
 def _slot(message: pb.Slot) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from services.workflows.messages import WorkflowView
 from services.workflows.monitor_repository import MongoWorkflowMonitor
 from services.workflows.monitor_servicer import WorkflowMonitorServicer
 from services.workflows.replica import WorkflowsReplica, now
+from services.workflows.served_models import GrpcServedModels
 from services.workflows.servicer import WorkflowServicer
 from services.workflows.settings import WorkflowsSettings
 from services.workflows.step_tasks import GrpcStepTasks
@@ -38,7 +39,8 @@ async def mount(server: grpc.aio.Server, settings: WorkflowsSettings) -> AsyncIt
     ):
         credentials = Credentials(settings.internal_token.get_secret_value())
         tasks, files = GrpcStepTasks(channel, credentials), StorageClient(storage_channel, credentials)
-        replica = WorkflowsReplica(database, bus, tasks, files, settings)
+        models = GrpcServedModels(channel, credentials)
+        replica = WorkflowsReplica(database, bus, tasks, files, models.models, settings)
         await replica.prepare()
         approvals = Approvals(replica.service, settings.link_secrets, now)
         servicer = WorkflowServicer(replica.service, approvals, tasks.task_id, settings.webhook_address_policy)

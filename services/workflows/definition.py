@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from services.catalog.enums import Comparison, GateKind, GateTimeout, JoinPolicy, TransformType
+from services.catalog.enums import CacheMode, Comparison, GateKind, GateTimeout, JoinPolicy, TransformType
 from services.catalog.free_json import same_json
 from services.catalog.partial import BESIDE_CONFIG, PARTIALS
 
@@ -27,7 +27,7 @@ class OnFailure(StrEnum):
     FINISH_INDEPENDENT = "finish_independent"
 
 
-ON_FAILURE = "on_failure"
+ON_FAILURE, CACHE = "on_failure", "cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,7 @@ class StepDefinition:
     run_if: Condition | None = None
     seconds: float | None = None
     """What its task is expected to run; None where nobody knows."""
+    cache: CacheMode | None = None
 
     @property
     def sources(self) -> set[str]:
@@ -203,6 +204,11 @@ class Definition:
     @property
     def on_failure(self) -> OnFailure:
         return OnFailure(self.config.get(ON_FAILURE) or OnFailure.STOP)
+
+    def cache_of(self, step: StepDefinition) -> CacheMode | None:
+        """None leaves it to the step's type."""
+        chosen = self.config.get(CACHE)
+        return step.cache or (CacheMode(chosen) if chosen is not None else None)
 
     def defaults(self, step: StepDefinition) -> dict[str, Any]:
         """What the workflow's config says of parameters of the step, where it leaves them open."""

@@ -84,6 +84,7 @@ class Happening(NamedTuple):
     attempt: int = 0
     reason: str | None = None
     message: str | None = None
+    cached: bool = False
 
 
 class Entry(NamedTuple):

@@ -305,9 +305,9 @@ class Turn:
 
     def new_task(self, workflow: Workflow, unit: Unit) -> NewStepTask:
         """Of a unit that was prepared; `workflow` as it was written."""
-        attempts = self._definition.steps[unit.place].max_retries + 1
-        name = self.name(unit, workflow.row(unit).attempt)
-        return NewStepTask(name, self._prepared[unit], self._quiet, attempts, workflow.traceparent)
+        step = self._definition.steps[unit.place]
+        name, cache = self.name(unit, workflow.row(unit).attempt), self._definition.cache_of(step)
+        return NewStepTask(name, self._prepared[unit], self._quiet, step.max_retries + 1, workflow.traceparent, cache)
 
     def _result(self, step_id: str) -> Result:
         """What a step has made, by all of its slots together."""

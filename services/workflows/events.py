@@ -71,8 +71,10 @@ class WorkflowEvents:
             data["origin_zone"] = workflow.origin_zone
         if happening.step_id is not None:
             name = StepName(workflow.id, happening.step_id, happening.attempt)
-            data |= {"task_id": self._task_id(workflow.tenant, name), "step_id": happening.step_id}
-            data |= {"task_type": happening.task_type, "metadata": {"attempt": happening.attempt}}
+            data |= {"step_id": happening.step_id, "task_type": happening.task_type}
+            data |= {"metadata": {"attempt": happening.attempt} | ({"cached": True} if happening.cached else {})}
+            if not happening.cached:  # such a step has no task of its own
+                data["task_id"] = self._task_id(workflow.tenant, name)
         said = (("error_reason", happening.reason), ("error_message", happening.message))
         return data | {name: value for name, value in said if value is not None}
 

@@ -27,7 +27,7 @@ class StoredFile(Protocol):
     def sha256(self) -> str: ...
 
 
-class FileStore(Protocol):
+class WorkflowFileStore(Protocol):
     """The storage service. Every method is safe to repeat, and raises ComputeError."""
 
     async def copy(
@@ -72,7 +72,7 @@ def folder_of_unit(workflow_id: str, name: str) -> str:
 
 
 class WorkflowFiles:
-    def __init__(self, store: FileStore) -> None:
+    def __init__(self, store: WorkflowFileStore) -> None:
         self._store = store
 
     async def remove(self, workflow: Workflow) -> list[str]:

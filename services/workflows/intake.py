@@ -14,8 +14,10 @@ from services.workflows.ports import StepName, StepTask, ToldEnd
 
 
 class StepIntake:
-    def __init__(self, mailboxes: Mailboxes[StepName, ToldEnd]) -> None:
+    def __init__(self, mailboxes: Mailboxes[StepName, ToldEnd], heard: Callable[[StepName], None]) -> None:
+        """`heard` is told of each end."""
         self._mailboxes = mailboxes
+        self._heard = heard
 
     async def take(self, data: bytes, before: Callable[[], Awaitable[None]]) -> bool:
         """Only a hint: whatever fails is tried again by the workflow's own due time."""
@@ -25,11 +27,13 @@ class StepIntake:
 
     def hear(self, data: bytes) -> set[asyncio.Task[None]]:
         """The turns that see to notices, or to hints ahead of them. Raises DecodeError, ValueError."""
-        return {
-            self._mailboxes.put(parent.id, StepName(parent.id, parent.step, parent.attempt), _told(notice))
-            for notice in _each(pb.StepNotice.FromString(data))
-            if (parent := notice.parent).id
-        }
+        turns: set[asyncio.Task[None]] = set()
+        for notice in _each(pb.StepNotice.FromString(data)):
+            if (parent := notice.parent).id:
+                name = StepName(parent.id, parent.step, parent.attempt)
+                turns.add(self._mailboxes.put(parent.id, name, _told(notice)))
+                self._heard(name)
+        return turns
 
 
 def _each(notice: pb.StepNotice) -> Iterator[pb.StepNotice]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -11,6 +11,7 @@ from compute.workflows.v1 import workflows_pb2 as pb
 from pydantic import ValidationError
 
 from services.catalog.enums import (
+    CacheMode,
     Comparison,
     GateKind,
     GateTimeout,
@@ -26,6 +27,7 @@ from services.common.errors import InvalidRequest, Violation
 from services.rpc.proto import set_time
 from services.translation.workflows import fill_spec, given_of
 from services.workflows.answers import ShownResults
+from services.workflows.cache_records import CacheHit
 from services.workflows.definition import (
     GATE_SECONDS,
     RETRIES,
@@ -96,6 +98,7 @@ def _read_step(number: int, message: pb.StepDefinition) -> StepDefinition:
         gate=_read_gate(f"steps.{number}.gate", message.gate) if message.HasField("gate") else None,
         run_if=_read_condition(f"steps.{number}.run_if", message.run_if) if message.HasField("run_if") else None,
         seconds=message.predicted_seconds if message.HasField("predicted_seconds") else None,
+        cache=_read_cache(f"steps.{number}.cache", message.cache) if message.HasField("cache") else None,
     )
 
 
@@ -123,6 +126,12 @@ def _read_gate(place: str, message: pb.Gate) -> ApprovalGate:
         raise _invalid(f"{place}.on_timeout", f"must be one of {', '.join(GateTimeout)}")
     timeout = message.timeout_seconds if message.HasField("timeout_seconds") else GATE_SECONDS
     return ApprovalGate(GateKind(kind), timeout, GateTimeout(on_timeout))
+
+
+def _read_cache(place: str, mode: str) -> CacheMode:
+    if mode not in [*CacheMode]:
+        raise _invalid(place, f"must be one of {', '.join(CacheMode)}")
+    return CacheMode(mode)
 
 
 def _read_condition(place: str, message: pb.Condition) -> Condition:
@@ -189,6 +198,8 @@ def _write_step(step: StepDefinition, message: pb.StepDefinition) -> None:
     if (condition := step.run_if) is not None:
         message.run_if.from_step, message.run_if.from_field = condition.from_step, condition.from_field
         message.run_if.op, message.run_if.value_json = condition.op, orjson.dumps(condition.value).decode()
+    if step.cache is not None:
+        message.cache = step.cache
     for name, seed in step.seeds.items():
         message.drawn_seeds.add(field=name, seed=seed)
 
@@ -234,18 +245,24 @@ class WorkflowView:
         self._fill_definition(workflow, stored, message.definition)
         return message
 
-    def whole(self, workflow: Workflow, stored: StoredDefinition, results: ShownResults) -> pb.Workflow:
-        """With its steps and what they made."""
+    def whole(
+        self, workflow: Workflow, stored: StoredDefinition, results: ShownResults, hits: Mapping[str, CacheHit]
+    ) -> pb.Workflow:
+        """With its steps, what they made and what was given to them."""
         message, definition = self.head(workflow, stored), stored.definition
         for step in definition.steps:
             _write_step(step, message.definition.steps.add())
         for step, row in zip(definition.steps, workflow.rows, strict=True):
             self._fill_step(workflow, step, row, results, message.steps.add())
+        for told in message.steps if hits else ():
+            _fill_hit(told, hits.get(told.step_id))
+            for slot in told.slots:
+                _fill_hit(slot, hits.get(slot.slot_id))
         final = [definition.steps[place].id for place in definition.sinks]
         made = {name: results.made[name] for name in final if name in results.made}
         if made:
-            told: Any = next(iter(made.values())) if len(final) == 1 else made
-            message.final_step_result_json = orjson.dumps(told).decode()
+            last: Any = next(iter(made.values())) if len(final) == 1 else made
+            message.final_step_result_json = orjson.dumps(last).decode()
         return message
 
     def _fill_definition(self, workflow: Workflow, stored: StoredDefinition, message: pb.WorkflowDefinition) -> None:
@@ -315,6 +332,16 @@ def fill_decision(decision: Decision, message: pb.Decision) -> None:
     set_time(message.at, decision.at)
     if decision.comment is not None:
         message.comment = decision.comment
+
+
+def _fill_hit(message: pb.Step | pb.Slot, hit: CacheHit | None) -> None:
+    if hit is None:
+        return
+    message.cached.workflow_id, message.cached.step_id, _ = hit.made_by
+    message.cached.task_id, message.cached.saved_seconds = hit.task_id, hit.seconds
+    set_time(message.cached.made_at, hit.made_at)
+    if hit.cost_usd is not None:
+        message.cached.saved_cost_usd = hit.cost_usd
 
 
 def _current(workflow: Workflow, definition: Definition) -> str | None:

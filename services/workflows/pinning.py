@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from services.catalog.base import CommonFields
 from services.catalog.images import MAX_INLINE
 from services.common.background import together
+from services.common.keyed_locks import KeyedLocks
 from services.imaging.formats import suffix_of
 from services.imaging.remote import PictureFetcher, fetch_picture
 from services.imaging.sources import read_inline, tell_apart
@@ -45,7 +46,7 @@ class PinRepository(Protocol):
     async def of(self, workflow_id: str) -> list[Pin]: ...
 
 
-class PictureStore(Protocol):
+class PinStore(Protocol):
     async def upload(
         self, path: str, content: bytes, *, tenant: str, must_be_image: bool = False, result: bool = False
     ) -> StoredFile: ...
@@ -55,7 +56,7 @@ class Pins:
     def __init__(
         self,
         pins: PinRepository,
-        store: PictureStore,
+        store: PinStore,
         http: Callable[[], AbstractAsyncContextManager[PictureFetcher]],
         clock: Callable[[], int],
         *,
@@ -68,7 +69,7 @@ class Pins:
         self._clock = clock
         self._max_bytes = max_bytes
         self._room = asyncio.Semaphore(_AT_ONCE)
-        self._fetching: dict[tuple[str, str], asyncio.Lock] = {}
+        self._fetching: KeyedLocks[tuple[str, str]] = KeyedLocks()
 
     async def pinned(self, tenant: str, workflow_id: str, task_type: str, task: CommonFields) -> CommonFields:
         """The task with stored pictures only.
@@ -92,15 +93,9 @@ class Pins:
 
     async def _path(self, tenant: str, workflow_id: str, text: str) -> str:
         name = hashlib.sha256(text.encode()).hexdigest()
-        place = (workflow_id, name)
-        lock = self._fetching.setdefault(place, asyncio.Lock())
-        try:
-            async with lock:
-                known = await self._known(workflow_id, name)
-                return known or await self._pin(tenant, workflow_id, name, text)
-        finally:
-            if not lock.locked():
-                self._fetching.pop(place, None)
+        async with self._fetching.held((workflow_id, name)):
+            known = await self._known(workflow_id, name)
+            return known or await self._pin(tenant, workflow_id, name, text)
 
     async def _known(self, workflow_id: str, name: str) -> str | None:
         return next((pin.path for pin in await self._pins.of(workflow_id) if pin.name == name), None)

@@ -250,7 +250,7 @@ class _Draft:
         told = (ended.retries, ended.reason, ended.message)
         self._put(unit, Row(state, row.attempt, row.started_at, self._now, *told, row.decision, row.slots))
         verb = WorkflowVerb.STEP_COMPLETED if good else WorkflowVerb.STEP_FAILED
-        self._say(verb, unit, row.attempt, ended.reason, ended.message)
+        self._say(verb, unit, row.attempt, ended.reason, ended.message, cached=state is StepStatus.CACHED)
 
     def _row(self, unit: Unit) -> Row | None:
         row = self.rows[unit.place]
@@ -280,7 +280,15 @@ class _Draft:
         return self._failed and self._definition.on_failure is OnFailure.STOP
 
     def _say(
-        self, verb: WorkflowVerb, unit: Unit, attempt: int, reason: str | None = None, message: str | None = None
+        self,
+        verb: WorkflowVerb,
+        unit: Unit,
+        attempt: int,
+        reason: str | None = None,
+        message: str | None = None,
+        *,
+        cached: bool = False,
     ) -> None:
         step = self._definition.steps[unit.place]
-        self.said.append(Happening(verb, unit_name(step.id, unit.slot), step.task_type, attempt, reason, message))
+        name = unit_name(step.id, unit.slot)
+        self.said.append(Happening(verb, name, step.task_type, attempt, reason, message, cached))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from services.catalog.base import CommonFields
-from services.catalog.enums import WorkflowStatus
+from services.catalog.enums import CacheMode, WorkflowStatus
 from services.common.errors import ComputeError
 from services.common.numbered_pages import FIRST_PAGE, NumberedPage
 from services.common.paging import ListPage, ListWindow
@@ -141,6 +141,7 @@ class NewStepTask(NamedTuple):
     quiet: bool
     max_attempts: int
     traceparent: str | None = None
+    cache: CacheMode | None = None
 
     @property
     def task_type(self) -> str:
@@ -148,10 +149,19 @@ class NewStepTask(NamedTuple):
         return named
 
 
+class TaskFacts(NamedTuple):
+    """Of a task that COMPLETED: what it stored, by path and hash, what it cost, and whether its fallback made it."""
+
+    files: tuple[tuple[str, str], ...] = ()
+    cost_usd: float | None = None
+    fell_back: bool = False
+
+
 class StepTask(NamedTuple):
     """A step's task as it is stored: its `result` once it is COMPLETED, a `reason` once it is over otherwise.
 
-    `cached`: the result is one that an identical step made before. `seconds` are what it ran, all attempts together.
+    `cached`: the result is one that an identical step made before. `seconds` are what it ran, all attempts together;
+    `facts` are known once it was asked for.
     """
 
     over: bool
@@ -161,6 +171,7 @@ class StepTask(NamedTuple):
     message: str | None = None
     cached: bool = False
     seconds: float | None = None
+    facts: TaskFacts | None = None
 
 
 class ToldEnd(NamedTuple):

@@ -26,28 +26,33 @@ from services.messaging.subjects.steps import STEPS_STREAM, intake_of_steps, ste
 from services.messaging.subjects.tasks import EVENTS_STREAM
 from services.messaging.subjects.webhooks import WEBHOOKS_STREAM
 from services.net.guarded_http import GuardedHttp
+from services.workflows.cache_identity import Identities, Models, ObjectHeads, WeightFiles
+from services.workflows.cache_store import MongoCacheRepository, MongoHitRepository
+from services.workflows.cached_files import CachedFiles
 from services.workflows.changes import WorkflowNews
-from services.workflows.domain import Workflow
+from services.workflows.domain import SECOND, Workflow
 from services.workflows.engine import Engine
 from services.workflows.estimate_records import EstimateRecords
 from services.workflows.estimates import StepEstimates
 from services.workflows.events import WorkflowEvents
-from services.workflows.files import FileStore, WorkflowFiles
+from services.workflows.files import WorkflowFiles, WorkflowFileStore
 from services.workflows.intake import StepIntake
 from services.workflows.mailboxes import Mailboxes
 from services.workflows.metrics import count_write
 from services.workflows.pin_records import MongoPinRepository
-from services.workflows.pinning import PictureStore, Pins
+from services.workflows.pinning import Pins, PinStore
 from services.workflows.ports import StepName, StepTasks, ToldEnd
 from services.workflows.preparation import PreparedTasks
 from services.workflows.repository import MongoDefinitionRepository, MongoResultRepository, MongoWorkflowRepository
+from services.workflows.served_models import software
 from services.workflows.service import WorkflowService
 from services.workflows.settings import WorkflowsSettings
+from services.workflows.step_cache import StepCache
 
 log = structlog.get_logger()
 # Those it publishes to.
 _STREAMS = (EVENTS_STREAM, WEBHOOKS_STREAM)
-_DUE = 256
+_DUE, _CACHE_SECONDS = 256, 30.0
 _WHOLE = 2**53
 
 
@@ -56,7 +61,7 @@ def now() -> int:
     return time.time_ns() // 1_000
 
 
-class PictureStorage(FileStore, PictureStore, Protocol):
+class PictureStorage(WorkflowFileStore, PinStore, ObjectHeads, Protocol):
     """The storage service, as far as workflows need it."""
 
 
@@ -64,8 +69,15 @@ class WorkflowsReplica:
     """Every replica answers calls; the one that leads moves workflows on."""
 
     def __init__(
-        self, database: Database, bus: Client, tasks: StepTasks, store: PictureStorage, settings: WorkflowsSettings
+        self,
+        database: Database,
+        bus: Client,
+        tasks: StepTasks,
+        store: PictureStorage,
+        models: Callable[[str], Awaitable[Models]],
+        settings: WorkflowsSettings,
     ) -> None:
+        """`models` answers those that serve a tenant now."""
         events = WorkflowEvents(tasks.task_id, schemas_at(settings.public_url))
         hold, patience = settings.workflow_event_hold_seconds, settings.workflow_leader_patience_seconds
         self._relay: OutboxRelay[Workflow] = OutboxRelay(
@@ -82,7 +94,21 @@ class WorkflowsReplica:
         self._pin_records = MongoPinRepository(database)
         files, http = WorkflowFiles(store), partial(GuardedHttp, settings.reach)
         pins = Pins(self._pin_records, store, http, now, max_bytes=settings.max_image_bytes)
-        self._tasks = PreparedTasks(tasks, pins, self._wake)
+        self._cache_records, hits = MongoCacheRepository(database), MongoHitRepository(database)
+        weights = WeightFiles(settings.models_root)
+        identities = Identities(store, models, weights, default_provider=settings.default_provider, software=software)
+        self._cache = StepCache(
+            self._cache_records,
+            hits,
+            tasks,
+            CachedFiles(files, store),
+            identities,
+            now,
+            self._wake,
+            most_entries=settings.workflow_cache_entries,
+            most_age=int(settings.workflow_cache_days * 24 * 3600 * SECOND),
+        )
+        self._tasks = PreparedTasks(tasks, pins, self._cache, self._wake)
         estimates = StepEstimates()
         self._estimates = EstimateRecords(database, estimates, lambda: self._leadership.held)
         self._engine = Engine(self._repository, definitions, results, self._tasks, now, files, estimates.learn)
@@ -95,10 +121,11 @@ class WorkflowsReplica:
             now,
             files,
             pins,
+            hits,
             on_due=self._due,
             foresee=estimates.foreseen,
         )
-        self._steps = StepIntake(self._mailboxes)
+        self._steps = StepIntake(self._mailboxes, self._tasks.heard)
         self._intake = QueueIntake(
             bus,
             STEPS_STREAM,
@@ -115,6 +142,7 @@ class WorkflowsReplica:
         await self._repository.prepare()
         await self._pin_records.prepare()
         await self._estimates.load()
+        await self._cache_records.prepare()
         await self._checkpoints.write()
         await self._feed.listen()
         await self._bus.subscribe(step_hint_subject("workflow"), cb=self._hinted)
@@ -133,6 +161,7 @@ class WorkflowsReplica:
             "leadership": self._leadership.run,
             "intake": self._intake.run,
             "sweep": self._leadership.every(1.0, self._sweep),
+            "cache": self._leadership.every(_CACHE_SECONDS, self._cache.sweep),
             "adopt": self._leadership.every(1.0, self._checkpoints.adopt_dead),
         }
 

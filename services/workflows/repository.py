@@ -23,7 +23,7 @@ from services.durable.repository import GroupRepository
 from services.durable.store import Collection, Database, Document, equals, persist, read
 from services.durable.write_log import WriteLog
 from services.workflows.domain import Decision, Entry, Happening, Row, Unit, Workflow, WorkflowVerb
-from services.workflows.files import FileStore, path_of_result
+from services.workflows.files import WorkflowFileStore, path_of_result
 from services.workflows.messages import read_definition, write_definition
 from services.workflows.ports import StepName, StoredDefinition, StoredResult, WorkflowQuery
 
@@ -114,7 +114,7 @@ class MongoDefinitionRepository:
 class MongoResultRepository:
     """One document for each result, as JSON; a long one lies in storage, and its document says where."""
 
-    def __init__(self, database: Database, files: FileStore) -> None:
+    def __init__(self, database: Database, files: WorkflowFileStore) -> None:
         self._results: Collection = database[RESULTS]
         self._files = files
         self._room = asyncio.Semaphore(_FILES_AT_ONCE)

@@ -11,6 +11,7 @@ from services.common.errors import ComputeError, IllegalTransition, NotFound, Ov
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
 from services.workflows.answers import AnswerRoom, ShownResults, shown_results
+from services.workflows.cache_records import CacheHit, HitRepository
 from services.workflows.definition import Definition
 from services.workflows.domain import MADE, Decision, Row, Workflow
 from services.workflows.files import WorkflowFiles, folder_of
@@ -87,6 +88,7 @@ class WorkflowService:
         clock: Callable[[], int],
         files: WorkflowFiles,
         pins: Pins,
+        hits: HitRepository,
         *,
         on_due: Callable[[Workflow], None],
         foresee: Callable[[Definition], Definition] = lambda definition: definition,
@@ -99,6 +101,7 @@ class WorkflowService:
         self._clock = clock
         self._files = files
         self._pins = pins
+        self._hits = hits
         self._on_due = on_due
         self._foresee = foresee
 
@@ -133,6 +136,17 @@ class WorkflowService:
         """What its steps and their slots made, as far as an answer has room."""
         definition = (await self._definitions.get(workflow.id)).definition
         return await shown_results(workflow, definition, self._results, room)
+
+    async def hits(self, workflow: Workflow) -> dict[str, CacheHit]:
+        """Where its CACHED steps and slots have their results from, by their names."""
+        units = [(unit, row) for unit, row in workflow.units() if row.state is StepStatus.CACHED]
+        if not units:
+            return {}
+        steps = (await self._definitions.get(workflow.id)).definition.steps
+        named = {
+            StepName(workflow.id, unit_name(steps[unit.place].id, unit.slot), row.attempt): unit for unit, row in units
+        }
+        return {name.step_id: hit for name, hit in (await self._hits.get(list(named))).items()}
 
     async def pins(self, workflow_id: str) -> list[Pin]:
         """The pictures that its addresses stand for."""

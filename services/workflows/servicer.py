@@ -230,7 +230,8 @@ class WorkflowServicer(ApprovalCalls):
     async def _listed(self, workflow: Workflow, room: AnswerRoom, *, steps: bool) -> pb.Workflow:
         stored = await self._service.definition(workflow.id)
         if steps:
-            return self._view.whole(workflow, stored, await self._service.results(workflow, room))
+            results, hits = await self._service.results(workflow, room), await self._service.hits(workflow)
+            return self._view.whole(workflow, stored, results, hits)
         head = self._view.head(workflow, stored)
         head.steps_omitted = True
         return head

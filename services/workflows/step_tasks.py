@@ -18,9 +18,9 @@ from services.rpc.grpc_client import Credentials, call
 from services.rpc.rpc_status import from_status
 from services.telemetry.trace_context import carried
 from services.translation.messages import create_request, result_of
-from services.workflows.ports import NewStepTask, StepName, StepTask
+from services.workflows.ports import NewStepTask, StepName, StepTask, TaskFacts
 
-KIND = "workflow"
+KIND, _SUCCEEDED = "workflow", "SUCCEEDED"
 _TIMEOUT = 20.0
 # Of what a failure says; the task has all of it. Heads hold that of a thousand steps.
 _MESSAGE = 500
@@ -164,11 +164,19 @@ def _task(outcome: parents_pb2.TaskOutcome) -> StepTask | None:
     retries = max(task.attempt - 1, 0)
     if task.status == tasks_pb2.TASK_STATUS_COMPLETED:
         seconds = task.run_seconds if task.HasField("first_started_at") else None
-        return StepTask(over=True, retries=retries, result=result_of(task), seconds=seconds)
+        return StepTask(over=True, retries=retries, result=result_of(task), seconds=seconds, facts=_facts(task))
     if task.status == tasks_pb2.TASK_STATUS_CANCELLED:
         return _CANCELLED._replace(retries=retries)
     said = task.errors[-1][:_MESSAGE] if task.errors else "its task failed"
     return StepTask(over=True, retries=retries, reason=task.error_reason or "STEP_TASK_FAILED", message=said)
+
+
+def _facts(task: tasks_pb2.Task) -> TaskFacts:
+    return TaskFacts(
+        tuple((file.path, file.sha256) for file in task.result.files),
+        task.cost_usd if task.HasField("cost_usd") else None,
+        any(call.fallback and call.outcome == _SUCCEEDED for call in task.provider_calls),
+    )
 
 
 def _error(status: bytes) -> ComputeError:

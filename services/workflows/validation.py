@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.catalog.enums import Comparison, JoinPolicy
+from services.catalog.enums import CacheMode, Comparison, JoinPolicy
 from services.catalog.partial import BESIDE_CONFIG, OF_THE_WORKFLOW, PARTIALS
 from services.catalog.schemas import ALL_SCHEMAS
 from services.catalog.shapes import Shape, ValueKind, inputs_of, outputs_of
 from services.catalog.transforms import TRANSFORMS, check_arguments
 from services.common.errors import InvalidRequest, Violation
 from services.workflows.definition import (
+    CACHE,
     MAX_GATE_SECONDS,
     MAX_RETRIES,
     MAX_SLOTS,
@@ -67,6 +68,8 @@ def _of_config(config: Mapping[str, Any]) -> Findings:
     chosen = config.get(ON_FAILURE)
     if chosen is not None and chosen not in [*OnFailure]:
         yield Violation(f"config.{ON_FAILURE}", f"must be one of {', '.join(OnFailure)}")
+    if config.get(CACHE) is not None and config[CACHE] not in [*CacheMode]:
+        yield Violation(f"config.{CACHE}", f"must be one of {', '.join(CacheMode)}")
 
 
 def _of_ids(definition: Definition) -> Findings:

@@ -4,6 +4,7 @@ any two commands, within a group of writes, and between a command and its answer
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -148,6 +149,18 @@ class Collection:
         for name in [name for name, item in self._documents.items() if fits(item, query)][:1]:
             del self._documents[name]
         await self._life.step()
+
+    async def delete_many(self, query: Document) -> None:
+        await self._life.step()
+        for name in [name for name, item in self._documents.items() if fits(item, query)]:
+            del self._documents[name]
+        await self._life.step()
+
+    def aggregate(self, steps: Sequence[Document]) -> Cursor:
+        """How many there are of each, and nothing else."""
+        ((group,),) = (step.values() for step in steps)
+        counts = Counter(document[group["_id"].removeprefix("$")] for document in self._documents.values())
+        return Cursor([{"_id": name, "count": count} for name, count in counts.items()], self._life)
 
     def _replace(self, query: Document, document: Document, *, upsert: bool) -> int:
         for name in [name for name, item in self._documents.items() if fits(item, query)][:1]:

@@ -23,6 +23,7 @@ class TaskWorld:
     on_again: Callable[[NewStepTask, NewStepTask], None] = lambda *_: None
     tasks: dict[StepName, StepTask | None] = field(default_factory=dict)
     wanted: dict[StepName, NewStepTask] = field(default_factory=dict)
+    cleaned: list[StepName] = field(default_factory=list)
     refuse: dict[str, ComputeError] = field(default_factory=dict)
     """By step id: what a create of it is answered with."""
 
@@ -80,6 +81,7 @@ class FakeStepTasks:
 
     async def clean(self, tenant: str, name: StepName) -> tuple[list[str], list[str]]:
         await self._life.step()
+        self._world.cleaned.append(name)
         if name not in self._world.wanted:
             raise NotFound("never made", reason="TASK_NOT_FOUND")
         self._world.delete(name)

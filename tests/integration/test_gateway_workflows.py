@@ -119,8 +119,8 @@ async def test_everything_that_is_wrong_is_told_by_step_and_field_before_anythin
     }
 
 
-@pytest.mark.parametrize("field", ["cache"])
-async def test_what_is_not_there_yet_is_refused_by_its_name(api: Stack, field: str) -> None:
+@pytest.mark.parametrize("field", ["caching"])
+async def test_what_is_no_field_is_refused_by_its_name(api: Stack, field: str) -> None:
     step = {"id": "a", "task_type": "GENERATION", "config": {"prompt": "a mug"}, field: "all"}
     answer = await api.http.post(WORKFLOWS, json={"name": "n", "origin_instance": "o", "steps": [step]})
     assert answer.status_code == 422

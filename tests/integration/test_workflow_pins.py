@@ -97,7 +97,8 @@ def flows(api: Stack) -> Flows:
 
 def draw(step_id: str, url: str = "", *before: str, **more: Any) -> dict[str, Any]:
     config: dict[str, Any] = {"prompt": f"a mug for {step_id}"} | ({"reference_image_url": url} if url else {})
-    return {"id": step_id, "task_type": "GENERATION", "config": config, "depends_on": list(before)} | more
+    step = {"id": step_id, "task_type": "GENERATION", "config": config, "depends_on": list(before), "cache": "off"}
+    return step | more
 
 
 async def task_of(api: Stack, flows: Flows, workflow_id: str, step: str) -> dict[str, Any]:
@@ -160,7 +161,8 @@ async def test_two_addresses_of_one_picture_and_slots_of_one_address_share_a_fil
     one, other = server.url("one.png", said("200 OK", BLUE)), server.url("other.png", said("200 OK", BLUE))
     inline = base64.b64encode(RED).decode()
     each = {"to_field": "input_image_paths", "items": [one, other, one, inline]}
-    made = await flows.create({"id": "cut", "task_type": "BACKGROUND_REMOVAL", "config": {}, "for_each": each})
+    step = {"id": "cut", "task_type": "BACKGROUND_REMOVAL", "config": {}, "for_each": each, "cache": "off"}
+    made = await flows.create(step)
     tasks = [await task_of(api, flows, made["id"], f"cut[{number}]") for number in range(4)]
     paths = [task["input_image_paths"][0] for task in tasks]
     assert len(set(paths[:3])) == 1 and paths[3] not in paths[:3]

@@ -14,6 +14,7 @@ from services.catalog.enums import StepStatus, WorkflowStatus
 from services.common.errors import IllegalTransition, Overloaded
 from services.durable.write_log import WriteLog
 from services.workflows.answers import AnswerRoom
+from services.workflows.cache_store import MongoHitRepository
 from services.workflows.definition import Definition
 from services.workflows.domain import MADE, SECOND, Decision, Unit, Workflow
 from services.workflows.engine import Engine
@@ -77,7 +78,7 @@ class Process:
         parts = (self.heads, definitions, results, self.tasks, lambda: world.now, files)
         pins = Pins(MongoPinRepository(database), world.objects, nothing_to_fetch, lambda: world.now, max_bytes=1 << 20)
         self.engine = Engine(*parts)
-        self.service = WorkflowService(*parts, pins, on_due=lambda _: None)
+        self.service = WorkflowService(*parts, pins, MongoHitRepository(database), on_due=lambda _: None)
         self._world = world
 
     async def adopt(self) -> None:

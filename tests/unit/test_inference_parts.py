@@ -26,7 +26,7 @@ from services.inference.pictures import encode_png
 from services.inference.registry import discover_handlers
 from services.providers.calls import UnrecordedCall, VendorCall
 from services.providers.directory import Providers
-from services.providers.local import find_lora
+from services.providers.lora_files import find_lora
 from services.providers.ports import DIFFUSION, Check
 from services.providers.triton.failures import ModelLost, error_of
 from services.providers.triton.processes import end_stub, is_here

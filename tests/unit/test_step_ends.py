@@ -299,8 +299,10 @@ async def test_all_notices_of_a_message_reach_their_workflows_and_only_completed
     async def nobody() -> None:
         """Nothing came before."""
 
-    assert await StepIntake(mailboxes).take(data, nobody)
+    told: list[StepName] = []
+    assert await StepIntake(mailboxes, told.append).take(data, nobody)
     good, bad = StepName("w1", "good", 1), StepName("w1", "bad", 1)
+    assert set(told) == {good, bad}
     assert heard == {
         "w1": {good: ToldEnd("acme", StepTask(over=True, result={"payload": "done"}, seconds=1e-6)), bad: None}
     }

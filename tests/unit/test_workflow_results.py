@@ -111,7 +111,7 @@ async def test_an_answer_shows_the_final_result_first_and_says_what_had_no_room(
     assert shown.omitted == {f"s{n}" for n in range(600)} - shown.made.keys() and shown.omitted
     assert set(shown.paths) == {f"s{n}" for n in range(600)}
     message = WorkflowView(lambda tenant, one: f"{tenant}/{one}").whole(
-        head, StoredDefinition(steps(600), suppress_subtask_events=True), shown
+        head, StoredDefinition(steps(600), suppress_subtask_events=True), shown, {}
     )
     assert message.ByteSize() < 16 << 20
     told = {step.step_id: step for step in message.steps}

@@ -96,5 +96,6 @@ TYPE = TaskKind(
     result=BackgroundFixResult,
     shown_as={"base_image": "base_image_path", "palette_image": "palette_image_path"},
     alpha={"base_image": Alpha.KEPT, "palette_image": Alpha.HIDES},
+    repeatable=True,
     example={"base_image": MUG, "palette_image": GREY},
 )

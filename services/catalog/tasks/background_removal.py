@@ -39,5 +39,6 @@ TYPE = TaskKind(
     result=BackgroundRemovalResult,
     one_by_one="input_image_paths",
     alpha={"input_image_paths": Alpha.CUT},
+    repeatable=True,
     example={"input_image_paths": [MUG]},
 )

@@ -63,5 +63,6 @@ TYPE = TaskKind(
     deprecated=frozenset({"base_image_data", "base_image_url", "reference_image_data", "reference_image_url"}),
     from_provider_config=("fal_app_id", "fal_request_id"),
     alpha={"base_image": Alpha.KEPT, "mask_image": Alpha.PAINT, "reference_images": Alpha.LAID_ON_WHITE},
+    repeatable=True,
     example={"prompt": "a blue mug on a white background", "base_image": MUG, "seed": 7},
 )

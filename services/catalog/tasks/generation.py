@@ -54,5 +54,6 @@ TYPE = TaskKind(
     from_provider_config=("fal_app_id", "fal_request_id"),
     nullable=frozenset({"prompt"}),
     alpha={"reference_image_path": Alpha.LAID_ON_WHITE, "reference_image_url": Alpha.LAID_ON_WHITE},
+    repeatable=True,
     example={"prompt": "a red mug on a white background", "seed": 7},
 )

@@ -101,5 +101,6 @@ TYPE = TaskKind(
     result=ImageAdjusterResult,
     shown_as={"input_image": "input_image_path", "reference_image": "reference_image_path"},
     alpha={"input_image": Alpha.KEPT, "reference_image": Alpha.SUBJECT},
+    repeatable=True,
     example={"input_image": MUG, "mode": "pad", "aspect_ratio": 1.5},
 )

@@ -83,6 +83,7 @@ TYPE = TaskKind(
     result=RefineResult,
     from_provider_config=("fal_app_id", "fal_request_id"),
     alpha={"base_image_url": Alpha.KEPT},
+    repeatable=True,
     example={
         "base_image_url": MUG,
         "upscale_factor": 2,

@@ -49,5 +49,6 @@ TYPE = TaskKind(
     inline_images={"input_image_data": "input_image_path"},
     image_urls={"input_image_url": "input_image_path"},
     alpha={"input_image_path": Alpha.LAID_ON_WHITE},
+    repeatable=True,
     example={"prompt": "the mug turns slowly", "input_image_data": MUG, "duration_seconds": 1, "seed": 7},
 )

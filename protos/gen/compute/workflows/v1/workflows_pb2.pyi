@@ -69,7 +69,7 @@ class WorkflowDefinition(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepDefinition, _Mapping]]] = ..., config_json: _Optional[str] = ..., origin: _Optional[_Union[_common_pb2.Origin, _Mapping]] = ..., webhook_url: _Optional[str] = ..., suppress_subtask_events: _Optional[bool] = ...) -> None: ...
 
 class StepDefinition(_message.Message):
-    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds", "for_each", "gate", "run_if", "predicted_seconds")
+    __slots__ = ("id", "spec", "depends_on", "input_mappings", "max_retries", "drawn_seeds", "for_each", "gate", "run_if", "cache", "predicted_seconds")
     ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +79,7 @@ class StepDefinition(_message.Message):
     FOR_EACH_FIELD_NUMBER: _ClassVar[int]
     GATE_FIELD_NUMBER: _ClassVar[int]
     RUN_IF_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_SECONDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     spec: _tasks_pb2.TaskSpec
@@ -89,8 +90,9 @@ class StepDefinition(_message.Message):
     for_each: ForEach
     gate: Gate
     run_if: Condition
+    cache: str
     predicted_seconds: float
-    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ..., for_each: _Optional[_Union[ForEach, _Mapping]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., run_if: _Optional[_Union[Condition, _Mapping]] = ..., predicted_seconds: _Optional[float] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., depends_on: _Optional[_Iterable[str]] = ..., input_mappings: _Optional[_Iterable[_Union[FieldMapping, _Mapping]]] = ..., max_retries: _Optional[int] = ..., drawn_seeds: _Optional[_Iterable[_Union[DrawnSeed, _Mapping]]] = ..., for_each: _Optional[_Union[ForEach, _Mapping]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., run_if: _Optional[_Union[Condition, _Mapping]] = ..., cache: _Optional[str] = ..., predicted_seconds: _Optional[float] = ...) -> None: ...
 
 class Gate(_message.Message):
     __slots__ = ("kind", "timeout_seconds", "on_timeout")
@@ -231,7 +233,7 @@ class PinnedPicture(_message.Message):
     def __init__(self, url: _Optional[str] = ..., path: _Optional[str] = ..., sha256: _Optional[str] = ..., fetched_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries", "slots", "decision", "result_path", "result_omitted")
+    __slots__ = ("id", "step_id", "task_type", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "updated_at", "retry_count", "max_retries", "slots", "decision", "cached", "result_path", "result_omitted")
     ID_FIELD_NUMBER: _ClassVar[int]
     STEP_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -247,6 +249,7 @@ class Step(_message.Message):
     MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     RESULT_PATH_FIELD_NUMBER: _ClassVar[int]
     RESULT_OMITTED_FIELD_NUMBER: _ClassVar[int]
     id: str
@@ -264,9 +267,26 @@ class Step(_message.Message):
     max_retries: int
     slots: _containers.RepeatedCompositeFieldContainer[Slot]
     decision: Decision
+    cached: CacheHit
     result_path: str
     result_omitted: bool
-    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., result_path: _Optional[str] = ..., result_omitted: _Optional[bool] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_type: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., max_retries: _Optional[int] = ..., slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., cached: _Optional[_Union[CacheHit, _Mapping]] = ..., result_path: _Optional[str] = ..., result_omitted: _Optional[bool] = ...) -> None: ...
+
+class CacheHit(_message.Message):
+    __slots__ = ("workflow_id", "step_id", "task_id", "made_at", "saved_seconds", "saved_cost_usd")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    MADE_AT_FIELD_NUMBER: _ClassVar[int]
+    SAVED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SAVED_COST_USD_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    step_id: str
+    task_id: str
+    made_at: _timestamp_pb2.Timestamp
+    saved_seconds: float
+    saved_cost_usd: float
+    def __init__(self, workflow_id: _Optional[str] = ..., step_id: _Optional[str] = ..., task_id: _Optional[str] = ..., made_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., saved_seconds: _Optional[float] = ..., saved_cost_usd: _Optional[float] = ...) -> None: ...
 
 class Decision(_message.Message):
     __slots__ = ("approved", "decided_by", "at", "comment")
@@ -281,7 +301,7 @@ class Decision(_message.Message):
     def __init__(self, approved: _Optional[bool] = ..., decided_by: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class Slot(_message.Message):
-    __slots__ = ("slot_id", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "retry_count", "result_path", "result_omitted")
+    __slots__ = ("slot_id", "status", "task_id", "result_json", "error_message", "error_reason", "started_at", "completed_at", "retry_count", "cached", "result_path", "result_omitted")
     SLOT_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -291,6 +311,7 @@ class Slot(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     COMPLETED_AT_FIELD_NUMBER: _ClassVar[int]
     RETRY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     RESULT_PATH_FIELD_NUMBER: _ClassVar[int]
     RESULT_OMITTED_FIELD_NUMBER: _ClassVar[int]
     slot_id: str
@@ -302,9 +323,10 @@ class Slot(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     completed_at: _timestamp_pb2.Timestamp
     retry_count: int
+    cached: CacheHit
     result_path: str
     result_omitted: bool
-    def __init__(self, slot_id: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., result_path: _Optional[str] = ..., result_omitted: _Optional[bool] = ...) -> None: ...
+    def __init__(self, slot_id: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., cached: _Optional[_Union[CacheHit, _Mapping]] = ..., result_path: _Optional[str] = ..., result_omitted: _Optional[bool] = ...) -> None: ...
 
 class CreateWorkflowRequest(_message.Message):
     __slots__ = ("definition", "start", "inputs_folder")
