@@ -53,7 +53,9 @@ REASONS: dict[int, dict[str, str]] = {
         "WORKFLOW_NOT_RUNNING": "only a RUNNING workflow can be paused",
         "WORKFLOW_NOT_RESUMABLE": "only a FAILED or PAUSED workflow can be resumed",
         "WORKFLOW_NOT_CANCELLABLE": "the workflow has ended",
+        "WORKFLOW_NOT_ENDED": "the workflow was resumed while it was being cleaned up",
         "STEP_NOT_WAITING": "the step waits for no decision, or one was made",
+        "SLOTS_NOT_FAILED": "no slot of the step has failed",
         "LINK_USED": "the step no longer waits: it was decided, or its workflow has ended",
         "WORKFLOW_CLEANED": "the workflow was cleaned up",
         "RESULT_IMMUTABLE": "the results of a task stay as they were made",
@@ -141,6 +143,7 @@ CREATES_A_TASK = (
 )
 OF_A_WORKFLOW = ("WORKFLOW_NOT_FOUND", "WORKFLOW_UNREADABLE")
 CHANGES_A_WORKFLOW = (*OF_A_WORKFLOW, *CHANGES)
+FORKS_A_WORKFLOW = ("STEP_NOT_FOUND", "WORKFLOW_CLEANED", "SLOTS_NOT_FAILED")
 CREATES_A_WORKFLOW = (
     *(*JSON_BODY, *CHANGES, "WORKFLOW_INVALID", "WORKFLOW_UNREADABLE", "URL_NOT_ALLOWED"),
     *("IMAGE_INVALID", "IMAGE_TOO_LARGE", "BASE64_INVALID", "OBJECT_TOO_LARGE"),

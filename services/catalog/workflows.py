@@ -102,6 +102,9 @@ class WorkflowFork(BaseModel):
     from_step: str = Field(max_length=100, description="That step, and whatever comes behind it, run anew")
     config: JsonObject = Field({}, description="Parameters of that step that take the place of what it said")
     name: Name | None = Field(None, description="Name of the new workflow; the old one's where it is left out")
+    failed_slots_only: bool = Field(
+        False, description="Of that step, which has slots, only those that failed run anew, and what comes behind it"
+    )
 
 
 class StepSignal(BaseModel):

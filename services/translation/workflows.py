@@ -29,6 +29,10 @@ def status_number(status: WorkflowStatus) -> Any:
     return pb.WorkflowStatus.Value(f"WORKFLOW_STATUS_{status}")
 
 
+def status_of(message: pb.Workflow | pb.WorkflowStanding) -> str:
+    return _STATUS[message.status]
+
+
 def read_steps(wanted: CreateWorkflow) -> list[BaseModel]:
     """What each step says of its task, as far as it says anything. Raises Unreadable: all that is wrong."""
     found, wrong = [], list[dict[str, Any]]()

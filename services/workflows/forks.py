@@ -27,13 +27,19 @@ class TakenOver(NamedTuple):
 
 
 class Forking:
-    """From one workflow to one that is to be; `kept` are the places of steps that are not to run anew."""
+    """From one workflow to one that is to be; `kept` are the places of steps that are not to run anew.
 
-    def __init__(self, old: Workflow, definition: Definition, new_id: str, kept: set[int]) -> None:
+    Of the step at the place `partly` what its slots made is kept, and the others run anew.
+    """
+
+    def __init__(
+        self, old: Workflow, definition: Definition, new_id: str, kept: set[int], partly: int | None = None
+    ) -> None:
         self._old = old
         self._definition = definition
         self._new_id = new_id
         self._kept = kept
+        self._partly = partly
 
     @cached_property
     def made(self) -> dict[Unit, StepName]:
@@ -41,7 +47,7 @@ class Forking:
         return {
             unit: StepName(self._old.id, self._name(unit), row.attempt)
             for unit, row in self._old.units()
-            if unit.place in self._kept and row.state in MADE
+            if (unit.place in self._kept or unit.place == self._partly) and row.state in MADE
         }
 
     async def take_over(
@@ -60,15 +66,23 @@ class Forking:
             if needed[unit]:
                 folders[folder] = folder_of_unit(self._new_id, name.step_id)
         paths = await files.copy_folders(self._old.tenant, folders)
-        lost = {unit.place for unit in needed if self.made[unit] not in results or not needed[unit] <= paths.keys()}
-        kept = self._kept - lost
-        rows = tuple(reused(row) if place in kept else Row() for place, row in enumerate(self._old.rows))
+        lost = {unit for unit in needed if self.made[unit] not in results or not needed[unit] <= paths.keys()}
+        kept = self._kept - {unit.place for unit in lost}
+        rows = tuple(self._row(place, row, kept, lost) for place, row in enumerate(self._old.rows))
         told = {
             StepName(self._new_id, name.step_id, 0): moved(results[name], paths)
             for unit, name in self.made.items()
-            if unit.place in kept
+            if unit.place in kept or (unit.place == self._partly and unit not in lost)
         }
         return TakenOver(rows, with_paths(changed, paths), told, paths)
+
+    def _row(self, place: int, row: Row, kept: set[int], lost: set[Unit]) -> Row:
+        if place in kept:
+            return reused(row)
+        if place != self._partly:
+            return Row()
+        good = (slot.state in MADE and Unit(place, number) not in lost for number, slot in enumerate(row.slots))
+        return Row(slots=tuple(reused(slot) if made else Row() for slot, made in zip(row.slots, good, strict=True)))
 
     def _inputs(self) -> dict[str, str]:
         target = inputs_of_workflow(self._new_id)

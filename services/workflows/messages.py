@@ -44,10 +44,10 @@ from services.workflows.ports import StepName, StoredDefinition, unit_name
 from services.workflows.validation import MAX_BYTES
 
 _STEPS = UUID("5f0d1c5e-61a3-5d4b-8a0e-7f2b9c3d1e60")
-_STATUS: dict[WorkflowStatus, Any] = {
+STATUS: dict[WorkflowStatus, Any] = {
     state: pb.WorkflowStatus.Value(f"WORKFLOW_STATUS_{state}") for state in WorkflowStatus
 }
-STATE = {number: state for state, number in _STATUS.items()}
+STATE = {number: state for state, number in STATUS.items()}
 _STEP_STATUS: dict[StepStatus, Any] = {state: pb.StepStatus.Value(f"STEP_STATUS_{state}") for state in StepStatus}
 _ARGUMENTS = ("index", "separator", "template", "factor", "multiple_of", "most")
 
@@ -227,7 +227,7 @@ class WorkflowView:
             id=workflow.id,
             tenant=workflow.tenant,
             version=workflow.version,
-            status=_STATUS[workflow.state],
+            status=STATUS[workflow.state],
             total_steps=len(workflow.rows),
             completed_steps=workflow.completed_steps,
             progress=progress(workflow.rows, definition),

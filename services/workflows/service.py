@@ -51,12 +51,17 @@ class NewWorkflow(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """From which step on a workflow is to run anew, as what, and where the pictures of the change are."""
+    """From which step on a workflow is to run anew, as what, and where the pictures of the change are.
+
+    With `failed_slots_only` what slots of that step made is taken over. Under a `new_id` it is made once.
+    """
 
     step_id: str
     change: Change
     name: str | None = None
     inputs_folder: str | None = None
+    failed_slots_only: bool = False
+    new_id: str | None = None
 
 
 class CleanupError(NamedTuple):
@@ -193,21 +198,26 @@ class WorkflowService:
     async def fork(self, tenant: str, workflow_id: str, fork: Fork) -> Workflow:
         """A new one that reuses what has ended well and does not lie behind that step.
 
-        Raises NotFound; IllegalTransition: WORKFLOW_CLEANED; InvalidRequest: WORKFLOW_INVALID.
+        Raises NotFound; IllegalTransition: WORKFLOW_CLEANED, SLOTS_NOT_FAILED; InvalidRequest: WORKFLOW_INVALID.
         """
         old = await self.get(tenant, workflow_id)
+        if fork.new_id is not None and (made_before := await self._find(fork.new_id)) is not None:
+            return made_before
         old.check_kept()
         stored = await self._definitions.get(old.id)
         place = stored.definition.index.get(fork.step_id)
         if place is None:
             raise NotFound(f"workflow {workflow_id} has no such step", reason="STEP_NOT_FOUND")
         changed, anew = fork.change(stored.definition, place), stored.definition.behind(place)
+        if fork.failed_slots_only and not any(slot.state is StepStatus.FAILED for slot in old.rows[place].slots):
+            raise IllegalTransition(f"no slot of step {fork.step_id} has failed", reason="SLOTS_NOT_FAILED")
         kept = {number for number, row in enumerate(old.rows) if row.state in _KEPT and number not in anew}
-        new_id = new_uuid()
+        new_id, partly = fork.new_id or new_uuid(), place if fork.failed_slots_only else None
         try:
-            made = await self._forked(Forking(old, stored.definition, new_id, kept), changed)
+            made = await self._forked(Forking(old, stored.definition, new_id, kept, partly), changed)
         except ComputeError:
-            await self._files.forget(tenant, folder_of(new_id))
+            if fork.new_id is None:  # else somebody may be making the same one
+                await self._files.forget(tenant, folder_of(new_id))
             raise
         await self._pins.take_over(old.id, new_id, made.paths)
         await self._definitions.add(new_id, self._foreseen(stored._replace(definition=made.definition)))
@@ -220,6 +230,12 @@ class WorkflowService:
         told = (await self._workflows.add(new.created(start=True))).stored
         self._tell(told)
         return told
+
+    async def _find(self, workflow_id: str) -> Workflow | None:
+        try:
+            return await self._workflows.get_fresh(workflow_id)
+        except NotFound:
+            return None
 
     async def _forked(self, forking: Forking, changed: Definition) -> TakenOver:
         """Before the head that needs it."""

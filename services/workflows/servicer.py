@@ -7,49 +7,49 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from compute.tasks.v1.tasks_pb2 import TaskSpec
 from compute.workflows.v1 import workflows_pb2 as pb
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from services.catalog.folders import is_inputs_folder
 from services.catalog.tasks import TYPES
-from services.catalog.workflows import Description, Name, WebhookUrl, WorkflowOrigin
+from services.catalog.workflows import WorkflowOrigin
 from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field
 from services.common.identity import calling_tenant, current_caller
-from services.common.paging import fitting, next_token, read_window
+from services.common.paging import fitting, next_token
 from services.common.scopes import TO_CHANGE, TO_READ, needs
 from services.net.addresses import AddressPolicy, parse_target
 from services.rpc.grpc_server import Context
 from services.rpc.proto import set_time
 from services.telemetry.trace_context import current
-from services.translation.workflows import given_of
 from services.workflows.answers import AnswerRoom
 from services.workflows.approval_calls import ApprovalCalls
 from services.workflows.approvals import Approvals
-from services.workflows.calls import COMMENT_LENGTH, NAME_LENGTH, workflow_id_of
-from services.workflows.definition import Definition
+from services.workflows.bulk_calls import BulkCalls
+from services.workflows.calls import (
+    CHANGEABLE,
+    COMMENT_LENGTH,
+    NAME_LENGTH,
+    inputs_of,
+    invalid,
+    read_list,
+    workflow_id_of,
+)
 from services.workflows.domain import Decision, Workflow
+from services.workflows.fork_requests import read_fork
 from services.workflows.inputs import draw_seeds
-from services.workflows.messages import STATE, WorkflowView, many, read_definition
-from services.workflows.ports import StepName, StoredDefinition, WorkflowQuery
-from services.workflows.service import Fork, NewWorkflow, WorkflowService
+from services.workflows.messages import WorkflowView, many, read_definition
+from services.workflows.ports import StepName, StoredDefinition
+from services.workflows.service import NewWorkflow, WorkflowService
 from services.workflows.validation import check_definition
 
 ResponseT = TypeVar("ResponseT")
-_LIMIT = 50
 # A list shows the steps of its workflows where there are no more than these in all.
 _LISTED_STEPS = 1_000
 _LISTED_BYTES = 1 << 20
 _SEEDS = 2**32
 _CLEARABLE = ("description", "webhook_url")
-_CHANGEABLE: dict[str, TypeAdapter[Any]] = {
-    "name": TypeAdapter(Name),
-    "description": TypeAdapter(Description | None),
-    "webhook_url": TypeAdapter(WebhookUrl | None),
-}
 
 
-class WorkflowServicer(ApprovalCalls):
+class WorkflowServicer(ApprovalCalls, BulkCalls):
     def __init__(
         self,
         service: WorkflowService,
@@ -58,14 +58,15 @@ class WorkflowServicer(ApprovalCalls):
         webhooks: AddressPolicy,
     ) -> None:
         """`webhooks` says which addresses may be called."""
-        super().__init__(approvals)
+        ApprovalCalls.__init__(self, approvals)
+        BulkCalls.__init__(self, service)
         self._service = service
         self._view = WorkflowView(task_id)
         self._webhooks = webhooks
 
     @needs(TO_CHANGE)
     async def CreateWorkflow(self, request: pb.CreateWorkflowRequest, context: Context) -> pb.CreateWorkflowResponse:
-        new = self._new(calling_tenant(), request.definition)._replace(inputs_folder=_inputs(request))
+        new = self._new(calling_tenant(), request.definition)._replace(inputs_folder=inputs_of(request))
         start = request.start if request.HasField("start") else True
         return pb.CreateWorkflowResponse(workflow=await self._shown(await self._service.create(new, start=start)))
 
@@ -76,22 +77,7 @@ class WorkflowServicer(ApprovalCalls):
 
     @needs(TO_READ)
     async def ListWorkflows(self, request: pb.ListWorkflowsRequest, context: Context) -> pb.ListWorkflowsResponse:
-        owner, refusals, state = calling_tenant(), ViolationCollector(), None
-        if not request.HasField("limit"):
-            request.limit = _LIMIT
-        with refusals:
-            window = read_window(request, f"{owner}/")
-        with refusals:
-            check_field("status", not request.HasField("status") or request.status in STATE, "is none of workflows")
-            state = STATE[request.status] if request.HasField("status") else None
-        refusals.told()
-        wanted = WorkflowQuery(
-            owner,
-            state,
-            request.origin_instance if request.HasField("origin_instance") else None,
-            request.origin_tenant_id if request.HasField("origin_tenant_id") else None,
-            request.include_deleted,
-        )
+        wanted, window = read_list(request, calling_tenant())
         found, total = await self._service.find(wanted, window), await self._service.count(wanted)
         whole, room = many(found.items) <= _LISTED_STEPS, AnswerRoom(_LISTED_BYTES)
         shown = fitting([await self._listed(item, room, steps=whole) for item in found.items])
@@ -138,18 +124,8 @@ class WorkflowServicer(ApprovalCalls):
 
     @needs(TO_CHANGE)
     async def ForkWorkflow(self, request: pb.ForkWorkflowRequest, context: Context) -> pb.ForkWorkflowResponse:
-        owner, name = calling_tenant(), None
-        if request.HasField("name"):
-            try:
-                name = _CHANGEABLE["name"].validate_python(request.name)
-            except ValidationError as error:
-                raise _invalid(error, "name") from error
-
-        def change(definition: Definition, place: int) -> Definition:
-            return changed(definition, place, request.changes)
-
-        fork = Fork(request.from_step, change, name, _inputs(request))
-        workflow = await self._service.fork(owner, workflow_id_of(request), fork)
+        fork = read_fork(request)
+        workflow = await self._service.fork(calling_tenant(), workflow_id_of(request), fork)
         return pb.ForkWorkflowResponse(workflow=await self._shown(workflow))
 
     @needs(TO_CHANGE)
@@ -190,7 +166,7 @@ class WorkflowServicer(ApprovalCalls):
         try:
             found = WorkflowOrigin.model_validate(values).model_dump()
         except ValidationError as error:
-            raise _invalid(error) from error
+            raise invalid(error) from error
         self._check_webhook(found["webhook_url"])
         return found
 
@@ -199,13 +175,13 @@ class WorkflowServicer(ApprovalCalls):
         for name in request.clear:
             check_field("clear", name in _CLEARABLE, f"must name {' or '.join(_CLEARABLE)}")
             changes[name] = None
-        for name, adapter in _CHANGEABLE.items():
+        for name, adapter in CHANGEABLE.items():
             if request.HasField(name):
                 check_field(name, name not in changes, "is set and cleared at once")
                 try:
                     changes[name] = adapter.validate_python(getattr(request, name))
                 except ValidationError as error:
-                    raise _invalid(error, name) from error
+                    raise invalid(error, name) from error
         self._check_webhook(changes.get("webhook_url"))
         return changes
 
@@ -237,32 +213,7 @@ class WorkflowServicer(ApprovalCalls):
         return head
 
 
-def changed(definition: Definition, place: int, changes: TaskSpec) -> Definition:
-    """With one step's parameters changed. Raises InvalidRequest: WORKFLOW_INVALID."""
-    step = definition.steps[place]
-    given = given_of(pb.StepDefinition(spec=changes))
-    kind = (changes.params.WhichOneof("params") or step.task_type).upper()
-    check_field("changes", kind == step.task_type, f"must be of the step's type, which is {step.task_type}")
-    steps = list(definition.steps)
-    steps[place] = replace(step, given={**step.given, **given})
-    made = Definition(tuple(steps), definition.config)
-    check_definition(made)
-    return made
-
-
 def _seeded(stored: StoredDefinition) -> StoredDefinition:
     drawn = draw_seeds(stored.definition, lambda: secrets.randbelow(_SEEDS))
     steps = tuple(replace(step, seeds=drawn.get(step.id, {})) for step in stored.definition.steps)
     return stored._replace(definition=replace(stored.definition, steps=steps))
-
-
-def _inputs(request: Any) -> str | None:
-    folder: str = request.inputs_folder
-    check_field("inputs_folder", not folder or is_inputs_folder(folder), "is no folder of a request's pictures")
-    return folder or None
-
-
-def _invalid(error: ValidationError, name: str = "") -> InvalidRequest:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    violations = tuple(Violation(name or ".".join(map(str, item["loc"])), item["msg"]) for item in found)
-    return InvalidRequest("; ".join(f"{one.field}: {one.description}" for one in violations), violations=violations)

@@ -37,7 +37,7 @@ from tests.integration.two_tenants import KEY, MARK, PICTURE, ids_of_acme, ids_o
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Fields of requests that name what a tenant has; every other text or message in them must stand in PLAIN.
 NAMING = ("task_id", "task_ids", "delivery_id", "path", "prefix", "start_after", "url", "tenant", "idempotency_key",
-          "page_token", "inputs_folder", "from_path", "workflow_id")  # fmt: skip
+          "page_token", "inputs_folder", "from_path", "workflow_id", "workflow_ids")  # fmt: skip
 PLAIN = {
     *(
         "task_type",
@@ -69,6 +69,8 @@ PLAIN = {
     ),
     *("sha256", "precondition", "if_none_match", "filter", "status", "state"),
     "parent",
+    # of ListWorkflows and ForkWorkflow, which are asked by themselves
+    *("list", "fork"),
 }
 # These answer for each of many, or make something of the caller's own.
 WITHOUT_NOT_FOUND = {"CreateTask", "CreateTasks", "DeleteTasks", "ListDeliveries", "UploadObject", "WatchTasks"}
@@ -289,6 +291,7 @@ def values(ids: dict[str, str], token: str, tenant: str) -> dict[str, str]:
     return {
         **ids,
         "task_ids": ids["task_id"],
+        "workflow_ids": ids["workflow_id"],
         "prefix": f"{folder}/",
         "start_after": f"{folder}/a",
         "url": "https://nobody.example/hook",

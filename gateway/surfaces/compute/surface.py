@@ -6,6 +6,7 @@ from gateway.edge.surface import Surface
 from gateway.surfaces.compute.documents import ANSWER_MODELS, BODY_MODELS, UNIONS
 from gateway.surfaces.compute.routers.approvals import CreateApprovalLink
 from gateway.surfaces.compute.routers.links import CreateLink
+from gateway.surfaces.compute.workflow_bulk import WorkflowsFork, WorkflowsResume
 from services.catalog.workflows import (
     ApprovalAnswer,
     CreateWorkflow,
@@ -49,6 +50,8 @@ SURFACE = Surface(
         StepSignal,
         CreateApprovalLink,
         ApprovalAnswer,
+        WorkflowsResume,
+        WorkflowsFork,
     ),
     answer_models=(*ANSWER_MODELS, WorkflowPublic),
     schemas=UNIONS | {"Body_save_image_api_v1_storage_images__path__post": _FORM},

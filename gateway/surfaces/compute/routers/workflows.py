@@ -12,7 +12,15 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from gateway.edge.paging import SAID_ONCE, Paged, next_link
-from gateway.edge.refusals import CHANGES_A_WORKFLOW, CREATES_A_WORKFLOW, JSON_BODY, LISTS, OF_A_WORKFLOW, refused
+from gateway.edge.refusals import (
+    CHANGES_A_WORKFLOW,
+    CREATES_A_WORKFLOW,
+    FORKS_A_WORKFLOW,
+    JSON_BODY,
+    LISTS,
+    OF_A_WORKFLOW,
+    refused,
+)
 from gateway.surfaces.compute.bodies import read_json, validate
 from gateway.surfaces.compute.documents import RESUME_HEADER, answering, body_of, linked, streaming
 from gateway.surfaces.compute.workflow_watching import watch_workflow as watch
@@ -211,7 +219,7 @@ async def resume_workflow(request: Request, workflow_id: str) -> Response:
 @router.post(
     "/{workflow_id}/fork",
     summary="Fork Workflow",
-    responses=WORKFLOW | refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, "STEP_NOT_FOUND", "WORKFLOW_CLEANED"),
+    responses=WORKFLOW | refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, *FORKS_A_WORKFLOW),
     openapi_extra=body_of(WorkflowFork, from_step="refine", config={"upscale_factor": 4}),
 )
 @needs(TO_CHANGE)
@@ -237,6 +245,7 @@ async def fork_workflow(request: Request, workflow_id: str) -> Response:
         changes=step.spec,
         name=wanted.name,
         inputs_folder=inputs.folder,
+        failed_slots_only=wanted.failed_slots_only,
     )
     try:
         return await _call(request, "ForkWorkflow", fork)
@@ -270,7 +279,7 @@ async def signal_step(request: Request, workflow_id: str, step_id: str) -> Respo
     summary="Cleanup Workflow",
     dependencies=SAID_ONCE,
     response_model=WorkflowCleanupResponse,
-    responses=refused(*CHANGES_A_WORKFLOW),
+    responses=refused(*CHANGES_A_WORKFLOW, "WORKFLOW_NOT_ENDED"),
 )
 @needs(TO_CHANGE)
 async def clean_workflow(request: Request, workflow_id: str, query: Annotated[_Cleaned, Query()]) -> Response:

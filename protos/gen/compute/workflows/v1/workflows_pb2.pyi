@@ -541,18 +541,78 @@ class DecideByLinkResponse(_message.Message):
     def __init__(self, workflow_name: _Optional[str] = ..., step_id: _Optional[str] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
 
 class ForkWorkflowRequest(_message.Message):
-    __slots__ = ("workflow_id", "from_step", "changes", "name", "inputs_folder")
+    __slots__ = ("workflow_id", "from_step", "changes", "name", "failed_slots_only", "inputs_folder")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    FAILED_SLOTS_ONLY_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FOLDER_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     from_step: str
     changes: _tasks_pb2.TaskSpec
     name: str
+    failed_slots_only: bool
     inputs_folder: str
-    def __init__(self, workflow_id: _Optional[str] = ..., from_step: _Optional[str] = ..., changes: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., name: _Optional[str] = ..., inputs_folder: _Optional[str] = ...) -> None: ...
+    def __init__(self, workflow_id: _Optional[str] = ..., from_step: _Optional[str] = ..., changes: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., name: _Optional[str] = ..., failed_slots_only: _Optional[bool] = ..., inputs_folder: _Optional[str] = ...) -> None: ...
+
+class ResumeWorkflowsRequest(_message.Message):
+    __slots__ = ("workflow_ids", "list")
+    WORKFLOW_IDS_FIELD_NUMBER: _ClassVar[int]
+    LIST_FIELD_NUMBER: _ClassVar[int]
+    workflow_ids: _containers.RepeatedScalarFieldContainer[str]
+    list: ListWorkflowsRequest
+    def __init__(self, workflow_ids: _Optional[_Iterable[str]] = ..., list: _Optional[_Union[ListWorkflowsRequest, _Mapping]] = ...) -> None: ...
+
+class ResumeWorkflowsResponse(_message.Message):
+    __slots__ = ("outcomes", "next_page_token", "total")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[WorkflowOutcome]
+    next_page_token: str
+    total: int
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[WorkflowOutcome, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
+
+class ForkWorkflowsRequest(_message.Message):
+    __slots__ = ("workflow_ids", "list", "fork", "idempotency_key")
+    WORKFLOW_IDS_FIELD_NUMBER: _ClassVar[int]
+    LIST_FIELD_NUMBER: _ClassVar[int]
+    FORK_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    workflow_ids: _containers.RepeatedScalarFieldContainer[str]
+    list: ListWorkflowsRequest
+    fork: ForkWorkflowRequest
+    idempotency_key: str
+    def __init__(self, workflow_ids: _Optional[_Iterable[str]] = ..., list: _Optional[_Union[ListWorkflowsRequest, _Mapping]] = ..., fork: _Optional[_Union[ForkWorkflowRequest, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class ForkWorkflowsResponse(_message.Message):
+    __slots__ = ("outcomes", "next_page_token", "total")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[WorkflowOutcome]
+    next_page_token: str
+    total: int
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[WorkflowOutcome, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
+
+class WorkflowOutcome(_message.Message):
+    __slots__ = ("workflow_id", "workflow", "error")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    workflow: WorkflowStanding
+    error: bytes
+    def __init__(self, workflow_id: _Optional[str] = ..., workflow: _Optional[_Union[WorkflowStanding, _Mapping]] = ..., error: _Optional[bytes] = ...) -> None: ...
+
+class WorkflowStanding(_message.Message):
+    __slots__ = ("id", "status")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    status: WorkflowStatus
+    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ...) -> None: ...
 
 class ForkWorkflowResponse(_message.Message):
     __slots__ = ("workflow",)

@@ -100,6 +100,16 @@ class WorkflowServiceStub:
                 request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowRequest.SerializeToString,
                 response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowResponse.FromString,
                 _registered_method=True)
+        self.ResumeWorkflows = channel.unary_unary(
+                '/compute.workflows.v1.WorkflowService/ResumeWorkflows',
+                request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowsRequest.SerializeToString,
+                response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.ForkWorkflows = channel.unary_unary(
+                '/compute.workflows.v1.WorkflowService/ForkWorkflows',
+                request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowsRequest.SerializeToString,
+                response_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowsResponse.FromString,
+                _registered_method=True)
         self.CleanupWorkflow = channel.unary_unary(
                 '/compute.workflows.v1.WorkflowService/CleanupWorkflow',
                 request_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.CleanupWorkflowRequest.SerializeToString,
@@ -205,6 +215,21 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResumeWorkflows(self, request, context):
+        """Up to 100 workflows, each resumed as ResumeWorkflow would. One that runs or is COMPLETED already stays as it is, so that
+        the same call can be sent again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkWorkflows(self, request, context):
+        """Up to 100 workflows, each forked as ForkWorkflow would.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CleanupWorkflow(self, request, context):
         """Takes it out of the lists, cancelled first where it is not over; its tasks and their files too where that is wanted.
         """
@@ -279,6 +304,16 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.ForkWorkflow,
                     request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowRequest.FromString,
                     response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowResponse.SerializeToString,
+            ),
+            'ResumeWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeWorkflows,
+                    request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowsRequest.FromString,
+                    response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowsResponse.SerializeToString,
+            ),
+            'ForkWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkWorkflows,
+                    request_deserializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowsRequest.FromString,
+                    response_serializer=compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowsResponse.SerializeToString,
             ),
             'CleanupWorkflow': grpc.unary_unary_rpc_method_handler(
                     servicer.CleanupWorkflow,
@@ -638,6 +673,60 @@ class WorkflowService:
             '/compute.workflows.v1.WorkflowService/ForkWorkflow',
             compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowRequest.SerializeToString,
             compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.workflows.v1.WorkflowService/ResumeWorkflows',
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowsRequest.SerializeToString,
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.ResumeWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/compute.workflows.v1.WorkflowService/ForkWorkflows',
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowsRequest.SerializeToString,
+            compute_dot_workflows_dot_v1_dot_workflows__pb2.ForkWorkflowsResponse.FromString,
             options,
             channel_credentials,
             insecure,
