@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from deploy.local.failures import LocalError
 from deploy.local.paths import StackFolder
 from tests.crash import ledger
 from tests.crash.chaos import Chaos, Recovery
+from tests.crash.flows import Flows
 from tests.crash.load import Load
 from tests.crash.plan import TARGETS, Plan, make_plan
 from tests.stack import RunningStack, running_stack
@@ -26,6 +28,9 @@ from tests.waiting import time_passes
 
 OUT = Path("out/crash/report.json")
 SHORT_SECONDS = 28.0
+# Workflows a second, of 21 tasks each.
+FLOW_RATE = 0.5
+_UNBALANCED = ("lost", "doubled", "wrong", "failed", "without_events")
 
 
 def tell(text: str) -> None:
@@ -36,19 +41,22 @@ async def run(stack: RunningStack, plan: Plan) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {stack.api_key}"}
     limits = httpx2.Limits(max_connections=256)
     async with httpx2.AsyncClient(base_url=stack.base_url, headers=headers, timeout=20, limits=limits) as client:
-        load = Load(client)
+        load, flows = Load(client), Flows(client)
         chaos = Chaos(stack, load, tell)
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(plan.jobs))
+            group.create_task(flows.run(plan.seconds, FLOW_RATE))
             group.create_task(chaos.run(plan.kills))
         tell("load ended; waiting for what was accepted")
         begun = time.monotonic()
         states = await ledger.settle(load, patience=180.0)
+        await flows.settle(180.0)
         tell(f"settled after {time.monotonic() - begun:.1f} s")
         await time_passes(2.0, because="a dead relay's events are adopted")
         events = await ledger.read_events(stack.addresses.nats_url, stack.nats_credentials)
+        workflows = await flows.close(events)
     closed = ledger.close(load.accepted, states, events)
-    return report(plan, load, closed, chaos.recoveries)
+    return report(plan, load, closed, chaos.recoveries) | {"workflows": asdict(workflows)}
 
 
 def report(plan: Plan, load: Load, closed: ledger.Ledger, recoveries: list[Recovery]) -> dict[str, Any]:
@@ -101,7 +109,9 @@ def main() -> None:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(found, indent=2) + "\n")
     tell(json.dumps(found, indent=2))
-    if found["lost"] or found["doubled"] or found["without_events"] or not found["accepted"]:
+    flows = found["workflows"]
+    unbalanced = [name for name in _UNBALANCED if flows[name]] or not flows["accepted"]
+    if found["lost"] or found["doubled"] or found["without_events"] or not found["accepted"] or unbalanced:
         raise SystemExit("crash: the ledger does not balance")
 
 

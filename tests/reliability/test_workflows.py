@@ -15,12 +15,13 @@ from nats.js.errors import NotFoundError
 
 from deploy.local import access
 from services.messaging.subjects.steps import STEPS
+from tests.crash.flows import CHAIN, WIDTH, WORKFLOWS, steps
 from tests.nats_server import connected
 from tests.stack import RunningStack
 from tests.waiting import time_passes, until
 
-WORKFLOWS, KILLED = "/api/v1/workflows/", ("tasks", "inference", "nats", "tasks", "mongodb", "gateway")
-FLOWS, CHAIN, WIDTH = 6, 8, 12
+KILLED = ("tasks", "inference", "nats", "tasks", "mongodb", "gateway")
+FLOWS = 6
 SECONDS = 150.0
 
 
@@ -31,27 +32,6 @@ async def http(stack: RunningStack) -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(base_url=stack.base_url, headers=headers, timeout=30) as client:
         yield client
     await asyncio.to_thread(stack.wait_recovered)
-
-
-def steps(name: str) -> list[dict[str, Any]]:
-    """A chain whose last text a fan-out takes, and a step that joins what that made."""
-    chain = [probe(f"s{number}", f"s{number - 1}" if number else "", payload=name) for number in range(CHAIN)]
-    fan = probe("fan", f"s{CHAIN - 1}")
-    fan.pop("input_mappings")
-    fan["for_each"] = {"to_field": "payload", "items": [f"{name}-{number}" for number in range(WIDTH)]}
-    join = probe("join", "fan")
-    join["input_mappings"][0] |= {"transform": "JOIN", "transform_args": {"separator": ","}}
-    return [*chain, fan, join]
-
-
-def probe(step_id: str, before: str, payload: str = "") -> dict[str, Any]:
-    step: dict[str, Any] = {"id": step_id, "task_type": "DIAGNOSTIC", "config": {"duration_ms": 300}, "max_retries": 9}
-    if before:
-        step["depends_on"] = [before]
-        step["input_mappings"] = [{"from_step": before, "from_field": "payload", "to_field": "payload"}]
-    else:
-        step["config"]["payload"] = payload
-    return step
 
 
 async def ask(http: httpx2.AsyncClient, method: str, path: str, **more: Any) -> Any:
