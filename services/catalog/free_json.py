@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Annotated, Any
 
@@ -23,6 +24,24 @@ def check_json(value: dict[str, Any]) -> dict[str, Any]:
     if _count(value) > MAX_MEMBERS:
         raise ValueError(f"must have at most {MAX_MEMBERS} members and items, those of its parts included")
     return value
+
+
+def check_exact(value: Any) -> Any:
+    """Raises ValueError for what is nested too deeply, or a number that would not come back the same."""
+    _weigh(value, MAX_DEPTH)
+    return value
+
+
+def read_exact(text: str) -> Any:
+    """JSON as it was written: without numbers that only come close. Raises ValueError."""
+    try:
+        return check_exact(json.loads(text, parse_constant=_refuse))
+    except RecursionError:
+        raise ValueError(f"must be nested at most {MAX_DEPTH} levels deep") from None
+
+
+def _refuse(_: str) -> Any:
+    raise ValueError("must hold finite numbers only")
 
 
 def canonical(value: Any) -> bytes:

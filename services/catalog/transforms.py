@@ -80,7 +80,10 @@ def _flattened(value: list[list[Any]]) -> list[Any]:
 
 
 def _joined(value: list[Any], separator: str) -> str:
-    return _bounded(separator.join(map(_told, value)))
+    texts = [_told(item) for item in value]
+    if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT + len(separator):
+        raise ValueError(f"the text would have more than {MAX_TEXT} characters")
+    return separator.join(texts)
 
 
 def _filled(value: Any, template: str) -> str:
@@ -110,12 +113,6 @@ def _told(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _bounded(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"the text would have more than {MAX_TEXT} characters")
-    return text
 
 
 TRANSFORMS: dict[TransformType, Transform] = {

@@ -21,7 +21,7 @@ from services.catalog.enums import (
     TransformType,
     WorkflowStatus,
 )
-from services.catalog.free_json import JsonObject
+from services.catalog.free_json import JsonObject, check_exact
 from services.catalog.images import check_webhook
 from services.catalog.tasks import TYPES
 
@@ -74,7 +74,9 @@ class ForEach(BaseModel):
     to_field: str = Field(max_length=100, description="Parameter that takes the item; a list gets it as one of its own")
     from_step: str | None = Field(None, max_length=100, description="Id of a step upstream")
     from_field: str | None = Field(None, max_length=100, description="A list in that step's result")
-    items: Annotated[list[Any], Field(max_length=2_000)] | None = Field(None, description="The list itself, instead")
+    items: Annotated[list[Any], Field(max_length=2_000), AfterValidator(check_exact)] | None = Field(
+        None, description="The list itself, instead"
+    )
     join: JoinPolicy = Field(
         JoinPolicy.ALL,
         description="When the step has ended well: `all` of its tasks have, `all_done` (one at least, once all have "
@@ -91,7 +93,7 @@ class RunIf(BaseModel):
     from_step: str = Field(max_length=100, description="Id of a step upstream")
     from_field: str = Field(max_length=200, description="Field of its result, dotted inside objects: quality.passed")
     op: Comparison = Field(description="How the field is compared with the value")
-    value: Any = Field(description="What it is compared with; a list for `in`")
+    value: Annotated[Any, AfterValidator(check_exact)] = Field(description="What it is compared with; a list for `in`")
 
 
 class WorkflowFork(BaseModel):

@@ -20,7 +20,7 @@ from services.catalog.enums import (
     TransformType,
     WorkflowStatus,
 )
-from services.catalog.free_json import check_json
+from services.catalog.free_json import check_json, read_exact
 from services.catalog.partial import PARTIALS
 from services.catalog.workflows import TransformArguments
 from services.common.errors import InvalidRequest, Violation
@@ -41,7 +41,7 @@ from services.workflows.definition import (
 from services.workflows.domain import Decision, Row, Workflow
 from services.workflows.planning import progress
 from services.workflows.ports import StepName, StoredDefinition, unit_name
-from services.workflows.validation import MAX_BYTES
+from services.workflows.validation import MAX_BYTES, MAX_STEPS
 
 _STEPS = UUID("5f0d1c5e-61a3-5d4b-8a0e-7f2b9c3d1e60")
 STATUS: dict[WorkflowStatus, Any] = {
@@ -56,6 +56,8 @@ def read_definition(message: pb.WorkflowDefinition) -> StoredDefinition:
     """Raises InvalidRequest: WORKFLOW_INVALID for what cannot even be looked at."""
     if message.ByteSize() > MAX_BYTES:
         raise _invalid("definition", f"must have at most {MAX_BYTES} bytes")
+    if len(message.steps) > MAX_STEPS:
+        raise _invalid("steps", f"must be 1 to {MAX_STEPS}, not {len(message.steps)}")
     steps = tuple(_read_step(number, step) for number, step in enumerate(message.steps))
     quiet = message.suppress_subtask_events if message.HasField("suppress_subtask_events") else True
     return StoredDefinition(Definition(steps, _read_config(message.config_json)), quiet)
@@ -76,7 +78,7 @@ def _read_config(text: str) -> dict[str, Any]:
 
 def _read_object(place: str, text: str) -> dict[str, Any]:
     try:
-        found = orjson.loads(text or "{}")
+        found = read_exact(text or "{}")
         if not isinstance(found, dict):
             raise ValueError("must be an object")
         return check_json(found)
@@ -91,7 +93,9 @@ def _read_step(number: int, message: pb.StepDefinition) -> StepDefinition:
         task_type=(kind or "").upper(),
         given=_given(f"steps.{number}", message),
         depends_on=tuple(message.depends_on),
-        mappings=tuple(_read_mapping(f"steps.{number}", item) for item in message.input_mappings),
+        mappings=tuple(
+            _read_mapping(f"steps.{number}.input_mappings.{at}", item) for at, item in enumerate(message.input_mappings)
+        ),
         max_retries=message.max_retries if message.HasField("max_retries") else RETRIES,
         seeds={item.field: item.seed for item in message.drawn_seeds},
         for_each=_read_for_each(f"steps.{number}.for_each", message.for_each) if message.HasField("for_each") else None,
@@ -109,11 +113,11 @@ def _read_for_each(place: str, message: pb.ForEach) -> FanOut:
     items: tuple[Any, ...] | None = None
     if message.HasField("items_json"):
         try:
-            found = orjson.loads(message.items_json)
-        except ValueError:
-            found = None
-        if not isinstance(found, list):
-            raise _invalid(f"{place}.items", "must be the JSON of a list")
+            found = read_exact(message.items_json)
+            if not isinstance(found, list):
+                raise ValueError("must be a list")
+        except ValueError as error:
+            raise _invalid(f"{place}.items", f"must be the JSON of a list: {error}") from None
         items = tuple(found)
     return FanOut(message.to_field, message.from_step, message.from_field, items, JoinPolicy(join), message.quorum)
 
@@ -138,9 +142,9 @@ def _read_condition(place: str, message: pb.Condition) -> Condition:
     if message.op not in [*Comparison]:
         raise _invalid(f"{place}.op", f"must be one of {', '.join(Comparison)}")
     try:
-        value = orjson.loads(message.value_json)
-    except ValueError:
-        raise _invalid(f"{place}.value", "must be JSON") from None
+        value = read_exact(message.value_json)
+    except ValueError as error:
+        raise _invalid(f"{place}.value", f"must be JSON: {error}") from None
     return Condition(message.from_step, message.from_field, Comparison(message.op), value)
 
 
@@ -156,9 +160,9 @@ def _read_mapping(place: str, message: pb.FieldMapping) -> InputMapping:
     if message.HasField("transform"):
         if message.transform not in [*TransformType]:
             why = f"must be one of {', '.join(TransformType)}"
-            raise _invalid(f"{place}.input_mappings.transform", why)
+            raise _invalid(f"{place}.transform", why)
         transform = TransformType(message.transform)
-    arguments = _read_arguments(f"{place}.input_mappings.transform_args", message.transform_args)
+    arguments = _read_arguments(f"{place}.transform_args", message.transform_args)
     return InputMapping(message.from_step, message.from_field, message.to_field, transform, arguments)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,7 +31,9 @@ from services.workflows.definition import (
 )
 
 MAX_STEPS, MAX_MAPPINGS, MAX_BYTES = 1_000, 64, 4 << 20
-_MOST_FINDINGS = 100
+# In all lists that are written.
+MAX_ITEMS = 20_000
+_MOST_FINDINGS, _COUNTED_FINDINGS = 100, 1_000
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}", re.ASCII)
 # Stands for a picture that is not made yet.
 _PICTURE = "references/of-an-earlier-step/picture.png"
@@ -40,10 +43,11 @@ Findings = Iterator[Violation]
 
 def check_definition(definition: Definition) -> None:
     """Raises InvalidRequest: WORKFLOW_INVALID, with a violation for each finding, the first hundred of them."""
-    found = list(_findings(definition))
+    found = list(islice(_findings(definition), _COUNTED_FINDINGS))
     if found:
         said = "; ".join(f"{item.field}: {item.description}" for item in found[:3])
-        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        least = "at least " if len(found) == _COUNTED_FINDINGS else ""
+        more = f"; and {least}{len(found) - 3} more" if len(found) > 3 else ""
         raise InvalidRequest(said + more, reason="WORKFLOW_INVALID", violations=tuple(found[:_MOST_FINDINGS]))
 
 
@@ -53,11 +57,13 @@ def _findings(definition: Definition) -> Findings:
         yield Violation("steps", f"must be 1 to {MAX_STEPS}, not {len(steps)}")
         return
     yield from _of_config(definition.config)
+    slots = list(_of_slots(definition))
+    yield from slots
     names = list(_of_ids(definition))
     yield from names
     dependencies = list(_of_dependencies(definition))
     yield from dependencies
-    if names or dependencies:
+    if names or dependencies or slots:
         return  # whatever else is wrong follows from those names
     upstream = _upstream(definition)
     for number, step in enumerate(steps):
@@ -70,6 +76,18 @@ def _of_config(config: Mapping[str, Any]) -> Findings:
         yield Violation(f"config.{ON_FAILURE}", f"must be one of {', '.join(OnFailure)}")
     if config.get(CACHE) is not None and config[CACHE] not in [*CacheMode]:
         yield Violation(f"config.{CACHE}", f"must be one of {', '.join(CacheMode)}")
+
+
+def _of_slots(definition: Definition) -> Findings:
+    """Where the lists that are written are too much to look at; some of them may belong to steps that are skipped."""
+    count = 0
+    for number, step in enumerate(definition.steps):
+        width = len(step.for_each.items or ()) if step.for_each is not None else 0
+        count += width if width <= MAX_SLOTS else 0  # one that is too long alone is told as such
+        if width and count > MAX_ITEMS:
+            why = f"step {_short(step.id)}: with those before it there are more than {MAX_ITEMS} items"
+            yield Violation(f"steps.{number}.for_each.items", why)
+            return
 
 
 def _of_ids(definition: Definition) -> Findings:
@@ -86,6 +104,9 @@ def _of_dependencies(definition: Definition) -> Findings:
     for number, step in enumerate(definition.steps):
         known = [name for name in step.depends_on if name in definition.index]
         before.append([definition.index[name] for name in known])
+        if len(step.depends_on) > MAX_STEPS:
+            yield Violation(f"steps.{number}.depends_on", f"step {step.id}: must be at most {MAX_STEPS}")
+            continue
         seen: set[str] = set()
         for place, name in enumerate(step.depends_on):
             field = f"steps.{number}.depends_on.{place}"
@@ -207,9 +228,13 @@ def _of_items(step: StepDefinition, each: FanOut, taken: set[str]) -> Iterator[t
         yield "items", "go without from_step and from_field"
     if not 1 <= len(each.items) <= MAX_SLOTS:
         yield "items", f"must be 1 to {MAX_SLOTS}, not {len(each.items)}"
+        return
     wrong = list(_of_target(step, each.to_field, None, taken))
     yield from wrong
     for number, item in enumerate(each.items if not wrong else ()):
+        if item is None:
+            yield f"items.{number}", "must not be null"
+            continue
         try:
             PARTIALS[step.task_type].model_validate(
                 {inputs_of(step.task_type)[each.to_field].lands: _as_taken(step, each, item)}
