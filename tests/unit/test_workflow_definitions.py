@@ -352,14 +352,14 @@ def test_an_item_that_is_not_there_is_told(index: int) -> None:
 
 
 def test_a_hundred_thousand_steps_and_a_bomb_of_dependencies_are_told_at_once() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert findings(*[DRAW] * 100_000).keys() == {"steps"}
     steps = [
         StepDefinition(f"s{n}", "GENERATION", {"prompt": "x"}, tuple(f"s{m}" for m in range(n)))
         for n in range(MAX_STEPS)
     ]
     assert findings(*steps) == {}
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_every_type_has_fields_of_known_shape_and_no_model_or_text_is_taken_for_a_picture() -> None:
