@@ -88,6 +88,21 @@ async def test_a_child_says_whose_step_it_is_and_is_listed_with_its_workflow(hos
         assert [(one.id, one.parent) for one in listed] == [(task.id, parent)]
 
 
+async def test_a_parent_that_needs_no_more_is_answered_with_bare_states(hosts: list[Host]) -> None:
+    """Created and joined alike; a refusal is told as ever."""
+    items = [child(hosts[0], step()), child(hosts[0], step("x" * 300))]
+    for _ in range(2):
+        request = tasks_pb2.CreateTasksRequest(items=items, brief=True)
+        made, refused = (await hosts[0].tasks.CreateTasks(request, timeout=20, metadata=hosts[0].metadata)).outcomes
+        assert not made.created.task.HasField("spec")
+        assert made.created.task.parent == items[0].request.parent
+        assert made.created.task.status == tasks_pb2.TASK_STATUS_PENDING
+        assert refusal(refused.error).reason == "INVALID_REQUEST"
+    assert made.created.replayed
+    [whole] = await get(hosts[1], made.created.task.id)
+    assert whole.id == made.created.task.id
+
+
 async def test_one_that_fails_is_tried_as_often_as_its_parent_says(hosts: list[Host]) -> None:
     [once, twice] = await create(
         hosts[0], child(hosts[0], step(), max_attempts=1), child(hosts[0], step(), max_attempts=2)
