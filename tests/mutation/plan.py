@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 _DISPATCH = (
+    "test_tasks_dispatcher_state",
     "test_tasks_dispatcher",
     "test_tasks_reload",
     "test_tasks_queues",
@@ -51,7 +52,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/reference_policy.py": ("test_tasks_door",),
     "services/tasks/dispatcher.py": ("test_lease_expiry", *_DISPATCH),
     "services/tasks/backlog.py": ("test_tasks_backlog", *_DISPATCH),
-    "services/tasks/fair_scheduler.py": _DISPATCH,
+    "services/tasks/fair_scheduler.py": ("test_tasks_fair_scheduler", *_DISPATCH),
     "services/tasks/worker_registry.py": ("test_worker_facts", *_DISPATCH),
     "services/tasks/attempts.py": (*_DISPATCH, "test_tasks_claims"),
     "services/durable/leases.py": ("test_durable_leases", "test_tasks_roster"),
