@@ -124,6 +124,8 @@ class Collection:
             await self._life.step()
             if document["_id"] in self._documents:
                 errors.append({"index": index, "code": 11000})
+                if ordered:
+                    break
             else:
                 self._write(document)
         await self._life.step()

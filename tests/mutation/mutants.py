@@ -87,7 +87,9 @@ def _changes(node: ast.AST, place: tuple[str, ...]) -> Iterator[Change]:
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
-    """Without types, docstrings, decorators and what is logged."""
+    """Without types, docstrings, decorators, what is logged, and a zip's word that both have the same length."""
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        return
     if isinstance(node, ast.AnnAssign):
         yield from (part for part in (node.value,) if part is not None)
         return

@@ -57,7 +57,12 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/attempts.py": (*_DISPATCH, "test_tasks_claims"),
     "services/durable/leases.py": ("test_durable_leases", "test_tasks_roster"),
     "services/durable/leadership.py": ("test_tasks_leadership",),
-    "services/durable/repository.py": ("test_durable_repository", "test_tasks_repository", "test_durable_crashes"),
+    "services/durable/repository.py": (
+        "test_durable_repository",
+        "test_durable_checkpoints",
+        "test_tasks_repository",
+        "test_durable_crashes",
+    ),
     "services/durable/relay.py": ("test_durable_relay", "test_tasks_outbox", "test_durable_crashes"),
     "services/durable/checkpoints.py": ("test_durable_checkpoints", "test_durable_crashes"),
     "services/durable/batch_writer.py": ("test_batch_writer", "test_tasks_repository"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
-from services.common.errors import OutOfSpace, Unavailable
+from services.common.errors import NotFound, OutOfSpace, Overloaded, Unavailable
+from services.common.paging import ListWindow
+from services.durable import metrics
 from services.durable.relay import OutboxRelay
 from services.durable.repository import GroupRepository
 from tests.fakes.mongo import Collection, Document, Life, Store
@@ -169,6 +172,98 @@ async def test_whoever_asks_for_many_afresh_sees_what_another_process_wrote_and_
     fresh = await place.parcels.get_many(ids, fresh=True)
     assert {name: one.courier for name, one in fresh.items()} == dict.fromkeys(NAMES[3], "c2")
     assert (await place.parcels.get("p1")).version == 2, "what is newer is remembered from then on"
+
+
+async def test_one_of_a_group_that_is_there_already_keeps_no_neighbour_out(place: Place) -> None:
+    await place.packed(1)
+    added = await asyncio.gather(*(place.parcels.add(Parcel(name, "acme")) for name in NAMES[3]))
+    assert [one.existing for one in added] == [True, False, False]
+    assert set(place.store._documents) == set(NAMES[3])
+
+
+async def test_what_another_process_made_first_leaves_nothing_to_publish(place: Place) -> None:
+    await place.packed(1)
+    other = Place(place.store)
+    assert (await other.parcels.add(Parcel("p1", "acme"))).existing
+    assert other.relay.settled and other.written == []
+
+
+async def test_what_is_forgotten_is_what_the_store_holds_a_later_version_of(place: Place) -> None:
+    [parcel] = await place.packed(1)
+    assert await place.parcels.save(parcel.taken("c1"))
+    assert place.parcels.forget("p1", 2)
+    known = place.parcels.known("p1")
+    assert known is not None and known.version == 2
+    assert not place.parcels.forget("p1", 1), "a later one was written here since"
+    assert place.parcels.known("p1") is known
+    assert place.parcels.forget("p1", 3) and place.parcels.known("p1") is None
+    assert place.parcels.forget("nobody", 1)
+
+
+async def test_whoever_reads_afresh_remembers_nothing_older(place: Place) -> None:
+    [parcel] = await place.packed(1)
+    assert await Place(place.store).parcels.save(parcel.taken("c2"))
+    assert (await place.parcels.get_fresh("p1")).version == 2
+    assert place.parcels.known("p1") is None
+    with pytest.raises(NotFound):
+        await place.parcels.get_fresh("nobody")
+
+
+async def test_a_drained_repository_has_written_all_that_was_asked_of_it(place: Place) -> None:
+    [parcel] = await place.packed(1)
+    place.parcels.add(Parcel("p2", "acme"))
+    place.parcels.save(parcel.taken("c1"))
+    await place.parcels.drain()
+    assert sorted(place.written) == [("p1", 2), ("p2", 1)]
+
+
+async def test_more_creates_than_may_wait_are_refused_before_anything_is_done(place: Place) -> None:
+    collection: Any = place.store
+    narrow = GroupRepository(collection, CODEC, place.relay, waiting_creates=2)
+    waiting = [narrow.add(Parcel(f"p{number}", "acme")) for number in range(2)]
+    with pytest.raises(Overloaded):
+        narrow.check_room("acme")
+    with pytest.raises(Overloaded):
+        narrow.add(Parcel("p9", "acme"))
+    await asyncio.gather(*waiting)
+    narrow.check_room("acme")
+
+
+async def test_a_page_shows_what_can_be_read_and_where_it_goes_on(place: Place) -> None:
+    for name in NAMES[3]:
+        listed = {"_id": name, "listing": f"acme/{name}", **CODEC.write(Parcel(name, "acme"))}
+        place.store._documents[name] = listed
+    del place.store._documents["p2"]["state"]
+    page = await place.parcels.page({"listing": {"$gte": "acme/", "$lt": "acme/~"}}, ListWindow(2))
+    assert [parcel.id for parcel in page.items] == ["p3"]
+    assert page.behind is not None
+    rest = await place.parcels.page(
+        {"listing": {"$gte": "acme/", "$lte": page.behind.listing}}, ListWindow(2, 0, page.behind)
+    )
+    assert [parcel.id for parcel in rest.items] == ["p1"]
+
+
+async def test_what_a_relay_wrote_is_found_in_its_order_from_a_number_on(place: Place) -> None:
+    await place.packed(3)
+    owner = place.relay.owner
+    found = await place.parcels.written_after(owner, 1, limit=10)
+    assert [(number, parcel.id) for number, parcel in found] == [(2, "p2"), (3, "p3")]
+    assert [number for number, _ in await place.parcels.written_after(owner, 0, limit=2)] == [1, 2]
+    assert await place.parcels.written_after("other", 0, limit=2) == []
+    assert await place.parcels.last_write("p3") == (owner, 3)
+    assert await place.parcels.last_write("nobody") is None
+
+
+async def test_writes_are_counted_by_the_kind_of_what_is_written(place: Place) -> None:
+    collection: Any = place.store
+    crates = GroupRepository(collection, replace(CODEC, kind="crate"), place.relay)
+    await asyncio.gather(*(crates.add(Parcel(name, "acme")) for name in ("p1", "p2", "p1")))
+    parcel = await crates.get("p1")
+    saved = await asyncio.gather(*(crates.save(parcel.taken(name)) for name in ("c1", "c2")))
+    assert saved == [True, False]
+    assert [metrics.WRITES.value("crate", operation) for operation in ("create", "change")] == [2, 1]
+    assert [metrics.GROUP_SIZE.count("crate", operation) for operation in ("create", "change")] == [1, 1]
+    assert [metrics.GROUP_SECONDS.count("crate", operation) for operation in ("create", "change")] == [1, 1]
 
 
 async def _at_once(_: float) -> None:

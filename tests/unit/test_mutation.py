@@ -60,6 +60,7 @@ def test_a_statement_is_left_out(before: str, after: str) -> None:
         "def f(a: Literal[True]): ...",
         'log.info("told", n=3)',
         "@known(3)\ndef f(): ...",
+        "pairs = zip(a, b, strict=True)",
     ],
 )
 def test_what_promises_nothing_stays(source: str) -> None:
