@@ -15,6 +15,7 @@ from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.worker_registry import RegisteredModel
 from tests.fakes.clocks import HandClock, hand_clock
 from tests.unit.test_tasks_dispatcher import CLOCK, Desk, task
+from tests.waiting import time_passes, turns
 
 TIMING = DispatchTiming(lease=10.0, claim=4.0, sweep=0.5)
 MODEL = RegisteredModel("GENERATION", "starter", "0" * 64, "MIT", "drawing", "", "")
@@ -325,3 +326,22 @@ async def test_a_place_that_nobody_comes_for_is_kept_for_the_time_of_a_claim(des
     assert desk.books.reserve_worker(task("other")) is None
     await sweeps.seconds(0.5)
     assert desk.books.reserve_worker(task("other")) == "w1"
+
+
+async def test_what_is_made_once_more_under_its_key_while_it_is_its_turn_waits_on(desk: Desk) -> None:
+    serves(desk)
+    waiting = task("t").created()
+    now = CLOCK()
+    desk.books.noticed(replace(waiting, updated_at=now, not_before=now + 20_000))
+    assert desk.books.reserve_worker(waiting) == "w1", "it is put off, and nobody else waits"
+    await time_passes(0.03, because="it is put off for so long")
+    loop = asyncio.create_task(desk.books.run())
+    desk.stored["t"] = waiting
+    serves(desk, capacity=3)
+    await turns(5)
+    assert desk.begun == [] and desk.books.depth() == {"inference": 1}
+    desk.books.cancel_reservation("t")
+    await turns(10)
+    assert desk.begun == ["t"]
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
