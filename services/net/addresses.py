@@ -23,6 +23,7 @@ _URL_LIMIT = 4096
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_END_OF_AUTHORITY = re.compile("[/?#]")
 # UTS 46 reads these as dots, too.
 _DOTS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 _INWARD_NAMES = (
@@ -128,8 +129,9 @@ def parse_target(url: str) -> UrlTarget:
         raise not_allowed("the address is too long")
     if "\\" in url or any(character.isspace() or not character.isprintable() for character in url):
         raise not_allowed("the address has characters that no address has")
+    plain = _with_plain_dots(url)
     try:
-        parsed = httpx2.URL(_with_plain_dots(url))
+        parsed = httpx2.URL(plain)
         host, port = _host_of(parsed), parsed.port
     except (httpx2.InvalidURL, ValueError) as error:
         raise not_allowed("this is not an address") from error
@@ -137,7 +139,7 @@ def parse_target(url: str) -> UrlTarget:
         raise not_allowed("only http and https are fetched")
     if port is not None and not 0 < port < 65_536:
         raise not_allowed("this is not a port")
-    if parsed.userinfo or "@" in parsed.netloc.decode():
+    if "@" in _END_OF_AUTHORITY.split(plain.partition("://")[2])[0]:
         raise not_allowed("an address with a user name is not fetched")
     literal = _literal(host)
     return UrlTarget(parsed, str(literal or host), port or _DEFAULT_PORTS[parsed.scheme], literal)
