@@ -57,10 +57,10 @@ class Flows:
         said = params_pb2.DiagnosticResult(payload=task.spec.params.diagnostic.payload + "!")
         assert await self.host.finish(task.id, task.attempt, result=params_pb2.TaskResult(diagnostic=said))
 
-    async def ended(self, workflow_id: str) -> pb.Workflow:
+    async def ended(self, workflow_id: str, status: pb.WorkflowStatus = COMPLETED) -> pb.Workflow:
         async def look() -> pb.Workflow | None:
             found = await self.get(workflow_id)
-            return found if found.status == COMPLETED else None
+            return found if found.status == status else None
 
         return await until(look, timeout=30)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -15,88 +13,15 @@ from hypothesis import strategies as st
 from services.catalog.enums import CacheMode
 from services.catalog.schemas import ALL_SCHEMAS
 from services.common.errors import InvalidRequest
-from services.workflows.cache_identity import Identities
 from services.workflows.cache_records import CacheRecord
-from services.workflows.cache_store import MongoCacheRepository, MongoHitRepository
-from services.workflows.cached_files import CachedFiles
+from services.workflows.cache_store import MongoCacheRepository
 from services.workflows.domain import SECOND
-from services.workflows.files import WorkflowFiles, folder_of
-from services.workflows.pin_records import MongoPinRepository
-from services.workflows.pinning import Pins
-from services.workflows.ports import NewStepTask, StepName, StepTask, TaskFacts
+from services.workflows.files import folder_of
+from services.workflows.ports import NewStepTask, StepName, StepTask
 from services.workflows.preparation import PreparedTasks
-from services.workflows.step_cache import StepCache
-from tests.fakes.mongo import Database, DiedError, Life, Store
-from tests.fakes.objects import Shelf
-from tests.fakes.step_tasks import FakeStepTasks, TaskWorld
-from tests.waiting import turns, until
-
-TENANT, MODELS = "acme", [("diffusion", "starter", "aa")]
-
-
-class NoWeights:
-    async def sha256(self, path: str) -> str | None:
-        return None
-
-
-class World:
-    """What outlives a process."""
-
-    def __init__(self) -> None:
-        self.store = Store()
-        self.made: Counter[StepName] = Counter()
-        self.tasks = TaskWorld(lambda new: self.made.update([new.name]))
-        self.objects = Shelf()
-        self.models = MODELS
-        self.now = 1_000 * SECOND
-        self.woken: list[StepName] = []
-        self.cleaned: list[StepName] = []
-
-    def process(self, steps_left: int | None = None) -> PreparedTasks:
-        life = Life(steps_left)
-        database: Any = Database(self.store, life)
-        tasks = FakeStepTasks(self.tasks, life)
-        records, hits = MongoCacheRepository(database), MongoHitRepository(database)
-        files = CachedFiles(WorkflowFiles(self.objects), self.objects)
-        weights: Any = NoWeights()
-        identities = Identities(self.objects, self._models, weights, default_provider="LOCAL", software=self._software)
-        clock = lambda: self.now  # noqa: E731
-        self.cache = StepCache(
-            records, hits, tasks, files, identities, clock, self.woken.append, most_entries=9, most_age=10**12
-        )
-        pins = Pins(MongoPinRepository(database), self.objects, _nothing, clock, max_bytes=9)
-        return PreparedTasks(tasks, pins, self.cache, self.woken.append)
-
-    async def _models(self, tenant: str) -> list[tuple[str, str, str]]:
-        return self.models
-
-    async def _software(self) -> str:
-        return "code"
-
-    def end(self, name: StepName, *, good: bool = True, **facts: Any) -> None:
-        """As its worker does, with a picture."""
-        path = f"generations/{'/'.join(map(str, name))}/picture.png".replace("generations/w", "generations/task-w", 1)
-        if not good:
-            return self.tasks.end(name)
-        self.objects.kept[TENANT, path] = b"picture"
-        sha256 = _sha256(self.objects, path)
-        told = TaskFacts(((path, sha256),), 0.04)._replace(**facts)
-        self.tasks.tasks[name] = StepTask(
-            over=True, result={"result_image_path": path, "width": 8}, seconds=12.0, facts=told
-        )
-        return None
-
-    @property
-    def alive(self) -> list[StepName]:
-        return self.tasks.alive
-
-
-def _sha256(objects: Shelf, path: str) -> str:
-    return hashlib.sha256(objects.kept[TENANT, path]).hexdigest()
-
-
-def _nothing() -> Any:
-    raise AssertionError("nothing here lies elsewhere")
+from tests.fakes.mongo import Database, DiedError, Life
+from tests.unit.step_cache_world import MODELS, TENANT, World, idle
+from tests.waiting import until
 
 
 def step(
@@ -110,17 +35,12 @@ def step(
 async def begun(process: PreparedTasks, *wanted: NewStepTask) -> None:
     """Once everything that follows from asking is done."""
     assert not await process.create(TENANT, wanted)
-    await until(lambda: _idle(process))
-
-
-async def _idle(process: PreparedTasks) -> bool:
-    await turns()
-    return not process._jobs and not process._ending
+    await until(lambda: idle(process))
 
 
 async def ended(process: PreparedTasks, name: StepName) -> None:
     process.heard(name)
-    await until(lambda: _idle(process))
+    await until(lambda: idle(process))
 
 
 async def got(process: PreparedTasks, new: NewStepTask) -> StepTask | None:
@@ -264,7 +184,7 @@ async def test_another_tenant_is_given_nothing() -> None:
     world.end(first.name)
     await ended(process, first.name)
     assert not await process.create("rival", [second])
-    await until(lambda: _idle(process))
+    await until(lambda: idle(process))
     assert world.alive == [second.name]
 
 
@@ -332,7 +252,7 @@ async def test_a_refused_leader_fails_alone_and_leaves_the_work_to_others() -> N
     assert world.alive == [other.name]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_whatever_dies_everybody_gets_a_picture_and_nothing_is_made_twice_at_once(data: st.DataObject) -> None:
     """Processes die between any two commands; whoever comes next asks again for what has neither task nor hit."""
