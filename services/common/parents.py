@@ -31,7 +31,7 @@ class TaskParent(NamedTuple):
         return _child_id(tenant, self)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def _child_id(tenant: str, parent: TaskParent) -> str:
     """Remembered: it is asked for at each step of a child's life."""
     return str(uuid5(_CHILDREN, orjson.dumps([tenant, *parent]).decode()))
