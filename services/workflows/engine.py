@@ -164,6 +164,7 @@ class Engine:
                 turn.made[name] = known
         if needed:
             self._remember(turn, await self._results.get(needed))
+            turn.gone.update(name for name in needed if name not in turn.made)
 
     def _remember(self, turn: Turn, results: Mapping[StepName, Result]) -> None:
         """For this turn all of them, for others as many as there is room for."""
@@ -217,6 +218,7 @@ class Turn:
         self.now = now
         self.outcomes: dict[Unit, Ended] = {}
         self.made: dict[StepName, Result] = {}
+        self.gone: set[StepName] = set()
         self._definition = stored.definition
         self._quiet = stored.suppress_subtask_events
         self._prepared: dict[Unit, CommonFields] = {}
@@ -284,7 +286,10 @@ class Turn:
         return next_look(self.workflow.rows, self.workflow.state, self._definition, self.now)
 
     def holds(self, place: int) -> bool:
-        """Whether a step's condition does; one on a step that was skipped does not."""
+        """Whether a step's condition does; one on a step that was skipped does not.
+
+        Raises InvalidRequest: STEP_INPUT_INVALID.
+        """
         condition = self._definition.steps[place].run_if
         if condition is None:
             return True
@@ -295,7 +300,7 @@ class Turn:
 
     def width(self, place: int) -> int:
         """Raises InvalidRequest: STEP_INPUT_INVALID."""
-        return len(items_of(self._definition.steps[place], self._result))
+        return len(items_of(self._definition, self._definition.steps[place], self._result))
 
     def prepare(self, unit: Unit) -> None:
         """Raises InvalidRequest: STEP_INPUT_INVALID."""
@@ -319,6 +324,8 @@ class Turn:
 
     def _made_by(self, name: StepName) -> Result:
         found = self.made.get(name)
+        if name in self.gone:
+            raise InvalidRequest(f"what step {name.step_id} made was deleted", reason="STEP_INPUT_INVALID")
         if found is None:
             raise Unavailable(f"the result of step {name.step_id} is not there", reason="RESULT_MISSING", retry_after=1)
         return found

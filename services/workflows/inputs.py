@@ -28,14 +28,14 @@ def draw_seeds(definition: Definition, draw: Callable[[], int]) -> dict[str, dic
     return found
 
 
-def items_of(step: StepDefinition, results: Results) -> Sequence[Any]:
+def items_of(definition: Definition, step: StepDefinition, results: Results) -> Sequence[Any]:
     """What a step has a slot for each of. Raises InvalidRequest: STEP_INPUT_INVALID."""
     each = step.for_each
     if each is None:
         return ()
     if each.items is not None:
         return each.items
-    found = results(each.from_step).get(each.from_field)
+    found = _value(definition, each.from_step, each.from_field, results)
     if not isinstance(found, list):
         raise _unusable(f"step {each.from_step} made no list {each.from_field}")
     return found
@@ -61,9 +61,10 @@ def task_of(
     seeds = {name: seed + (slot or 0) for name, seed in step.seeds.items()}
     values: dict[str, Any] = {**definition.defaults(step), **seeds, **step.given, **origin}
     for mapping in step.mappings:
-        _put(values, step, mapping.to_field, _mapped(mapping, results(mapping.from_step)))
+        value = _value(definition, mapping.from_step, mapping.from_field, results)
+        _put(values, step, mapping.to_field, _mapped(mapping, value))
     if step.for_each is not None and slot is not None:
-        _put(values, step, step.for_each.to_field, items_of(step, results)[slot])
+        _put(values, step, step.for_each.to_field, items_of(definition, step, results)[slot])
     try:
         return ALL_SCHEMAS[step.task_type].create.model_validate({**values, "task_type": step.task_type})
     except ValidationError as error:
@@ -80,8 +81,17 @@ def _put(values: dict[str, Any], step: StepDefinition, name: str, value: Any) ->
     values[target.lands] = value
 
 
-def _mapped(mapping: InputMapping, result: Mapping[str, Any]) -> Any:
-    value = result.get(mapping.from_field)
+def _value(definition: Definition, name: str, field: str, results: Results) -> Any:
+    """A field of what a step made; of a list that is null there are no items."""
+    value, place = results(name).get(field), definition.index.get(name)
+    if value is not None or place is None:
+        return value
+    source = definition.steps[place]
+    shape = outputs_of(source.task_type).get(field)
+    return [] if source.for_each is not None or (shape is not None and shape.lists) else None
+
+
+def _mapped(mapping: InputMapping, value: Any) -> Any:
     if value is None:
         raise _unusable(f"step {mapping.from_step} made no {mapping.from_field}")
     if mapping.transform is None:

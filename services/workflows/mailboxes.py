@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import structlog
@@ -14,7 +14,7 @@ from services.common.errors import ComputeError, name_of
 log = structlog.get_logger()
 NewsT = TypeVar("NewsT")
 SaidT = TypeVar("SaidT")
-_SOONEST, _LATEST, _LINGER = 0.2, 15.0, 0.05
+_SOONEST, _LATEST, _LINGER = 0.2, 5.0, 0.05
 
 
 class Mailboxes(Generic[NewsT, SaidT]):
@@ -44,6 +44,14 @@ class Mailboxes(Generic[NewsT, SaidT]):
             turn = asyncio.create_task(self._turn(workflow_id), name="workflow")
             self._turns[workflow_id] = turn
         return turn
+
+    async def sweep(self, due: Callable[[int], Awaitable[Sequence[str]]], most: int) -> None:
+        """`due` answers up to so many that are to be looked at. What failed lately comes at its own time, and takes the
+        place of no other.
+        """
+        for workflow_id in await due(most + len(self._again)):
+            if workflow_id not in self._again:
+                self.put(workflow_id)
 
     async def drain(self, seconds: float) -> None:
         """What is not under way is left to whoever leads next."""

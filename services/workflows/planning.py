@@ -156,10 +156,7 @@ class _Draft:
     def _passes(self, place: int) -> bool:
         """Whether a step that is ready runs now; else it is skipped, waits, or was rejected."""
         row, step = self.rows[place], self._definition.steps[place]
-        if row.state is StepStatus.PENDING and not self._wanted(place):
-            self.rows[place] = row._replace(state=StepStatus.SKIPPED, ended_at=self._now)
-            self._ended.append(place)
-            self._say(WorkflowVerb.STEP_SKIPPED, Unit(place), row.attempt)
+        if row.state is StepStatus.PENDING and self._never_runs(place):
             return False
         if step.gate is None:
             return True
@@ -178,9 +175,26 @@ class _Draft:
             self.rows[place] = row._replace(decision=decision)
             return True
         said = decision.comment or f"rejected by {decision.by}"
-        refused = row._replace(attempt=row.attempt + 1, decision=decision)
-        self._finish(Unit(place), refused, Ended(refused.attempt, 0, "STEP_REJECTED", said))
+        self._refuse(place, row._replace(decision=decision), "STEP_REJECTED", said)
         return False
+
+    def _never_runs(self, place: int) -> bool:
+        """It is skipped, or fails where what its condition asks for is gone."""
+        row = self.rows[place]
+        try:
+            if self._wanted(place):
+                return False
+        except InvalidRequest as error:
+            self._refuse(place, row, error.reason, error.message)
+            return True
+        self.rows[place] = row._replace(state=StepStatus.SKIPPED, ended_at=self._now)
+        self._ended.append(place)
+        self._say(WorkflowVerb.STEP_SKIPPED, Unit(place), row.attempt)
+        return True
+
+    def _refuse(self, place: int, row: Row, reason: str | None, said: str) -> None:
+        """A try without a task."""
+        self._finish(Unit(place), row._replace(attempt=row.attempt + 1), Ended(row.attempt + 1, 0, reason, said))
 
     def _wanted(self, place: int) -> bool:
         """A step is skipped where its condition does not hold, or where it takes something of one that was skipped."""

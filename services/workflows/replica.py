@@ -186,14 +186,11 @@ class WorkflowsReplica:
 
     async def _load(self) -> None:
         """Whoever begins to lead looks at all that is under way: nobody knows what was told to whom."""
-        await self._look_at(_WHOLE, limit=0)
+        for workflow_id in await self._repository.due(_WHOLE, limit=0):
+            self._mailboxes.put(workflow_id)
 
     async def _sweep(self) -> None:
-        await self._look_at(now(), limit=_DUE)
-
-    async def _look_at(self, before: int, *, limit: int) -> None:
-        for workflow_id in await self._repository.due(before, limit=limit):
-            self._mailboxes.put(workflow_id)
+        await self._mailboxes.sweep(lambda most: self._repository.due(now(), limit=most), _DUE)
 
     def _wake(self, name: StepName) -> None:
         if self._leadership.held:

@@ -212,3 +212,22 @@ async def test_a_resume_during_a_cancel_is_refused_or_cancelled_with_it() -> Non
         await heal(world)
         assert world.heads[flow].state in (WorkflowStatus.CANCELLED, WorkflowStatus.COMPLETED)
         await check_end(world, flow)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+async def test_a_step_whose_input_somebody_deleted_fails_and_is_not_waited_for(*, conditional: bool) -> None:
+    """A long result lies in storage, where its owner may delete it."""
+    world = WorkflowWorld()
+    condition = Condition("s0", "payload", Comparison.NE, "never")
+    last = probe("s2", mappings=(), run_if=condition) if conditional else probe("s2", "s0", given={})
+    flow = await world.add(Definition((probe("s0"), probe("s1"), replace(last, depends_on=("s0", "s1")))))
+    await Process(world).engine.advance(flow)
+    first, second = world.tasks.alive
+    world.tasks.end(first, result={"payload": "x" * 9_000})
+    await Process(world).engine.advance(flow)
+    world.objects.kept.clear()
+    world.end(second, good=True)
+    await Process(world).engine.advance(flow)
+    head = world.heads[flow]
+    assert (head.state, head.rows[2].reason) == (WorkflowStatus.FAILED, "STEP_INPUT_INVALID")
+    assert "deleted" in (head.rows[2].message or "")
