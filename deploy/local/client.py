@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import httpx2
@@ -49,6 +50,23 @@ class GatewayClient:
     def get_workflow(self, workflow_id: str) -> dict[str, Any]:
         workflow: dict[str, Any] = self._ask("GET", f"/api/v1/workflows/{workflow_id}").json()
         return workflow
+
+    def signal(self, workflow_id: str, step_id: str, decision: dict[str, Any]) -> None:
+        """Decides of a step that waits. Raises RequestFailed."""
+        self._ask("POST", f"/api/v1/workflows/{workflow_id}/steps/{step_id}/signal", json=decision)
+
+    def resume(self, workflow_id: str) -> None:
+        """Raises RequestFailed."""
+        self._ask("POST", f"/api/v1/workflows/{workflow_id}/resume")
+
+    def upload(self, path: str, picture: bytes) -> None:
+        """Stores a PNG. Raises RequestFailed."""
+        self._ask("POST", f"/api/v1/storage/images/{path}", files={"file": ("picture.png", picture, "image/png")})
+
+    def delete_picture(self, path: str) -> None:
+        """Whether it is there or not. Raises RequestFailed."""
+        with suppress(RequestFailed):
+            self._ask("DELETE", f"/api/v1/storage/images/{path}")
 
     def events(self, task_id: str) -> Iterator[StreamedEvent]:
         """Everything that happens to the task, to its end. Raises RequestFailed after 90 s of silence."""

@@ -88,7 +88,7 @@ def demonstrate(home: StackFolder, record: DemoReport, console: Console, out: Pa
 
 def _produce(client: GatewayClient, record: DemoReport, console: Console) -> None:
     """The workflow in `examples/workflows`, with this prompt; each of its steps leaves a picture."""
-    definition = productions.read(WORKFLOW)
+    definition = productions.anew(productions.read(WORKFLOW))
     definition["steps"][0]["config"]["prompt"] = record.prompt
     names = [step["id"] for step in definition["steps"]]
     console.print(f"\n[bold]{definition['name']}[/]  “{record.prompt}”: {' → '.join(names)}")

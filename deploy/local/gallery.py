@@ -1,4 +1,4 @@
-"""`make gallery`: one task of each type that runs here, and before and after side by side in docs/gallery."""
+"""`make gallery`: one task of each type that runs here, before and after side by side, and workflows step by step."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import argparse
 import base64
 import io
 import json
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
 from PIL import Image, ImageDraw
 
 from deploy.local import terminal
@@ -21,8 +18,10 @@ from deploy.local.client import GatewayClient, RequestFailed
 from deploy.local.contact_sheet import FAINT, INK, PAPER, fitted, font, over_squares, scaled
 from deploy.local.exhibits import CREDITS, EXHIBITS, PREVIOUS, Exhibit, Picture
 from deploy.local.failures import LocalError
+from deploy.local.films import frames
 from deploy.local.lifecycle import stack_at_hand
 from deploy.local.paths import ROOT, StackFolder, shown
+from deploy.local.workflow_exhibits import WORKFLOWS, drawn
 
 OUT = ROOT / "docs" / "gallery"
 _WIDTH, _MARGIN, _GAP, _HEIGHT = 1000, 32, 16, 300
@@ -33,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make gallery", description=__doc__)
     parser.add_argument("names", nargs="*", help='only these: make gallery ARGS="refine editing"')
     names = parser.parse_args().names
-    if unknown := set(names) - (known := {exhibit.name for exhibit in EXHIBITS}):
+    if unknown := set(names) - (known := {exhibit.name for exhibit in (*EXHIBITS, *WORKFLOWS)}):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
     terminal.log_to()
     terminal.said_plainly(lambda: hang(StackFolder(), names))
@@ -51,6 +50,14 @@ def hang(home: StackFolder, names: Sequence[str], out: Path = OUT) -> None:
             except RequestFailed as error:
                 raise LocalError(f"{exhibit.name}: {error}") from error
             print(f"  {exhibit.name:20} {shown(out / exhibit.name)}.png", flush=True)
+        for workflow in WORKFLOWS:
+            if names and workflow.name not in names:
+                continue
+            try:
+                drawn(workflow, client).save(out / f"{workflow.name}.png", optimize=True)
+            except RequestFailed as error:
+                raise LocalError(f"{workflow.name}: {error}") from error
+            print(f"  {workflow.name:20} {shown(out / workflow.name)}.png", flush=True)
     if not names:
         (out / "README.md").write_text(_PAGE.format(rows="\n\n".join(rows)))
 
@@ -93,20 +100,9 @@ def _run(client: GatewayClient, request: dict[str, Any]) -> dict[str, Any]:
 
 def _results(client: GatewayClient, task: dict[str, Any]) -> list[Picture]:
     if path := task.get("result_video_path"):
-        return _frames(client.download(path))
+        return frames(client.download(path), _FRAMES)
     paths = task.get("result_image_paths") or [task["result_image_path"]]
     return [_open(client.download(path)) for path in paths]
-
-
-def _frames(mp4: bytes) -> list[Picture]:
-    """A few of the film's, evenly spread."""
-    with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "film.mp4"
-        film.write_bytes(mp4)
-        pattern = f"select='not(mod(n\\,{max(1, 48 // _FRAMES)}))'"
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(film), "-vf", pattern]
-        subprocess.run([*command, "-fps_mode", "vfr", f"{folder}/%02d.png"], check=True)
-        return [Image.open(path).copy() for path in sorted(Path(folder).glob("*.png"))[:_FRAMES]]
 
 
 def _sheet(exhibit: Exhibit, before: Sequence[Picture], after: Sequence[Picture]) -> Picture:
@@ -168,7 +164,7 @@ _PAGE = """# Gallery
 Before and after, one task of each type that runs on this machine without a key; `make gallery` makes this page again.
 Photographs are those that scikit-image ships. The diffusion model is the small starter model, so what it draws are the
 ten products it knows; a larger one goes in by `MODEL_PATH`. `LLM_INTERACTION` and `EXPERIMENTAL_FAL` have no model
-here: they need a provider.
+here: they need a provider. Whole [workflows](../workflows.md) are shown where they are told of.
 
 {rows}
 """

@@ -18,7 +18,14 @@ EXAMPLES = ROOT / "examples" / "workflows"
 _WATCHERS = 8
 # A step of a run as it is told: of which step of the workflow, and what the gateway says of it.
 OnProgress = Callable[[str, Mapping[str, Any]], None]
-_SAID = {"RUNNING": "runs", "COMPLETED": "done", "FAILED": "failed", "SKIPPED": "skipped", "WAITING": "waits"}
+_SAID = {
+    "RUNNING": "runs",
+    "COMPLETED": "done",
+    "CACHED": "cached",
+    "FAILED": "failed",
+    "SKIPPED": "skipped",
+    "WAITING": "waits",
+}
 _STATES = {"STARTED": "RUNNING"}
 
 
@@ -26,6 +33,11 @@ def read(name: str) -> dict[str, Any]:
     """One of the workflows in `examples/workflows`, as it is sent."""
     found: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_text())
     return found
+
+
+def anew(definition: dict[str, Any]) -> dict[str, Any]:
+    """The same, with every step run, though identical ones ran before."""
+    return definition | {"config": definition.get("config", {}) | {"cache": "off"}}
 
 
 def follow(
@@ -55,7 +67,7 @@ def _news(events: Iterator[StreamedEvent]) -> Iterator[tuple[str, str, str | Non
                 yield step["step_id"], step["status"], step["task_id"]
         elif event.name == "status" and (step_id := event.data["data"].get("step_id")):
             verb = event.data["data"]["event_type"].rpartition("_")[2]
-            yield step_id, _STATES.get(verb, verb), event.data["data"]["task_id"]
+            yield step_id, _STATES.get(verb, verb), event.data["data"].get("task_id")
 
 
 class _StepBars:
@@ -82,9 +94,9 @@ class _StepBars:
         self._bars.update(place, said=_SAID.get(status, ""))
         if status == "RUNNING":
             self._bars.start_task(place)
-        elif status in ("COMPLETED", "FAILED"):
+        elif status in ("COMPLETED", "CACHED", "FAILED"):
             total = self._slots[step_id] or 1
-            self._bars.update(place, total=total, completed=total if status == "COMPLETED" else None)
+            self._bars.update(place, total=total, completed=None if status == "FAILED" else total)
             self._bars.stop_task(place)
         return True
 

@@ -110,7 +110,7 @@ class WorkflowFork(BaseModel):
 
 
 class StepSignal(BaseModel):
-    """What somebody decides of a step that waits"""
+    """What somebody decides on a step that waits"""
 
     model_config = _SENT
 
@@ -228,7 +228,7 @@ class WorkflowUpdate(BaseModel):
 
 
 class StepDecision(BaseModel):
-    """What was decided of a step that waited"""
+    """What was decided on a step that waited"""
 
     approved: bool = Field(description="Whether it was let run")
     decided_by: str = Field(description="Who decided; `timeout` where nobody did in time")

@@ -1,4 +1,4 @@
-"""Links with which somebody decides of a step that waits, without a key: each is good for one decision.
+"""Links with which somebody decides on a step that waits, without a key: each is good for one decision.
 
 A link names the wait itself, by the attempt that would follow: once that was decided, or begins anew after a resume,
 the head refuses it. So nothing is stored to make it good only once.

@@ -1,4 +1,4 @@
-"""/api/v1/workflows/{workflow_id}/steps/{step_id}/approval-link: somebody without a key may decide of a step."""
+"""/api/v1/workflows/{workflow_id}/steps/{step_id}/approval-link: somebody without a key may decide on a step."""
 
 from __future__ import annotations
 

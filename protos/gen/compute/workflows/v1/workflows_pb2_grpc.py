@@ -185,7 +185,7 @@ class WorkflowServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateApprovalLink(self, request, context):
-        """A link with which whoever has it decides of a step that is WAITING, without a key: bound to this wait, good for one
+        """A link with which whoever has it decides on a step that is WAITING, without a key: bound to this wait, good for one
         decision, until the gate's time is up. FAILED_PRECONDITION STEP_NOT_WAITING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
