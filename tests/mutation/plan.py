@@ -30,6 +30,7 @@ _WORKFLOWS = (
     "test_workflow_planning",
     "test_workflow_domain",
     "test_workflow_validation",
+    "test_workflow_inputs",
     "test_workflow_definitions",
     "test_workflow_looks",
     "test_workflow_crashes",

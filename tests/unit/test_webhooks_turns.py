@@ -236,6 +236,14 @@ async def test_who_leads_no_more_by_the_time_it_would_claim_sends_nothing() -> N
     assert (world.transport.called, world.of(name).state) == ([], DeliveryState.PENDING)
 
 
+async def test_what_is_offered_goes_out_before_anybody_looks() -> None:
+    world = World(WELL)
+    delivery = stored(world)
+    world.sender.offer(delivery)
+    await world.sender.settled()
+    assert [name for name, _ in world.transport.called] == [delivery.id]
+
+
 async def test_nothing_is_offered_to_one_that_does_not_lead() -> None:
     world = World(WELL)
     delivery = stored(world)
