@@ -19,10 +19,10 @@ from tests.mutation.imports import forget_what_rests_on, imports
 from tests.mutation.reach import Reach
 
 _FRESH = ("tests.unit.test_", "__main__")
-# A fault may make a test wait for what never comes.
-_LONGEST_SECONDS = 90.0
+# A fault may make a test wait for what never comes; where there is none, every line that is run is noted.
+_LONGEST_SECONDS, _LONGEST_LOOK = 90.0, 600.0
 _OPTIONS = (
-    *("-x", "-q", "--no-header", "--timeout=30"),
+    *("-x", "-q", "--no-header"),
     # Two thirds of a second each, which none of these tests needs: the stack's fixtures, and a plugin.
     *("--noconftest", "-p", "no:schemathesis", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
@@ -43,13 +43,14 @@ def main() -> None:
 
 def _told_by_child(file: str, tests: Sequence[str], harmed: bool) -> bytes:
     """Nothing where the tests do not end in time."""
+    seconds = _LONGEST_SECONDS if harmed else _LONGEST_LOOK
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         _be_child(file, tests, harmed, writing)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        ready, _, _ = select.select([pipe], [], [], _LONGEST_SECONDS)
+        ready, _, _ = select.select([pipe], [], [], seconds)
         told = pipe.readline() if ready else b""
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -72,12 +73,12 @@ def _be_child(file: str, tests: Sequence[str], harmed: bool, writing: int) -> No
 
 
 def _tried(tests: Sequence[str]) -> dict[str, Any]:
-    return {"passed": pytest.main([*_OPTIONS, *tests]) == 0}
+    return {"passed": pytest.main([*_OPTIONS, "--timeout=30", *tests]) == 0}
 
 
 def _looked_at(file: str, tests: Sequence[str]) -> dict[str, Any]:
     reach = Reach(file)
-    passed = pytest.main([*_OPTIONS, *tests], plugins=[reach]) == 0
+    passed = pytest.main([*_OPTIONS, "--timeout=300", *tests], plugins=[reach]) == 0
     return {"passed": passed, "modules": [*sys.modules], "tests_by_line": reach.tests_by_line()}
 
 

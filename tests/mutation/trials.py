@@ -49,7 +49,7 @@ class Tree:
         self._runner = subprocess.Popen(
             (sys.executable, "-m", "tests.mutation.runner"),
             cwd=folder,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "WORKFLOW_LIVES": "40"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

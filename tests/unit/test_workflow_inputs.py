@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,8 @@ from services.workflows.inputs import draw_seeds, gathered, items_of, task_of
 
 ORIGIN = {"origin_instance": "test"}
 CUT = StepDefinition("cut", "BACKGROUND_REMOVAL", {"input_image_paths": ["a.png"]})
+
+NOTHING = Definition(())
 
 
 def made(result: Mapping[str, Any]) -> Callable[[str], Mapping[str, Any]]:
@@ -49,19 +52,32 @@ def test_what_a_step_says_goes_before_the_workflow_and_its_seeds() -> None:
 
 
 def test_a_step_without_a_list_has_no_slots_and_one_with_items_has_those() -> None:
-    assert items_of(CUT, made({})) == ()
+    assert items_of(NOTHING, CUT, made({})) == ()
     each = StepDefinition("a", "GENERATION", {}, for_each=FanOut("prompt", items=("x", "y")))
-    assert items_of(each, made({})) == ("x", "y")
+    assert items_of(NOTHING, each, made({})) == ("x", "y")
     later = StepDefinition("a", "GENERATION", {}, for_each=FanOut("prompt", "before", "texts"))
-    assert items_of(later, made({"texts": ["x"]})) == ["x"]
+    assert items_of(NOTHING, later, made({"texts": ["x"]})) == ["x"]
 
 
 @pytest.mark.parametrize("result", [{}, {"texts": None}, {"texts": "x"}])
 def test_what_made_no_list_gives_no_slots(result: dict[str, Any]) -> None:
     later = StepDefinition("a", "GENERATION", {}, for_each=FanOut("prompt", "before", "texts"))
     with pytest.raises(InvalidRequest) as refused:
-        items_of(later, made(result))
+        items_of(NOTHING, later, made(result))
     assert (refused.value.reason, refused.value.message) == ("STEP_INPUT_INVALID", "step before made no list texts")
+
+
+def test_a_list_that_is_null_is_an_empty_one_where_the_step_makes_lists() -> None:
+    cut = replace(CUT, id="before")
+    each = FanOut("base_image_url", "before", "result_image_paths")
+    large = StepDefinition("large", "REFINE", {}, for_each=each)
+    assert items_of(Definition((cut, large)), large, made({"result_image_paths": None})) == []
+    fan = StepDefinition("before", "GENERATION", {}, for_each=FanOut("prompt", items=("x",)))
+    of_slots = replace(large, for_each=FanOut("base_image_url", "before", "result_image_path"))
+    assert items_of(Definition((fan, of_slots)), of_slots, made({})) == []
+    drawing = StepDefinition("before", "GENERATION", {"prompt": "x"})
+    with pytest.raises(InvalidRequest):
+        items_of(Definition((drawing, of_slots)), of_slots, made({}))
 
 
 def test_what_slots_made_is_a_list_for_each_field_without_what_is_missing() -> None:
