@@ -456,6 +456,7 @@ async def test_a_fork_that_cannot_run_is_refused(api: Stack, flows: Flows, body:
     assert answer.status_code == status, answer.text
 
 
+@pytest.mark.field("workflow-answer-too-large")
 async def test_results_larger_than_any_message_are_answered_as_far_as_there_is_room(api: Stack, flows: Flows) -> None:
     """24 MB of them, where a message takes 16."""
     names = [f"s{number}" for number in range(24)]

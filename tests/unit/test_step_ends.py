@@ -252,6 +252,7 @@ async def test_what_several_workflows_want_made_is_one_call_and_each_hears_of_it
     assert said == {*((f"tenant{n}", f"w{n}") for n in range(20)), ("large", "w")}
 
 
+@pytest.mark.field("workflow-answer-too-large")
 async def test_large_tasks_are_made_in_calls_that_a_message_takes() -> None:
     channel: Any = Channel()
     long = {"payload": "x" * 60_000, "config": {"note": "x" * 60_000}}
