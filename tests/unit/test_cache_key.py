@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 import random
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 import pytest
+from compute.storage.v1.storage_pb2 import ObjectInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.base import CommonFields
 from services.catalog.schemas import ALL_SCHEMAS
+from services.common.errors import NotFound
+from services.workflows.cache_identity import Identities, WeightFiles
 from services.workflows.cache_key import ResultContext, key_of, provider_of
+from services.workflows.served_models import software
 
 AROUND = ResultContext("acme", "code", "LOCAL", [("diffusion", "starter", "aa"), ("upscale", "x4", "bb")], {}, {})
 SCALARS = st.one_of(
@@ -179,3 +184,58 @@ def test_whoever_is_asked_first_is_told_as_workers_tell_it() -> None:
     assert provider_of(task(), "FAL") == "FAL"
     assert provider_of(task(provider_config={"provider_type": "FAL"}), "LOCAL") == "FAL"
     assert provider_of(task(provider_type="VERTEX"), "LOCAL") == "VERTEX"
+
+
+class Heads:
+    """Objects by path, and their hashes."""
+
+    def __init__(self, **hashes: str) -> None:
+        self._hashes = hashes
+
+    async def head(self, path: str, *, tenant: str) -> ObjectInfo:
+        if path not in self._hashes:
+            raise NotFound("there is no such object")
+        return ObjectInfo(path=path, sha256=self._hashes[path])
+
+
+def identities(root: Path, **hashes: str) -> Identities:
+    async def models(tenant: str) -> list[tuple[str, str, str]]:
+        return [("diffusion", "starter", "aa")]
+
+    async def software() -> str:
+        return "code"
+
+    weights = WeightFiles(root)
+    return Identities(Heads(**hashes), models, weights, default_provider="LOCAL", software=software)
+
+
+@pytest.mark.field("cache-key-by-model")
+async def test_a_lora_that_is_replaced_under_its_name_is_another(tmp_path: Path) -> None:
+    of = identities(tmp_path)
+    wanted, file = task(subject_model_path="hat.safetensors"), tmp_path / "hat.safetensors"
+    assert await of.of("acme", "GENERATION", wanted) is None, "it is not seen"
+    file.write_bytes(b"one")
+    first = await of.of("acme", "GENERATION", wanted)
+    assert first is not None and await of.of("acme", "GENERATION", wanted) == first
+    file.write_bytes(b"another")
+    second = await of.of("acme", "GENERATION", wanted)
+    assert second is not None and second != first
+    climbing = task(subject_model_path="../hat.safetensors")
+    assert await of.of("acme", "GENERATION", climbing) is None
+    elsewhere = task(subject_model_path="hat.safetensors", provider_type="FAL")
+    assert await of.of("acme", "GENERATION", elsewhere) is None, "whose file it is only the provider knows"
+
+
+async def test_what_cannot_be_told_by_content_is_never_looked_for(tmp_path: Path) -> None:
+    of = identities(tmp_path, **{"a.png": "ff"})
+    assert await of.of("acme", "GENERATION", task(reference_image_path="b.png")) is None
+    found = await of.of("acme", "GENERATION", task(reference_image_path="a.png"))
+    assert found is not None and found.pictures == {"ff": "a.png"}
+    fields = {"origin_instance": "t", "task_type": "IMAGE_ADJUSTER", "target_width": 9, "target_height": 9}
+    local = ALL_SCHEMAS["IMAGE_ADJUSTER"].create.model_validate({**fields, "input_image": "file:///pictures/a.png"})
+    assert await of.of("acme", "IMAGE_ADJUSTER", local) is None
+
+
+async def test_the_code_counts_and_says_the_same_each_time() -> None:
+    assert await software() == await software()
+    assert len(await software()) == 64
