@@ -46,9 +46,9 @@ class WorkerTasksClient:
         self._metadata = credentials.metadata()
         self._timeout = timeout
 
-    async def claim(self, tasks: Sequence[pb.TaskRef]) -> pb.ClaimTasksResponse:
-        request = pb.ClaimTasksRequest(worker_id=self.worker_id, tasks=tasks)
-        return await call(self._stub.ClaimTasks, request, timeout=self._timeout, metadata=self._metadata)
+    async def assignments(self, attempts: Sequence[pb.TaskRef]) -> pb.GetAssignmentsResponse:
+        request = pb.GetAssignmentsRequest(worker_id=self.worker_id, attempts=attempts)
+        return await call(self._stub.GetAssignments, request, timeout=self._timeout, metadata=self._metadata)
 
     async def heartbeat(
         self,

@@ -32,6 +32,15 @@ _INTERNAL = ["compute.tasks.v1.WorkerService", "compute.tasks.v1.ParentService"]
 @asynccontextmanager
 async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterator[MountedService]:
     """Adds TaskService, MonitorService, WorkerService and ParentService to `server` and keeps their loops running."""
+    async with opened(server, settings) as (mounted, _):
+        yield mounted
+
+
+@asynccontextmanager
+async def opened(
+    server: grpc.aio.Server, settings: TasksSettings
+) -> AsyncIterator[tuple[MountedService, TasksReplica]]:
+    """As `mount`, with what serves them."""
     async with (
         store.open_database(settings.mongodb_url, settings.mongodb_database) as database,
         nats_bus.open_bus(settings.nats_url, "tasks", credentials=settings.nats_credentials, echo=False) as bus,
@@ -50,7 +59,6 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(
             WorkerServicer(
                 replica.service,
-                replica.starter,
                 replica.repository,
                 replica.messages,
                 replica.heartbeats,
@@ -67,10 +75,11 @@ async def mount(server: grpc.aio.Server, settings: TasksSettings) -> AsyncIterat
         monitor_pb2_grpc.add_MonitorServiceServicer_to_server(monitor, server)
         meters = metrics.sources(books)
         async with running(**replica.loops()), reading(meters):
-            yield MountedService(
+            mounted = MountedService(
                 ["compute.tasks.v1.TaskService", "compute.tasks.v1.MonitorService", *_INTERNAL],
                 {"store": lambda: store.ping(database), "bus": lambda: nats_bus.ping(bus)},
                 internal=_INTERNAL,
                 conditions={"workers": replica.dispatcher.check_workers, "models": replica.dispatcher.check_models},
             )
+            yield mounted, replica
             await replica.close()

@@ -1,4 +1,4 @@
-"""Begins attempts in groups: for the dispatcher, which assigns them, and for workers that ask for what is theirs."""
+"""Begins attempts in groups, for the dispatcher, which assigns them."""
 
 from __future__ import annotations
 

@@ -139,6 +139,10 @@ class Task:
     traceparent: str | None = None
     outbox: tuple[Occurrence, ...] = ()
 
+    def runs(self, worker: str, attempt: int) -> bool:
+        """Whether that attempt is under way, and this worker's."""
+        return (self.state, self.worker, self.attempt) == (TaskState.EXECUTING, worker, attempt)
+
     @property
     def listing(self) -> str:
         """What a tenant's tasks are listed by."""

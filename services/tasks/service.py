@@ -192,17 +192,17 @@ class TaskService:
         """
         if task is None:
             raise NotFound("the task does not exist", reason="TASK_NOT_FOUND")
-        if _runs(task, worker, attempt):
+        if task.runs(worker, attempt):
             # The same claim again after an answer that was lost, or a reminder: a cache may not know how it went on.
             task = await self._tasks.get_fresh(task.id)
-            if _runs(task, worker, attempt):
+            if task.runs(worker, attempt):
                 return task
         if attempt and task.attempt + 1 != attempt:
             raise IllegalTransition(f"task {task.id} is past attempt {attempt}", reason="ATTEMPT_PAST")
         claimed = task.claimed(worker, self._clock())
         if not await self._tasks.save(claimed):
             fresh = await self._tasks.get_fresh(task.id)
-            if attempt and _runs(fresh, worker, attempt):
+            if attempt and fresh.runs(worker, attempt):
                 return fresh  # its first asking was still being written
             raise IllegalTransition(f"task {task.id} was claimed by another", reason="CLAIM_LOST")
         return claimed
@@ -256,11 +256,11 @@ class TaskService:
         def recorded(task: Task) -> Task:
             with_call = task.recorded(call, self._clock())
             known = any(one.id == call.id for one in task.service_calls)
-            if not known and not _runs(task, worker, attempt):
+            if not known and not task.runs(worker, attempt):
                 raise IllegalTransition(f"attempt {attempt} of task {task_id} is lost", reason="ATTEMPT_LOST")
             return with_call
 
-        return _runs(await self.change(task_id, recorded), worker, attempt)
+        return (await self.change(task_id, recorded)).runs(worker, attempt)
 
     async def _running(self, ending: RunReport) -> Task | None:
         """The task while `ending.attempt` is its own and not failed; a cache is believed only when it agrees."""
@@ -311,10 +311,6 @@ def _is_of(task: Task | None, ending: RunReport) -> bool:
     """Whether the attempt is the task's own and not failed."""
     states = (TaskState.EXECUTING, TaskState.COMPLETED)
     return task is not None and task.attempt == ending.attempt and task.state in states
-
-
-def _runs(task: Task, worker: str, attempt: int) -> bool:
-    return (task.state, task.worker, task.attempt) == (TaskState.EXECUTING, worker, attempt)
 
 
 def visible(task: Task, tenant: str, task_type: str | None) -> Task:

@@ -1,4 +1,4 @@
-"""The tasks service over gRPC, for workers: claims, heartbeats and reports in groups."""
+"""The tasks service over gRPC, for workers: what was assigned to them, heartbeats and reports in groups."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from services.common.errors import InvalidRequest, ModelUnusable, NotFound
 from services.common.scopes import OURS, needs
 from services.rpc.grpc_server import Context
 from services.rpc.proto import put_object
-from services.tasks.attempts import AttemptStarter
 from services.tasks.dispatcher import Dispatcher
 from services.tasks.domain import Failure, TaskState
 from services.tasks.heartbeats import HeartbeatReceiver
 from services.tasks.messages import Messages, provider_call
 from services.tasks.orphan_reaper import OrphanReaper
-from services.tasks.ports import Assignment, TaskRepository
+from services.tasks.ports import TaskRepository
 from services.tasks.service import RunReport, TaskService
 
 log = structlog.get_logger()
@@ -32,7 +31,6 @@ class WorkerServicer(rpc.WorkerServiceServicer):
     def __init__(
         self,
         service: TaskService,
-        starter: AttemptStarter,
         repository: TaskRepository,
         messages: Messages,
         heartbeats: HeartbeatReceiver,
@@ -41,7 +39,6 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         lease: float,
     ) -> None:
         self._service = service
-        self._starter = starter
         self._repository = repository
         self._messages = messages
         self._heartbeats = heartbeats
@@ -51,18 +48,21 @@ class WorkerServicer(rpc.WorkerServiceServicer):
         self._lease.FromNanoseconds(int(lease * 1e9))
 
     @needs(OURS)
-    async def ClaimTasks(self, request: wire.ClaimTasksRequest, context: Context) -> wire.ClaimTasksResponse:
+    async def GetAssignments(
+        self, request: wire.GetAssignmentsRequest, context: Context
+    ) -> wire.GetAssignmentsResponse:
         _check_worker(request.worker_id)
-        asked = [Assignment(request.worker_id, ref.task_id, ref.attempt) for ref in request.tasks]
-        answer = wire.ClaimTasksResponse(lease=self._lease)
-        for attempt, start in zip(asked, await self._starter.begin(asked), strict=True):
-            claim = answer.claims.add(task_id=attempt.task_id, refusal=start.refusal)
-            if start.task is None:
-                self._dispatcher.gone(attempt.task_id)
-            elif start.refusal:
-                self._dispatcher.noticed(start.task)
+        found = await self._repository.get_many([ref.task_id for ref in request.attempts], fresh=True)
+        answer = wire.GetAssignmentsResponse(lease=self._lease)
+        for ref in request.attempts:
+            assignment = answer.assignments.add(task_id=ref.task_id)
+            task = found.get(ref.task_id)
+            if task is None:
+                self._dispatcher.gone(ref.task_id)
+            elif task.runs(request.worker_id, ref.attempt):
+                self._messages.fill(task, assignment.task)
             else:
-                self._messages.fill(start.task, claim.task)
+                self._dispatcher.noticed(task)
         return answer
 
     @needs(OURS)

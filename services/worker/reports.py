@@ -1,4 +1,4 @@
-"""Claims and reports in groups: whatever arrives during a call goes with the next one."""
+"""What a worker asks for and reports, in groups: whatever arrives during a call goes with the next one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ log = structlog.get_logger()
 _PASSING = (Unavailable, DeadlineExceeded, Overloaded)
 
 
-class ClaimedTask(NamedTuple):
-    """A claim that was answered; `sent_at` (monotonic) is when its lease began at the earliest."""
+class AssignedTask(NamedTuple):
+    """A task to run; `sent_at` (monotonic) is when its lease began at the earliest."""
 
     task: tasks_pb2.Task
     sent_at: float
@@ -30,29 +30,29 @@ class ClaimedTask(NamedTuple):
 class Reports:
     """Speaks to the tasks service for all runs of this worker."""
 
-    def __init__(self, client: WorkerTasksClient, *, lease: float, claim_patience: float = 8.0) -> None:
-        """`lease` in seconds, until an answer says otherwise; a claim unanswered for `claim_patience` is given up."""
+    def __init__(self, client: WorkerTasksClient, *, lease: float, patience: float = 8.0) -> None:
+        """`lease` in seconds, until an answer says otherwise; `patience` is how long it asks in vain."""
         self.lease = lease
         self._client = client
-        self._patience = claim_patience
-        self._claims: BatchWriter[AttemptKey, ClaimedTask | None] = BatchWriter(self._send_claims)
+        self._patience = patience
+        self._asked: BatchWriter[AttemptKey, AssignedTask | None] = BatchWriter(self._ask)
         self._finishes: BatchWriter[worker_pb2.FinishedTask, bool] = BatchWriter(self._send_finishes)
 
-    async def claim(self, key: AttemptKey) -> ClaimedTask | None:
-        """None when refused: taken, cancelled or finished meanwhile. Raises ComputeError."""
-        return await self._claims.put(key)
+    async def assigned(self, key: AttemptKey) -> AssignedTask | None:
+        """None where the attempt is not this worker's, or over. Raises ComputeError."""
+        return await self._asked.put(key)
 
     async def finish(self, finished: worker_pb2.FinishedTask) -> bool:
         """Until it is answered, however long that takes; false when the attempt was lost. Raises ComputeError."""
         return await self._finishes.put(finished)
 
-    async def _send_claims(self, keys: Sequence[AttemptKey]) -> Sequence[ClaimedTask | None]:
+    async def _ask(self, keys: Sequence[AttemptKey]) -> Sequence[AssignedTask | None]:
         refs = [worker_pb2.TaskRef(task_id=key.task_id, attempt=key.attempt) for key in keys]
         pauses, give_up = _pauses(), time.monotonic() + self._patience
         while True:
             sent_at = time.monotonic()
             try:
-                answer = await self._client.claim(refs)
+                answer = await self._client.assignments(refs)
             except _PASSING:
                 pause = next(pauses)
                 if time.monotonic() + pause > give_up:
@@ -61,7 +61,8 @@ class Reports:
                 continue
             if answer.HasField("lease"):
                 self.lease = answer.lease.ToMilliseconds() / 1000
-            return [ClaimedTask(claim.task, sent_at) if claim.HasField("task") else None for claim in answer.claims]
+            found = answer.assignments
+            return [AssignedTask(one.task, sent_at) if one.HasField("task") else None for one in found]
 
     async def _send_finishes(self, finished: Sequence[worker_pb2.FinishedTask]) -> Sequence[bool | Exception]:
         pauses = _pauses()

@@ -1,4 +1,4 @@
-"""The runs of this worker: what is being claimed, what runs, and how a run is stopped."""
+"""The runs of this worker: what is being asked for, what runs, and how a run is stopped."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Runs:
         self._expected[key] = None
 
     def begin(self, key: AttemptKey, task: pb.Task, lease_renewed_at: float) -> Run:
-        """The run of the calling asyncio task; already stopped when that was ordered while its claim was out."""
+        """The run of the calling asyncio task; already stopped when that was ordered before it was here."""
         job = asyncio.current_task()
         assert job is not None
         run = Run(AttemptKey(task.id, task.attempt), task, job, lease_renewed_at)
@@ -97,7 +97,7 @@ class Runs:
             self._remember(key)
 
     def stop(self, key: AttemptKey, why: StopReason) -> None:
-        """Stops that attempt and no other, also when its claim is still out or nothing was heard of it yet."""
+        """Stops that attempt and no other, also when it is still being asked for or nothing was heard of it yet."""
         if key in self._expected:
             self._expected[key] = why
         elif run := self._running.get(key):

@@ -17,7 +17,7 @@ from services.telemetry import trace_context, tracing
 from services.telemetry.tracing import SpanKind
 from services.worker.metrics import count_run
 from services.worker.outcomes import failure_of, fault, timeout_failure
-from services.worker.reports import ClaimedTask, Reports
+from services.worker.reports import AssignedTask, Reports
 from services.worker.runs import AttemptKey, Run, Runs, StopReason
 
 log = structlog.get_logger()
@@ -109,7 +109,7 @@ class Worker:
 
     async def _run(self, key: AttemptKey, task: tasks_pb2.Task | None) -> None:
         """Its lease runs already, so it is told of in heartbeats while it still waits for a place."""
-        granted = ClaimedTask(task, time.monotonic()) if task is not None else await self._reports.claim(key)
+        granted = AssignedTask(task, time.monotonic()) if task is not None else await self._reports.assigned(key)
         if granted is None:
             return
         run = self._runs.begin(key, granted.task, granted.sent_at)

@@ -23,7 +23,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "decode, validate",
         ("services/translation/reading.py", "services/catalog/", "pydantic/", "gateway/edge/preferences.py"),
     ),
-    ("claim", ("_claim", "ClaimTasks", ".claim (", ".claimed (")),
+    ("claim", ("GetAssignments", ".claim (", ".claimed (")),
     ("finish", ("_finish", "FinishTasks", ".finish (", ".completed (")),
     ("dispatch", ("tasks/dispatcher.py", "tasks/backlog.py", "worker/queue.py")),
     ("run", ("worker/worker.py", "worker/runs.py", "inference/context.py", "inference/handlers/")),

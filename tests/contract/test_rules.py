@@ -101,7 +101,7 @@ async def test_line_1798_a_created_task_is_started_without_another_call(api: Sta
     """Where no worker has room it waits; the first one that asks begins it."""
     task = await made(api, "GENERATION")
     assert task["status"] == "PENDING"
-    await api.claim(task["id"])
+    await api.assign(task["id"])
     assert (await shown(api, task["id"]))["status"] == "EXECUTING"
 
 
@@ -187,7 +187,7 @@ async def test_line_2152_the_record_of_a_cleaned_task_stays(api: Stack) -> None:
 @pytest.mark.parametrize(("path", "line"), [(TASKS, 2164), (f"{GENERATIONS}/", 3925)])
 async def test_lines_2164_and_3925_cancel_ends_a_task_that_waits_or_runs(api: Stack, path: str, line: int) -> None:
     waiting, running = [(await made(api, "GENERATION"))["id"] for _ in range(2)]
-    await api.claim(running)
+    await api.assign(running)
     for task_id in (waiting, running):
         answer = await api.http.post(f"{path}{task_id}/cancel")
         assert (answer.status_code, answer.json()["status"]) == (200, "CANCELLED")
@@ -243,7 +243,7 @@ async def test_line_7841_a_task_of_higher_priority_goes_first(mongodb_url: str, 
             await host.beat("w", capacity=1, inbox=host.inbox)
             [(task_id, attempt)] = await host.order()
             order.append(ids[task_id])
-            await host.claim("w", task_id, attempt)
+            await host.assign("w", task_id, attempt)
             assert await host.finish(task_id, attempt)
     assert order == [5, 3, 1, 0]
 
@@ -270,7 +270,7 @@ async def test_line_8085_the_statuses_of_a_task_are_the_five(api: Stack) -> None
     seen = []
     waiting, well, badly = [(await made(api, "GENERATION"))["id"] for _ in range(3)]
     seen.append((await shown(api, waiting))["status"])
-    await api.claim(waiting)
+    await api.assign(waiting)
     seen.append((await shown(api, waiting))["status"])
     await api.finish(well)
     await api.finish(badly, failure=FAILURE)
@@ -297,7 +297,7 @@ async def test_lines_7931_to_7954_a_resumed_task_keeps_the_time_of_the_runs_befo
     """And what they cost: whoever adds a task up counts each run once, and no pause."""
     task_id, ran = (await made(api, "GENERATION"))["id"], 0.0
     for _ in range(2):
-        run = await api.claim(task_id)
+        run = await api.assign(task_id)
         call = tasks_pb2.ProviderCall(provider="FAL", attempt=1, outcome="SUCCEEDED", cost_usd=0.25)
         await api.report(task_id, run.attempt, failure=FAILURE, provider_calls=[call])
         ended = await stored(api, task_id)

@@ -338,7 +338,7 @@ async def test_line_8567_every_queue_has_its_depth_its_workers_and_what_they_did
     waiting = [await look.create() for _ in range(3)]
     now = await inference()
     assert now["depth"] == before["depth"] + 3
-    claimed = await look.api.claim(waiting[0]["id"])
+    claimed = await look.api.assign(waiting[0]["id"])
     begun = await inference()
     assert begun["depth"] == before["depth"] + 2
     assert begun["active_tasks"] + begun["reserved_tasks"] == before["active_tasks"] + before["reserved_tasks"] + 1

@@ -18,7 +18,7 @@ EXECUTING = tasks_pb2.TASK_STATUS_EXECUTING
 
 @dataclass
 class FakeWorkerService(rpc.WorkerServiceServicer):
-    """Grants what is pending, fences finishes by attempt, and can be made deaf. `lease` in seconds."""
+    """Gives what was begun to its worker, fences finishes by attempt, and can be made deaf. `lease` in seconds."""
 
     lease: float = 3.0
     tasks: dict[str, tasks_pb2.Task] = field(default_factory=dict)
@@ -31,45 +31,42 @@ class FakeWorkerService(rpc.WorkerServiceServicer):
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def add(self, task_id: str, params: params_pb2.TaskParams, *, tenant: str = "acme", attempt: int = 0) -> None:
+        """Whose next attempt after `attempt` is begun, for the worker that is told of it."""
         self.tasks[task_id] = tasks_pb2.Task(
             id=task_id,
             tenant=tenant,
             task_type=(params.WhichOneof("params") or "").upper(),
-            status=tasks_pb2.TASK_STATUS_PENDING,
-            attempt=attempt,
+            status=EXECUTING,
+            attempt=attempt + 1,
             spec=tasks_pb2.TaskSpec(params=params),
         )
 
     def begin(self, task_id: str, params: params_pb2.TaskParams, *, worker: str) -> None:
         """One that was begun for a worker as it was created."""
-        self.add(task_id, params, attempt=1)
-        self.tasks[task_id].status, self.tasks[task_id].executor_instance = EXECUTING, worker
+        self.add(task_id, params)
+        self.tasks[task_id].executor_instance = worker
 
     async def until(self, condition: Any, timeout: float = 10.0) -> None:
         """Waits until `condition()` holds; looked at after each call."""
         async with asyncio.timeout(timeout), self.changed:
             await self.changed.wait_for(condition)
 
-    async def ClaimTasks(
-        self, request: worker_pb2.ClaimTasksRequest, context: Context
-    ) -> worker_pb2.ClaimTasksResponse:
-        await self._called("claim", context)
-        response = worker_pb2.ClaimTasksResponse(claims=[self._claim(request.worker_id, ref) for ref in request.tasks])
+    async def GetAssignments(
+        self, request: worker_pb2.GetAssignmentsRequest, context: Context
+    ) -> worker_pb2.GetAssignmentsResponse:
+        await self._called("ask", context)
+        found = [self._assignment(request.worker_id, ref) for ref in request.attempts]
+        response = worker_pb2.GetAssignmentsResponse(assignments=found)
         response.lease.FromMilliseconds(int(self.lease * 1000))
         await self._tell()
         return response
 
-    def _claim(self, worker_id: str, ref: worker_pb2.TaskRef) -> worker_pb2.Claim:
-        task = self.tasks.get(ref.task_id)
-        if task is not None and task.executor_instance == worker_id and self._owns(ref.task_id, ref.attempt):
-            return worker_pb2.Claim(task_id=ref.task_id, task=task)
-        fits = task is not None and ref.attempt in (0, task.attempt + 1)
-        if task is None or not fits or task.status != tasks_pb2.TASK_STATUS_PENDING:
+    def _assignment(self, worker_id: str, ref: worker_pb2.TaskRef) -> worker_pb2.Assignment:
+        if not self._owns(ref.task_id, ref.attempt) or self.tasks[ref.task_id].executor_instance not in ("", worker_id):
             self.refused += 1
-            return worker_pb2.Claim(task_id=ref.task_id, refusal="TAKEN")
-        task.attempt += 1
-        task.status = EXECUTING
-        return worker_pb2.Claim(task_id=ref.task_id, task=task)
+            return worker_pb2.Assignment(task_id=ref.task_id)
+        self.tasks[ref.task_id].executor_instance = worker_id
+        return worker_pb2.Assignment(task_id=ref.task_id, task=self.tasks[ref.task_id])
 
     async def HeartbeatTasks(
         self, request: worker_pb2.HeartbeatTasksRequest, context: Context

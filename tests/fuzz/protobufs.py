@@ -203,7 +203,7 @@ def _good_requests() -> dict[str, list[Message]]:
         storage_pb2.DownloadObjectRequest(path="fuzz/a.bin", offset=0, length=10),
         storage_pb2.ListObjectsRequest(prefix="fuzz/", limit=10),
         access_pb2.CreateKeyRequest(tenant=TENANT, name="fuzz", scopes=["tasks"]),
-        worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task_id, attempt=1)]),
+        worker_pb2.GetAssignmentsRequest(worker_id="w", attempts=[worker_pb2.TaskRef(task_id=task_id, attempt=1)]),
         worker_pb2.HeartbeatTasksRequest(
             worker_id="w",
             queue="inference",

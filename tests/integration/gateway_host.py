@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import grpc
@@ -28,9 +28,11 @@ from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import HealthMonitor
 from services.storage import app as storage
 from services.tasks import app as tasks
+from services.tasks.replica import TasksReplica
 from services.tasks.settings import TasksSettings
 from services.webhooks import app as webhooks
 from services.workflows import app as workflows
+from tests.integration.tasks_host import assign
 from tests.waiting import time_passes
 
 TOKEN = "internal-token"
@@ -47,6 +49,7 @@ class Stack:
     http: httpx2.AsyncClient
     other: httpx2.AsyncClient
     stranger: httpx2.AsyncClient
+    replica: TasksReplica
 
     async def create(self, **fields: Any) -> dict[str, Any]:
         """A generation task."""
@@ -61,17 +64,13 @@ class Stack:
         answer = await stub.CreateKey(request, metadata=Credentials(TOKEN).metadata(), timeout=10)
         return str(answer.key)
 
-    async def claim(self, task_id: str) -> tasks_pb2.Task:
-        """Begins a run as a worker does."""
-        request = worker_pb2.ClaimTasksRequest(worker_id="worker-1")
-        request.tasks.add(task_id=task_id)
-        answer = await self._worker.ClaimTasks(request, metadata=Credentials(TOKEN).metadata(), timeout=10)
-        task: tasks_pb2.Task = answer.claims[0].task
-        return task
+    async def assign(self, task_id: str) -> tasks_pb2.Task:
+        """Begins a run for a worker as the dispatcher does; an empty one where it cannot begin."""
+        return await assign(self.replica, "worker-1", task_id, 0) or tasks_pb2.Task()
 
     async def finish(self, task_id: str, **outcome: Any) -> None:
-        """Claims a generation task and ends it, well unless `failure` says otherwise."""
-        await self.report(task_id, (await self.claim(task_id)).attempt, **outcome)
+        """Begins a generation task and ends it, well unless `failure` says otherwise."""
+        await self.report(task_id, (await self.assign(task_id)).attempt, **outcome)
 
     async def report(self, task_id: str, attempt: int, **outcome: Any) -> None:
         """Ends a run."""
@@ -88,6 +87,11 @@ class Stack:
     @property
     def _worker(self) -> worker_pb2_grpc.WorkerServiceStub:
         return worker_pb2_grpc.WorkerServiceStub(self.channel)
+
+
+class Served(NamedTuple):
+    target: str
+    replica: TasksReplica
 
 
 def generation(**fields: Any) -> dict[str, Any]:
@@ -113,25 +117,29 @@ async def stack(
         "internal_token": TOKEN,
         "public_url": public_url,
     }
-    async with services(shared, folder, cdn_url, auth_interceptor) as target:
+    async with services(shared, folder, cdn_url, auth_interceptor) as (target, replica):
         names = ("tasks_target", "storage_target", "access_target", "webhooks_target", "workflows_target")
         given = {**shared, **dict.fromkeys(names, target), **settings}
-        async with serving(GatewaySettings(**given)) as url, connect(target) as channel, _clients(url, channel) as made:
+        async with (
+            serving(GatewaySettings(**given)) as url,
+            connect(target) as channel,
+            _clients(url, channel, replica) as made,
+        ):
             yield made
 
 
 @asynccontextmanager
 async def services(
     shared: dict[str, Any], folder: Path, cdn_url: str, auth_interceptor: grpc_server.AuthInterceptor | None = None
-) -> AsyncIterator[str]:
-    """The services on one gRPC server; yields its address."""
+) -> AsyncIterator[Served]:
+    """The services on one gRPC server."""
     ours = grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=_Nobody(), timeout=20)
     server = grpc_server.build_server(auth_interceptor or ours)
     kept = storage.Settings(**shared, storage_url=folder.as_uri(), cdn_url=cdn_url, image_workers=1)
     target = f"127.0.0.1:{free_ports(1)[0]}"
     async with (
         access.mount(server, access.Settings(**shared)) as keys,
-        tasks.mount(server, TasksSettings(**shared, storage_target=target)) as all_tasks,
+        tasks.opened(server, TasksSettings(**shared, storage_target=target)) as (all_tasks, replica),
         storage.mount(server, kept) as files,
         webhooks.mount(server, webhooks.Settings(**shared)) as hooks,
         workflows.mount(server, workflows.Settings(**shared, tasks_target=target, storage_target=target)) as flows,
@@ -145,7 +153,7 @@ async def services(
         async with running(health=monitor.run):
             await monitor.renew()
             try:
-                yield target
+                yield Served(target, replica)
             finally:
                 await server.stop(1)
 
@@ -170,13 +178,13 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _clients(url: str, channel: grpc.aio.Channel) -> AsyncIterator[Stack]:
+async def _clients(url: str, channel: grpc.aio.Channel, replica: TasksReplica) -> AsyncIterator[Stack]:
     async with (
         httpx2.AsyncClient(base_url=url, timeout=20) as http,
         httpx2.AsyncClient(base_url=url, timeout=20) as other,
         httpx2.AsyncClient(base_url=url, timeout=20) as stranger,
     ):
-        made = Stack(url, channel, http, other, stranger)
+        made = Stack(url, channel, http, other, stranger, replica)
         http.headers["authorization"] = f"Bearer {await made.key('acme', 'tasks')}"
         other.headers["authorization"] = f"Bearer {await made.key('rival', 'tasks')}"
         yield made

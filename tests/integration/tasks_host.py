@@ -20,6 +20,8 @@ from services.rpc import grpc_server, reflection
 from services.rpc.grpc_client import Credentials, connect
 from services.rpc.health import HealthMonitor
 from services.tasks import app
+from services.tasks.ports import Assignment
+from services.tasks.replica import TasksReplica
 from services.tasks.settings import TasksSettings
 from tests.nats_server import connected
 
@@ -39,6 +41,8 @@ class Host:
     database: str
     queue: str
     orders: Subscription
+    replica: TasksReplica | None = None
+    """Where it is of this process."""
 
     def request(self, *, key: str = "", **params: Any) -> tasks_pb2.CreateTaskRequest:
         request = tasks_pb2.CreateTaskRequest(idempotency_key=key)
@@ -85,10 +89,20 @@ class Host:
         message = await self.orders.next_msg(timeout=timeout)
         return [(item.task_id, item.attempt) for item in inference_pb2.WorkOrder.FromString(message.data).items]
 
-    async def claim(self, worker_id: str, task_id: str, attempt: int = 0) -> worker_pb2.Claim:
-        request = worker_pb2.ClaimTasksRequest(worker_id=worker_id)
-        request.tasks.add(task_id=task_id, attempt=attempt)
-        return (await self.worker.ClaimTasks(request, timeout=20, metadata=self.metadata)).claims[0]
+    async def assign(self, worker_id: str, task_id: str, attempt: int = 0) -> tasks_pb2.Task | None:
+        """Begins it for that worker as the dispatcher does, without telling; None where it cannot begin, or is over.
+
+        An `attempt` of 0 is whichever comes next.
+        """
+        assert self.replica is not None
+        return await assign(self.replica, worker_id, task_id, attempt)
+
+    async def assigned(self, worker_id: str, task_id: str, attempt: int) -> tasks_pb2.Task | None:
+        """What that worker is answered who was told of the attempt without the task."""
+        request = worker_pb2.GetAssignmentsRequest(worker_id=worker_id)
+        request.attempts.add(task_id=task_id, attempt=attempt)
+        [found] = (await self.worker.GetAssignments(request, timeout=20, metadata=self.metadata)).assignments
+        return found.task if found.HasField("task") else None
 
     async def finish(self, task_id: str, attempt: int, **outcome: Any) -> bool:
         """Ends a run well unless `failure` or `returned` is given."""
@@ -97,6 +111,15 @@ class Host:
         request = worker_pb2.FinishTasksRequest(worker_id="w")
         request.finished.add(task_id=task_id, attempt=attempt, **outcome)
         return (await self.worker.FinishTasks(request, timeout=20, metadata=self.metadata)).accepted[0]
+
+
+async def assign(replica: TasksReplica, worker_id: str, task_id: str, attempt: int) -> tasks_pb2.Task | None:
+    [start] = await replica.starter.begin([Assignment(worker_id, task_id, attempt)])
+    if start.task is None or start.refusal:
+        return None
+    task = tasks_pb2.Task()
+    replica.messages.fill(start.task, task)
+    return task
 
 
 class Keys:
@@ -131,7 +154,7 @@ async def hosting(
     server = grpc_server.build_server(
         grpc_server.AuthInterceptor(internal_token=TOKEN, authenticator=authenticator, timeout=20)
     )
-    async with app.mount(server, TasksSettings(**{**given, **settings})) as mounted:
+    async with app.opened(server, TasksSettings(**{**given, **settings})) as (mounted, replica):
         reflection.enable(server, mounted.names, mounted.internal)
         health = HealthMonitor(server, mounted.checks, {name: mounted.checks.keys() for name in mounted.names})
         await health.renew()
@@ -144,7 +167,7 @@ async def hosting(
         async with connect(f"127.0.0.1:{port}") as channel:
             tasks, worker = tasks_pb2_grpc.TaskServiceStub(channel), worker_pb2_grpc.WorkerServiceStub(channel)
             try:
-                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus, database, queue, orders)
+                yield Host(f"127.0.0.1:{port}", channel, tasks, worker, metadata, bus, database, queue, orders, replica)
             finally:
                 await bus.close()
                 await server.stop(1)

@@ -288,7 +288,7 @@ async def test_who_comes_back_is_told_every_event_of_each_task_once(api: Stack) 
         seen += await told(response, until=3)
     last = next(mark for mark, _, _ in reversed(seen) if mark)
     await api.finish(ids[0])
-    await api.claim(ids[1])
+    await api.assign(ids[1])
     async with watching(api, ids, last) as response:
         part = await asyncio.wait_for(told(response, until=4), 30)
     seen += part

@@ -107,7 +107,7 @@ async def test_what_happened_while_nobody_listened_is_replayed_once_and_then_it_
         heard = await read(stream, 1)
     failure = worker_pb2.TaskFailure(reason="DOWN", message="no model", category="PROVIDER", retryable=True)
     await api.finish(task["id"], failure=failure)
-    await api.claim(task["id"])  # created, executing, retrying, executing: three of them while away
+    await api.assign(task["id"])  # created, executing, retrying, executing: three of them while away
     assert len(await settled(nats_url, task["id"], 4)) == 4
     async with watching(api, task["id"], after=heard[-1].mark) as stream:
         heard += await read(stream, 3)
@@ -124,7 +124,7 @@ async def test_a_connection_cut_at_every_event_misses_none_and_sees_none_twice(a
     task = await api.create()
     place: int | None = (await settled(nats_url, task["id"], 1))[0] - 1
     heard: list[Sign] = []
-    steps = [api.claim(task["id"]), api.http.post(f"{TASKS}{task['id']}/cancel")]
+    steps = [api.assign(task["id"]), api.http.post(f"{TASKS}{task['id']}/cancel")]
     for _ in range(3):
         async with watching(api, task["id"], after=place) as stream:
             heard += await read(stream, 1)
@@ -147,7 +147,7 @@ async def test_an_event_stored_twice_is_told_once(api: Stack, nats_url: str) -> 
         stored_first = await bus.jsm().get_msg(EVENTS, seq=created)
         headers = {"Nats-Msg-Id": f"again-{task['id']}.1"}  # as if the server no longer remembered the first
         await bus.jetstream().publish(str(stored_first.subject), stored_first.data or b"", headers=headers)
-    await api.claim(task["id"])
+    await api.assign(task["id"])
     assert len(await settled(nats_url, task["id"], 3)) == 3
     async with watching(api, task["id"], after=created - 1) as stream:
         assert [sign.verb for sign in await read(stream, 2)] == ["created", "executing"]
@@ -192,7 +192,7 @@ async def test_every_durable_event_of_a_finished_task_comes_before_its_end(api: 
 async def test_a_place_that_is_no_longer_stored_starts_from_the_present_and_says_so(api: Stack, nats_url: str) -> None:
     task = await api.create()
     place = (await settled(nats_url, task["id"], 1))[0]
-    await api.claim(task["id"])
+    await api.assign(task["id"])
     sequences = await settled(nats_url, task["id"], 2)
     async with await connected(nats_url) as bus:
         await bus.jsm().purge_stream(EVENTS, seq=sequences[-1] + 1)

@@ -117,7 +117,7 @@ async def test_without_the_tasks_service_nothing_is_known_of_workers(
     mongodb_url: str, nats_url: str, tmp_path: Path
 ) -> None:
     shared = {"mongodb_url": mongodb_url, "mongodb_database": f"gateway_{uuid4().hex[:12]}", "nats_url": nats_url}
-    async with services({**shared, "internal_token": TOKEN}, tmp_path, "") as target:
+    async with services({**shared, "internal_token": TOKEN}, tmp_path, "") as (target, _):
         given: dict[str, Any] = {**shared, "internal_token": TOKEN, "tasks_target": "127.0.0.1:1"}
         given |= dict.fromkeys(("storage_target", "access_target", "workflows_target"), target)
         async with (

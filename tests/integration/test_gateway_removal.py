@@ -109,7 +109,7 @@ async def test_a_running_task_is_cancelled_and_deleted_and_its_events_say_so(api
         stream = await bus.jetstream().subscribe(f"evt.v1.acme.task.{task['id']}.*", ordered_consumer=True)
         orders = await bus.subscribe("control.v1.cancel")
         await bus.flush()
-        await api.claim(task["id"])
+        await api.assign(task["id"])
         answer = await api.http.delete(f"{TASKS}{task['id']}")
         assert answer.json()["status"] == "CANCELLED"
         assert task["id"].encode() in (await orders.next_msg(timeout=5)).data

@@ -281,7 +281,7 @@ async def test_with_256_descriptors_300_silent_connections_shut_nobody_out(
     mongodb_url: str, nats_url: str, tmp_path: Path
 ) -> None:
     shared = {"mongodb_url": mongodb_url, "mongodb_database": f"gateway_{uuid4().hex[:12]}", "nats_url": nats_url}
-    async with services({**shared, "internal_token": TOKEN}, tmp_path, "") as target, AsyncExitStack() as opened:
+    async with services({**shared, "internal_token": TOKEN}, tmp_path, "") as (target, _), AsyncExitStack() as opened:
         [port] = free_ports(1)
         targets = dict.fromkeys(
             ("TASKS_TARGET", "STORAGE_TARGET", "ACCESS_TARGET", "WEBHOOKS_TARGET", "WORKFLOWS_TARGET"), target

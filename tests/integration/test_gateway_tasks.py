@@ -165,7 +165,7 @@ async def test_an_update_may_repeat_what_the_task_says_but_not_change_it(api: St
 
 async def test_a_running_task_can_no_longer_be_changed(api: Stack) -> None:
     task = await api.create()
-    await api.claim(task["id"])
+    await api.assign(task["id"])
     answer = await api.http.put(f"{TASKS}{task['id']}", json={"priority": 2})
     assert (answer.status_code, answer.json()["reason"]) == (409, "TASK_NOT_PENDING")
 

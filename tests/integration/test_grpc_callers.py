@@ -110,7 +110,7 @@ async def test_reflection_knows_what_refusals_are_told_in(host: Host, version: s
     "question",
     [
         {"file_containing_symbol": WORKERS},
-        {"file_containing_symbol": f"{WORKERS}.ClaimTasks"},
+        {"file_containing_symbol": f"{WORKERS}.GetAssignments"},
         {"file_by_filename": "compute/tasks/v1/worker.proto"},
         {"file_containing_symbol": "compute.access.v1.AccessService"},
     ],

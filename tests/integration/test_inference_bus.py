@@ -113,7 +113,7 @@ async def test_a_worker_told_to_stop_gives_its_tasks_back_and_ends(nats_url: str
         await service.until(lambda: service.heartbeats and service.heartbeats[-1].inbox, timeout=60)
         assert list(service.heartbeats[-1].queues) == ["stopping"]
         await remind(bus, service, "long")
-        await service.until(lambda: "claim" in service.calls)
+        await service.until(lambda: "ask" in service.calls)
         await service.until(lambda: service.heartbeats and service.heartbeats[-1].running, timeout=10)
         worker.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):

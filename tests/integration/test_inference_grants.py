@@ -40,7 +40,7 @@ async def test_what_a_worker_is_given_it_runs_without_a_claim(bench: Bench) -> N
         await bench.service.until(lambda: len(bench.service.finished) == 20)
     results = {name: item.result.diagnostic.payload for name, item in bench.service.finished.items()}
     assert results == {f"t{number}": f"t{number}" for number in range(20)}
-    assert "claim" not in bench.service.calls
+    assert "ask" not in bench.service.calls
 
 
 async def test_a_worker_that_is_reminded_asks_for_the_task(bench: Bench) -> None:
@@ -49,7 +49,7 @@ async def test_a_worker_that_is_reminded_asks_for_the_task(bench: Bench) -> None
         await bench.hand("t", told=False)
         await bench.service.until(lambda: bench.service.finished)
     assert bench.service.finished["t"].result.diagnostic.payload == "t"
-    assert bench.service.calls["claim"] == 1
+    assert bench.service.calls["ask"] == 1
 
 
 async def test_a_run_is_begun_once_however_often_it_is_said(bench: Bench) -> None:
@@ -65,7 +65,7 @@ async def test_a_run_is_begun_once_however_often_it_is_said(bench: Bench) -> Non
             await bench.hand("t", told=told)
         await bench.service.until(lambda: bench.service.refused)
         assert not steps.begun.is_set()
-    assert bench.service.calls["claim"] == 1
+    assert bench.service.calls["ask"] == 1
 
 
 async def test_a_cancel_that_comes_before_its_task_is_heeded(bench: Bench) -> None:
@@ -137,8 +137,8 @@ async def test_what_a_draining_worker_was_reminded_of_is_given_back(bench: Bench
         begin(bench, "t", 60_000)
         bench.service.deaf = True
         await bench.hand("t", told=False)
-        await bench.service.until(lambda: bench.service.calls.get("claim"))
-        answering = asyncio.create_task(bench.service.until(lambda: bench.service.calls["claim"] > 3))
+        await bench.service.until(lambda: bench.service.calls.get("ask"))
+        answering = asyncio.create_task(bench.service.until(lambda: bench.service.calls["ask"] > 3))
         answering.add_done_callback(lambda _: setattr(bench.service, "deaf", False))
     assert bench.service.finished["t"].HasField("returned") and not steps.steps
 

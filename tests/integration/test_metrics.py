@@ -135,8 +135,9 @@ async def test_tenants_are_told_apart_where_the_setting_says_so(mongodb_url: str
     before = TENANT_ENDED.value("acme", "COMPLETED")
     async with hosting(mongodb_url, nats_url, database, metrics_by_tenant=asked) as host:
         task = await host.create()
-        claimed = await host.claim("w", task.id)
-        await host.finish(task.id, claimed.task.attempt)
+        begun = await host.assign("w", task.id)
+        assert begun is not None
+        await host.finish(task.id, begun.attempt)
     assert TENANT_ENDED.value("acme", "COMPLETED") - before == asked
 
 

@@ -303,7 +303,7 @@ async def test_a_worker_begins_and_stops_nothing_because_a_tenant_says_so(mongod
         await reader.settled()
         assert len(reader.refused) == 2
         await nothing_happens_for(0.3, because="a message arrives within milliseconds")
-        assert not service.finished and "claim" not in service.calls
+        assert not service.finished and "ask" not in service.calls
         await bench.say(order)
         await service.until(lambda: "handed" in service.finished, timeout=10)
 

@@ -108,8 +108,9 @@ async def test_one_that_fails_is_tried_as_often_as_its_parent_says(hosts: list[H
         hosts[0], child(hosts[0], step(), max_attempts=1), child(hosts[0], step(), max_attempts=2)
     )
     for task in (once, twice):
-        claim = await hosts[0].claim("w", task.id)
-        assert await hosts[0].finish(task.id, claim.task.attempt, failure=FAILURE)
+        begun = await hosts[0].assign("w", task.id)
+        assert begun is not None
+        assert await hosts[0].finish(task.id, begun.attempt, failure=FAILURE)
     [once, twice] = await get(hosts[1], once.id, twice.id)
     assert (once.status, once.dead_letter) == (tasks_pb2.TASK_STATUS_FAILED, True)
     assert twice.status == tasks_pb2.TASK_STATUS_PENDING
@@ -173,8 +174,8 @@ async def test_a_cancel_that_meets_the_create_leaves_nothing_alive(hosts: list[H
 async def test_what_is_over_is_answered_as_it_ended(hosts: list[Host]) -> None:
     host, parent = hosts[0], step()
     [task] = await create(host, child(host, parent))
-    claim = await host.claim("w", task.id)
-    assert await host.finish(task.id, claim.task.attempt)
+    begun = await host.assign("w", task.id)
+    assert begun is not None and await host.finish(task.id, begun.attempt)
     for name in (parent, task.id.upper()):
         assert [one.status for one in await cancel(hosts[1], name)] == [tasks_pb2.TASK_STATUS_COMPLETED]
         [seen] = await get(hosts[1], name)
@@ -184,9 +185,10 @@ async def test_what_is_over_is_answered_as_it_ended(hosts: list[Host]) -> None:
 async def test_of_large_results_as_many_come_as_fit_and_the_rest_when_asked_again(hosts: list[Host]) -> None:
     host, parents = hosts[0], [step() for _ in range(20)]
     for task in await create(host, *(child(host, parent) for parent in parents)):
-        claim = await host.claim("w", task.id)
+        begun = await host.assign("w", task.id)
+        assert begun is not None
         large = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult(payload="x" * 400_000))
-        assert await host.finish(task.id, claim.task.attempt, result=large)
+        assert await host.finish(task.id, begun.attempt, result=large)
     seen: list[Any] = []
     while len(seen) < len(parents):
         found = await get(hosts[1], *parents[len(seen) :])

@@ -95,12 +95,13 @@ async def test_a_hand_over_that_was_lost_is_said_again_and_the_task_asked_for(ho
     await ear.next()  # and forgotten
     [item] = await ear.next()
     assert (item.task_id, item.attempt, item.HasField("task")) == (task.id, 1, False)
-    assert (await host.claim("w1", task.id, 1)).task.spec.params.diagnostic.payload == "lost"
-    assert (await host.claim("w1", task.id, 1)).HasField("task")
-    assert (await host.claim("w2", task.id, 1)).refusal
+    for _ in range(2):
+        given = await host.assigned("w1", task.id, 1)
+        assert given is not None and given.spec.params.diagnostic.payload == "lost"
+    assert await host.assigned("w2", task.id, 1) is None
     await host.beat("w1", 1, running=[(task.id, 1)], inbox=ear.inbox)
     assert await host.finish(task.id, 1)
-    assert (await host.claim("w1", task.id, 1)).refusal
+    assert await host.assigned("w1", task.id, 1) is None
 
 
 async def test_what_nobody_listens_for_waits_again_at_once_and_loses_no_attempt(host: Host) -> None:
@@ -115,7 +116,7 @@ async def test_what_nobody_listens_for_waits_again_at_once_and_loses_no_attempt(
     await until(waits, timeout=3)
     await host.beat("w2", inbox=host.inbox)
     assert await host.order() == [(task.id, 2)]
-    assert (await host.claim("w2", task.id, 2)).HasField("task")
+    assert await host.assigned("w2", task.id, 2) is not None
 
 
 async def test_a_full_workers_next_task_is_handed_over_as_soon_as_it_has_room(host: Host) -> None:
@@ -137,7 +138,7 @@ async def test_a_task_cancelled_right_after_it_was_created_is_stopped_and_never_
     order = inference_pb2.CancelOrder.FromString((await orders.next_msg(timeout=5)).data)
     assert [(item.task_id, item.attempt) for item in order.items] == [(task.id, 1)]
     assert not await host.finish(task.id, 1)
-    assert (await host.claim("w1", task.id, 1)).refusal
+    assert await host.assigned("w1", task.id, 1) is None
     await host.create()
     [item] = await ear.next()
     assert item.attempt == 1
@@ -167,8 +168,19 @@ async def test_what_is_too_large_for_a_message_is_asked_for_and_holds_up_no_neig
         for item in await ear.next():
             told.setdefault(item.task_id, item.HasField("task"))
     assert [told[answer.task.id] for answer in answers] == [True, False, True]
-    claim = await host.claim("w1", answers[1].task.id, 1)
-    assert len(claim.task.spec.params.diagnostic.payload) == 65_536
+    given = await host.assigned("w1", answers[1].task.id, 1)
+    assert given is not None and len(given.spec.params.diagnostic.payload) == 65_536
+
+
+async def test_whoever_asks_for_what_was_not_begun_for_it_begins_nothing(host: Host) -> None:
+    await meet(host)
+    running, waiting = await host.create(), await host.create()
+    for name, attempt in [(waiting.id, 1), (waiting.id, 0), (running.id, 2), (str(uuid4()), 1)]:
+        for worker in ("w1", "w2"):
+            assert await host.assigned(worker, name, attempt) is None
+    found = await host.get(waiting.id)
+    assert (found.status, found.attempt) == (PENDING, 0)
+    assert await host.assigned("w1", running.id, 1) is not None
 
 
 async def test_another_replicas_tasks_are_handed_over_too_and_it_may_cancel_what_the_first_one_gave(

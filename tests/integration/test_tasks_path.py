@@ -37,13 +37,13 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     return info.reason
 
 
-async def test_a_task_is_ordered_claimed_and_finished(host: Host) -> None:
+async def test_a_task_is_ordered_begun_and_finished(host: Host) -> None:
     task = await host.create(payload="hello")
     await host.beat("w1", inbox=host.inbox)
     assert await host.order() == [(task.id, 1)]
-    claim = await host.claim("w1", task.id, 1)
-    assert claim.task.spec.params.diagnostic.payload == "hello"
-    assert claim.task.attempt == 1 and claim.task.executor_instance == "w1"
+    begun = await host.assign("w1", task.id, 1)
+    assert begun is not None and begun.spec.params.diagnostic.payload == "hello"
+    assert begun.attempt == 1 and begun.executor_instance == "w1"
     assert await host.finish(task.id, 1)
     done = await host.get(task.id)
     assert done.status == tasks_pb2.TASK_STATUS_COMPLETED
@@ -54,7 +54,7 @@ async def test_a_plain_subscriber_hears_created_executing_completed_once_each(ho
     subscriber = await connected(nats_url)
     task = await host.create()
     stream = await subscriber.jetstream().subscribe(f"evt.v1.acme.task.{task.id}.*", ordered_consumer=True)
-    await host.claim("w1", task.id, 1)
+    await host.assign("w1", task.id, 1)
     await host.finish(task.id, 1)
     heard = [json.loads((await stream.next_msg(timeout=10)).data) for _ in range(3)]
     assert [event["type"].split(".")[2] for event in heard] == ["created", "executing", "completed"]
@@ -82,7 +82,7 @@ async def test_cancel_of_a_running_task_reaches_its_worker_and_late_output_is_dr
     orders = await listener.subscribe("control.v1.cancel")
     await listener.flush()
     task = await host.create()
-    await host.claim("w1", task.id, 1)
+    await host.assign("w1", task.id, 1)
     assert (await host.cancel(task.id)).status == tasks_pb2.TASK_STATUS_CANCELLED
     assert task.id.encode() in (await orders.next_msg(timeout=5)).data
     assert not await host.finish(task.id, 1)
@@ -99,7 +99,7 @@ async def test_a_run_whose_worker_goes_silent_is_run_again_by_another(mongodb_ur
         task = await host.create()
         await host.beat("w1", inbox=host.inbox)
         await host.order()
-        await host.claim("w1", task.id, 1)
+        await host.assign("w1", task.id, 1)
 
         async def expired() -> bool:
             await host.beat("w2")
@@ -114,7 +114,7 @@ async def test_a_run_whose_worker_goes_silent_is_run_again_by_another(mongodb_ur
             return []
 
         assert await until(told) == [(task.id, 2)]
-        assert (await host.claim("w2", task.id, 2)).HasField("task")
+        assert await host.assign("w2", task.id, 2) is not None
         assert await host.beat("w1", running=[(task.id, 1)]) == [task.id]
         assert not await host.finish(task.id, 1)
         assert await host.finish(task.id, 2)
@@ -124,13 +124,13 @@ async def test_a_task_that_fails_every_time_becomes_a_dead_letter_and_can_be_rep
     task = await host.create()
     failure = worker_pb2.TaskFailure(reason="TRITON_DOWN", message="no model", category="PROVIDER", retryable=True)
     for attempt in (1, 2, 3):
-        assert (await host.claim("w1", task.id, attempt)).HasField("task")
+        assert await host.assign("w1", task.id, attempt) is not None
         assert await host.finish(task.id, attempt, failure=failure)
     request = tasks_pb2.ListTasksRequest(dead_letter=True)
     listed = await host.tasks.ListTasks(request, timeout=20, metadata=host.metadata)
     assert [(item.id, item.error_reason) for item in listed.tasks] == [(task.id, "TRITON_DOWN")]
     await host.tasks.ReplayTask(tasks_pb2.ReplayTaskRequest(task_id=task.id), timeout=20, metadata=host.metadata)
-    assert (await host.claim("w1", task.id, 4)).HasField("task")
+    assert await host.assign("w1", task.id, 4) is not None
 
 
 async def test_a_model_that_no_worker_can_use_fails_a_task_at_once_and_else_another_worker_has_it(host: Host) -> None:
@@ -163,7 +163,7 @@ async def test_a_watcher_sees_states_and_progress_and_the_end(host: Host) -> Non
             continue
         seen.append(tasks_pb2.TaskStatus.Name(update.task.status).removeprefix("TASK_STATUS_"))
         if seen == ["PENDING"]:
-            await host.claim("w1", task.id, 1)
+            await host.assign("w1", task.id, 1)
         elif seen == ["PENDING", "EXECUTING"]:
             progress = tasks_pb2.TaskProgress(task_id=task.id, attempt=1, step=3)
             await host.bus.publish(f"progress.v1.{task.id}", progress.SerializeToString())
@@ -172,7 +172,7 @@ async def test_a_watcher_sees_states_and_progress_and_the_end(host: Host) -> Non
 
 async def test_lists_are_filtered_and_paged_newest_first(host: Host) -> None:
     tasks = [await host.create(payload=str(number)) for number in range(5)]
-    await host.claim("w1", tasks[0].id, 1)
+    await host.assign("w1", tasks[0].id, 1)
 
     async def listed(**wanted: Any) -> list[str]:
         request = tasks_pb2.ListTasksRequest(**wanted)
@@ -222,8 +222,8 @@ async def test_two_replicas_share_the_work_and_one_takes_over(mongodb_url: str, 
             task = await first.create()
             await first.beat("w1", inbox=second.inbox)
             assert await second.order() == [(task.id, 1)]
-            assert (await second.claim("w1", task.id, 1)).HasField("task")
-            assert not (await first.claim("w2", task.id, 1)).HasField("task")
+            assert await second.assign("w1", task.id, 1) is not None
+            assert await first.assign("w2", task.id, 1) is None
             assert await first.finish(task.id, 1)
             left = await first.create()
         await second.beat("w1", inbox=second.inbox)

@@ -74,14 +74,15 @@ async def test_every_replica_knows_at_once_that_a_task_is_gone(mongodb_url: str,
         hosting(mongodb_url, nats_url, database, **away) as second,
     ):
         task = await first.create()
-        claim = (await first.claim("w1", task.id, 1)).task
+        begun = await first.assign("w1", task.id, 1)
+        assert begun is not None
         await delete(second, task.id)
         for host in (first, second):
             assert await refusal(host.get(task.id)) == "TASK_NOT_FOUND"
             assert await refusal(host.cancel(task.id)) == "TASK_NOT_FOUND"
             assert await refusal(delete(host, task.id)) == "TASK_NOT_FOUND"
-            assert not await host.finish(task.id, claim.attempt)
-            assert not (await host.claim("w2", task.id)).HasField("task")
+            assert not await host.finish(task.id, begun.attempt)
+            assert await host.assign("w2", task.id) is None
 
 
 @pytest.mark.parametrize("folder", ["references/", "generations/0123456789abcdef/", "references/../0123456789abcdef/"])

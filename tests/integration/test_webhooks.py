@@ -73,7 +73,7 @@ async def test_the_end_of_a_task_reaches_its_webhook_signed_and_nothing_else_doe
         request.spec.webhook_url = receiver.url
         task = (await tasks.tasks.CreateTask(request, timeout=20, metadata=tasks.metadata)).task
         for name in (silent.id, task.id):
-            await tasks.claim("w1", name, 1)
+            await tasks.assign("w1", name, 1)
             await tasks.finish(name, 1)
         [received] = await receiver.wait()
         [delivery] = await in_state(hooks, DELIVERED)
@@ -169,7 +169,7 @@ async def test_a_call_says_the_content_type_that_the_task_chose_and_is_signed_al
         request.spec.webhook_url = receiver.url
         request.spec.config.update({"webhook_content_type": content_type})
         task = (await tasks.tasks.CreateTask(request, timeout=20, metadata=tasks.metadata)).task
-        await tasks.claim("w1", task.id, 1)
+        await tasks.assign("w1", task.id, 1)
         await tasks.finish(task.id, 1)
         [received] = await receiver.wait()
     told = received.headers["content-type"]
@@ -192,7 +192,7 @@ async def test_what_waits_for_a_deleted_task_is_called_no_more_and_says_so(
             request = tasks.request(payload="x")
             request.spec.webhook_url = receiver.url
             task = (await tasks.tasks.CreateTask(request, timeout=20, metadata=tasks.metadata)).task
-            await tasks.claim("w1", task.id, 1)
+            await tasks.assign("w1", task.id, 1)
             await tasks.finish(task.id, 1)
             made.append(task.id)
         await receiver.wait(2)
@@ -259,7 +259,7 @@ async def test_a_receiver_on_this_machine_is_called_where_the_setting_says_so(
         request = tasks.request(payload="x")
         request.spec.webhook_url = url
         task = (await tasks.tasks.CreateTask(request, timeout=20, metadata=tasks.metadata)).task
-        await tasks.claim("w1", task.id, 1)
+        await tasks.assign("w1", task.id, 1)
         await tasks.finish(task.id, 1)
         await receiver.wait()
         [delivery] = await in_state(hooks, DELIVERED)

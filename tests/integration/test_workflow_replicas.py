@@ -50,8 +50,7 @@ class Flows:
             step = (await self.get(workflow_id)).steps[place]
             if step.status != pb.STEP_STATUS_RUNNING:
                 return None
-            claim = await self.host.claim("w", step.task_id)
-            return claim.task if claim.HasField("task") else None
+            return await self.host.assign("w", step.task_id)
 
         task = await until(begun, timeout=timeout)
         said = params_pb2.DiagnosticResult(payload=task.spec.params.diagnostic.payload + "!")

@@ -70,7 +70,7 @@ class Flows:
     async def end(self, workflow_id: str, step_id: str, payload: str | None = None, **failure: Any) -> None:
         """Runs its task as a worker does; what it answers is what it was sent unless said otherwise."""
         task_id = (await self.step(workflow_id, step_id))["task_id"]
-        task = await until(lambda: self._claim(task_id))
+        task = await until(lambda: self._assigned(task_id))
         await time_passes(self.takes, because="its task runs so long")
         request = worker_pb2.FinishTasksRequest(worker_id="worker-1")
         said = task.spec.params.diagnostic.payload if payload is None else payload
@@ -85,17 +85,15 @@ class Flows:
 
     async def end_badly(self, task_id: str) -> None:
         """For good, whatever its type."""
-        task = await until(lambda: self._claim(task_id))
+        task = await until(lambda: self._assigned(task_id))
         request = worker_pb2.FinishTasksRequest(worker_id="worker-1")
         failure = worker_pb2.TaskFailure(reason="PROMPT_REFUSED", message="no", category="VALIDATION")
         request.finished.add(task_id=task_id, attempt=task.attempt, failure=failure)
         assert list((await self._worker.FinishTasks(request, metadata=METADATA, timeout=10)).accepted) == [True]
 
-    async def _claim(self, task_id: str) -> tasks_pb2.Task | None:
-        request = worker_pb2.ClaimTasksRequest(worker_id="worker-1")
-        request.tasks.add(task_id=task_id)
-        claim = (await self._worker.ClaimTasks(request, metadata=METADATA, timeout=10)).claims[0]
-        return claim.task if claim.HasField("task") else None
+    async def _assigned(self, task_id: str) -> tasks_pb2.Task | None:
+        task = await self._api.assign(task_id)
+        return task if task.id else None
 
 
 def probe(step_id: str, *before: str, **more: Any) -> dict[str, Any]:

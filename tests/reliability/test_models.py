@@ -75,7 +75,7 @@ async def rig(mongodb_url: str, nats_url: str, tmp_path: Path) -> AsyncIterator[
     home, ports = StackFolder(tmp_path / "models"), Ports.free()
     shared = {"mongodb_url": mongodb_url, "mongodb_database": f"t{uuid4().hex[:12]}", "nats_url": nats_url}
     async with (
-        services(shared | {"internal_token": TOKEN}, tmp_path / "objects", "") as target,
+        services(shared | {"internal_token": TOKEN}, tmp_path / "objects", "") as (target, _),
         connect(target) as channel,
         liars(home, ports) as models,
     ):

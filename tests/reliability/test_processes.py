@@ -14,8 +14,9 @@ import grpc
 import pytest
 from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc, worker_pb2
 
+from tests.reliability.assigned_worker import assigned_worker
 from tests.reliability.service_process import METADATA, TasksProcess
-from tests.waiting import time_passes, until
+from tests.waiting import time_passes
 
 STOPS = int(os.environ.get("SIGTERM_STOPS", "4"))
 
@@ -82,26 +83,16 @@ async def test_clocks_ten_minutes_apart_change_neither_ownership_nor_retries(mon
     async with (
         ahead.running(),
         behind.running(),
-        ahead.stubs() as (fast, fast_worker),
-        behind.stubs() as (slow, worker),
+        ahead.stubs() as (fast, fast_stub),
+        behind.stubs() as (slow, stub),
+        assigned_worker(stub, nats_url, "nobody") as worker,
     ):
         task = (await fast.CreateTask(request(), timeout=20, metadata=METADATA)).task
-        claim = worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task.id)])
-        assert (await worker.ClaimTasks(claim, timeout=20, metadata=METADATA)).claims[0].HasField("task")
-        beat = worker_pb2.HeartbeatTasksRequest(worker_id="w", queue="nobody", capacity=1)
-        beat.running.add(task_id=task.id, attempt=1)
+        assert await worker.begun(task.id) == 1
         for _ in range(10):  # longer than the lease: only beats, through one replica, keep it
-            assert not (await worker.HeartbeatTasks(beat, timeout=20, metadata=METADATA)).lost
+            assert not await worker.beat()
             await time_passes(0.4, because="a worker's beat")
         shown = await slow.GetTask(tasks_pb2.GetTaskRequest(task_id=task.id), timeout=20, metadata=METADATA)
         assert (shown.task.status, shown.task.attempt) == (tasks_pb2.TASK_STATUS_EXECUTING, 1)
-        ending = worker_pb2.FinishTasksRequest(worker_id="w")
-        ending.finished.add(task_id=task.id, attempt=1, failure=failure)
-        await fast_worker.FinishTasks(ending, timeout=20, metadata=METADATA)
-        claim.tasks[0].attempt = 2
-
-        async def claimed() -> bool:
-            answer = await worker.ClaimTasks(claim, timeout=20, metadata=METADATA)
-            return answer.claims[0].HasField("task")
-
-        await until(claimed, 20)
+        assert await worker.finish(task.id, 1, fast_stub, failure=failure)
+        assert await asyncio.wait_for(worker.begun(task.id, 2), 20) == 2

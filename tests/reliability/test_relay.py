@@ -11,37 +11,34 @@ from uuid import uuid4
 
 import grpc
 import pytest
-from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
+from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from tests.nats_server import connected
+from tests.reliability.assigned_worker import AssignedWorker, assigned_worker
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
 from tests.waiting import time_passes, until
 
 KILLS = 5
 
 
-async def live(tasks: tasks_pb2_grpc.TaskServiceStub, worker: worker_pb2_grpc.WorkerServiceStub) -> None:
+async def live(tasks: tasks_pb2_grpc.TaskServiceStub, worker: AssignedWorker) -> None:
     """One task after the other through its life, until the line is cut."""
     request = tasks_pb2.CreateTaskRequest()
     request.spec.origin.instance = "relay"
-    request.spec.queue_name = "nobody"
+    request.spec.queue_name = worker.queue
     request.spec.params.diagnostic.SetInParent()
-    result = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult())
     while True:
         task = (await tasks.CreateTask(request, timeout=10, metadata=METADATA)).task
-        claim = worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task.id)])
-        await worker.ClaimTasks(claim, timeout=10, metadata=METADATA)
-        finished = worker_pb2.FinishedTask(task_id=task.id, attempt=1, result=result)
-        ending = worker_pb2.FinishTasksRequest(worker_id="w", finished=[finished])
-        await worker.FinishTasks(ending, timeout=10, metadata=METADATA)
+        await worker.carry_out(task.id)
 
 
-async def live_until_cut(process: TasksProcess) -> None:
-    async with process.stubs() as (tasks, worker):
+async def live_until_cut(process: TasksProcess, nats_url: str) -> None:
+    async with process.stubs() as (tasks, stub):
         try:
-            await live(tasks, worker)
+            async with assigned_worker(stub, nats_url) as worker:
+                await live(tasks, worker)
         except grpc.aio.AioRpcError as error:
             assert lost_line(error), error  # noqa: PT017  # either is right
 
@@ -76,7 +73,7 @@ async def test_no_event_is_lost_however_often_the_service_is_killed(mongodb_url:
     process = TasksProcess(mongodb_url, nats_url, database)
     async with process.running():
         for number in range(KILLS):
-            clients = [asyncio.create_task(live_until_cut(process)) for _ in range(8)]
+            clients = [asyncio.create_task(live_until_cut(process, nats_url)) for _ in range(8)]
             await time_passes(chance.uniform(0.3, 1.2), because="the blow falls at any moment")
             await process.end(signal.SIGKILL)
             await asyncio.wait_for(asyncio.gather(*clients), 30)

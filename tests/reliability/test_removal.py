@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
-from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2
+from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc
 from motor.motor_asyncio import AsyncIOMotorClient
 from nats.errors import TimeoutError as NatsTimeoutError
 
@@ -23,6 +23,7 @@ from services.rpc import grpc_server
 from services.rpc.grpc_client import Credentials, connect
 from services.storage import app as storage
 from tests.nats_server import connected
+from tests.reliability.assigned_worker import assigned_worker
 from tests.reliability.service_process import METADATA, TOKEN, TasksProcess, lost_line
 from tests.waiting import time_passes, until
 
@@ -42,22 +43,17 @@ async def stored_in(folder: Path) -> AsyncIterator[tuple[str, StorageClient]]:
         await server.stop(1)
 
 
-async def finished(process: TasksProcess, files: StorageClient) -> str:
-    """A task that has run and left a file."""
-    request = tasks_pb2.CreateTaskRequest()
-    request.spec.origin.instance, request.spec.queue_name = "removal", "nobody"
-    request.spec.params.diagnostic.SetInParent()
-    async with process.stubs() as (tasks, worker):
-        task_id = (await tasks.CreateTask(request, timeout=10, metadata=METADATA)).task.id
-        claim = worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task_id)])
-        await worker.ClaimTasks(claim, timeout=10, metadata=METADATA)
-        await files.upload(path_of(task_id), b"made", tenant="acme", result=True)
-        result = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult())
-        ending = worker_pb2.FinishedTask(task_id=task_id, attempt=1, result=result)
-        await worker.FinishTasks(
-            worker_pb2.FinishTasksRequest(worker_id="w", finished=[ending]), timeout=10, metadata=METADATA
-        )
-    return str(task_id)
+async def finished(process: TasksProcess, nats_url: str, files: StorageClient) -> list[str]:
+    """Tasks that have run and left a file each."""
+    async with process.stubs() as (tasks, stub), assigned_worker(stub, nats_url) as worker:
+        request = tasks_pb2.CreateTaskRequest()
+        request.spec.origin.instance, request.spec.queue_name = "removal", worker.queue
+        request.spec.params.diagnostic.SetInParent()
+        made = [(await tasks.CreateTask(request, timeout=10, metadata=METADATA)).task.id for _ in range(TASKS)]
+        for task_id in made:
+            await files.upload(path_of(task_id), b"made", tenant="acme", result=True)
+            await worker.carry_out(task_id)
+    return made
 
 
 def path_of(task_id: str) -> str:
@@ -97,7 +93,7 @@ async def test_no_deletion_is_left_half_done(mongodb_url: str, nats_url: str, tm
     async with stored_in(tmp_path) as (target, files):
         process = TasksProcess(mongodb_url, nats_url, database, storage_target=target, **quick)
         async with process.running():
-            made = [await finished(process, files) for _ in range(TASKS)]
+            made = await finished(process, nats_url, files)
             waiting, answered = list(made), set[str]()
             for _ in range(KILLS):
                 async with process.stubs() as (tasks, _worker):

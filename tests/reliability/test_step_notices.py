@@ -19,8 +19,6 @@ from compute.tasks.v1 import (
     parents_pb2_grpc,
     tasks_pb2,
     tasks_pb2_grpc,
-    worker_pb2,
-    worker_pb2_grpc,
 )
 from motor.motor_asyncio import AsyncIOMotorClient
 from nats.errors import TimeoutError as NatsTimeoutError
@@ -29,6 +27,7 @@ from services.messaging.streams import ensure_consumer
 from services.messaging.subjects.steps import STEPS, intake_of_steps
 from services.rpc.grpc_client import connect
 from tests.nats_server import connected
+from tests.reliability.assigned_worker import AssignedWorker, assigned_worker
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
 from tests.waiting import time_passes
 
@@ -41,10 +40,11 @@ CANCELLED = tasks_pb2.TASK_STATUS_CANCELLED
 class Parent:
     """One workflow, whose steps are run by a bare worker, or cancelled before, while or after they are created."""
 
-    def __init__(self, target: str, kind: str, chance: random.Random) -> None:
+    def __init__(self, target: str, kind: str, chance: random.Random, worker: AssignedWorker) -> None:
         self.cancelled: list[str] = []
         self.steps: list[tasks_pb2.TaskParent] = []
         self._target = target
+        self._worker = worker
         self._kind = kind
         self._chance = chance
         self._id = uuid4().hex
@@ -100,14 +100,12 @@ class Parent:
         self.cancelled.append(outcome.task.id)
 
     async def run(self, task_id: str) -> None:
+        """Unless a run of it before the crash has done so."""
         async with connect(self._target) as channel:
-            worker = worker_pb2_grpc.WorkerServiceStub(channel)
-            claim = worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task_id)])
-            answer = await worker.ClaimTasks(claim, timeout=10, metadata=METADATA)
-            attempt = answer.claims[0].task.attempt or 1
-            finished = worker_pb2.FinishedTask(task_id=task_id, attempt=attempt, result=RESULT)
-            ending = worker_pb2.FinishTasksRequest(worker_id="w", finished=[finished])
-            await worker.FinishTasks(ending, timeout=10, metadata=METADATA)
+            wanted = tasks_pb2.GetTaskRequest(task_id=task_id)
+            found = await tasks_pb2_grpc.TaskServiceStub(channel).GetTask(wanted, timeout=10, metadata=METADATA)
+        if found.task.status != tasks_pb2.TASK_STATUS_COMPLETED:
+            await self._worker.carry_out(task_id)
 
 
 @pytest.mark.timeout(300)
@@ -116,8 +114,8 @@ async def test_every_child_is_made_once_and_every_end_is_told_however_often_the_
 ) -> None:
     chance, database, kind = random.Random(5), f"t{uuid4().hex[:12]}", "".join(random.choices(ascii_lowercase, k=20))
     process, stop = TasksProcess(mongodb_url, nats_url, database, lease_seconds=3), asyncio.Event()
-    parents = [Parent(process.target, kind, random.Random(number)) for number in range(PARENTS)]
-    async with process.running():
+    async with process.running(), process.stubs() as (_, stub), assigned_worker(stub, nats_url, "nobody") as worker:
+        parents = [Parent(process.target, kind, random.Random(number), worker) for number in range(PARENTS)]
         lives = [asyncio.create_task(parent.live(stop)) for parent in parents]
         for _ in range(KILLS):
             await time_passes(chance.uniform(0.3, 1.2), because="the blow falls at any moment")

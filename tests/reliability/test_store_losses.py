@@ -74,8 +74,8 @@ async def test_a_store_that_hangs_does_not_lose_a_claim(nats_url: str, store_ser
     async with hosting(store_server.url, nats_url, f"t{uuid4().hex[:12]}") as host:
         task = await host.create()
         store_server.send(signal.SIGSTOP)
-        claiming = asyncio.create_task(host.claim("w1", task.id, 1))
+        claiming = asyncio.create_task(host.assign("w1", task.id, 1))
         await time_passes(1.0, because="the store hangs for so long")
         store_server.send(signal.SIGCONT)
-        assert (await claiming).HasField("task")
+        assert await claiming is not None
         assert await host.finish(task.id, 1)

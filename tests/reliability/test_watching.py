@@ -25,7 +25,7 @@ async def test_events_go_on_in_order_after_the_bus_was_killed(
         async with api.http.stream("GET", f"{TASKS}{task['id']}/events") as response, asyncio.timeout(60):
             async for line in response.aiter_lines():
                 if line.startswith("event: task") and not verbs:
-                    await api.claim(task["id"])
+                    await api.assign(task["id"])
                 # The last word stands where the last event does.
                 if line.startswith("id: ") and not line.endswith("-end"):
                     marks.append(int(line[4:]))

@@ -10,11 +10,12 @@ from uuid import uuid4
 
 import grpc
 import pytest
-from compute.tasks.v1 import params_pb2, tasks_pb2, tasks_pb2_grpc, worker_pb2, worker_pb2_grpc
+from compute.tasks.v1 import tasks_pb2, tasks_pb2_grpc
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from tests.integration.tasks_host import hosting
 from tests.integration.webhooks_host import Receiver, hooking, receiving
+from tests.reliability.assigned_worker import AssignedWorker, assigned_worker
 from tests.reliability.servers import OwnServer
 from tests.reliability.service_process import METADATA, TasksProcess, lost_line
 from tests.waiting import time_passes, until
@@ -33,24 +34,21 @@ def request(receiver: Receiver) -> tasks_pb2.CreateTaskRequest:
 
 async def live(
     tasks: tasks_pb2_grpc.TaskServiceStub,
-    worker: worker_pb2_grpc.WorkerServiceStub,
+    worker: AssignedWorker,
     wanted: tasks_pb2.CreateTaskRequest,
 ) -> None:
     """One task through its life."""
+    wanted.spec.queue_name = worker.queue
     task = (await tasks.CreateTask(wanted, timeout=10, metadata=METADATA)).task
-    claim = worker_pb2.ClaimTasksRequest(worker_id="w", tasks=[worker_pb2.TaskRef(task_id=task.id)])
-    await worker.ClaimTasks(claim, timeout=10, metadata=METADATA)
-    result = params_pb2.TaskResult(diagnostic=params_pb2.DiagnosticResult())
-    finished = worker_pb2.FinishedTask(task_id=task.id, attempt=1, result=result)
-    ending = worker_pb2.FinishTasksRequest(worker_id="w", finished=[finished])
-    await worker.FinishTasks(ending, timeout=10, metadata=METADATA)
+    await worker.carry_out(task.id)
 
 
-async def live_until_cut(process: TasksProcess, wanted: tasks_pb2.CreateTaskRequest) -> None:
-    async with process.stubs() as (tasks, worker):
+async def live_until_cut(process: TasksProcess, nats_url: str, wanted: tasks_pb2.CreateTaskRequest) -> None:
+    async with process.stubs() as (tasks, stub):
         try:
-            while True:
-                await live(tasks, worker, wanted)
+            async with assigned_worker(stub, nats_url) as worker:
+                while True:
+                    await live(tasks, worker, wanted)
         except grpc.aio.AioRpcError as error:
             assert lost_line(error), error  # noqa: PT017  # either is right
 
@@ -77,7 +75,7 @@ async def test_no_webhook_is_lost_however_often_the_tasks_service_is_killed(mong
         await stack.enter_async_context(process.running())
         await stack.enter_async_context(hooking(mongodb_url, nats_url, database, receiver.port, **settings))
         for _ in range(KILLS):
-            clients = [asyncio.create_task(live_until_cut(process, request(receiver))) for _ in range(4)]
+            clients = [asyncio.create_task(live_until_cut(process, nats_url, request(receiver))) for _ in range(4)]
             await time_passes(chance.uniform(0.3, 1.0), because="the blow falls at any moment")
             await process.end(signal.SIGKILL)
             await asyncio.wait_for(asyncio.gather(*clients), 30)
@@ -101,8 +99,9 @@ async def test_webhooks_under_way_survive_the_loss_of_all_of_nats_store(
         receiving() as receiver,
         hosting(mongodb_url, nats_server.url, database, queue="nobody", webhook_allow_private=[receiver.place]) as host,
     ):
-        for _ in range(10):
-            await live(host.tasks, host.worker, request(receiver))
+        async with assigned_worker(host.worker, nats_server.url) as worker:
+            for _ in range(10):
+                await live(host.tasks, worker, request(receiver))
         await nats_server.kill()  # before anybody has recorded a notice
         nats_server.wipe()
         await nats_server.start()

@@ -14,7 +14,7 @@ from tests.waiting import time_passes
 
 
 class FakeTasksClient:
-    """Answers every claim and finish; `fail` are the errors of the next calls, `bad` a task whose report is refused."""
+    """`fail` are the errors of the next calls, `bad` a task whose report is refused."""
 
     def __init__(self) -> None:
         self.worker_id = "w"
@@ -22,10 +22,10 @@ class FakeTasksClient:
         self.fail: list[ComputeError] = []
         self.bad = ""
 
-    async def claim(self, refs: list[worker_pb2.TaskRef]) -> worker_pb2.ClaimTasksResponse:
+    async def assignments(self, refs: list[worker_pb2.TaskRef]) -> worker_pb2.GetAssignmentsResponse:
         await self._enter(len(refs))
-        claims = [worker_pb2.Claim(task_id=ref.task_id, task=tasks_pb2.Task(id=ref.task_id)) for ref in refs]
-        response = worker_pb2.ClaimTasksResponse(claims=claims)
+        found = [worker_pb2.Assignment(task_id=ref.task_id, task=tasks_pb2.Task(id=ref.task_id)) for ref in refs]
+        response = worker_pb2.GetAssignmentsResponse(assignments=found)
         response.lease.FromSeconds(7)
         return response
 
@@ -43,26 +43,26 @@ class FakeTasksClient:
 
 
 def reports(client: FakeTasksClient, patience: float = 8.0) -> Reports:
-    return Reports(client, lease=30.0, claim_patience=patience)  # type: ignore[arg-type]
+    return Reports(client, lease=30.0, patience=patience)  # type: ignore[arg-type]
 
 
-async def test_claims_that_come_while_one_is_out_go_together() -> None:
+async def test_what_is_asked_for_while_a_call_is_out_goes_together() -> None:
     client = FakeTasksClient()
     speaker = reports(client)
-    first = asyncio.ensure_future(speaker.claim(AttemptKey("a", 1)))
+    first = asyncio.ensure_future(speaker.assigned(AttemptKey("a", 1)))
     await time_passes(0.005, because="the first call is out")
-    rest = [asyncio.ensure_future(speaker.claim(AttemptKey(f"t{number}", 1))) for number in range(50)]
+    rest = [asyncio.ensure_future(speaker.assigned(AttemptKey(f"t{number}", 1))) for number in range(50)]
     granted = await asyncio.gather(first, *rest)
     assert client.groups == [1, 50]
-    assert [claim.task.id for claim in granted if claim] == ["a", *(f"t{number}" for number in range(50))]
+    assert [one.task.id for one in granted if one] == ["a", *(f"t{number}" for number in range(50))]
     assert speaker.lease == 7.0
 
 
-async def test_a_claim_nobody_answers_is_given_up() -> None:
+async def test_what_nobody_answers_is_given_up() -> None:
     client = FakeTasksClient()
     client.fail = [Unavailable("away")] * 50
     with pytest.raises(Unavailable):
-        await reports(client, patience=0.2).claim(AttemptKey("a", 1))
+        await reports(client, patience=0.2).assigned(AttemptKey("a", 1))
 
 
 async def test_a_finish_is_repeated_until_it_is_answered() -> None:

@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ompute/tasks/v1/worker.proto\x12\x10\x63ompute.tasks.v1\x1a\x1d\x63ompute/tasks/v1/params.proto\x1a\x1c\x63ompute/tasks/v1/tasks.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"P\n\x11\x43laimTasksRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12(\n\x05tasks\x18\x02 \x03(\x0b\x32\x19.compute.tasks.v1.TaskRef\"+\n\x07TaskRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"g\n\x12\x43laimTasksResponse\x12\'\n\x06\x63laims\x18\x01 \x03(\x0b\x32\x17.compute.tasks.v1.Claim\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"]\n\x05\x43laim\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12)\n\x04task\x18\x02 \x01(\x0b\x32\x16.compute.tasks.v1.TaskH\x00\x88\x01\x01\x12\x0f\n\x07refusal\x18\x03 \x01(\tB\x07\n\x05_task\"\xdf\x02\n\x15HeartbeatTasksRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x11\n\x05queue\x18\x02 \x01(\tB\x02\x18\x01\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12.\n\x07running\x18\x04 \x03(\x0b\x32\x1d.compute.tasks.v1.RunningTask\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\r\n\x05inbox\x18\x06 \x01(\t\x12\x1a\n\x12unavailable_models\x18\x07 \x03(\t\x12-\n\x06models\x18\x08 \x03(\x0b\x32\x1d.compute.tasks.v1.ServedModel\x12\x0e\n\x06queues\x18\t \x03(\t\x12\x14\n\x0cmemory_bytes\x18\n \x01(\x03\x12\x17\n\x0ftasks_completed\x18\x0b \x01(\x03\x12\x16\n\x0euptime_seconds\x18\x0c \x01(\x01\x12\x1b\n\x13unavailable_reasons\x18\r \x03(\t\"A\n\x0bRunningTask\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08progress\x18\x03 \x01(\x01\"k\n\x16HeartbeatTasksResponse\x12\'\n\x04lost\x18\x01 \x03(\x0b\x32\x19.compute.tasks.v1.TaskRef\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"v\n\x11RecordCallRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12,\n\x04\x63\x61ll\x18\x04 \x01(\x0b\x32\x1e.compute.tasks.v1.ProviderCall\"%\n\x12RecordCallResponse\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\x08\">\n\x18TakeOrphanedCallsRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"J\n\x19TakeOrphanedCallsResponse\x12-\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1e.compute.tasks.v1.OrphanedCall\"\xaa\x01\n\x0cOrphanedCall\x12,\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1e.compute.tasks.v1.ProviderCall\x12\x30\n\x0fprovider_config\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12!\n\x14provider_config_json\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x17\n\x15_provider_config_json\"Y\n\x12\x46inishTasksRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x30\n\x08\x66inished\x18\x02 \x03(\x0b\x32\x1e.compute.tasks.v1.FinishedTask\"\x87\x02\n\x0c\x46inishedTask\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12.\n\x06result\x18\x03 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskResultH\x00\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1d.compute.tasks.v1.TaskFailureH\x00\x12\x30\n\x08returned\x18\x05 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskReturnH\x00\x12\x36\n\x0eprovider_calls\x18\x06 \x03(\x0b\x32\x1e.compute.tasks.v1.ProviderCallB\t\n\x07outcome\"\x96\x01\n\x0bTaskFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12\x11\n\texhausted\x18\x05 \x01(\x08\x12.\n\x0bretry_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"!\n\nTaskReturn\x12\x13\n\x0breason_text\x18\x01 \x01(\t\"\'\n\x13\x46inishTasksResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x03(\x08\x32\xf0\x03\n\rWorkerService\x12W\n\nClaimTasks\x12#.compute.tasks.v1.ClaimTasksRequest\x1a$.compute.tasks.v1.ClaimTasksResponse\x12\x63\n\x0eHeartbeatTasks\x12\'.compute.tasks.v1.HeartbeatTasksRequest\x1a(.compute.tasks.v1.HeartbeatTasksResponse\x12W\n\nRecordCall\x12#.compute.tasks.v1.RecordCallRequest\x1a$.compute.tasks.v1.RecordCallResponse\x12l\n\x11TakeOrphanedCalls\x12*.compute.tasks.v1.TakeOrphanedCallsRequest\x1a+.compute.tasks.v1.TakeOrphanedCallsResponse\x12Z\n\x0b\x46inishTasks\x12$.compute.tasks.v1.FinishTasksRequest\x1a%.compute.tasks.v1.FinishTasksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ompute/tasks/v1/worker.proto\x12\x10\x63ompute.tasks.v1\x1a\x1d\x63ompute/tasks/v1/params.proto\x1a\x1c\x63ompute/tasks/v1/tasks.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"W\n\x15GetAssignmentsRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12+\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x19.compute.tasks.v1.TaskRef\"+\n\x07TaskRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"u\n\x16GetAssignmentsResponse\x12\x31\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32\x1c.compute.tasks.v1.Assignment\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12)\n\x04task\x18\x02 \x01(\x0b\x32\x16.compute.tasks.v1.TaskH\x00\x88\x01\x01\x42\x07\n\x05_task\"\xdf\x02\n\x15HeartbeatTasksRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x11\n\x05queue\x18\x02 \x01(\tB\x02\x18\x01\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12.\n\x07running\x18\x04 \x03(\x0b\x32\x1d.compute.tasks.v1.RunningTask\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\r\n\x05inbox\x18\x06 \x01(\t\x12\x1a\n\x12unavailable_models\x18\x07 \x03(\t\x12-\n\x06models\x18\x08 \x03(\x0b\x32\x1d.compute.tasks.v1.ServedModel\x12\x0e\n\x06queues\x18\t \x03(\t\x12\x14\n\x0cmemory_bytes\x18\n \x01(\x03\x12\x17\n\x0ftasks_completed\x18\x0b \x01(\x03\x12\x16\n\x0euptime_seconds\x18\x0c \x01(\x01\x12\x1b\n\x13unavailable_reasons\x18\r \x03(\t\"A\n\x0bRunningTask\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x10\n\x08progress\x18\x03 \x01(\x01\"k\n\x16HeartbeatTasksResponse\x12\'\n\x04lost\x18\x01 \x03(\x0b\x32\x19.compute.tasks.v1.TaskRef\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"v\n\x11RecordCallRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12,\n\x04\x63\x61ll\x18\x04 \x01(\x0b\x32\x1e.compute.tasks.v1.ProviderCall\"%\n\x12RecordCallResponse\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\x08\">\n\x18TakeOrphanedCallsRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"J\n\x19TakeOrphanedCallsResponse\x12-\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1e.compute.tasks.v1.OrphanedCall\"\xaa\x01\n\x0cOrphanedCall\x12,\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x1e.compute.tasks.v1.ProviderCall\x12\x30\n\x0fprovider_config\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12!\n\x14provider_config_json\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x17\n\x15_provider_config_json\"Y\n\x12\x46inishTasksRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x30\n\x08\x66inished\x18\x02 \x03(\x0b\x32\x1e.compute.tasks.v1.FinishedTask\"\x87\x02\n\x0c\x46inishedTask\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12.\n\x06result\x18\x03 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskResultH\x00\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1d.compute.tasks.v1.TaskFailureH\x00\x12\x30\n\x08returned\x18\x05 \x01(\x0b\x32\x1c.compute.tasks.v1.TaskReturnH\x00\x12\x36\n\x0eprovider_calls\x18\x06 \x03(\x0b\x32\x1e.compute.tasks.v1.ProviderCallB\t\n\x07outcome\"\x96\x01\n\x0bTaskFailure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12\x11\n\texhausted\x18\x05 \x01(\x08\x12.\n\x0bretry_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"!\n\nTaskReturn\x12\x13\n\x0breason_text\x18\x01 \x01(\t\"\'\n\x13\x46inishTasksResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x03(\x08\x32\xfc\x03\n\rWorkerService\x12\x63\n\x0eGetAssignments\x12\'.compute.tasks.v1.GetAssignmentsRequest\x1a(.compute.tasks.v1.GetAssignmentsResponse\x12\x63\n\x0eHeartbeatTasks\x12\'.compute.tasks.v1.HeartbeatTasksRequest\x1a(.compute.tasks.v1.HeartbeatTasksResponse\x12W\n\nRecordCall\x12#.compute.tasks.v1.RecordCallRequest\x1a$.compute.tasks.v1.RecordCallResponse\x12l\n\x11TakeOrphanedCalls\x12*.compute.tasks.v1.TakeOrphanedCallsRequest\x1a+.compute.tasks.v1.TakeOrphanedCallsResponse\x12Z\n\x0b\x46inishTasks\x12$.compute.tasks.v1.FinishTasksRequest\x1a%.compute.tasks.v1.FinishTasksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,40 +37,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HEARTBEATTASKSREQUEST'].fields_by_name['queue']._loaded_options = None
   _globals['_HEARTBEATTASKSREQUEST'].fields_by_name['queue']._serialized_options = b'\030\001'
-  _globals['_CLAIMTASKSREQUEST']._serialized_start=174
-  _globals['_CLAIMTASKSREQUEST']._serialized_end=254
-  _globals['_TASKREF']._serialized_start=256
-  _globals['_TASKREF']._serialized_end=299
-  _globals['_CLAIMTASKSRESPONSE']._serialized_start=301
-  _globals['_CLAIMTASKSRESPONSE']._serialized_end=404
-  _globals['_CLAIM']._serialized_start=406
-  _globals['_CLAIM']._serialized_end=499
-  _globals['_HEARTBEATTASKSREQUEST']._serialized_start=502
-  _globals['_HEARTBEATTASKSREQUEST']._serialized_end=853
-  _globals['_RUNNINGTASK']._serialized_start=855
-  _globals['_RUNNINGTASK']._serialized_end=920
-  _globals['_HEARTBEATTASKSRESPONSE']._serialized_start=922
-  _globals['_HEARTBEATTASKSRESPONSE']._serialized_end=1029
-  _globals['_RECORDCALLREQUEST']._serialized_start=1031
-  _globals['_RECORDCALLREQUEST']._serialized_end=1149
-  _globals['_RECORDCALLRESPONSE']._serialized_start=1151
-  _globals['_RECORDCALLRESPONSE']._serialized_end=1188
-  _globals['_TAKEORPHANEDCALLSREQUEST']._serialized_start=1190
-  _globals['_TAKEORPHANEDCALLSREQUEST']._serialized_end=1252
-  _globals['_TAKEORPHANEDCALLSRESPONSE']._serialized_start=1254
-  _globals['_TAKEORPHANEDCALLSRESPONSE']._serialized_end=1328
-  _globals['_ORPHANEDCALL']._serialized_start=1331
-  _globals['_ORPHANEDCALL']._serialized_end=1501
-  _globals['_FINISHTASKSREQUEST']._serialized_start=1503
-  _globals['_FINISHTASKSREQUEST']._serialized_end=1592
-  _globals['_FINISHEDTASK']._serialized_start=1595
-  _globals['_FINISHEDTASK']._serialized_end=1858
-  _globals['_TASKFAILURE']._serialized_start=1861
-  _globals['_TASKFAILURE']._serialized_end=2011
-  _globals['_TASKRETURN']._serialized_start=2013
-  _globals['_TASKRETURN']._serialized_end=2046
-  _globals['_FINISHTASKSRESPONSE']._serialized_start=2048
-  _globals['_FINISHTASKSRESPONSE']._serialized_end=2087
-  _globals['_WORKERSERVICE']._serialized_start=2090
-  _globals['_WORKERSERVICE']._serialized_end=2586
+  _globals['_GETASSIGNMENTSREQUEST']._serialized_start=174
+  _globals['_GETASSIGNMENTSREQUEST']._serialized_end=261
+  _globals['_TASKREF']._serialized_start=263
+  _globals['_TASKREF']._serialized_end=306
+  _globals['_GETASSIGNMENTSRESPONSE']._serialized_start=308
+  _globals['_GETASSIGNMENTSRESPONSE']._serialized_end=425
+  _globals['_ASSIGNMENT']._serialized_start=427
+  _globals['_ASSIGNMENT']._serialized_end=508
+  _globals['_HEARTBEATTASKSREQUEST']._serialized_start=511
+  _globals['_HEARTBEATTASKSREQUEST']._serialized_end=862
+  _globals['_RUNNINGTASK']._serialized_start=864
+  _globals['_RUNNINGTASK']._serialized_end=929
+  _globals['_HEARTBEATTASKSRESPONSE']._serialized_start=931
+  _globals['_HEARTBEATTASKSRESPONSE']._serialized_end=1038
+  _globals['_RECORDCALLREQUEST']._serialized_start=1040
+  _globals['_RECORDCALLREQUEST']._serialized_end=1158
+  _globals['_RECORDCALLRESPONSE']._serialized_start=1160
+  _globals['_RECORDCALLRESPONSE']._serialized_end=1197
+  _globals['_TAKEORPHANEDCALLSREQUEST']._serialized_start=1199
+  _globals['_TAKEORPHANEDCALLSREQUEST']._serialized_end=1261
+  _globals['_TAKEORPHANEDCALLSRESPONSE']._serialized_start=1263
+  _globals['_TAKEORPHANEDCALLSRESPONSE']._serialized_end=1337
+  _globals['_ORPHANEDCALL']._serialized_start=1340
+  _globals['_ORPHANEDCALL']._serialized_end=1510
+  _globals['_FINISHTASKSREQUEST']._serialized_start=1512
+  _globals['_FINISHTASKSREQUEST']._serialized_end=1601
+  _globals['_FINISHEDTASK']._serialized_start=1604
+  _globals['_FINISHEDTASK']._serialized_end=1867
+  _globals['_TASKFAILURE']._serialized_start=1870
+  _globals['_TASKFAILURE']._serialized_end=2020
+  _globals['_TASKRETURN']._serialized_start=2022
+  _globals['_TASKRETURN']._serialized_end=2055
+  _globals['_FINISHTASKSRESPONSE']._serialized_start=2057
+  _globals['_FINISHTASKSRESPONSE']._serialized_end=2096
+  _globals['_WORKERSERVICE']._serialized_start=2099
+  _globals['_WORKERSERVICE']._serialized_end=2607
 # @@protoc_insertion_point(module_scope)

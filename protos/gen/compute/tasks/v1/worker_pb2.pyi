@@ -12,13 +12,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class ClaimTasksRequest(_message.Message):
-    __slots__ = ("worker_id", "tasks")
+class GetAssignmentsRequest(_message.Message):
+    __slots__ = ("worker_id", "attempts")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
-    TASKS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
-    tasks: _containers.RepeatedCompositeFieldContainer[TaskRef]
-    def __init__(self, worker_id: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[TaskRef, _Mapping]]] = ...) -> None: ...
+    attempts: _containers.RepeatedCompositeFieldContainer[TaskRef]
+    def __init__(self, worker_id: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[TaskRef, _Mapping]]] = ...) -> None: ...
 
 class TaskRef(_message.Message):
     __slots__ = ("task_id", "attempt")
@@ -28,23 +28,21 @@ class TaskRef(_message.Message):
     attempt: int
     def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
-class ClaimTasksResponse(_message.Message):
-    __slots__ = ("claims", "lease")
-    CLAIMS_FIELD_NUMBER: _ClassVar[int]
+class GetAssignmentsResponse(_message.Message):
+    __slots__ = ("assignments", "lease")
+    ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
-    claims: _containers.RepeatedCompositeFieldContainer[Claim]
+    assignments: _containers.RepeatedCompositeFieldContainer[Assignment]
     lease: _duration_pb2.Duration
-    def __init__(self, claims: _Optional[_Iterable[_Union[Claim, _Mapping]]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
-class Claim(_message.Message):
-    __slots__ = ("task_id", "task", "refusal")
+class Assignment(_message.Message):
+    __slots__ = ("task_id", "task")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
-    REFUSAL_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     task: _tasks_pb2.Task
-    refusal: str
-    def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...
+    def __init__(self, task_id: _Optional[str] = ..., task: _Optional[_Union[_tasks_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class HeartbeatTasksRequest(_message.Message):
     __slots__ = ("worker_id", "queue", "capacity", "running", "draining", "inbox", "unavailable_models", "models", "queues", "memory_bytes", "tasks_completed", "uptime_seconds", "unavailable_reasons")

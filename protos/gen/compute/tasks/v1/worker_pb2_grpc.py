@@ -36,10 +36,10 @@ class WorkerServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.ClaimTasks = channel.unary_unary(
-                '/compute.tasks.v1.WorkerService/ClaimTasks',
-                request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.ClaimTasksRequest.SerializeToString,
-                response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.ClaimTasksResponse.FromString,
+        self.GetAssignments = channel.unary_unary(
+                '/compute.tasks.v1.WorkerService/GetAssignments',
+                request_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.GetAssignmentsRequest.SerializeToString,
+                response_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.GetAssignmentsResponse.FromString,
                 _registered_method=True)
         self.HeartbeatTasks = channel.unary_unary(
                 '/compute.tasks.v1.WorkerService/HeartbeatTasks',
@@ -68,9 +68,8 @@ class WorkerServiceServicer:
     Every write names the attempt it belongs to; one that lost its attempt changes nothing and is told so.
     """
 
-    def ClaimTasks(self, request, context):
-        """The tasks of attempts that are this worker's, as after a reminder. One that has not begun begins: PENDING to
-        EXECUTING under the next attempt.
+    def GetAssignments(self, request, context):
+        """The tasks of attempts that were begun for this worker, of which it was told without the task, as by a reminder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,10 +108,10 @@ class WorkerServiceServicer:
 
 def add_WorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'ClaimTasks': grpc.unary_unary_rpc_method_handler(
-                    servicer.ClaimTasks,
-                    request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.ClaimTasksRequest.FromString,
-                    response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.ClaimTasksResponse.SerializeToString,
+            'GetAssignments': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAssignments,
+                    request_deserializer=compute_dot_tasks_dot_v1_dot_worker__pb2.GetAssignmentsRequest.FromString,
+                    response_serializer=compute_dot_tasks_dot_v1_dot_worker__pb2.GetAssignmentsResponse.SerializeToString,
             ),
             'HeartbeatTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.HeartbeatTasks,
@@ -148,7 +147,7 @@ class WorkerService:
     """
 
     @staticmethod
-    def ClaimTasks(request,
+    def GetAssignments(request,
             target,
             options=(),
             channel_credentials=None,
@@ -161,9 +160,9 @@ class WorkerService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/compute.tasks.v1.WorkerService/ClaimTasks',
-            compute_dot_tasks_dot_v1_dot_worker__pb2.ClaimTasksRequest.SerializeToString,
-            compute_dot_tasks_dot_v1_dot_worker__pb2.ClaimTasksResponse.FromString,
+            '/compute.tasks.v1.WorkerService/GetAssignments',
+            compute_dot_tasks_dot_v1_dot_worker__pb2.GetAssignmentsRequest.SerializeToString,
+            compute_dot_tasks_dot_v1_dot_worker__pb2.GetAssignmentsResponse.FromString,
             options,
             channel_credentials,
             insecure,
