@@ -27,6 +27,7 @@ from tests.integration.tasks_host import TOKEN, Host, Keys, hosting
 
 TASKS, WORKERS = "compute.tasks.v1.TaskService", "compute.tasks.v1.WorkerService"
 PARENTS = "compute.tasks.v1.ParentService"
+MONITOR = "compute.tasks.v1.MonitorService"
 VERSIONS = ["v1", "v1alpha"]
 STANDARD = {"grpc.health.v1.Health", *(f"grpc.reflection.{version}.ServerReflection" for version in VERSIONS)}
 
@@ -65,9 +66,9 @@ def files(answer: reflection_pb2.ServerReflectionResponse) -> list[str]:
 @pytest.mark.field("41")
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_reflection_shows_each_caller_what_it_may_call(host: Host, version: str) -> None:
-    assert await listed(host, version, "acme-tasks") == {TASKS, *STANDARD}
-    assert await listed(host, version, "acme-admin") == {TASKS, *STANDARD}
-    assert await listed(host, version, TOKEN) == {TASKS, WORKERS, PARENTS, *STANDARD}
+    assert await listed(host, version, "acme-tasks") == {TASKS, MONITOR, *STANDARD}
+    assert await listed(host, version, "acme-admin") == {TASKS, MONITOR, *STANDARD}
+    assert await listed(host, version, TOKEN) == {TASKS, MONITOR, WORKERS, PARENTS, *STANDARD}
 
 
 @pytest.mark.field("41")
