@@ -59,7 +59,6 @@ def png(colour: tuple[int, int, int]) -> bytes:
     return target.getvalue()
 
 
-ATTEMPTS: dict[str, int] = {}
 RED, BLUE = png((200, 0, 0)), png((0, 0, 200))
 
 
@@ -77,24 +76,18 @@ async def finish(
     storage: StorageClient, api: Stack, task_id: str, content: bytes = RED, tenant: str = TENANT, **more: Any
 ) -> None:
     """As a worker does that drew this."""
-    await until(lambda: claimable(api, task_id))
+    attempt = (await until(lambda: begun(api, task_id))).attempt
     path = f"generations/{task_id}/picture.png"
     stored = await storage.upload(path, content, tenant=tenant, result=True)
     picture = params_pb2.GenerationResult(result_image_path=path, seed=7, width=16, height=16, steps=20)
     result = params_pb2.TaskResult(generation=picture)
     result.files.add(path=path, sha256=stored.sha256)
-    await api.report(task_id, ATTEMPTS[task_id], result=result, **more)
+    await api.report(task_id, attempt, result=result, **more)
 
 
-async def claimable(api: Stack, task_id: str) -> bool:
-    request = worker_pb2.ClaimTasksRequest(worker_id="worker-1")
-    request.tasks.add(task_id=task_id)
-    worker = worker_pb2_grpc.WorkerServiceStub(api.channel)
-    claim = (await worker.ClaimTasks(request, metadata=METADATA, timeout=10)).claims[0]
-    if not claim.HasField("task"):
-        return False
-    ATTEMPTS[task_id] = claim.task.attempt
-    return True
+async def begun(api: Stack, task_id: str) -> tasks_pb2.Task | None:
+    task = await api.assign(task_id)
+    return task if task.id else None
 
 
 async def drawn(api: Stack, storage: StorageClient, flows: Flows, *steps: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def flows(api: Stack, admin: str) -> Flows:
 async def end_with(flows: Flows, workflow_id: str, step_id: str, **result: Any) -> None:
     """As a worker does whose result is that."""
     task_id = (await flows.step(workflow_id, step_id))["task_id"]
-    task = await until(lambda: flows._claim(task_id))
+    task = await until(lambda: flows._assigned(task_id))
     request = worker_pb2.FinishTasksRequest(worker_id="worker-1")
     request.finished.add(task_id=task_id, attempt=task.attempt, result=params_pb2.TaskResult(**result))
     assert list((await flows._worker.FinishTasks(request, metadata=METADATA, timeout=10)).accepted) == [True]
