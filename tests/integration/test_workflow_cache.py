@@ -283,8 +283,7 @@ async def test_a_model_that_is_replaced_meanwhile_makes_no_hit(
 
 async def task_of(api: Stack, flows: Flows, workflow_id: str) -> Any:
     step = (await flows.get(workflow_id))["steps"][0]
-    assert step["status"] == "RUNNING"
-    return await exists(api, step["task_id"])
+    return await exists(api, step["task_id"]) if step["status"] == "RUNNING" else None
 
 
 async def announce(api: Stack, sha256: str) -> None:
