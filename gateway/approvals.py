@@ -14,9 +14,10 @@ from fastapi.responses import HTMLResponse, Response
 
 from gateway.approval_page import ROOT, answered, asking, refusing
 from gateway.edge.errors import UnsupportedMediaType, problem, status_of
+from gateway.edge.paths import prefix
 from gateway.edge.preferences import check_unpacked, head
 from gateway.edge.refusals import refused
-from gateway.files import link_to
+from gateway.files import ROOT as FILES
 from gateway.surfaces.compute.bodies import read_json, validate
 from gateway.surfaces.compute.documents import body_of
 from gateway.upstream import upstream_of
@@ -84,14 +85,14 @@ async def _resolved(request: Request, token: str) -> pb.ResolveApprovalLinkRespo
 
 
 async def _pictures(request: Request, asked: pb.ResolveApprovalLinkResponse) -> list[str]:
-    """Addresses of them; none where storage does not answer, or has them no more."""
+    """Their addresses on this very host, as the page may show no others; none where storage has them no more."""
     storage, found = upstream_of(request).storage, []
     for path in asked.pictures:
         try:
             made = await storage.create_link(path, tenant=asked.tenant)
         except ComputeError:
             continue
-        found.append(link_to(request, made.token))
+        found.append(f"{prefix(request.scope)}{FILES}/{made.token}")
     return found
 
 

@@ -392,6 +392,7 @@ async def test_lines_11605_to_11629_the_steps_task_is_given_all_that_was_said_of
     assert [task[name] for name in shared] == ["test", "r", "z", "t"]
 
 
+@pytest.mark.field("step-names-a-workflow")
 @pytest.mark.parametrize("config", [{"priority": 101}, {"queue_name": "x" * 300}, {"workflow_id": "mine"}])
 async def test_a_steps_priority_and_queue_are_checked_and_its_workflow_is_not_for_it_to_say(
     api: Stack, config: dict[str, Any]

@@ -216,6 +216,7 @@ async def test_the_page_shows_the_pictures_that_are_decided_about(api: Stack) ->
     await flows.step(made["id"], "b", "WAITING")
     page = (await api.stranger.get(await link(api, made["id"]), headers=PAGE)).text
     [address] = re.findall(r'<img src="([^"]+)"', page)
+    assert address.startswith("/files/"), "on the page's own host, under whichever name it was opened"
     shown = await api.stranger.get(address)
     assert (shown.status_code, shown.content) == (200, png())
     await api.http.delete(WORKFLOWS + made["id"])

@@ -79,6 +79,19 @@ WRONG = {
         (DRAW, refine(PICTURE, InputMapping("draw", "result_image_path", "base"))),
         {"steps.1.input_mappings.1.to_field"},
     ),
+    "a target that is the workflow's": (
+        (
+            DRAW,
+            StepDefinition(
+                "edit",
+                "EDITING",
+                {"prompt": "x", "base_image": "a.png"},
+                ("draw",),
+                (InputMapping("draw", "model_name", "workflow_id"),),
+            ),
+        ),
+        {"steps.1.input_mappings.0.to_field"},
+    ),
     "a number for a picture": (
         (DRAW, refine(InputMapping("draw", "width", "base_image_url"))),
         {"steps.1.input_mappings.0.to_field"},
