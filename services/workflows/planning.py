@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 from services.catalog.enums import GateTimeout, StepStatus, WorkflowStatus
@@ -59,8 +60,7 @@ def plan(
     if workflow.ended or workflow.state is WorkflowStatus.PENDING:
         return Plan(workflow, ())
     draft = _Draft(workflow, definition, now, inputs)
-    for unit in sorted(outcomes, key=lambda unit: (unit.place, unit.slot or 0)):
-        draft.end(unit, outcomes[unit])
+    draft.end(outcomes)
     starts = draft.start(whole=whole) if workflow.state is WorkflowStatus.RUNNING else []
     rows, state = tuple(draft.rows), draft.state
     if not draft.said and state is workflow.state:
@@ -112,6 +112,8 @@ class _Draft:
         self.rows = list(workflow.rows)
         self.said: list[Happening] = []
         self._ended: list[int] = []
+        self._slots: dict[int, list[Row]] = {}
+        """Those of a step that are being changed, until it is joined: there may be two thousand."""
         self._failed = any(row.state is StepStatus.FAILED for row in self.rows)
 
     @property
@@ -125,14 +127,15 @@ class _Draft:
         # Nothing runs, and nothing more can start: what is left waits for a step that failed.
         return WorkflowStatus.FAILED
 
-    def end(self, unit: Unit, ended: Ended) -> None:
-        """Only what the unit still waits for: its attempt is the fence."""
-        row = self._row(unit)
-        if row is None or row.state is not StepStatus.RUNNING or row.attempt != ended.attempt:
-            return
-        self._finish(unit, row, ended)
-        if unit.slot is not None:
-            self._join(unit.place)
+    def end(self, outcomes: Outcomes) -> None:
+        """Only what each unit still waits for: its attempt is the fence."""
+        units = sorted(outcomes, key=lambda unit: (unit.place, unit.slot or 0))
+        for place, same in groupby(units, key=lambda unit: unit.place):
+            for unit in same:
+                row, ended = self._row(unit), outcomes[unit]
+                if row is not None and row.state is StepStatus.RUNNING and row.attempt == ended.attempt:
+                    self._finish(unit, row, ended)
+            self._join(place)
 
     def start(self, *, whole: bool) -> list[Unit]:
         """Those whose tasks are to be made; a step that is done at once lets those behind it start as well."""
@@ -217,7 +220,7 @@ class _Draft:
         except InvalidRequest as error:
             self._finish(Unit(place), self.rows[place], Ended(row.attempt + 1, 0, error.reason, error.message))
             return []
-        self.rows[place] = self.rows[place]._replace(slots=slots)
+        self._slots[place] = list(slots)
         starts = [Unit(place, number) for number, slot in enumerate(slots) if slot.state is StepStatus.PENDING]
         for unit in starts:
             self._put(unit, Row(StepStatus.RUNNING, slots[unit.slot or 0].attempt + 1, started_at=self._now))
@@ -245,7 +248,10 @@ class _Draft:
 
     def _join(self, place: int) -> None:
         """Once the last slot of a step has ended, the step has."""
-        row, step = self.rows[place], self._definition.steps[place]
+        if place not in self._slots:
+            return
+        row = self.rows[place] = self.rows[place]._replace(slots=tuple(self._slots.pop(place)))
+        step = self._definition.steps[place]
         if row.state is not StepStatus.RUNNING or any(slot.state not in _OVER for slot in row.slots):
             return
         assert step.for_each is not None
@@ -270,7 +276,8 @@ class _Draft:
         row = self.rows[unit.place]
         if unit.slot is None:
             return row
-        return row.slots[unit.slot] if unit.slot < len(row.slots) else None
+        slots = self._slots.get(unit.place, row.slots)
+        return slots[unit.slot] if unit.slot < len(slots) else None
 
     def _put(self, unit: Unit, row: Row) -> None:
         if unit.slot is None:
@@ -279,9 +286,9 @@ class _Draft:
             if row.state in MADE:
                 self._ended.append(unit.place)
             return
-        slots = list(self.rows[unit.place].slots)
-        slots[unit.slot] = row
-        self.rows[unit.place] = self.rows[unit.place]._replace(slots=tuple(slots))
+        if unit.place not in self._slots:
+            self._slots[unit.place] = list(self.rows[unit.place].slots)
+        self._slots[unit.place][unit.slot] = row
 
     def _ready(self, place: int) -> bool:
         if self.rows[place].state not in (StepStatus.PENDING, StepStatus.WAITING):

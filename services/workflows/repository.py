@@ -33,6 +33,7 @@ _DEFINITIONS, _DEFINITIONS_BYTES = 1_024, 64 << 20
 _OWN = ("id", "state", "rows", "to_cancel", "outbox")
 _PLAIN = tuple(name for name in Workflow.__dataclass_fields__ if name not in _OWN)
 _DUPLICATE = 11000
+_ENTRY_TEXTS: BoundedCache[Entry, str] = BoundedCache(entries=4_096, size=16 << 20)
 _RESULTS_TOGETHER = 256
 _FILES_AT_ONCE = 16
 # Tasks tell of their results in messages of 16 MiB.
@@ -199,26 +200,34 @@ def to_document(workflow: Workflow) -> Document:
     document["listing"] = workflow.listing
     document["state"] = workflow.state.value
     document["step_count"] = len(workflow.rows)
-    document["rows"] = f"[{','.join(map(_text_of, workflow.rows))}]"
+    document["rows"] = f"[{','.join(map(_row_text, workflow.rows))}]"
     if workflow.to_cancel:
         document["to_cancel"] = orjson.dumps([[*unit, attempt] for unit, attempt in workflow.to_cancel]).decode()
     document["outbox"] = f"[{','.join(map(_entry_text, workflow.outbox))}]"
     return document
 
 
+def _row_text(row: Row) -> str:
+    """Of two thousand slots one write changes a few: each is remembered by itself."""
+    if not row.slots:
+        return _text_of(row)
+    begin = orjson.dumps(_values(row)).decode().removesuffix("]")
+    return f"{begin},[{','.join(map(_text_of, row.slots))}]]"
+
+
 @lru_cache(maxsize=65_536)
 def _text_of(row: Row) -> str:
-    """Remembered: of a thousand rows one write changes a few."""
-    return orjson.dumps(_told(row)).decode()
-
-
-def _told(row: Row) -> list[Any]:
-    """Without the nulls at its end; a step that has not begun is nothing."""
-    decision = None if row.decision is None else list(row.decision)
-    values: list[Any] = [*row[:-2], decision, [_told(slot) for slot in row.slots]]
-    while values and values[-1] in (None, 0, [], StepStatus.PENDING):
+    """Of one without slots, without the nulls at its end; a step that has not begun is nothing. Remembered: of a
+    thousand rows one write changes a few.
+    """
+    values = _values(row)
+    while values and values[-1] in (None, 0, StepStatus.PENDING):
         values.pop()
-    return values
+    return orjson.dumps(values).decode()
+
+
+def _values(row: Row) -> list[Any]:
+    return [*row[:-2], None if row.decision is None else list(row.decision)]
 
 
 def _row(values: list[Any]) -> Row:
@@ -230,11 +239,14 @@ def _row(values: list[Any]) -> Row:
     return row._replace(decision=decision, slots=tuple(_row(list(slot)) for slot in row.slots))
 
 
-@lru_cache(maxsize=4_096)
 def _entry_text(entry: Entry) -> str:
     """Remembered: it is written again until its events are surely published."""
+    if (known := _ENTRY_TEXTS.get(entry)) is not None:
+        return known
     said = [list(happening) for happening in entry.happenings]
-    return orjson.dumps([*entry._replace(happenings=said)]).decode()  # type: ignore[arg-type]  # as JSON has it
+    text = orjson.dumps([*entry._replace(happenings=said)]).decode()  # type: ignore[arg-type]  # as JSON has it
+    _ENTRY_TEXTS.put(entry, text, 8 * len(text))  # with the entry itself
+    return text
 
 
 def _entry(values: list[Any]) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,11 +11,11 @@ import pytest
 from services.catalog.enums import JoinPolicy, StepStatus, WorkflowStatus
 from services.workflows.answers import ANSWER_BYTES, AnswerRoom, shown_results
 from services.workflows.definition import Definition, FanOut, InputMapping, OnFailure, StepDefinition
-from services.workflows.domain import Row, Workflow
+from services.workflows.domain import Decision, Entry, Happening, Row, Workflow, WorkflowVerb
 from services.workflows.files import WorkflowFiles, folder_of
 from services.workflows.messages import WorkflowView
 from services.workflows.ports import StepName, StoredDefinition
-from services.workflows.repository import MongoResultRepository
+from services.workflows.repository import _ENTRY_TEXTS, CODEC, MongoResultRepository, _text_of, to_document
 from services.workflows.service import Fork
 from tests.fakes.mongo import Database, Life, Store
 from tests.fakes.objects import Shelf
@@ -133,3 +134,32 @@ async def test_what_slots_made_together_is_shown_only_with_all_of_it(room: int) 
     whole = all(f"fan[{n}]" in shown.made for n in range(5))
     assert ("fan" in shown.made) == whole and ("fan" in shown.omitted) == (not whole)
     assert shown.made.keys() | shown.omitted == {"fan", *(f"fan[{n}]" for n in range(5))}
+
+
+def test_a_row_with_slots_reads_as_it_was_written_and_is_not_remembered_whole() -> None:
+    decided = Decision(approved=True, by="ada", at=5, comment=None)
+    slots = (Row(), Row(StepStatus.FAILED, 2, 1, 9, 3, "NO", "said no"), Row(StepStatus.COMPLETED, 1, 1, 2))
+    rows = (
+        Row(),
+        Row(StepStatus.RUNNING, 1, 7, slots=slots),
+        Row(StepStatus.COMPLETED, 1, 7, 8, decision=decided),
+        Row(slots=(Row(),)),
+        Row(StepStatus.COMPLETED, 1, 7, 8, decision=decided, slots=slots),
+    )
+    document = to_document(workflow(*rows))
+    assert CODEC.decode(document).rows == rows
+    assert orjson.loads(document["rows"])[0] == []
+    wide = tuple(Row(StepStatus.RUNNING, 1, number) for number in range(2_000))
+    began = _text_of.cache_info().currsize
+    for ended in range(50):
+        to_document(workflow(Row(StepStatus.RUNNING, 1, slots=(Row(StepStatus.COMPLETED, 1, 0, ended), *wide[1:]))))
+    assert _text_of.cache_info().currsize - began <= 2_050
+
+
+def test_texts_of_outboxes_are_remembered_within_bounds() -> None:
+    for version in range(400):
+        said = tuple(Happening(WorkflowVerb.STEP_STARTED, f"s{number}", "DIAGNOSTIC", 1) for number in range(200))
+        entry = Entry(version, 1, WorkflowStatus.RUNNING, 0, said, 12.5)
+        made = replace(workflow(Row()), outbox=(entry,))
+        assert CODEC.decode(to_document(made)).outbox == (entry,)
+    assert _ENTRY_TEXTS.used <= 16 << 20 and len(_ENTRY_TEXTS) < 400
