@@ -30,24 +30,24 @@ _OPTIONS = (
 
 
 def main() -> None:
-    """Lines of JSON on standard input: the file under trial, its tests, and whether it holds a fault.
+    """Lines of JSON on standard input: the files under trial, their tests, and whether there is a fault.
 
     Each is answered with whether all the tests pass; where there is no fault, with which of them reach which line.
     """
     for line in sys.stdin:
-        file, tests, harmed = json.loads(line)
-        answer = json.loads(_told_by_child(file, tests, harmed) or "{}")
+        files, tests, harmed = json.loads(line)
+        answer = json.loads(_told_by_child(files, tests, harmed) or "{}")
         _import_all(answer.pop("modules", ()))
         print(json.dumps(answer), flush=True)
 
 
-def _told_by_child(file: str, tests: Sequence[str], harmed: bool) -> bytes:
+def _told_by_child(files: Sequence[str], tests: Sequence[str], harmed: bool) -> bytes:
     """Nothing where the tests do not end in time."""
     seconds = _LONGEST_SECONDS if harmed else _LONGEST_LOOK
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _be_child(file, tests, harmed, writing)
+        _be_child(files, tests, harmed, writing)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         ready, _, _ = select.select([pipe], [], [], seconds)
@@ -57,15 +57,16 @@ def _told_by_child(file: str, tests: Sequence[str], harmed: bool) -> bytes:
     return told
 
 
-def _be_child(file: str, tests: Sequence[str], harmed: bool, writing: int) -> None:
+def _be_child(files: Sequence[str], tests: Sequence[str], harmed: bool, writing: int) -> None:
     """Tells, and ends with all that it started."""
     try:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nothing, stream)
-        forget_what_rests_on(file)
-        answer = _tried(tests) if harmed else _looked_at(file, tests)
+        for file in files:
+            forget_what_rests_on(file)
+        answer = _tried(tests) if harmed else _looked_at(files, tests)
         os.write(writing, json.dumps(answer).encode() + b"\n")
         os.killpg(0, signal.SIGKILL)
     finally:
@@ -76,10 +77,10 @@ def _tried(tests: Sequence[str]) -> dict[str, Any]:
     return {"passed": pytest.main([*_OPTIONS, "--timeout=30", *tests]) == 0}
 
 
-def _looked_at(file: str, tests: Sequence[str]) -> dict[str, Any]:
-    reach = Reach(file)
+def _looked_at(files: Sequence[str], tests: Sequence[str]) -> dict[str, Any]:
+    reach = Reach(files)
     passed = pytest.main([*_OPTIONS, "--timeout=300", *tests], plugins=[reach]) == 0
-    return {"passed": passed, "modules": [*sys.modules], "tests_by_line": reach.tests_by_line()}
+    return {"passed": passed, "modules": [*sys.modules], "reached": reach.tests_by_line()}
 
 
 def _import_all(names: Sequence[str]) -> None:

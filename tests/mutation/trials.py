@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -46,6 +46,7 @@ class Tree:
         compileall.compile_dir(folder / "services", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
         compileall.compile_dir(folder / "gateway", quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
         self._reached: dict[str, dict[str, list[str]]] = {}
+        self._sound: set[str] = set()
         self._runner = subprocess.Popen(
             (sys.executable, "-m", "tests.mutation.runner"),
             cwd=folder,
@@ -55,27 +56,30 @@ class Tree:
             text=True,
         )
 
-    def tests_for(self, mutant: Mutant, tests: Sequence[str]) -> Sequence[str]:
-        """Those of `tests` that reach the fault; all where none does, as with what is read at the import.
+    def look(self, files: Sequence[str], tests: Sequence[str]) -> None:
+        """Which of the tests reach which lines of these files."""
+        answer = self._ask(files, tests, harmed=False)
+        if not answer.get("passed"):
+            raise _fail_without_a_fault(tests)
+        self._reached = answer["reached"]
 
-        Raises:
-            SystemExit: they fail where there is no fault: they would notice everything.
-        """
-        if mutant.file not in self._reached:
-            answer = self._ask(mutant.file, tests, harmed=False)
-            if not answer.get("passed"):
-                raise SystemExit(f"these fail without any fault: {' '.join(tests) or 'no tests'}")
-            self._reached[mutant.file] = answer["tests_by_line"]
+    def tests_for(self, mutant: Mutant, tests: Sequence[str]) -> Sequence[str]:
+        """Those of `tests` that reach the fault; all where none does, as with what is read at the import."""
         by_line = self._reached[mutant.file]
-        return list(dict.fromkeys(test for line in mutant.lines for test in by_line.get(str(line), ()))) or tests
+        found = list(dict.fromkeys(test for line in mutant.lines for test in by_line.get(str(line), ()))) or tests
+        if mutant.file not in self._sound:
+            if not self.passes(mutant.file, found):
+                raise _fail_without_a_fault(found)
+            self._sound.add(mutant.file)
+        return found
 
     def passes(self, file: str, tests: Sequence[str]) -> bool:
-        return bool(self._ask(file, tests, harmed=True).get("passed"))
+        return bool(self._ask([file], tests, harmed=True).get("passed"))
 
-    def _ask(self, file: str, tests: Sequence[str], *, harmed: bool) -> dict[str, Any]:
+    def _ask(self, files: Sequence[str], tests: Sequence[str], *, harmed: bool) -> dict[str, Any]:
         asking, answering = self._runner.stdin, self._runner.stdout
         assert asking and answering
-        print(json.dumps((file, tests, harmed)), file=asking, flush=True)
+        print(json.dumps((files, tests, harmed)), file=asking, flush=True)
         answer: dict[str, Any] = json.loads(answering.readline())
         return answer
 
@@ -105,23 +109,39 @@ class Trials:
         self._open.__exit__(kind, error, trace)
 
     def run(self, wanted: Iterable[tuple[Mutant, tuple[str, ...]]], tell: Callable[[Trial], None]) -> list[Trial]:
-        def attempt(pair: tuple[Mutant, tuple[str, ...]]) -> Trial:
-            trial = self._attempt(*pair)
-            tell(trial)
-            return trial
+        """Faults that have the same tests one after another in one tree, for these are looked at once."""
+        groups: dict[tuple[str, ...], list[Mutant]] = {}
+        for mutant, tests in wanted:
+            groups.setdefault(tests, []).append(mutant)
 
+        def attempt(group: tuple[tuple[str, ...], list[Mutant]]) -> list[Trial]:
+            tree = self._trees.get()
+            try:
+                trials = []
+                for trial in self._attempts(tree, *group):
+                    tell(trial)
+                    trials.append(trial)
+                return trials
+            finally:
+                self._trees.put(tree)
+
+        largest_first = sorted(groups.items(), key=lambda group: -len(group[1]))
         with ThreadPoolExecutor(self._workers) as pool:
-            return list(pool.map(attempt, wanted))
+            return [trial for trials in pool.map(attempt, largest_first) for trial in trials]
 
-    def _attempt(self, mutant: Mutant, tests: Sequence[str]) -> Trial:
-        tree, begun = self._trees.get(), time.monotonic()
-        file = tree.folder / mutant.file
-        whole = file.read_bytes()
-        try:
-            tests = tree.tests_for(mutant, tests)
-            file.write_bytes(mutant.applied(whole))
-            killed = not tree.passes(mutant.file, tests)
-        finally:
-            file.write_bytes(whole)
-            self._trees.put(tree)
-        return Trial(mutant, killed, time.monotonic() - begun)
+    def _attempts(self, tree: Tree, tests: Sequence[str], mutants: Sequence[Mutant]) -> Iterator[Trial]:
+        tree.look(sorted({mutant.file for mutant in mutants}), tests)
+        for mutant in mutants:
+            begun, file, found = time.monotonic(), tree.folder / mutant.file, tree.tests_for(mutant, tests)
+            whole = file.read_bytes()
+            try:
+                file.write_bytes(mutant.applied(whole))
+                killed = not tree.passes(mutant.file, found)
+            finally:
+                file.write_bytes(whole)
+            yield Trial(mutant, killed, time.monotonic() - begun)
+
+
+def _fail_without_a_fault(tests: Sequence[str]) -> SystemExit:
+    """They would notice everything."""
+    return SystemExit(f"these fail without any fault: {' '.join(tests) or 'no tests'}")
