@@ -27,6 +27,10 @@ _CALLS = (
 )
 
 _WORKFLOWS = (
+    "test_step_ends",
+    "test_workflow_results",
+    "test_workflow_estimates",
+    "test_step_cache",
     "test_workflow_planning",
     "test_workflow_domain",
     "test_workflow_validation",

@@ -9,10 +9,11 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI, Request, WebSocket
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.edge.authentication import AuthMiddleware, key_of
-from gateway.edge.route_access import RouteAccessTable
+from gateway.edge.route_access import RouteAccessTable, api_routes
 from services.common.errors import DeadlineExceeded, NotFound, Unauthenticated
 from services.common.identity import Caller
 from services.common.scopes import ANY_KEY, needs
@@ -216,3 +217,8 @@ def test_a_route_that_declares_nothing_is_refused_unless_it_is_listed_as_open() 
     for wrong in (forgetful, too_careful, other):
         with pytest.raises(RuntimeError, match=r"scopes|route"):
             RouteAccessTable(wrong)
+
+
+def test_a_route_of_a_kind_that_cannot_declare_anything_is_refused() -> None:
+    with pytest.raises(RuntimeError):
+        list(api_routes([Route("/plain", lambda _: None)]))

@@ -249,7 +249,7 @@ async def test_while_this_process_was_stopped_nobody_was_silent(desk: Desk, cloc
     sweeps.late = 0.0
     await sweeps.seconds(9)
     assert desk.expired == [] and desk.books.workers()
-    await sweeps.seconds(1)
+    await sweeps.one()
     assert desk.expired == [("t", 1)] and not desk.books.workers()
 
 
