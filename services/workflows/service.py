@@ -16,6 +16,7 @@ from services.workflows.definition import Definition
 from services.workflows.domain import MADE, Decision, Row, Workflow
 from services.workflows.files import WorkflowFiles, folder_of
 from services.workflows.forks import Forking, TakenOver
+from services.workflows.pictures import picture_fields
 from services.workflows.pinning import Pin, Pins
 from services.workflows.ports import (
     DefinitionRepository,
@@ -153,9 +154,13 @@ class WorkflowService:
         }
         return {name.step_id: hit for name, hit in (await self._hits.get(list(named))).items()}
 
-    async def pins(self, workflow_id: str) -> list[Pin]:
-        """The pictures that its addresses stand for."""
-        return await self._pins.of(workflow_id)
+    async def pins(self, workflow: Workflow) -> list[Pin]:
+        """The pictures that its addresses stand for; nobody is asked where there can be none."""
+        steps = (await self._definitions.get(workflow.id)).definition.steps
+        is_new = workflow.version == 1 and workflow.forked_from is None
+        if is_new or not any(picture_fields(step.task_type) for step in steps):
+            return []
+        return await self._pins.of(workflow.id)
 
     async def start(self, tenant: str, workflow_id: str) -> Workflow:
         """Raises IllegalTransition unless it is PENDING."""

@@ -198,7 +198,7 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
 
     async def _shown(self, workflow: Workflow) -> pb.Workflow:
         shown = await self._listed(workflow, AnswerRoom(), steps=True)
-        for pin in await self._service.pins(workflow.id):
+        for pin in await self._service.pins(workflow):
             picture = shown.pinned.add(url=pin.url, path=pin.path, sha256=pin.sha256)
             set_time(picture.fetched_at, pin.at)
         return shown
