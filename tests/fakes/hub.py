@@ -91,7 +91,14 @@ class HubServer:
             self._server.server_close()
 
     def ranges_of(self, name: str) -> list[str | None]:
-        """Of the requests for that file's bytes, wherever they led."""
+        """Of the requests for all of that file, or for the rest of it, wherever they led."""
+        return [part for part in self._parts_of(name) if not _is_head(part)]
+
+    def heads_of(self, name: str) -> list[str | None]:
+        """Of the requests for its beginning alone."""
+        return [part for part in self._parts_of(name) if _is_head(part)]
+
+    def _parts_of(self, name: str) -> list[str | None]:
         return [part for method, path, part in self.asked if method == "GET" and path.endswith(f"/{name}")]
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -162,14 +169,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _content(self, shelf: Shelf, name: str, headers: dict[str, str]) -> None:
         content = shelf.swapped.get(name, shelf.files[name])
-        told = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        told = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         begin = int(told[1]) if told and shelf.knows_parts else 0
+        end = min(len(content), int(told[2]) + 1) if told and told[2] and shelf.knows_parts else len(content)
         status = 200
         if told and shelf.knows_parts:
             status = 206
-            headers = {**headers, "Content-Range": f"bytes {begin}-{len(content) - 1}/{len(content)}"}
-        cuts = shelf.cuts.get(name)
-        self._send(status, content[begin:], headers, cut=cuts.pop(0) if cuts and self.command == "GET" else None)
+            headers = {**headers, "Content-Range": f"bytes {begin}-{end - 1}/{len(content)}"}
+        cuts = None if _is_head(self.headers.get("Range")) else shelf.cuts.get(name)
+        self._send(status, content[begin:end], headers, cut=cuts.pop(0) if cuts and self.command == "GET" else None)
 
     def _refuse(self, status: int, code: str) -> None:
         body = json.dumps({"error": code}).encode()
@@ -193,6 +201,10 @@ def _sibling(name: str, content: bytes) -> dict[str, Any]:
     if name.endswith(_LFS):
         said["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
     return said
+
+
+def _is_head(part: str | None) -> bool:
+    return part is not None and not part.endswith("-")
 
 
 def _git(content: bytes) -> str:

@@ -30,7 +30,20 @@ from tests.reliability.disks import disk
 
 ID = "maker/tiny"
 UNET = "unet/diffusion_pytorch_model.safetensors"
-LARGE = bytes(range(256)) * 12_000
+
+
+def tensors(*names: str, bytes_each: int = 4) -> bytes:
+    """A weight file with tensors of those names."""
+    said = {
+        name: {"dtype": "F32", "shape": [bytes_each // 4], "data_offsets": [at * bytes_each, (at + 1) * bytes_each]}
+        for at, name in enumerate(names)
+    }
+    head = json.dumps(said).encode()
+    numbers = (bytes(range(256)) * (bytes_each * len(names) // 256 + 1))[: bytes_each * len(names)]
+    return len(head).to_bytes(8, "little") + head + numbers
+
+
+LARGE = tensors("conv.weight", bytes_each=3_072_000)
 
 
 def index(**changes: Any) -> bytes:
@@ -58,7 +71,7 @@ def shelf(files: dict[str, bytes | None] | None = None, **more: Any) -> Shelf:
         "sd-v1.ckpt": b"pickle",
         "scheduler/scheduler_config.json": b"{}",
         "text_encoder/config.json": b"{}",
-        "text_encoder/model.safetensors": b"encoder",
+        "text_encoder/model.safetensors": tensors("encoder"),
         "tokenizer/vocab.json": b"{}",
         "tokenizer/merges.txt": b"#version: 0.2\n",
         "safety_checker/model.safetensors": b"unused",
@@ -67,7 +80,7 @@ def shelf(files: dict[str, bytes | None] | None = None, **more: Any) -> Shelf:
         "unet/diffusion_pytorch_model.bin": b"pickle",
         "unet/diffusion_pytorch_model.fp16.safetensors": b"variant",
         "vae/config.json": b"{}",
-        "vae/diffusion_pytorch_model.safetensors": b"decoder",
+        "vae/diffusion_pytorch_model.safetensors": tensors("decoder"),
     }
     return Shelf({name: content for name, content in (held | (files or {})).items() if content is not None}, **more)
 
@@ -406,12 +419,13 @@ def test_the_hubs_own_client_understands_the_hub_of_these_tests(hub: HubServer, 
 # --- whole, or refused by the names of what is missing ---
 
 SHARDED = b'{"weight_map": {"a": "diffusion_pytorch_model-00001-of-00002.safetensors", "b": "%s"}}'
+FIRST, SECOND = (f"unet/diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2))
 SHARDS = {
     UNET: None,
     "unet/diffusion_pytorch_model.bin": None,
     "unet/diffusion_pytorch_model.fp16.safetensors": None,
-    "unet/diffusion_pytorch_model-00001-of-00002.safetensors": b"one",
-    "unet/diffusion_pytorch_model-00002-of-00002.safetensors": b"two",
+    FIRST: tensors("a"),
+    SECOND: tensors("b"),
     f"{UNET}.index.json": SHARDED % b"diffusion_pytorch_model-00002-of-00002.safetensors",
 }
 
@@ -517,8 +531,61 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sd"
 
 
+def without_tensor(file: str, name: str) -> dict[str, Callable[[bytes], bytes]]:
+    """That tensor has another name, as long."""
+    return {file: lambda content: content.replace(f'"{name}"'.encode(), f'"{name[::-1]}"'.encode())}
+
+
 def change(file: str, **changes: Any) -> dict[str, Callable[[bytes], bytes]]:
     return {file: lambda content: json.dumps(json.loads(content) | changes).encode()}
+
+
+@pytest.mark.field("misfitting-weights")
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({UNET: LARGE[:-1]}, f"its {UNET} is cut off: its tensors take 3072000 bytes, and 3071999 are there"),
+        ({UNET: LARGE + b"!"}, f"its {UNET} is too long: *"),
+        ({UNET: LARGE[:40]}, f"its {UNET} is no .safetensors file, or is cut off: *"),
+        ({UNET: b""}, f"its {UNET} is no .safetensors file, or is cut off: *"),
+        ({UNET: b"<html>not found</html>"}, f"its {UNET} is no .safetensors file, or is cut off: *"),
+        ({UNET: (2).to_bytes(8, "little") + b"[]"}, f"its {UNET} does not say in its head which tensors it holds"),
+        (
+            {UNET: tensors("a").replace(b"[0, 4]", b"[0, 9]")},
+            f"a in {UNET} lies at 0 to 9, where F32[1] * not fit",
+        ),
+        ({UNET: tensors("a", "b").replace(b'"b"', b'"a"')}, f"its {UNET} names a twice"),
+        ({UNET: tensors("a").replace(b"F32", b"F8_")}, f"the numbers of a in {UNET} are F8_: quantised * not served"),
+        (SHARDS | {SECOND: tensors("a", "b")}, f"a is there twice, in {FIRST} and in {SECOND}"),
+        (SHARDS | {SECOND: tensors("b", "c")}, f"c in {SECOND} is superfluous: {UNET}.index.json does not name it"),
+        (
+            SHARDS | {SECOND: tensors()},
+            f"b is missing in {SECOND}, where *",
+        ),
+    ],
+    ids=["cut", "long", "head", "empty", "page", "list", "offsets", "twice", "quantised", "double", "more", "missing"],
+)
+def test_weights_that_are_not_what_their_head_and_index_say_are_refused_by_name_before_they_come(
+    hub: HubServer, root: Path, at_home: StackFolder, files: dict[str, bytes | None], words: str
+) -> None:
+    """With the right hash: so they were uploaded."""
+    hub.shelves[ID] = shelf()
+    choose(at_home, root, ID, "")
+    before = kept.read(at_home.settings_file)
+    hub.shelves[ID] = shelf(files)
+    with pytest.raises(LocalError) as caught:
+        choose(at_home, root, ID, "")
+    reason, _, said = str(caught.value).partition(": ")
+    assert reason == "WEIGHTS_INVALID" and fnmatchcase(said, words.replace("[", "[[]")), said
+    assert kept.read(at_home.settings_file) == before and len(fetched(root)) == 1
+    assert len([part for part in hub.ranges_of(UNET) if part is None]) <= 2  # of the first one alone
+
+
+def test_a_head_that_is_long_is_read_to_its_end(hub: HubServer, root: Path) -> None:
+    names = [f"down_blocks.{at}.attentions.0.transformer_blocks.0.attn1.to_q.weight" for at in range(2_000)]
+    hub.shelves[ID] = shelf({UNET: tensors(*names)})
+    assert fetch(hub, root).verified()
+    assert len(hub.heads_of(UNET)) == 4  # two parts, each led on to where large files lie
 
 
 @pytest.mark.parametrize(
@@ -534,8 +601,12 @@ def change(file: str, **changes: Any) -> dict[str, Callable[[bytes], bytes]]:
         (change("text_encoder/config.json", num_attention_heads=7), "text_encoder (CLIPTextModel): *"),
         (change("unet/config.json", in_channels=9), "the network takes 9 channels, the VAE has 4: *"),
         (change("scheduler/scheduler_config.json", beta_schedule="odd"), "scheduler (DDIMScheduler): *"),
+        (
+            without_tensor(UNET, "conv_in.bias"),
+            "unet (UNet2DConditionModel): the tensor conv_in.bias is missing, and 1 more",
+        ),
     ],
-    ids=["whole", "class", "vocabulary", "groups", "heads", "inpainting", "scheduler"],
+    ids=["whole", "class", "vocabulary", "groups", "heads", "inpainting", "scheduler", "tensor"],
 )
 def test_a_model_is_put_together_without_its_weights_before_they_come(
     hub: HubServer,
@@ -557,7 +628,7 @@ def test_a_model_is_put_together_without_its_weights_before_they_come(
     assert reason.startswith("MODEL_UNSUPPORTED: ")
     assert len(lines) == 1 and fnmatchcase(lines[0].strip(), words), lines
     assert kept.read(at_home.settings_file) == {}
-    assert not any(name.endswith(".safetensors") for _, name, _ in hub.asked)
+    assert not any(hub.ranges_of(name) for name in files if name.endswith(".safetensors"))
 
 
 # --- the commands ---

@@ -123,6 +123,20 @@ class Hub:
             begin = _begin_of(answer, file)
             yield begin, _whole(answer.iter_bytes(), file, begin)
 
+    def read(self, repository: HubRepository, file: HubFile, begin: int, end: int) -> bytes:
+        """The bytes of a file from `begin` up to `end`."""
+        url = f"{self.endpoint}/{repository.id}/resolve/{repository.commit}/{quote(file.path)}"
+        part = {"Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
+        with self._get(url, repository.id, repository.commit, part) as answer:
+            at, content = _begin_of(answer, file), b""
+            for chunk in answer.iter_bytes():
+                content += chunk
+                if at + len(content) >= end:
+                    break
+        if at > begin or at + len(content) < end:
+            raise HubUnreachable(f"{file.path} broke off; run the command again")
+        return content[begin - at : end - at]
+
     @contextmanager
     def _get(
         self, url: str, id: str, revision: str, headers: dict[str, str] | None = None
@@ -209,8 +223,11 @@ def _begin_of(answer: httpx2.Response, file: HubFile) -> int:
     if answer.status_code != 206:
         return 0
     told = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", ""))
-    if told is None or told[3] not in ("*", str(file.size)):
+    if told is None:
         raise HubAnswerUnusable(f"the hub sends a part of {file.path} and does not say which")
+    if told[3] not in ("*", str(file.size)):
+        word = "longer" if int(told[3]) > file.size else "shorter"
+        raise FileCorrupt(f"{file.path} is {word} than the {file.size} bytes that the hub lists: it has {told[3]}")
     return int(told[1])
 
 

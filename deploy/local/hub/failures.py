@@ -12,6 +12,7 @@ HubError
 ├── FileCorrupt          a file came with another content than the hub lists
 ├── PicklesRefused       weights only as pickles, which can run any code
 ├── CodeRefused          the model brings code of its own
+├── WeightsInvalid       the tensors of a weight file are not those that its head, index or configuration say
 ├── ModelUnsupported     no diffusers model of a family that is served, not a whole one, or parts that do not fit
 └── DiskFull             there is no room for it
 """
@@ -72,6 +73,10 @@ class PicklesRefused(HubError):
 
 class CodeRefused(HubError):
     reason = "CODE_REFUSED"
+
+
+class WeightsInvalid(HubError):
+    reason = "WEIGHTS_INVALID"
 
 
 class ModelUnsupported(HubError):

@@ -9,15 +9,17 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deploy.local.failures import LocalError
-from deploy.local.hub import rules
+from deploy.local.hub import rules, weights
 from deploy.local.hub.client import Hub, HubFile, HubRepository
 from deploy.local.hub.failures import DiskFull, FileCorrupt, HubAnswerUnusable, HubUnreachable
 from deploy.local.hub.progress import Progress
@@ -62,15 +64,13 @@ class Fetch:
             staging.parent.mkdir(exist_ok=True)
             os.replace(target, staging)
         files = self._files(repository, staging)
-        small = [file for file in files if not file.path.endswith(".safetensors")]
         for number, file in enumerate(files, start=1):
+            if file.path.endswith(weights.SUFFIX) and not files[number - 2].path.endswith(weights.SUFFIX):
+                self._judge(repository, files, staging)  # all that is small has come
             with self.progress.file(number, len(files), file):
                 self._take(repository, file, staging)
             if file.path.endswith(".json"):
                 rules.check_configuration(file.path, _parsed(staging / file.path), files)
-            if number == len(small):
-                self.progress.say("putting it together without its weights")
-                self.try_out(staging)
         digests = {file.path: _sha256(staging / file.path, file) for file in files}
         _drop_strangers(staging, digests)
         (staging / MANIFEST).write_text(json.dumps(self._manifest(repository, digests), indent=1), encoding="utf-8")
@@ -88,6 +88,21 @@ class Fetch:
         _check_room(self.root, missing)
         self.progress.say(f"{sum(file.size for file in missing) / 1e9:.2f} GB in {len(missing)} files are to come")
         return files
+
+    def _judge(self, repository: HubRepository, files: Sequence[HubFile], staging: Path) -> None:
+        """Whether its parts make a model, by its configurations and what the heads of its weight files say."""
+        self.progress.say("reading the heads of its weights, and putting it together without the rest of them")
+
+        def read(file: HubFile, begin: int, end: int) -> bytes:
+            for path in (staging / file.path, staging / f"{file.path}{_PART}"):
+                if _size(path) >= end:
+                    return _bytes_of(path, begin, end)
+            return self.hub.read(repository, file, begin, end)
+
+        heads = _heads(files, staging, read)
+        with tempfile.TemporaryDirectory(dir=self.root / ".partial", prefix=".trial-") as trial:
+            _lay_out(Path(trial), files, heads, staging)
+            self.try_out(Path(trial))
 
     def _take(self, repository: HubRepository, file: HubFile, staging: Path) -> None:
         """Goes on where it stopped, in this run or an earlier one. Raises FileCorrupt for another content."""
@@ -148,10 +163,43 @@ def check_whole(folder: Path, try_out: Callable[[Path], None]) -> None:
     """Of what was installed before this was asked of a model. Raises HubError."""
     known = read_manifest(folder / MANIFEST)
     files = [HubFile(path, (folder / path).stat().st_size, digest, "sha256") for path, digest in known.files.items()]
-    for file in rules.chosen(files, _parsed(folder / rules.INDEX)):
+    chosen = rules.chosen(files, _parsed(folder / rules.INDEX))
+    for file in chosen:
         if file.path.endswith(".json"):
             rules.check_configuration(file.path, _parsed(folder / file.path), files)
+    _heads(chosen, folder, lambda file, begin, end: _bytes_of(folder / file.path, begin, end))
     try_out(folder)
+
+
+def _heads(
+    files: Sequence[HubFile], folder: Path, read: Callable[[HubFile, int, int], bytes]
+) -> dict[str, weights.Head]:
+    """Of all weight files, which fit each other and their indexes. Raises WeightsInvalid."""
+    found = {
+        file.path: weights.read_head(file.path, file.size, partial(read, file))
+        for file in files
+        if file.path.endswith(weights.SUFFIX)
+    }
+    indexes = [file.path for file in files if file.path.endswith(weights.INDEX_SUFFIX)]
+    weights.check_shards(found, {path: _parsed(folder / path) for path in indexes})
+    return found
+
+
+def _lay_out(trial: Path, files: Sequence[HubFile], heads: Mapping[str, weights.Head], staging: Path) -> None:
+    """The model as it will be, its weights as files of the right size without numbers."""
+    for file in files:
+        path = trial / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if head := heads.get(file.path):
+            head.lay(path)
+        else:
+            path.symlink_to((staging / file.path).absolute())
+
+
+def _bytes_of(path: Path, begin: int, end: int) -> bytes:
+    with path.open("rb") as content:
+        content.seek(begin)
+        return content.read(end - begin)
 
 
 def _intact(target: Path) -> bool:

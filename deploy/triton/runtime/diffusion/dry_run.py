@@ -1,4 +1,4 @@
-"""Whether the configurations of a diffusers directory make a model that can be served: it is built without weights.
+"""Whether a diffusers directory makes a model that can be served: it is built without the numbers of its weights.
 
 python -m diffusion.dry_run DIRECTORY    prints the faults, a JSON list
 """
@@ -6,6 +6,7 @@ python -m diffusion.dry_run DIRECTORY    prints the faults, a JSON list
 import inspect
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from .card import read_index
 from .errors import ModelUnsupported
 from .families import FAMILIES
 from .loading import check_family, keep_quiet
+from .weights import weight_faults
 
 _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 _LONGEST = 300
 
 
 def faults_of(directory: Path) -> list[str]:
-    """A line for each component that cannot be built; where all can, for what they lack together."""
+    """A line for each component that cannot be built; where all can, for what they lack together; else for each with
+    other tensors than its configuration makes.
+    """
     index = read_index(directory)
     parts: dict[str, Any] = {}
     faults = []
@@ -33,7 +37,16 @@ def faults_of(directory: Path) -> list[str]:
             parts[name] = _built(directory / name, library, kind)
         except Exception as error:  # noqa: BLE001  # a library raises anything at what it cannot read
             faults.append(f"{name} ({kind}): {_line(error)}")
-    return faults or _faults_together(index["_class_name"], parts)
+    return faults or _faults_together(index["_class_name"], parts) or list(_faults_of_weights(directory, parts))
+
+
+def _faults_of_weights(directory: Path, parts: dict[str, Any]) -> Iterator[str]:
+    for name, part in parts.items():
+        try:
+            found = weight_faults(directory / name, type(part))
+        except Exception as error:  # noqa: BLE001  # as above
+            found = [_line(error)]
+        yield from (f"{name} ({type(part).__name__}): {fault}" for fault in found)
 
 
 def _components(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
