@@ -122,6 +122,8 @@ def test_beside_a_model_that_answers_no_numbers_the_rest_works_and_its_tasks_fai
             assert {(one["status"], one["error_reason"]) for one in failed} == {("FAILED", "MODEL_UNAVAILABLE")}
             assert "no numbers" in failed[0]["errors"][-1] and "make status" in failed[0]["errors"][-1]
             assert _cut_out(http)["status"] == "COMPLETED"
+            film = _asked(http, task_type="VIDEO_GENERATION", input_image_path="test/cup.png", prompt="pan left")
+            assert (film["status"], film["error_reason"]) == ("FAILED", "MODEL_UNAVAILABLE"), film
             status, degraded, detail = _health_of_models(http)
             assert (status, degraded) == (200, ["models"]) and "diffusion (ArithmeticError: the network" in detail
         # It was loaded again meanwhile, and no process has outlived its load.
@@ -142,7 +144,11 @@ def _without_numbers(weights: bytes) -> bytes:
 
 
 def _drawn(http: httpx2.Client) -> dict[str, Any]:
-    asked = {"task_type": "GENERATION", "origin_instance": "test", "prompt": "a red mug"}
+    return _asked(http, task_type="GENERATION", prompt="a red mug")
+
+
+def _asked(http: httpx2.Client, **fields: str) -> dict[str, Any]:
+    asked = {"origin_instance": "test", **fields}
     done = http.post("/api/v1/tasks/", json=asked, headers={"Prefer": "wait=30"}, timeout=60.0)
     return cast("dict[str, Any]", done.raise_for_status().json())
 

@@ -251,12 +251,33 @@ def test_the_canary_passes_the_queue_and_tells_the_load() -> None:
     stage.close()
 
 
-def test_a_broken_network_fails_the_canary(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    call = stage.model.family.call
-    monkeypatch.setattr(stage.model.family, "call", lambda rows: call(rows) * float("nan"))
+@pytest.mark.field("model-without-numbers")
+@pytest.mark.parametrize(
+    ("part", "factor", "words"),
+    [
+        ("call", float("nan"), "the network answers no numbers"),
+        ("call", float("inf"), "the network answers no numbers"),
+        ("call", 0.0, "the network answers the same everywhere"),
+        ("to_picture", float("nan"), "the VAE answers no numbers"),
+        ("to_picture", 0.0, "the VAE answers the same everywhere"),
+    ],
+)
+def test_a_broken_network_fails_the_canary(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, part: str, factor: float, words: str
+) -> None:
+    asked = getattr(stage.model.family, part)
+    monkeypatch.setattr(stage.model.family, part, lambda *given: asked(*given) * factor)
     canary = Client()
     stage.submit({"canary": True}, canary)
-    assert str(canary.wait().error).startswith("INTERNAL: ArithmeticError")
+    assert str(canary.wait().error) == f"INTERNAL: ArithmeticError: {words}"
+
+
+def test_a_decoder_that_answers_another_size_fails_the_canary(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = stage.model.family.to_picture
+    monkeypatch.setattr(stage.model.family, "to_picture", lambda latents: asked(latents)[..., :-1])
+    canary = Client()
+    stage.submit({"canary": True}, canary)
+    assert "the VAE answers [" in str(canary.wait().error)
 
 
 def test_describe_tells_what_a_client_needs_to_know(stage: Stage) -> None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from matting import MattingError, Settings
+from matting import Matter, MattingError, Settings
 from matting.network import MatteNetwork
 from onnx import TensorProto, helper, numpy_helper
 
@@ -134,6 +134,20 @@ def test_a_network_that_answers_not_a_number_fails_and_is_not_taken_for_a_matte(
     with pytest.raises(MattingError) as failure:
         network.matte(picture(256))
     assert failure.value.reason == "MODEL_FAILED"
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [([np.nan, 0, 0], "not one finite matte"), ([0, 0, 0], "the same everywhere"), ([9, 9, 9], "the same everywhere")],
+    ids=["nan", "nothing", "everything"],
+)
+def test_a_network_that_cannot_tell_a_disc_from_its_ground_is_not_loaded(
+    tmp_path: Path, weights: list[float], words: str
+) -> None:
+    path = save_graph(tmp_path / "custom.onnx", 256, ["matte"], np.array(weights, np.float32))
+    with pytest.raises(MattingError, match=words) as refusal:
+        Matter.from_settings(Settings.from_environment({"MATTE_MODEL_PATH": str(path)}))
+    assert refusal.value.reason == "MODEL_UNUSABLE"
 
 
 def test_the_description_names_the_file_its_hash_and_its_licence(tmp_path: Path) -> None:

@@ -261,6 +261,18 @@ def test_a_canary_is_answered_while_a_picture_is_worked_on(engine: Engine) -> No
 
 
 @fetched
+@pytest.mark.parametrize("factor", [0.0, 0.3, 1.9])
+def test_a_network_that_loses_grey_fails_the_canary(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    made = engine._network.enlarge
+    monkeypatch.setattr(engine._network, "enlarge", lambda tile: made(tile) * np.float32(factor))
+    canary = Client()
+    engine.submit({"canary": True}, canary)
+    assert "of a grey of 128" in canary.next()[0]
+
+
+@fetched
 def test_a_tile_that_does_not_end_fails_the_canary(engine: Engine) -> None:
     canary = Client()
     engine._tile_began = time.perf_counter() - 1000

@@ -22,6 +22,7 @@ class Reloads:
         self._well_since: float | None = None
         self._proven = False
         self._in_vain = 0
+        self._began = 0.0
 
     def well(self) -> None:
         """It answers."""
@@ -49,7 +50,10 @@ class Reloads:
     def begun(self) -> None:
         """It counts as one in vain until it answers."""
         self._in_vain += 1
+        self._began = time.monotonic()
 
     def ended(self) -> None:
-        self._not_before = time.monotonic() + self._pause
+        """Nobody waits for one that has been given up: loading it takes a sixth of the time at most."""
+        now, given_up = time.monotonic(), not self._proven or self._in_vain >= _TRIES
+        self._not_before = now + max(self._pause, 5 * (now - self._began) if given_up else 0.0)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)

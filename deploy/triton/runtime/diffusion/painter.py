@@ -36,6 +36,7 @@ class Painter:
         self.model = model
         self._family = model.family
         self._prompts: OrderedDict[tuple[str, str, bool, bool], Conditioning] = OrderedDict()
+        self._decodes = False
 
     def begin(self, ticket: Ticket) -> Slot:
         request, family = ticket.request, self._family
@@ -158,14 +159,29 @@ class Painter:
         return paste_back(painted, original.pixels, original.alpha)
 
     def probe(self, sink: Sink) -> None:
-        """A real step on a tiny picture; raises what the model raises."""
+        """A real step on a tiny picture, the first time a picture as well; raises what the model raises, and
+        ArithmeticError for answers that are none.
+        """
         limits = self.model.limits
         side = PROBE_BLOCKS * limits.multiple_of
         request = Request("", side, side, steps=1, guidance=limits.guidance, seed=0, preview_every=0)
         slot = self.begin(Ticket(request, sink))
         prediction = self.predict([slot])[0]
-        if not torch.isfinite(prediction).all():
-            raise ArithmeticError("the network answers no numbers")
+        _check_answer("the network", prediction, slot.latents.shape[-1:])
+        if not self._decodes:  # what decodes once goes on to: the weights stay as they are
+            picture = self._family.to_picture(self._family.unpack(slot.latents, (side, side)))
+            _check_answer("the VAE", picture, (side, side))
+            self._decodes = True
+
+
+def _check_answer(who: str, answer: torch.Tensor, shape: Sequence[int]) -> None:
+    """To noise. Raises ArithmeticError."""
+    if tuple(answer.shape[-len(shape) :]) != tuple(shape):
+        raise ArithmeticError(f"{who} answers {list(answer.shape)}, not [..., {', '.join(map(str, shape))}]")
+    if not torch.isfinite(answer).all():
+        raise ArithmeticError(f"{who} answers no numbers")
+    if float(answer.float().std()) == 0:
+        raise ArithmeticError(f"{who} answers the same everywhere")
 
 
 def slerp(start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:

@@ -69,7 +69,9 @@ class Matter:
     @classmethod
     def from_settings(cls, settings: Settings) -> Matter:
         cv2.setNumThreads(settings.threads)
-        return cls(MatteNetwork.load(settings), settings.max_pixels, MatteNetwork.for_photographs(settings))
+        photographs = MatteNetwork.for_photographs(settings)
+        proven = None if photographs is None else photographs.proven()
+        return cls(MatteNetwork.load(settings).proven(), settings.max_pixels, proven)
 
     def cut(self, image: Array, request: MattingRequest) -> Cut:
         """uint8 RGB [H, W, 3] to a matte of the same size. Raises MattingError."""

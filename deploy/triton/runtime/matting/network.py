@@ -19,6 +19,7 @@ from .settings import Settings
 
 FOR_PHOTOGRAPHS = "u2netp"
 """The artefact that serves photographs."""
+PROOF_SIDE = 256
 MARGIN = 1 / 8
 """What the second look adds at every side, of that side's length, by continuing the picture's edges."""
 
@@ -53,6 +54,18 @@ class MatteNetwork:
         layout = choose_layout(settings.layout, path.stem, inputs, [item.name for item in session.get_outputs()])
         served = None if known is None else known.served()
         return cls(session, layout, describe(path, layout, settings.licence), served)
+
+    def proven(self) -> MatteNetwork:
+        """Itself, once it has told a disc from its ground. Raises MODEL_UNUSABLE."""
+        picture = np.full((PROOF_SIDE, PROOF_SIDE, 3), 60, np.uint8)
+        cv2.circle(picture, (PROOF_SIDE // 2,) * 2, PROOF_SIDE // 4, (230, 120, 40), -1, cv2.LINE_AA)
+        try:
+            answer = self.look(picture)
+        except MattingError as error:
+            raise MattingError("MODEL_UNUSABLE", str(error)) from error
+        if float(np.ptp(answer)) < 1e-6:
+            raise MattingError("MODEL_UNUSABLE", "the network answers the same everywhere in a picture with a subject")
+        return self
 
     @classmethod
     def for_photographs(cls, settings: Settings) -> MatteNetwork | None:

@@ -23,6 +23,7 @@ from .settings import Settings
 
 log = logging.getLogger(__name__)
 CLOSE_S = 60.0
+GREY = 128
 STALLED_S = 300.0
 """A tile that takes longer will not end: the canary says so, and whoever watches loads the model anew."""
 
@@ -96,7 +97,9 @@ class Engine:
             tile = self._tile_began
             if tile is not None and began - tile > STALLED_S:
                 raise ModelFailed(f"the worker has been at one tile for {began - tile:.0f} s")
-            self._network.enlarge(np.full((8, 8, 3), 128, np.float32))
+            grey = self._network.enlarge(np.full((8, 8, 3), GREY, np.float32))
+            if abs(float(grey.mean()) - GREY) > GREY / 2:
+                raise ModelFailed(f"the network makes {float(grey.mean()):.0f} of a grey of {GREY}")
             waiting = sum(job.began is None for job in list(self._jobs))
             about = {"pid": os.getpid(), "models": [self._network.served]}
             sink.finish({"event": "canary", "ms": _ms(began), "queued": waiting, **about})
