@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, WebSocket
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.edge import authentication
 from gateway.edge.authentication import AuthMiddleware, key_of
 from gateway.edge.route_access import RouteAccessTable, api_routes
 from services.common.errors import DeadlineExceeded, NotFound, Unauthenticated
@@ -222,3 +223,9 @@ def test_a_route_that_declares_nothing_is_refused_unless_it_is_listed_as_open() 
 def test_a_route_of_a_kind_that_cannot_declare_anything_is_refused() -> None:
     with pytest.raises(RuntimeError):
         list(api_routes([Route("/plain", lambda _: None)]))
+
+
+@pytest.mark.parametrize("path", ["/files/TOKEN", "/approvals/TOKEN"])
+def test_no_log_says_what_a_link_was_made_with(path: str) -> None:
+    assert "TOKEN" not in authentication._shown(path)
+    assert authentication._shown("/api/v1/tasks/") == "/api/v1/tasks/"
