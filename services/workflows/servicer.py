@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,6 +47,8 @@ ResponseT = TypeVar("ResponseT")
 _LISTED_STEPS = 1_000
 _LISTED_BYTES = 1 << 20
 _SEEDS = 2**32
+# A larger definition is checked while others are served.
+_LARGE_BYTES = 64 << 10
 _CLEARABLE = ("description", "webhook_url")
 
 
@@ -66,7 +69,7 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
 
     @needs(TO_CHANGE)
     async def CreateWorkflow(self, request: pb.CreateWorkflowRequest, context: Context) -> pb.CreateWorkflowResponse:
-        new = self._new(calling_tenant(), request.definition)._replace(inputs_folder=inputs_of(request))
+        new = (await self._new(calling_tenant(), request.definition))._replace(inputs_folder=inputs_of(request))
         start = request.start if request.HasField("start") else True
         return pb.CreateWorkflowResponse(workflow=await self._shown(await self._service.create(new, start=start)))
 
@@ -140,14 +143,14 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
             errors=[pb.CleanupError(**error._asdict()) for error in done.errors],
         )
 
-    def _new(self, tenant: str, message: pb.WorkflowDefinition) -> NewWorkflow:
+    async def _new(self, tenant: str, message: pb.WorkflowDefinition) -> NewWorkflow:
         """Raises InvalidRequest with a violation for everything that is wrong."""
         refusals, stored = ViolationCollector(), None
         with refusals:
             fields = self._fields(message)
         with refusals:
-            stored = read_definition(message)
-            check_definition(stored.definition)
+            large = message.ByteSize() > _LARGE_BYTES
+            stored = await asyncio.to_thread(_checked, message) if large else _checked(message)
         refusals.told()
         assert stored is not None
         if any(TYPES[step.task_type].internal for step in stored.definition.steps):
@@ -211,6 +214,13 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
         head = self._view.head(workflow, stored)
         head.steps_omitted = True
         return head
+
+
+def _checked(message: pb.WorkflowDefinition) -> StoredDefinition:
+    """Raises InvalidRequest: WORKFLOW_INVALID."""
+    stored = read_definition(message)
+    check_definition(stored.definition)
+    return stored
 
 
 def _seeded(stored: StoredDefinition) -> StoredDefinition:

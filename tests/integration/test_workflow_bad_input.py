@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ from services.rpc.grpc_client import Credentials
 from services.rpc.rpc_status import from_rpc_error
 from tests.integration.gateway_host import TOKEN, Stack, stack
 from tests.integration.workflows_host import WORKFLOWS, Flows, probe
+from tests.waiting import turns
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SECONDS, BYTES = 4.0, 200 << 20
@@ -267,3 +269,25 @@ async def test_what_is_anothers_is_not_there(api: Stack, admin: str) -> None:
     for step_id in ("b", "a[0]", "../a", "a" * 4_096, "\u202ea"):
         answer = await api.http.post(f"{WORKFLOWS}{made['id']}/steps/{step_id}/signal", json=decision)
         assert answer.status_code in (404, 405, 414), step_id
+
+
+async def test_others_are_served_while_a_large_definition_is_checked(api: Stack) -> None:
+    """As close as one interpreter comes to it."""
+    stub, metadata = rpc.WorkflowServiceStub(api.channel), Credentials(TOKEN).metadata("acme")
+    request = pb.CreateWorkflowRequest(definition=many_items(1_500_000))
+    longest, began = 0.0, time.monotonic()
+    creating = asyncio.create_task(_refused(stub, request, metadata))
+    while not creating.done():
+        before = time.monotonic()
+        await turns()
+        longest = max(longest, time.monotonic() - before)
+    assert creating.result() == "WORKFLOW_INVALID"
+    assert longest < (time.monotonic() - began) / 3
+
+
+async def _refused(stub: rpc.WorkflowServiceStub, request: pb.CreateWorkflowRequest, metadata: Any) -> str:
+    try:
+        await stub.CreateWorkflow(request, metadata=metadata, timeout=60)
+    except grpc.aio.AioRpcError as error:
+        return str(from_rpc_error(error).reason)
+    return ""
