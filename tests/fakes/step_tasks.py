@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.common.errors import ComputeError, NotFound
-from services.workflows.ports import NewStepTask, StepName, StepTask
+from services.workflows.ports import NewStepTask, StepName, StepTask, TaskFacts
 from tests.fakes.mongo import Life
 
 LIVE = StepTask(over=False)
@@ -33,7 +33,7 @@ class TaskWorld:
 
     def end(self, name: StepName, *, result: Mapping[str, Any] | None = None, reason: str | None = None) -> None:
         if result is not None:
-            self.tasks[name] = StepTask(over=True, result=result)
+            self.tasks[name] = StepTask(over=True, result=result, facts=TaskFacts())
         else:
             self.tasks[name] = StepTask(over=True, retries=2, reason=reason or "FAKE_FAILED", message="it failed")
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.catalog.enums import Comparison, GateTimeout, JoinPolicy, TransformType
+from services.catalog.enums import CacheMode, Comparison, GateTimeout, JoinPolicy, TransformType
 from services.common.errors import InvalidRequest, Overloaded
 from services.workflows.definition import (
     ApprovalGate,
@@ -154,8 +154,11 @@ async def act(world: WorkflowWorld, data: st.DataObject) -> None:
 
 async def live(wanted: Definition, data: st.DataObject) -> None:
     asyncio.get_running_loop().set_exception_handler(_only_the_dead)
-    world = WorkflowWorld(data.draw(st.integers(0, 2**16)))
-    await world.add(wanted, start=data.draw(st.integers(0, 4)) > 0)
+    world = WorkflowWorld(data.draw(st.integers(0, 2**16)), cached=data.draw(st.booleans()))
+    if world.cached:
+        wanted = replace(wanted, steps=tuple(replace(step, cache=CacheMode.USE) for step in wanted.steps))
+    for _ in range(1 + world.cached):
+        await world.add(wanted, start=data.draw(st.integers(0, 4)) > 0)
     for _ in range(data.draw(st.integers(0, 16))):
         await act(world, data)
     await heal(world)

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from services.catalog.enums import StepStatus, WorkflowStatus
 from services.common.errors import IllegalTransition, Overloaded
 from services.durable.write_log import WriteLog
 from services.workflows.answers import AnswerRoom
-from services.workflows.cache_store import MongoHitRepository
+from services.workflows.cache_identity import Identities, WeightFiles
+from services.workflows.cache_store import MongoCacheRepository, MongoHitRepository
+from services.workflows.cached_files import CachedFiles
 from services.workflows.definition import Definition
 from services.workflows.domain import MADE, SECOND, Decision, Unit, Workflow
 from services.workflows.engine import Engine
@@ -23,6 +26,7 @@ from services.workflows.messages import WorkflowView
 from services.workflows.pin_records import MongoPinRepository
 from services.workflows.pinning import Pins
 from services.workflows.ports import NewStepTask, StepName, StoredDefinition, ToldEnd, unit_name
+from services.workflows.preparation import PreparedTasks
 from services.workflows.repository import (
     CODEC,
     MongoDefinitionRepository,
@@ -30,6 +34,7 @@ from services.workflows.repository import (
     MongoWorkflowRepository,
 )
 from services.workflows.service import Fork, NewWorkflow, WorkflowService
+from services.workflows.step_cache import StepCache
 from tests.fakes.mongo import Database, DiedError, Document, Life, Store
 from tests.fakes.objects import Shelf
 from tests.fakes.step_tasks import FakeStepTasks, TaskWorld
@@ -75,10 +80,23 @@ class Process:
         self.heads = MongoWorkflowRepository(database, WriteLog())
         definitions, results = MongoDefinitionRepository(database), MongoResultRepository(database, world.objects)
         files = WorkflowFiles(world.objects)
-        parts = (self.heads, definitions, results, self.tasks, lambda: world.now, files)
         pins = Pins(MongoPinRepository(database), world.objects, nothing_to_fetch, lambda: world.now, max_bytes=1 << 20)
+        hits = MongoHitRepository(database)
+        self.cache = StepCache(
+            MongoCacheRepository(database),
+            hits,
+            self.tasks,
+            CachedFiles(files, world.objects),
+            Identities(world.objects, no_models, NO_WEIGHTS, default_provider="LOCAL", software=no_software),
+            lambda: world.now,
+            lambda _: None,  # whoever looks finds it
+            most_entries=1_000,
+            most_age=_LATE,
+        )
+        self.prepared = PreparedTasks(self.tasks, pins, self.cache, lambda _: None)
+        parts = (self.heads, definitions, results, self.prepared, lambda: world.now, files)
         self.engine = Engine(*parts)
-        self.service = WorkflowService(*parts, pins, MongoHitRepository(database), on_due=lambda _: None)
+        self.service = WorkflowService(*parts, pins, hits, on_due=lambda _: None)
         self._world = world
 
     async def adopt(self) -> None:
@@ -86,7 +104,13 @@ class Process:
         await self._look(_LATE)
 
     async def sweep(self) -> None:
+        await self.cache.sweep()
         await self._look(self._world.now)
+
+    async def settled(self) -> None:
+        """Whatever it does beside what it was asked for is done, or never will be."""
+        while (self.prepared._jobs or self.prepared._ending) and not self.life.over:
+            await turns()
 
     async def _look(self, before: int) -> None:
         for workflow_id in await self.heads.due(before, limit=0):
@@ -96,14 +120,19 @@ class Process:
         self, workflow_id: str, news: set[StepName] | None = None, told: Mapping[StepName, ToldEnd] = NOTHING
     ) -> None:
         """As the mailboxes have it done: where somebody is too busy it is done later."""
+        for name in news or ():
+            self.prepared.heard(name)
         with suppress(Overloaded):
             await self.engine.advance(workflow_id, news, told)
+        await self.settled()
 
 
 class WorkflowWorld:
     """Everything that outlives a process; whatever is written or made there is judged at once."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, cached: bool = False) -> None:
+        """`cached`: its steps are given what identical ones make."""
+        self.cached = cached
         self.now = 1_000 * SECOND
         self.pace = random.Random(seed)
         self.store = Store(self._written)
@@ -151,6 +180,7 @@ class WorkflowWorld:
     async def _until_it_dies(self, process: Process, what: Callable[[Process], Awaitable[object]]) -> None:
         with suppress(DiedError, IllegalTransition):
             await what(process)
+        await process.settled()
 
     def name(self, head: Workflow, unit: Unit) -> StepName:
         step = self.definitions[head.id].steps[unit.place]
@@ -158,9 +188,13 @@ class WorkflowWorld:
 
     def end(self, name: StepName, *, good: bool, notices: int = 0) -> None:
         """As its worker does."""
-        payload = f"{self.tasks.wanted[name].task.payload}>{name.step_id}"  # type: ignore[attr-defined]  # of DIAGNOSTIC
-        self.tasks.end(name, result={"payload": payload} if good else None)
+        given = self.tasks.wanted[name].task.payload  # type: ignore[attr-defined]  # of DIAGNOSTIC
+        self.tasks.end(name, result={"payload": f"{given}>{self.mark(name.step_id)}"} if good else None)
         self.notices += [name] * notices
+
+    def mark(self, unit: str) -> str:
+        """What a step or slot adds; where identical work is done once, the same for all."""
+        return "" if self.cached else unit
 
     def told(self, names: set[StepName]) -> dict[StepName, ToldEnd]:
         """What notices say of tasks that ended well."""
@@ -198,7 +232,9 @@ class WorkflowWorld:
         row = head.row(unit)
         to_be_cancelled = (unit, new.name.attempt) in head.to_cancel
         wanted = (row.state, row.attempt) == (StepStatus.RUNNING, new.name.attempt)
-        assert wanted or to_be_cancelled, f"made though the head says {row} of a workflow that is {head.state}"
+        assert wanted or to_be_cancelled or self.cached, (
+            f"made though the head says {row} of a workflow that is {head.state}"
+        )
         step, decision = definition.steps[place], head.rows[place].decision
         assert all(head.rows[before].state in DONE for before in definition.before[place]), "made too soon"
         assert step.gate is None or (decision is not None and decision.approved), "made without approval"
@@ -213,6 +249,17 @@ class WorkflowWorld:
         assert first == again, "the same try was asked for in two ways"
 
 
+async def no_models(_: str) -> list[tuple[str, str, str]]:
+    return []
+
+
+async def no_software() -> str:
+    return "code"
+
+
+NO_WEIGHTS = WeightFiles(Path("/nowhere"))
+
+
 async def heal(world: WorkflowWorld) -> None:
     """Nobody dies any more, whoever stopped goes on, and every notice is lost: the leader's own looks must do."""
     while world.stopped:
@@ -222,15 +269,17 @@ async def heal(world: WorkflowWorld) -> None:
     for process in world.replicas:
         process.life.steps_left = None
     workflow_ids = list(world.heads)
-    for _ in range(4 * max(len(world.heads[one].rows) for one in workflow_ids) + 12):
+    rounds = 4 * max(len(world.heads[one].rows) for one in workflow_ids) + 12
+    for _ in range(rounds * (1 + 4 * world.cached)):
         world.now += 20 * SECOND
         await leader.sweep()
         for head in [world.heads[one] for one in workflow_ids]:
-            if head.state is WorkflowStatus.CANCELLED:
+            if head.state is WorkflowStatus.CANCELLED and not world.cached:  # others may wait for what it makes
                 mine = [name for name in world.tasks.alive if name.workflow_id == head.id]
                 assert not mine, "it lives on after one look at a cancelled workflow"
             await _help(world, head)
         if all(world.heads[one].over for one in workflow_ids):
+            assert not world.tasks.alive, "what nobody waits for lives on"
             return
         for name in world.tasks.alive:
             world.end(name, good=True)
@@ -250,17 +299,18 @@ async def _help(world: WorkflowWorld, head: Workflow) -> None:
             await other.signal(TENANT, head.id, f"s{place}", Decision(True, "ada", 0))
 
 
-def expected(definition: Definition, head: Workflow, step: int) -> list[str]:
+def expected(world: WorkflowWorld, head: Workflow, step: int) -> list[str]:
     """What a step and its slots make, as far as they have ended well."""
+    definition = world.definitions[head.id]
     before, slots = definition.before[step], head.rows[step].slots
-    given = expected(definition, head, before[0]) if before else [f"of s{step}"]
+    given = expected(world, head, before[0]) if before else [f"of s{step}"]
     each = definition.steps[step].for_each
     if each is None:
-        return [f"{','.join(given)}>s{step}"]
+        return [f"{','.join(given)}>{world.mark(f's{step}')}"]
     items = list(each.items) if each.items is not None else given
     assert len(slots) == len(items)
     done = [number for number, slot in enumerate(slots) if slot.state in MADE]
-    return [f"{items[number]}>s{step}[{number}]" for number in done]
+    return [f"{items[number]}>{world.mark(f's{step}[{number}]')}" for number in done]
 
 
 async def check_end(world: WorkflowWorld, workflow_id: str) -> None:
@@ -272,7 +322,7 @@ async def check_end(world: WorkflowWorld, workflow_id: str) -> None:
         row = head.rows[number]
         if row.state in MADE:
             made = results[step.id]["payload"]
-            assert (made if step.for_each else [made]) == expected(definition, head, number)
+            assert (made if step.for_each else [made]) == expected(world, head, number)
         else:
             assert step.id not in results
         if row.state is StepStatus.SKIPPED:
