@@ -36,7 +36,7 @@ _VERBS = ("advance", "sweep", "notice", "pause", "resume", "cancel", "decide", "
 _WHAT = st.sampled_from(
     [*_VERBS, *("advance", "notice", "notice", "sweep", "resume", "decide"), *("end",) * 8, "delete", "refuse", "wake"]
 )
-_RARE = ("cancel", "clean", "fork")
+_RARE = ("clean", "fork")
 _GATES = st.builds(ApprovalGate, timeout=st.sampled_from([30, 86_400]), on_timeout=st.sampled_from(list(GateTimeout)))
 _FANS = st.builds(
     lambda width, join: FanOut(
