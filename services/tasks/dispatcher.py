@@ -12,7 +12,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -20,10 +19,10 @@ from services.common.errors import ComputeError, Unavailable
 from services.durable.leases import Lease, LeaseTable
 from services.tasks.domain import Task, TaskState
 from services.tasks.fair_scheduler import FairScheduler
-from services.tasks.metrics import REMINDED
-from services.tasks.ports import Assignment, AttemptStart, TaskClock
+from services.tasks.ports import Assignment, AttemptWriter, TaskClock, WorkerOrders
 from services.tasks.queues import KnownQueues
 from services.tasks.scheduler import FreeWorker, QueuedTask, Scheduler
+from services.tasks.unconfirmed_runs import UnconfirmedRuns
 from services.tasks.worker_registry import (
     NO_FACTS,
     NOTHING_UNWELL,
@@ -34,39 +33,6 @@ from services.tasks.worker_registry import (
 )
 
 log = structlog.get_logger()
-# Half a second of what the store takes: the rest has its turn with the next sweep.
-_EXPIRED_AT_ONCE = 1_000
-
-
-class WorkerOrders(Protocol):
-    """The way to the workers."""
-
-    @property
-    def connected(self) -> bool: ...
-
-    async def assign(self, inbox: str, tasks: list[Task]) -> None:
-        """To the worker these were begun for."""
-        ...
-
-    async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
-        """Of an attempt that was begun for it, and of which it has not said anything."""
-        ...
-
-
-class AttemptWriter(Protocol):
-    """Begins attempts, and ends those that no worker carries out, named by task and attempt. All raise ComputeError."""
-
-    async def begin(self, attempts: Sequence[Assignment]) -> Sequence[AttemptStart]:
-        """In the order asked."""
-        ...
-
-    async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
-        """Their workers went silent."""
-        ...
-
-    async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
-        """No worker ever heard of them: the attempt does not count."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +67,7 @@ class Dispatcher:
         self._leases = LeaseTable(timing.lease, timing.claim)
         self._registry = WorkerRegistry(timing.lease)
         self._assignments: dict[str, list[Task]] = defaultdict(list)
-        self._undelivered: set[tuple[str, int]] = set()
+        self._unconfirmed = UnconfirmedRuns(self._leases, self._registry, orders, attempts)
         self._complete = False
         self._readings: list[set[str]] = []
         self._wake = asyncio.Event()
@@ -207,7 +173,7 @@ class Dispatcher:
     def undelivered(self, inbox: str, attempts: Iterable[tuple[str, int]]) -> None:
         """These were handed over where nobody listens."""
         self._registry.mark_unreachable(inbox)
-        self._undelivered.update(attempts)
+        self._unconfirmed.undelivered(attempts)
 
     def confirm(self, task_id: str, attempt: int, progress: float) -> bool:
         """A worker says it runs this. False if that is known to be wrong: the attempt is over or another's."""
@@ -298,18 +264,19 @@ class Dispatcher:
         while True:
             await asyncio.sleep(self._timing.sweep)
             now = time.monotonic()
-            self._extend_deadlines(now - last - self._timing.sweep)
+            if (stalled := now - last - self._timing.sweep) >= self._timing.sweep:
+                self._unconfirmed.extend_deadlines(stalled)
             last = now
             self._registry.drop_silent(now)
             for lease in self._leases.late(now):
                 self.cancel_reservation(lease.id)
-            await self._return_undelivered()
+            await self._unconfirmed.give_back()
             if self._leads():
-                await self._remind(now)
-                await self._expire_leases(now)
+                await self._unconfirmed.remind(now)
+                await self._unconfirmed.expire(now)
             else:
                 self._complete = False
-                self._drop_unkept(now)
+                self._unconfirmed.drop(now)
             self._drop_idle_queues(now)
             self._wake.set()  # a task's pause may be over, or the bus be back
 
@@ -319,13 +286,6 @@ class Dispatcher:
         for queue, waiting in self._scheduler.depth().items():
             if queue not in self._queues and not waiting and not self._leases.running(queue):
                 self._scheduler.drop(queue)
-
-    def _extend_deadlines(self, stalled: float) -> None:
-        """This process itself was stopped or starved: its silence is not the workers'."""
-        if stalled < self._timing.sweep:
-            return
-        self._leases.extend_deadlines(stalled)
-        self._registry.extend_deadlines(stalled)
 
     def _assigns(self) -> bool:
         """What nobody could be told of is not begun."""
@@ -374,58 +334,12 @@ class Dispatcher:
     async def _assign(self, worker_id: str, tasks: list[Task]) -> None:
         inbox = self._registry.inbox(worker_id)
         if not inbox:  # it went meanwhile
-            self._undelivered.update((task.id, task.attempt) for task in tasks)
+            self._unconfirmed.undelivered((task.id, task.attempt) for task in tasks)
             return
         try:
             await self._orders.assign(inbox, tasks)
         except Exception as error:  # noqa: BLE001  # whatever the bus raises: the worker is reminded
             log.warning("tasks not handed over", worker_id=worker_id, count=len(tasks), error=repr(error))
-
-    async def _return_undelivered(self) -> None:
-        """What nobody heard of waits again, at once."""
-        undelivered, self._undelivered = self._undelivered, set()
-        runs = [run for run in undelivered if self._leases.unconfirmed(*run)]
-        if not runs:
-            return
-        log.info("nobody heard of the tasks", count=len(runs))
-        try:
-            await self._attempts.give_back(runs)
-        except ComputeError as error:
-            log.warning("tasks not given back", count=len(runs), reason=error.reason)  # their leases run out
-
-    async def _remind(self, now: float) -> None:
-        """Who never confirm for a run may not know of it: its order was lost, or whoever began it died before."""
-        for lease in self._leases.to_remind(now):
-            inbox = self._registry.inbox(lease.holder)
-            if not inbox:
-                continue
-            try:
-                await self._orders.remind(inbox, lease.id, lease.fence)
-                REMINDED.count()
-            except Exception as error:  # noqa: BLE001  # whatever the bus raises: the next one comes
-                log.warning("worker not reminded", task_id=lease.id, error=repr(error))
-
-    async def _expire_leases(self, now: float) -> None:
-        late = [lease for lease in self._leases.late(now) if lease.written][:_EXPIRED_AT_ONCE]
-        if not late:
-            return
-        for lease in late:
-            log.warning("lease expired", task_id=lease.id, attempt=lease.fence)
-            lease.until = now + 1.0  # where that fails
-        try:
-            await self._attempts.expire([(lease.id, lease.fence) for lease in late])
-        except ComputeError as error:
-            log.warning("leases not expired", count=len(late), reason=error.reason)
-            return
-        for lease in late:
-            if self._leases.get(lease.id) is lease:
-                self._leases.drop(lease.id)  # the store knew already that it was over
-                self._wake.set()
-
-    def _drop_unkept(self, now: float) -> None:
-        """A replica that leads later reads the store anew; until then it need not remember whose end it missed."""
-        for lease in self._leases.late(now):
-            self._leases.drop(lease.id)
 
     def _queued(self, task: Task) -> QueuedTask:
         # How long to wait is what the writer's clock says; from when on is this process's own affair.

@@ -167,3 +167,34 @@ class TaskClock(Protocol):
     def __call__(self) -> int:
         """Microseconds since the epoch; never the same twice."""
         ...
+
+
+class WorkerOrders(Protocol):
+    """The way to the workers."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    async def assign(self, inbox: str, tasks: list[Task]) -> None:
+        """To the worker these were begun for."""
+        ...
+
+    async def remind(self, inbox: str, task_id: str, attempt: int) -> None:
+        """Of an attempt that was begun for it, and of which it has not said anything."""
+        ...
+
+
+class AttemptWriter(Protocol):
+    """Begins attempts, and ends those that no worker carries out, named by task and attempt. All raise ComputeError."""
+
+    async def begin(self, attempts: Sequence[Assignment]) -> Sequence[AttemptStart]:
+        """In the order asked."""
+        ...
+
+    async def expire(self, runs: Sequence[tuple[str, int]]) -> None:
+        """Their workers went silent."""
+        ...
+
+    async def give_back(self, runs: Sequence[tuple[str, int]]) -> None:
+        """No worker ever heard of them: the attempt does not count."""
+        ...

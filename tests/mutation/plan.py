@@ -56,6 +56,7 @@ PLAN: dict[str, tuple[str, ...]] = {
     "services/tasks/fingerprint.py": ("test_tasks_fingerprint",),
     "services/tasks/reference_policy.py": ("test_tasks_door",),
     "services/tasks/dispatcher.py": ("test_lease_expiry", *_DISPATCH),
+    "services/tasks/unconfirmed_runs.py": ("test_lease_expiry", *_DISPATCH),
     "services/tasks/backlog.py": ("test_tasks_backlog", *_DISPATCH),
     "services/tasks/fair_scheduler.py": ("test_tasks_fair_scheduler", *_DISPATCH),
     "services/tasks/worker_registry.py": ("test_worker_facts", *_DISPATCH),
