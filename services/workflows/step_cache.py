@@ -30,7 +30,7 @@ from services.workflows.metrics import CACHE, SAVED_SECONDS, SAVED_USD
 from services.workflows.ports import NewStepTask, StepName, StepTask, StepTasks
 
 log = structlog.get_logger()
-_TRIES = 20
+_TRIES, _AT_ONCE = 20, 16
 # A leader's task that is not there after so long will not come: whoever was to make it died, or was refused.
 _PATIENCE = 30 * SECOND
 # How long those who waited may take to copy what a task made that is to be cleaned up.
@@ -241,10 +241,11 @@ class StepCache:
             return group
         hits: dict[StepName, CacheHit] = {}
         used = entry
-        for work in group:
-            copies, result = await self._files.given(record.tenant, entry, place, work.name, work.identity.pictures)
-            hits[work.name] = CacheHit(result, *_told(entry))
-            used = used.copied(copies)
+        for part in (group[at : at + _AT_ONCE] for at in range(0, len(group), _AT_ONCE)):
+            given = [self._files.given(record.tenant, entry, place, work.name, work.identity.pictures) for work in part]
+            for work, (copies, result) in zip(part, await together(given), strict=True):
+                hits[work.name] = CacheHit(result, *_told(entry))
+                used = used.copied(copies)
         await self._hits.add(hits)
         await self._records.save(record.used_at(self._clock(), used))
         CACHE.add(len(hits), "hit")
