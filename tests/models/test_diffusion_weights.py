@@ -12,6 +12,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 from diffusion.dry_run import faults_of
+from diffusion.errors import ModelUnsupported
+from diffusion.loading import load_model
+from diffusion.settings import Settings
 from families import BUILDERS, build
 from safetensors.torch import load_file, save_file
 
@@ -106,6 +109,16 @@ def test_weights_of_another_network_than_the_configuration_makes_are_refused(
 ) -> None:
     [said] = faults_of(configured(model, component, **changes))
     assert words in said
+
+
+@pytest.mark.field("misfitting-weights")
+def test_a_folder_of_somebodys_own_that_lacks_a_tensor_is_not_loaded(model: Path) -> None:
+    """The library would draw it by chance, and say so in a log."""
+    settings = Settings(model_path=model)
+    assert load_model(settings).served["name"]
+    altered(model, UNET, lambda tensors: tensors.pop("conv_in.bias"))
+    with pytest.raises(ModelUnsupported, match=r"unet \(UNet2DConditionModel\): the tensor conv_in.bias is missing"):
+        load_model(settings)
 
 
 def test_only_heads_are_read(model: Path) -> None:

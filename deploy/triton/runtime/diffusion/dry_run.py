@@ -6,7 +6,6 @@ python -m diffusion.dry_run DIRECTORY    prints the faults, a JSON list
 import inspect
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from .card import read_index
 from .errors import ModelUnsupported
 from .families import FAMILIES
 from .loading import check_family, keep_quiet
-from .weights import weight_faults
+from .weights import faults_of_weights
 
 _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 _LONGEST = 300
@@ -37,16 +36,8 @@ def faults_of(directory: Path) -> list[str]:
             parts[name] = _built(directory / name, library, kind)
         except Exception as error:  # noqa: BLE001  # a library raises anything at what it cannot read
             faults.append(f"{name} ({kind}): {_line(error)}")
-    return faults or _faults_together(index["_class_name"], parts) or list(_faults_of_weights(directory, parts))
-
-
-def _faults_of_weights(directory: Path, parts: dict[str, Any]) -> Iterator[str]:
-    for name, part in parts.items():
-        try:
-            found = weight_faults(directory / name, type(part))
-        except Exception as error:  # noqa: BLE001  # as above
-            found = [_line(error)]
-        yield from (f"{name} ({type(part).__name__}): {fault}" for fault in found)
+    faults = faults or _faults_together(index["_class_name"], parts)
+    return faults or [_line(fault) for fault in faults_of_weights(directory, parts)]
 
 
 def _components(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -78,7 +69,7 @@ def _faults_together(pipeline: str, parts: dict[str, Any]) -> list[str]:
     return []
 
 
-def _line(error: Exception) -> str:
+def _line(error: Exception | str) -> str:
     """What it says, on one line that fits a terminal."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"

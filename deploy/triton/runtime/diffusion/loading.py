@@ -21,6 +21,7 @@ from .preview import Preview, fit_preview
 from .request import Limits
 from .settings import Settings
 from .vocabulary import Vocabulary, read_vocabulary
+from .weights import faults_of_weights
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,12 @@ def load_model(settings: Settings) -> Model:
     return Model(family, card, _limits(family, index, settings), preview, read_vocabulary(index), served)
 
 
+def _refuse_misfits(directory: Path, pipe: Any) -> None:
+    """What is missing in its files was drawn by chance. Raises ModelUnsupported."""
+    if faults := list(faults_of_weights(directory, pipe.components)):
+        raise ModelUnsupported(f"{directory} cannot be served: {'; '.join(faults)}")
+
+
 def _card(directory: Path, index: dict[str, Any], known: Artefact | None, sha256: str, family: str) -> ModelCard:
     if known is not None:
         return ModelCard(known.name, sha256, known.licence, family)
@@ -105,6 +112,8 @@ def _load_pipeline(directory: Path, index: dict[str, Any], family: type[Family],
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise ModelUnsupported(f"{directory} cannot be loaded: {error}") from error
+    if artefact_at(directory) is None:  # no hash says that its files belong together
+        _refuse_misfits(directory, pipe)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device)
     if pipe.vae.dtype == torch.float16 and pipe.vae.config.force_upcast:

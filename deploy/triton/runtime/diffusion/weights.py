@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,16 @@ import diffusers
 import transformers
 
 _SHAPES = re.compile(r"because (\S+) expected shape torch.Size\((.*?)\), but got torch.Size\((.*?)\)")
+
+
+def faults_of_weights(directory: Path, parts: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each component of a diffusers directory whose files hold other tensors than it is made of."""
+    for name, part in parts.items():
+        try:
+            found = weight_faults(directory / name, type(part))
+        except Exception as error:  # noqa: BLE001  # a library raises anything at what it cannot read
+            found = [" ".join(str(error).split()) or type(error).__name__]
+        yield from (f"{name} ({type(part).__name__}): {fault}" for fault in found)
 
 
 def weight_faults(folder: Path, made: Any) -> list[str]:
