@@ -216,6 +216,21 @@ class Behind(MemoryTaskRepository):
         return self.shown.get(task_id) or await super().get(task_id)
 
 
+async def test_an_end_that_is_always_overtaken_is_not_said_to_be_written(
+    service: TaskService, repository: MemoryTaskRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await started(service)
+
+    async def overtaken(_: Task) -> bool:
+        return False
+
+    monkeypatch.setattr(repository, "save", overtaken)
+    assert not await service.finish(RunReport(task.id, 1, result="{}"))
+    with pytest.raises(Overloaded) as refused:
+        await service.cancel("acme", task.id)
+    assert refused.value.reason == "CONTENTION"
+
+
 async def test_of_ends_that_fail_together_each_is_somebodys_business(
     service: TaskService, repository: MemoryTaskRepository
 ) -> None:
