@@ -345,3 +345,13 @@ async def test_what_is_made_once_more_under_its_key_while_it_is_its_turn_waits_o
     assert desk.begun == ["t"]
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_what_waits_and_is_no_more_in_the_store_is_forgotten_when_its_turn_comes(desk: Desk) -> None:
+    serves(desk)
+    desk.books.noticed(task("ghost").created())
+    loop = asyncio.create_task(desk.books.run())
+    await turns(10)
+    assert (desk.begun, desk.books.depth(), desk.books.workers()["w1"][1]) == ([], {"inference": 0}, 0)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
