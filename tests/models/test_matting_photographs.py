@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from artefacts import registry
 from matting import Matter, MattingRequest, Settings
+from matting.closer import window_round
 from matting.combination import settle_photograph
 from matting.exposure import lit
 from matting.graphcut import tidied
@@ -49,6 +50,33 @@ def test_eight_photographs_overlap_their_hand_drawn_outlines(matter: Matter) -> 
     assert not any(shortfalls(found).values()), overlaps
     # What was measured, less a little for another processor's roundings.
     assert found["iou_mean"] >= 0.97 and found["iou_min"] >= 0.9, overlaps
+
+
+@needs_both
+@pytest.mark.field("small-in-a-large-picture")
+@pytest.mark.parametrize("turn", [0, 1, 3])
+def test_what_is_small_in_a_picture_is_cut_out_after_a_closer_look(matter: Matter, turn: int) -> None:
+    """A rocket before bricks; these grounds are none of those that are held out."""
+    subjects = every()
+    assert subjects[-1].photograph == "rocket.jpg"
+    found = list(composed(PHOTOGRAPHS, subjects, seed=77, each=4))[turn - 4]
+    cut = matter.cut(found.picture, MattingRequest())
+    assert found.trimap.overlap(cut.matte) >= 0.93
+    assert cut.info["confidence"] >= 0.5 and cut.info["model"]["name"] == "u2netp"
+    assert "closer" in cut.info["ms"]
+
+
+def test_a_closer_look_lies_where_it_was_taken() -> None:
+    likelihood = np.zeros((80, 120), np.float32)
+    likelihood[30:50, 20:40] = 1
+    window = window_round(likelihood, (800, 1200, 3))
+    assert window is not None and (window.rows, window.columns) == (slice(260, 540), slice(160, 440))
+    whole = window.on_whole(np.pad(np.ones((20, 20), np.float32), 4))
+    found = cv2.resize(whole, (120, 80), interpolation=cv2.INTER_AREA) > 0.5
+    assert np.array_equal(found, likelihood > 0.5)
+    # What fills the picture is seen as closely as it can be; of nothing there is nothing to be seen.
+    assert window_round(np.ones((80, 120), np.float32), (800, 1200, 3)) is None
+    assert window_round(np.zeros((80, 120), np.float32), (800, 1200, 3)) is None
 
 
 def test_the_time_of_a_cut_out_is_told_by_the_clock_and_of_the_processors_at_a_megapixel() -> None:

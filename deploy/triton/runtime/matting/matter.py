@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from .closer import window_round
 from .combination import (
     LEAST_SIDE,
     Choice,
@@ -38,6 +39,8 @@ PHOTOGRAPH_SIDE = 320
 """Of what a network trained on photographs saw, whose answer is as fine."""
 LIKELY = 0.5
 """From this confidence on a matte is more likely right than wrong."""
+CLOSER_MARGIN = 0.2
+"""By how much surer a closer look must be to be believed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,15 @@ class Cut:
     info: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the network `believed` says of a picture, and the picture itself, uint8 RGB [h, w, 3], at working size."""
+
+    small: Array
+    answer: Array
+    believed: MatteNetwork
+
+
 class Stopwatch:
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
@@ -56,7 +68,7 @@ class Stopwatch:
     def time(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        self.milliseconds[stage] = round((time.perf_counter() - start) * 1e3, 2)
+        self.milliseconds[stage] = round(self.milliseconds.get(stage, 0.0) + (time.perf_counter() - start) * 1e3, 2)
 
 
 class Matter:
@@ -126,14 +138,41 @@ class Matter:
         with watch.time("network"):
             answer, believed = self.answer(image, small, request)
         small = small if believed.draws else shrink(image, PHOTOGRAPH_SIDE)
-        network, settler = fitted(answer, small), settler_for(believed)
+        network = fitted(answer, small)
         if request.canary or not request.refine:
             return network_alone(small, network, None), believed
         if min(small.shape[:2]) < LEAST_SIDE:
             return network_alone(small, sharpened(network), None), believed
+        return self.combined(image, Answer(small, answer, believed), request, watch)
+
+    def combined(
+        self, image: Array, whole: Answer, request: MattingRequest, watch: Stopwatch
+    ) -> tuple[Choice, MatteNetwork]:
+        """The answer settled; where it is not sure, what the network for photographs sees closely, if that is."""
+        plain = self.settled(whole, request, watch)
+        if plain[0].confidence >= LIKELY or self.photographs is None or request.model:
+            return plain
+        closer = self.closer(image, self.photographs, plain[0].matte, request, watch)
+        return closer if closer and closer[0].confidence > plain[0].confidence + CLOSER_MARGIN else plain
+
+    def closer(
+        self, image: Array, network: MatteNetwork, subject: Array, request: MattingRequest, watch: Stopwatch
+    ) -> tuple[Choice, MatteNetwork] | None:
+        """From what `network` sees near `subject`; None where nothing is seen closer."""
+        window = window_round(subject, image.shape)
+        if window is None:
+            return None
+        part = window.of(image)
+        with watch.time("closer"):
+            near = network.matte(part)
+        choice, believed = self.settled(Answer(shrink(part, PHOTOGRAPH_SIDE), near, network), request, watch)
+        return replace(choice, matte=window.on_whole(choice.matte)), believed
+
+    def settled(self, seen: Answer, request: MattingRequest, watch: Stopwatch) -> tuple[Choice, MatteNetwork]:
         with watch.time("combine"):
             auto = request.method == "auto"
-            return (choose if auto else network_alone)(small, network, settler), believed
+            network, settler = fitted(seen.answer, seen.small), settler_for(seen.believed)
+            return (choose if auto else network_alone)(seen.small, network, settler), seen.believed
 
     def answer(self, image: Array, small: Array, request: MattingRequest) -> tuple[Array, MatteNetwork]:
         """What the network asked for says, else the one that fits the picture, at its own resolution."""
