@@ -16,7 +16,7 @@ import pytest
 from artefacts import ArtefactRefused, place, registry
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "deploy/triton"))
-from evaluate_upscaling import CROPS, MODEL, UNSHARP, Score, delta_e, enlarged, figures, judge, shortfalls
+from evaluate_upscaling import CROPS, MODEL, UNSHARP, Score, delta_e, enlarged, figures, held_out, judge, shortfalls
 from PIL import Image
 from upscaling.engine import Engine
 from upscaling.enlarging import enlarge, stages
@@ -356,3 +356,9 @@ def test_a_network_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=name):
         Settings.from_environment({name: value})
+
+
+def test_what_is_held_out_of_the_judgement_is_chosen_by_number_and_by_nobody() -> None:
+    crops = held_out(PHOTOGRAPHS)
+    assert crops == held_out(PHOTOGRAPHS) and len(crops) == 10
+    assert not {name for name, _, _ in crops} & {name for name, _, _ in CROPS}
