@@ -10,6 +10,8 @@ class Reason(StrEnum):
 
     # The matte is more likely wrong than right: methods disagree, or no edge supports the outline.
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    # Whole rectangles on a transparent canvas, several or turned: things cut out, or photographs that were not.
+    PHOTOGRAPHS_NOT_CUT = "PHOTOGRAPHS_NOT_CUT"
     # Pieces of which no attempt was near enough stayed as they were.
     TILES_REFUSED = "TILES_REFUSED"
     FACES_REFUSED = "FACES_REFUSED"

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.imaging.decoder import Density
 from services.imaging.processing.colour_matching import is_colourless, without_colours
-from services.imaging.processing.transparency import lay_on_white
+from services.imaging.processing.transparency import are_rectangles, lay_on_white
 from services.imaging.rights import Rights
 from services.providers.ports import Pixels
 
@@ -104,6 +104,10 @@ class TaskPicture:
             return None
         box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
         return box if float(seen[box].mean()) >= _LEAST_FILLED else None
+
+    def has_whole_pictures(self) -> bool:
+        """Whether all that is seen are pieces with four corners, several or turned, as photographs are laid out."""
+        return self.alpha is not None and are_rectangles(self.alpha)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -40,6 +40,7 @@ class PictureSubject:
     matte: Pixels | None = None
     card: ModelCard | None = None
     people: People | None = None
+    doubts: tuple[Reason, ...] = ()
 
     @property
     def model(self) -> dict[str, str] | None:
@@ -49,7 +50,7 @@ class PictureSubject:
     @property
     def model_warnings(self) -> list[Reason]:
         """Why it should be looked at."""
-        return [Reason.LOW_CONFIDENCE] if self.confidence < LIKELY else []
+        return [*self.doubts, *([Reason.LOW_CONFIDENCE] if self.confidence < LIKELY else [])]
 
 
 async def find_subject(picture: TaskPicture, context: RunContext, *, with_people: bool = False) -> PictureSubject:
@@ -65,7 +66,7 @@ async def find_subject(picture: TaskPicture, context: RunContext, *, with_people
     cut_out = picture.alpha is not None and await asyncio.to_thread(picture.is_cut_out)
     frame = await asyncio.to_thread(picture.framed) if cut_out else None
     if cut_out and frame is None:
-        return PictureSubject(cast(Pixels, picture.alpha), {"subject_from": "transparency"})
+        return await asyncio.to_thread(_as_it_came, picture)
     shown = await asyncio.to_thread(opaque_colours, picture.pixels)
     matte, people = await context.ask(MATTING, lambda provider: _seen_by(provider, shown, with_people, frame))
     if frame is not None and not (matte.confidence >= LIKELY and _parts(matte.alpha[frame])):
@@ -77,6 +78,15 @@ async def find_subject(picture: TaskPicture, context: RunContext, *, with_people
         facts["people_from"] = model_facts(people.model)
     alpha = await asyncio.to_thread(_left_of, matte.alpha, picture)
     return PictureSubject(alpha, facts, matte.confidence, matte.alpha, matte.model, people)
+
+
+def _as_it_came(picture: TaskPicture) -> PictureSubject:
+    """By its own transparency; of what may as well be several photographs, or a turned one, nobody can be sure."""
+    alpha, own = cast(Pixels, picture.alpha), {"subject_from": "transparency"}
+    if not picture.has_whole_pictures():
+        return PictureSubject(alpha, own)
+    doubts = (Reason.PHOTOGRAPHS_NOT_CUT,)
+    return PictureSubject(alpha, {**own, "confidence": LIKELY}, LIKELY, doubts=doubts)
 
 
 async def _seen_by(

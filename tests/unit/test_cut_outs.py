@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -12,6 +13,7 @@ from PIL import Image
 from skimage import data
 
 from services.providers.ports import Matte, Pixels
+from tests.catalogue import garment_picture
 from tests.fakes.diffusion import CARD
 from tests.picture_bench import MATTED_AT_MOST, PictureBench, many, opened, saved
 from tests.unit.test_images_originals import wide_profile
@@ -81,6 +83,53 @@ async def test_where_nothing_can_be_told_apart_in_it_its_outline_stays(
     assert list(result.quality.reasons) == ["LOW_CONFIDENCE"] * (told < 0.5)
     made = bench.pixels(result.result_image_paths.values[0])
     assert np.array_equal(made[..., 3], bench.pixels(path)[..., 3])
+
+
+def turned(picture: Pixels, degrees: float) -> Pixels:
+    """On a canvas that holds all of it."""
+    height, width = picture.shape[:2]
+    side = int(np.hypot(height, width)) + 20
+    move = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    move[:, 2] += (side - width) / 2, (side - height) / 2
+    opaque = np.dstack([picture, np.full((height, width), 255, np.uint8)])
+    return np.asarray(cv2.warpAffine(opaque, move, (side, side), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def beside(*pictures: Pixels) -> Pixels:
+    """Each with room around it."""
+    return np.hstack([on_canvas(picture) for picture in pictures])
+
+
+@pytest.mark.field("photographs-askew")
+@pytest.mark.parametrize(
+    "canvas",
+    [turned(mug(180, 240), 4), turned(mug(180, 240), 30), beside(mug(), mug()), beside(mug(), mug(), mug())],
+    ids=["askew", "turned", "two", "three"],
+)
+async def test_photographs_that_cannot_be_cut_on_their_canvas_are_told(bench: PictureBench, canvas: Pixels) -> None:
+    result = await bench.run("BACKGROUND_REMOVAL", input_image_paths=many([bench.put(canvas)]))
+    assert (result.quality.passed, list(result.quality.reasons)) == (False, ["PHOTOGRAPHS_NOT_CUT"])
+    assert list(result.confidences) == [0.5]
+    made = bench.pixels(result.result_image_paths.values[0])
+    assert np.array_equal(made[..., 3], canvas[..., 3])
+    fixed = await bench.run("BACKGROUND_FIX", base_image=bench.put(canvas), background_color="white")
+    assert "PHOTOGRAPHS_NOT_CUT" in list(fixed.quality.reasons)
+
+
+@pytest.mark.parametrize("name", ["cup", "bottle", "garment", "two cups"])
+async def test_a_cut_out_of_anything_else_is_sure_of_its_outline(bench: PictureBench, name: str) -> None:
+    alpha = np.zeros((300, 400), np.uint8)
+    if name == "garment":
+        alpha = garment_picture(400, 300)[1]
+    if "cup" in name:
+        cv2.circle(alpha, (100, 150), 60, 255, -1)
+    if name == "two cups":
+        cv2.circle(alpha, (300, 150), 60, 255, -1)
+    if name == "bottle":
+        alpha[60:90, 190:210] = alpha[90:280, 160:240] = 255
+    colours = np.broadcast_to(np.array((200, 20, 20), np.uint8), (300, 400, 3))
+    result = await bench.run("BACKGROUND_REMOVAL", input_image_paths=many([bench.put(np.dstack([colours, alpha]))]))
+    assert result.quality.passed and list(result.confidences) == [1.0]
 
 
 async def test_of_rounded_corners_and_a_matte_the_result_shows_what_both_leave(bench: PictureBench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ _REACH = 4.0
 # Alpha up to which nothing can be seen: a twentieth.
 _UNSEEN = 12
 _STRIP_PIXELS = 1 << 20
+# A piece with four corners fills so much of the rectangle around it; smaller ones are specks, or too small to tell.
+_HALF, _FILLED, _LEAST_PIECE, _LEAST_SIDE = 128, 0.96, 0.01, 16
 
 
 def check_visible(pixels: Pixels, otherwise: str = "the picture is transparent everywhere") -> None:
@@ -95,3 +98,23 @@ def _carried_on(colours: Pixels, seen: NDArray[np.bool_]) -> Pixels:
     small = 255 + (by_label[nearest] - 255) * share
     large = cv2.resize(np.clip(small, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(large, np.uint8)
+
+
+def are_rectangles(alpha: Pixels) -> bool:
+    """Whether every piece of `[H, W]` but specks fills the rectangle around it, which may be turned."""
+    seen = (alpha >= _HALF).astype(np.uint8)
+    contours, _ = cv2.findContours(seen, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    pieces = [contour for contour in contours if cv2.contourArea(contour) >= _LEAST_PIECE * float(seen.sum())]
+    return bool(pieces) and all(_filled(piece, seen) >= _FILLED for piece in pieces)
+
+
+def _filled(contour: NDArray[Any], seen: Pixels) -> float:
+    """Of the smallest rectangle around it, whatever its angle; 0 for what is too small to have corners."""
+    _, (wide, high), _ = cv2.minAreaRect(contour)
+    if min(wide, high) < _LEAST_SIDE:
+        return 0.0
+    left, top, width, height = cv2.boundingRect(contour)
+    shape = np.zeros((height, width), np.uint8)
+    cv2.drawContours(shape, [contour - (left, top)], -1, 1, cv2.FILLED)
+    inside = seen[top : top + height, left : left + width] & shape
+    return float(inside.sum()) / float((wide + 1) * (high + 1))
