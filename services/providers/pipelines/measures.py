@@ -28,7 +28,8 @@ from services.providers.ports import Pixels
 # The shorter side SSIM is measured at; see `measure_ssim`.
 _SSIM_SIDE = 256
 _SSIM_WINDOW, _LEAST_WINDOW = 7, 3
-_LEAST_DETAIL, _NEAR = 0.9, 0.9
+# As fine as before, but for roundings.
+_LEAST_DETAIL, _NEAR = 0.99, 0.9
 # In a* and b* of CIE Lab, of parts as large as a 16th of the shorter side, all but the worst hundredth. Faces of
 # photographs that came out well had 2.2 and 2.6, one with orange streaks 4.2, and one with green in its hair 7.8.
 _MOST_DISCOLOURED, _COLOUR_PARTS, _COLOUR_SHARE = 3.5, 16, 99

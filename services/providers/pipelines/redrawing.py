@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from services.common.errors import Internal
-from services.imaging.processing.colour_matching import Match, keep_run
+from services.imaging.processing.colour_matching import Match, keep_fine, keep_run
 from services.imaging.processing.detail import carry_change, resized
 from services.providers.capabilities.measures import SimilarityScore
 from services.providers.pipelines.faces import FindFaces, by_cascade
@@ -154,7 +154,7 @@ async def _attempts(
 def _judged(
     meant: Callable[[], Pixels], before: Pixels, start: Pixels, wish: RedrawRequest, judge: SimilarityJudge
 ) -> tuple[Pixels, SimilarityVerdict]:
-    pixels = keep_run(wish.match(meant(), start), start)
+    pixels = keep_fine(keep_run(wish.match(meant(), start), start), start)
     verdict = _verdict(before, start, pixels, wish, judge)
     return keep_alike(start, pixels, wish.thresholds.ssim), verdict
 
