@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ def part(pixels: Pixels) -> Pixels:
 
 
 FACES = {"upscale_enabled": False, "face_detail_enabled": True}
-REQUESTS = {
+REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a face": ("FACE_ENHANCER", "input_image", {}),
     "the face pass": ("REFINE", "base_image_url", FACES),
     "tiles": ("REFINE", "base_image_url", {"refine_strategy": "creative", "upscale_factor": 1.0}),
