@@ -254,6 +254,17 @@ async def test_what_a_relay_wrote_is_found_in_its_order_from_a_number_on(place: 
     assert await place.parcels.last_write("nobody") is None
 
 
+async def test_an_index_is_made_of_each_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[Any]()
+
+    async def create_index(keys: Any) -> None:
+        made.append(keys)
+
+    monkeypatch.setattr(place.store, "create_index", create_index)
+    await place.parcels.index("relay", "state")
+    assert made == [[("relay", 1)], [("state", 1)]]
+
+
 async def test_writes_are_counted_by_the_kind_of_what_is_written(place: Place) -> None:
     collection: Any = place.store
     crates = GroupRepository(collection, replace(CODEC, kind="crate"), place.relay)

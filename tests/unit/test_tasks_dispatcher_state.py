@@ -123,6 +123,7 @@ def test_workers_are_told_with_how_many_tasks_each_has(desk: Desk) -> None:
     found = desk.books.workers()
     assert {name: (worker.capacity, count) for name, (worker, count) in found.items()} == {"w1": (3, 1), "w2": (1, 0)}
     assert desk.books.slots() == {"inference": [3, 1]}
+    assert found["w1"][0].facts == (0, 0, 0.0), "it says nothing of itself"
 
 
 async def test_that_no_worker_is_there_is_said(desk: Desk) -> None:
