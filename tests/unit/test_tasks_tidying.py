@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.common.errors import NotFound, OutcomeUnknown, Unavailable
+from services.durable.due_list import next_due
 from services.tasks.creation import NewTask
 from services.tasks.domain import SECOND, Failure, Task, TaskState
 from services.tasks.due import orphaned_calls_list
@@ -280,3 +281,12 @@ async def test_a_loose_end_survives_the_store_and_only_its_own_is_changed() -> N
     await ends.change(replace(later, tries=4))
     await ends.end(later)
     assert await ends.get("t") is None
+
+
+async def test_the_next_that_is_due_is_the_first_behind_a_time() -> None:
+    database: Any = Database(Store(), Life())
+    ends = orphaned_calls_list(database)
+    for name, due in (("late", 9), ("soon", 4), ("now", 2)):
+        await ends.begin(OrphanedCalls(name, "q", (), ("{}", "{}"), 1, due, 0, "n"))
+    asked = [await next_due(database["orphaned_calls"], after) for after in (1, 2, 4, 9)]
+    assert asked == [2, 4, 9, None]
