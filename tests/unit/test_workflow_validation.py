@@ -106,6 +106,11 @@ def test_a_name_is_quoted_as_far_as_a_message_may_hold(length: int, shown: str) 
     assert said == f"step a depends on {shown}, which is no step"
 
 
+def test_a_step_with_too_many_dependencies_is_told_of_once() -> None:
+    assert findings(step("a", *["nobody"] * MAX_STEPS)).keys() != {"steps.0.depends_on"}
+    assert findings(step("a", *["nobody"] * (MAX_STEPS + 1))).keys() == {"steps.0.depends_on"}
+
+
 def test_of_names_that_are_wrong_nothing_that_follows_from_them_is_told() -> None:
     assert findings(step("a"), step("a", max_retries=99)).keys() == {"steps.1.id"}
     assert findings(step("a", "b", max_retries=99)).keys() == {"steps.0.depends_on.0"}
