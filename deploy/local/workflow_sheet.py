@@ -24,7 +24,7 @@ Made = Mapping[str, Sequence[Picture]]
 """Pictures by the names of steps and slots."""
 
 
-class _Card(NamedTuple):
+class _StepCard(NamedTuple):
     """What is to be seen of one step; `picture` is all of it."""
 
     step: dict[str, Any]
@@ -42,7 +42,7 @@ def draw(title: str, workflow: Mapping[str, Any], made: Made) -> Picture:
         top = _HEAD
         for step in steps:
             picture = _card(step, made, width)
-            cards[step["step_id"]] = _Card(step, picture, _MARGIN + number * (width + _BETWEEN), top)
+            cards[step["step_id"]] = _StepCard(step, picture, _MARGIN + number * (width + _BETWEEN), top)
             top += picture.height + _GAP
     height = max(card.top + card.picture.height for card in cards.values()) + _MARGIN
     sheet = Image.new("RGB", (WIDTH, height), PAPER)
@@ -126,7 +126,7 @@ def _plain(picture: Picture) -> Picture:
     return over_squares(picture) if picture.mode == "RGBA" else picture.convert("RGB")
 
 
-def _arrow(write: ImageDraw.ImageDraw, begin: _Card, end: _Card) -> None:
+def _arrow(write: ImageDraw.ImageDraw, begin: _StepCard, end: _StepCard) -> None:
     start = (begin.left + begin.picture.width, begin.top + 30)
     tip = (end.left - 3, end.top + 30)
     bend = tip[0] - _BETWEEN // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import AsyncIterator
 
@@ -74,5 +75,6 @@ async def test_every_kind_of_failure_of_a_worker_has_a_reason_and_a_category() -
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ComputeError)]
     assert len(kinds) > 15
     for kind in kinds:
-        failure = failure_of(kind("said"))
+        words = [name for name in inspect.signature(kind).parameters if name in ("why", "detail")]
+        failure = failure_of(kind("said", *words))
         assert failure.reason.isupper() and failure.category in [*ErrorCategory], kind

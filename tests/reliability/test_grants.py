@@ -113,9 +113,20 @@ async def test_tasks_begun_by_a_service_that_is_killed_right_after_are_done_all_
 async def test_tasks_reach_another_worker_at_once_when_theirs_was_killed(mongodb_url: str, nats_url: str) -> None:
     async with hosting(mongodb_url, nats_url, f"t{uuid4().hex[:12]}") as host:
         here = WorkerHost(host, nats_url)
-        large = {"WORKER_ID": "dies", "WORKER_CAPACITY": "64"}
-        dies = WorkerProcess(nats_url=nats_url, tasks=host.target, storage="127.0.0.1:1", queue=host.queue, **large)
-        async with here.worker(Providers({}), worker_capacity=2), dies.running():
+        # Both lack the same models, so that neither is passed over.
+        dies, lives = (
+            WorkerProcess(
+                nats_url=nats_url,
+                tasks=host.target,
+                storage="127.0.0.1:1",
+                queue=host.queue,
+                WORKER_ID=name,
+                WORKER_CAPACITY=capacity,
+            )
+            for name, capacity in (("dies", "64"), ("lives", "2"))
+        )
+        async with lives.running(), dies.running():
+            await lives.serving()
             await dies.serving()
 
             async def given() -> bool:
