@@ -155,6 +155,7 @@ async def test_our_own_providers_need_no_record_before_the_end() -> None:
     await bench.ask()
     assert bench.recorder.said == []
     [told] = bench.calls
+    assert 0 <= told.duration_seconds < 60
     assert (told.provider, told.outcome, told.call_id) == ("ACME", "SUCCEEDED", "")
 
 
@@ -682,3 +683,11 @@ async def test_a_lost_answer_of_an_earlier_attempt_stays_on_record_as_paid_for()
     with pytest.raises(errors.OutcomeUnknown):
         await bench.ask()
     assert (bench.outcomes, bench.recorder.said) == (["SUCCEEDED"], [])
+
+
+async def test_a_provider_knows_what_its_task_has_switched_on() -> None:
+    bench = Bench()
+    assert (await bench.ask()).seed is None, "nothing is said"
+    bench = Bench()
+    bench.task.spec.active_provider_capabilities.values.extend(["A", "B"])
+    assert (await bench.ask()).seed == 2

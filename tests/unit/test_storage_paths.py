@@ -9,6 +9,7 @@ import pytest
 
 from services.common.errors import InvalidRequest
 from services.imaging.paths import clean_path, clean_prefix
+from services.imaging.sources import PATH_LIMIT
 from services.storage.domain import ByteRange, ObjectKey, ObjectMetadata
 from services.storage.listing import paths_below
 from tests.corpora.paths import KEPT, REFUSED
@@ -103,3 +104,14 @@ def test_files_are_listed_as_an_object_store_lists_keys(tmp_path: Path) -> None:
 
 def test_nothing_is_listed_where_nothing_is(tmp_path: Path) -> None:
     assert list(paths_below(tmp_path / "none", prefix="a/b/", start_after="")) == []
+
+
+@pytest.mark.parametrize(("length", "kept"), [(0, False), (1, True), (PATH_LIMIT, True), (PATH_LIMIT + 1, False)])
+def test_a_path_has_its_first_character_and_so_many_at_most(length: int, kept: bool) -> None:
+    path = "/".join(["a" * 99] * (length // 100)) + "a" * (length - max(0, length // 100 * 100 - 1)) if length else ""
+    assert len(path) == length
+    if kept:
+        assert clean_path(path) == path
+    else:
+        with pytest.raises(InvalidRequest):
+            clean_path(path)

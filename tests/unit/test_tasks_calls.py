@@ -144,3 +144,12 @@ def test_calls_survive_the_store_and_the_wire() -> None:
     assert stored.service_calls == task.service_calls
     assert "token" not in to_document(replace(task, service_calls=(LOCAL,)))["service_calls"]
     assert tuple(Messages().service_call(provider_call(call)) for call in task.service_calls) == task.service_calls
+
+
+def test_a_word_that_says_nothing_of_the_job_forgets_nothing() -> None:
+    known = replace(SUBMITTED, job_details='{"app":"x"}', request_id="req-1", cost=0.5, started_at=5)
+    said = replace(SUBMITTED, outcome=CallOutcome.SUCCEEDED, job_details="", request_id="", cost=None, started_at=None)
+    after = known.followed_by(said)
+    assert (after.outcome, after.job_details, after.request_id) == (CallOutcome.SUCCEEDED, '{"app":"x"}', "req-1")
+    assert (after.cost, after.started_at) == (0.5, 5)
+    assert known.followed_by(replace(said, job_details='{"app":"y"}')).job_details == '{"app":"y"}'

@@ -374,3 +374,17 @@ TestBooks.settings = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_a_worker_that_lacks_a_model_takes_what_nobody_else_serves_with_all_of_its_own() -> None:
+    found = registry()
+    with mock.patch("services.tasks.worker_registry.time", SimpleNamespace(monotonic=lambda: 100.0)):
+        found.heard("large", ["q", "r", "t"], 3, "_INBOX.large", {"drawing": ""})
+    free = {worker.worker_id: worker.queues for worker in found.free(100.0, lambda _: 0)}
+    assert free == {"small": ("q",), "large": ("t",), "elsewhere": ("r", "s")}
+
+
+def test_a_worker_is_punctual_for_less_than_half_the_patience() -> None:
+    found = registry()
+    assert found.free(104.9, lambda _: 0)
+    assert found.free(105.0, lambda _: 0) == []

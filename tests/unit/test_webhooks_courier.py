@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from services.common.errors import Unavailable
 from services.net.guarded_http import GuardedHttp, PostResponse
 from services.webhooks.domain import SecretPair, WebhookNotice, new_delivery, new_secret
 from services.webhooks.http_transport import HttpDeliveryTransport
@@ -17,13 +18,14 @@ DELIVERY = new_delivery(WebhookNotice("acme", "1", "1.1", "atelier.task.failed.v
 
 
 class Receiver:
-    """Answers 503 with these headers."""
+    """Answers with these headers."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    def __init__(self, headers: Mapping[str, str], status: int = 503) -> None:
         self._headers = headers
+        self._status = status
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, max_bytes: int) -> PostResponse:
-        return PostResponse(503, self._headers, b"")
+        return PostResponse(self._status, self._headers, b"")
 
 
 class Secrets:
@@ -31,10 +33,10 @@ class Secrets:
         return SecretPair(tenant, new_secret())
 
 
-async def answer(headers: Mapping[str, str]) -> EndpointResponse:
+async def answer(headers: Mapping[str, str], status: int = 503) -> EndpointResponse:
     secrets: Any = Secrets()
     transport = HttpDeliveryTransport(
-        cast("GuardedHttp", Receiver(headers)), cast("SecretRepository", secrets), TurnedClock()
+        cast("GuardedHttp", Receiver(headers, status)), cast("SecretRepository", secrets), TurnedClock()
     )
     return await transport.call(DELIVERY)
 
@@ -49,3 +51,19 @@ async def test_a_retry_after_that_says_nothing_is_none(given: str) -> None:
 
 async def test_a_retry_after_in_seconds_is_taken() -> None:
     assert (await answer({"retry-after": "120"})).retry_after == 120
+
+
+@pytest.mark.parametrize(("status", "well"), [(199, False), (200, True), (204, True), (299, True), (300, False)])
+async def test_only_two_hundreds_are_a_delivery(status: int, well: bool) -> None:
+    answered = await answer({}, status)
+    assert (answered.status, answered.error) == (status, "" if well else f"answered {status}")
+
+
+async def test_what_cannot_be_called_was_answered_by_nobody() -> None:
+    class Closed:
+        async def post(self, *_: object, **__: object) -> PostResponse:
+            raise Unavailable("no route", reason="HOST_UNREACHABLE")
+
+    secrets: Any = Secrets()
+    transport = HttpDeliveryTransport(cast("GuardedHttp", Closed()), secrets, TurnedClock())
+    assert await transport.call(DELIVERY) == EndpointResponse(0, "HOST_UNREACHABLE: no route")
