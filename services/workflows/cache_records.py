@@ -94,6 +94,10 @@ class CacheRepository(Protocol):
         """Those that one of these does now."""
         ...
 
+    async def left(self, tenant: str = "") -> list[CacheRecord]:
+        """Those that their leader's own workflow wants no more; of every tenant without one."""
+        ...
+
     async def to_clean(self, before: int) -> list[CacheRecord]:
         """Those that nobody does any more and that were not used since, whose task is to be cleaned up."""
         ...

@@ -21,7 +21,7 @@ class MongoCacheRepository:
         self._records: Collection = database["step_cache"]
 
     async def prepare(self) -> None:
-        for names in (("tenant", "used"), ("leader",), ("to_clean",), ("used",)):
+        for names in (("tenant", "used"), ("leader",), ("left",), ("to_clean",), ("used",)):
             await persist(partial(self._records.create_index, [(name, 1) for name in names]))
 
     async def get(self, tenant: str, key: str) -> CacheRecord | None:
@@ -44,6 +44,10 @@ class MongoCacheRepository:
     async def led_by(self, names: Sequence[StepName]) -> list[CacheRecord]:
         wanted = [_text(name) for name in names]
         return [_record(document) for document in await read(lambda: self._records.find({"leader": {"$in": wanted}}))]
+
+    async def left(self, tenant: str = "") -> list[CacheRecord]:
+        query = {"left": equals(tenant) if tenant else {"$gt": ""}}
+        return [_record(document) for document in await read(lambda: self._records.find(query))]
 
     async def to_clean(self, before: int) -> list[CacheRecord]:
         found = await read(lambda: self._records.find({"to_clean": {"$gt": ""}}))
@@ -103,7 +107,7 @@ def _document(record: CacheRecord) -> Document:
         "since": record.since,
         "leader": _text(record.leader),
         "waiters": _json(record.waiters),
-        "left": record.left,
+        "left": record.tenant if record.left else "",
         "to_clean": _text(record.to_clean),
         "entry": "" if record.entry is None else _json(record.entry),
     }
@@ -111,12 +115,13 @@ def _document(record: CacheRecord) -> Document:
 
 def _record(document: Document) -> CacheRecord:
     tenant, _, key = document["_id"].rpartition("/")
-    plain: dict[str, Any] = {name: document[name] for name in ("version", "used", "since", "left")}
+    plain: dict[str, Any] = {name: document[name] for name in ("version", "used", "since")}
     return CacheRecord(
         tenant,
         key,
         leader=_name(document["leader"]),
         waiters=tuple(StepName(*name) for name in orjson.loads(document["waiters"])),
+        left=bool(document["left"]),
         to_clean=_name(document["to_clean"]),
         entry=_entry(orjson.loads(document["entry"])) if document["entry"] else None,
         **plain,

@@ -19,6 +19,7 @@ _MOST_ERRORS = 100
 LATE = 120 * SECOND
 # What has a result.
 MADE = (StepStatus.COMPLETED, StepStatus.CACHED)
+ENDED = (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, WorkflowStatus.CANCELLED)
 
 
 class WorkflowVerb(StrEnum):
@@ -138,7 +139,7 @@ class Workflow:
 
     @property
     def ended(self) -> bool:
-        return self.state in (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, WorkflowStatus.CANCELLED)
+        return self.state in ENDED
 
     @property
     def over(self) -> bool:

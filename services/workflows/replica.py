@@ -105,6 +105,7 @@ class WorkflowsReplica:
             identities,
             now,
             self._wake,
+            self._repository.ended,
             most_entries=settings.workflow_cache_entries,
             most_age=int(settings.workflow_cache_days * 24 * 3600 * SECOND),
         )

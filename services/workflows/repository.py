@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from services.durable.codec import Codec
 from services.durable.repository import GroupRepository
 from services.durable.store import Collection, Database, Document, equals, persist, read
 from services.durable.write_log import WriteLog
-from services.workflows.domain import Decision, Entry, Happening, Row, Unit, Workflow, WorkflowVerb
+from services.workflows.domain import ENDED, Decision, Entry, Happening, Row, Unit, Workflow, WorkflowVerb
 from services.workflows.files import WorkflowFileStore, path_of_result
 from services.workflows.messages import read_definition, write_definition
 from services.workflows.ports import StepName, StoredDefinition, StoredResult, WorkflowQuery
@@ -64,6 +64,12 @@ class MongoWorkflowRepository(GroupRepository[Workflow]):
         query = {"due": {"$gte": 1, "$lte": now}}
         found = await read(lambda: self._heads.find(query, {"due": 1}).sort("due", 1).limit(limit))
         return [document["_id"] for document in found]
+
+    async def ended(self, workflow_ids: Iterable[str]) -> set[str]:
+        """Which of these have; as they are stored, whoever wrote that."""
+        names = list(workflow_ids)
+        found = await read(lambda: self._heads.find({"_id": {"$in": names}}, {"state": 1})) if names else []
+        return {document["_id"] for document in found if document["state"] in ENDED}
 
 
 def _conditions(wanted: WorkflowQuery) -> Document:

@@ -9,7 +9,7 @@ the engine asks again for whatever has neither task nor hit.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -62,12 +62,13 @@ class StepCache:
         identities: Identities,
         clock: Callable[[], int],
         wake: Callable[[StepName], None],
+        ended: Callable[[Collection[str]], Awaitable[set[str]]],
         *,
         most_entries: int,
         most_age: int,
     ) -> None:
-        """`wake` has the engine look at a step of which there is something new. `most_entries` of each tenant are kept,
-        none that was not used for `most_age` microseconds.
+        """`wake` has the engine look at a step of which there is something new; `ended` answers which of these
+        workflows have. `most_entries` of each tenant are kept, none that was not used for `most_age` microseconds.
         """
         self._records = records
         self._hits = hits
@@ -76,6 +77,7 @@ class StepCache:
         self._identities = identities
         self._clock = clock
         self._wake = wake
+        self._ended = ended
         self._most_entries = most_entries
         self._most_age = most_age
         self._locks: KeyedLocks[WorkKey] = KeyedLocks()
@@ -124,6 +126,8 @@ class StepCache:
         """For the leader: what was not heard of, what was to be cleaned up, and what is too old or too much."""
         for name in list(self._leading):
             await self.ended(name)
+        for record in await self._records.left():
+            await self._release(record, ())
         now = self._clock()
         for record in await self._records.to_clean(now - _COPYING):
             assert record.to_clean is not None
@@ -136,19 +140,17 @@ class StepCache:
         return await self._hits.get(names)
 
     async def leave(self, tenant: str, names: Sequence[StepName]) -> list[StepName]:
-        """Nobody wants these any more. Answers whose tasks are to be cancelled: not those that others wait for, but
-        what the last who waited has waited for.
+        """Nobody wants these any more, as the heads of their workflows say already. Answers whose tasks are to be
+        cancelled: not those that others wait for. What the last who waited has waited for is cancelled here.
         """
-        gone, kept = list(names), set[StepName]()
         for name in names:
             if (place := self._waits_for.pop(name, None)) is not None:
                 self._waiting.get(place, {}).pop(name, None)
-                gone += await self._free(place, name)
         for record in await self._records.led_by(names):
-            left = await self._change((record.tenant, record.key), partial(self._left, led=names))
-            if left is not None and left.leader is not None:
-                kept.add(left.leader)
-        return [name for name in dict.fromkeys(gone) if name not in kept]
+            await self._change((record.tenant, record.key), partial(self._left, led=names))
+        # Only after that: of two who leave at once the later one sees that both did.
+        kept = [await self._release(record, names) for record in await self._records.left(tenant)]
+        return [name for name in names if name not in kept]
 
     async def keeps(self, name: StepName) -> bool:
         """Whether others wait for what its task does; it is cleaned up at the end then."""
@@ -265,13 +267,21 @@ class StepCache:
             entry = entry._replace(made_at=self._clock())
         await self._records.save(record.over(self._clock(), entry))
 
-    async def _free(self, place: WorkKey, name: StepName) -> list[StepName]:
-        """Somebody waits no more; what is to be cancelled then."""
-        changed = await self._change(place, lambda record: record.without([name]))
-        if changed is None or changed.leader is None or changed.waiters or not changed.left:
-            return []
+    async def _release(self, record: CacheRecord, names: Collection[StepName]) -> StepName | None:
+        """Drops these, and whoever waits in a workflow that has ended, from what a workflow has left to others.
+        Answers whose task goes on for the rest; without any it is cancelled before the record forgets it.
+        """
+        place = (record.tenant, record.key)
+        ended = await self._ended({name.workflow_id for name in record.waiters})
+        gone = [name for name in record.waiters if name in names or name.workflow_id in ended]
+        changed = await self._change(place, lambda found: found.without(gone) if found.left and gone else found)
+        if changed is None or changed.leader is None or not changed.left:
+            return None
+        if changed.waiters:
+            return changed.leader
+        await self._tasks.cancel(record.tenant, [changed.leader])
         await self._change(place, partial(self._without, leader=changed.leader))
-        return [changed.leader]
+        return None
 
     def _without(self, record: CacheRecord, leader: StepName) -> CacheRecord:
         return record.over(self._clock(), None) if record.leader == leader else record
@@ -280,7 +290,8 @@ class StepCache:
         """By its leader's own workflow: whoever waits keeps it going."""
         if record.leader not in led:
             return record
-        return replace(record, left=True) if record.waiters else record.over(self._clock(), None)
+        rest = record.without(led)
+        return replace(rest, left=True) if rest.waiters else record.over(self._clock(), None)
 
     async def _change(self, place: WorkKey, change: Callable[[CacheRecord], CacheRecord]) -> CacheRecord | None:
         """The record after it; None where there is none."""

@@ -199,7 +199,7 @@ async def test_a_list_of_ten_thousand_fails_its_step_before_a_slot_is_made(api: 
 
 
 async def test_retries_end_where_they_were_bounded(flows: Flows) -> None:
-    """apache/airflow#16625: more tries than retries were given."""
+    """Never more tries than retries were given, and the first."""
     made = await flows.create(probe("a", max_retries=1))
     for _ in range(2):
         await flows.end(made["id"], "a", reason="MODEL_AWAY", message="away", retryable=True)

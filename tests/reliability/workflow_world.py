@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from services.catalog.enums import StepStatus, WorkflowStatus
 from services.common.errors import IllegalTransition, Overloaded
 from services.durable.write_log import WriteLog
@@ -90,6 +92,7 @@ class Process:
             Identities(world.objects, no_models, NO_WEIGHTS, default_provider="LOCAL", software=no_software),
             lambda: world.now,
             lambda _: None,  # whoever looks finds it
+            self.heads.ended,
             most_entries=1_000,
             most_age=_LATE,
         )
@@ -211,20 +214,29 @@ class WorkflowWorld:
             check_first(after)
         else:
             check_write(before, after, self.definitions[after.id])
-            self._check_cancelled(before, after)
         self.heads[after.id] = after
+        if before is not None:
+            self._check_cancelled(before, after)
         for entry in after.outbox[-1:]:
             if entry.version == after.version:
                 self.happened.update((after.id, said.verb, said.step_id, said.attempt) for said in entry.happenings)
         self._check_results(after)
 
     def _check_cancelled(self, before: Workflow, after: Workflow) -> None:
-        """Once the head says that nothing is left to be cancelled; others may wait for what is shared."""
-        if after.to_cancel or self.cached:
-            return
-        steps = self.definitions[after.id].steps
-        names = {StepName(after.id, unit_name(steps[at].id, slot), attempt) for (at, slot), attempt in before.to_cancel}
-        assert names.isdisjoint(self.tasks.alive), "it lives on after one look at a cancelled workflow"
+        """Once the head says that nothing is left to be cancelled."""
+        if before.to_cancel and not after.to_cancel:
+            assert not self.lives_on(), "it lives on after one look at a cancelled workflow"
+
+    def lives_on(self) -> list[StepName]:
+        """Tasks of workflows that are over, but for what others wait for."""
+        over = {head.id for head in self.heads.values() if head.over}
+        return [name for name in self.tasks.alive if name.workflow_id in over and not self._waiting(name) - over]
+
+    def _waiting(self, leader: StepName) -> set[str]:
+        """The workflows that wait for a task of another one."""
+        records = self.store.collections.get("step_cache", {}).values()
+        mine = [record for record in records if record["leader"] == orjson.dumps(list(leader)).decode()]
+        return {waiter[0] for record in mine for waiter in orjson.loads(record["waiters"])}
 
     def _check_results(self, head: Workflow) -> None:
         results = self.store.collections.get("workflow_results", {})
@@ -282,13 +294,12 @@ async def heal(world: WorkflowWorld) -> None:
     for _ in range(rounds * (1 + 4 * world.cached)):
         world.now += 20 * SECOND
         await leader.sweep()
+        assert not world.lives_on(), "it lives on after one look"
         for head in [world.heads[one] for one in workflow_ids]:
-            if head.state is WorkflowStatus.CANCELLED and not world.cached:  # others may wait for what it makes
-                mine = [name for name in world.tasks.alive if name.workflow_id == head.id]
-                assert not mine, "it lives on after one look at a cancelled workflow"
+            assert head.over or head.state is not WorkflowStatus.CANCELLED, "one look at it is not enough"
             await _help(world, head)
         if all(world.heads[one].over for one in workflow_ids):
-            assert world.cached or not world.tasks.alive, "it lives on"
+            assert not world.tasks.alive, "it lives on"
             return
         for name in world.tasks.alive:
             world.end(name, good=True)
@@ -326,7 +337,7 @@ async def check_end(world: WorkflowWorld, workflow_id: str) -> None:
     head, definition = world.heads[workflow_id], world.definitions[workflow_id]
     assert head.over
     alive = [name for name in world.tasks.alive if name.workflow_id == workflow_id]
-    assert world.cached or not alive, "something lives on"  # of what is shared the last who waited may have died
+    assert not alive, "something lives on"
     results = (await Process(world).service.results(head, AnswerRoom())).made
     for number, step in enumerate(definition.steps):
         row = head.rows[number]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from services.workflows.cache_identity import Identities
@@ -41,6 +42,7 @@ class World:
         self.now = 1_000 * SECOND
         self.woken: list[StepName] = []
         self.cleaned: list[StepName] = []
+        self.over: set[str] = set()
 
     def process(self, steps_left: int | None = None) -> PreparedTasks:
         life = Life(steps_left)
@@ -54,10 +56,22 @@ class World:
         identities = Identities(self.objects, self._models, weights, default_provider="LOCAL", software=self._software)
         clock = lambda: self.now  # noqa: E731
         self.cache = StepCache(
-            records, hits, tasks, files, identities, clock, self.woken.append, most_entries=9, most_age=10**12
+            records,
+            hits,
+            tasks,
+            files,
+            identities,
+            clock,
+            self.woken.append,
+            self._over,
+            most_entries=9,
+            most_age=10**12,
         )
         pins = Pins(MongoPinRepository(database), self.objects, _nothing, clock, max_bytes=9)
         return PreparedTasks(tasks, pins, self.cache, self.woken.append)
+
+    async def _over(self, workflow_ids: Collection[str]) -> set[str]:
+        return self.over & set(workflow_ids)
 
     async def _models(self, tenant: str) -> list[tuple[str, str, str]]:
         return self.models

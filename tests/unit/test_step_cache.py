@@ -113,9 +113,50 @@ async def test_work_is_cancelled_only_with_the_last_who_waits_for_it() -> None:
     assert world.alive == [leader.name], "others wait for it"
     await process.cancel(TENANT, [one.name])
     assert world.alive == [leader.name]
-    await world.process().cancel(TENANT, [two.name])  # another process, which knows of nobody who waits
-    await process.cancel(TENANT, [two.name])
+    await world.process().cancel(TENANT, [two.name])  # another process, which has seen nobody wait
     assert not world.alive
+
+
+@pytest.mark.field("cache-waiter-cancelled-elsewhere")
+async def test_whoever_is_cancelled_elsewhere_keeps_no_work_going() -> None:
+    world, leader, waiter = World(), step("w1"), step("w2")
+    await begun(world.process(), leader, waiter)
+    world.over.add("w2")
+    await world.process().cancel(TENANT, [waiter.name])
+    assert world.alive == [leader.name]
+    world.over.add("w1")
+    await world.process().cancel(TENANT, [leader.name])
+    assert not world.alive
+
+
+@pytest.mark.field("cache-waiter-cancelled-elsewhere")
+async def test_who_joins_once_it_is_cancelled_keeps_no_work_going() -> None:
+    """What it wrote as it was cancelled came late."""
+    world, leader, waiter, late = World(), step("w1"), step("w2"), step("w3")
+    process = world.process()
+    await begun(process, leader, waiter)
+    world.over |= {"w1", "w3"}
+    await process.cancel(TENANT, [leader.name])
+    await process.cancel(TENANT, [late.name])
+    await begun(world.process(), late)
+    await world.cache.sweep()
+    assert world.alive == [leader.name], "one still waits"
+    world.over.add("w2")  # whoever was to say so died
+    await world.cache.sweep()
+    assert not world.alive
+
+
+@pytest.mark.field("cache-waiter-cancelled-elsewhere")
+async def test_at_every_place_of_a_cancel_a_death_leaves_nothing_alive() -> None:
+    for steps_left in range(1, 16):
+        world, leader, waiter = World(), step("w1"), step("w2")
+        await begun(world.process(), leader, waiter)
+        for new in (leader, waiter):
+            world.over.add(new.name.workflow_id)
+            with suppress(DiedError):
+                await world.process(steps_left).cancel(TENANT, [new.name])
+            await world.process().cancel(TENANT, [new.name])  # its head still says so
+        assert not world.alive, steps_left
 
 
 async def test_a_leader_whose_workflow_went_still_serves_those_who_wait_and_is_cleaned_up_then() -> None:
