@@ -129,8 +129,8 @@ EXHIBITS = (
         "the face found, refined and blended back",
         {"task_type": "FACE_ENHANCER"},
         {"input_image": partial(photograph, "astronaut")},
-        "The starter model has never seen a face, so what it draws is not accepted and the face stays as it is; "
-        "with a model of faces (MODEL_PATH) it is replaced where SSIM allows.",
+        "The starter model has never seen a face: what it loses is put back, so next to nothing changes, and the "
+        "answer says PICTURE_UNLIKE_MODEL; with a model of faces (MODEL_PATH) it is replaced where SSIM allows.",
         photograph="astronaut",
     ),
     Exhibit(

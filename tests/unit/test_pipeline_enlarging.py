@@ -200,9 +200,16 @@ async def test_faces_are_redrawn_after_the_picture_is_enlarged() -> None:
     wanted = Refinement(photo, factor=2, upscale=PASS, faces=PASS)
     made = await refine_faithfully(wanted, RefinerSettings(), tools(FakeUpscaling(), diffusion), steps)
     assert (made.found_faces, made.tiles, made.strategy) == (1, 8, RefineStrategy.FAITHFUL)
-    assert diffusion.seen and made.picture.model == DIFFUSION
+    assert diffusion.seen and (made.picture.model, made.face_model) == (CARD, DIFFUSION)
     assert [step.step for step in steps.seen] == sorted(step.step for step in steps.seen)
     assert steps.seen[-1].step == steps.seen[-1].of == 18
+
+
+async def test_who_drew_the_faces_is_the_model_of_a_picture_that_no_network_enlarged() -> None:
+    photo = np.ascontiguousarray(data.astronaut()[20:220, 110:330])
+    wanted = Refinement(photo, width=photo.shape[1] // 2, upscale=PASS, faces=PASS)
+    made = await refine_faithfully(wanted, RefinerSettings(), tools(FakeUpscaling(), FakeDiffusion(noisy(3))), Steps())
+    assert (made.found_faces, made.picture.model, made.face_model) == (1, DIFFUSION, DIFFUSION)
 
 
 async def test_a_picture_that_is_not_to_grow_is_resampled(photo: Pixels) -> None:

@@ -12,7 +12,7 @@ from services.catalog.results import Quality
 from services.catalog.tasks.refine import RefineParams, RefineResult
 from services.imaging.processing.transparency import check_visible, opaque_colours
 from services.inference.context import RunContext
-from services.inference.generation_facts import chosen_seed, heard_facts, recipe_of, result_model
+from services.inference.generation_facts import chosen_seed, heard_facts, model_facts, recipe_of, result_model
 from services.inference.similarity import encode_like, judged, save_debug, shown_measures
 from services.providers.capabilities.refining import REFINING, DiffusionPass, Refinement, RefineResultPicture
 from services.providers.capabilities.upscaling import needed_capability
@@ -112,6 +112,7 @@ def _recipe(wanted: Refinement, refined: RefineResultPicture) -> dict[str, Any]:
         face_detail=_pass_facts(wanted.faces),
         tiles=refined.tiles,
         faces=refined.found_faces,
+        face_model=None if refined.face_model is None else model_facts(refined.face_model),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from services.catalog.enums import RefineStrategy
 from services.providers.capabilities.measures import DebugPicture, SimilarityScore
-from services.providers.ports import Capability, DrawnPicture, OnStep, Pixels
+from services.providers.ports import Capability, DrawnPicture, ModelCard, OnStep, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Refinement:
 class RefineResultPicture:
     """`tiles` and `found_faces` count what was worked on, `refused_…` those of which no attempt was near enough.
 
-    `strategy` is None where the provider does not say.
+    `strategy` is None where the provider does not say. `face_model` drew the faces, where another one made the rest.
     """
 
     picture: DrawnPicture
@@ -53,6 +53,7 @@ class RefineResultPicture:
     measures: tuple[SimilarityScore, ...] = ()
     debug: tuple[DebugPicture, ...] = ()
     strategy: RefineStrategy | None = None
+    face_model: ModelCard | None = None
 
 
 @runtime_checkable

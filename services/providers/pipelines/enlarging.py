@@ -132,9 +132,13 @@ def _judged(source: Pixels, made: Pixels, judge: SimilarityJudge, settings: Refi
 
 
 def _with_faces(refined: RefineResultPicture, faced: RefineResultPicture) -> RefineResultPicture:
+    """What enlarged the picture stays its model; that of the faces stands beside it."""
+    enlarged, drawn = refined.picture.model, faced.picture.model
+    both = drawn != enlarged and enlarged not in (UNTOUCHED, LANCZOS)
     return replace(
         refined,
-        picture=faced.picture,
+        picture=replace(faced.picture, model=enlarged) if both else faced.picture,
+        face_model=drawn if drawn != enlarged else None,
         found_faces=faced.found_faces,
         refused_faces=faced.refused_faces,
         measures=worst((refined.measures, faced.measures)),
