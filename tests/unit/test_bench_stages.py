@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.bench.stages import parse, shares, stage_of, top_functions
 
 OUTER = "run (uvloop/__init__.py:92)"
-CLAIM = "WorkerServicer._claim (services/tasks/worker_servicer.py:64)"
+CLAIM = "WorkerServicer.GetAssignments (services/tasks/worker_servicer.py:64)"
 WRITE = "Collection.bulk_write (pymongo/synchronous/collection.py:778)"
 
 
@@ -27,4 +27,4 @@ def test_shares_are_of_all_samples() -> None:
 
 def test_a_function_counts_once_for_a_stack_with_what_it_calls() -> None:
     stacks = parse(f"{OUTER};{CLAIM};{CLAIM};{WRITE} 1\n{OUTER} 1\n")
-    assert top_functions(stacks) == {"WorkerServicer._claim (services/tasks/worker_servicer.py)": 0.5}
+    assert top_functions(stacks) == {"WorkerServicer.GetAssignments (services/tasks/worker_servicer.py)": 0.5}
