@@ -1,7 +1,7 @@
 """Links with which somebody decides on a step that waits, without a key: each is good for one decision.
 
-A link names the wait itself, by the attempt that would follow: once that was decided, or begins anew after a resume,
-the head refuses it. So nothing is stored to make it good only once.
+A link names the wait itself, by the attempt that would follow: once that was decided the head refuses it, also where
+the step waits anew after it was rejected. So nothing is stored to make it good only once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from services.catalog.enums import StepStatus
+from services.catalog.enums import StepStatus, WorkflowStatus
 from services.catalog.shapes import ValueKind, outputs_of
 from services.common.errors import IllegalTransition, NotFound
 from services.common.signed_tokens import TokenSigner, expired
@@ -67,8 +67,7 @@ class Approvals:
         workflow, step, row = await self._found(tenant, workflow_id, step_id)
         if not _waits(workflow, row):
             raise IllegalTransition(f"step {step_id} waits for no decision", reason="STEP_NOT_WAITING")
-        seconds = step.gate.timeout if step.gate is not None else GATE_SECONDS
-        expires = (row.started_at or workflow.updated_at) // SECOND + seconds
+        expires = _expires(workflow, step, row, self._clock())
         approval = Approval(tenant, workflow.id, step_id, row.attempt + 1, expires, approver)
         return self._tokens.sign(*approval[:-1], approver or ""), approval
 
@@ -128,6 +127,15 @@ class Approvals:
 
 def _waits(workflow: Workflow, row: Row) -> bool:
     return not workflow.ended and row.state is StepStatus.WAITING and row.decision is None
+
+
+def _expires(workflow: Workflow, step: StepDefinition, row: Row, now: int) -> int:
+    """With the wait; where its clock stands, after as long a time from now as a resume will give it at least."""
+    seconds = step.gate.timeout if step.gate is not None else GATE_SECONDS
+    begun = row.started_at or workflow.updated_at
+    if workflow.state is WorkflowStatus.PAUSED or begun + seconds * SECOND <= now:
+        begun = now
+    return -(-begun // SECOND) + seconds
 
 
 def _used(row: Row) -> IllegalTransition:

@@ -195,11 +195,13 @@ class Workflow:
         return self._moved(now, WorkflowVerb.PAUSED, state=WorkflowStatus.PAUSED)
 
     def resumed(self, now: int) -> Workflow:
-        """Failed steps start anew, finished ones keep their results, running ones are adopted."""
+        """Failed steps start anew, finished ones keep their results, running ones are adopted, and whoever was asked
+        for a decision has the whole time again.
+        """
         if self.state not in (WorkflowStatus.FAILED, WorkflowStatus.PAUSED):
             raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_RESUMABLE")
         self.check_kept()
-        rows = tuple(_anew(row) for row in self.rows)
+        rows = tuple(row._replace(started_at=now) if _undecided(row) else _anew(row) for row in self.rows)
         return self._moved(
             now, WorkflowVerb.RESUMED, state=WorkflowStatus.RUNNING, rows=rows, completed_at=None, due=now
         )
@@ -281,6 +283,8 @@ class Workflow:
             failures = [row.message or "" for row in rows if row.state is StepStatus.FAILED]
             last = Happening(WorkflowVerb(state.lower()), message="; ".join(failures[:3]) or None)
             happenings = (*happenings, last)
+        if state is WorkflowStatus.FAILED:
+            rows = tuple(_put_off(row) if _undecided(row) else row for row in rows)
         completed = sum(row.state in MADE for row in rows)
         entry = Entry(self.version + 1, now, state, completed, happenings, progress)
         return replace(
@@ -310,6 +314,15 @@ def _cancelled(row: Row, now: int) -> Row:
         return row
     slots = tuple(_cancelled(slot, now) for slot in row.slots)
     return row._replace(state=StepStatus.CANCELLED, ended_at=now, slots=slots)
+
+
+def _undecided(row: Row) -> bool:
+    return row.state is StepStatus.WAITING and row.decision is None
+
+
+def _put_off(row: Row) -> Row:
+    """Nobody can decide about a step of a workflow that has failed: it is asked for after a resume."""
+    return row._replace(state=StepStatus.PENDING, started_at=None)
 
 
 def reused(row: Row) -> Row:

@@ -15,7 +15,7 @@ from services.rpc.grpc_client import Credentials
 from tests.contract.test_rules import png
 from tests.integration.gateway_host import TOKEN, Stack, stack
 from tests.integration.workflows_host import WORKFLOWS, Flows, exists, probe
-from tests.waiting import until
+from tests.waiting import time_passes, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGE = {"accept": "text/html,application/xhtml+xml"}
@@ -124,6 +124,41 @@ async def test_a_link_expires_with_its_gate(api: Stack, flows: Flows) -> None:
     decided = await api.stranger.post(url, json={"approve": True, "decided_by": "x"})
     assert (decided.status_code, decided.json()["reason"]) == (404, "LINK_EXPIRED")
     assert (await flows.step(made["id"], "b", "WAITING"))["decision"] is None
+    await api.http.delete(WORKFLOWS + made["id"])
+
+
+@pytest.mark.field("gate-timed-out-while-paused")
+async def test_a_link_made_during_a_pause_decides_though_the_time_of_the_gate_is_over(
+    api: Stack, flows: Flows
+) -> None:
+    workflow_id = await waiting(flows, gate_timeout_seconds=4)
+    await flows.post(workflow_id, "pause")
+    await time_passes(4.5, because="the gate times out where no pause stops its clock")
+    url = await link(api, workflow_id, approver="ada")
+    assert (await api.stranger.get(url, headers=PAGE)).status_code == 200
+    await flows.post(workflow_id, "resume")
+    assert (await api.stranger.post(url, json={"approve": True})).status_code == 200
+    assert (await flows.step(workflow_id, "b"))["decision"]["decided_by"] == "ada"
+    await api.http.delete(WORKFLOWS + workflow_id)
+
+
+@pytest.mark.field("gate-decided-while-failed")
+async def test_a_gate_of_a_failed_workflow_is_asked_for_after_the_resume_with_its_whole_time(
+    api: Stack, flows: Flows
+) -> None:
+    made = await flows.create(probe("a"), probe("b", gate="approval", gate_timeout_seconds=3, gate_on_timeout="approve"))
+    await flows.step(made["id"], "b", "WAITING")
+    await flows.end(made["id"], "a", reason="NO", message="no", category="VALIDATION")
+    failed = (await flows.ended(made["id"], "FAILED"))["steps"][1]
+    assert (failed["status"], failed["started_at"]) == ("PENDING", None)
+    answer = await api.http.post(f"{WORKFLOWS}{made['id']}/steps/b/approval-link", json={})
+    assert (answer.status_code, answer.json()["reason"]) == (409, "STEP_NOT_WAITING")
+    await time_passes(3.5, because="the gate times out where its clock runs on")
+    await flows.post(made["id"], "resume")
+    assert (await flows.step(made["id"], "b", "WAITING"))["decision"] is None
+    url = await link(api, made["id"], approver="ada")
+    assert (await api.stranger.post(url, json={"approve": True})).status_code == 200
+    assert (await flows.step(made["id"], "b"))["decision"]["decided_by"] == "ada"
     await api.http.delete(WORKFLOWS + made["id"])
 
 

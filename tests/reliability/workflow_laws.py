@@ -39,7 +39,7 @@ def check_write(before: Workflow, after: Workflow, definition: Definition) -> No
     _check_entry(told[0], after) if told else _check_nothing_happened(before, after)
     resumed = any(happening.verb is WorkflowVerb.RESUMED for entry in told for happening in entry.happenings)
     for number, (old, new) in enumerate(zip(before.rows, after.rows, strict=True)):
-        _check_row(old, new, resumed=resumed)
+        _check_row(old, new, resumed=resumed, failed=after.state is WorkflowStatus.FAILED)
         if new.attempt > old.attempt or (new.state is _S.SKIPPED is not old.state):
             _check_start(before, after, definition, number)
     if before.ended and not resumed:
@@ -63,9 +63,11 @@ def _check_entry(entry: Entry, after: Workflow) -> None:
         assert verbs[-1].value == after.state.value.lower()
 
 
-def _check_row(old: Row, new: Row, *, resumed: bool) -> None:
+def _check_row(old: Row, new: Row, *, resumed: bool, failed: bool) -> None:
     if resumed and old.state is _S.FAILED:
         assert (new.state, new.attempt, new.decision) == (_S.PENDING, old.attempt, None)
+    elif failed and old.state is _S.WAITING and new.state is _S.PENDING:
+        assert (new.attempt, old.decision, new.decision) == (old.attempt, None, None)
     else:
         assert new.state in _STEPS_TO[old.state], f"{old.state} became {new.state}"
         assert old.decision is None or old.decision == new.decision, "a decision was changed"
@@ -73,7 +75,7 @@ def _check_row(old: Row, new: Row, *, resumed: bool) -> None:
     assert new.attempt == old.attempt or old.state in (_S.PENDING, _S.WAITING), "tried again while it was tried"
     assert not old.slots or len(old.slots) == len(new.slots), "slots came or went"
     for one, other in zip(old.slots, new.slots, strict=False):
-        _check_row(one, other, resumed=resumed and old.state is _S.FAILED)
+        _check_row(one, other, resumed=resumed and old.state is _S.FAILED, failed=failed)
 
 
 def _check_start(before: Workflow, after: Workflow, definition: Definition, number: int) -> None:
@@ -91,6 +93,7 @@ def _check_standing(head: Workflow) -> None:
     if head.state is WorkflowStatus.FAILED:
         assert states[_S.FAILED]
         assert not states[_S.RUNNING]
+        assert all(row.decision for row in head.rows if row.state is _S.WAITING), "asked where nobody can decide"
     if head.state is WorkflowStatus.CANCELLED:
         assert states.keys() <= {*DONE, _S.FAILED, _S.CANCELLED}
     else:

@@ -109,6 +109,22 @@ def test_a_resume_begins_anew_what_failed_and_keeps_the_rest() -> None:
     assert last(again) == (2, NOW, WorkflowStatus.RUNNING, 1, [WorkflowVerb.RESUMED])
 
 
+@pytest.mark.parametrize("state", [WorkflowStatus.FAILED, WorkflowStatus.PAUSED])
+def test_a_resume_gives_whoever_was_not_heard_yet_the_whole_time_and_keeps_a_decision(state: WorkflowStatus) -> None:
+    rows = (Row(WAITING, 1, THEN, slots=(Row(COMPLETED, 1), Row())), Row(WAITING, 0, THEN, decision=YES))
+    again = workflow(*rows, state=state).resumed(NOW)
+    assert again.rows == (rows[0]._replace(started_at=NOW), rows[1])
+
+
+def test_while_a_workflow_has_failed_nothing_of_it_waits_for_a_decision() -> None:
+    slots = (Row(COMPLETED, 1), Row())
+    rows = (Row(FAILED, 1), Row(WAITING, 1, THEN, slots=slots), Row(WAITING, 0, THEN, decision=YES))
+    failed = running(*rows).advanced(NOW, rows, [], WorkflowStatus.FAILED, None, 0.4)
+    assert failed.rows == (rows[0], Row(attempt=1, slots=slots), rows[2])
+    still = running(*rows).advanced(NOW, rows, [], WorkflowStatus.RUNNING, NOW, 0.4)
+    assert still.rows == rows
+
+
 def test_what_was_cleaned_up_is_not_resumed() -> None:
     with pytest.raises(IllegalTransition) as refused:
         ended(Row(FAILED), deleted_at=THEN).resumed(NOW)

@@ -296,6 +296,53 @@ def test_a_gate_does_not_keep_a_workflow_alive_that_has_failed() -> None:
     assert spared.state is WorkflowStatus.RUNNING
 
 
+@pytest.mark.field("gate-decided-while-failed")
+@pytest.mark.parametrize("gate", [APPROVING, REJECTING])
+def test_no_clock_runs_where_nobody_can_decide_and_a_resume_asks_anew(gate: ApprovalGate) -> None:
+    course = Course(step("a", gate=gate), step("b"))
+    course.turn()
+    course.turn({Unit(1): BROKEN})
+    assert (course.state, course.workflow.rows[0]) == (WorkflowStatus.FAILED, Row())
+    course.now += 3_600 * SECOND
+    course.workflow = course.workflow.resumed(course.now)
+    assert course.turn() == units(1)
+    assert course.workflow.rows[0] == Row(WAITING, started_at=course.now)
+    assert course.said[0] == (WorkflowVerb.STEP_WAITING, "a", 1)
+    course.now += 60 * SECOND - 1
+    course.turn()
+    assert course.states[0] is WAITING
+    course.now += 1
+    course.turn()
+    assert course.workflow.rows[0].decision == Decision(gate is APPROVING, "timeout", course.now)
+
+
+def test_what_was_decided_before_another_step_failed_is_followed_after_the_resume() -> None:
+    course = Course(step("a", gate=REJECTING), step("b"))
+    course.turn()
+    decision = Decision(True, "Ada", NOW)
+    course.workflow = course.workflow.decided(NOW, 0, ("a", "DIAGNOSTIC"), decision)
+    course.turn({Unit(1): BROKEN})
+    assert (course.state, course.workflow.rows[0].decision) == (WorkflowStatus.FAILED, decision)
+    course.workflow = course.workflow.resumed(course.now)
+    assert course.turn() == units(0, 1)
+    assert course.workflow.rows[0].decision == decision
+
+
+@pytest.mark.field("gate-timed-out-while-paused")
+def test_a_pause_stops_the_clock_and_a_resume_gives_the_whole_time_again() -> None:
+    course = Course(step("a", gate=APPROVING))
+    course.turn()
+    course.workflow = course.workflow.paused(NOW)
+    course.now += 3_600 * SECOND
+    assert course.turn() == []
+    course.workflow = course.workflow.resumed(course.now)
+    assert course.turn() == []
+    assert course.workflow.rows[0] == Row(WAITING, started_at=course.now)
+    assert course.workflow.due is not None and course.workflow.due <= course.now + 60 * SECOND
+    course.now += 60 * SECOND
+    assert course.turn() == units(0)
+
+
 def test_the_next_look_is_at_the_first_end_of_a_time_and_never_in_the_past() -> None:
     definition = Course(step("a", gate=REJECTING), step("b", gate=ApprovalGate(timeout=30))).definition
     waiting = (Row(WAITING, started_at=NOW), Row(WAITING, started_at=NOW))
