@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from services.catalog.base import Capabilities, Text
 from services.catalog.enums import (
@@ -109,13 +109,17 @@ class WorkflowFork(BaseModel):
     )
 
 
+# The clock signs with `timeout`; the service refuses that of anybody else.
+Signature = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+
+
 class StepSignal(BaseModel):
     """What somebody decides on a step that waits"""
 
     model_config = _SENT
 
     approve: bool = Field(description="True lets it run, false fails it with STEP_REJECTED")
-    decided_by: Annotated[Text, Field(min_length=1, max_length=100)] = Field(description="Who decides, kept with it")
+    decided_by: Signature = Field(description="Who decides, kept with it; not `timeout`")
     comment: Annotated[Text, Field(max_length=1000)] | None = Field(None, description="Why, kept with it")
 
 
@@ -125,7 +129,7 @@ class ApprovalAnswer(BaseModel):
     model_config = _SENT
 
     approve: bool = Field(description="True lets the step run, false fails it with STEP_REJECTED")
-    decided_by: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
+    decided_by: Signature | None = Field(
         None, description="Who decides; needed where the link names nobody, and without effect where it does"
     )
     comment: Annotated[Text, Field(max_length=1000)] | None = Field(None, description="Why, kept with it")

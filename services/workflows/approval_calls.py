@@ -10,7 +10,7 @@ from services.common.identity import calling_tenant
 from services.common.scopes import OURS, TO_CHANGE, needs
 from services.rpc.grpc_server import Context
 from services.workflows.approvals import Approvals, Decided, OpenApproval
-from services.workflows.calls import COMMENT_LENGTH, NAME_LENGTH, workflow_id_of
+from services.workflows.calls import COMMENT_LENGTH, signature_of, workflow_id_of
 from services.workflows.domain import Decision
 from services.workflows.messages import fill_decision
 
@@ -23,12 +23,8 @@ class ApprovalCalls(rpc.WorkflowServiceServicer):
     async def CreateApprovalLink(
         self, request: pb.CreateApprovalLinkRequest, context: Context
     ) -> pb.CreateApprovalLinkResponse:
-        owner, approver = calling_tenant(), request.approver if request.HasField("approver") else None
-        check_field(
-            "approver",
-            approver is None or 1 <= len(approver) <= NAME_LENGTH,
-            f"must have 1 to {NAME_LENGTH} characters",
-        )
+        owner = calling_tenant()
+        approver = signature_of("approver", request.approver) if request.HasField("approver") else None
         token, approval = await self._approvals.create(owner, workflow_id_of(request), request.step_id, approver)
         answer = pb.CreateApprovalLinkResponse(token=token)
         answer.expires_at.FromDatetime(approval.expires_at)
@@ -42,15 +38,11 @@ class ApprovalCalls(rpc.WorkflowServiceServicer):
 
     @needs(OURS)
     async def DecideByLink(self, request: pb.DecideByLinkRequest, context: Context) -> pb.DecideByLinkResponse:
-        by = request.decided_by if request.HasField("decided_by") else None
         comment = request.comment if request.HasField("comment") else None
         check_field("comment", len(request.comment) <= COMMENT_LENGTH, f"must have at most {COMMENT_LENGTH} characters")
         asked = await self._approvals.resolve(request.token)
-        known = asked.approval.approver is not None
-        check_field(
-            "decided_by", known or 1 <= len(by or "") <= NAME_LENGTH, f"must have 1 to {NAME_LENGTH} characters"
-        )
-        return _decided(await self._approvals.decide(request.token, Decision(request.approve, by or "", 0, comment)))
+        by = asked.approval.approver or signature_of("decided_by", request.decided_by)
+        return _decided(await self._approvals.decide(request.token, Decision(request.approve, by, 0, comment)))
 
 
 def _asked(found: OpenApproval) -> pb.ResolveApprovalLinkResponse:

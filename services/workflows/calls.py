@@ -11,6 +11,7 @@ from services.catalog.folders import is_inputs_folder
 from services.catalog.workflows import Description, Name, WebhookUrl
 from services.common.errors import InvalidRequest, Violation, ViolationCollector, check_field
 from services.common.paging import ListWindow, read_window
+from services.workflows.definition import TIMEOUT
 from services.workflows.messages import STATE
 from services.workflows.ports import WorkflowQuery
 
@@ -34,6 +35,14 @@ def inputs_of(request: Any) -> str | None:
     folder: str = request.inputs_folder
     check_field("inputs_folder", not folder or is_inputs_folder(folder), "is no folder of a request's pictures")
     return folder or None
+
+
+def signature_of(field: str, name: str) -> str:
+    """Who decides, as it is kept. Raises InvalidRequest for nobody, and for who signs as the clock does."""
+    signed = name.strip()
+    check_field(field, 1 <= len(signed) <= NAME_LENGTH, f"must have 1 to {NAME_LENGTH} characters")
+    check_field(field, signed.casefold() != TIMEOUT, f"must not be {TIMEOUT}, which says that nobody decided in time")
+    return signed
 
 
 def read_list(request: pb.ListWorkflowsRequest, owner: str) -> tuple[WorkflowQuery, ListWindow]:

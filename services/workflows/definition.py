@@ -18,6 +18,8 @@ MAX_SLOTS = 2_000
 # No step counts for nothing.
 LEAST_SECONDS = 0.05
 GATE_SECONDS, MAX_GATE_SECONDS = 86_400, 30 * 86_400
+# Who decides where nobody does in time.
+TIMEOUT = "timeout"
 
 
 class OnFailure(StrEnum):

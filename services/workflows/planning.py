@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from services.catalog.enums import GateTimeout, StepStatus, WorkflowStatus
 from services.common.errors import InvalidRequest
-from services.workflows.definition import MAX_SLOTS, Definition, OnFailure
+from services.workflows.definition import MAX_SLOTS, TIMEOUT, Definition, OnFailure
 from services.workflows.domain import LOOK_AGAIN, MADE, SECOND, Decision, Happening, Row, Unit, Workflow, WorkflowVerb
 from services.workflows.ports import unit_name
 
@@ -171,7 +171,7 @@ class _Draft:
         if decision is None and self._now < _until(self._definition, place, row):
             return False
         if decision is None:
-            decision = Decision(step.gate.on_timeout is GateTimeout.APPROVE, "timeout", self._now)
+            decision = Decision(step.gate.on_timeout is GateTimeout.APPROVE, TIMEOUT, self._now)
             verb = WorkflowVerb.STEP_APPROVED if decision.approved else WorkflowVerb.STEP_REJECTED
             self._say(verb, Unit(place), row.attempt + 1)
         if decision.approved:

@@ -28,10 +28,10 @@ from services.workflows.bulk_calls import BulkCalls
 from services.workflows.calls import (
     CHANGEABLE,
     COMMENT_LENGTH,
-    NAME_LENGTH,
     inputs_of,
     invalid,
     read_list,
+    signature_of,
     workflow_id_of,
 )
 from services.workflows.domain import Decision, Workflow
@@ -116,12 +116,10 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
     @needs(TO_CHANGE)
     async def SignalStep(self, request: pb.SignalStepRequest, context: Context) -> pb.SignalStepResponse:
         owner = calling_tenant()
-        check_field(
-            "decided_by", 1 <= len(request.decided_by) <= NAME_LENGTH, f"must have 1 to {NAME_LENGTH} characters"
-        )
+        by = signature_of("decided_by", request.decided_by)
         check_field("comment", len(request.comment) <= COMMENT_LENGTH, f"must have at most {COMMENT_LENGTH} characters")
         comment = request.comment if request.HasField("comment") else None
-        decision = Decision(request.approve, request.decided_by, 0, comment)
+        decision = Decision(request.approve, by, 0, comment)
         workflow = await self._service.signal(owner, workflow_id_of(request), request.step_id, decision)
         return pb.SignalStepResponse(workflow=await self._shown(workflow))
 

@@ -7,8 +7,11 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
+from compute.workflows.v1 import workflows_pb2 as pb
+from compute.workflows.v1 import workflows_pb2_grpc as rpc
 
 from services.clients.storage_client import StorageClient
 from services.rpc.grpc_client import Credentials
@@ -128,9 +131,7 @@ async def test_a_link_expires_with_its_gate(api: Stack, flows: Flows) -> None:
 
 
 @pytest.mark.field("gate-timed-out-while-paused")
-async def test_a_link_made_during_a_pause_decides_though_the_time_of_the_gate_is_over(
-    api: Stack, flows: Flows
-) -> None:
+async def test_a_link_made_during_a_pause_decides_though_the_time_of_the_gate_is_over(api: Stack, flows: Flows) -> None:
     workflow_id = await waiting(flows, gate_timeout_seconds=4)
     await flows.post(workflow_id, "pause")
     await time_passes(4.5, because="the gate times out where no pause stops its clock")
@@ -146,7 +147,9 @@ async def test_a_link_made_during_a_pause_decides_though_the_time_of_the_gate_is
 async def test_a_gate_of_a_failed_workflow_is_asked_for_after_the_resume_with_its_whole_time(
     api: Stack, flows: Flows
 ) -> None:
-    made = await flows.create(probe("a"), probe("b", gate="approval", gate_timeout_seconds=3, gate_on_timeout="approve"))
+    made = await flows.create(
+        probe("a"), probe("b", gate="approval", gate_timeout_seconds=3, gate_on_timeout="approve")
+    )
     await flows.step(made["id"], "b", "WAITING")
     await flows.end(made["id"], "a", reason="NO", message="no", category="VALIDATION")
     failed = (await flows.ended(made["id"], "FAILED"))["steps"][1]
@@ -213,6 +216,45 @@ async def test_an_answer_that_cannot_be_read_decides_nothing(
     assert answer.status_code == status, answer.text
     assert (await flows.step(workflow_id, "b", "WAITING"))["decision"] is None
     assert (await api.stranger.get(url)).status_code == 200, "the link is good still"
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u00a0\t\n", "timeout", " Timeout "])
+async def test_nobody_signs_without_a_name_or_as_the_clock(api: Stack, flows: Flows, name: str) -> None:
+    workflow_id = await waiting(flows)
+    place, said = f"{WORKFLOWS}{workflow_id}/steps/b", {"approve": True, "decided_by": name}
+    url = await link(api, workflow_id)
+    for answer in (
+        await api.http.post(f"{place}/signal", json=said),
+        await api.http.post(f"{place}/approval-link", json={"approver": name}),
+        await api.stranger.post(url, json=said),
+        await api.stranger.post(url, data={"decision": "approve", "decided_by": name}),
+    ):
+        assert answer.status_code in (400, 422), answer.text
+    calls = rpc.WorkflowServiceStub(api.channel)
+    about = {"metadata": Credentials(TOKEN).metadata("acme"), "timeout": 20}
+    names = {"workflow_id": workflow_id, "step_id": "b"}
+    for method, request in (
+        (calls.SignalStep, pb.SignalStepRequest(**names, approve=True, decided_by=name)),
+        (calls.CreateApprovalLink, pb.CreateApprovalLinkRequest(**names, approver=name)),
+        (calls.DecideByLink, pb.DecideByLinkRequest(token=url.rpartition("/")[2], approve=True, decided_by=name)),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await method(request, **about)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (await flows.step(workflow_id, "b", "WAITING"))["decision"] is None
+    await api.http.delete(WORKFLOWS + workflow_id)
+
+
+async def test_whoever_signs_is_kept_without_the_blanks_around_their_name(api: Stack, flows: Flows) -> None:
+    signed, asked = await waiting(flows), await waiting(flows)
+    said = {"approve": True, "decided_by": "  Ada L. \n"}
+    assert (await api.http.post(f"{WORKFLOWS}{signed}/steps/b/signal", json=said)).status_code == 200
+    made = (await api.http.post(f"{WORKFLOWS}{asked}/steps/b/approval-link", json={"approver": " bob "})).json()
+    assert made["approver"] == "bob"
+    assert (await api.stranger.post(made["url"], json={"approve": True})).status_code == 200
+    for workflow_id, name in ((signed, "Ada L."), (asked, "bob")):
+        assert (await flows.step(workflow_id, "b"))["decision"]["decided_by"] == name
+        await api.http.delete(WORKFLOWS + workflow_id)
 
 
 async def test_a_link_is_made_for_a_step_that_waits_and_by_its_own_tenant(api: Stack, flows: Flows) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
 
 import orjson
 from compute.workflows.v1 import workflows_pb2 as pb
@@ -16,7 +15,7 @@ from gateway.edge.refusals import CHANGES_A_WORKFLOW, JSON_BODY, refused
 from gateway.surfaces.compute.bodies import read_json, validate
 from gateway.surfaces.compute.documents import body_of
 from gateway.upstream import public_address, upstream_of
-from services.catalog.base import Text
+from services.catalog.workflows import Signature
 from services.common.scopes import TO_CHANGE, needs
 
 router = APIRouter(prefix="/api/v1/workflows/{workflow_id}/steps/{step_id}", tags=["Workflows"])
@@ -27,7 +26,7 @@ class CreateApprovalLink(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    approver: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
+    approver: Signature | None = Field(
         None, description="Then this is who decided, whatever is said with the decision; left out, the page asks"
     )
 
