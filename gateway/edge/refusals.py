@@ -79,7 +79,7 @@ REASONS: dict[int, dict[str, str]] = {
     416: {"RANGE_NOT_SATISFIABLE": "nothing of the asked range exists"},
     422: {
         "IDEMPOTENCY_KEY_REUSED": "the key was used with another body",
-        "IDEMPOTENCY_KEY_SPENT": "the task of this key was deleted",
+        "IDEMPOTENCY_KEY_SPENT": "what this key made was deleted",
         "QUEUE_UNKNOWN": "no worker takes tasks from this queue; `violations` names those that are served",
     },
     429: {
@@ -135,8 +135,9 @@ LISTS = ("PAGE_TOKEN_INVALID",)
 OF_A_TASK = ("TASK_NOT_FOUND", "TASK_UNREADABLE")
 CHANGES = ("CONTENTION", "STORE_BUSY", "STORE_FULL")
 CHANGES_A_TASK = (*OF_A_TASK, *CHANGES, "ILLEGAL_TRANSITION", "TASK_LIVE")
+UNDER_A_KEY = ("IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_KEY_SPENT")
 CREATES_A_TASK = (
-    *(*JSON_BODY, "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_KEY_SPENT"),
+    *(*JSON_BODY, *UNDER_A_KEY),
     *("IMAGE_INVALID", "IMAGE_TOO_LARGE", "BASE64_INVALID", "OBJECT_TOO_LARGE", "URL_NOT_ALLOWED"),
     *("STORAGE_UNAVAILABLE", "STORAGE_FULL", "UPLOAD_CUT_OFF", "UPLOAD_STALLED", "DECODER_UNAVAILABLE"),
     *("TASK_UNREADABLE", "STORE_BUSY", "STORE_FULL", "CONTENTION", "QUEUE_UNKNOWN"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
-from uuid import UUID, uuid5
 
 from compute.workflows.v1 import workflows_pb2 as pb
 from compute.workflows.v1 import workflows_pb2_grpc as rpc
@@ -20,12 +20,12 @@ from services.rpc.rpc_status import to_status
 from services.workflows.calls import read_list
 from services.workflows.domain import Workflow
 from services.workflows.fork_requests import read_fork
+from services.workflows.keys import checked, fork_group
 from services.workflows.messages import STATUS
 from services.workflows.service import WorkflowService
 
 MOST = 100
-_AT_ONCE, _KEY = 8, 255
-_FORKS = UUID("2f7a0c86-4f0e-5f41-9a75-6b1f0c5b9d11")
+_AT_ONCE = 8
 _GOING_ON = (WorkflowStatus.RUNNING, WorkflowStatus.COMPLETED)
 
 
@@ -53,13 +53,12 @@ class BulkCalls(rpc.WorkflowServiceServicer):
         owner, key = calling_tenant(), request.idempotency_key
         check_field("fork.workflow_id", not request.fork.workflow_id, "is empty: workflow_ids names them, or list does")
         check_field("fork.inputs_folder", not request.fork.inputs_folder, "cannot be shared by several workflows")
-        check_field("idempotency_key", len(key) <= _KEY, f"must have at most {_KEY} characters")
-        fork = read_fork(request.fork)
-        chosen = await self._chosen(request, owner)
+        check_field("fork.idempotency_key", not request.fork.idempotency_key, "is empty: idempotency_key is for all")
+        fork = read_fork(request.fork)._replace(key=checked(key))
+        chosen = await self._chosen(request, owner, fork_group(owner, key) if key else None)
 
         async def forked(workflow_id: str) -> Workflow:
-            named = str(uuid5(_FORKS, "\0".join((owner, workflow_id, key)))) if key else None
-            return await self._many.fork(owner, workflow_id, fork._replace(new_id=named))
+            return (await self._many.fork(owner, workflow_id, fork)).workflow
 
         outcomes = await _each(chosen.ids, forked)
         return pb.ForkWorkflowsResponse(outcomes=outcomes, next_page_token=chosen.next_page_token, total=chosen.total)
@@ -74,8 +73,10 @@ class BulkCalls(rpc.WorkflowServiceServicer):
                 raise
             return workflow
 
-    async def _chosen(self, request: pb.ResumeWorkflowsRequest | pb.ForkWorkflowsRequest, owner: str) -> Chosen:
-        """Raises InvalidRequest."""
+    async def _chosen(
+        self, request: pb.ResumeWorkflowsRequest | pb.ForkWorkflowsRequest, owner: str, group: str | None = None
+    ) -> Chosen:
+        """A filter finds none of the forks of that `group`. Raises InvalidRequest."""
         ids, wanted = list(dict.fromkeys(map(str.lower, request.workflow_ids))), request.list
         check_field("workflow_ids", bool(ids) != request.HasField("list"), "must name some, or list them")
         check_field("workflow_ids", len(ids) <= MOST, f"must be at most {MOST}")
@@ -88,6 +89,7 @@ class BulkCalls(rpc.WorkflowServiceServicer):
         if not wanted.HasField("status"):
             wanted.status = STATUS[WorkflowStatus.FAILED]
         query, window = read_list(wanted, owner)
+        query = replace(query, not_of_group=group)
         found, total = await self._many.find(query, window), await self._many.count(query)
         return Chosen([item.id for item in found.items], next_token(window, found, len(found.items)), total)
 

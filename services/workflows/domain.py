@@ -103,7 +103,8 @@ class Entry(NamedTuple):
 class Workflow:
     """`due` is when somebody must look at it, None once nothing is left to be done. `to_cancel` are tries at
     units whose tasks are to be cancelled yet, `to_clean` says that its files are to go. `rows` stand as the definition
-    has its steps; `progress` is how far it was when the engine wrote last.
+    has its steps; `progress` is how far it was when the engine wrote last. `emptied` was cleaned up with its files;
+    `fork_group` is what the forks under one Idempotency-Key have in common.
     """
 
     id: str
@@ -128,6 +129,8 @@ class Workflow:
     forked_from: str | None = None
     inputs_folder: str | None = None
     to_clean: bool | None = None
+    emptied: bool | None = None
+    fork_group: str | None = None
     traceparent: str | None = None
     progress: float = 0.0
     outbox: tuple[Entry, ...] = ()
@@ -236,7 +239,7 @@ class Workflow:
             raise IllegalTransition(self._standing, reason="WORKFLOW_NOT_ENDED")
         again: dict[str, Any] = {}
         if files:
-            again = {"to_clean": True, "due": now if self.to_cancel else now + LATE}
+            again = {"to_clean": True, "emptied": True, "due": now if self.to_cancel else now + LATE}
         if self.deleted_at is None:
             return self._moved(now, WorkflowVerb.CLEANED, deleted_at=now, **again)
         return replace(self, version=self.version + 1, **again) if again else self

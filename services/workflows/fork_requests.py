@@ -12,6 +12,7 @@ from services.common.errors import check_field
 from services.translation.workflows import given_of
 from services.workflows.calls import CHANGEABLE, inputs_of, invalid
 from services.workflows.definition import Definition
+from services.workflows.keys import checked, of_fork
 from services.workflows.service import Fork
 from services.workflows.validation import check_definition
 
@@ -28,7 +29,16 @@ def read_fork(request: pb.ForkWorkflowRequest) -> Fork:
     def change(definition: Definition, place: int) -> Definition:
         return _changed(definition, place, request.changes)
 
-    return Fork(request.from_step, change, name, inputs_of(request), failed_slots_only=request.failed_slots_only)
+    slots_only, given = request.failed_slots_only, given_of(pb.StepDefinition(spec=request.changes))
+    return Fork(
+        request.from_step,
+        change,
+        name,
+        inputs_of(request),
+        failed_slots_only=slots_only,
+        key=checked(request.idempotency_key),
+        fingerprint=of_fork(request.from_step, given, name, failed_slots_only=slots_only),
+    )
 
 
 def _changed(definition: Definition, place: int, changes: TaskSpec) -> Definition:

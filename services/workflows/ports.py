@@ -25,6 +25,8 @@ class WorkflowQuery:
     origin_instance: str | None = None
     origin_tenant_id: str | None = None
     include_deleted: bool = False
+    not_of_group: str | None = None
+    """The forks under one Idempotency-Key are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,16 @@ class WorkflowRepository(CachingRepository[Workflow], Protocol):
 class DefinitionRepository(Protocol):
     """Written once, before the head that names it; none is changed."""
 
-    async def add(self, workflow_id: str, stored: StoredDefinition) -> None: ...
+    async def add(self, workflow_id: str, stored: StoredDefinition, fingerprint: str = "") -> None:
+        """Whoever comes first decides what stands under the id.
+
+        Raises IdempotencyConflict where that has another `fingerprint`.
+        """
+        ...
+
+    async def check(self, workflow_id: str, fingerprint: str) -> None:
+        """Raises IdempotencyConflict as `add` does."""
+        ...
 
     async def get(self, workflow_id: str) -> StoredDefinition:
         """Raises NotFound."""

@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.catalog.enums import StepStatus, WorkflowStatus
 from services.common.bounded_cache import BoundedCache
-from services.common.errors import NotFound
+from services.common.errors import IdempotencyConflict, NotFound
 from services.common.paging import ListPage, ListWindow
 from services.common.parents import SHORT_RESULT_BYTES
 from services.durable.batch_writer import BatchWriter
@@ -78,6 +78,8 @@ def _conditions(wanted: WorkflowQuery) -> Document:
     query |= {name: equals(str(value)) for name in names if (value := getattr(wanted, name)) is not None}
     if not wanted.include_deleted:
         query["deleted_at"] = {"$exists": False}
+    if wanted.not_of_group is not None:
+        query["fork_group"] = {"$nin": [wanted.not_of_group]}
     return query
 
 
@@ -88,14 +90,25 @@ class MongoDefinitionRepository:
         self._definitions: Collection = database[DEFINITIONS]
         self._known: BoundedCache[str, StoredDefinition] = BoundedCache(entries=_DEFINITIONS, size=_DEFINITIONS_BYTES)
 
-    async def add(self, workflow_id: str, stored: StoredDefinition) -> None:
+    async def add(self, workflow_id: str, stored: StoredDefinition, fingerprint: str = "") -> None:
         content = write_definition(stored).SerializeToString()
         document = {"_id": workflow_id, "definition": base64.b64encode(content).decode()}
+        if fingerprint:
+            document["fingerprint"] = fingerprint
         try:
             await persist(lambda: self._definitions.insert_one(dict(document)))
         except DuplicateKeyError:
-            return  # an earlier try, whose answer was lost
-        self._known.put(workflow_id, stored, 4 * len(content))
+            await self.check(workflow_id, fingerprint)  # else an earlier try, whose answer was lost
+        else:
+            self._known.put(workflow_id, stored, 4 * len(content))
+
+    async def check(self, workflow_id: str, fingerprint: str) -> None:
+        if not fingerprint:
+            return
+        query, shown = {"_id": workflow_id}, {"fingerprint": 1}
+        for document in await read(lambda: self._definitions.find(query, shown)):
+            if document.get("fingerprint", fingerprint) != fingerprint:
+                raise IdempotencyConflict("this Idempotency-Key was used before with another body")
 
     async def get(self, workflow_id: str) -> StoredDefinition:
         known = self._known.get(workflow_id)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from services.catalog.enums import StepStatus
-from services.common.errors import ComputeError, IllegalTransition, NotFound, Overloaded
+from services.common.errors import ComputeError, IdempotencyConflict, IllegalTransition, NotFound, Overloaded
 from services.common.ids import new_uuid
 from services.common.paging import ListPage, ListWindow
+from services.workflows import keys
 from services.workflows.answers import AnswerRoom, ShownResults, shown_results
 from services.workflows.cache_records import CacheHit, HitRepository
 from services.workflows.definition import Definition
@@ -49,12 +50,22 @@ class NewWorkflow(NamedTuple):
     webhook_url: str | None = None
     inputs_folder: str | None = None
     traceparent: str | None = None
+    key: str = ""
+    fingerprint: str = ""
+
+
+class Made(NamedTuple):
+    """`replayed`: an earlier call with the same Idempotency-Key had made it."""
+
+    workflow: Workflow
+    replayed: bool = False
 
 
 class Fork(NamedTuple):
     """From which step on a workflow is to run anew, as what, and where the pictures of the change are.
 
-    With `failed_slots_only` what slots of that step made is taken over. Under a `new_id` it is made once.
+    With `failed_slots_only` what slots of that step made is taken over. Under a `key` it is made once; `fingerprint` is
+    what it was asked to be.
     """
 
     step_id: str
@@ -62,7 +73,8 @@ class Fork(NamedTuple):
     name: str | None = None
     inputs_folder: str | None = None
     failed_slots_only: bool = False
-    new_id: str | None = None
+    key: str = ""
+    fingerprint: str = ""
 
 
 class CleanupError(NamedTuple):
@@ -111,16 +123,31 @@ class WorkflowService:
         self._on_due = on_due
         self._foresee = foresee
 
-    async def create(self, new: NewWorkflow, *, start: bool) -> Workflow:
-        """Its definition is stored before the head that needs it."""
-        now = self._clock()
-        fields = {name: value for name, value in new._asdict().items() if name != "stored"}
+    async def create(self, new: NewWorkflow, *, start: bool) -> Made:
+        """Its definition is stored before the head that needs it. Raises IdempotencyConflict."""
+        now, beside = self._clock(), ("stored", "key", "fingerprint")
+        fields = {name: value for name, value in new._asdict().items() if name not in beside}
         rows = (Row(),) * len(new.stored.definition.steps)
-        workflow = Workflow(id=new_uuid(), created_at=now, updated_at=now, rows=rows, **fields).created(start=start)
-        await self._definitions.add(workflow.id, self._foreseen(new.stored))
-        stored = (await self._workflows.add(workflow)).stored
-        self._tell(stored)
-        return stored
+        new_id = keys.workflow_id(new.tenant, new.key) if new.key else new_uuid()
+        workflow = Workflow(id=new_id, created_at=now, updated_at=now, rows=rows, **fields).created(start=start)
+        await self._definitions.add(workflow.id, self._foreseen(new.stored), new.fingerprint)
+        return await self._added(workflow)
+
+    async def _added(self, workflow: Workflow) -> Made:
+        added = await self._workflows.add(workflow)
+        if added.existing:
+            return await self._replayed(added.stored)
+        self._tell(added.stored)
+        return Made(added.stored)
+
+    async def _replayed(self, stored: Workflow) -> Made:
+        """Raises IdempotencyConflict: IDEMPOTENCY_KEY_SPENT; pictures that came again after the clean-up go again."""
+        if stored.deleted_at is None:
+            return Made(stored, replayed=True)
+        if stored.emptied and stored.inputs_folder is not None:
+            await self._files.forget(stored.tenant, stored.inputs_folder)
+        said = "the workflow this Idempotency-Key made was cleaned up; use another key"
+        raise IdempotencyConflict(said, reason="IDEMPOTENCY_KEY_SPENT")
 
     def _foreseen(self, stored: StoredDefinition) -> StoredDefinition:
         return stored._replace(definition=self._foresee(stored.definition))
@@ -200,14 +227,17 @@ class WorkflowService:
 
         return await self._change(tenant, workflow_id, decide)
 
-    async def fork(self, tenant: str, workflow_id: str, fork: Fork) -> Workflow:
+    async def fork(self, tenant: str, workflow_id: str, fork: Fork) -> Made:
         """A new one that reuses what has ended well and does not lie behind that step.
 
-        Raises NotFound; IllegalTransition: WORKFLOW_CLEANED, SLOTS_NOT_FAILED; InvalidRequest: WORKFLOW_INVALID.
+        Raises NotFound; IllegalTransition: WORKFLOW_CLEANED, SLOTS_NOT_FAILED; InvalidRequest: WORKFLOW_INVALID;
+        IdempotencyConflict.
         """
         old = await self.get(tenant, workflow_id)
-        if fork.new_id is not None and (made_before := await self._find(fork.new_id)) is not None:
-            return made_before
+        new_id = keys.fork_id(tenant, old.id, fork.key) if fork.key else new_uuid()
+        if fork.key and (made_before := await self._find(new_id)) is not None:
+            await self._definitions.check(new_id, fork.fingerprint)
+            return await self._replayed(made_before)
         old.check_kept()
         stored = await self._definitions.get(old.id)
         place = stored.definition.index.get(fork.step_id)
@@ -217,24 +247,25 @@ class WorkflowService:
         if fork.failed_slots_only and not any(slot.state is StepStatus.FAILED for slot in old.rows[place].slots):
             raise IllegalTransition(f"no slot of step {fork.step_id} has failed", reason="SLOTS_NOT_FAILED")
         kept = {number for number, row in enumerate(old.rows) if row.state in _KEPT and number not in anew}
-        new_id, partly = fork.new_id or new_uuid(), place if fork.failed_slots_only else None
+        partly = place if fork.failed_slots_only else None
         try:
             made = await self._forked(Forking(old, stored.definition, new_id, kept, partly), changed)
         except ComputeError:
-            if fork.new_id is None:  # else somebody may be making the same one
+            if not fork.key:  # else somebody may be making the same one
                 await self._files.forget(tenant, folder_of(new_id))
             raise
         await self._pins.take_over(old.id, new_id, made.paths)
-        await self._definitions.add(new_id, self._foreseen(stored._replace(definition=made.definition)))
+        await self._definitions.add(
+            new_id, self._foreseen(stored._replace(definition=made.definition)), fork.fingerprint if fork.key else ""
+        )
         if made.results:
             await self._results.add(tenant, made.results)
         now, names = self._clock(), ("tenant", *_ORIGIN, "description", "webhook_url")
         fields = {field: getattr(old, field) for field in names}
         fields |= {"name": fork.name or old.name, "rows": made.rows, "inputs_folder": fork.inputs_folder}
+        fields["fork_group"] = keys.fork_group(tenant, fork.key) if fork.key else None
         new = Workflow(new_id, created_at=now, updated_at=now, forked_from=old.id, **fields)
-        told = (await self._workflows.add(new.created(start=True))).stored
-        self._tell(told)
-        return told
+        return await self._added(new.created(start=True))
 
     async def _find(self, workflow_id: str) -> Workflow | None:
         try:

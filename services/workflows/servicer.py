@@ -37,6 +37,7 @@ from services.workflows.calls import (
 from services.workflows.domain import Decision, Workflow
 from services.workflows.fork_requests import read_fork
 from services.workflows.inputs import draw_seeds
+from services.workflows.keys import checked, of_creation
 from services.workflows.messages import WorkflowView, many, read_definition
 from services.workflows.ports import StepName, StoredDefinition
 from services.workflows.service import NewWorkflow, WorkflowService
@@ -69,9 +70,10 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
 
     @needs(TO_CHANGE)
     async def CreateWorkflow(self, request: pb.CreateWorkflowRequest, context: Context) -> pb.CreateWorkflowResponse:
-        new = (await self._new(calling_tenant(), request.definition))._replace(inputs_folder=inputs_of(request))
         start = request.start if request.HasField("start") else True
-        return pb.CreateWorkflowResponse(workflow=await self._shown(await self._service.create(new, start=start)))
+        new = await self._new(calling_tenant(), request.definition, checked(request.idempotency_key), start=start)
+        made = await self._service.create(new._replace(inputs_folder=inputs_of(request)), start=start)
+        return pb.CreateWorkflowResponse(workflow=await self._shown(made.workflow), replayed=made.replayed)
 
     @needs(TO_READ)
     async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: Context) -> pb.GetWorkflowResponse:
@@ -126,8 +128,8 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
     @needs(TO_CHANGE)
     async def ForkWorkflow(self, request: pb.ForkWorkflowRequest, context: Context) -> pb.ForkWorkflowResponse:
         fork = read_fork(request)
-        workflow = await self._service.fork(calling_tenant(), workflow_id_of(request), fork)
-        return pb.ForkWorkflowResponse(workflow=await self._shown(workflow))
+        made = await self._service.fork(calling_tenant(), workflow_id_of(request), fork)
+        return pb.ForkWorkflowResponse(workflow=await self._shown(made.workflow), replayed=made.replayed)
 
     @needs(TO_CHANGE)
     async def CleanupWorkflow(self, request: pb.CleanupWorkflowRequest, context: Context) -> pb.CleanupWorkflowResponse:
@@ -141,7 +143,7 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
             errors=[pb.CleanupError(**error._asdict()) for error in done.errors],
         )
 
-    async def _new(self, tenant: str, message: pb.WorkflowDefinition) -> NewWorkflow:
+    async def _new(self, tenant: str, message: pb.WorkflowDefinition, key: str, *, start: bool) -> NewWorkflow:
         """Raises InvalidRequest with a violation for everything that is wrong."""
         refusals, stored = ViolationCollector(), None
         with refusals:
@@ -153,7 +155,8 @@ class WorkflowServicer(ApprovalCalls, BulkCalls):
         assert stored is not None
         if any(TYPES[step.task_type].internal for step in stored.definition.steps):
             current_caller().require("admin")
-        return NewWorkflow(tenant, _seeded(stored), traceparent=current() or None, **fields)
+        mark = of_creation(stored, fields, start=start) if key else ""
+        return NewWorkflow(tenant, _seeded(stored), traceparent=current() or None, key=key, fingerprint=mark, **fields)
 
     def _fields(self, message: pb.WorkflowDefinition) -> dict[str, Any]:
         origin = message.origin

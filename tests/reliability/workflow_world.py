@@ -152,7 +152,7 @@ class WorkflowWorld:
     async def add(self, wanted: Definition, *, start: bool = True) -> str:
         new = NewWorkflow(TENANT, StoredDefinition(wanted, suppress_subtask_events=True), "test", "test")
         self._wanted = wanted
-        return (await Process(self).service.create(new, start=start)).id
+        return (await Process(self).service.create(new, start=start)).workflow.id
 
     async def fork(self, process: Process, workflow_id: str, step_id: str) -> None:
         await process.service.fork(TENANT, workflow_id, Fork(step_id, lambda same, _: same, None, None))

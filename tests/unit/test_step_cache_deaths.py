@@ -69,7 +69,7 @@ class Flows(World):
     async def create(self) -> None:
         for _ in range(2):
             new = NewWorkflow(TENANT, StoredDefinition(Definition(STEPS), True), "test", "test")
-            self.ids.append((await self.replica()[1].create(new, start=True)).id)
+            self.ids.append((await self.replica()[1].create(new, start=True)).workflow.id)
 
     def finish(self, name: StepName) -> None:
         said = f"{self.tasks.wanted[name].task.payload}>"  # type: ignore[attr-defined]  # of DIAGNOSTIC

@@ -79,7 +79,7 @@ async def test_a_workflow_goes_on_with_long_results_and_a_fork_has_them_in_its_o
     assert (await world.head()).state is WorkflowStatus.COMPLETED
     [second] = [task for unit, task in world.tasks.wanted.items() if unit.step_id == "s1"]
     assert second.task.payload == LONG["payload"]  # type: ignore[attr-defined]  # of DIAGNOSTIC
-    fork = await world.process()[1].fork(TENANT, world.id, Fork("s1", lambda definition, _: definition))
+    fork = (await world.process()[1].fork(TENANT, world.id, Fork("s1", lambda definition, _: definition))).workflow
     folders = {path.split("/")[1] for _, path in world.objects.kept}
     assert folders == {world.id, fork.id}
     await WorkflowFiles(world.objects).remove(await world.head())

@@ -65,7 +65,7 @@ def merged(*extras: Extra) -> Extra:
 _WAIT = _header("Prefer", "wait=N: answer when the task has ended, or after N seconds", {"type": "string"})
 _KEY = _header(
     "Idempotency-Key",
-    "The same body: the same task; another body: 422 IDEMPOTENCY_KEY_REUSED; it was deleted: IDEMPOTENCY_KEY_SPENT",
+    "The same body makes it once; another one: 422 IDEMPOTENCY_KEY_REUSED; what it made is gone: IDEMPOTENCY_KEY_SPENT",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 )
 _RESUME = _header("Last-Event-ID", "The last id received: what came behind it is sent again", {"type": "string"})
@@ -115,9 +115,10 @@ def _text(description: str) -> Schema:
 WAITED: Schema = {
     "Preference-Applied": _text("wait=N: how long was waited at most; absent where `Prefer` asked for no wait")
 }
-CREATED: Schema = WAITED | {
-    "Idempotent-Replayed": _text("true: an earlier request with this Idempotency-Key had made the task")
+REPLAYED: Schema = {
+    "Idempotent-Replayed": _text("true: an earlier request with this Idempotency-Key had made what is answered")
 }
+CREATED: Schema = WAITED | REPLAYED
 
 
 def headed(responses: Responses, headers: Schema) -> Responses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from gateway.edge.refusals import CHANGES_A_WORKFLOW, CREATES_A_WORKFLOW, JSON_BODY, LISTS, refused
+from gateway.edge.refusals import CHANGES_A_WORKFLOW, CREATES_A_WORKFLOW, JSON_BODY, LISTS, UNDER_A_KEY, refused
 from gateway.surfaces.compute.documents import KEY_HEADER, body_of, merged
 from gateway.surfaces.compute.workflow_bulk import (
     WorkflowOutcomes,
@@ -38,7 +38,7 @@ async def resume_many(request: Request) -> Response:
     "/fork",
     summary="Fork Workflows",
     response_model=WorkflowOutcomes,
-    responses=refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, *LISTS, "IDEMPOTENCY_KEY_INVALID"),
+    responses=refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, *LISTS, *UNDER_A_KEY),
     openapi_extra=merged(
         body_of(
             WorkflowsFork,
@@ -54,6 +54,7 @@ async def resume_many(request: Request) -> Response:
 async def fork_many(request: Request) -> Response:
     """Forks up to 100 workflows, by ids or a page of a filter, each as its own fork does.
 
-    With an `Idempotency-Key` each of them is forked once, however often the call is sent.
+    With an `Idempotency-Key` each of them is forked once, however often the call is sent; a filter leaves out the forks
+    made under it.
     """
     return await fork_workflows(request)

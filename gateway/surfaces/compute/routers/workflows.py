@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from gateway.edge.paging import SAID_ONCE, Paged, next_link
+from gateway.edge.preferences import idempotency_key
 from gateway.edge.refusals import (
     CHANGES_A_WORKFLOW,
     CREATES_A_WORKFLOW,
@@ -19,10 +20,21 @@ from gateway.edge.refusals import (
     JSON_BODY,
     LISTS,
     OF_A_WORKFLOW,
+    UNDER_A_KEY,
     refused,
 )
 from gateway.surfaces.compute.bodies import read_json, validate
-from gateway.surfaces.compute.documents import RESUME_HEADER, answering, body_of, linked, streaming
+from gateway.surfaces.compute.documents import (
+    KEY_HEADER,
+    REPLAYED,
+    RESUME_HEADER,
+    answering,
+    body_of,
+    headed,
+    linked,
+    merged,
+    streaming,
+)
 from gateway.surfaces.compute.workflow_watching import watch_workflow as watch
 from gateway.upstream import caller_of, upstream_of
 from services.catalog.enums import WorkflowStatus
@@ -89,16 +101,16 @@ class _Cleaned(BaseModel):
     "/",
     summary="Create Workflow",
     dependencies=SAID_ONCE,
-    responses=WORKFLOW | refused(*CREATES_A_WORKFLOW),
-    openapi_extra=body_of(CreateWorkflow, **_EXAMPLE),
+    responses=headed(WORKFLOW, REPLAYED) | refused(*CREATES_A_WORKFLOW, *UNDER_A_KEY),
+    openapi_extra=merged(body_of(CreateWorkflow, **_EXAMPLE), KEY_HEADER),
 )
 @needs(TO_CHANGE)
 async def create_workflow(request: Request, query: Annotated[_Started, Query()]) -> Response:
     """Creates a workflow and starts it. Everything that is wrong is told before anything runs, by step and field."""
-    upstream, caller = upstream_of(request), caller_of(request)
+    upstream, caller, key = upstream_of(request), caller_of(request), idempotency_key(request)
     model = CreateAnyWorkflow if "admin" in caller.scopes else CreateWorkflow
     wanted: CreateWorkflow = validate(model, await read_json(request))
-    inputs = InlineStore(upstream.storage, caller.tenant, "")
+    inputs = InlineStore(upstream.storage, caller.tenant, _inputs_key("workflow", key))
 
     async def store(task_type: str, given: Any) -> Any:
         return await inputs.take(ALL_SCHEMAS[task_type], given)
@@ -106,14 +118,16 @@ async def create_workflow(request: Request, query: Annotated[_Started, Query()])
     try:
         steps = translation.read_steps(wanted)
         definition = await translation.definition_of(wanted, steps, store)
-        made = pb.CreateWorkflowRequest(definition=definition, start=query.start, inputs_folder=inputs.folder)
-        workflow = (await upstream.workflows.call("CreateWorkflow", made, request)).workflow
+        wanted_of = pb.CreateWorkflowRequest(
+            definition=definition, start=query.start, inputs_folder=inputs.folder, idempotency_key=key
+        )
+        made = await upstream.workflows.call("CreateWorkflow", wanted_of, request)
     except Unreadable as error:
         raise RequestValidationError([item | {"loc": ("body", *item["loc"])} for item in error.details]) from error
     except (InvalidRequest, Overloaded, PermissionDenied):
         await inputs.forget()
         raise
-    return _answer(workflow)
+    return _answer(made.workflow, replayed=made.replayed)
 
 
 @router.get(
@@ -219,13 +233,14 @@ async def resume_workflow(request: Request, workflow_id: str) -> Response:
 @router.post(
     "/{workflow_id}/fork",
     summary="Fork Workflow",
-    responses=WORKFLOW | refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, *FORKS_A_WORKFLOW),
-    openapi_extra=body_of(WorkflowFork, from_step="refine", config={"upscale_factor": 4}),
+    responses=headed(WORKFLOW, REPLAYED)
+    | refused(*CHANGES_A_WORKFLOW, *CREATES_A_WORKFLOW, *FORKS_A_WORKFLOW, *UNDER_A_KEY),
+    openapi_extra=merged(body_of(WorkflowFork, from_step="refine", config={"upscale_factor": 4}), KEY_HEADER),
 )
 @needs(TO_CHANGE)
 async def fork_workflow(request: Request, workflow_id: str) -> Response:
     """Makes a new workflow that runs anew from one step on, changed if need be, and reuses what lies before."""
-    upstream, caller = upstream_of(request), caller_of(request)
+    upstream, caller, key = upstream_of(request), caller_of(request), idempotency_key(request)
     wanted: WorkflowFork = validate(WorkflowFork, await read_json(request))
     asked = pb.GetWorkflowRequest(workflow_id=workflow_id)
     old = (await upstream.workflows.call("GetWorkflow", asked, request)).workflow
@@ -236,7 +251,7 @@ async def fork_workflow(request: Request, workflow_id: str) -> Response:
         given = translation.read_config(kind, wanted.config)
     except Unreadable as error:
         raise RequestValidationError([item | {"loc": ("body", *item["loc"])} for item in error.details]) from error
-    inputs = InlineStore(upstream.storage, caller.tenant, "")
+    inputs = InlineStore(upstream.storage, caller.tenant, _inputs_key(f"fork {workflow_id.lower()}", key))
     step = pb.StepDefinition()
     translation.fill_spec(step, kind, await inputs.take(ALL_SCHEMAS[kind], given))
     fork = pb.ForkWorkflowRequest(
@@ -246,12 +261,14 @@ async def fork_workflow(request: Request, workflow_id: str) -> Response:
         name=wanted.name,
         inputs_folder=inputs.folder,
         failed_slots_only=wanted.failed_slots_only,
+        idempotency_key=key,
     )
     try:
-        return await _call(request, "ForkWorkflow", fork)
+        made = await upstream.workflows.call("ForkWorkflow", fork, request)
     except (IllegalTransition, InvalidRequest, Overloaded, NotFound):
         await inputs.forget()
         raise
+    return _answer(made.workflow, replayed=made.replayed)
 
 
 @router.post(
@@ -316,8 +333,14 @@ async def _call(request: Request, method: str, wanted: Any) -> Response:
     return _answer((await upstream_of(request).workflows.call(method, wanted, request)).workflow)
 
 
-def _answer(workflow: pb.Workflow) -> Response:
-    return Response(translation.to_json(workflow), media_type="application/json")
+def _answer(workflow: pb.Workflow, *, replayed: bool = False) -> Response:
+    headers = {"idempotent-replayed": "true"} if replayed else {}
+    return Response(translation.to_json(workflow), headers=headers, media_type="application/json")
+
+
+def _inputs_key(purpose: str, key: str) -> str:
+    """Apart from those of tasks and of other purposes under the same key: each folder goes with its own owner."""
+    return f"{purpose} {key}" if key else ""
 
 
 def _json(shown: dict[str, Any], headers: dict[str, str] | None = None) -> Response:

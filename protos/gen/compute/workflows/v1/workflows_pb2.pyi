@@ -329,20 +329,24 @@ class Slot(_message.Message):
     def __init__(self, slot_id: _Optional[str] = ..., status: _Optional[_Union[StepStatus, str]] = ..., task_id: _Optional[str] = ..., result_json: _Optional[str] = ..., error_message: _Optional[str] = ..., error_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., completed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retry_count: _Optional[int] = ..., cached: _Optional[_Union[CacheHit, _Mapping]] = ..., result_path: _Optional[str] = ..., result_omitted: _Optional[bool] = ...) -> None: ...
 
 class CreateWorkflowRequest(_message.Message):
-    __slots__ = ("definition", "start", "inputs_folder")
+    __slots__ = ("definition", "start", "inputs_folder", "idempotency_key")
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FOLDER_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     definition: WorkflowDefinition
     start: bool
     inputs_folder: str
-    def __init__(self, definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., start: _Optional[bool] = ..., inputs_folder: _Optional[str] = ...) -> None: ...
+    idempotency_key: str
+    def __init__(self, definition: _Optional[_Union[WorkflowDefinition, _Mapping]] = ..., start: _Optional[bool] = ..., inputs_folder: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class CreateWorkflowResponse(_message.Message):
-    __slots__ = ("workflow",)
+    __slots__ = ("workflow", "replayed")
     WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
     workflow: Workflow
-    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+    replayed: bool
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
 class GetWorkflowRequest(_message.Message):
     __slots__ = ("workflow_id",)
@@ -541,20 +545,22 @@ class DecideByLinkResponse(_message.Message):
     def __init__(self, workflow_name: _Optional[str] = ..., step_id: _Optional[str] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
 
 class ForkWorkflowRequest(_message.Message):
-    __slots__ = ("workflow_id", "from_step", "changes", "name", "failed_slots_only", "inputs_folder")
+    __slots__ = ("workflow_id", "from_step", "changes", "name", "failed_slots_only", "inputs_folder", "idempotency_key")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     FAILED_SLOTS_ONLY_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FOLDER_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     from_step: str
     changes: _tasks_pb2.TaskSpec
     name: str
     failed_slots_only: bool
     inputs_folder: str
-    def __init__(self, workflow_id: _Optional[str] = ..., from_step: _Optional[str] = ..., changes: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., name: _Optional[str] = ..., failed_slots_only: _Optional[bool] = ..., inputs_folder: _Optional[str] = ...) -> None: ...
+    idempotency_key: str
+    def __init__(self, workflow_id: _Optional[str] = ..., from_step: _Optional[str] = ..., changes: _Optional[_Union[_tasks_pb2.TaskSpec, _Mapping]] = ..., name: _Optional[str] = ..., failed_slots_only: _Optional[bool] = ..., inputs_folder: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class ResumeWorkflowsRequest(_message.Message):
     __slots__ = ("workflow_ids", "list")
@@ -615,10 +621,12 @@ class WorkflowStanding(_message.Message):
     def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[WorkflowStatus, str]] = ...) -> None: ...
 
 class ForkWorkflowResponse(_message.Message):
-    __slots__ = ("workflow",)
+    __slots__ = ("workflow", "replayed")
     WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
     workflow: Workflow
-    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ...) -> None: ...
+    replayed: bool
+    def __init__(self, workflow: _Optional[_Union[Workflow, _Mapping]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
 class CleanupWorkflowRequest(_message.Message):
     __slots__ = ("workflow_id", "cleanup_tasks")
