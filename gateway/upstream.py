@@ -185,20 +185,19 @@ async def _page(ask: Callable[[], Awaitable[Any]], wanted: Any, field: str) -> t
         try:
             answer = await ask()
         except InvalidRequest as error:
-            raise _cursor_named(error) from error
+            raise named_as_here(error, "page_token", "cursor") from error
         found += getattr(answer, field)
         if not answer.next_page_token or len(found) >= limit:
             return found, answer.next_page_token
         wanted.limit, wanted.skip, wanted.page_token = limit - len(found), 0, answer.next_page_token
 
 
-def _cursor_named(error: InvalidRequest) -> InvalidRequest:
-    """The page token as REST calls it."""
-    if error.reason != "PAGE_TOKEN_INVALID":
+def named_as_here(error: InvalidRequest, theirs: str, ours: str) -> InvalidRequest:
+    """With that field of a message as REST calls it."""
+    if not any(item.field == theirs for item in error.violations):
         return error
-    told = [item._replace(field="cursor") if item.field == "page_token" else item for item in error.violations]
-    message = error.message.replace("page_token", "cursor")
-    return InvalidRequest(message, reason=error.reason, violations=tuple(told))
+    told = [item._replace(field=ours) if item.field == theirs else item for item in error.violations]
+    return InvalidRequest(error.message.replace(theirs, ours), reason=error.reason, violations=tuple(told))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,9 @@ def _check_provider(config: dict[str, Any], info: ValidationInfo) -> dict[str, A
     named = name.replace("_config", "_type")
     if named not in info.data:
         return config  # of a provider that is refused itself
+    said = config.get("provider_type")
+    if isinstance(said, str) and said not in _PROVIDERS:
+        raise ValueError(f"{name}.provider_type: must be one of {', '.join(ProviderType)}")
     kind = info.data[named] or (_named_by(config) if named == "provider_type" else None)
     if kind is None:
         raise ValueError("fallback_provider_config needs fallback_provider_type")

@@ -47,4 +47,5 @@ class Codec(Generic[AggregateT]):
         return found
 
     def missing(self, aggregate_id: str) -> NotFound:
-        return NotFound(f"{self.kind} {aggregate_id} does not exist", reason=self.not_found)
+        said = f"{self.kind} {aggregate_id} does not exist" if aggregate_id else f"no {self.kind} has an empty id"
+        return NotFound(said, reason=self.not_found)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 from compute.workflows.v1 import workflows_pb2 as pb
@@ -154,6 +155,8 @@ async def test_a_changed_parameter_is_that_of_every_fork(api: Stack, flows: Flow
         assert config == {"prompt": "a mug", "width": 320}
     other = await bulk(api, "fork", ids=ids, from_step="draw", config={"upscale_factor": 2}, task_type="REFINE")
     assert {item["error"]["reason"] for item in other["items"]} == {"INVALID_REQUEST"}
+    assert {item["error"]["violations"][0]["field"] for item in other["items"]} == {"task_type"}
+    assert "changes" not in str(other), "REST has no field of that name"
 
 
 async def test_only_the_slots_that_failed_run_anew(api: Stack, flows: Flows) -> None:
@@ -199,6 +202,33 @@ async def test_only_the_slots_that_failed_run_anew(api: Stack, flows: Flows) -> 
 )
 async def test_a_call_that_names_nothing_or_too_much_is_told(api: Stack, verb: str, body: dict[str, Any]) -> None:
     assert (await api.http.post(f"{WORKFLOWS}{verb}", json=body)).status_code == 422
+
+
+@pytest.mark.parametrize(("verb", "more"), [("resume", {}), ("fork", {"from_step": "a"})])
+async def test_a_cursor_of_another_list_is_refused_by_its_name(api: Stack, verb: str, more: dict[str, Any]) -> None:
+    answer = await api.http.post(f"{WORKFLOWS}{verb}", json={"filter": {}, "cursor": "x", **more})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "PAGE_TOKEN_INVALID")
+    assert [item["field"] for item in answer.json()["violations"]] == ["cursor"]
+    assert answer.json()["detail"].startswith("cursor ") and "page_token" not in answer.text
+
+
+async def test_an_empty_id_is_told_over_grpc(api: Stack) -> None:
+    stub, metadata = rpc.WorkflowServiceStub(api.channel), Credentials(TOKEN).metadata("acme")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetWorkflow(pb.GetWorkflowRequest(), metadata=metadata, timeout=10)
+    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.NOT_FOUND, "no workflow has an empty id")
+
+
+async def test_a_provider_that_is_none_is_answered_with_those_there_are(api: Stack) -> None:
+    for config, said in (
+        ({"provider_type": "BOGUS"}, "must be one of LOCAL, AI_CORE, FAL, "),
+        ({"provider_type": 7}, "must be LOCAL"),
+    ):
+        step = {"id": "a", "task_type": "GENERATION", "config": {"prompt": "a mug"}, "provider_config": config}
+        body = {"name": "n", "origin_instance": "o", "steps": [step]}
+        answer = await api.http.post(WORKFLOWS, json=body)
+        assert answer.status_code == 422
+        assert said in answer.text and "<ProviderType" not in answer.text
 
 
 async def test_the_same_over_grpc(api: Stack, flows: Flows) -> None:

@@ -16,9 +16,10 @@ from gateway.edge.errors import problem_body, status_of
 from gateway.edge.paths import asked_path
 from gateway.edge.preferences import idempotency_key
 from gateway.surfaces.compute.bodies import read_json, validate
-from gateway.upstream import upstream_of
+from gateway.upstream import named_as_here, upstream_of
 from services.catalog.enums import TaskType, WorkflowStatus
 from services.catalog.workflows import WorkflowFork
+from services.common.errors import InvalidRequest
 from services.rpc.rpc_status import from_status
 from services.translation import workflows as translation
 from services.translation.reading import Unreadable
@@ -92,7 +93,7 @@ class WorkflowOutcomes(BaseModel):
 async def resume_workflows(request: Request) -> Response:
     given: WorkflowsResume = validate(WorkflowsResume, await read_json(request))
     wanted = pb.ResumeWorkflowsRequest(workflow_ids=given.ids, list=_listed(given))
-    return _shown(request, await upstream_of(request).workflows.call("ResumeWorkflows", wanted, request))
+    return _shown(request, await _asked(request, "ResumeWorkflows", wanted))
 
 
 async def fork_workflows(request: Request) -> Response:
@@ -108,7 +109,14 @@ async def fork_workflows(request: Request) -> Response:
         from_step=given.from_step, changes=step.spec, name=given.name, failed_slots_only=given.failed_slots_only
     )
     wanted = pb.ForkWorkflowsRequest(workflow_ids=given.ids, list=_listed(given), fork=fork, idempotency_key=key)
-    return _shown(request, await upstream_of(request).workflows.call("ForkWorkflows", wanted, request))
+    return _shown(request, await _asked(request, "ForkWorkflows", wanted))
+
+
+async def _asked(request: Request, method: str, wanted: Any) -> Any:
+    try:
+        return await upstream_of(request).workflows.call(method, wanted, request)
+    except InvalidRequest as error:
+        raise named_as_here(error, "page_token", "cursor") from error
 
 
 def _listed(given: WorkflowSelection) -> pb.ListWorkflowsRequest | None:
@@ -134,5 +142,7 @@ def _outcome(request: Request, outcome: pb.WorkflowOutcome) -> dict[str, Any]:
     if outcome.WhichOneof("outcome") == "workflow":
         return shown | {"workflow": {"id": outcome.workflow.id, "status": translation.status_of(outcome.workflow)}}
     error = from_status(status_pb2.Status.FromString(outcome.error))
+    if isinstance(error, InvalidRequest):
+        error = named_as_here(error, "changes", "task_type")
     told = problem_body(error, instance=asked_path(request.scope), request_id=request.scope["request_id"])
     return shown | {"status": status_of(error), "error": told}

@@ -54,5 +54,8 @@ def check_config(field: str, kind: ProviderType, config: Mapping[str, Any], cont
         PROVIDERS[kind].model_validate(config, context=context)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
-        said = (f"{'.'.join([field, *map(str, item['loc'])])}: {item['msg']}" for item in found)
+        told = (
+            ("must be " + kind if item["loc"] == ("provider_type",) else item["msg"], item["loc"]) for item in found
+        )
+        said = (f"{'.'.join([field, *map(str, where)])}: {why}" for why, where in told)
         raise ValueError("; ".join(said)) from None
