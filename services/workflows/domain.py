@@ -19,6 +19,8 @@ _MOST_ERRORS = 100
 LATE = 120 * SECOND
 # What has a result.
 MADE = (StepStatus.COMPLETED, StepStatus.CACHED)
+# Why a try fails before it has a task.
+TASKLESS = frozenset({"STEP_REJECTED", "STEP_INPUT_INVALID", "FAN_OUT_TOO_WIDE", "QUEUE_UNKNOWN"})
 ENDED = (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, WorkflowStatus.CANCELLED)
 
 

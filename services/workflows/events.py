@@ -12,7 +12,7 @@ from services.messaging.event_schemas import NAMELESS, schema_address
 from services.messaging.publishing import OutgoingMessage
 from services.messaging.subjects.webhooks import webhook_subject
 from services.rpc.proto import iso
-from services.workflows.domain import Entry, Happening, Workflow, WorkflowVerb
+from services.workflows.domain import TASKLESS, Entry, Happening, Workflow, WorkflowVerb
 from services.workflows.ports import StepName
 
 SOURCE = "/atelier/workflows"
@@ -73,7 +73,7 @@ class WorkflowEvents:
             name = StepName(workflow.id, happening.step_id, happening.attempt)
             data |= {"step_id": happening.step_id, "task_type": happening.task_type}
             data |= {"metadata": {"attempt": happening.attempt} | ({"cached": True} if happening.cached else {})}
-            if not happening.cached:  # such a step has no task of its own
+            if not happening.cached and happening.reason not in TASKLESS:  # such a try has no task of its own
                 data["task_id"] = self._task_id(workflow.tenant, name)
         said = (("error_reason", happening.reason), ("error_message", happening.message))
         return data | {name: value for name, value in said if value is not None}

@@ -38,7 +38,7 @@ from services.workflows.definition import (
     InputMapping,
     StepDefinition,
 )
-from services.workflows.domain import Decision, Row, Workflow
+from services.workflows.domain import TASKLESS, Decision, Row, Workflow
 from services.workflows.planning import progress
 from services.workflows.ports import StepName, StoredDefinition, unit_name
 from services.workflows.validation import MAX_BYTES, MAX_STEPS
@@ -49,6 +49,8 @@ STATUS: dict[WorkflowStatus, Any] = {
 }
 STATE = {number: state for state, number in STATUS.items()}
 _STEP_STATUS: dict[StepStatus, Any] = {state: pb.StepStatus.Value(f"STEP_STATUS_{state}") for state in StepStatus}
+# A try that is only to come has no task yet, and whatever comes of a cache never has one.
+_TASKLESS = (StepStatus.PENDING, StepStatus.WAITING, StepStatus.CACHED)
 _ARGUMENTS = ("index", "separator", "template", "factor", "multiple_of", "most")
 
 
@@ -312,7 +314,7 @@ class WorkflowView:
     ) -> None:
         """What a step and a slot of one have in common."""
         message.status, message.retry_count = _STEP_STATUS[row.state], row.retries
-        if row.attempt and row.state is not StepStatus.CACHED:
+        if row.attempt and row.state not in _TASKLESS and row.reason not in TASKLESS:
             message.task_id = self._task_id(workflow.tenant, StepName(workflow.id, name, row.attempt))
         if (result := results.made.get(name)) is not None:
             message.result_json = orjson.dumps(result).decode()

@@ -363,6 +363,12 @@ async def signal(api: Stack, workflow_id: str, step_id: str, **said: Any) -> Any
     return answer.status_code, answer.json()
 
 
+async def test_a_step_whose_task_was_refused_names_none(flows: Flows) -> None:
+    made = await flows.create(probe("a", config={"payload": "x", "queue_name": "typo"}))
+    failed = (await flows.ended(made["id"], "FAILED"))["steps"][0]
+    assert (failed["error_reason"], failed["task_id"]) == ("QUEUE_UNKNOWN", None)
+
+
 async def test_a_step_waits_for_approval_and_says_who_decided(api: Stack, flows: Flows) -> None:
     made = await flows.create(probe("a"), probe("b", "a", gate="approval"), probe("c", "b", gate="approval"))
     assert (await signal(api, made["id"], "b", approve=True))[1]["reason"] == "STEP_NOT_WAITING"
@@ -378,8 +384,9 @@ async def test_a_step_waits_for_approval_and_says_who_decided(api: Stack, flows:
     await signal(api, made["id"], "c", approve=False, comment="too red")
     failed = await flows.ended(made["id"], "FAILED")
     assert (failed["steps"][2]["error_reason"], failed["errors"]) == ("STEP_REJECTED", ["c: too red"])
+    assert failed["steps"][2]["task_id"] is None, "it never had one"
     await flows.post(made["id"], "resume")
-    await flows.step(made["id"], "c", "WAITING")
+    assert (await flows.step(made["id"], "c", "WAITING"))["task_id"] is None, "nor has it one now"
     await signal(api, made["id"], "c", approve=True)
     await flows.end(made["id"], "c")
     await flows.ended(made["id"], "COMPLETED")

@@ -9,9 +9,10 @@ import orjson
 import pytest
 
 from services.catalog.enums import JoinPolicy, StepStatus, WorkflowStatus
-from services.workflows.answers import ANSWER_BYTES, AnswerRoom, shown_results
+from services.workflows.answers import ANSWER_BYTES, AnswerRoom, ShownResults, shown_results
 from services.workflows.definition import Definition, FanOut, InputMapping, OnFailure, StepDefinition
 from services.workflows.domain import Decision, Entry, Happening, Row, Workflow, WorkflowVerb
+from services.workflows.events import WorkflowEvents
 from services.workflows.files import WorkflowFiles, folder_of
 from services.workflows.messages import WorkflowView
 from services.workflows.ports import StepName, StoredDefinition
@@ -120,6 +121,29 @@ async def test_an_answer_shows_the_final_result_first_and_says_what_had_no_room(
     assert told["s599"].HasField("result_json") and not told["s599"].result_omitted
     assert told["s598"].result_omitted and not told["s598"].HasField("result_json")
     assert told["s598"].result_path == place.stored(name("s598"))["path"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "made"),
+    [
+        ("STEP_REJECTED", False),
+        ("STEP_INPUT_INVALID", False),
+        ("FAN_OUT_TOO_WIDE", False),
+        ("QUEUE_UNKNOWN", False),
+        ("STEP_TASK_CANCELLED", True),
+        ("PROMPT_REFUSED", True),
+    ],
+)
+def test_a_try_that_failed_before_it_had_a_task_names_none(reason: str, made: bool) -> None:
+    head = workflow(Row(StepStatus.FAILED, 1, reason=reason))
+    nothing = ShownResults({}, {}, frozenset())
+    stored = StoredDefinition(steps(1), suppress_subtask_events=True)
+    step = WorkflowView(lambda tenant, one: "its task").whole(head, stored, nothing, {}).steps[0]
+    assert step.HasField("task_id") == made
+    said = Happening(WorkflowVerb.STEP_FAILED, "s0", "DIAGNOSTIC", 1, reason, "no")
+    entry = Entry(2, 1, WorkflowStatus.FAILED, 0, (said,))
+    [event] = WorkflowEvents(lambda tenant, one: "its task").outgoing(head, entry)
+    assert orjson.loads(event.payload)["data"]["task_id"] == ("its task" if made else head.id)
 
 
 @pytest.mark.parametrize("room", [0, 100, 30_000, 60_000, 1 << 20])
