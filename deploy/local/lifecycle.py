@@ -82,9 +82,8 @@ def down(home: StackFolder) -> None:
 
 def _kill_all(home: StackFolder, supervisor: psutil.Process) -> None:
     """The supervisor first, which would start the others again."""
-    supervisor.kill()
     left = runfile.components(home)
-    kill_families(list(left.values()))
+    kill_families(list(left.values()), after=supervisor)
     psutil.wait_procs([supervisor, *left.values()], timeout=1)
     triton.remove_regions(home)
     runfile.write(home, runfile.read(home) | {"state": "stopped"})

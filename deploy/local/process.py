@@ -73,7 +73,7 @@ class ChildProcess:
 
         Answers whether it had to be killed.
         """
-        family = _family_of(self.pid)
+        family = _family_of(self.pid) if self.running() else []
         if self.running():
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -88,7 +88,10 @@ class ChildProcess:
 
     def kill_group(self) -> None:
         """Ends the process and what it started, at once."""
+        # Of one that has ended already nobody knows what left its group.
+        family = _family_of(self.pid) if self.running() else []
         _kill_group(self.pid)
+        _kill(family)
 
     def failure(self, why: str) -> ComponentFailed:
         return ComponentFailed(self.component.name, why, shown(self.log), self.tail())
@@ -108,11 +111,16 @@ class ChildProcess:
         return None if self.running() else "it has ended"
 
 
-def kill_families(processes: Sequence[psutil.Process]) -> None:
-    """Ends each, which leads a group of its own, and all that it started, at once."""
-    for process in processes:
-        family = _family_of(process.pid)
-        _kill_group(process.pid)
+def kill_families(processes: Sequence[psutil.Process], *, after: psutil.Process | None = None) -> None:
+    """Ends each, which leads a group of its own, and all that it started, at once.
+
+    `after` is ended before them: with it the kernel ends what it started, and whose that was can no longer be told.
+    """
+    families = {process.pid: _family_of(process.pid) for process in processes}
+    if after is not None:
+        after.kill()
+    for leader, family in families.items():
+        _kill_group(leader)
         _kill(family)
 
 

@@ -17,7 +17,7 @@ from services.clients.storage_client import StorageClient
 from services.rpc.grpc_client import Credentials
 from tests.contract.test_rules import png
 from tests.integration.gateway_host import IMAGES, TASKS, TOKEN, Stack, stack
-from tests.integration.workflows_host import WORKFLOWS, Flows, probe
+from tests.integration.workflows_host import WORKFLOWS, Flows, position, probe
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -252,12 +252,13 @@ async def test_line_8261_the_statuses_are_those_that_are_printed() -> None:
 
 async def test_line_9595_its_tasks_tell_nothing_of_themselves_unless_that_is_wanted(api: Stack, flows: Flows) -> None:
     for wanted, expected in (({}, 0), ({"suppress_subtask_events": False}, 1)):
+        before = await position(api)
         made = await flows.create(probe("a"), **wanted)
         assert made["suppress_subtask_events"] == (not wanted)
         task_id = (await flows.step(made["id"], "a"))["task_id"]
         await flows.end(made["id"], "a")
         await flows.ended(made["id"], "COMPLETED")
-        headers = {"authorization": flows.authorization, "last-event-id": "1"}
+        headers = {"authorization": flows.authorization, "last-event-id": before}
         told = ""
         async with asyncio.timeout(30):
             while expected and "TASK_COMPLETED" not in told:

@@ -24,7 +24,7 @@ from services.workflows.cache_store import MongoCacheRepository
 from services.workflows.metrics import CACHE, SAVED_SECONDS
 from services.workflows.ports import StepName
 from tests.integration.gateway_host import IMAGES, TOKEN, Stack, stack
-from tests.integration.workflows_host import METADATA, WORKFLOWS, Flows, exists, probe
+from tests.integration.workflows_host import METADATA, WORKFLOWS, Flows, exists, position, probe
 from tests.waiting import time_passes, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -137,8 +137,9 @@ async def test_the_same_step_is_done_once_and_the_answer_says_where_from_and_wha
 async def test_the_event_of_a_cached_step_says_so(api: Stack, storage: StorageClient, flows: Flows) -> None:
     prompt = fresh()
     await drawn(api, storage, flows, draw(prompt))
+    before = await position(api)
     made = await flows.ended((await flows.create(draw(prompt)))["id"], "COMPLETED")
-    answer = await api.http.get(f"{WORKFLOWS}{made['id']}/events", headers={"last-event-id": "1"})
+    answer = await api.http.get(f"{WORKFLOWS}{made['id']}/events", headers={"last-event-id": before})
     told = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
     (ended,) = [event["data"] for event in told if event.get("type", "").endswith("step_completed.v1")]
     assert ended["metadata"] == {"attempt": 1, "cached": True} and ended["task_id"] == made["id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from compute.tasks.v1 import params_pb2, tasks_pb2, worker_pb2, worker_pb2_grpc
@@ -104,6 +105,14 @@ def probe(step_id: str, *before: str, **more: Any) -> dict[str, Any]:
     else:
         step["config"] = {"payload": f"of {step_id}"}
     return step | more
+
+
+async def position(api: Stack) -> str:
+    """Behind which whatever happens from now on is told: tests before this one may have taken what came first."""
+    task = await api.create()
+    await api.http.post(f"/api/v1/tasks/{task['id']}/cancel")
+    told = (await api.http.get(f"/api/v1/tasks/{task['id']}/events")).text
+    return re.findall(r"^id: (\d+)", told, re.MULTILINE)[-1]
 
 
 async def exists(api: Stack, task_id: str) -> Any:
