@@ -54,7 +54,7 @@ class NewWorkflow(NamedTuple):
     fingerprint: str = ""
 
 
-class Made(NamedTuple):
+class MadeWorkflow(NamedTuple):
     """`replayed`: an earlier call with the same Idempotency-Key had made it."""
 
     workflow: Workflow
@@ -123,7 +123,7 @@ class WorkflowService:
         self._on_due = on_due
         self._foresee = foresee
 
-    async def create(self, new: NewWorkflow, *, start: bool) -> Made:
+    async def create(self, new: NewWorkflow, *, start: bool) -> MadeWorkflow:
         """Its definition is stored before the head that needs it. Raises IdempotencyConflict."""
         now, beside = self._clock(), ("stored", "key", "fingerprint")
         fields = {name: value for name, value in new._asdict().items() if name not in beside}
@@ -133,17 +133,17 @@ class WorkflowService:
         await self._definitions.add(workflow.id, self._foreseen(new.stored), new.fingerprint)
         return await self._added(workflow)
 
-    async def _added(self, workflow: Workflow) -> Made:
+    async def _added(self, workflow: Workflow) -> MadeWorkflow:
         added = await self._workflows.add(workflow)
         if added.existing:
             return await self._replayed(added.stored)
         self._tell(added.stored)
-        return Made(added.stored)
+        return MadeWorkflow(added.stored)
 
-    async def _replayed(self, stored: Workflow) -> Made:
+    async def _replayed(self, stored: Workflow) -> MadeWorkflow:
         """Raises IdempotencyConflict: IDEMPOTENCY_KEY_SPENT; pictures that came again after the clean-up go again."""
         if stored.deleted_at is None:
-            return Made(stored, replayed=True)
+            return MadeWorkflow(stored, replayed=True)
         if stored.emptied and stored.inputs_folder is not None:
             await self._files.forget(stored.tenant, stored.inputs_folder)
         said = "the workflow this Idempotency-Key made was cleaned up; use another key"
@@ -227,7 +227,7 @@ class WorkflowService:
 
         return await self._change(tenant, workflow_id, decide)
 
-    async def fork(self, tenant: str, workflow_id: str, fork: Fork) -> Made:
+    async def fork(self, tenant: str, workflow_id: str, fork: Fork) -> MadeWorkflow:
         """A new one that reuses what has ended well and does not lie behind that step.
 
         Raises NotFound; IllegalTransition: WORKFLOW_CLEANED, SLOTS_NOT_FAILED; InvalidRequest: WORKFLOW_INVALID;
