@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,6 +11,7 @@ from services.common.errors import ViolationCollector, check_field
 
 PAGE_SIZE, MOST_PAGE_SIZE, LAST_PAGE = 50, 1_000, 1_000_000
 _LONGEST_SEARCH = 255
+ItemT = TypeVar("ItemT")
 _END = "~"
 
 
@@ -38,6 +39,14 @@ class NumberedPage(NamedTuple):
 
 
 FIRST_PAGE = NumberedPage()
+
+
+class CountedPage(NamedTuple, Generic[ItemT]):
+    """Items of a page. `bounded`: the conditions find more than `total`, which were not counted."""
+
+    items: list[ItemT]
+    total: int
+    bounded: bool
 
 
 def read_numbered_page(request: Any, sorts: Mapping[str, str]) -> NumberedPage:

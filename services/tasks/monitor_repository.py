@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from services.durable.numbered_pages import PageReader
+from services.common.numbered_pages import CountedPage
+from services.durable.numbered_pages import PageReader, created_lately
 from services.durable.store import Database, Document, equals
-from services.tasks.domain import SECOND
-from services.tasks.ports import TaskCounts, TaskMonitorPage, TaskMonitorQuery
+from services.tasks.domain import Task
+from services.tasks.ports import TaskCounts, TaskMonitorQuery
 from services.tasks.repository import BRIEF
 
-HOUR, DAY = 3_600 * SECOND, 86_400 * SECOND
 _FIELDS = (
     *("tenant", "task_type", "queue", "priority", "created_at", "updated_at", "version", "state", "started_at"),
     *("completed_at", "errors", "origin_instance", "origin_zone", "origin_tenant_id", "provider_type", "workflow_id"),
@@ -23,20 +23,21 @@ class MongoTaskMonitor:
     def __init__(self, database: Database) -> None:
         self._reader = PageReader(database["tasks"], _FIELDS)
 
-    async def page(self, wanted: TaskMonitorQuery) -> TaskMonitorPage:
+    async def page(self, wanted: TaskMonitorQuery) -> CountedPage[Task]:
         search = wanted.page.search.lower()
         found = await self._reader.page(_conditions(wanted), wanted.page, lambda row: row["_id"].startswith(search))
-        return TaskMonitorPage(BRIEF.readable(found.rows), found.total, bounded=found.bounded)
+        return CountedPage(BRIEF.readable(found.items), found.total, bounded=found.bounded)
 
     async def counts(self, wanted: TaskMonitorQuery, now: int) -> TaskCounts:
         rows, total, bounded = await self._reader.newest(_conditions(wanted))
+        hour, day = created_lately(rows, now)
         return TaskCounts(
             total=total,
             by_status=_counted(rows, "state"),
             by_provider=_counted(rows, "provider_type"),
             by_task_type=_counted(rows, "task_type"),
-            last_hour=sum(row["created_at"] >= now - HOUR for row in rows),
-            last_day=sum(row["created_at"] >= now - DAY for row in rows),
+            last_hour=hour,
+            last_day=day,
             bounded=bounded,
         )
 

@@ -50,7 +50,7 @@ class TaskMonitorServicer(rpc.MonitorServiceServicer):
         self, request: pb.ListMonitoredTasksRequest, context: Context
     ) -> pb.ListMonitoredTasksResponse:
         found = await self._monitor.page(self._page(calling_tenant(), request))
-        shown = [self._shown(task) for task in found.tasks]
+        shown = [self._shown(task) for task in found.items]
         return pb.ListMonitoredTasksResponse(tasks=shown, total=found.total, bounded=found.bounded)
 
     @needs(TO_READ)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from services.common.numbered_pages import FIRST_PAGE, NumberedPage
+from services.common.numbered_pages import FIRST_PAGE, CountedPage, NumberedPage
 from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import CachingRepository
 from services.tasks.domain import Task, TaskState
@@ -37,16 +37,8 @@ class TaskMonitorQuery(TaskQuery):
     page: NumberedPage = FIRST_PAGE
 
 
-class TaskMonitorPage(NamedTuple):
-    """Tasks without spec and result. `bounded`: the conditions find more than `total`."""
-
-    tasks: list[Task]
-    total: int
-    bounded: bool
-
-
 class TaskCounts(NamedTuple):
-    """How many there are, of what there is any; created in the last hour and in the last 24. As TaskMonitorPage."""
+    """How many there are, of what there is any; created in the last hour and in the last 24. As CountedPage."""
 
     total: int
     by_status: dict[str, int]
@@ -60,7 +52,7 @@ class TaskCounts(NamedTuple):
 class TaskMonitor(Protocol):
     """Reads of many tasks at once."""
 
-    async def page(self, wanted: TaskMonitorQuery) -> TaskMonitorPage: ...
+    async def page(self, wanted: TaskMonitorQuery) -> CountedPage[Task]: ...
 
     async def counts(self, wanted: TaskMonitorQuery, now: int) -> TaskCounts: ...
 

@@ -94,8 +94,8 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "created_at": public_time(task.created_at),
         "updated_at": public_time(task.updated_at),
         "status": _STATUS[task.status],
-        "started_at": public_time(task.started_at) if task.HasField("started_at") else None,
-        "completed_at": public_time(task.completed_at) if task.HasField("completed_at") else None,
+        "started_at": optional_time(task, "started_at"),
+        "completed_at": optional_time(task, "completed_at"),
         "executor_type": task.executor_type if task.HasField("executor_type") else None,
         "executor_instance": task.executor_instance if task.HasField("executor_instance") else None,
         "celery_task_id": None,
@@ -112,16 +112,21 @@ def _common(task: pb.Task) -> dict[str, Any]:
         "progress": task.progress,
         "provider_config": _object(spec, "provider_config"),
         "is_deleted": task.HasField("deleted_at"),
-        "deleted_at": public_time(task.deleted_at) if task.HasField("deleted_at") else None,
+        "deleted_at": optional_time(task, "deleted_at"),
         "is_resumed": task.resume_count > 0,
         "resume_attempt_count": task.resume_count,
-        "last_resume_attempt": public_time(task.resumed_at) if task.HasField("resumed_at") else None,
+        "last_resume_attempt": optional_time(task, "resumed_at"),
     }
 
 
 def public_time(value: Timestamp) -> datetime:
     """Up to microseconds, in UTC."""
     return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
+
+
+def optional_time(message: Message, name: str) -> datetime | None:
+    """None where it is left out."""
+    return public_time(getattr(message, name)) if message.HasField(name) else None
 
 
 def _strings(message: Message, name: str) -> list[str] | None:

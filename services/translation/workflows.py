@@ -15,8 +15,8 @@ from services.catalog.enums import WorkflowStatus
 from services.catalog.partial import BESIDE_CONFIG, OF_THE_WORKFLOW, PARTIALS
 from services.catalog.tasks import TYPES
 from services.catalog.workflows import CreateWorkflow, FieldMapping, WorkflowStepDefinition
-from services.rpc.proto import fill, to_dict
-from services.translation.messages import public_time
+from services.rpc.proto import fill, optional, to_dict
+from services.translation.messages import optional_time, public_time
 from services.translation.reading import Unreadable, read_model
 
 _STATUS = {number: name.removeprefix("WORKFLOW_STATUS_") for name, number in pb.WorkflowStatus.items()}
@@ -143,28 +143,28 @@ def to_public(workflow: pb.Workflow) -> dict[str, Any]:
     return {
         "id": workflow.id,
         "name": definition.name,
-        "description": _text(definition, "description"),
+        "description": optional(definition, "description"),
         "status": _STATUS[workflow.status],
         "total_steps": workflow.total_steps,
         "completed_steps": workflow.completed_steps,
         "progress": workflow.progress,
-        "current_step": _text(workflow, "current_step"),
-        "final_step_id": _text(workflow, "final_step_id"),
+        "current_step": optional(workflow, "current_step"),
+        "final_step_id": optional(workflow, "final_step_id"),
         "final_step_result": _json(workflow, "final_step_result_json"),
         "canvas_task_id": None,
         "config": orjson.loads(definition.config_json or "{}"),
         "suppress_subtask_events": definition.suppress_subtask_events,
         "origin_instance": origin.instance,
-        "origin_zone": _text(origin, "zone"),
-        "origin_tenant_id": _text(origin, "tenant_id"),
-        "origin_reference": _text(origin, "reference"),
-        "webhook_url": _text(definition, "webhook_url"),
-        "error_message": _text(workflow, "error_message"),
+        "origin_zone": optional(origin, "zone"),
+        "origin_tenant_id": optional(origin, "tenant_id"),
+        "origin_reference": optional(origin, "reference"),
+        "webhook_url": optional(definition, "webhook_url"),
+        "error_message": optional(workflow, "error_message"),
         "errors": list(workflow.errors),
-        **{name: _time(workflow, name) for name in ("started_at", "completed_at", "created_at", "updated_at")},
+        **{name: optional_time(workflow, name) for name in ("started_at", "completed_at", "created_at", "updated_at")},
         "is_deleted": workflow.HasField("deleted_at"),
-        "deleted_at": _time(workflow, "deleted_at"),
-        "forked_from": _text(workflow, "forked_from"),
+        "deleted_at": optional_time(workflow, "deleted_at"),
+        "forked_from": optional(workflow, "forked_from"),
         "pinned": [_pinned(picture) for picture in workflow.pinned],
         "steps_omitted": workflow.steps_omitted,
         "steps": [
@@ -195,9 +195,9 @@ def _step(workflow: pb.Workflow, step: pb.Step, written: pb.StepDefinition) -> d
         "run_if": _condition(written.run_if) if written.HasField("run_if") else None,
         "decision": _decision(step.decision) if step.HasField("decision") else None,
         "predicted_seconds": written.predicted_seconds if written.HasField("predicted_seconds") else None,
-        "cache": _text(written, "cache"),
-        "created_at": _time(workflow, "created_at"),
-        "updated_at": _time(step, "updated_at"),
+        "cache": optional(written, "cache"),
+        "created_at": optional_time(workflow, "created_at"),
+        "updated_at": optional_time(step, "updated_at"),
     }
 
 
@@ -206,10 +206,10 @@ def _row(message: pb.Step | pb.Slot) -> dict[str, Any]:
     return {
         "status": _STEP_STATUS[message.status],
         "result": _json(message, "result_json"),
-        "result_path": _text(message, "result_path"),
+        "result_path": optional(message, "result_path"),
         "result_omitted": message.result_omitted,
-        **{name: _text(message, name) for name in ("task_id", "error_message", "error_reason")},
-        **{name: _time(message, name) for name in ("started_at", "completed_at")},
+        **{name: optional(message, name) for name in ("task_id", "error_message", "error_reason")},
+        **{name: optional_time(message, name) for name in ("started_at", "completed_at")},
         "retry_count": message.retry_count,
         "cached": _cached(message.cached) if message.HasField("cached") else None,
     }
@@ -219,7 +219,7 @@ def _cached(message: pb.CacheHit) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: getattr(message, name) for name in ("workflow_id", "step_id", "task_id", "saved_seconds")
     }
-    return found | {"made_at": public_time(message.made_at), "saved_cost_usd": _text(message, "saved_cost_usd")}
+    return found | {"made_at": public_time(message.made_at), "saved_cost_usd": optional(message, "saved_cost_usd")}
 
 
 def _slot(message: pb.Slot) -> dict[str, Any]:
@@ -245,13 +245,13 @@ def _decision(message: pb.Decision) -> dict[str, Any]:
         "approved": message.approved,
         "decided_by": message.decided_by,
         "at": public_time(message.at),
-        "comment": _text(message, "comment"),
+        "comment": optional(message, "comment"),
     }
 
 
 def _mapping(message: pb.FieldMapping) -> dict[str, Any]:
     found: dict[str, Any] = {name: getattr(message, name) for name in ("from_step", "from_field", "to_field")}
-    found["transform"] = _text(message, "transform")
+    found["transform"] = optional(message, "transform")
     if message.HasField("transform_args"):
         given = {field.name: value for field, value in message.transform_args.ListFields()}
         if (values := given.pop("values_json", None)) is not None:
@@ -265,13 +265,5 @@ def _pinned(message: pb.PinnedPicture) -> dict[str, Any]:
     return found | {"fetched_at": public_time(message.fetched_at)}
 
 
-def _text(message: Any, name: str) -> Any:
-    return getattr(message, name) if message.HasField(name) else None
-
-
 def _json(message: Any, name: str) -> Any:
     return orjson.loads(getattr(message, name)) if message.HasField(name) else None
-
-
-def _time(message: Any, name: str) -> Any:
-    return public_time(getattr(message, name)) if message.HasField(name) else None

@@ -42,8 +42,8 @@ class WorkflowMonitorServicer(rpc.MonitorServiceServicer):
         self, request: pb.ListMonitoredWorkflowsRequest, context: Context
     ) -> pb.ListMonitoredWorkflowsResponse:
         found = await self._monitor.page(_page(calling_tenant(), request))
-        stored = await self._definitions.get_many([workflow.id for workflow in found.workflows])
-        shown = [self._view.head(one, stored[one.id]) for one in found.workflows if one.id in stored]
+        stored = await self._definitions.get_many([workflow.id for workflow in found.items])
+        shown = [self._view.head(one, stored[one.id]) for one in found.items if one.id in stored]
         return pb.ListMonitoredWorkflowsResponse(workflows=shown, total=found.total, bounded=found.bounded)
 
     @needs(TO_READ)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from services.catalog.base import CommonFields
 from services.catalog.enums import CacheMode, WorkflowStatus
 from services.common.errors import ComputeError
-from services.common.numbered_pages import FIRST_PAGE, NumberedPage
+from services.common.numbered_pages import FIRST_PAGE, CountedPage, NumberedPage
 from services.common.paging import ListPage, ListWindow
 from services.durable.aggregates import CachingRepository
 from services.workflows.definition import Definition
@@ -37,16 +37,8 @@ class WorkflowMonitorQuery(WorkflowQuery):
     page: NumberedPage = FIRST_PAGE
 
 
-class WorkflowMonitorPage(NamedTuple):
-    """`bounded`: the conditions find more than `total`."""
-
-    workflows: list[Workflow]
-    total: int
-    bounded: bool
-
-
 class WorkflowCounts(NamedTuple):
-    """How many there are, of what there is any; created in the last hour and in the last 24. As WorkflowMonitorPage."""
+    """How many there are, of what there is any; created in the last hour and in the last 24. As CountedPage."""
 
     total: int
     by_status: dict[str, int]
@@ -59,7 +51,7 @@ class WorkflowCounts(NamedTuple):
 class WorkflowMonitor(Protocol):
     """Reads of many workflows at once."""
 
-    async def page(self, wanted: WorkflowMonitorQuery) -> WorkflowMonitorPage: ...
+    async def page(self, wanted: WorkflowMonitorQuery) -> CountedPage[Workflow]: ...
 
     async def counts(self, wanted: WorkflowMonitorQuery, now: int) -> WorkflowCounts: ...
 

@@ -39,7 +39,7 @@ from services.catalog.monitoring import (
 from services.catalog.tasks import TYPES
 from services.common.errors import NotFound
 from services.rpc.proto import optional
-from services.translation.messages import particular, public_status, public_time, to_public
+from services.translation.messages import optional_time, particular, public_status, public_time, to_public
 from services.translation.workflows import to_public as workflow_to_public
 
 _FILM = (".mp4", ".webm", ".mov", ".mkv")
@@ -59,7 +59,7 @@ def task_page(found: pb.ListMonitoredTasksResponse, page: int, size: int) -> Tas
 
 
 def _task_item(task: pb.MonitoredTask) -> TaskListItem:
-    started, completed = _time(task, "started_at"), _time(task, "completed_at")
+    started, completed = optional_time(task, "started_at"), optional_time(task, "completed_at")
     return TaskListItem(
         id=task.id,
         task_type=task.task_type,
@@ -271,10 +271,6 @@ def moment(given: datetime | None) -> Timestamp | None:
     made = Timestamp()
     made.FromDatetime(given if given.tzinfo else given.replace(tzinfo=UTC))
     return made
-
-
-def _time(message: Any, name: str) -> datetime | None:
-    return public_time(getattr(message, name)) if message.HasField(name) else None
 
 
 def _milliseconds(started: datetime | None, completed: datetime | None) -> float | None:
